@@ -1,0 +1,187 @@
+//! Walks a graph once and relates its axes.
+
+use std::collections::HashMap;
+
+use super::context::Couple;
+use super::coupling::{Coupling, Lock, Use};
+use super::extents::Extents;
+use super::groups::{Group, collect_groups};
+use super::macs::node_macs;
+use super::ops;
+use crate::Result;
+use crate::onnx::{Graph, captured_names};
+
+/// The extents of every value of the main graph, as seen in a run.
+pub type Shapes = HashMap<String, Vec<usize>>;
+
+/// What is known of a graph's channels.
+#[derive(Debug)]
+pub struct Analysis {
+    /// The relation between axis elements.
+    pub coupling: Coupling,
+    /// The channel groups, free or not, by the first node that makes or reads them.
+    pub groups: Vec<Group>,
+    /// Integer vectors of the shape arithmetic.
+    pub extents: Extents,
+    /// Multiply-accumulates of each node, by node index.
+    pub macs: Vec<u64>,
+}
+
+impl Analysis {
+    /// Multiply-accumulates of the whole graph.
+    pub fn total_macs(&self) -> u64 {
+        self.macs.iter().sum()
+    }
+
+    /// The share of multiply-accumulates in layers with a width that is free to change, 0 to 1.
+    pub fn free_share(&self) -> f64 {
+        let mut free = vec![false; self.macs.len()];
+        for group in self.groups.iter().filter(|g| g.lock.is_none()) {
+            for &node in group.producers.iter().chain(&group.consumers) {
+                free[node] = true;
+            }
+        }
+        let sum: u64 = self
+            .macs
+            .iter()
+            .zip(&free)
+            .filter(|(_, f)| **f)
+            .map(|(m, _)| m)
+            .sum();
+        sum as f64 / self.total_macs().max(1) as f64
+    }
+}
+
+/// Relates the axes of `graph` and finds its channel groups.
+///
+/// `shapes` holds the extents of all values; one that is missing makes its nodes barriers.
+///
+/// # Errors
+/// None at present; what is not understood becomes a barrier.
+pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
+    let mut co = Coupling::default();
+    let mut extents = Extents::default();
+    add_values(graph, shapes, &mut co);
+    for name in graph.real_inputs() {
+        hold(
+            &mut co,
+            None,
+            [name],
+            "it is a graph input, part of the model's interface",
+        );
+    }
+    for (index, node) in graph.proto.node.iter().enumerate() {
+        for name in captured_names(node) {
+            let reason = format!("it is used inside a body of {}", node.op_type());
+            hold(&mut co, Some(index), [name.as_str()], &reason);
+        }
+        if node.op_type() == "Constant" || extents.follow(graph, node, &mut co, index) {
+            continue;
+        }
+        let failed = match ops::find(node.domain(), node.op_type()) {
+            Some(spec) => (spec.couple)(&mut Couple {
+                node,
+                index,
+                opset,
+                graph,
+                co: &mut co,
+                extents: &extents,
+            })
+            .err(),
+            None => Some(unknown(node.domain(), node.op_type())),
+        };
+        if let Some(reason) = failed {
+            let names: Vec<&str> = node
+                .input
+                .iter()
+                .chain(&node.output)
+                .map(String::as_str)
+                .collect();
+            hold(&mut co, Some(index), names, &reason);
+            for input in 0..node.input.len() {
+                if let Some(id) = co.by_use(Use { node: index, input }) {
+                    let lock = co.lock_id(barrier(Some(index), &reason));
+                    co.lock_value(id, lock);
+                }
+            }
+        }
+    }
+    for output in &graph.proto.output {
+        hold(
+            &mut co,
+            None,
+            [output.name()],
+            "it reaches a graph output, part of the model's interface",
+        );
+    }
+    let groups = collect_groups(&co);
+    let macs = (0..graph.proto.node.len())
+        .map(|n| node_macs(graph, &co, n, &|id, axis| co.dims(id)[axis]))
+        .collect();
+    Ok(Analysis {
+        coupling: co,
+        groups,
+        extents,
+        macs,
+    })
+}
+
+fn unknown(domain: &str, op: &str) -> String {
+    match (domain, op) {
+        ("" | "ai.onnx", "If" | "Loop" | "Scan") => {
+            format!("{op} is control flow and is not followed")
+        }
+        ("" | "ai.onnx", _) => format!("{op} has no rule for channels"),
+        _ => format!("{domain}.{op} is not a standard operator"),
+    }
+}
+
+fn barrier(node: Option<usize>, reason: &str) -> Lock {
+    Lock {
+        node,
+        reason: reason.to_owned(),
+        silent: false,
+    }
+}
+
+fn hold<'n>(
+    co: &mut Coupling,
+    node: Option<usize>,
+    names: impl IntoIterator<Item = &'n str>,
+    reason: &str,
+) {
+    let lock = co.lock_id(barrier(node, reason));
+    for name in names {
+        if let Some(id) = co.by_name(name) {
+            co.lock_value(id, lock);
+        }
+    }
+}
+
+/// Activations by name; constants use by use, so that sharing one does not couple its users.
+fn add_values(graph: &Graph, shapes: &Shapes, co: &mut Coupling) {
+    for name in graph.real_inputs() {
+        co.add(name, None, shapes.get(name).cloned());
+    }
+    let mut constants: HashMap<&str, Option<Vec<usize>>> = HashMap::new();
+    for (index, node) in graph.proto.node.iter().enumerate() {
+        for (input, name) in node.input.iter().enumerate() {
+            let made = graph.producer.get(name.as_str());
+            let constant = graph.initializers.contains_key(name.as_str())
+                || made.is_some_and(|&p| graph.proto.node[p].op_type() == "Constant");
+            if constant {
+                let dims = constants
+                    .entry(name)
+                    .or_insert_with(|| graph.constant(name).map(|t| t.dims))
+                    .clone();
+                co.add(name, Some(Use { node: index, input }), dims);
+            }
+        }
+        if node.op_type() == "Constant" {
+            continue;
+        }
+        for name in node.output.iter().filter(|n| !n.is_empty()) {
+            co.add(name, None, shapes.get(name).cloned());
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What an operator's handlers see: its node, its values, and the relation they add to.
+
+use super::coupling::{Coupling, Lock, Role, Use, ValueId};
+use super::extents::{Extent, Extents, lock_extents};
+use super::layout::{AxisEdit, Edits};
+use crate::onnx::proto::{NodeProto, TensorProto};
+use crate::onnx::{Graph, Tensor};
+
+/// `Err` is the reason for a barrier: every axis the node touches is then fixed.
+pub type Outcome = std::result::Result<(), String>;
+
+/// The value at one input of a node: a use of a constant, or an activation.
+pub fn input_value(co: &Coupling, node: &NodeProto, index: usize, input: usize) -> Option<ValueId> {
+    let name = node.input.get(input).filter(|n| !n.is_empty())?;
+    co.by_use(Use { node: index, input })
+        .or_else(|| co.by_name(name))
+}
+
+/// The view of a node while its axes are being related.
+pub struct Couple<'a> {
+    /// The node.
+    pub node: &'a NodeProto,
+    /// Its index in the graph.
+    pub index: usize,
+    /// The version of the standard operators.
+    pub opset: i64,
+    /// Look-ups over the graph.
+    pub graph: &'a Graph<'a>,
+    /// The relation.
+    pub co: &'a mut Coupling,
+    /// Integer vectors.
+    pub extents: &'a Extents,
+}
+
+impl Couple<'_> {
+    /// Input `i`; `None` when absent.
+    pub fn maybe_input(&self, i: usize) -> Option<ValueId> {
+        input_value(self.co, self.node, self.index, i)
+    }
+
+    /// Input `i`, with known shape.
+    pub fn input(&self, i: usize) -> Result<ValueId, String> {
+        let id = self
+            .maybe_input(i)
+            .ok_or_else(|| format!("input {i} is missing"))?;
+        self.shaped(id)
+    }
+
+    /// Output `i`, with known shape.
+    pub fn output(&self, i: usize) -> Result<ValueId, String> {
+        let name = self.node.output.get(i).filter(|n| !n.is_empty());
+        let id = name
+            .and_then(|n| self.co.by_name(n))
+            .ok_or_else(|| format!("output {i} is missing"))?;
+        self.shaped(id)
+    }
+
+    fn shaped(&self, id: ValueId) -> Result<ValueId, String> {
+        match self.co.value(id).dims {
+            Some(_) => Ok(id),
+            None => Err(format!(
+                "the shape of '{}' is not known",
+                self.co.value(id).name
+            )),
+        }
+    }
+
+    /// Extents of a value.
+    pub fn dims(&self, id: ValueId) -> Vec<usize> {
+        self.co.dims(id).to_vec()
+    }
+
+    /// Number of axes of a value.
+    pub fn rank(&self, id: ValueId) -> usize {
+        self.co.dims(id).len()
+    }
+
+    /// An attribute or input that names an axis, counted from the front.
+    pub fn axis(&self, axis: i64, rank: usize) -> Result<usize, String> {
+        let wrapped = if axis < 0 { axis + rank as i64 } else { axis };
+        usize::try_from(wrapped)
+            .ok()
+            .filter(|&a| a < rank)
+            .ok_or_else(|| format!("axis {axis} of {rank}"))
+    }
+
+    /// Two axes change together.
+    pub fn same(&mut self, a: ValueId, ax: usize, b: ValueId, bx: usize) -> Outcome {
+        self.co.same(a, ax, b, bx)
+    }
+
+    /// Two elements are one.
+    pub fn unify(&mut self, a: (ValueId, usize, usize), b: (ValueId, usize, usize)) {
+        let (a, b) = (self.co.atom(a.0, a.1, a.2), self.co.atom(b.0, b.1, b.2));
+        self.co.unify(a, b);
+    }
+
+    /// Fixes an axis, with a reason worth a line.
+    pub fn lock(&mut self, id: ValueId, axis: usize, reason: &str) {
+        self.lock_as(id, axis, reason, false);
+    }
+
+    /// Fixes an axis that no network changes (space, broadcast ones).
+    pub fn lock_silent(&mut self, id: ValueId, axis: usize) {
+        self.lock_as(id, axis, "not a channel axis", true);
+    }
+
+    fn lock_as(&mut self, id: ValueId, axis: usize, reason: &str, silent: bool) {
+        let lock = self.co.lock_id(Lock {
+            node: Some(self.index),
+            reason: reason.to_owned(),
+            silent,
+        });
+        self.co.lock_axis(id, axis, lock);
+    }
+
+    /// Axis may shrink but not grow.
+    pub fn forbid_growth(&mut self, id: ValueId, axis: usize, reason: &str) {
+        self.co.forbid_growth(id, axis, self.index, reason);
+    }
+
+    /// Marks `axis` of `id` as a width that this layer makes or reads.
+    pub fn role(&mut self, value: ValueId, axis: usize, output: bool) {
+        let node = self.index;
+        self.co.roles.push(Role {
+            node,
+            value,
+            axis,
+            output,
+        });
+    }
+
+    /// What a constant takes where it grows.
+    pub fn fill(&mut self, id: ValueId, value: f32) {
+        self.co.values[id.0].fill = value;
+    }
+
+    /// The integers of input `i` when they are written in the file.
+    pub fn constant_ints(&self, i: usize) -> Option<Vec<i64>> {
+        self.graph.constant(self.node.input.get(i)?)?.to_i64()
+    }
+
+    /// Whether input `i` is present.
+    pub fn has_input(&self, i: usize) -> bool {
+        self.node.input.get(i).is_some_and(|n| !n.is_empty())
+    }
+
+    /// The elements of the integer vector at input `i`.
+    pub fn extents(&self, i: usize) -> Option<Vec<Extent>> {
+        self.extents.get(self.graph, self.node.input.get(i)?)
+    }
+
+    /// Fixes axes whose extents are read in a way that cannot be rewritten.
+    pub fn lock_extents(&mut self, extents: &[Extent]) {
+        lock_extents(self.co, self.index, self.node.op_type(), extents);
+    }
+
+    /// Whether a value comes from constants alone, through nodes that keep zero at zero.
+    pub fn is_weight(&self, i: usize) -> bool {
+        let Some(name) = self.node.input.get(i) else {
+            return false;
+        };
+        is_weight(self.graph, name)
+    }
+}
+
+fn is_weight(graph: &Graph, name: &str) -> bool {
+    const KEEPS_ZERO: [&str; 9] = [
+        "Transpose",
+        "Cast",
+        "Identity",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+        "Flatten",
+        "DequantizeLinear",
+        "QuantizeLinear",
+    ];
+    if graph.initializers.contains_key(name) {
+        return true;
+    }
+    let Some(&producer) = graph.producer.get(name) else {
+        return false;
+    };
+    let node = &graph.proto.node[producer];
+    node.op_type() == "Constant"
+        || (KEEPS_ZERO.contains(&node.op_type())
+            && node.input.first().is_some_and(|n| is_weight(graph, n)))
+}
+
+/// The view of a node while a plan is applied to it.
+pub struct Patch<'a> {
+    /// The node, to be changed.
+    pub node: &'a mut NodeProto,
+    /// Its index in the graph.
+    pub index: usize,
+    /// The relation.
+    pub co: &'a Coupling,
+    /// The new axes.
+    pub edits: &'a Edits,
+    /// Look-ups over the original graph.
+    pub graph: &'a Graph<'a>,
+    /// Integer vectors of the original graph.
+    pub extents: &'a Extents,
+    /// Initializers to add.
+    pub added: &'a mut Vec<TensorProto>,
+}
+
+impl Patch<'_> {
+    /// Input `i`.
+    pub fn input(&self, i: usize) -> Option<ValueId> {
+        input_value(self.co, self.node, self.index, i)
+    }
+
+    /// Output `i`.
+    pub fn output(&self, i: usize) -> Option<ValueId> {
+        self.node.output.get(i).and_then(|n| self.co.by_name(n))
+    }
+
+    /// The edit of an axis of input `i`.
+    pub fn input_edit(&self, i: usize, axis: usize) -> Option<&AxisEdit> {
+        self.edits.get(self.input(i)?, axis)
+    }
+
+    /// The edit of an axis of output `i`.
+    pub fn output_edit(&self, i: usize, axis: usize) -> Option<&AxisEdit> {
+        self.edits.get(self.output(i)?, axis)
+    }
+
+    /// The integers of input `i` when they are written in the file.
+    pub fn constant_ints(&self, i: usize) -> Option<Vec<i64>> {
+        self.graph.constant(self.node.input.get(i)?)?.to_i64()
+    }
+
+    /// Replaces input `i` with a new constant that keeps the old one's integer type and rank.
+    pub fn replace_ints(&mut self, i: usize, values: &[i64]) {
+        let old = self.node.input.get(i).and_then(|n| self.graph.constant(n));
+        let mut tensor = Tensor::from_i64(values);
+        if let Some(old) = old {
+            if old.dtype == crate::onnx::Dtype::Int32 {
+                tensor.dtype = old.dtype;
+                tensor.bytes = values
+                    .iter()
+                    .flat_map(|&v| (v as i32).to_le_bytes())
+                    .collect();
+            }
+            if old.dims.is_empty() && values.len() == 1 {
+                tensor.dims.clear();
+            }
+        }
+        self.replace(i, &tensor);
+    }
+
+    /// Replaces input `i` with a new constant.
+    pub fn replace(&mut self, i: usize, tensor: &Tensor) {
+        let mut name = format!("snapprune.{}.{i}", self.index);
+        while self.graph.initializers.contains_key(name.as_str())
+            || self.graph.producer.contains_key(name.as_str())
+        {
+            name.push('_');
+        }
+        self.added.push(tensor.to_proto(&name));
+        while self.node.input.len() <= i {
+            self.node.input.push(String::new());
+        }
+        self.node.input[i] = name;
+    }
+}

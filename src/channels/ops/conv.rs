@@ -1,0 +1,144 @@
+//! Convolutions: plain, depthwise (with multiplier), grouped, transposed; one to three dimensions.
+
+use super::super::coupling::ValueId;
+use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use crate::Result;
+use crate::onnx::Attributes;
+
+pub(super) const OPS: &[OpSpec] = &[
+    op(
+        "Conv",
+        conv,
+        Some(patch_groups),
+        Policy::Layer,
+        "1-d to 3-d; depthwise with multiplier; grouped: the same places in every group",
+    ),
+    op(
+        "ConvTranspose",
+        conv_transpose,
+        Some(patch_groups),
+        Policy::Layer,
+        "also grouped and depthwise",
+    ),
+];
+
+struct Parts {
+    x: ValueId,
+    w: ValueId,
+    y: ValueId,
+    groups: usize,
+}
+
+fn parts(c: &mut Couple) -> Result<Parts, String> {
+    let (x, w, y) = (c.input(0)?, c.input(1)?, c.output(0)?);
+    let groups = usize::try_from(c.node.int("group", 1))
+        .ok()
+        .filter(|&g| g > 0);
+    let groups = groups.ok_or("its group count is not positive")?;
+    let (dx, dw, dy) = (c.dims(x), c.dims(w), c.dims(y));
+    if dx.len() < 3 || dw.len() != dx.len() || dy.len() != dx.len() {
+        return Err("its ranks do not fit".to_owned());
+    }
+    if dx[1] % groups != 0 || dy[1] % groups != 0 {
+        return Err(format!(
+            "{groups} groups do not divide {} and {} channels",
+            dx[1], dy[1]
+        ));
+    }
+    c.same(x, 0, y, 0)?;
+    for axis in 2..dx.len() {
+        c.lock_silent(x, axis);
+        c.lock_silent(y, axis);
+        c.lock_silent(w, axis);
+    }
+    if !c.is_weight(1) {
+        for (id, axis) in [(x, 1), (y, 1)] {
+            c.forbid_growth(id, axis, "the weights are computed in the graph");
+        }
+    }
+    c.role(x, 1, false);
+    c.role(y, 1, true);
+    Ok(Parts { x, w, y, groups })
+}
+
+fn bias(c: &mut Couple, y: ValueId) -> Outcome {
+    if c.has_input(2) {
+        let b = c.input(2)?;
+        c.same(b, 0, y, 1)?;
+    }
+    Ok(())
+}
+
+fn conv(c: &mut Couple) -> Outcome {
+    let Parts { x, w, y, groups } = parts(c)?;
+    let (cin, cout) = (c.dims(x)[1], c.dims(y)[1]);
+    if c.dims(w)[0] != cout || c.dims(w)[1] != cin / groups {
+        return Err("its weights do not fit its input".to_owned());
+    }
+    c.same(w, 0, y, 1)?;
+    if groups == 1 {
+        c.same(w, 1, x, 1)?;
+    } else if groups == cin {
+        depthwise(c, x, y, cout / cin);
+        c.lock_silent(w, 1);
+    } else {
+        let (per_in, per_out) = (cin / groups, cout / groups);
+        for g in 0..groups {
+            for i in 0..per_in {
+                c.unify((w, 1, i), (x, 1, g * per_in + i));
+            }
+            for o in 0..per_out {
+                c.unify((y, 1, o), (y, 1, g * per_out + o));
+            }
+        }
+    }
+    bias(c, y)
+}
+
+fn conv_transpose(c: &mut Couple) -> Outcome {
+    let Parts { x, w, y, groups } = parts(c)?;
+    let (cin, cout) = (c.dims(x)[1], c.dims(y)[1]);
+    let (per_in, per_out) = (cin / groups, cout / groups);
+    if c.dims(w)[0] != cin || c.dims(w)[1] != per_out {
+        return Err("its weights do not fit its input".to_owned());
+    }
+    c.same(w, 0, x, 1)?;
+    if groups == 1 {
+        c.same(w, 1, y, 1)?;
+    } else if groups == cin {
+        depthwise(c, x, y, per_out);
+        c.lock_silent(w, 1);
+    } else {
+        for g in 0..groups {
+            for o in 0..per_out {
+                c.unify((w, 1, o), (y, 1, g * per_out + o));
+            }
+            for i in 0..per_in {
+                c.unify((x, 1, i), (x, 1, g * per_in + i));
+            }
+        }
+    }
+    bias(c, y)
+}
+
+fn depthwise(c: &mut Couple, x: ValueId, y: ValueId, multiplier: usize) {
+    for i in 0..c.dims(x)[1] {
+        for j in 0..multiplier {
+            c.unify((x, 1, i), (y, 1, i * multiplier + j));
+        }
+    }
+}
+
+/// A depthwise convolution has as many groups as channels.
+fn patch_groups(p: &mut Patch) -> Result<()> {
+    let Some(x) = p.input(0) else {
+        return Ok(());
+    };
+    let cin = p.co.dims(x).get(1).copied().unwrap_or(0);
+    let groups = p.node.int("group", 1);
+    if groups > 1 && groups == cin as i64 {
+        let width = p.edits.extent(p.co, x, 1);
+        p.node.set_int("group", width as i64);
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Normalizations. Those with statistics per channel follow; those that mix channels hold them.
+
+use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use crate::Result;
+use crate::onnx::Attributes;
+
+pub(super) const OPS: &[OpSpec] = &[
+    op(
+        "BatchNormalization",
+        batch,
+        None,
+        Policy::Follow,
+        "unfused, inference form; a new channel has variance 1",
+    ),
+    op(
+        "InstanceNormalization",
+        instance,
+        None,
+        Policy::Follow,
+        "statistics per channel",
+    ),
+    op(
+        "GroupNormalization",
+        group,
+        Some(patch_group),
+        Policy::Follow,
+        "whole groups come and go: a group's statistics count all its channels",
+    ),
+    op(
+        "LayerNormalization",
+        layer,
+        None,
+        Policy::Partial,
+        "holds the normalized axes: their statistics count every channel",
+    ),
+    op(
+        "RMSNormalization",
+        layer,
+        None,
+        Policy::Partial,
+        "holds the normalized axes: their statistics count every channel",
+    ),
+    op(
+        "LRN",
+        lrn,
+        None,
+        Policy::Partial,
+        "holds the channels: each is divided by its neighbours",
+    ),
+    op(
+        "MeanVarianceNormalization",
+        mean_variance,
+        None,
+        Policy::Partial,
+        "holds the normalized axes",
+    ),
+    op(
+        "LpNormalization",
+        lp,
+        None,
+        Policy::Partial,
+        "holds the normalized axis",
+    ),
+    op(
+        "Softmax",
+        softmax,
+        None,
+        Policy::Partial,
+        "holds its axis: every channel counts in the sum",
+    ),
+    op(
+        "LogSoftmax",
+        softmax,
+        None,
+        Policy::Partial,
+        "holds its axis: every channel counts in the sum",
+    ),
+    op("Hardmax", softmax, None, Policy::Partial, "holds its axis"),
+];
+
+fn batch(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    if c.node.int("training_mode", 0) != 0 || c.node.output.iter().skip(1).any(|o| !o.is_empty()) {
+        return Err("training form; export for inference to free it".to_owned());
+    }
+    whole(c, x, y)?;
+    for i in 1..5 {
+        let parameter = c.input(i)?;
+        c.same(parameter, 0, x, 1)?;
+        if i == 4 {
+            c.fill(parameter, 1.0);
+        }
+    }
+    Ok(())
+}
+
+/// Every axis of input and output is one.
+fn whole(
+    c: &mut Couple,
+    x: super::super::coupling::ValueId,
+    y: super::super::coupling::ValueId,
+) -> Outcome {
+    (0..c.rank(x)).try_for_each(|axis| c.same(x, axis, y, axis))
+}
+
+fn instance(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    c.same(x, 0, y, 0)?;
+    c.same(x, 1, y, 1)?;
+    for axis in 2..c.rank(x) {
+        c.lock_silent(x, axis);
+        c.lock_silent(y, axis);
+    }
+    for i in 1..3 {
+        let parameter = c.input(i)?;
+        c.same(parameter, 0, x, 1)?;
+    }
+    Ok(())
+}
+
+fn group(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    let groups = usize::try_from(c.node.int("num_groups", 0)).unwrap_or(0);
+    let width = c.dims(x).get(1).copied().unwrap_or(0);
+    if groups == 0 || width % groups != 0 {
+        return Err(format!("{groups} groups do not divide {width} channels"));
+    }
+    whole(c, x, y)?;
+    for axis in 2..c.rank(x) {
+        c.lock_silent(x, axis);
+    }
+    let size = width / groups;
+    for g in 0..groups {
+        for j in 1..size {
+            c.unify((x, 1, g * size), (x, 1, g * size + j));
+        }
+    }
+    for i in 1..3 {
+        let parameter = c.input(i)?;
+        match c.dims(parameter)[..] {
+            [n] if n == width => c.same(parameter, 0, x, 1)?,
+            [n] if n == groups => {
+                (0..groups).for_each(|g| c.unify((parameter, 0, g), (x, 1, g * size)));
+            }
+            _ => return Err("its scale does not fit its input".to_owned()),
+        }
+    }
+    Ok(())
+}
+
+fn patch_group(p: &mut Patch) -> Result<()> {
+    let Some(x) = p.input(0) else {
+        return Ok(());
+    };
+    let groups = p.node.int("num_groups", 1).max(1);
+    let width = p.co.dims(x)[1] as i64;
+    let size = (width / groups).max(1);
+    let wider = p.edits.extent(p.co, x, 1) as i64;
+    p.node.set_int("num_groups", wider / size);
+    Ok(())
+}
+
+const COUNTS_ALL: &str = "its statistics count every channel of this axis";
+
+fn layer(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    let first = c.axis(c.node.int("axis", -1), c.rank(x))?;
+    whole(c, x, y)?;
+    for axis in first..c.rank(x) {
+        c.lock(x, axis, COUNTS_ALL);
+    }
+    Ok(())
+}
+
+fn lrn(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    whole(c, x, y)?;
+    c.lock(x, 1, "each channel is divided by its neighbours");
+    Ok(())
+}
+
+fn mean_variance(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    whole(c, x, y)?;
+    for axis in c.node.ints("axes").unwrap_or_else(|| vec![0, 2, 3]) {
+        let axis = c.axis(axis, c.rank(x))?;
+        c.lock(x, axis, COUNTS_ALL);
+    }
+    Ok(())
+}
+
+fn lp(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    whole(c, x, y)?;
+    let axis = c.axis(c.node.int("axis", -1), c.rank(x))?;
+    c.lock(x, axis, COUNTS_ALL);
+    Ok(())
+}
+
+/// Before opset 13 every axis from `axis` on is one long axis.
+fn softmax(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    whole(c, x, y)?;
+    let old = c.opset < 13;
+    let axis = c.axis(c.node.int("axis", if old { 1 } else { -1 }), c.rank(x))?;
+    let last = if old { c.rank(x) } else { axis + 1 };
+    for axis in axis..last {
+        c.lock(x, axis, "every channel counts in its sum");
+    }
+    Ok(())
+}

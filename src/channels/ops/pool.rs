@@ -1,0 +1,30 @@
+//! Pools: channel by channel.
+
+use super::{Couple, OpSpec, Outcome, Policy, op};
+
+const fn pool_op(name: &'static str) -> OpSpec {
+    op(name, pool, None, Policy::Follow, "any ceil mode")
+}
+
+pub(super) const OPS: &[OpSpec] = &[
+    pool_op("MaxPool"),
+    pool_op("AveragePool"),
+    pool_op("LpPool"),
+    pool_op("GlobalAveragePool"),
+    pool_op("GlobalMaxPool"),
+    pool_op("GlobalLpPool"),
+];
+
+fn pool(c: &mut Couple) -> Outcome {
+    if c.node.output.iter().skip(1).any(|o| !o.is_empty()) {
+        return Err("it also gives indices, which count channels".to_owned());
+    }
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    c.same(x, 0, y, 0)?;
+    c.same(x, 1, y, 1)?;
+    for axis in 2..c.rank(x) {
+        c.lock_silent(x, axis);
+        c.lock_silent(y, axis);
+    }
+    Ok(())
+}

@@ -1,0 +1,333 @@
+//! `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`: axes merge and split.
+//!
+//! Input and output extents are cut into the fewest stretches of equal size, and each stretch into
+//! common factors. One factor of a stretch carries the channels: its indices stand for whole blocks
+//! of elements on both sides, and every other factor keeps its size. So a channel taken before
+//! `Flatten` takes its whole block, and a channel shuffle changes equally in every group.
+
+use super::super::coupling::ValueId;
+use super::super::extents::Extent;
+use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use crate::Result;
+use crate::onnx::{Attributes, Tensor};
+
+pub(super) const OPS: &[OpSpec] = &[
+    op(
+        "Reshape",
+        reshape,
+        Some(patch_reshape),
+        Policy::Follow,
+        "merges and splits axes; channel shuffles, exported group norms",
+    ),
+    op(
+        "Flatten",
+        fixed_rule,
+        None,
+        Policy::Follow,
+        "a channel goes with its whole block",
+    ),
+    op("Squeeze", fixed_rule, None, Policy::Follow, ""),
+    op("Unsqueeze", fixed_rule, None, Policy::Follow, ""),
+];
+
+/// A stretch of input axes and the stretch of output axes with the same elements.
+#[derive(Debug, PartialEq)]
+struct Stretch {
+    ins: Vec<usize>,
+    outs: Vec<usize>,
+}
+
+/// Cuts both shapes into stretches of equal products; extents of 1 are left out.
+fn stretches(dx: &[usize], dy: &[usize]) -> Option<Vec<Stretch>> {
+    let solid = |d: &[usize]| (0..d.len()).filter(|&a| d[a] != 1).collect::<Vec<_>>();
+    let (ins, outs) = (solid(dx), solid(dy));
+    let (mut i, mut j) = (0, 0);
+    let mut found = Vec::new();
+    while i < ins.len() && j < outs.len() {
+        let (mut a, mut b) = (dx[ins[i]], dy[outs[j]]);
+        let (from_i, from_j) = (i, j);
+        (i, j) = (i + 1, j + 1);
+        while a != b {
+            if a < b {
+                a = a.checked_mul(dx[*ins.get(i)?])?;
+                i += 1;
+            } else {
+                b = b.checked_mul(dy[*outs.get(j)?])?;
+                j += 1;
+            }
+        }
+        found.push(Stretch {
+            ins: ins[from_i..i].to_vec(),
+            outs: outs[from_j..j].to_vec(),
+        });
+    }
+    (i == ins.len() && j == outs.len()).then_some(found)
+}
+
+/// A common factor of a stretch: its size, and the axis it is part of on each side.
+#[derive(Clone, Debug)]
+struct Factor {
+    size: usize,
+    in_axis: usize,
+    out_axis: usize,
+}
+
+fn factors(stretch: &Stretch, dx: &[usize], dy: &[usize]) -> Option<Vec<Factor>> {
+    let mut found = Vec::new();
+    let (mut i, mut j) = (0, 0);
+    let (mut a, mut b) = (dx[stretch.ins[0]], dy[stretch.outs[0]]);
+    loop {
+        let size = if a <= b { a } else { b };
+        if size == 0 || a % size != 0 || b % size != 0 {
+            return None;
+        }
+        found.push(Factor {
+            size,
+            in_axis: stretch.ins[i],
+            out_axis: stretch.outs[j],
+        });
+        (a, b) = (a / size, b / size);
+        if a == 1 {
+            i += 1;
+            a = stretch.ins.get(i).map_or(1, |&axis| dx[axis]);
+        }
+        if b == 1 {
+            j += 1;
+            b = stretch.outs.get(j).map_or(1, |&axis| dy[axis]);
+        }
+        if i == stretch.ins.len() || j == stretch.outs.len() {
+            let done = i == stretch.ins.len() && j == stretch.outs.len();
+            return done.then_some(found);
+        }
+    }
+}
+
+/// The indices of `axis` that belong to index `k` of the carrier.
+fn block(
+    all: &[Factor],
+    carrier: usize,
+    axis: usize,
+    side: fn(&Factor) -> usize,
+    k: usize,
+) -> Vec<usize> {
+    let mine: Vec<usize> = (0..all.len()).filter(|&f| side(&all[f]) == axis).collect();
+    let product =
+        |range: &mut dyn Iterator<Item = &usize>| range.map(|&f| all[f].size).product::<usize>();
+    let before = product(&mut mine.iter().filter(|&&f| f < carrier));
+    let after = product(&mut mine.iter().filter(|&&f| f > carrier));
+    let size = all[carrier].size;
+    (0..before)
+        .flat_map(|p| (0..after).map(move |q| (p * size + k) * after + q))
+        .collect()
+}
+
+/// Relates two values that hold the same elements in the same order.
+fn relate(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
+    let (dx, dy) = (c.dims(x), c.dims(y));
+    if dx == dy {
+        return (0..dx.len()).try_for_each(|axis| c.same(x, axis, y, axis));
+    }
+    let all = stretches(&dx, &dy).ok_or("its shapes do not fit")?;
+    for stretch in &all {
+        if let ([a], [b]) = (&stretch.ins[..], &stretch.outs[..]) {
+            c.same(x, *a, y, *b)?;
+            continue;
+        }
+        let Some(parts) = factors(stretch, &dx, &dy) else {
+            hold(c, x, y, stretch, "Reshape mixes this axis with others");
+            continue;
+        };
+        let whole = |f: &Factor| {
+            usize::from(dx[f.in_axis] == f.size) + usize::from(dy[f.out_axis] == f.size)
+        };
+        let carrier = (0..parts.len())
+            .filter(|&f| parts[f].size > 1 && !c.co.axis_locked(x, parts[f].in_axis))
+            .filter(|&f| whole(&parts[f]) > 0)
+            .max_by_key(|&f| (parts[f].size, std::cmp::Reverse(f)));
+        let Some(carrier) = carrier else {
+            hold(c, x, y, stretch, "Reshape mixes this axis with others");
+            continue;
+        };
+        let (in_axis, out_axis) = (parts[carrier].in_axis, parts[carrier].out_axis);
+        for k in 0..parts[carrier].size {
+            let ins = block(&parts, carrier, in_axis, |f| f.in_axis, k);
+            let outs = block(&parts, carrier, out_axis, |f| f.out_axis, k);
+            for &i in &ins {
+                c.unify((x, in_axis, ins[0]), (x, in_axis, i));
+            }
+            for &o in &outs {
+                c.unify((x, in_axis, ins[0]), (y, out_axis, o));
+            }
+        }
+        let others = Stretch {
+            ins: stretch
+                .ins
+                .iter()
+                .copied()
+                .filter(|&a| a != in_axis)
+                .collect(),
+            outs: stretch
+                .outs
+                .iter()
+                .copied()
+                .filter(|&a| a != out_axis)
+                .collect(),
+        };
+        hold(
+            c,
+            x,
+            y,
+            &others,
+            "Reshape keeps this axis while another changes",
+        );
+    }
+    Ok(())
+}
+
+fn hold(c: &mut Couple, x: ValueId, y: ValueId, stretch: &Stretch, why: &str) {
+    stretch.ins.iter().for_each(|&axis| c.lock(x, axis, why));
+    stretch.outs.iter().for_each(|&axis| c.lock(y, axis, why));
+}
+
+/// The output's shape follows from the input's by a rule of the operator.
+fn fixed_rule(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    relate(c, x, y)
+}
+
+fn reshape(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    relate(c, x, y)?;
+    if c.node.attr("shape").is_some() || c.constant_ints(1).is_some() {
+        return Ok(());
+    }
+    let rank = c.rank(y);
+    let elements = c.extents(1).filter(|e| e.len() == rank);
+    let elements = elements.ok_or("its target shape is computed; export with static shapes")?;
+    let mut open = usize::from(elements.contains(&Extent::Fixed(-1)));
+    for (axis, &element) in elements.iter().enumerate() {
+        match element {
+            Extent::Fixed(_) => {}
+            Extent::Of(id, at)
+                if id == x && at == axis && c.dims(x).get(at) == c.dims(y).get(axis) => {}
+            Extent::Of(id, at) if tied(c, (id, at), (y, axis)) => open += 1,
+            other => {
+                c.lock_extents(&[other]);
+                open += 1;
+                if !c.co.axis_locked(y, axis) {
+                    c.lock(y, axis, "its extent is part of a computed shape");
+                }
+            }
+        }
+    }
+    // A rebuilt target has one `-1` at most; with more unknown extents the constants must stay.
+    if open > 1 {
+        for (axis, &element) in elements.iter().enumerate() {
+            if matches!(element, Extent::Fixed(v) if v > 0) && c.dims(y)[axis] > 1 {
+                c.lock(
+                    y,
+                    axis,
+                    "its extent is written into a computed shape; export with static shapes",
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two axes are one already, index by index.
+fn tied(c: &Couple, a: (ValueId, usize), b: (ValueId, usize)) -> bool {
+    let (da, db) = (c.co.dims(a.0)[a.1], c.co.dims(b.0)[b.1]);
+    let class = |v: (ValueId, usize), i| c.co.class(c.co.atom(v.0, v.1, i));
+    da == db && (0..da).all(|i| class(a, i) == class(b, i))
+}
+
+fn patch_reshape(p: &mut Patch) -> Result<()> {
+    let (Some(x), Some(y)) = (p.input(0), p.output(0)) else {
+        return Ok(());
+    };
+    let rank = p.co.dims(y).len();
+    let attribute = p.node.ints("shape");
+    let constant = attribute.clone().or_else(|| p.constant_ints(1));
+    let old: Vec<Extent> = match &constant {
+        Some(values) => values.iter().map(|&v| Extent::Fixed(v)).collect(),
+        None => match p.node.input.get(1).and_then(|n| p.extents.get(p.graph, n)) {
+            Some(elements) => elements,
+            None => return Ok(()),
+        },
+    };
+    let mut changed = false;
+    let mut target = Vec::with_capacity(rank);
+    for (axis, element) in old.iter().enumerate().take(rank) {
+        let width = p.edits.extent(p.co, y, axis) as i64;
+        target.push(match *element {
+            Extent::Fixed(-1) => -1,
+            Extent::Fixed(0) if p.node.int("allowzero", 0) == 0 => {
+                let copied =
+                    p.co.dims(x)
+                        .get(axis)
+                        .map(|_| p.edits.extent(p.co, x, axis) as i64);
+                if copied == Some(width) {
+                    0
+                } else {
+                    changed = true;
+                    width
+                }
+            }
+            Extent::Fixed(v) => {
+                let moved = p.edits.get(y, axis).is_some() && v != width;
+                changed |= moved;
+                if moved { width } else { v }
+            }
+            Extent::Of(id, at) if id == x && at == axis => 0,
+            _ => -1,
+        });
+    }
+    if !changed {
+        return Ok(());
+    }
+    if attribute.is_some() {
+        p.node.set_ints("shape", target);
+    } else {
+        p.replace(1, &Tensor::from_i64(&target));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stretch, block, factors, stretches};
+
+    #[test]
+    fn a_shuffle_splits_channels_into_group_and_place() {
+        let (dx, dy) = ([1, 6, 4, 4], [1, 2, 3, 4, 4]);
+        let all = stretches(&dx, &dy).unwrap_or_default();
+        assert_eq!(
+            all[0],
+            Stretch {
+                ins: vec![1],
+                outs: vec![1, 2]
+            }
+        );
+        assert_eq!(all.len(), 3);
+        let parts = factors(&all[0], &dx, &dy).unwrap_or_default();
+        assert_eq!(parts.iter().map(|f| f.size).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(block(&parts, 1, 1, |f| f.in_axis, 0), [0, 3]);
+        assert_eq!(block(&parts, 1, 2, |f| f.out_axis, 2), [2]);
+    }
+
+    #[test]
+    fn flatten_gives_each_channel_its_block() {
+        let (dx, dy) = ([2, 3, 2, 2], [2, 12]);
+        let all = stretches(&dx, &dy).unwrap_or_default();
+        let parts = factors(&all[1], &dx, &dy).unwrap_or_default();
+        assert_eq!(block(&parts, 0, 1, |f| f.out_axis, 1), [4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn shapes_that_share_no_factors_are_refused() {
+        let all = stretches(&[4, 9], &[6, 6]).unwrap_or_default();
+        assert_eq!(all.len(), 1);
+        assert!(factors(&all[0], &[4, 9], &[6, 6]).is_none());
+    }
+}

@@ -1,0 +1,168 @@
+//! `Resize`, `Upsample`, `Expand` and `Tile`: an axis keeps its extent, or is held.
+
+use super::super::extents::Extent;
+use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use crate::Result;
+use crate::onnx::Attributes;
+
+pub(super) const OPS: &[OpSpec] = &[
+    op(
+        "Resize",
+        resize,
+        Some(patch_resize),
+        Policy::Follow,
+        "channels keep scale 1",
+    ),
+    op(
+        "Upsample",
+        resize,
+        None,
+        Policy::Follow,
+        "channels keep scale 1",
+    ),
+    op(
+        "Expand",
+        expand,
+        Some(patch_expand),
+        Policy::Follow,
+        "axes that keep their extent",
+    ),
+    op(
+        "Tile",
+        tile,
+        None,
+        Policy::Partial,
+        "axes repeated once follow, the others are held",
+    ),
+];
+
+fn resize(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    if c.rank(x) != c.rank(y) {
+        return Err("its ranks differ".to_owned());
+    }
+    if c.node.text("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize" {
+        return Err("it crops".to_owned());
+    }
+    let (dx, dy) = (c.dims(x), c.dims(y));
+    for axis in 0..dx.len() {
+        if dx[axis] == dy[axis] {
+            c.same(x, axis, y, axis)?;
+        } else {
+            c.lock_silent(x, axis);
+            c.lock_silent(y, axis);
+        }
+    }
+    sizes_follow(c, 3, dx.len())
+}
+
+/// The extents at input `i` must be rewritable: fixed in the file, or the extent itself.
+fn sizes_follow(c: &mut Couple, i: usize, rank: usize) -> Outcome {
+    if !c.has_input(i) || c.constant_ints(i).is_some() {
+        return Ok(());
+    }
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    let elements = c.extents(i).filter(|e| e.len() == rank);
+    let elements = elements.ok_or("its sizes are computed")?;
+    for (axis, element) in elements.into_iter().enumerate() {
+        let own = match element {
+            Extent::Of(id, at) => {
+                let (a, b) = (c.co.atom(id, at, 0), c.co.atom(y, axis, 0));
+                (id == x && at == axis) || c.co.class(a) == c.co.class(b)
+            }
+            _ => false,
+        };
+        if !own {
+            c.lock_extents(&[element]);
+            let locked = c.co.axis_locked(y, axis);
+            if !locked {
+                c.lock(y, axis, "its extent is part of a computed shape");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn patch_resize(p: &mut Patch) -> Result<()> {
+    patch_sizes(p, 3)
+}
+
+/// Puts the new extents of changed axes into the constant at input `i`.
+fn patch_sizes(p: &mut Patch, i: usize) -> Result<()> {
+    let (Some(mut sizes), Some(y)) = (p.constant_ints(i), p.output(0)) else {
+        return Ok(());
+    };
+    let axes = p
+        .node
+        .ints("axes")
+        .unwrap_or_else(|| (0..sizes.len() as i64).collect());
+    let rank = p.co.dims(y).len();
+    let before = sizes.clone();
+    for (k, axis) in axes.into_iter().enumerate() {
+        let axis = if axis < 0 { axis + rank as i64 } else { axis } as usize;
+        if let Some(edit) = p.edits.get(y, axis)
+            && k < sizes.len()
+        {
+            sizes[k] = edit.len() as i64;
+        }
+    }
+    if sizes != before {
+        p.replace_ints(i, &sizes);
+    }
+    Ok(())
+}
+
+fn expand(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    let (dx, dy) = (c.dims(x), c.dims(y));
+    let shift = dy.len() - dx.len().min(dy.len());
+    for axis in 0..dy.len() {
+        if axis >= shift && dx[axis - shift] == dy[axis] {
+            c.same(x, axis - shift, y, axis)?;
+        } else {
+            c.lock(y, axis, "Expand repeats along this axis");
+            if axis >= shift {
+                c.lock_silent(x, axis - shift);
+            }
+        }
+    }
+    if c.constant_ints(1).is_some_and(|s| s.len() == dy.len()) {
+        return Ok(());
+    }
+    match c.extents(1) {
+        Some(elements) if elements.len() == dy.len() && shift == 0 => sizes_follow(c, 1, dy.len()),
+        _ => Err("its shape is computed".to_owned()),
+    }
+}
+
+fn patch_expand(p: &mut Patch) -> Result<()> {
+    let (Some(mut shape), Some(y)) = (p.constant_ints(1), p.output(0)) else {
+        return Ok(());
+    };
+    let before = shape.clone();
+    for (axis, extent) in shape.iter_mut().enumerate() {
+        if let Some(edit) = p.edits.get(y, axis)
+            && *extent != 1
+        {
+            *extent = edit.len() as i64;
+        }
+    }
+    if shape != before {
+        p.replace_ints(1, &shape);
+    }
+    Ok(())
+}
+
+fn tile(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    let (dx, dy) = (c.dims(x), c.dims(y));
+    for axis in 0..dx.len() {
+        if dx[axis] == dy[axis] {
+            c.same(x, axis, y, axis)?;
+        } else {
+            c.lock(x, axis, "Tile repeats along this axis");
+            c.lock(y, axis, "Tile repeats along this axis");
+        }
+    }
+    Ok(())
+}

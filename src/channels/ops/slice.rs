@@ -1,0 +1,205 @@
+//! `Split` and `Slice`: outputs are stretches of the input's axis.
+
+use super::super::coupling::ValueId;
+use super::super::extents::Extent;
+use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use crate::Result;
+use crate::onnx::Attributes;
+use crate::onnx::Tensor;
+
+pub(super) const OPS: &[OpSpec] = &[
+    op(
+        "Split",
+        split,
+        Some(patch_split),
+        Policy::Follow,
+        "each part keeps its own widths",
+    ),
+    op(
+        "Slice",
+        slice,
+        Some(patch_slice),
+        Policy::Follow,
+        "constant bounds, step 1 on a changing axis",
+    ),
+];
+
+/// Relates `y` to the stretch of `x` that starts at `start` on `axis`; other axes are one.
+fn stretch(c: &mut Couple, x: ValueId, y: ValueId, axis: usize, start: usize) -> Outcome {
+    for other in (0..c.rank(x)).filter(|&a| a != axis) {
+        c.same(x, other, y, other)?;
+    }
+    for k in 0..c.dims(y)[axis] {
+        c.unify((x, axis, start + k), (y, axis, k));
+    }
+    Ok(())
+}
+
+fn split(c: &mut Couple) -> Outcome {
+    let x = c.input(0)?;
+    let axis = c.axis(c.node.int("axis", 0), c.rank(x))?;
+    if c.has_input(1) && c.constant_ints(1).is_none() {
+        return Err("its sizes are computed; export with static shapes to free it".to_owned());
+    }
+    let mut start = 0;
+    for i in 0..c.node.output.len() {
+        let y = c.output(i)?;
+        if c.rank(y) != c.rank(x) || start + c.dims(y)[axis] > c.dims(x)[axis] {
+            return Err("its shapes do not fit".to_owned());
+        }
+        stretch(c, x, y, axis, start)?;
+        start += c.dims(y)[axis];
+    }
+    Ok(())
+}
+
+fn patch_split(p: &mut Patch) -> Result<()> {
+    let Some(x) = p.input(0) else {
+        return Ok(());
+    };
+    let rank = p.co.dims(x).len() as i64;
+    let axis = p.node.int("axis", 0);
+    let axis = (if axis < 0 { axis + rank } else { axis }) as usize;
+    if p.edits.get(x, axis).is_none() {
+        return Ok(());
+    }
+    let sizes: Vec<i64> = (0..p.node.output.len())
+        .filter_map(|i| p.output(i))
+        .map(|y| p.edits.extent(p.co, y, axis) as i64)
+        .collect();
+    if p.node.input.get(1).is_some_and(|n| !n.is_empty()) {
+        p.replace_ints(1, &sizes);
+    } else if p.node.attr("split").is_some() {
+        p.node.set_ints("split", sizes);
+    } else if sizes.windows(2).any(|w| w[0] != w[1]) || p.node.attr("num_outputs").is_some() {
+        p.node.attribute.retain(|a| a.name() != "num_outputs");
+        p.replace(1, &Tensor::from_i64(&sizes));
+    }
+    Ok(())
+}
+
+/// One axis of a slice: bounds are clamped as the operator does for a positive step.
+struct Stretch {
+    axis: usize,
+    start: usize,
+    end: usize,
+    step: i64,
+}
+
+/// Where the bounds stand in an old (attributes) or new (inputs) slice.
+fn bounds(
+    node: &crate::onnx::proto::NodeProto,
+    ints: &dyn Fn(usize) -> Option<Vec<i64>>,
+    dims: &[usize],
+) -> Option<Vec<Stretch>> {
+    let old = node.attr("starts").is_some();
+    let read = |k: usize, name: &str| if old { node.ints(name) } else { ints(k) };
+    let (starts, ends) = (read(1, "starts")?, read(2, "ends")?);
+    let present = |k: usize| node.input.get(k).is_some_and(|n| !n.is_empty());
+    let axes = if old {
+        node.ints("axes")
+    } else if present(3) {
+        Some(ints(3)?)
+    } else {
+        None
+    };
+    let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = if present(4) {
+        ints(4)?
+    } else {
+        vec![1; starts.len()]
+    };
+    let rank = dims.len() as i64;
+    let mut out = Vec::new();
+    for (k, &axis) in axes.iter().enumerate() {
+        let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok()?;
+        let extent = *dims.get(axis)? as i64;
+        let clamp =
+            |v: i64| (if v < 0 { v.saturating_add(extent) } else { v }).clamp(0, extent) as usize;
+        out.push(Stretch {
+            axis,
+            start: clamp(*starts.get(k)?),
+            end: clamp(*ends.get(k)?),
+            step: *steps.get(k)?,
+        });
+    }
+    Some(out)
+}
+
+fn slice(c: &mut Couple) -> Outcome {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    let (dx, dy) = (c.dims(x), c.dims(y));
+    let found = bounds(c.node, &|k| c.constant_ints(k), &dx);
+    let read: Vec<Extent> = (1..5).filter_map(|k| c.extents(k)).flatten().collect();
+    c.lock_extents(&read);
+    for axis in 0..dx.len() {
+        match &found {
+            Some(all) => match all.iter().find(|s| s.axis == axis) {
+                None => c.same(x, axis, y, axis)?,
+                Some(s) if s.step == 1 && s.end.saturating_sub(s.start) == dy[axis] => {
+                    for k in 0..dy[axis] {
+                        c.unify((x, axis, s.start + k), (y, axis, k));
+                    }
+                }
+                Some(_) => {
+                    c.lock(x, axis, "Slice steps over this axis");
+                    c.lock(y, axis, "Slice steps over this axis");
+                }
+            },
+            None if dx[axis] == dy[axis] && sliced_axes(c).is_some_and(|a| !a.contains(&axis)) => {
+                c.same(x, axis, y, axis)?;
+            }
+            None => {
+                c.lock(x, axis, "Slice bounds are computed");
+                c.lock(y, axis, "Slice bounds are computed");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The axes that a slice with computed bounds cuts, when those are constant.
+fn sliced_axes(c: &Couple) -> Option<Vec<usize>> {
+    let rank = c.rank(c.input(0).ok()?);
+    c.constant_ints(3)?
+        .into_iter()
+        .map(|a| c.axis(a, rank).ok())
+        .collect()
+}
+
+fn patch_slice(p: &mut Patch) -> Result<()> {
+    let Some(x) = p.input(0) else {
+        return Ok(());
+    };
+    let dims = p.co.dims(x).to_vec();
+    let Some(found) = bounds(p.node, &|k| p.constant_ints(k), &dims) else {
+        return Ok(());
+    };
+    if !found.iter().any(|s| p.edits.get(x, s.axis).is_some()) {
+        return Ok(());
+    }
+    let old = p.node.attr("starts").is_some();
+    let read = |p: &Patch, k: usize, name: &str| {
+        if old {
+            p.node.ints(name)
+        } else {
+            p.constant_ints(k)
+        }
+        .unwrap_or_default()
+    };
+    let (mut starts, mut ends) = (read(p, 1, "starts"), read(p, 2, "ends"));
+    for (k, s) in found.iter().enumerate() {
+        if let Some(edit) = p.edits.get(x, s.axis) {
+            starts[k] = edit.count_in(0, s.start) as i64;
+            ends[k] = edit.count_in(0, s.end) as i64;
+        }
+    }
+    if old {
+        p.node.set_ints("starts", starts);
+        p.node.set_ints("ends", ends);
+    } else {
+        p.replace_ints(1, &starts);
+        p.replace_ints(2, &ends);
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The flags.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
+
+/// Snaps the channel counts of an ONNX CNN to widths at which this machine wastes nothing.
+///
+/// Times every convolution at several widths on the device, zero-pads channels where the device runs
+/// more of them faster, and writes the rewritten model. The outputs stay the same within float
+/// tolerance, and the model is measured to be faster, or nothing is written.
+///
+/// Exit status: 0 a faster model was written; 1 none was found; 2 error in use or input.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct Args {
+    /// The main job, or another command.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of the main job.
+    #[command(flatten)]
+    pub main: MainArgs,
+}
+
+/// Other commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Latencies of models side by side, interleaved.
+    Bench(BenchArgs),
+    /// Channel groups, barriers and why, MACs and parameters.
+    Inspect(InspectArgs),
+}
+
+/// Flags of the main job.
+#[derive(Debug, ClapArgs)]
+pub struct MainArgs {
+    /// The ONNX model to optimize; it is never changed.
+    #[arg(value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Where to write the model [default: MODEL.snap.onnx beside MODEL; the report goes beside it].
+    #[arg(short, long, value_name = "OUT.onnx")]
+    pub output: Option<PathBuf>,
+    /// The device and the library.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// Make exact moves only: the outputs stay the same (the default).
+    #[arg(long)]
+    pub exact: bool,
+    /// Do not make the dynamic variant (this version makes none).
+    #[arg(long)]
+    pub no_dynamic: bool,
+    /// Times recorded earlier on this device and stack, used before measuring.
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// The latency database [default: snapprune/latency.db in the user's cache folder].
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// Seed of the random inputs.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print the report as JSON on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but errors.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Also list the groups that stay, with the reason.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Which device, and which ONNX Runtime.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct DeviceArgs {
+    /// Use this NVIDIA GPU [default: GPU 0 if there is one, else the CPU].
+    #[arg(long, value_name = "N", conflicts_with = "cpu")]
+    pub gpu: Option<usize>,
+    /// Use the CPU.
+    #[arg(long)]
+    pub cpu: bool,
+    /// Threads within a node on the CPU [default: ONNX Runtime's choice].
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub threads: usize,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
+}
+
+/// Extents of open axes.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct ShapeArgs {
+    /// An input's shape, such as image:1,3,224,224.
+    #[arg(long = "shape", value_name = "NAME:1,3,224,224")]
+    pub shapes: Vec<String>,
+    /// A symbolic extent, such as height=480.
+    #[arg(long = "dim", value_name = "NAME=N")]
+    pub dims: Vec<String>,
+    /// The extent of a symbolic first axis [default: 1].
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+}
+
+/// Flags of `bench`.
+#[derive(Debug, ClapArgs)]
+pub struct BenchArgs {
+    /// The models; all must take the same inputs.
+    #[arg(required = true, value_name = "MODEL")]
+    pub models: Vec<PathBuf>,
+    /// The device and the library.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// Seconds to measure, about.
+    #[arg(long, default_value_t = 6.0)]
+    pub seconds: f64,
+    /// Seed of the random inputs.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `inspect`.
+#[derive(Debug, ClapArgs)]
+pub struct InspectArgs {
+    /// The model.
+    pub model: PathBuf,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}

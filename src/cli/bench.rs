@@ -1,0 +1,79 @@
+//! `snapprune bench A.onnx B.onnx ...`.
+
+use serde_json::json;
+
+use super::args::BenchArgs;
+use super::setup;
+use crate::onnx::{Graph, encode, load};
+use crate::report::bench_table;
+use crate::target::{Runtime, input_specs, random_inputs};
+use crate::verify::{Verdict, race};
+use crate::{Error, Result};
+
+/// Always `true`: whatever is faster, the measurement was made.
+pub(super) fn run(args: &BenchArgs) -> Result<bool> {
+    let runtime = Runtime::load(args.device.ort_lib.as_deref())?;
+    let target = setup::target(&runtime, &args.device)?;
+    let shapes = setup::shapes(&args.shapes)?;
+    let mut models = Vec::new();
+    let mut wanted: Option<Vec<(String, Vec<usize>)>> = None;
+    let mut inputs = Vec::new();
+    for path in &args.models {
+        let model = load(path)?;
+        let specs = input_specs(&Graph::new(model.graph()?)?, &shapes)?;
+        let shape: Vec<_> = specs
+            .iter()
+            .map(|s| (s.name.clone(), s.dims.clone()))
+            .collect();
+        match &wanted {
+            None => {
+                inputs = random_inputs(&specs, args.seed, 1.0)?;
+                wanted = Some(shape);
+            }
+            Some(first) if *first != shape => {
+                return Err(Error::Usage(format!(
+                    "{} takes {shape:?}, the first model {first:?}; bench compares models with the same inputs",
+                    path.display()
+                )));
+            }
+            Some(_) => {}
+        }
+        models.push(if model.external {
+            encode(&model.proto)
+        } else {
+            model.bytes
+        });
+    }
+    let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
+    let raced = race(target.as_ref(), &lanes, &inputs, args.seconds)?;
+    let names: Vec<String> = args
+        .models
+        .iter()
+        .map(|p| p.display().to_string())
+        .collect();
+    if args.json {
+        let rows: Vec<_> = names
+            .iter()
+            .zip(&raced)
+            .map(|(name, lane)| {
+                let s = lane.summary();
+                json!({
+                    "model": name, "min": s.min, "median": s.median, "mad": s.mad, "p95": s.p95, "n": s.n,
+                    "ratio": lane.ratio(), "ratio_noise": lane.ratio_noise(),
+                    "faster_than_first": lane.verdict() == Verdict::Faster,
+                })
+            })
+            .collect();
+        println!(
+            "{:#}",
+            json!({"schema_version": 1, "device": target.info(), "models": rows})
+        );
+    } else {
+        println!(
+            "device    {}",
+            setup::describe(target.as_ref(), &args.device)
+        );
+        print!("{}", bench_table(&names, &raced));
+    }
+    Ok(true)
+}

@@ -1,0 +1,37 @@
+//! The command line.
+
+mod args;
+mod bench;
+mod inspect;
+mod main_job;
+mod screen;
+mod setup;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::Error;
+
+/// Runs the command: 0 done; 1 nothing helps or a check failed; 2 error in use or input.
+pub fn main() -> ExitCode {
+    let args = args::Args::parse();
+    let done = match &args.command {
+        Some(args::Command::Bench(bench)) => bench::run(bench),
+        Some(args::Command::Inspect(inspect)) => inspect::run(inspect),
+        None => match &args.main.model {
+            Some(model) => main_job::run(model, &args.main),
+            None => Err(Error::Usage(
+                "name a model: snapprune MODEL.onnx (or see snapprune --help)".to_owned(),
+            )),
+        },
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("snapprune: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

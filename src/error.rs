@@ -1,0 +1,79 @@
+//! The errors that the library returns.
+
+use std::path::PathBuf;
+
+/// What went wrong, in words that end in what to do where that is known.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file concerned.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bytes are not an ONNX model, or the model breaks a rule of the format.
+    #[error("{0}")]
+    Model(String),
+    /// A tensor's declared size and its bytes disagree, or its type cannot be handled.
+    #[error("tensor '{name}': {what}")]
+    Tensor {
+        /// The tensor's name in the file.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// ONNX Runtime could not be loaded.
+    #[error("{0}")]
+    Runtime(String),
+    /// ONNX Runtime refused a model or a run failed.
+    #[error("ONNX Runtime: {0}")]
+    Session(String),
+    /// The device asked for is not there.
+    #[error("{0}")]
+    Device(String),
+    /// The latency database could not be used.
+    #[error("latency database {path}: {what}", path = path.display())]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A plan does not fit the graph.
+    #[error("{0}")]
+    Plan(String),
+    /// The command was called in a way that cannot work.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    /// Wraps an I/O error with the file it concerns.
+    pub fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::File {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// An error about one tensor.
+    pub fn tensor(name: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Tensor {
+            name: name.into(),
+            what: what.into(),
+        }
+    }
+}
+
+/// ONNX Runtime's errors carry the failing builder or nothing; only the message is kept.
+impl<R> From<ort::Error<R>> for Error {
+    fn from(error: ort::Error<R>) -> Self {
+        Self::Session(error.to_string())
+    }
+}
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,20 @@
+//! snapprune snaps the channel counts of an ONNX CNN to widths at which the machine wastes nothing.
+//!
+//! The modules are the flow of the data, in this order; each knows only those before it:
+//! [`onnx`] (the file) → [`channels`] (which axes change together) → [`target`] (the device) →
+//! [`profile`] (what a width costs) → [`plan`] (which widths) → [`rewrite`] (make it so) →
+//! [`verify`] (is it true) → [`report`] (show it); [`cli`] stands on all of them.
+
+pub mod channels;
+pub mod cli;
+pub mod error;
+pub mod onnx;
+pub mod optimize;
+pub mod plan;
+pub mod profile;
+pub mod report;
+pub mod rewrite;
+pub mod target;
+pub mod verify;
+
+pub use error::{Error, Result};

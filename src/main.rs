@@ -1,0 +1,5 @@
+//! The `snapprune` command.
+
+fn main() -> std::process::ExitCode {
+    snapprune::cli::main()
+}

@@ -1,0 +1,154 @@
+//! An index of a graph: who makes a value, who uses it, and which values are constant.
+
+use std::collections::{HashMap, HashSet};
+
+use super::attribute::Attributes;
+use super::proto::{GraphProto, NodeProto};
+use super::tensor::Tensor;
+use crate::{Error, Result};
+
+/// The names used inside the bodies of a control-flow node that the bodies do not define.
+pub fn captured_names(node: &NodeProto) -> HashSet<String> {
+    let mut names = HashSet::new();
+    for attribute in &node.attribute {
+        for body in attribute.g.iter().chain(&attribute.graphs) {
+            let mut inner: HashSet<String> = HashSet::new();
+            for n in &body.node {
+                inner.extend(n.input.iter().cloned());
+                inner.extend(captured_names(n));
+            }
+            inner.extend(body.output.iter().map(|o| o.name().to_owned()));
+            for defined in body
+                .input
+                .iter()
+                .map(|v| v.name())
+                .chain(body.initializer.iter().map(|t| t.name()))
+                .chain(
+                    body.node
+                        .iter()
+                        .flat_map(|n| n.output.iter().map(String::as_str)),
+                )
+            {
+                inner.remove(defined);
+            }
+            names.extend(inner);
+        }
+    }
+    names.remove("");
+    names
+}
+
+/// Look-ups over one graph. Values are named as in the file.
+#[derive(Debug)]
+pub struct Graph<'a> {
+    /// The graph itself.
+    pub proto: &'a GraphProto,
+    /// Index into `initializer` by name.
+    pub initializers: HashMap<&'a str, usize>,
+    /// Index of the node that makes each value.
+    pub producer: HashMap<&'a str, usize>,
+    /// Nodes that use each value, each once, in order.
+    pub consumers: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Graph<'a> {
+    /// Indexes `proto`.
+    ///
+    /// # Errors
+    /// When two nodes make the same value, or a node uses a value that is not made before it.
+    pub fn new(proto: &'a GraphProto) -> Result<Self> {
+        let initializers: HashMap<&str, usize> = proto
+            .initializer
+            .iter()
+            .enumerate()
+            .map(|(i, t)| (t.name(), i))
+            .collect();
+        let mut known: HashSet<&str> = initializers.keys().copied().collect();
+        known.extend(proto.input.iter().map(|v| v.name()));
+        known.extend(
+            proto
+                .sparse_initializer
+                .iter()
+                .filter_map(|s| s.values.as_ref().map(|v| v.name())),
+        );
+        let mut producer = HashMap::new();
+        let mut consumers: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (i, node) in proto.node.iter().enumerate() {
+            for name in node.input.iter().filter(|n| !n.is_empty()) {
+                if !known.contains(name.as_str()) {
+                    return Err(Error::Model(format!(
+                        "node {} uses '{name}', which nothing before it makes",
+                        label(node, i)
+                    )));
+                }
+                let users = consumers.entry(name).or_default();
+                if users.last() != Some(&i) {
+                    users.push(i);
+                }
+            }
+            for name in node.output.iter().filter(|n| !n.is_empty()) {
+                if !known.insert(name) {
+                    return Err(Error::Model(format!(
+                        "node {} makes '{name}', which is already there",
+                        label(node, i)
+                    )));
+                }
+                producer.insert(name.as_str(), i);
+            }
+        }
+        Ok(Self {
+            proto,
+            initializers,
+            producer,
+            consumers,
+        })
+    }
+
+    /// The value of an initializer or of a `Constant` node's output, if `name` is one.
+    /// An initializer that is also a graph input counts: callers who override it get a barrier
+    /// from its use as data, never a wrong result, since the file's default is what is rewritten.
+    pub fn constant(&self, name: &str) -> Option<Tensor> {
+        if let Some(&i) = self.initializers.get(name) {
+            return Tensor::read(&self.proto.initializer[i]).ok();
+        }
+        let node = &self.proto.node[*self.producer.get(name)?];
+        if node.op_type() != "Constant" {
+            return None;
+        }
+        if let Some(ints) = node.ints("value_ints") {
+            return Some(Tensor::from_i64(&ints));
+        }
+        if let Some(int) = node.attr("value_int").and_then(|a| a.i) {
+            let mut tensor = Tensor::from_i64(&[int]);
+            tensor.dims.clear();
+            return Some(tensor);
+        }
+        if let Some(f) = node.attr("value_float").and_then(|a| a.f) {
+            return Some(Tensor::from_f32(vec![], &[f]));
+        }
+        if let Some(a) = node.attr("value_floats") {
+            return Some(Tensor::from_f32(vec![a.floats.len()], &a.floats));
+        }
+        Tensor::read(node.tensor("value")?).ok()
+    }
+
+    /// Names of graph inputs that are not initializers.
+    pub fn real_inputs(&self) -> Vec<&'a str> {
+        self.proto
+            .input
+            .iter()
+            .map(|v| v.name())
+            .filter(|n| !self.initializers.contains_key(n))
+            .collect()
+    }
+}
+
+/// A node's name for people: its own, else its type and first output.
+pub fn label(node: &NodeProto, index: usize) -> String {
+    if node.name().is_empty() {
+        let output = node.output.first().map_or("", String::as_str);
+        format!("{}#{index}({output})", node.op_type())
+    } else {
+        node.name().to_owned()
+    }
+}

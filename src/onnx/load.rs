@@ -1,0 +1,82 @@
+//! From a file to a model in memory.
+
+use std::path::Path;
+
+use prost::Message;
+
+use super::external::{read_external_data, uses_external_data};
+use super::proto::{GraphProto, ModelProto};
+use crate::{Error, Result};
+
+/// A model, with the bytes it came from.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The decoded message, with external data brought in.
+    pub proto: ModelProto,
+    /// The file as it was.
+    pub bytes: Vec<u8>,
+    /// BLAKE3 of the file, in hexadecimal.
+    pub hash: String,
+    /// Whether the weights, or some of them, lay in files beside the model.
+    pub external: bool,
+}
+
+impl Model {
+    /// The main graph.
+    ///
+    /// # Errors
+    /// When the file has none.
+    pub fn graph(&self) -> Result<&GraphProto> {
+        self.proto
+            .graph
+            .as_ref()
+            .ok_or_else(|| Error::Model("the model has no graph".to_owned()))
+    }
+
+    /// The version of the standard operators that the model uses.
+    pub fn opset(&self) -> i64 {
+        self.proto
+            .opset_import
+            .iter()
+            .find(|o| matches!(o.domain(), "" | "ai.onnx"))
+            .map_or(1, |o| o.version())
+    }
+}
+
+/// Reads a model file and its external data.
+///
+/// # Errors
+/// When the file cannot be read, is not an ONNX model, or its external data breaks a rule.
+pub fn load(path: &Path) -> Result<Model> {
+    let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    let mut model = parse(bytes).map_err(|e| Error::Model(format!("{}: {e}", path.display())))?;
+    if model.external {
+        let folder = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        read_external_data(&mut model.proto, folder)
+            .map_err(|e| Error::Model(format!("{}: {e}", path.display())))?;
+    }
+    Ok(model)
+}
+
+/// Decodes a model from bytes. External data is not read.
+///
+/// # Errors
+/// When the bytes are not an ONNX model with a graph.
+pub fn parse(bytes: Vec<u8>) -> Result<Model> {
+    let proto = ModelProto::decode(bytes.as_slice())
+        .map_err(|e| Error::Model(format!("not an ONNX model ({e})")))?;
+    if proto.graph.as_ref().is_none_or(|g| g.node.is_empty()) {
+        return Err(Error::Model(
+            "not an ONNX model: it has no nodes".to_owned(),
+        ));
+    }
+    Ok(Model {
+        external: uses_external_data(&proto),
+        hash: blake3::hash(&bytes).to_hex().to_string(),
+        proto,
+        bytes,
+    })
+}

@@ -1,0 +1,281 @@
+//! A tensor as little-endian bytes: every dtype can be cut and padded, the float ones also read.
+
+use half::{bf16, f16};
+use ndarray::ArrayD;
+
+use super::proto::{TensorProto, tensor_proto::DataType};
+use crate::{Error, Result};
+
+/// An element type, as in `TensorProto.DataType`.
+pub type Dtype = DataType;
+
+/// The bytes of one element, or `None` for strings and types packed below a byte.
+fn element_size(dtype: Dtype) -> Option<usize> {
+    Some(match dtype {
+        Dtype::Uint8
+        | Dtype::Int8
+        | Dtype::Bool
+        | Dtype::Float8e4m3fn
+        | Dtype::Float8e4m3fnuz
+        | Dtype::Float8e5m2
+        | Dtype::Float8e5m2fnuz
+        | Dtype::Float8e8m0 => 1,
+        Dtype::Uint16 | Dtype::Int16 | Dtype::Float16 | Dtype::Bfloat16 => 2,
+        Dtype::Float | Dtype::Int32 | Dtype::Uint32 => 4,
+        Dtype::Int64 | Dtype::Double | Dtype::Uint64 | Dtype::Complex64 => 8,
+        Dtype::Complex128 => 16,
+        _ => return None,
+    })
+}
+
+/// A tensor in memory: `dims`, element type and row-major little-endian bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Extent of each axis.
+    pub dims: Vec<usize>,
+    /// Element type.
+    pub dtype: Dtype,
+    /// Row-major little-endian elements.
+    pub bytes: Vec<u8>,
+}
+
+impl Tensor {
+    /// Reads an initializer or a `Constant` value whose data is in the message.
+    ///
+    /// # Errors
+    /// When the dims are negative or overflow, the bytes do not fit the dims, or the dtype is
+    /// packed below a byte or a string.
+    pub fn read(proto: &TensorProto) -> Result<Self> {
+        let fail = |what: String| Error::tensor(proto.name(), what);
+        let dtype = Dtype::try_from(proto.data_type())
+            .map_err(|_| fail(format!("unknown data type {}", proto.data_type())))?;
+        let size = element_size(dtype)
+            .ok_or_else(|| fail(format!("data type {} is not handled", dtype.as_str_name())))?;
+        let mut dims = Vec::with_capacity(proto.dims.len());
+        let mut count = 1usize;
+        for &d in &proto.dims {
+            let d = usize::try_from(d).map_err(|_| fail(format!("negative extent {d}")))?;
+            count = count
+                .checked_mul(d)
+                .ok_or_else(|| fail("extents overflow".to_owned()))?;
+            dims.push(d);
+        }
+        let want = count
+            .checked_mul(size)
+            .ok_or_else(|| fail("extents overflow".to_owned()))?;
+        let bytes: Vec<u8> = match &proto.raw_data {
+            Some(raw) => raw.clone(),
+            None => typed_bytes(proto, dtype),
+        };
+        if bytes.len() != want {
+            return Err(fail(format!(
+                "{} bytes for {dims:?} of {}, {want} expected",
+                bytes.len(),
+                dtype.as_str_name()
+            )));
+        }
+        Ok(Self { dims, dtype, bytes })
+    }
+
+    /// A message with this tensor's values in `raw_data`.
+    pub fn to_proto(&self, name: &str) -> TensorProto {
+        TensorProto {
+            dims: self.dims.iter().map(|&d| d as i64).collect(),
+            data_type: Some(self.dtype as i32),
+            name: Some(name.to_owned()),
+            raw_data: Some(self.bytes.clone()),
+            ..Default::default()
+        }
+    }
+
+    /// Puts this tensor's dims and values into an existing message and keeps its name and notes.
+    pub fn store(&self, proto: &mut TensorProto) {
+        let fresh = self.to_proto(proto.name());
+        *proto = TensorProto {
+            doc_string: proto.doc_string.take(),
+            metadata_props: std::mem::take(&mut proto.metadata_props),
+            name: proto.name.take(),
+            ..fresh
+        };
+    }
+
+    /// A one-dimensional int64 tensor.
+    pub fn from_i64(values: &[i64]) -> Self {
+        Self {
+            dims: vec![values.len()],
+            dtype: Dtype::Int64,
+            bytes: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    }
+
+    /// A float32 tensor; `dims` must multiply to `values.len()`.
+    pub fn from_f32(dims: Vec<usize>, values: &[f32]) -> Self {
+        Self {
+            dims,
+            dtype: Dtype::Float,
+            bytes: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the elements are floating-point numbers that [`Tensor::to_f32`] reads.
+    pub fn is_float(&self) -> bool {
+        matches!(
+            self.dtype,
+            Dtype::Float | Dtype::Float16 | Dtype::Bfloat16 | Dtype::Double
+        )
+    }
+
+    /// The values as float32; `None` for other than float16, bfloat16, float32 and float64.
+    pub fn to_f32(&self) -> Option<Vec<f32>> {
+        let bytes = &self.bytes;
+        Some(match self.dtype {
+            Dtype::Float => chunks(bytes).map(f32::from_le_bytes).collect(),
+            Dtype::Double => chunks(bytes)
+                .map(|b| f64::from_le_bytes(b) as f32)
+                .collect(),
+            Dtype::Float16 => chunks(bytes)
+                .map(|b| f16::from_le_bytes(b).to_f32())
+                .collect(),
+            Dtype::Bfloat16 => chunks(bytes)
+                .map(|b| bf16::from_le_bytes(b).to_f32())
+                .collect(),
+            _ => return None,
+        })
+    }
+
+    /// The values as an array of float32 with this tensor's dims; `None` as in [`Tensor::to_f32`].
+    pub fn to_array(&self) -> Option<ArrayD<f32>> {
+        ArrayD::from_shape_vec(self.dims.clone(), self.to_f32()?).ok()
+    }
+
+    /// The values as int64; `None` for other than integer types and bool.
+    pub fn to_i64(&self) -> Option<Vec<i64>> {
+        let bytes = &self.bytes;
+        Some(match self.dtype {
+            Dtype::Int64 => chunks(bytes).map(i64::from_le_bytes).collect(),
+            Dtype::Int32 => chunks(bytes)
+                .map(|b| i32::from_le_bytes(b).into())
+                .collect(),
+            Dtype::Uint32 => chunks(bytes)
+                .map(|b| u32::from_le_bytes(b).into())
+                .collect(),
+            Dtype::Int16 => chunks(bytes)
+                .map(|b| i16::from_le_bytes(b).into())
+                .collect(),
+            Dtype::Uint16 => chunks(bytes)
+                .map(|b| u16::from_le_bytes(b).into())
+                .collect(),
+            Dtype::Int8 => bytes.iter().map(|&b| i64::from(b as i8)).collect(),
+            Dtype::Uint8 | Dtype::Bool => bytes.iter().map(|&b| b.into()).collect(),
+            _ => return None,
+        })
+    }
+
+    /// The bytes of one element of value `v` in this tensor's dtype.
+    fn element(&self, v: f32) -> Vec<u8> {
+        match self.dtype {
+            Dtype::Float => v.to_le_bytes().to_vec(),
+            Dtype::Double => f64::from(v).to_le_bytes().to_vec(),
+            Dtype::Float16 => f16::from_f32(v).to_le_bytes().to_vec(),
+            Dtype::Bfloat16 => bf16::from_f32(v).to_le_bytes().to_vec(),
+            dtype => {
+                let size = element_size(dtype).unwrap_or(1);
+                (v as i64)
+                    .to_le_bytes()
+                    .iter()
+                    .copied()
+                    .chain([0; 8])
+                    .take(size)
+                    .collect()
+            }
+        }
+    }
+
+    /// Rebuilds `axis` from `sources`: `Some(i)` copies slice `i`, `None` is a slice of `fill`.
+    ///
+    /// # Errors
+    /// When the axis or an index is out of range.
+    pub fn rebuild_axis(&self, axis: usize, sources: &[Option<usize>], fill: f32) -> Result<Self> {
+        let extent = *self
+            .dims
+            .get(axis)
+            .ok_or_else(|| Error::Plan(format!("no axis {axis} in {:?}", self.dims)))?;
+        if let Some(bad) = sources.iter().flatten().find(|&&i| i >= extent) {
+            return Err(Error::Plan(format!("index {bad} past extent {extent}")));
+        }
+        let element = self.element(fill);
+        let inner: usize = self.dims[axis + 1..].iter().product::<usize>() * element.len();
+        let outer: usize = self.dims[..axis].iter().product();
+        let blank = element.repeat(inner / element.len());
+        let mut bytes = Vec::with_capacity(outer * inner * sources.len());
+        for o in 0..outer {
+            let row = &self.bytes[o * extent * inner..(o + 1) * extent * inner];
+            for source in sources {
+                match source {
+                    Some(i) => bytes.extend_from_slice(&row[i * inner..(i + 1) * inner]),
+                    None => bytes.extend_from_slice(&blank),
+                }
+            }
+        }
+        let mut dims = self.dims.clone();
+        dims[axis] = sources.len();
+        Ok(Self {
+            dims,
+            dtype: self.dtype,
+            bytes,
+        })
+    }
+}
+
+fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
+    bytes.as_chunks::<N>().0.iter().copied()
+}
+
+/// The typed fields of a message as little-endian bytes.
+fn typed_bytes(proto: &TensorProto, dtype: Dtype) -> Vec<u8> {
+    let narrow = |size: usize| {
+        proto
+            .int32_data
+            .iter()
+            .flat_map(move |v| v.to_le_bytes().into_iter().take(size))
+            .collect()
+    };
+    match dtype {
+        Dtype::Float | Dtype::Complex64 => proto
+            .float_data
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect(),
+        Dtype::Double | Dtype::Complex128 => proto
+            .double_data
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect(),
+        Dtype::Int64 => proto
+            .int64_data
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect(),
+        Dtype::Uint64 => proto
+            .uint64_data
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect(),
+        Dtype::Uint32 => proto
+            .uint64_data
+            .iter()
+            .flat_map(|v| (*v as u32).to_le_bytes())
+            .collect(),
+        other => narrow(element_size(other).unwrap_or(4)),
+    }
+}

@@ -1,0 +1,181 @@
+//! The result of the main job, as data.
+
+use std::collections::BTreeMap;
+
+use super::{Opened, counts};
+use crate::channels::Group;
+use crate::onnx::proto::ModelProto;
+use crate::onnx::{Graph, label};
+use crate::plan::{Candidates, Costs, Plan};
+use crate::profile::Summary;
+use crate::rewrite::{macs_after, parameters};
+use crate::target::DeviceInfo;
+use crate::verify::{Agreement, Lane};
+
+/// One group, for the report.
+#[derive(Clone, Debug)]
+pub struct GroupRow {
+    /// The group's number.
+    pub id: usize,
+    /// Names of the layers that make the width.
+    pub layers: Vec<String>,
+    /// Names of activations that have the width.
+    pub tensors: Vec<String>,
+    /// Width before.
+    pub before: usize,
+    /// Width after.
+    pub after: usize,
+    /// `grow`, `prune`, `keep` or `barrier`.
+    pub action: &'static str,
+    /// Why.
+    pub reason: String,
+    /// Predicted time of the layers concerned, before and after, in milliseconds.
+    pub layers_ms: Option<(f64, f64)>,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The rewritten model's bytes, if one is faster.
+    pub model: Option<Vec<u8>>,
+    /// Why there is no model, if there is none.
+    pub declined: Option<String>,
+    /// The device.
+    pub device: DeviceInfo,
+    /// Every group.
+    pub groups: Vec<GroupRow>,
+    /// Latency of the original and of the rewritten model, raced.
+    pub latency: Option<(Summary, Summary)>,
+    /// Median of the interleaved ratios, rewritten over original, and its noise.
+    pub ratio: Option<(f64, f64)>,
+    /// The ratio that the profile predicts.
+    pub predicted_ratio: Option<f64>,
+    /// Multiply-accumulates before and after.
+    pub macs: (u64, u64),
+    /// Weight elements before and after.
+    pub params: (u64, u64),
+    /// How the outputs agree.
+    pub agreement: Option<Agreement>,
+    /// Problems measured, and problems reused.
+    pub probes: (usize, usize),
+}
+
+impl Outcome {
+    pub(super) fn new(
+        opened: &Opened,
+        device: &DeviceInfo,
+        candidates: &Candidates,
+        probes: (usize, usize),
+    ) -> Self {
+        let macs = opened.analysis.total_macs();
+        let params = parameters(&opened.proto);
+        Self {
+            model: None,
+            declined: None,
+            device: device.clone(),
+            groups: opened
+                .analysis
+                .groups
+                .iter()
+                .map(|g| row(opened, g, candidates))
+                .collect(),
+            latency: None,
+            ratio: None,
+            predicted_ratio: None,
+            macs: (macs, macs),
+            params: (params, params),
+            agreement: None,
+            probes,
+        }
+    }
+
+    pub(super) fn nothing(&mut self, why: &str) {
+        self.declined = Some(why.to_owned());
+    }
+
+    pub(super) fn measured(&mut self, lanes: &[Lane], agreement: Agreement) {
+        self.latency = Some((lanes[0].summary(), lanes[1].summary()));
+        self.ratio = Some((lanes[1].ratio(), lanes[1].ratio_noise()));
+        self.agreement = Some(agreement);
+    }
+
+    /// Puts the chosen plan into the rows and totals.
+    pub(super) fn fill(
+        &mut self,
+        opened: &Opened,
+        graph: &Graph,
+        plan: &Plan,
+        proto: &ModelProto,
+        removable: &BTreeMap<usize, Vec<u32>>,
+        costs: &Costs,
+    ) {
+        let analysis = &opened.analysis;
+        let (base, with) = (counts(analysis, &Plan::default()), counts(analysis, plan));
+        for m in plan.moves(analysis) {
+            let layers = costs.touched_by(m.group);
+            let mut without = with.clone();
+            without[m.group] = base[m.group];
+            let times = costs.of(layers, &without).zip(costs.of(layers, &with));
+            let row = &mut self.groups[m.group];
+            row.after = m.after;
+            row.layers_ms = times.map(|((a, _), (b, _))| (a, b));
+            (row.action, row.reason) = if m.after > m.before {
+                (
+                    "grow",
+                    format!("zero-padded to {}: measured faster here", m.after),
+                )
+            } else {
+                ("prune", "channels that change no output go".to_owned())
+            };
+        }
+        self.macs.1 = macs_after(graph, analysis, &plan.change(analysis, removable));
+        self.params.1 = parameters(proto);
+        let all = costs.all();
+        if let (Some((a, _)), Some((b, _)), Some((original, _))) =
+            (costs.of(&all, &base), costs.of(&all, &with), self.latency)
+        {
+            self.predicted_ratio = Some((original.median - (a - b)) / original.median);
+        }
+    }
+}
+
+fn row(opened: &Opened, group: &Group, candidates: &Candidates) -> GroupRow {
+    let co = &opened.analysis.coupling;
+    let nodes = opened
+        .proto
+        .graph
+        .iter()
+        .flat_map(|g| &g.node)
+        .collect::<Vec<_>>();
+    let name = |&n: &usize| label(nodes[n], n);
+    let held_by =
+        |node: Option<usize>| node.map_or(String::new(), |n| format!("{}: ", label(nodes[n], n)));
+    let (action, reason) = match &group.lock {
+        Some(lock) => ("barrier", format!("{}{}", held_by(lock.node), lock.reason)),
+        None => match (&group.no_growth, candidates.contains_key(&group.id)) {
+            (_, true) => ("keep", "no other width was faster".to_owned()),
+            (Some(lock), _) => ("keep", format!("{}{}", held_by(lock.node), lock.reason)),
+            _ => ("keep", "stands on a multiple of every block".to_owned()),
+        },
+    };
+    let layers = if group.producers.is_empty() {
+        &group.consumers
+    } else {
+        &group.producers
+    };
+    let width = group.width();
+    GroupRow {
+        id: group.id,
+        layers: layers.iter().map(name).collect(),
+        tensors: group
+            .places
+            .iter()
+            .map(|(v, _)| co.value(*v).name.clone())
+            .collect(),
+        before: width,
+        after: width,
+        action,
+        reason,
+        layers_ms: None,
+    }
+}

@@ -1,0 +1,13 @@
+//! Which widths: candidates for each group, and a search over measured costs.
+
+mod candidates;
+mod cost;
+mod moves;
+mod removable;
+mod search;
+
+pub use candidates::{Candidates, candidates};
+pub use cost::Costs;
+pub use moves::{Move, Plan};
+pub use removable::{Fold, Removable, removable};
+pub use search::{Found, search};

@@ -1,0 +1,75 @@
+//! A plan: the groups whose widths change.
+
+use std::collections::BTreeMap;
+
+use crate::channels::{Analysis, ClassChange};
+
+/// A change of one group's width.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Move {
+    /// The group's number.
+    pub group: usize,
+    /// Channels before.
+    pub before: usize,
+    /// Channels after.
+    pub after: usize,
+}
+
+/// Channel counts of the groups that change, by group number.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Plan {
+    /// New channel counts, in classes of the group.
+    pub counts: BTreeMap<usize, usize>,
+}
+
+impl Plan {
+    /// The moves, in group order, with widths in indices of the first layer's axis.
+    pub fn moves(&self, analysis: &Analysis) -> Vec<Move> {
+        self.counts
+            .iter()
+            .map(|(&id, &count)| {
+                let group = &analysis.groups[id];
+                Move {
+                    group: id,
+                    before: group.width(),
+                    after: count * group.unit,
+                }
+            })
+            .collect()
+    }
+
+    /// The plan without some groups.
+    pub fn without(&self, dropped: &[usize]) -> Self {
+        let mut plan = self.clone();
+        plan.counts.retain(|g, _| !dropped.contains(g));
+        plan
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// The channels to remove and to add. `removable` gives each group's channels that may go, first
+    /// ones first; a shrinking group loses those, a growing one is padded beside its last channel.
+    pub fn change(
+        &self,
+        analysis: &Analysis,
+        removable: &BTreeMap<usize, Vec<u32>>,
+    ) -> ClassChange {
+        let mut change = ClassChange::default();
+        for (&id, &count) in &self.counts {
+            let group = &analysis.groups[id];
+            let before = group.classes.len();
+            if count < before {
+                let spare = removable.get(&id).map(Vec::as_slice).unwrap_or_default();
+                change.removed.extend(spare.iter().take(before - count));
+            } else if count > before
+                && let Some(&last) = group.classes.last()
+            {
+                change.added.insert(last, (count - before) as u32);
+            }
+        }
+        change
+    }
+}

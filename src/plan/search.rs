@@ -1,0 +1,139 @@
+//! Coordinate descent over the groups' candidate widths, from several starts.
+
+use std::collections::BTreeSet;
+
+use super::candidates::Candidates;
+use super::cost::{Costs, Counts};
+use super::moves::Plan;
+use crate::Result;
+use crate::channels::Analysis;
+use crate::profile::{Prober, Progress};
+
+/// A plan that the search found, with its predicted time.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The plan.
+    pub plan: Plan,
+    /// Predicted time of its layers, milliseconds.
+    pub layers_ms: f64,
+}
+
+/// Sweeps over all groups before a start is given up as settled.
+const SWEEPS: usize = 4;
+
+/// Distinct plans, the fastest predicted first; the empty plan is left out.
+///
+/// Each start rounds every group to one block size; then group after group takes the width that is
+/// fastest with its neighbours as they are. A width must win by more than the noise of the times
+/// compared. Ties go to the width nearest to the present one, then to the lower group number.
+///
+/// # Errors
+/// When a probe fails.
+pub fn search(
+    analysis: &Analysis,
+    candidates: &Candidates,
+    costs: &mut Costs,
+    prober: &mut Prober,
+    progress: Progress,
+) -> Result<Vec<Found>> {
+    let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let mut starts: Vec<Counts> = vec![base.clone()];
+    for block in [8, 16, 32] {
+        let mut start = base.clone();
+        for (&g, options) in candidates {
+            let unit = analysis.groups[g].unit;
+            let fitting = options
+                .iter()
+                .filter(|&&n| n >= base[g] && (n * unit).is_multiple_of(block));
+            if let Some(&n) = fitting.min() {
+                start[g] = n;
+            }
+        }
+        if !starts.contains(&start) {
+            starts.push(start);
+        }
+    }
+    let all = costs.all();
+    let first: Vec<_> = starts.iter().map(|s| (all.clone(), s.clone())).collect();
+    costs.require(prober, &first, progress)?;
+    let mut seen: BTreeSet<Plan> = BTreeSet::new();
+    let mut found = Vec::new();
+    for start in starts {
+        let settled = descend(&base, start, candidates, costs, prober, progress)?;
+        let plan = Plan {
+            counts: candidates
+                .keys()
+                .filter(|&&g| settled[g] != base[g])
+                .map(|&g| (g, settled[g]))
+                .collect(),
+        };
+        if plan.is_empty() || !seen.insert(plan.clone()) {
+            continue;
+        }
+        costs.require(prober, &[(all.clone(), settled.clone())], progress)?;
+        if let Some((layers_ms, _)) = costs.of(&all, &settled) {
+            found.push(Found { plan, layers_ms });
+        }
+    }
+    found.sort_by(|a, b| a.layers_ms.total_cmp(&b.layers_ms));
+    Ok(found)
+}
+
+fn descend(
+    base: &Counts,
+    mut counts: Counts,
+    candidates: &Candidates,
+    costs: &mut Costs,
+    prober: &mut Prober,
+    progress: Progress,
+) -> Result<Counts> {
+    for _ in 0..SWEEPS {
+        let mut wanted = Vec::new();
+        for (&g, options) in candidates {
+            for &n in options {
+                let mut other = counts.clone();
+                other[g] = n;
+                wanted.push((costs.touched_by(g).to_vec(), other));
+            }
+        }
+        costs.require(prober, &wanted, progress)?;
+        let before = counts.clone();
+        for (&g, options) in candidates {
+            if let Some(n) = best_width(g, options, base[g], &counts, costs) {
+                counts[g] = n;
+            }
+        }
+        if counts == before {
+            break;
+        }
+    }
+    Ok(counts)
+}
+
+/// The fastest width of group `g` with all others as in `counts`.
+fn best_width(
+    g: usize,
+    options: &[usize],
+    present: usize,
+    counts: &Counts,
+    costs: &Costs,
+) -> Option<usize> {
+    let layers = costs.touched_by(g);
+    let time = |n: usize| {
+        let mut other = counts.clone();
+        other[g] = n;
+        costs.of(layers, &other)
+    };
+    let mut best = present;
+    let (mut best_ms, mut best_noise) = time(present)?;
+    let mut sorted = options.to_vec();
+    sorted.sort_by_key(|&n| (n.abs_diff(present), n));
+    for n in sorted {
+        if let Some((ms, noise)) = time(n)
+            && ms + noise.hypot(best_noise) < best_ms
+        {
+            (best, best_ms, best_noise) = (n, ms, noise);
+        }
+    }
+    Some(best)
+}

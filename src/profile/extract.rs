@@ -1,0 +1,171 @@
+//! The layers of a graph as problems, at any widths.
+
+use crate::channels::{Analysis, Edits, ValueId, input_value};
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Attributes, Dtype, Graph};
+
+use super::problem::{Feed, Problem};
+
+/// A convolution of the graph.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Index of its node.
+    pub node: usize,
+    /// Its name, for people.
+    pub name: String,
+    /// Its problem at the widths of the file; other widths replace `cin`, `cout` and `groups`.
+    pub problem: Problem,
+    x: ValueId,
+    y: ValueId,
+}
+
+impl Layer {
+    /// The problem at the widths that `edits` gives.
+    pub fn problem_at(&self, analysis: &Analysis, edits: &Edits) -> Problem {
+        let co = &analysis.coupling;
+        self.at(edits.extent(co, self.x, 1), edits.extent(co, self.y, 1))
+    }
+
+    /// The problem at other widths.
+    pub fn at(&self, cin: usize, cout: usize) -> Problem {
+        let mut problem = self.problem.clone();
+        if problem.groups > 1 && problem.groups == problem.cin {
+            problem.groups = cin;
+        }
+        (problem.cin, problem.cout) = (cin, cout);
+        problem
+    }
+
+    /// The activation whose channel axis is the layer's input width, and its output's.
+    pub fn widths(&self) -> [(ValueId, usize); 2] {
+        [(self.x, 1), (self.y, 1)]
+    }
+}
+
+/// Every convolution with known shapes, in graph order.
+pub fn layers(graph: &Graph, analysis: &Analysis) -> Vec<Layer> {
+    (0..graph.proto.node.len())
+        .filter_map(|n| layer(graph, analysis, n))
+        .collect()
+}
+
+fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
+    let node = &graph.proto.node[index];
+    if !matches!(node.op_type(), "Conv" | "ConvTranspose")
+        || !matches!(node.domain(), "" | "ai.onnx")
+    {
+        return None;
+    }
+    let co = &analysis.coupling;
+    let x = input_value(co, node, index, 0)?;
+    let y = co.by_name(node.output.first()?)?;
+    let weights = graph.constant(node.input.get(1)?)?;
+    let dtype = match weights.dtype {
+        Dtype::Float => "f32",
+        Dtype::Float16 => "f16",
+        _ => return None,
+    };
+    let (dx, dy) = (co.dims(x), co.dims(y));
+    if dx.len() < 3 || dy.len() != dx.len() || dx.contains(&0) || dy.contains(&0) {
+        return None;
+    }
+    let names = [
+        "strides",
+        "pads",
+        "dilations",
+        "output_padding",
+        "output_shape",
+    ];
+    let lists = names
+        .iter()
+        .filter_map(|&n| Some((n.to_owned(), node.ints(n)?)))
+        .collect();
+    let problem = Problem {
+        op: node.op_type().to_owned(),
+        batch: dx[0],
+        cin: dx[1],
+        cout: dy[1],
+        groups: usize::try_from(node.int("group", 1)).ok()?.max(1),
+        space: dx[2..].to_vec(),
+        kernel: weights.dims[2..].to_vec(),
+        lists,
+        auto_pad: node.text("auto_pad", ""),
+        bias: node.input.get(2).is_some_and(|n| !n.is_empty())
+            || followed_by_batch_norm(graph, node),
+        activation: activation(graph, node),
+        feed: feed(graph, node.input.first()?),
+        dtype: dtype.to_owned(),
+    };
+    Some(Layer {
+        node: index,
+        name: crate::onnx::label(node, index),
+        problem,
+        x,
+        y,
+    })
+}
+
+/// The only user of a node's output, when it has just one and is no graph output.
+fn only_user<'a>(graph: &'a Graph, node: &NodeProto) -> Option<&'a NodeProto> {
+    let name = node.output.first()?;
+    if graph.proto.output.iter().any(|o| o.name() == name) {
+        return None;
+    }
+    match graph.consumers.get(name.as_str())?.as_slice() {
+        [one] => Some(&graph.proto.node[*one]),
+        _ => None,
+    }
+}
+
+/// ONNX Runtime folds a BatchNormalization into the convolution before it.
+fn followed_by_batch_norm(graph: &Graph, node: &NodeProto) -> bool {
+    only_user(graph, node).is_some_and(|n| n.op_type() == "BatchNormalization")
+}
+
+/// The activation behind a layer (past a BatchNormalization) that ONNX Runtime fuses.
+fn activation(graph: &Graph, node: &NodeProto) -> String {
+    let mut user = only_user(graph, node);
+    if let Some(norm) = user
+        && norm.op_type() == "BatchNormalization"
+    {
+        user = only_user(graph, norm);
+    }
+    let Some(user) = user else {
+        return String::new();
+    };
+    match user.op_type() {
+        "Relu" | "Sigmoid" | "Tanh" => user.op_type().to_owned(),
+        "LeakyRelu" => format!("LeakyRelu:{}", user.float("alpha", 0.01)),
+        "Clip" => "Clip".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Looks through what keeps the layout to the layer that made a value.
+fn feed(graph: &Graph, name: &str) -> Feed {
+    let mut name = name;
+    loop {
+        let Some(&producer) = graph.producer.get(name) else {
+            return Feed::Input;
+        };
+        let node = &graph.proto.node[producer];
+        match node.op_type() {
+            "Conv" | "ConvTranspose" => {
+                let depthwise = graph
+                    .constant(node.input.get(1).map_or("", String::as_str))
+                    .is_some_and(|w| node.int("group", 1) > 1 && w.dims.get(1) == Some(&1));
+                return if depthwise {
+                    Feed::Depthwise
+                } else {
+                    Feed::Plain
+                };
+            }
+            "Relu" | "LeakyRelu" | "Clip" | "Sigmoid" | "Tanh" | "BatchNormalization"
+            | "Dropout" | "Identity" | "MaxPool" | "AveragePool" => match node.input.first() {
+                Some(input) => name = input,
+                None => return Feed::Plain,
+            },
+            _ => return Feed::Plain,
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! Timing problems on a device: many in one session, fused and laid out as in a model.
+
+use std::collections::HashMap;
+
+use fastrand::Rng;
+
+use super::Database;
+use super::problem::{Feed, Problem};
+use super::record::Record;
+use super::samples::summarize;
+use crate::Result;
+use crate::onnx::proto::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
+    TypeProto, ValueInfoProto,
+    attribute_proto::AttributeType,
+    tensor_shape_proto::{Dimension, dimension::Value as Dim},
+    type_proto,
+};
+use crate::onnx::{Attributes, Dtype, Tensor, encode};
+use crate::target::{Named, NodeTime, Target};
+
+/// Told how many probes are done and how many are planned.
+pub type Progress<'p> = &'p dyn Fn(usize, usize);
+
+/// Probes problems on a device and remembers what it measured.
+pub struct Prober<'t> {
+    target: &'t dyn Target,
+    database: Option<Database>,
+    known: HashMap<String, Record>,
+    /// Problems measured in this run.
+    pub made: usize,
+    /// Problems answered from the database or a recorded profile.
+    pub reused: usize,
+}
+
+/// Channels at the head of a probe, before the layer that brings them to the width wanted.
+const HEAD: usize = 16;
+/// Problems in one session.
+const CHAINS: usize = 12;
+/// Values of one session's tensors (about 256 MiB of float32).
+const SESSION_VALUES: f64 = 64e6;
+
+impl<'t> Prober<'t> {
+    /// A prober that reads and fills `database`, if there is one.
+    pub fn new(target: &'t dyn Target, database: Option<Database>) -> Self {
+        Self {
+            target,
+            database,
+            known: HashMap::new(),
+            made: 0,
+            reused: 0,
+        }
+    }
+
+    /// Adds records, such as those of a recorded profile.
+    pub fn learn(&mut self, records: impl IntoIterator<Item = Record>) {
+        self.known
+            .extend(records.into_iter().map(|r| (r.problem.key(), r)));
+    }
+
+    /// The record of a problem that was measured or learnt.
+    pub fn get(&self, problem: &Problem) -> Option<&Record> {
+        self.known.get(&problem.key())
+    }
+
+    /// Everything known, in the order of the keys.
+    pub fn records(&self) -> Vec<Record> {
+        let mut all: Vec<(&String, &Record)> = self.known.iter().collect();
+        all.sort_by_key(|(k, _)| k.as_str());
+        all.into_iter().map(|(_, r)| r.clone()).collect()
+    }
+
+    /// Makes sure that all `problems` are known: from the database, else by measuring.
+    ///
+    /// # Errors
+    /// When a probe cannot run or the database cannot be written.
+    pub fn require(&mut self, problems: &[Problem], progress: Progress) -> Result<()> {
+        let mut missing: Vec<Problem> = Vec::new();
+        for problem in problems {
+            if self.known.contains_key(&problem.key()) || missing.contains(problem) {
+                continue;
+            }
+            let stored = match &self.database {
+                Some(db) => db.find(self.target.info(), problem)?,
+                None => None,
+            };
+            match stored {
+                Some(record) => {
+                    self.reused += 1;
+                    self.known.insert(problem.key(), record);
+                }
+                None => missing.push(problem.clone()),
+            }
+        }
+        let total = missing.len();
+        let mut done = 0;
+        for batch in batches(missing) {
+            progress(done, total);
+            let records = measure(self.target, &batch)?;
+            if let Some(db) = &mut self.database {
+                db.store(self.target.info(), &records)?;
+            }
+            done += batch.len();
+            self.made += batch.len();
+            self.learn(records);
+        }
+        if total > 0 {
+            progress(total, total);
+        }
+        Ok(())
+    }
+}
+
+/// Problems of one space and batch go together; sessions stay small.
+fn batches(mut problems: Vec<Problem>) -> Vec<Vec<Problem>> {
+    problems.sort_by(|a, b| {
+        let shape = |p: &Problem| {
+            (
+                p.dtype.clone(),
+                p.batch,
+                p.space.clone(),
+                p.kernel.clone(),
+                p.feed == Feed::Input,
+            )
+        };
+        shape(a).cmp(&shape(b)).then_with(|| a.key().cmp(&b.key()))
+    });
+    let mut out: Vec<Vec<Problem>> = Vec::new();
+    let mut room = 0.0;
+    for problem in problems {
+        let places: usize = problem.space.iter().product();
+        let values = (problem.batch * places * (2 * problem.cin + problem.cout)) as f64;
+        let together = out.last().is_some_and(|b: &Vec<Problem>| {
+            b.len() < CHAINS
+                && room >= values
+                && b[0].space == problem.space
+                && b[0].batch == problem.batch
+                && b[0].dtype == problem.dtype
+                && match (b[0].feed, problem.feed) {
+                    (Feed::Input, Feed::Input) => b[0].cin == problem.cin,
+                    (Feed::Input, _) | (_, Feed::Input) => false,
+                    _ => true,
+                }
+        });
+        match out.last_mut() {
+            Some(batch) if together => {
+                room -= values;
+                batch.push(problem);
+            }
+            _ => {
+                room = SESSION_VALUES - values;
+                out.push(vec![problem]);
+            }
+        }
+    }
+    out
+}
+
+/// Runs one session's problems until the spread of each is small, or three times.
+fn measure(target: &dyn Target, problems: &[Problem]) -> Result<Vec<Record>> {
+    let size: f64 = problems.iter().map(Problem::size).sum();
+    // Some 30 multiply-accumulates a nanosecond: a sample of 40 ms a problem, 8 to 40 runs.
+    let expected_ms = size / 30e6;
+    let runs = (40.0 * problems.len() as f64 / expected_ms.max(1e-3)).clamp(8.0, 40.0) as usize;
+    let mut samples: Vec<Vec<f64>> = vec![Vec::new(); problems.len()];
+    for _ in 0..3 {
+        for (all, new) in samples.iter_mut().zip(sample(target, problems, runs)?) {
+            all.extend(new);
+        }
+        let steady = samples.iter().all(|s| {
+            let summary = summarize(s);
+            summary.half_width() <= 0.01 * summary.median
+        });
+        if steady {
+            break;
+        }
+    }
+    Ok(problems
+        .iter()
+        .zip(samples)
+        .map(|(problem, samples)| Record {
+            problem: problem.clone(),
+            samples,
+        })
+        .collect())
+}
+
+/// The times of each problem, run by run.
+fn sample(target: &dyn Target, problems: &[Problem], runs: usize) -> Result<Vec<Vec<f64>>> {
+    let (model, inputs) = build(problems, true);
+    let warmup = 3;
+    if let Some(nodes) = target.node_times(&encode(&model), &inputs, warmup, runs)? {
+        return Ok(attribute(&nodes, problems.len(), runs));
+    }
+    // Whole models only: one session a problem, the layer alone, runs interleaved.
+    let mut sessions = Vec::new();
+    for problem in problems {
+        let (model, inputs) = build(std::slice::from_ref(problem), false);
+        sessions.push(target.load(&encode(&model), &inputs)?);
+    }
+    let mut samples = vec![Vec::new(); problems.len()];
+    for _ in 0..runs.min(12) {
+        for (session, times) in sessions.iter_mut().zip(&mut samples) {
+            times.push(session.run()?);
+        }
+    }
+    Ok(samples)
+}
+
+/// The problem number in a node name made by [`build`], and whether it is part of the problem.
+fn parse_name(name: &str) -> Option<(usize, bool)> {
+    let (number, rest) = name.strip_prefix('k')?.split_once('.')?;
+    Some((
+        number.parse().ok()?,
+        rest.starts_with("layer") || rest.starts_with("act"),
+    ))
+}
+
+/// Sums what belongs to each problem: its own nodes, and nameless ones (layout changes, casts)
+/// between its feed and itself. What comes behind it is the next layer's to pay.
+fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<Vec<f64>> {
+    let mut times = vec![vec![0.0; runs]; problems];
+    let mut pending: Vec<&NodeTime> = Vec::new();
+    let mut before: Option<usize> = None;
+    let mut add = |at: usize, node: &NodeTime| {
+        for (sum, sample) in times[at].iter_mut().zip(&node.samples) {
+            *sum += sample;
+        }
+    };
+    for node in nodes {
+        match parse_name(&node.name) {
+            None => pending.push(node),
+            Some((k, own)) if k < problems => {
+                if own {
+                    add(k, node);
+                    if before == Some(k) {
+                        pending.iter().for_each(|n| add(k, n));
+                    }
+                }
+                pending.clear();
+                before = Some(k);
+            }
+            Some(_) => pending.clear(),
+        }
+    }
+    times
+}
+
+/// A model with one chain a problem: head → feed → the layer (→ its activation).
+/// Without `chained`, the layer reads the model's input directly.
+fn build(problems: &[Problem], chained: bool) -> (ModelProto, Vec<Named>) {
+    let first = &problems[0];
+    let dtype = if first.dtype == "f16" {
+        Dtype::Float16
+    } else {
+        Dtype::Float
+    };
+    let mut builder = Builder {
+        graph: GraphProto {
+            name: Some("probe".to_owned()),
+            ..Default::default()
+        },
+        dtype,
+        random: Rng::with_seed(7),
+    };
+    let direct = !chained || first.feed == Feed::Input;
+    let width = if direct { first.cin } else { HEAD };
+    let mut dims = vec![first.batch, width];
+    dims.extend(&first.space);
+    let input = builder.tensor(&dims);
+    builder.graph.input.push(value_info("x", dtype, &dims));
+    for (k, problem) in problems.iter().enumerate() {
+        let ones = vec![1; problem.space.len()];
+        let mut from = "x".to_owned();
+        if !direct {
+            from = builder.conv(&format!("k{k}.feed"), &from, &[problem.cin, HEAD], &ones, 1);
+            if problem.feed == Feed::Depthwise {
+                from = builder.conv(
+                    &format!("k{k}.feed2"),
+                    &from,
+                    &[problem.cin, 1],
+                    &ones,
+                    problem.cin,
+                );
+            }
+        }
+        let last = builder.layer(k, &from, problem);
+        builder.graph.output.push(ValueInfoProto {
+            name: Some(last),
+            ..Default::default()
+        });
+    }
+    let model = ModelProto {
+        ir_version: Some(8),
+        opset_import: vec![OperatorSetIdProto {
+            domain: Some(String::new()),
+            version: Some(17),
+        }],
+        graph: Some(builder.graph),
+        ..Default::default()
+    };
+    (model, vec![("x".to_owned(), input)])
+}
+
+struct Builder {
+    graph: GraphProto,
+    dtype: Dtype,
+    random: Rng,
+}
+
+impl Builder {
+    /// Small random values: real data, so that nothing runs at the speed of zeros.
+    fn tensor(&mut self, dims: &[usize]) -> Tensor {
+        let count: usize = dims.iter().product();
+        let block: Vec<f32> = (0..count.min(4093))
+            .map(|_| self.random.f32() * 0.2 - 0.1)
+            .collect();
+        let values: Vec<f32> = block.iter().copied().cycle().take(count).collect();
+        let full = Tensor::from_f32(dims.to_vec(), &values);
+        if self.dtype == Dtype::Float {
+            return full;
+        }
+        let bytes = values
+            .iter()
+            .flat_map(|&v| half::f16::from_f32(v).to_le_bytes())
+            .collect();
+        Tensor {
+            dims: dims.to_vec(),
+            dtype: self.dtype,
+            bytes,
+        }
+    }
+
+    fn weight(&mut self, name: &str, dims: &[usize]) -> String {
+        let tensor = self.tensor(dims);
+        self.graph.initializer.push(tensor.to_proto(name));
+        name.to_owned()
+    }
+
+    fn conv(
+        &mut self,
+        name: &str,
+        from: &str,
+        channels: &[usize],
+        kernel: &[usize],
+        groups: usize,
+    ) -> String {
+        let weight = self.weight(&format!("{name}.w"), &[channels, kernel].concat());
+        let mut node = node("Conv", name, vec![from.to_owned(), weight]);
+        node.set_int("group", groups as i64);
+        self.graph.node.push(node);
+        name.to_owned()
+    }
+
+    fn layer(&mut self, k: usize, from: &str, p: &Problem) -> String {
+        let name = format!("k{k}.layer");
+        let channels = match p.op.as_str() {
+            "ConvTranspose" => [p.cin, p.cout / p.groups],
+            _ => [p.cout, p.cin / p.groups],
+        };
+        let mut inputs = vec![
+            from.to_owned(),
+            self.weight(&format!("{name}.w"), &[&channels[..], &p.kernel].concat()),
+        ];
+        if p.bias {
+            inputs.push(self.weight(&format!("{name}.b"), &[p.cout]));
+        }
+        let mut layer = node(&p.op, &name, inputs);
+        layer.set_int("group", p.groups as i64);
+        for (list, values) in &p.lists {
+            layer.set_ints(list, values.clone());
+        }
+        if !p.auto_pad.is_empty() {
+            layer.attribute.push(AttributeProto {
+                name: Some("auto_pad".to_owned()),
+                r#type: Some(AttributeType::String as i32),
+                s: Some(p.auto_pad.clone().into_bytes()),
+                ..Default::default()
+            });
+        }
+        self.graph.node.push(layer);
+        if p.activation.is_empty() {
+            return name;
+        }
+        let act = format!("k{k}.act");
+        let (op, parameter) = p.activation.split_once(':').unwrap_or((&p.activation, ""));
+        let mut inputs = vec![name];
+        if op == "Clip" {
+            for (bound, value) in [("lo", 0.0f32), ("hi", 6.0)] {
+                let mut tensor = Tensor::from_f32(vec![], &[value]);
+                if self.dtype == Dtype::Float16 {
+                    tensor.dtype = Dtype::Float16;
+                    tensor.bytes = half::f16::from_f32(value).to_le_bytes().to_vec();
+                }
+                let bound = format!("{act}.{bound}");
+                self.graph.initializer.push(tensor.to_proto(&bound));
+                inputs.push(bound);
+            }
+        }
+        let mut node = node(op, &act, inputs);
+        if let Ok(alpha) = parameter.parse::<f32>() {
+            node.attribute.push(AttributeProto {
+                name: Some("alpha".to_owned()),
+                r#type: Some(AttributeType::Float as i32),
+                f: Some(alpha),
+                ..Default::default()
+            });
+        }
+        self.graph.node.push(node);
+        act
+    }
+}
+
+/// A node whose one output has the node's name.
+fn node(op: &str, name: &str, input: Vec<String>) -> NodeProto {
+    NodeProto {
+        op_type: Some(op.to_owned()),
+        name: Some(name.to_owned()),
+        input,
+        output: vec![name.to_owned()],
+        ..Default::default()
+    }
+}
+
+fn value_info(name: &str, dtype: Dtype, dims: &[usize]) -> ValueInfoProto {
+    let dim = dims
+        .iter()
+        .map(|&d| Dimension {
+            value: Some(Dim::DimValue(d as i64)),
+            ..Default::default()
+        })
+        .collect();
+    ValueInfoProto {
+        name: Some(name.to_owned()),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(type_proto::Tensor {
+                elem_type: Some(dtype as i32),
+                shape: Some(TensorShapeProto { dim }),
+            })),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NodeTime, attribute};
+
+    fn node(name: &str, ms: f64) -> NodeTime {
+        NodeTime {
+            name: name.to_owned(),
+            op: String::new(),
+            samples: vec![ms, ms],
+        }
+    }
+
+    #[test]
+    fn a_layout_change_before_a_layer_is_its_own_and_one_behind_is_not() {
+        let nodes = [
+            node("k0.feed_nchwc", 9.0),
+            node("ReorderOutput", 0.5),
+            node("k0.layer", 1.0),
+            node("ReorderOutput_token_1", 7.0),
+            node("k1.feed_nchwc", 9.0),
+            node("k1.act_nchwc", 2.0),
+        ];
+        assert_eq!(attribute(&nodes, 2, 2), [[1.5, 1.5], [2.0, 2.0]]);
+    }
+}

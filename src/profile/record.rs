@@ -1,0 +1,78 @@
+//! A profile as data: what was measured, on which device and stack.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+use super::samples::{Summary, summarize};
+use crate::onnx::save;
+use crate::target::DeviceInfo;
+use crate::{Error, Result};
+
+/// The times of one problem, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The problem.
+    pub problem: Problem,
+    /// Every time measured.
+    pub samples: Vec<f64>,
+}
+
+impl Record {
+    /// The summary of the samples.
+    pub fn summary(&self) -> Summary {
+        summarize(&self.samples)
+    }
+}
+
+/// A recorded profile.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Profile {
+    /// The version of this format.
+    pub schema_version: u32,
+    /// Where it was measured.
+    pub device: DeviceInfo,
+    /// What was measured.
+    pub records: Vec<Record>,
+}
+
+impl Profile {
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a profile, or is from a newer version.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+        let profile: Self = serde_json::from_str(&text)
+            .map_err(|e| Error::Usage(format!("{} is not a profile: {e}", path.display())))?;
+        if profile.schema_version != 1 {
+            return Err(Error::Usage(format!(
+                "{} has schema version {}; this version reads 1",
+                path.display(),
+                profile.schema_version
+            )));
+        }
+        Ok(profile)
+    }
+
+    /// Writes a profile, one record a line.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let records: Vec<String> = self.records.iter().map(json).collect();
+        let text = format!(
+            "{{\"schema_version\":{},\"device\":{},\"records\":[\n{}\n]}}\n",
+            self.schema_version,
+            json(&self.device),
+            records.join(",\n")
+        );
+        save(path, text.as_bytes())
+    }
+}
+
+/// JSON of plain data, which always serializes.
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,97 @@
+//! The JSON report, schema version 1.
+
+use serde_json::{Value, json};
+
+use crate::onnx::label;
+use crate::optimize::{Opened, Outcome};
+use crate::profile::Summary;
+
+fn times(s: &Summary) -> Value {
+    json!({"median": s.median, "mad": s.mad, "min": s.min, "p95": s.p95, "n": s.n})
+}
+
+/// The report of the main job.
+pub fn outcome_json(path: &str, opened: &Opened, outcome: &Outcome) -> Value {
+    let inputs: Vec<Value> = opened
+        .specs
+        .iter()
+        .map(|s| json!({"name": s.name, "dims": s.dims, "dtype": s.dtype.as_str_name().to_lowercase()}))
+        .collect();
+    let groups: Vec<Value> = outcome
+        .groups
+        .iter()
+        .map(|g| {
+            json!({
+                "id": g.id, "layers": g.layers, "tensors": g.tensors, "width_before": g.before,
+                "width_after": g.after, "action": g.action, "reason": g.reason,
+                "layers_ms": g.layers_ms.map(|(before, after)| json!({"before": before, "after": after})),
+            })
+        })
+        .collect();
+    json!({
+        "schema_version": 1,
+        "tool": {"name": "snapprune", "version": env!("CARGO_PKG_VERSION")},
+        "model": {"path": path, "blake3": opened.model.hash, "opset": opened.model.opset(), "inputs": inputs},
+        "device": outcome.device,
+        "written": outcome.model.is_some(),
+        "declined": outcome.declined,
+        "latency_ms": outcome.latency.as_ref().map(|(a, b)| json!({"original": times(a), "static": times(b)})),
+        "ratio_static": outcome.ratio.map(|r| r.0),
+        "ratio_static_noise": outcome.ratio.map(|r| r.1),
+        "predicted_ratio_static": outcome.predicted_ratio,
+        "macs": {"before": outcome.macs.0, "after": outcome.macs.1},
+        "params": {"before": outcome.params.0, "after": outcome.params.1},
+        "groups": groups,
+        "verify": outcome.agreement,
+        "probes": {"made": outcome.probes.0, "reused": outcome.probes.1},
+        "notes": opened.notes,
+    })
+}
+
+/// The report of `inspect`.
+pub fn inspect_json(opened: &Opened) -> Value {
+    let analysis = &opened.analysis;
+    let nodes: Vec<_> = opened.proto.graph.iter().flat_map(|g| &g.node).collect();
+    let total = analysis.total_macs().max(1) as f64;
+    let name = |&n: &usize| label(nodes[n], n);
+    let mut barriers: Vec<Value> = Vec::new();
+    let groups: Vec<Value> = analysis
+        .groups
+        .iter()
+        .map(|g| {
+            let mut touched: Vec<usize> = g.producers.iter().chain(&g.consumers).copied().collect();
+            touched.sort_unstable();
+            touched.dedup();
+            let macs: u64 = touched.iter().map(|&n| analysis.macs[n]).sum();
+            if let Some(lock) = &g.lock {
+                let node = lock.node.map(|n| label(nodes[n], n));
+                let op = lock.node.map(|n| nodes[n].op_type().to_owned());
+                let barrier = json!({"node": node, "op": op, "reason": lock.reason});
+                if !barriers.contains(&barrier) {
+                    barriers.push(barrier);
+                }
+            }
+            json!({
+                "id": g.id,
+                "width": g.width(),
+                "macs_share": macs as f64 / total,
+                "free": g.lock.is_none(),
+                "can_grow": g.can_grow(),
+                "reason": g.lock.as_ref().or(g.no_growth.as_ref()).map(|l| l.reason.clone()),
+                "producers": g.producers.iter().map(name).collect::<Vec<_>>(),
+                "consumers": g.consumers.iter().map(name).collect::<Vec<_>>(),
+                "tensors": g.places.iter().map(|(v, _)| analysis.coupling.value(*v).name.clone()).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "schema_version": 1,
+        "macs": analysis.total_macs(),
+        "params": crate::rewrite::parameters(&opened.proto),
+        "macs_free_share": analysis.free_share(),
+        "groups": groups,
+        "barriers": barriers,
+        "inputs": opened.specs.iter().map(|s| json!({"name": s.name, "dims": s.dims})).collect::<Vec<_>>(),
+        "notes": opened.notes,
+    })
+}

@@ -1,0 +1,210 @@
+//! Tables for people.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use crate::onnx::label;
+use crate::optimize::{Opened, Outcome};
+use crate::verify::{Lane, Verdict};
+
+fn table(header: &[&str], numbers: &[usize]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header.to_vec());
+    for &column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let tail: Vec<char> = text.chars().rev().take(most - 1).collect();
+    format!("…{}", tail.into_iter().rev().collect::<String>())
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => shorten(one, 36),
+        [first, rest @ ..] => format!("{} +{}", shorten(first, 30), rest.len()),
+    }
+}
+
+fn big(count: u64) -> String {
+    match count {
+        n if n >= 1_000_000_000 => format!("{:.2} G", n as f64 / 1e9),
+        n if n >= 1_000_000 => format!("{:.2} M", n as f64 / 1e6),
+        n if n >= 1_000 => format!("{:.1} k", n as f64 / 1e3),
+        n => n.to_string(),
+    }
+}
+
+/// The result of the main job. `all` also lists the groups that stay.
+pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
+    let mut text = String::new();
+    let mut rows = table(
+        &["group", "layers", "width", "", "why", "layers ms"],
+        &[0, 2],
+    );
+    let mut shown = 0;
+    for g in &outcome.groups {
+        if !all && g.before == g.after {
+            continue;
+        }
+        shown += 1;
+        let after = if g.before == g.after {
+            String::new()
+        } else {
+            format!("→ {}", g.after)
+        };
+        let ms = g
+            .layers_ms
+            .map_or(String::new(), |(a, b)| format!("{a:.3} → {b:.3}"));
+        rows.add_row([
+            g.id.to_string(),
+            list(&g.layers),
+            g.before.to_string(),
+            after,
+            g.reason.clone(),
+            ms,
+        ]);
+    }
+    if shown > 0 {
+        let _ = writeln!(text, "{rows}");
+    }
+    if let (Some((before, after)), Some((ratio, noise))) = (&outcome.latency, outcome.ratio) {
+        let _ = writeln!(
+            text,
+            "latency   {:.3} ms ± {:.3} → {:.3} ms ± {:.3}   ratio {ratio:.3} ± {noise:.3} (interleaved medians, {} runs each)",
+            before.median, before.mad, after.median, after.mad, before.n
+        );
+    }
+    if let Some(predicted) = outcome.predicted_ratio {
+        let _ = writeln!(
+            text,
+            "predicted ratio {predicted:.3} from {} probes ({} reused)",
+            outcome.probes.0 + outcome.probes.1,
+            outcome.probes.1
+        );
+    }
+    let (macs, params) = (outcome.macs, outcome.params);
+    if macs.0 != macs.1 {
+        let _ = writeln!(
+            text,
+            "MACs      {} → {}   parameters {} → {}",
+            big(macs.0),
+            big(macs.1),
+            big(params.0),
+            big(params.1)
+        );
+    }
+    if let Some(a) = &outcome.agreement {
+        let _ = writeln!(
+            text,
+            "outputs   largest difference {:.1e} ({:.1e} of the range), cosine {:.7}, {} inputs",
+            a.max_abs_diff, a.max_rel_diff, a.cosine, a.inputs_tried
+        );
+    }
+    text
+}
+
+/// Groups, barriers and shares of a model.
+pub fn inspect_text(opened: &Opened) -> String {
+    let analysis = &opened.analysis;
+    let nodes: Vec<_> = opened.proto.graph.iter().flat_map(|g| &g.node).collect();
+    let total = analysis.total_macs().max(1) as f64;
+    let names = |ids: &[usize]| list(&ids.iter().map(|&n| label(nodes[n], n)).collect::<Vec<_>>());
+    let mut rows = table(
+        &["group", "width", "made by", "read by", "MACs", "may"],
+        &[0, 1, 4],
+    );
+    let mut barriers: Vec<(String, Vec<usize>)> = Vec::new();
+    for g in &analysis.groups {
+        let mut touched: Vec<usize> = g.producers.iter().chain(&g.consumers).copied().collect();
+        touched.sort_unstable();
+        touched.dedup();
+        let macs: u64 = touched.iter().map(|&n| analysis.macs[n]).sum();
+        let may = match (&g.lock, g.can_grow()) {
+            (Some(_), _) => "stay",
+            (None, true) => "grow, shrink",
+            (None, false) => "shrink",
+        };
+        let width = g.width().to_string();
+        rows.add_row([
+            g.id.to_string(),
+            width,
+            names(&g.producers),
+            names(&g.consumers),
+            format!("{:.1} %", 100.0 * macs as f64 / total),
+            may.to_owned(),
+        ]);
+        if let Some(lock) = &g.lock {
+            let at = lock.node.map_or(String::new(), |n| {
+                format!(" ({} {})", nodes[n].op_type(), label(nodes[n], n))
+            });
+            let reason = format!("{}{at}", lock.reason);
+            match barriers.iter_mut().find(|(r, _)| *r == reason) {
+                Some((_, groups)) => groups.push(g.id),
+                None => barriers.push((reason, vec![g.id])),
+            }
+        }
+    }
+    let mut text = format!("{rows}\n");
+    if !barriers.is_empty() {
+        text.push_str("\nwhat stays, and why\n");
+        for (reason, groups) in barriers {
+            let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+            let _ = writeln!(text, "  {reason}: group {}", groups.join(", "));
+        }
+    }
+    let _ = writeln!(
+        text,
+        "\n{} MACs, {} parameters, {} groups; {:.1} % of the MACs are in layers with a width that is free to change",
+        big(analysis.total_macs()),
+        big(crate::rewrite::parameters(&opened.proto)),
+        analysis.groups.len(),
+        100.0 * analysis.free_share()
+    );
+    text
+}
+
+/// Latencies of models side by side.
+pub fn bench_table(names: &[String], lanes: &[Lane]) -> String {
+    let mut rows = table(
+        &["model", "min ms", "median ms", "MAD", "p95 ms", "ratio", ""],
+        &[1, 2, 3, 4, 5],
+    );
+    for (k, (name, lane)) in names.iter().zip(lanes).enumerate() {
+        let s = lane.summary();
+        let verdict = match (k, lane.verdict()) {
+            (0, _) => "the first",
+            (_, Verdict::Faster) => "faster",
+            (_, Verdict::Same) => "within the noise",
+            (_, Verdict::Slower) => "slower",
+        };
+        let ratio = if k == 0 {
+            "1".to_owned()
+        } else {
+            format!("{:.3} ± {:.3}", lane.ratio(), lane.ratio_noise())
+        };
+        rows.add_row([
+            shorten(name, 48),
+            format!("{:.3}", s.min),
+            format!("{:.3}", s.median),
+            format!("{:.3}", s.mad),
+            format!("{:.3}", s.p95),
+            ratio,
+            verdict.to_owned(),
+        ]);
+    }
+    let n = lanes.first().map_or(0, |l| l.samples.len());
+    format!("{rows}\n{n} interleaved runs each, in 3 sets of fresh sessions\n")
+}

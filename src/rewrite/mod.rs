@@ -1,0 +1,151 @@
+//! Applying a change of channels to a graph: weights are cut and padded, attributes follow,
+//! everything else stays as it was. All or nothing: the original is never modified.
+
+mod weights;
+
+use std::collections::HashSet;
+
+use crate::channels::{Analysis, ClassChange, Edits, Patch, ValueId, find};
+use crate::onnx::proto::{
+    ModelProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
+};
+use crate::onnx::{Graph, captured_names};
+use crate::{Error, Result};
+
+/// The model with `change` applied.
+///
+/// # Errors
+/// When a group would lose its last channel, or a weight cannot be read.
+pub fn rewrite(
+    model: &ModelProto,
+    graph: &Graph,
+    analysis: &Analysis,
+    change: &ClassChange,
+) -> Result<ModelProto> {
+    let mut copy = model.clone();
+    if change.removed.is_empty() && change.added.is_empty() {
+        return Ok(copy);
+    }
+    check(analysis, change)?;
+    let co = &analysis.coupling;
+    let edits = Edits::new(co, change);
+    let target = copy
+        .graph
+        .as_mut()
+        .ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
+    let mut added: Vec<TensorProto> = Vec::new();
+    for (index, node) in target.node.iter_mut().enumerate() {
+        let Some(patch) = find(node.domain(), node.op_type()).and_then(|s| s.patch) else {
+            continue;
+        };
+        patch(&mut Patch {
+            node,
+            index,
+            co,
+            edits: &edits,
+            graph,
+            extents: &analysis.extents,
+            added: &mut added,
+        })?;
+    }
+    weights::edit_weights(target, graph, co, &edits, &mut added)?;
+    target.initializer.extend(added);
+    remove_unused(target, graph);
+    update_value_info(target, co, &edits);
+    Ok(copy)
+}
+
+/// A locked class must stay, and every group must keep a channel.
+fn check(analysis: &Analysis, change: &ClassChange) -> Result<()> {
+    for group in &analysis.groups {
+        let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
+        if !group.classes.iter().any(touched) {
+            continue;
+        }
+        if let Some(lock) = &group.lock {
+            return Err(Error::Plan(format!(
+                "group {} cannot change: {}",
+                group.id, lock.reason
+            )));
+        }
+        if group.classes.iter().all(|c| change.removed.contains(c)) {
+            return Err(Error::Plan(format!(
+                "group {} would lose its last channel",
+                group.id
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Constants that were used before the rewrite and are not any more.
+fn remove_unused(target: &mut crate::onnx::proto::GraphProto, before: &Graph) {
+    let mut used: HashSet<String> = target.output.iter().map(|o| o.name().to_owned()).collect();
+    for node in &target.node {
+        used.extend(node.input.iter().cloned());
+        used.extend(captured_names(node));
+    }
+    let gone = |name: &str| before.consumers.contains_key(name) && !used.contains(name);
+    target.initializer.retain(|t| !gone(t.name()));
+    target
+        .node
+        .retain(|n| n.op_type() != "Constant" || !n.output.iter().all(|o| gone(o)));
+    let dropped: HashSet<&str> = before
+        .initializers
+        .keys()
+        .copied()
+        .filter(|n| gone(n))
+        .collect();
+    target.input.retain(|v| !dropped.contains(v.name()));
+}
+
+/// Puts new extents into the notes on inner values.
+fn update_value_info(
+    target: &mut crate::onnx::proto::GraphProto,
+    co: &crate::channels::Coupling,
+    edits: &Edits,
+) {
+    for info in &mut target.value_info {
+        let Some(id) = co.by_name(info.name()) else {
+            continue;
+        };
+        let Some(Kind::TensorType(tensor)) = info.r#type.as_mut().and_then(|t| t.value.as_mut())
+        else {
+            continue;
+        };
+        for (axis, dim) in tensor
+            .shape
+            .iter_mut()
+            .flat_map(|s| s.dim.iter_mut())
+            .enumerate()
+        {
+            if let Some(edit) = edits.get(id, axis) {
+                dim.value = Some(Dim::DimValue(edit.len() as i64));
+            }
+        }
+    }
+}
+
+/// Multiply-accumulates of the graph with `change` applied.
+pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ClassChange) -> u64 {
+    let edits = Edits::new(&analysis.coupling, change);
+    let extent = |id: ValueId, axis: usize| edits.extent(&analysis.coupling, id, axis);
+    (0..graph.proto.node.len())
+        .map(|n| crate::channels::node_macs(graph, &analysis.coupling, n, &extent))
+        .sum()
+}
+
+/// Elements of all floating-point weights.
+pub fn parameters(model: &ModelProto) -> u64 {
+    use crate::onnx::proto::tensor_proto::DataType;
+    let graph = model.graph.iter();
+    graph
+        .flat_map(|g| {
+            let constants = g.node.iter().filter(|n| n.op_type() == "Constant");
+            let inline = constants.flat_map(|n| n.attribute.iter().filter_map(|a| a.t.as_ref()));
+            g.initializer.iter().chain(inline)
+        })
+        .filter(|t| !matches!(t.data_type(), x if x == DataType::Int64 as i32))
+        .map(|t| t.dims.iter().map(|&d| d.max(0) as u64).product::<u64>())
+        .sum()
+}

@@ -1,0 +1,273 @@
+//! ONNX Runtime's CUDA provider, on a stream of ours, timed by events.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cudarc::driver::sys::{self, CUdevice_attribute as Attribute, CUevent_flags};
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError};
+use ort::ep::CUDA;
+use ort::ep::ExecutionProviderDispatch;
+use ort::ep::cuda::ConvAlgorithmSearch;
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::IoBinding;
+use ort::session::{RunOptions, Session};
+
+use super::node_times::NodeTime;
+use super::runtime::{Runtime, run_once, tensors};
+use super::values::{names, to_value};
+use super::{DeviceInfo, Named, Target, Timed};
+use crate::{Error, Result};
+
+/// One NVIDIA GPU.
+pub struct CudaTarget {
+    runtime: Runtime,
+    index: usize,
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    info: DeviceInfo,
+}
+
+fn driver(error: DriverError) -> Error {
+    Error::Device(format!("CUDA driver: {error}"))
+}
+
+/// The number of GPUs that the driver shows; 0 without a driver.
+fn gpu_count() -> usize {
+    // SAFETY: only tries to open the driver's library.
+    if !unsafe { sys::is_culib_present() } {
+        return 0;
+    }
+    CudaContext::device_count().map_or(0, |n| usize::try_from(n).unwrap_or(0))
+}
+
+/// Whether there is an NVIDIA GPU and a CUDA provider beside ONNX Runtime.
+pub fn gpu_present(runtime: &Runtime) -> bool {
+    provider_beside(runtime) && gpu_count() > 0
+}
+
+fn provider_beside(runtime: &Runtime) -> bool {
+    runtime
+        .library
+        .parent()
+        .is_some_and(|folder| folder.join("libonnxruntime_providers_cuda.so").is_file())
+}
+
+impl CudaTarget {
+    /// GPU `index`.
+    ///
+    /// # Errors
+    /// When there is no such GPU, no driver, or no CUDA provider; the message says what to install.
+    pub fn new(runtime: Runtime, index: usize) -> Result<Self> {
+        let count = gpu_count();
+        if count == 0 {
+            return Err(Error::Device(format!(
+                "--gpu {index}: no NVIDIA GPU is visible (no driver, or none in CUDA_VISIBLE_DEVICES). \
+                 Install the NVIDIA driver, or use --cpu"
+            )));
+        }
+        if index >= count {
+            return Err(Error::Device(format!(
+                "--gpu {index}: this machine has {count} GPU(s), numbered from 0"
+            )));
+        }
+        if !provider_beside(&runtime) {
+            return Err(Error::Device(format!(
+                "--gpu {index}: {} has no CUDA provider. Install it with\n    \
+                 pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'\nor use --cpu",
+                runtime.library.display()
+            )));
+        }
+        let context = CudaContext::new(index).map_err(driver)?;
+        let stream = context.new_stream().map_err(driver)?;
+        let info = describe(&runtime, &context)?;
+        let target = Self {
+            runtime,
+            index,
+            context,
+            stream,
+            info,
+        };
+        target.runtime.builder(1, &[target.provider()]).map_err(|e| {
+            Error::Device(format!(
+                "--gpu {index}: the CUDA provider does not load: {e}\nInstall CUDA 13 and cuDNN 9, for example with\n    \
+                 pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'\nor use --cpu"
+            ))
+        })?;
+        Ok(target)
+    }
+
+    fn provider(&self) -> ExecutionProviderDispatch {
+        let options = CUDA::default()
+            .with_device_id(self.index as i32)
+            .with_conv_algorithm_search(ConvAlgorithmSearch::Exhaustive)
+            .with_tf32(true);
+        // SAFETY: the stream is kept alive by this target and by every session made here.
+        let options = unsafe { options.with_compute_stream(self.stream.cu_stream().cast()) };
+        options.build().error_on_failure()
+    }
+
+    fn session(&self, model: &[u8]) -> Result<Session> {
+        Ok(self
+            .runtime
+            .builder(1, &[self.provider()])?
+            .commit_from_memory(model)?)
+    }
+}
+
+fn describe(runtime: &Runtime, context: &CudaContext) -> Result<DeviceInfo> {
+    let attribute = |a: Attribute| context.attribute(a).map(|v| v.to_string()).map_err(driver);
+    let (major, minor) = context.compute_capability().map_err(driver)?;
+    let name = context.name().map_err(driver)?;
+    let mut facts = BTreeMap::from([
+        ("model".to_owned(), name.clone()),
+        ("compute_capability".to_owned(), format!("{major}.{minor}")),
+        (
+            "memory_bytes".to_owned(),
+            context.total_mem().map_err(driver)?.to_string(),
+        ),
+    ]);
+    for (fact, id) in [
+        (
+            "multiprocessors",
+            Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+        ),
+        (
+            "threads_per_multiprocessor",
+            Attribute::CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR,
+        ),
+        (
+            "registers_per_multiprocessor",
+            Attribute::CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR,
+        ),
+        (
+            "shared_memory_per_multiprocessor",
+            Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR,
+        ),
+        (
+            "blocks_per_multiprocessor",
+            Attribute::CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR,
+        ),
+        ("l2_bytes", Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE),
+        ("warp", Attribute::CU_DEVICE_ATTRIBUTE_WARP_SIZE),
+    ] {
+        facts.insert(fact.to_owned(), attribute(id)?);
+    }
+    let described: Vec<String> = facts.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let hash = blake3::hash(described.join(";").as_bytes()).to_hex();
+    let driver_version = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
+    let driver_version = driver_version
+        .split_whitespace()
+        .find(|w| w.contains('.') && w.starts_with(|c: char| c.is_ascii_digit()))
+        .unwrap_or("unknown");
+    Ok(DeviceInfo {
+        kind: "cuda".to_owned(),
+        name,
+        fingerprint: hash[..16].to_owned(),
+        stack: format!(
+            "onnxruntime {} cuda driver={driver_version} cudnn_conv_algo_search=exhaustive tf32=on nhwc=off",
+            runtime.version
+        ),
+        facts,
+    })
+}
+
+impl Target for CudaTarget {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn load(&self, model: &[u8], inputs: &[Named]) -> Result<Box<dyn Timed>> {
+        let session = self.session(model)?;
+        let mut binding = session.create_binding()?;
+        for (name, tensor) in inputs {
+            binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
+        }
+        binding.synchronize_inputs()?;
+        let memory = MemoryInfo::new(
+            AllocationDevice::CUDA,
+            self.index as i32,
+            AllocatorType::Device,
+            MemoryType::Default,
+        )?;
+        for name in names(session.outputs()) {
+            binding.bind_output_to_device(name, &memory)?;
+        }
+        let mut options = RunOptions::new()?;
+        options.disable_device_sync()?;
+        let event = || {
+            self.context
+                .new_event(Some(CUevent_flags::CU_EVENT_DEFAULT))
+                .map_err(driver)
+        };
+        let mut on_gpu = OnGpu {
+            session,
+            binding,
+            options,
+            stream: self.stream.clone(),
+            start: event()?,
+            end: event()?,
+            repeats: 1,
+        };
+        on_gpu.settle()?;
+        Ok(Box::new(on_gpu))
+    }
+
+    fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+        let outputs = run_once(self.session(model)?, inputs)?;
+        self.stream.synchronize().map_err(driver)?;
+        Ok(tensors(outputs))
+    }
+
+    fn node_times(
+        &self,
+        _: &[u8],
+        _: &[Named],
+        _: usize,
+        _: usize,
+    ) -> Result<Option<Vec<NodeTime>>> {
+        Ok(None)
+    }
+}
+
+/// A session whose inputs and outputs live on the GPU.
+struct OnGpu {
+    session: Session,
+    binding: IoBinding,
+    options: RunOptions,
+    stream: Arc<CudaStream>,
+    start: CudaEvent,
+    end: CudaEvent,
+    repeats: usize,
+}
+
+impl OnGpu {
+    /// Runs without waiting `repeats` times between two events, so that the launches of one run
+    /// hide behind the work of the one before, as under load.
+    fn sample(&mut self) -> Result<f64> {
+        self.start.record(&self.stream).map_err(driver)?;
+        for _ in 0..self.repeats {
+            self.session
+                .run_binding_with_options(&self.binding, &self.options)?;
+        }
+        self.end.record(&self.stream).map_err(driver)?;
+        let total = self.start.elapsed_ms(&self.end).map_err(driver)?;
+        Ok(f64::from(total) / self.repeats as f64)
+    }
+
+    /// Warms up, then picks the number of repeats that makes a sample about 2 ms long.
+    fn settle(&mut self) -> Result<()> {
+        for _ in 0..3 {
+            self.sample()?;
+        }
+        let once = self.sample()?.max(1e-3);
+        self.repeats = ((2.0 / once).ceil() as usize).clamp(1, 100);
+        self.sample()?;
+        Ok(())
+    }
+}
+
+impl Timed for OnGpu {
+    fn run(&mut self) -> Result<f64> {
+        self.sample()
+    }
+}

@@ -1,0 +1,81 @@
+//! A device that can run and time ONNX models: ONNX Runtime's CPU or CUDA provider behind one trait.
+
+mod cpu;
+mod cuda;
+mod inputs;
+mod library;
+mod node_times;
+mod observe;
+mod runtime;
+mod values;
+
+pub use cpu::CpuTarget;
+pub use cuda::{CudaTarget, gpu_present};
+pub use inputs::{InputSpec, ShapeOptions, input_specs, random_inputs};
+pub use library::find_library;
+pub use node_times::NodeTime;
+pub use observe::{Observed, observe, without_value_info};
+pub use runtime::Runtime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::onnx::Tensor;
+
+/// A model input or output by name.
+pub type Named = (String, Tensor);
+
+/// What a device is, as far as latency depends on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// `cpu` or `cuda`.
+    pub kind: String,
+    /// The processor's name.
+    pub name: String,
+    /// A short hash of everything below the software that latency depends on.
+    pub fingerprint: String,
+    /// The software and its options: times from another stack are not mixed with these.
+    pub stack: String,
+    /// Further facts (SIMD, cores; multiprocessors, limits), by name.
+    pub facts: std::collections::BTreeMap<String, String>,
+}
+
+/// A model that is loaded on a device with its inputs in place.
+pub trait Timed {
+    /// Runs once and gives the device's time in milliseconds.
+    ///
+    /// # Errors
+    /// When the run fails.
+    fn run(&mut self) -> Result<f64>;
+}
+
+/// A device.
+pub trait Target {
+    /// What it is.
+    fn info(&self) -> &DeviceInfo;
+
+    /// Loads a model for timing, with its inputs on the device.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model.
+    fn load(&self, model: &[u8], inputs: &[Named]) -> Result<Box<dyn Timed>>;
+
+    /// Runs a model once and gives its outputs in the order of the file.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model or the run fails.
+    fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>>;
+
+    /// Times of single nodes over `runs` runs after `warmup` ones, where the provider gives them;
+    /// `None` where only whole models can be timed.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model or the run fails.
+    fn node_times(
+        &self,
+        model: &[u8],
+        inputs: &[Named],
+        warmup: usize,
+        runs: usize,
+    ) -> Result<Option<Vec<NodeTime>>>;
+}

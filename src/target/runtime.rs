@@ -1,0 +1,133 @@
+//! ONNX Runtime, loaded once, and its sessions.
+
+use std::path::{Path, PathBuf};
+
+use ort::environment::Environment;
+use ort::ep::ExecutionProviderDispatch;
+use ort::logging::LogLevel;
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+
+use super::Named;
+use super::library::find_library;
+use super::values::{from_value, names, to_value};
+use crate::{Error, Result};
+
+/// ONNX Runtime in this process.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    environment: Environment,
+    /// The library's file.
+    pub library: PathBuf,
+    /// Its version, such as `1.31.1`.
+    pub version: String,
+}
+
+impl Runtime {
+    /// Finds and loads the library.
+    ///
+    /// # Errors
+    /// When there is none, or it is too old or of another architecture; the message says what to install.
+    pub fn load(explicit: Option<&Path>) -> Result<Self> {
+        let library = find_library(explicit)?;
+        let unusable = |e: &dyn std::fmt::Display| {
+            Error::Runtime(format!(
+                "{} cannot be used: {e}. Install onnxruntime==1.31.1 with pip, or name another library with --ort-lib",
+                library.display()
+            ))
+        };
+        let builder = ort::init_from(&library).map_err(|e| unusable(&e))?;
+        let environment = builder
+            .with_name("snapprune")
+            .build()
+            .map_err(|e| unusable(&e))?;
+        environment.set_log_level(LogLevel::Fatal);
+        let version = version_of(&library);
+        Ok(Self {
+            environment,
+            library,
+            version,
+        })
+    }
+
+    /// A builder of sessions that use `threads` threads within a node (0: ONNX Runtime's choice).
+    pub(super) fn builder(
+        &self,
+        threads: usize,
+        providers: &[ExecutionProviderDispatch],
+    ) -> Result<SessionBuilder> {
+        let mut builder = Session::builder(&self.environment)?
+            .with_log_level(LogLevel::Fatal)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_inter_threads(1)?;
+        if threads > 0 {
+            builder = builder.with_intra_threads(threads)?;
+        }
+        if !providers.is_empty() {
+            builder = builder.with_execution_providers(providers)?;
+        }
+        Ok(builder)
+    }
+
+    /// Runs a model once on the CPU without rewriting the graph, whatever the target is.
+    pub(super) fn run_plain(
+        &self,
+        model: &[u8],
+        inputs: &[Named],
+    ) -> Result<Vec<(String, ort::value::DynValue)>> {
+        let session = Session::builder(&self.environment)?
+            .with_log_level(LogLevel::Fatal)?
+            .with_optimization_level(GraphOptimizationLevel::Disable)?
+            .commit_from_memory(model)?;
+        run_once(session, inputs)
+    }
+}
+
+/// One run; every output with its name, in the order of the file.
+pub(super) fn run_once(
+    mut session: Session,
+    inputs: &[Named],
+) -> Result<Vec<(String, ort::value::DynValue)>> {
+    let values = bind(inputs)?;
+    let order = names(session.outputs());
+    let mut outputs = session.run(values)?;
+    Ok(order
+        .into_iter()
+        .filter_map(|name| outputs.remove(&name).map(|v| (name, v)))
+        .collect())
+}
+
+/// Outputs that are tensors of numbers, in the order of the file.
+pub(super) fn tensors(outputs: Vec<(String, ort::value::DynValue)>) -> Vec<Named> {
+    outputs
+        .into_iter()
+        .filter_map(|(name, v)| Some((name, from_value(&v)?)))
+        .collect()
+}
+
+fn bind(inputs: &[Named]) -> Result<Vec<(String, ort::session::SessionInputValue<'static>)>> {
+    inputs
+        .iter()
+        .map(|(name, tensor)| Ok((name.clone(), to_value(name, tensor)?.into())))
+        .collect()
+}
+
+/// The version in the library's file name, or else in its build information.
+fn version_of(library: &Path) -> String {
+    let real = std::fs::canonicalize(library).unwrap_or_else(|_| library.to_path_buf());
+    let name = real
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    match name.split_once(".so.") {
+        Some((_, version)) if version.contains('.') => version.to_owned(),
+        _ => {
+            let info = ort::info();
+            let branch = info
+                .split("git-branch=")
+                .nth(1)
+                .and_then(|s| s.split(',').next());
+            branch.unwrap_or(info).trim_start_matches("rel-").to_owned()
+        }
+    }
+}
