@@ -16,9 +16,32 @@ from onnx import numpy_helper
 THROUGH = {"Relu", "Clip", "BatchNormalization", "HardSwish"}
 
 
+def unshare(graph):
+    """Give every use of a weight a weight of its own, also where an Identity stands between."""
+    weights = {t.name: t for t in graph.initializer}
+    alias = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity" and n.input[0] in weights}
+    seen = set()
+    for node in graph.node:
+        for k, name in enumerate(node.input):
+            source = alias.get(name, name)
+            if source not in weights or node.op_type == "Identity":
+                continue
+            own = f"{source}.{len(seen)}" if source in seen or source != name else source
+            seen.add(own)
+            if own != source:
+                copy = graph.initializer.add()
+                copy.CopyFrom(weights[source])
+                copy.name = own
+                node.input[k] = own
+    kept = [n for n in graph.node if n.op_type != "Identity" or n.output[0] not in alias]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
 def main(source, target, share):
     model = onnx.load(source)
     graph = model.graph
+    unshare(graph)
     weights = {t.name: t for t in graph.initializer}
     users = {}
     for node in graph.node:

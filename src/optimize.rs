@@ -7,11 +7,9 @@ mod outcome;
 pub use input::{Opened, open};
 pub use outcome::{GroupRow, Outcome};
 
-use std::collections::BTreeMap;
-
 use crate::channels::Analysis;
 use crate::onnx::encode;
-use crate::plan::{Costs, Plan, candidates, search};
+use crate::plan::{Costs, Plan, candidates, removable, search};
 use crate::profile::{Database, Prober, Profile, layers};
 use crate::target::{ShapeOptions, Target, random_inputs};
 use crate::verify::{Verdict, compare};
@@ -34,6 +32,8 @@ pub trait Watcher {
     fn progress(&self, done: usize, total: usize);
 }
 
+/// A model less than 1 % faster is not worth a file: the next run may show it slower.
+const WORTH_A_FILE: f64 = 0.99;
 /// Seconds for the races that choose between plans, and for the last one.
 const CHOOSING_SECONDS: f64 = 3.0;
 const FINAL_SECONDS: f64 = 6.0;
@@ -68,8 +68,9 @@ pub fn optimize(
         }
         prober.learn(profile.records);
     }
-    let removable = BTreeMap::new();
-    let candidates = candidates(analysis, &|_| 0);
+    let removable = removable(&graph, analysis);
+    let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
+    let candidates = candidates(analysis, &spare);
     let mut costs = Costs::new(analysis, &layers);
     watcher.step("timing widths");
     let found = search(
@@ -112,8 +113,8 @@ pub fn optimize(
         outcome.nothing("the rewritten model's outputs differ; please report this model");
         return Ok(outcome);
     }
-    if lanes[1].verdict() != Verdict::Faster {
-        outcome.nothing("the best plan was not faster beyond the noise when measured again");
+    if lanes[1].verdict() != Verdict::Faster || lanes[1].ratio() > WORTH_A_FILE {
+        outcome.nothing("the best plan was not faster by 1 % beyond the noise when measured again");
         return Ok(outcome);
     }
     outcome.fill(

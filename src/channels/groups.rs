@@ -40,6 +40,9 @@ impl Group {
     }
 }
 
+/// Where a class appears: (value, axis) of each of its elements.
+type Footprint<'a> = &'a [(u32, u32)];
+
 /// Finds the groups behind the widths of all layers.
 pub(super) fn collect_groups(co: &Coupling) -> Vec<Group> {
     let mut order: HashMap<u32, usize> = HashMap::new();
@@ -66,7 +69,7 @@ pub(super) fn collect_groups(co: &Coupling) -> Vec<Group> {
     }
     let mut classes: Vec<u32> = order.keys().copied().collect();
     classes.sort_by_key(|c| order[c]);
-    let mut by_footprint: HashMap<(&[(u32, u32)], bool), usize> = HashMap::new();
+    let mut by_footprint: HashMap<(Footprint, bool), usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for &class in &classes {
         let footprint = footprints[&class].as_slice();

@@ -33,6 +33,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Channel groups, barriers and why, MACs and parameters.
     Inspect(InspectArgs),
+    /// Latency against width of every convolution: the staircases.
+    Profile(ProfileArgs),
 }
 
 /// Flags of the main job.
@@ -144,4 +146,29 @@ pub struct InspectArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of `profile`.
+#[derive(Debug, ClapArgs)]
+pub struct ProfileArgs {
+    /// The model.
+    pub model: PathBuf,
+    /// Where to write the times, for `--profile`.
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The device and the library.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// Time output widths that are multiples of this.
+    #[arg(long, default_value_t = 8)]
+    pub step: usize,
+    /// Up to this many times the present width, and down to its inverse.
+    #[arg(long, default_value_t = 1.34)]
+    pub reach: f64,
+    /// The latency database [default: snapprune/latency.db in the user's cache folder].
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
 }

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod inspect;
 mod main_job;
+mod profile;
 mod screen;
 mod setup;
 
@@ -19,6 +20,7 @@ pub fn main() -> ExitCode {
     let done = match &args.command {
         Some(args::Command::Bench(bench)) => bench::run(bench),
         Some(args::Command::Inspect(inspect)) => inspect::run(inspect),
+        Some(args::Command::Profile(profile)) => profile::run(profile),
         None => match &args.main.model {
             Some(model) => main_job::run(model, &args.main),
             None => Err(Error::Usage(

@@ -1,12 +1,10 @@
 //! Choosing between plans by measuring whole models, and cutting back what does not pay.
 
-use std::collections::BTreeMap;
-
 use super::{Opened, Watcher, counts};
 use crate::Result;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
-use crate::plan::{Costs, Found, Plan};
+use crate::plan::{Costs, Found, Plan, Removable};
 use crate::rewrite::rewrite;
 use crate::target::{Named, Target};
 use crate::verify::{Verdict, race};
@@ -18,7 +16,7 @@ pub(super) struct Job<'a> {
     pub target: &'a dyn Target,
     pub original: &'a [u8],
     pub inputs: &'a [Named],
-    pub removable: &'a BTreeMap<usize, Vec<u32>>,
+    pub removable: &'a Removable,
 }
 
 /// A plan that was measured to be faster, and its model.
@@ -34,12 +32,13 @@ const PARTS: usize = 6;
 
 impl Job<'_> {
     fn apply(&self, plan: &Plan) -> Result<ModelProto> {
-        let change = plan.change(&self.opened.analysis, self.removable);
+        let (change, folds) = plan.change(&self.opened.analysis, self.removable);
         rewrite(
             &self.opened.proto,
             self.graph,
             &self.opened.analysis,
             &change,
+            &folds,
         )
     }
 

@@ -1,12 +1,10 @@
 //! The result of the main job, as data.
 
-use std::collections::BTreeMap;
-
 use super::{Opened, counts};
 use crate::channels::Group;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, label};
-use crate::plan::{Candidates, Costs, Plan};
+use crate::plan::{Candidates, Costs, Plan, Removable};
 use crate::profile::Summary;
 use crate::rewrite::{macs_after, parameters};
 use crate::target::DeviceInfo;
@@ -106,7 +104,7 @@ impl Outcome {
         graph: &Graph,
         plan: &Plan,
         proto: &ModelProto,
-        removable: &BTreeMap<usize, Vec<u32>>,
+        removable: &Removable,
         costs: &Costs,
     ) {
         let analysis = &opened.analysis;
@@ -125,10 +123,16 @@ impl Outcome {
                     format!("zero-padded to {}: measured faster here", m.after),
                 )
             } else {
-                ("prune", "channels that change no output go".to_owned())
+                (
+                    "prune",
+                    format!(
+                        "{} channels that are zero, constant or unread go",
+                        m.before - m.after
+                    ),
+                )
             };
         }
-        self.macs.1 = macs_after(graph, analysis, &plan.change(analysis, removable));
+        self.macs.1 = macs_after(graph, analysis, &plan.change(analysis, removable).0);
         self.params.1 = parameters(proto);
         let all = costs.all();
         if let (Some((a, _)), Some((b, _)), Some((original, _))) =

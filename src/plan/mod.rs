@@ -1,6 +1,7 @@
 //! Which widths: candidates for each group, and a search over measured costs.
 
 mod candidates;
+mod constants;
 mod cost;
 mod moves;
 mod removable;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::removable::{Fold, Removable};
 use crate::channels::{Analysis, ClassChange};
 
 /// A change of one group's width.
@@ -50,26 +51,40 @@ impl Plan {
         self.counts.is_empty()
     }
 
-    /// The channels to remove and to add. `removable` gives each group's channels that may go, first
-    /// ones first; a shrinking group loses those, a growing one is padded beside its last channel.
-    pub fn change(
-        &self,
-        analysis: &Analysis,
-        removable: &BTreeMap<usize, Vec<u32>>,
-    ) -> ClassChange {
+    /// The channels to remove and to add, and the bias changes that go with them. A shrinking group
+    /// loses its first removable channels; a growing one is padded beside its last channel.
+    pub fn change(&self, analysis: &Analysis, removable: &Removable) -> (ClassChange, Vec<Fold>) {
         let mut change = ClassChange::default();
+        let mut folds: BTreeMap<usize, Fold> = BTreeMap::new();
         for (&id, &count) in &self.counts {
             let group = &analysis.groups[id];
             let before = group.classes.len();
-            if count < before {
-                let spare = removable.get(&id).map(Vec::as_slice).unwrap_or_default();
-                change.removed.extend(spare.iter().take(before - count));
-            } else if count > before
+            if count > before
                 && let Some(&last) = group.classes.last()
             {
                 change.added.insert(last, (count - before) as u32);
             }
+            let spare = removable
+                .classes
+                .get(&id)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            for class in spare.iter().take(before.saturating_sub(count)) {
+                change.removed.insert(*class);
+                for fold in removable.folds.get(class).into_iter().flatten() {
+                    match folds.get_mut(&fold.node) {
+                        Some(sum) => sum
+                            .bias
+                            .iter_mut()
+                            .zip(&fold.bias)
+                            .for_each(|(a, b)| *a += b),
+                        None => {
+                            folds.insert(fold.node, fold.clone());
+                        }
+                    }
+                }
+            }
         }
-        change
+        (change, folds.into_values().collect())
     }
 }

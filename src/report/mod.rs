@@ -2,8 +2,10 @@
 
 mod json;
 mod provenance;
+mod staircase;
 mod terminal;
 
 pub use json::{inspect_json, outcome_json};
 pub use provenance::with_provenance;
+pub use staircase::staircase_text;
 pub use terminal::{bench_table, inspect_text, outcome_text};

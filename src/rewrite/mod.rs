@@ -1,6 +1,7 @@
 //! Applying a change of channels to a graph: weights are cut and padded, attributes follow,
 //! everything else stays as it was. All or nothing: the original is never modified.
 
+mod fold;
 mod weights;
 
 use std::collections::HashSet;
@@ -10,9 +11,10 @@ use crate::onnx::proto::{
     ModelProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
 };
 use crate::onnx::{Graph, captured_names};
+use crate::plan::Fold;
 use crate::{Error, Result};
 
-/// The model with `change` applied.
+/// The model with `change` applied, and the constants of removed channels added to biases.
 ///
 /// # Errors
 /// When a group would lose its last channel, or a weight cannot be read.
@@ -21,6 +23,7 @@ pub fn rewrite(
     graph: &Graph,
     analysis: &Analysis,
     change: &ClassChange,
+    folds: &[Fold],
 ) -> Result<ModelProto> {
     let mut copy = model.clone();
     if change.removed.is_empty() && change.added.is_empty() {
@@ -49,6 +52,7 @@ pub fn rewrite(
         })?;
     }
     weights::edit_weights(target, graph, co, &edits, &mut added)?;
+    fold::fold_biases(target, graph, analysis, &edits, folds, &mut added)?;
     target.initializer.extend(added);
     remove_unused(target, graph);
     update_value_info(target, co, &edits);

@@ -99,6 +99,10 @@ impl Target for CpuTarget {
         Ok(tensors(run_once(session, inputs)?))
     }
 
+    fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+        Ok(tensors(self.runtime.run_plain(model, inputs)?))
+    }
+
     fn node_times(
         &self,
         model: &[u8],

@@ -218,6 +218,10 @@ impl Target for CudaTarget {
         Ok(tensors(outputs))
     }
 
+    fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+        Ok(tensors(self.runtime.run_plain(model, inputs)?))
+    }
+
     fn node_times(
         &self,
         _: &[u8],

@@ -66,6 +66,12 @@ pub trait Target {
     /// When ONNX Runtime refuses the model or the run fails.
     fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>>;
 
+    /// The same on the CPU with the graph left as it is: what rounding alone changes.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model or the run fails.
+    fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>>;
+
     /// Times of single nodes over `runs` runs after `warmup` ones, where the provider gives them;
     /// `None` where only whole models can be timed.
     ///

@@ -36,9 +36,9 @@ fn gemm(c: &mut Couple) -> Outcome {
     if c.has_input(2) {
         let bias = c.input(2)?;
         let (rank, dims) = (c.rank(bias), c.dims(bias));
-        for axis in 0..rank {
+        for (axis, &extent) in dims.iter().enumerate() {
             let out_axis = 2 - rank + axis;
-            if dims[axis] == c.dims(y)[out_axis] {
+            if extent == c.dims(y)[out_axis] {
                 c.same(bias, axis, y, out_axis)?;
             } else {
                 c.lock_silent(bias, axis);

@@ -1,0 +1,140 @@
+//! Small graphs, node by node, with random weights.
+
+use snapprune::onnx::proto::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    attribute_proto::AttributeType, tensor_shape_proto::{Dimension, dimension::Value as Dim}, type_proto,
+};
+use snapprune::onnx::{Attributes, Dtype, Tensor};
+
+pub struct Net {
+    pub graph: GraphProto,
+    pub opset: i64,
+    pub random: fastrand::Rng,
+    names: usize,
+}
+
+fn tensor_type(dtype: Dtype, dims: &[usize]) -> TypeProto {
+    let dim = dims.iter().map(|&d| Dimension { value: Some(Dim::DimValue(d as i64)), ..Default::default() }).collect();
+    TypeProto {
+        value: Some(type_proto::Value::TensorType(type_proto::Tensor {
+            elem_type: Some(dtype as i32),
+            shape: Some(TensorShapeProto { dim }),
+        })),
+        ..Default::default()
+    }
+}
+
+impl Net {
+    pub fn new(opset: i64, seed: u64) -> Self {
+        Self {
+            graph: GraphProto { name: Some("net".into()), ..Default::default() },
+            opset,
+            random: fastrand::Rng::with_seed(seed),
+            names: 0,
+        }
+    }
+
+    pub fn input(&mut self, name: &str, dims: &[usize]) -> String {
+        self.graph.input.push(ValueInfoProto {
+            name: Some(name.into()),
+            r#type: Some(tensor_type(Dtype::Float, dims)),
+            ..Default::default()
+        });
+        name.into()
+    }
+
+    pub fn output(&mut self, name: &str) {
+        self.graph.output.push(ValueInfoProto { name: Some(name.into()), ..Default::default() });
+    }
+
+    pub fn fresh(&mut self, what: &str) -> String {
+        self.names += 1;
+        format!("{what}{}", self.names)
+    }
+
+    pub fn floats(&mut self, dims: &[usize], low: f32, high: f32) -> String {
+        let count: usize = dims.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| low + (high - low) * self.random.f32()).collect();
+        self.constant(&Tensor::from_f32(dims.to_vec(), &values))
+    }
+
+    pub fn weights(&mut self, dims: &[usize]) -> String {
+        let fan: usize = dims.iter().skip(1).product();
+        let scale = 1.7 / (fan.max(1) as f32).sqrt();
+        self.floats(dims, -scale, scale)
+    }
+
+    pub fn ints(&mut self, values: &[i64]) -> String {
+        self.constant(&Tensor::from_i64(values))
+    }
+
+    pub fn constant(&mut self, tensor: &Tensor) -> String {
+        let name = self.fresh("c");
+        self.graph.initializer.push(tensor.to_proto(&name));
+        name
+    }
+
+    /// Adds a node with one output and gives the output's name.
+    pub fn node(&mut self, op: &str, inputs: &[&str], set: impl FnOnce(&mut NodeProto)) -> String {
+        self.node_many(op, inputs, 1, set).remove(0)
+    }
+
+    pub fn node_many(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        outputs: usize,
+        set: impl FnOnce(&mut NodeProto),
+    ) -> Vec<String> {
+        let output: Vec<String> = (0..outputs).map(|_| self.fresh("v")).collect();
+        let name = self.fresh(op);
+        let mut node = NodeProto {
+            op_type: Some(op.into()),
+            name: Some(name),
+            input: inputs.iter().map(|s| (*s).to_owned()).collect(),
+            output: output.clone(),
+            ..Default::default()
+        };
+        set(&mut node);
+        self.graph.node.push(node);
+        output
+    }
+
+    /// A convolution with square kernel `k`, padded to keep the extents.
+    pub fn conv(&mut self, x: &str, cin: usize, cout: usize, k: usize, groups: usize) -> String {
+        let w = self.weights(&[cout, cin / groups, k, k]);
+        let b = self.floats(&[cout], -0.3, 0.3);
+        let pad = (k / 2) as i64;
+        self.node("Conv", &[x, &w, &b], |n| {
+            n.set_int("group", groups as i64);
+            n.set_ints("pads", vec![pad; 4]);
+        })
+    }
+
+    pub fn model(self) -> ModelProto {
+        ModelProto {
+            ir_version: Some(8),
+            opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(self.opset) }],
+            graph: Some(self.graph),
+            ..Default::default()
+        }
+    }
+}
+
+pub fn set_float(node: &mut NodeProto, name: &str, value: f32) {
+    node.attribute.push(AttributeProto {
+        name: Some(name.into()),
+        r#type: Some(AttributeType::Float as i32),
+        f: Some(value),
+        ..Default::default()
+    });
+}
+
+pub fn set_text(node: &mut NodeProto, name: &str, value: &str) {
+    node.attribute.push(AttributeProto {
+        name: Some(name.into()),
+        r#type: Some(AttributeType::String as i32),
+        s: Some(value.as_bytes().to_vec()),
+        ..Default::default()
+    });
+}
