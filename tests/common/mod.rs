@@ -13,12 +13,15 @@ use snapprune::onnx::proto::{ModelProto, NodeProto};
 use snapprune::onnx::{Dtype, Graph, Tensor, encode, parse};
 use snapprune::rewrite::rewrite;
 use snapprune::target::{
-    CpuTarget, InputSpec, Named, Runtime, ShapeOptions, Target, input_specs, observe, random_inputs, without_value_info,
+    CpuTarget, InputSpec, Named, Runtime, ShapeOptions, Target, input_specs, observe,
+    random_inputs, without_value_info,
 };
 
 pub fn runtime() -> Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Runtime::load(None).expect("ONNX Runtime; see README")).clone()
+    RUNTIME
+        .get_or_init(|| Runtime::load(None).expect("ONNX Runtime; see README"))
+        .clone()
 }
 
 pub fn cpu() -> CpuTarget {
@@ -31,7 +34,10 @@ pub fn shared() -> Option<PathBuf> {
     if path.join("models").is_dir() {
         return Some(path);
     }
-    assert!(std::env::var_os("CI").is_none(), "../shared is missing in CI");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "../shared is missing in CI"
+    );
     eprintln!("skipped: the real models of ../shared are not here");
     None
 }
@@ -43,18 +49,28 @@ pub fn zoo() -> Vec<PathBuf> {
         return Vec::new();
     };
     let folder = UNPACKED.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("zoo-{}", std::process::id()));
+        let folder =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("zoo-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         for archive in ["topology.tar.xz", "mobilenet_v2_imagenet.tar.xz"] {
             let file = shared.join("models").join(archive);
-            let done = Command::new("tar").arg("xJf").arg(file).arg("-C").arg(&folder).status();
+            let done = Command::new("tar")
+                .arg("xJf")
+                .arg(file)
+                .arg("-C")
+                .arg(&folder)
+                .status();
             assert!(done.unwrap().success(), "{archive} does not unpack");
         }
         Some(folder)
     });
     let unpacked = folder.clone().unwrap();
     let mut models = Vec::new();
-    for place in [shared.join("models/trained"), unpacked.clone(), unpacked.join("topology")] {
+    for place in [
+        shared.join("models/trained"),
+        unpacked.clone(),
+        unpacked.join("topology"),
+    ] {
         let found = std::fs::read_dir(place).unwrap().map(|e| e.unwrap().path());
         models.extend(found.filter(|p| p.extension().is_some_and(|e| e == "onnx")));
     }
@@ -65,7 +81,9 @@ pub fn zoo() -> Vec<PathBuf> {
 
 /// One real model by the stem of its file name.
 pub fn zoo_model(stem: &str) -> Option<PathBuf> {
-    zoo().into_iter().find(|p| p.file_stem().is_some_and(|s| s == stem))
+    zoo()
+        .into_iter()
+        .find(|p| p.file_stem().is_some_and(|s| s == stem))
 }
 
 /// A model ready to be rewritten.
@@ -80,11 +98,23 @@ impl Case {
         let graph = Graph::new(proto.graph.as_ref().unwrap()).map_err(|e| e.to_string())?;
         let specs = input_specs(&graph, &ShapeOptions::default()).map_err(|e| e.to_string())?;
         let seen = observe(&runtime(), proto, &specs).map_err(|e| e.to_string())?;
-        let proto = if seen.stale_value_info { without_value_info(proto) } else { proto.clone() };
+        let proto = if seen.stale_value_info {
+            without_value_info(proto)
+        } else {
+            proto.clone()
+        };
         let graph = Graph::new(proto.graph.as_ref().unwrap()).map_err(|e| e.to_string())?;
-        let opset = proto.opset_import.iter().find(|o| o.domain().is_empty()).map_or(1, |o| o.version());
+        let opset = proto
+            .opset_import
+            .iter()
+            .find(|o| o.domain().is_empty())
+            .map_or(1, |o| o.version());
         let analysis = analyze(&graph, opset, &seen.shapes).map_err(|e| e.to_string())?;
-        Ok(Self { proto, specs, analysis })
+        Ok(Self {
+            proto,
+            specs,
+            analysis,
+        })
     }
 
     pub fn open(path: &Path) -> Self {
@@ -106,7 +136,9 @@ impl Case {
         let mut change = ClassChange::default();
         for group in self.analysis.groups.iter().filter(|g| g.can_grow()) {
             let extra = (group.classes.len() as f64 * share).ceil() as u32;
-            change.added.insert(*group.classes.last().unwrap(), extra.max(1));
+            change
+                .added
+                .insert(*group.classes.last().unwrap(), extra.max(1));
         }
         change
     }
@@ -117,7 +149,8 @@ impl Case {
         for group in self.analysis.groups.iter().filter(|g| g.lock.is_none()) {
             let count = group.classes.len();
             let least = usize::from(count > 1);
-            let gone = ((count as f64 * share).round() as usize).clamp(least, count.saturating_sub(1));
+            let gone =
+                ((count as f64 * share).round() as usize).clamp(least, count.saturating_sub(1));
             let mut classes = group.classes.clone();
             random.shuffle(&mut classes);
             change.removed.extend(&classes[..gone]);
@@ -137,7 +170,11 @@ impl Case {
         for (k, role) in co.roles.iter().enumerate().filter(|(_, r)| !r.output) {
             let dims = co.dims(role.value);
             let mask: Vec<f32> = (0..dims[role.axis])
-                .map(|i| f32::from(u8::from(!removed.contains(&co.class(co.atom(role.value, role.axis, i))))))
+                .map(|i| {
+                    f32::from(u8::from(
+                        !removed.contains(&co.class(co.atom(role.value, role.axis, i))),
+                    ))
+                })
                 .collect();
             if mask.iter().all(|&m| m == 1.0) {
                 continue;
@@ -147,32 +184,50 @@ impl Case {
             let Some(at) = node.input.iter().position(|n| n == name) else {
                 panic!("{} does not read {name}", node.name());
             };
-            let half = node.input.iter().filter_map(|n| index.constant(n)).any(|t| t.dtype == Dtype::Float16);
+            let half = node
+                .input
+                .iter()
+                .filter_map(|n| index.constant(n))
+                .any(|t| t.dtype == Dtype::Float16);
             let mut shape = vec![1; dims.len()];
             shape[role.axis] = mask.len();
             let mut tensor = Tensor::from_f32(shape, &mask);
             if half {
                 tensor.dtype = Dtype::Float16;
-                tensor.bytes = mask.iter().flat_map(|m| half::f16::from_f32(*m).to_le_bytes()).collect();
+                tensor.bytes = mask
+                    .iter()
+                    .flat_map(|m| half::f16::from_f32(*m).to_le_bytes())
+                    .collect();
             }
-            graph.initializer.push(tensor.to_proto(&format!("test.mask.{k}")));
+            graph
+                .initializer
+                .push(tensor.to_proto(&format!("test.mask.{k}")));
             before[role.node].push(NodeProto {
                 op_type: Some("Mul".into()),
                 name: Some(format!("test.masking.{k}")),
-                input: vec![graph.node[role.node].input[at].clone(), format!("test.mask.{k}")],
+                input: vec![
+                    graph.node[role.node].input[at].clone(),
+                    format!("test.mask.{k}"),
+                ],
                 output: vec![format!("test.masked.{k}")],
                 ..Default::default()
             });
             graph.node[role.node].input[at] = format!("test.masked.{k}");
         }
         let nodes = std::mem::take(&mut graph.node);
-        graph.node = before.into_iter().zip(nodes).flat_map(|(masks, node)| masks.into_iter().chain([node])).collect();
+        graph.node = before
+            .into_iter()
+            .zip(nodes)
+            .flat_map(|(masks, node)| masks.into_iter().chain([node]))
+            .collect();
         copy
     }
 
     /// Runs a model; outputs in order.
     pub fn run(&self, model: &ModelProto, seed: u64) -> Result<Vec<Named>, String> {
-        cpu().outputs(&encode(model), &self.inputs(seed)).map_err(|e| e.to_string())
+        cpu()
+            .outputs(&encode(model), &self.inputs(seed))
+            .map_err(|e| e.to_string())
     }
 }
 
@@ -186,7 +241,10 @@ pub struct Difference {
 
 pub fn difference(a: &[Named], b: &[Named], plain: &[Named]) -> Difference {
     assert_eq!(a.len(), b.len());
-    let mut worst = Difference { raw: 0.0, beyond_rounding: 0.0 };
+    let mut worst = Difference {
+        raw: 0.0,
+        beyond_rounding: 0.0,
+    };
     for (((name, x), (_, y)), (_, z)) in a.iter().zip(b).zip(plain) {
         assert_eq!(x.dims, y.dims, "{name}");
         let (Some(x), Some(y), Some(z)) = (x.to_f32(), y.to_f32(), z.to_f32()) else {
@@ -196,11 +254,21 @@ pub fn difference(a: &[Named], b: &[Named], plain: &[Named]) -> Difference {
         let low = x.iter().copied().fold(f32::INFINITY, f32::min);
         let high = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let range = f64::from(if high > low { high - low } else { high.abs() }).max(1e-12);
-        let largest = |p: &[f32], q: &[f32]| p.iter().zip(q).map(|(a, b)| f64::from(a - b).abs()).fold(0.0, f64::max);
-        assert!(!y.iter().any(|v| v.is_nan()) || x.iter().any(|v| v.is_nan()), "{name} became NaN");
+        let largest = |p: &[f32], q: &[f32]| {
+            p.iter()
+                .zip(q)
+                .map(|(a, b)| f64::from(a - b).abs())
+                .fold(0.0, f64::max)
+        };
+        assert!(
+            !y.iter().any(|v| v.is_nan()) || x.iter().any(|v| v.is_nan()),
+            "{name} became NaN"
+        );
         let (raw, rounding) = (largest(&x, &y), largest(&x, &z));
         worst.raw = worst.raw.max(raw / range);
-        worst.beyond_rounding = worst.beyond_rounding.max((raw - 4.0 * rounding).max(0.0) / range);
+        worst.beyond_rounding = worst
+            .beyond_rounding
+            .max((raw - 4.0 * rounding).max(0.0) / range);
     }
     worst
 }

@@ -1,8 +1,11 @@
 //! Small graphs, node by node, with random weights.
 
 use snapprune::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    attribute_proto::AttributeType, tensor_shape_proto::{Dimension, dimension::Value as Dim}, type_proto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
+    TypeProto, ValueInfoProto,
+    attribute_proto::AttributeType,
+    tensor_shape_proto::{Dimension, dimension::Value as Dim},
+    type_proto,
 };
 use snapprune::onnx::{Attributes, Dtype, Tensor};
 
@@ -14,7 +17,13 @@ pub struct Net {
 }
 
 fn tensor_type(dtype: Dtype, dims: &[usize]) -> TypeProto {
-    let dim = dims.iter().map(|&d| Dimension { value: Some(Dim::DimValue(d as i64)), ..Default::default() }).collect();
+    let dim = dims
+        .iter()
+        .map(|&d| Dimension {
+            value: Some(Dim::DimValue(d as i64)),
+            ..Default::default()
+        })
+        .collect();
     TypeProto {
         value: Some(type_proto::Value::TensorType(type_proto::Tensor {
             elem_type: Some(dtype as i32),
@@ -27,7 +36,10 @@ fn tensor_type(dtype: Dtype, dims: &[usize]) -> TypeProto {
 impl Net {
     pub fn new(opset: i64, seed: u64) -> Self {
         Self {
-            graph: GraphProto { name: Some("net".into()), ..Default::default() },
+            graph: GraphProto {
+                name: Some("net".into()),
+                ..Default::default()
+            },
             opset,
             random: fastrand::Rng::with_seed(seed),
             names: 0,
@@ -44,7 +56,10 @@ impl Net {
     }
 
     pub fn output(&mut self, name: &str) {
-        self.graph.output.push(ValueInfoProto { name: Some(name.into()), ..Default::default() });
+        self.graph.output.push(ValueInfoProto {
+            name: Some(name.into()),
+            ..Default::default()
+        });
     }
 
     pub fn fresh(&mut self, what: &str) -> String {
@@ -54,7 +69,9 @@ impl Net {
 
     pub fn floats(&mut self, dims: &[usize], low: f32, high: f32) -> String {
         let count: usize = dims.iter().product();
-        let values: Vec<f32> = (0..count).map(|_| low + (high - low) * self.random.f32()).collect();
+        let values: Vec<f32> = (0..count)
+            .map(|_| low + (high - low) * self.random.f32())
+            .collect();
         self.constant(&Tensor::from_f32(dims.to_vec(), &values))
     }
 
@@ -114,7 +131,10 @@ impl Net {
     pub fn model(self) -> ModelProto {
         ModelProto {
             ir_version: Some(8),
-            opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(self.opset) }],
+            opset_import: vec![OperatorSetIdProto {
+                domain: Some(String::new()),
+                version: Some(self.opset),
+            }],
             graph: Some(self.graph),
             ..Default::default()
         }
