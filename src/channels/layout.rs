@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::coupling::{Coupling, ValueId};
+use super::groups::Group;
 
 /// Where an index of the new axis comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,14 +72,26 @@ pub struct Edits {
 impl Edits {
     /// Works out the new order of every axis.
     ///
-    /// A new class appears wherever its template does, after the template's whole run of adjacent
-    /// indices. This one rule suits every operator: a concatenation's part grows at its own end, a
-    /// flattened channel brings its whole block, a shuffled or split axis grows in each part.
-    pub fn new(coupling: &Coupling, change: &ClassChange) -> Self {
+    /// A new class appears wherever its template does, after the template's block of adjacent
+    /// indices. A block is as long as the shortest run of any class of the same group on that axis:
+    /// 1 on most, all places of a channel behind a flattening. This one rule suits every operator: a
+    /// concatenation's part grows at its own end, a flattened channel brings its whole block, a
+    /// shuffled or split axis grows in each part.
+    pub fn new(coupling: &Coupling, groups: &[Group], change: &ClassChange) -> Self {
+        let mut group_of: HashMap<u32, usize> = HashMap::new();
+        for group in groups
+            .iter()
+            .filter(|g| g.classes.iter().any(|c| change.added.contains_key(c)))
+        {
+            group_of.extend(group.classes.iter().map(|&c| (c, group.id)));
+        }
         let mut by_axis = HashMap::new();
         for id in (0..coupling.values.len()).map(ValueId) {
             for (axis, &extent) in coupling.dims(id).iter().enumerate() {
-                if let Some(edit) = axis_edit(coupling, change, id, axis, extent) {
+                let classes: Vec<u32> = (0..extent)
+                    .map(|i| coupling.class(coupling.atom(id, axis, i)))
+                    .collect();
+                if let Some(edit) = axis_edit(&classes, &group_of, change) {
                     by_axis.insert((id, axis), edit);
                 }
             }
@@ -103,37 +116,100 @@ impl Edits {
     }
 }
 
+/// Runs of equal classes: (class, first index, past the last).
+fn runs(classes: &[u32]) -> Vec<(u32, usize, usize)> {
+    let mut found: Vec<(u32, usize, usize)> = Vec::new();
+    for (i, &class) in classes.iter().enumerate() {
+        match found.last_mut() {
+            Some((last, _, end)) if *last == class => *end = i + 1,
+            _ => found.push((class, i, i + 1)),
+        }
+    }
+    found
+}
+
 fn axis_edit(
-    coupling: &Coupling,
+    classes: &[u32],
+    group_of: &HashMap<u32, usize>,
     change: &ClassChange,
-    id: ValueId,
-    axis: usize,
-    extent: usize,
 ) -> Option<AxisEdit> {
-    let classes: Vec<u32> = (0..extent)
-        .map(|i| coupling.class(coupling.atom(id, axis, i)))
-        .collect();
     let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
     if !classes.iter().any(touched) {
         return None;
     }
-    let mut sources = Vec::with_capacity(extent);
-    let mut start = 0;
-    while start < extent {
-        let class = classes[start];
-        let end = (start..extent)
-            .find(|&i| classes[i] != class)
-            .unwrap_or(extent);
-        if !change.removed.contains(&class) {
-            sources.extend((start..end).map(|old| Source { old, copy: None }));
-            for copy in 0..change.added.get(&class).copied().unwrap_or(0) {
-                sources.extend((start..end).map(|old| Source {
+    let runs = runs(classes);
+    let mut blocks: HashMap<usize, usize> = HashMap::new();
+    for (class, start, end) in &runs {
+        if let Some(&group) = group_of.get(class) {
+            let block = blocks.entry(group).or_insert(usize::MAX);
+            *block = (*block).min(end - start);
+        }
+    }
+    let mut sources = Vec::with_capacity(classes.len());
+    for (class, start, end) in runs {
+        if change.removed.contains(&class) {
+            continue;
+        }
+        let copies = change.added.get(&class).copied().unwrap_or(0);
+        let block = group_of
+            .get(&class)
+            .and_then(|g| blocks.get(g))
+            .copied()
+            .unwrap_or(end - start);
+        let mut at = start;
+        while at < end {
+            let until = (at + block).min(end);
+            sources.extend((at..until).map(|old| Source { old, copy: None }));
+            for copy in 0..copies {
+                sources.extend((at..until).map(|old| Source {
                     old,
                     copy: Some(copy),
                 }));
             }
+            at = until;
         }
-        start = end;
     }
     Some(AxisEdit { sources })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClassChange, axis_edit};
+    use std::collections::HashMap;
+
+    /// The new axis as text: letters for classes 0, 1, 2, and a star behind each new index.
+    fn grown(classes: &[u32], template: u32) -> String {
+        let change = ClassChange {
+            added: HashMap::from([(template, 1)]),
+            ..Default::default()
+        };
+        let group_of = classes.iter().map(|&c| (c, 0)).collect();
+        let edit = axis_edit(classes, &group_of, &change);
+        edit.iter()
+            .flat_map(|e| &e.sources)
+            .flat_map(|s| {
+                [
+                    char::from(b'a' + classes[s.old] as u8),
+                    if s.copy.is_some() { '*' } else { ' ' },
+                ]
+            })
+            .filter(|c| *c != ' ')
+            .collect()
+    }
+
+    #[test]
+    fn new_channels_follow_their_template_in_every_part() {
+        assert_eq!(grown(&[0, 1, 2], 2), "abcc*");
+        assert_eq!(grown(&[0, 1, 0, 1], 1), "abb*abb*");
+    }
+
+    #[test]
+    fn a_block_is_copied_whole() {
+        assert_eq!(grown(&[0, 0, 1, 1], 1), "aabbb*b*");
+    }
+
+    #[test]
+    fn parts_that_meet_by_chance_are_two_parts() {
+        assert_eq!(grown(&[0, 1, 1, 0], 1), "abb*bb*a");
+    }
 }

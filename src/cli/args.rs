@@ -144,8 +144,11 @@ pub struct InspectArgs {
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
     /// Print JSON.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dot")]
     pub json: bool,
+    /// Print a graph of layers and widths for Graphviz.
+    #[arg(long)]
+    pub dot: bool,
 }
 
 /// Flags of `profile`.

@@ -4,7 +4,7 @@ use super::args::InspectArgs;
 use super::setup;
 use crate::Result;
 use crate::optimize::open;
-use crate::report::{inspect_json, inspect_text};
+use crate::report::{inspect_dot, inspect_json, inspect_text};
 use crate::target::Runtime;
 
 /// Always `true`: there is nothing to find wanting.
@@ -13,6 +13,8 @@ pub(super) fn run(args: &InspectArgs) -> Result<bool> {
     let opened = open(&args.model, &runtime, &setup::shapes(&args.shapes)?)?;
     if args.json {
         println!("{:#}", inspect_json(&opened));
+    } else if args.dot {
+        print!("{}", inspect_dot(&opened));
     } else {
         for note in &opened.notes {
             eprintln!("note: {note}");

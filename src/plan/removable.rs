@@ -34,6 +34,8 @@ struct Reader {
     taps: usize,
     /// Input-major storage (transposed convolutions, `Gemm` and `MatMul` without transposition).
     input_major: bool,
+    /// Groups that outputs and inputs are split into; `inputs` counts those of one group.
+    groups: usize,
     /// Whether a constant input becomes a constant in the output: no padding around it.
     foldable: bool,
 }
@@ -42,8 +44,12 @@ impl Reader {
     /// The sum over taps of each output channel's weights on one input; whether all are zero.
     fn column(&self, input: usize) -> (Vec<f32>, bool) {
         let mut zero = true;
+        let (group, input) = (input / self.inputs, input % self.inputs);
         let sums = (0..self.outputs)
             .map(|o| {
+                if o / (self.outputs / self.groups) != group {
+                    return 0.0;
+                }
                 let at = if self.input_major {
                     input * self.outputs + o
                 } else {
@@ -170,7 +176,7 @@ fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
     let taps = |from: usize| dims[from..].iter().product::<usize>();
     let one = |name: &str| node.float(name, 1.0) == 1.0;
     match (node.op_type(), node.int("group", 1), dims.len()) {
-        ("Conv", 1, 3..) => {
+        ("Conv", groups @ 1.., 3..) if dims[0] % groups as usize == 0 && dims[0] > 0 => {
             let padded = node.ints("pads").is_some_and(|p| p.iter().any(|&v| v != 0));
             let auto = node.text("auto_pad", "NOTSET").starts_with("SAME");
             Some(Reader {
@@ -179,6 +185,7 @@ fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
                 inputs: dims[1],
                 taps: taps(2),
                 input_major: false,
+                groups: groups as usize,
                 foldable: !padded && !auto,
             })
         }
@@ -199,6 +206,7 @@ fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
                 inputs,
                 taps: 1,
                 input_major: !transposed,
+                groups: 1,
                 foldable: one("alpha") && one("beta") && matches!(bias, None | Some(Some(true))),
             })
         }
@@ -208,6 +216,7 @@ fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
             inputs: dims[0],
             taps: 1,
             input_major: true,
+            groups: 1,
             foldable: false,
         }),
         _ => None,

@@ -1,10 +1,12 @@
 //! Showing what was done: JSON for programs, tables for people.
 
+mod dot;
 mod json;
 mod provenance;
 mod staircase;
 mod terminal;
 
+pub use dot::inspect_dot;
 pub use json::{inspect_json, outcome_json};
 pub use provenance::with_provenance;
 pub use staircase::staircase_text;

@@ -31,7 +31,7 @@ pub fn rewrite(
     }
     check(analysis, change)?;
     let co = &analysis.coupling;
-    let edits = Edits::new(co, change);
+    let edits = Edits::new(co, &analysis.groups, change);
     let target = copy
         .graph
         .as_mut()
@@ -132,7 +132,7 @@ fn update_value_info(
 
 /// Multiply-accumulates of the graph with `change` applied.
 pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ClassChange) -> u64 {
-    let edits = Edits::new(&analysis.coupling, change);
+    let edits = Edits::new(&analysis.coupling, &analysis.groups, change);
     let extent = |id: ValueId, axis: usize| edits.extent(&analysis.coupling, id, axis);
     (0..graph.proto.node.len())
         .map(|n| crate::channels::node_macs(graph, &analysis.coupling, n, &extent))

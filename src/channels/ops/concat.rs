@@ -1,12 +1,14 @@
 //! `Concat`: on its axis the parts follow one another; on all others they are one.
 
-use super::{Couple, OpSpec, Outcome, Policy, op};
+use super::super::coupling::ValueId;
+use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
 use crate::onnx::Attributes;
+use crate::{Error, Result};
 
 pub(super) const OPS: &[OpSpec] = &[op(
     "Concat",
     concat,
-    None,
+    Some(check_concat),
     Policy::Follow,
     "each part keeps its own widths",
 )];
@@ -32,6 +34,39 @@ fn concat(c: &mut Couple) -> Outcome {
             c.unify((x, axis, k), (y, axis, offset + k));
         }
         offset += extent;
+    }
+    Ok(())
+}
+
+/// The parts' new orders, one behind the other, must be the output's.
+fn check_concat(p: &mut Patch) -> Result<()> {
+    let Some(y) = p.output(0) else {
+        return Ok(());
+    };
+    let rank = p.co.dims(y).len() as i64;
+    let axis = p.node.int("axis", 1);
+    let axis = (if axis < 0 { axis + rank } else { axis }) as usize;
+    let inputs: Vec<ValueId> = (0..p.node.input.len()).filter_map(|i| p.input(i)).collect();
+    if inputs.iter().chain([&y]).all(|&id| p.edits.get(id, axis).is_none()) {
+        return Ok(());
+    }
+    let order = |id: ValueId| -> Vec<(u32, Option<u32>)> {
+        let class = |i: usize| p.co.class(p.co.atom(id, axis, i));
+        match p.edits.get(id, axis) {
+            Some(edit) => edit
+                .sources
+                .iter()
+                .map(|s| (class(s.old), s.copy))
+                .collect(),
+            None => (0..p.co.dims(id)[axis]).map(|i| (class(i), None)).collect(),
+        }
+    };
+    let parts: Vec<_> = inputs.into_iter().flat_map(order).collect();
+    if parts != order(y) {
+        return Err(Error::Plan(format!(
+            "{} cannot follow: its parts would not line up",
+            crate::onnx::label(p.node, p.index)
+        )));
     }
     Ok(())
 }

@@ -1,0 +1,337 @@
+//! The command as a user runs it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use common::shared;
+use serde_json::Value;
+
+fn model(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("models")
+        .join(name)
+}
+
+fn snapprune() -> Command {
+    let mut command = Command::cargo_bin("snapprune").unwrap();
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+fn fails(args: &[&str], code: i32) -> String {
+    let output = snapprune().args(args).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+/// Runs the main job on the off-stair model; the report, and the folder it was written to.
+fn optimized(folder: &Path, extra: &[&str]) -> (Option<i32>, Value) {
+    let out = folder.join("out.onnx");
+    let db = folder.join("latency.db");
+    let output = snapprune()
+        .arg(model("shapes96_off_stair.onnx"))
+        .args(["--cpu", "--threads", "1", "--json", "-o"])
+        .arg(&out)
+        .arg("--db")
+        .arg(&db)
+        .args(extra)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {:?}", output));
+    (output.status.code(), report)
+}
+
+#[test]
+fn the_main_job_writes_a_model_that_keeps_its_promises() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = std::fs::read(model("shapes96_off_stair.onnx")).unwrap();
+    let (code, report) = optimized(folder.path(), &[]);
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(
+        input,
+        std::fs::read(model("shapes96_off_stair.onnx")).unwrap()
+    );
+    assert_eq!(report["schema_version"], 1);
+    assert_eq!(report["device"]["kind"], "cpu");
+    assert_eq!(
+        report["model"]["blake3"],
+        blake3::hash(&input).to_hex().to_string()
+    );
+    assert!(report["ratio_static"].as_f64().unwrap() < 1.0);
+    assert!(report["predicted_ratio_static"].as_f64().unwrap() < 1.0);
+    assert!(report["macs"]["after"].as_u64() > report["macs"]["before"].as_u64());
+    assert!(report["verify"]["max_rel_diff"].as_f64().unwrap() < 1e-3);
+    assert!(report["verify"]["inputs_tried"].as_u64().unwrap() >= 1);
+    assert!(report["latency_ms"]["original"]["n"].as_u64().unwrap() >= 15);
+    let groups = report["groups"].as_array().unwrap();
+    assert!(
+        groups.iter().any(
+            |g| g["action"] == "grow" && g["width_after"].as_u64() > g["width_before"].as_u64()
+        )
+    );
+    assert!(
+        groups
+            .iter()
+            .any(|g| g["action"] == "barrier"
+                && g["reason"].as_str().unwrap().contains("graph input"))
+    );
+    let beside: Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("out.json")).unwrap()).unwrap();
+    assert_eq!(beside, report);
+    independent_reader(
+        &input,
+        &std::fs::read(folder.path().join("out.onnx")).unwrap(),
+        groups,
+    );
+
+    // A second run probes nothing.
+    let (_, again) = optimized(folder.path(), &[]);
+    assert_eq!(again["probes"]["made"], 0, "{:#}", again["probes"]);
+    assert!(again["probes"]["reused"].as_u64() > Some(0));
+}
+
+/// Reads both files with another implementation of the format.
+fn independent_reader(before: &[u8], after: &[u8], groups: &[Value]) {
+    use protobuf::Message;
+    let before = onnx_protobuf::ModelProto::parse_from_bytes(before).unwrap();
+    let after = onnx_protobuf::ModelProto::parse_from_bytes(after).unwrap();
+    assert_eq!(before.ir_version, after.ir_version);
+    assert_eq!(before.opset_import, after.opset_import);
+    assert_eq!(before.producer_name, after.producer_name);
+    assert_eq!(before.graph.input, after.graph.input);
+    assert_eq!(before.graph.output, after.graph.output);
+    let names = |m: &onnx_protobuf::ModelProto| {
+        m.graph
+            .node
+            .iter()
+            .map(|n| (n.name.clone(), n.op_type.clone(), n.output.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&before), names(&after));
+    let notes: Vec<_> = after
+        .metadata_props
+        .iter()
+        .map(|p| p.key.as_str())
+        .collect();
+    assert!(
+        notes.contains(&"snapprune.source.blake3") && notes.contains(&"snapprune.moves"),
+        "{notes:?}"
+    );
+    let dims = |m: &onnx_protobuf::ModelProto, name: &str| {
+        m.graph
+            .initializer
+            .iter()
+            .find(|t| t.name == name)
+            .map(|t| t.dims.clone())
+    };
+    let mut widened = 0;
+    for node in before.graph.node.iter().filter(|n| n.op_type == "Conv") {
+        let width = dims(&before, &node.input[1]).unwrap()[0];
+        let mut rows = groups.iter().filter(|g| {
+            g["layers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|l| l == node.name.as_str())
+        });
+        let row = rows.find(|g| g["width_before"] == width);
+        let row = row.unwrap_or_else(|| panic!("{} is in no group", node.name));
+        let other = after
+            .graph
+            .node
+            .iter()
+            .find(|n| n.name == node.name)
+            .unwrap();
+        let (a, b) = (
+            dims(&before, &node.input[1]).unwrap(),
+            dims(&after, &other.input[1]).unwrap(),
+        );
+        assert_eq!(a[0], row["width_before"].as_i64().unwrap(), "{}", node.name);
+        assert_eq!(b[0], row["width_after"].as_i64().unwrap(), "{}", node.name);
+        widened += i32::from(b[0] > a[0]);
+    }
+    assert!(widened > 0);
+}
+
+#[test]
+fn a_recorded_profile_answers_every_probe() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("profile.json");
+    let db = folder.path().join("a.db");
+    let off = model("shapes96_off_stair.onnx");
+    let done = snapprune()
+        .arg("profile")
+        .arg(&off)
+        .args([
+            "--cpu",
+            "--threads",
+            "1",
+            "--step",
+            "16",
+            "--reach",
+            "1.1",
+            "-o",
+        ])
+        .arg(&profile)
+        .arg("--db")
+        .arg(&db)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{text}");
+    assert!(
+        text.contains('◄') && text.contains('●') && text.contains("Conv 3×3 from"),
+        "{text}"
+    );
+    let recorded: Value = serde_json::from_slice(&std::fs::read(&profile).unwrap()).unwrap();
+    assert_eq!(recorded["schema_version"], 1);
+    assert!(
+        recorded["records"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|r| !r["samples"].as_array().unwrap().is_empty())
+    );
+
+    // Another stack's profile is refused.
+    let refused = fails(
+        &[
+            off.to_str().unwrap(),
+            "--cpu",
+            "--threads",
+            "2",
+            "--profile",
+            profile.to_str().unwrap(),
+            "-o",
+            folder.path().join("o.onnx").to_str().unwrap(),
+        ],
+        2,
+    );
+    assert!(refused.contains("was recorded on"), "{refused}");
+}
+
+#[test]
+fn inspect_says_what_is_free_and_why_the_rest_is_not() {
+    let path = model("shapes96.onnx");
+    let output = snapprune().arg("inspect").arg(&path).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("graph output") && text.contains("free to change"),
+        "{text}"
+    );
+    let output = snapprune()
+        .arg("inspect")
+        .arg(&path)
+        .arg("--json")
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["macs_free_share"].as_f64().unwrap() > 0.95);
+    assert_eq!(report["params"], 662_154);
+    assert!(
+        report["barriers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|b| !b["reason"].as_str().unwrap().is_empty())
+    );
+    assert!(
+        report["groups"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|g| g["width"].as_u64() > Some(0))
+    );
+    let dot = snapprune()
+        .arg("inspect")
+        .arg(&path)
+        .arg("--dot")
+        .output()
+        .unwrap();
+    let dot = String::from_utf8_lossy(&dot.stdout);
+    assert!(
+        dot.starts_with("digraph") && dot.contains("->") && dot.trim_end().ends_with('}'),
+        "{dot}"
+    );
+}
+
+#[test]
+fn bench_shows_models_side_by_side() {
+    let (a, b) = (model("shapes96.onnx"), model("shapes96_off_stair.onnx"));
+    let output = snapprune()
+        .arg("bench")
+        .args([&a, &b])
+        .args(["--cpu", "--threads", "1", "--seconds", "0.2", "--json"])
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = report["models"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0]["ratio"], 1.0);
+    assert!(
+        rows.iter()
+            .all(|r| r["min"].as_f64() <= r["median"].as_f64() && r["n"].as_u64() >= Some(15))
+    );
+}
+
+#[test]
+fn wrong_use_ends_in_what_to_do() {
+    let path = model("shapes96.onnx");
+    let path = path.to_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("text.onnx");
+    std::fs::write(&text, "this is not a model\n").unwrap();
+    assert!(fails(&["/nowhere/model.onnx"], 2).contains("/nowhere/model.onnx"));
+    assert!(fails(&[text.to_str().unwrap(), "--cpu"], 2).contains("not an ONNX model"));
+    assert!(fails(&[path, "-o", path], 2).contains("overwrite"));
+    assert!(fails(&[path, "--cpu", "--dim", "M=4"], 2).contains("the symbolic extents are: N"));
+    assert!(
+        fails(&[path, "--cpu", "--shape", "picture:1,3,96,96"], 2).contains("the inputs are image")
+    );
+    assert!(fails(&[path, "--cpu", "--shape", "image:1,4,96,96"], 2).contains("fixed at 3"));
+    assert!(fails(&[path, "--cpu", "--batch", "0"], 2).contains("at least 1"));
+    assert!(
+        fails(
+            &[path, "--cpu", "--ort-lib", "/nowhere/libonnxruntime.so"],
+            2
+        )
+        .contains("--ort-lib")
+    );
+    assert!(fails(&[path, "--cpu", "-o", "/nowhere/out.onnx"], 2).contains("-o"));
+    assert!(fails(&[], 2).contains("MODEL"));
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_an_error_that_says_what_to_install() {
+    if Path::new("/proc/driver/nvidia").exists() {
+        eprintln!("skipped: this machine has an NVIDIA driver");
+        return;
+    }
+    let path = model("shapes96.onnx");
+    let said = fails(&[path.to_str().unwrap(), "--gpu", "0"], 2);
+    assert!(said.contains("NVIDIA") && said.contains("--cpu"), "{said}");
+}
+
+#[test]
+fn a_model_on_the_stairs_is_left_alone() {
+    let Some(shared) = shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.onnx");
+    let run = snapprune()
+        .arg(shared.join("models/trained/resnet20_cifar10.onnx"))
+        .args(["--cpu", "--threads", "1", "-o"])
+        .arg(&out)
+        .arg("--db")
+        .arg(folder.path().join("l.db"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&run.stdout);
+    assert_eq!(run.status.code(), Some(1), "{text}");
+    assert!(text.contains("nothing written") && !out.exists(), "{text}");
+}

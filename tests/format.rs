@@ -1,0 +1,136 @@
+//! The file: what is kept, and where external data may lie.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::net::Net;
+use common::zoo;
+use prost::Message;
+use snapprune::onnx::proto::{
+    ModelProto, StringStringEntryProto, TensorProto, tensor_proto::DataLocation,
+};
+use snapprune::onnx::{Dtype, Tensor, encode, load, save};
+
+fn entry(key: &str, value: &str) -> StringStringEntryProto {
+    StringStringEntryProto {
+        key: Some(key.into()),
+        value: Some(value.into()),
+    }
+}
+
+/// A model whose first weight lies at `location`, with the bytes of that weight.
+fn external(location: &str, offset: u64, length: u64) -> (ModelProto, Vec<u8>) {
+    let mut net = Net::new(13, 1);
+    let image = net.input("image", &[1, 3, 4, 4]);
+    let y = net.conv(&image, 3, 4, 1, 1);
+    net.output(&y);
+    let mut model = net.model();
+    let weight: &mut TensorProto = &mut model.graph.as_mut().unwrap().initializer[0];
+    let bytes = weight.raw_data.take().unwrap();
+    weight.data_location = Some(DataLocation::External as i32);
+    weight.external_data = vec![
+        entry("location", location),
+        entry("offset", &offset.to_string()),
+        entry("length", &length.to_string()),
+    ];
+    (model, bytes)
+}
+
+#[test]
+fn external_data_is_read_from_beside_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, bytes) = external("weights.bin", 8, 48);
+    std::fs::write(
+        folder.path().join("weights.bin"),
+        [&[9u8; 8][..], &bytes].concat(),
+    )
+    .unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, encode(&model)).unwrap();
+    let loaded = load(&path).unwrap();
+    let weight = &loaded.graph().unwrap().initializer[0];
+    assert_eq!(Tensor::read(weight).unwrap().bytes, bytes);
+    assert!(loaded.external && weight.external_data.is_empty());
+}
+
+#[test]
+fn external_data_from_elsewhere_is_refused() {
+    let outer = tempfile::tempdir().unwrap();
+    let inner = outer.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    let secret = outer.path().join("secret.bin");
+    std::fs::write(&secret, [1u8; 64]).unwrap();
+    std::os::unix::fs::symlink(&secret, inner.join("link.bin")).unwrap();
+    std::fs::hard_link(&secret, inner.join("hard.bin")).unwrap();
+    std::fs::create_dir(inner.join("folder.bin")).unwrap();
+    std::fs::write(inner.join("short.bin"), [1u8; 16]).unwrap();
+    let absolute = secret.to_str().unwrap().to_owned();
+    let cases = [
+        ("../secret.bin", 0, 48),
+        (absolute.as_str(), 0, 48),
+        ("a/../../secret.bin", 0, 48),
+        ("link.bin", 0, 48),
+        ("hard.bin", 0, 48),
+        ("folder.bin", 0, 48),
+        ("short.bin", 0, 48),
+        ("short.bin", 99, 1),
+        ("short.bin", 0, u64::MAX),
+        ("missing.bin", 0, 48),
+    ];
+    for (location, offset, length) in cases {
+        let path = inner.join("model.onnx");
+        std::fs::write(&path, encode(&external(location, offset, length).0)).unwrap();
+        let error = load(&path).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("model.onnx"), "{location}: {error}");
+    }
+    let (mut model, _) = external("short.bin", 0, 16);
+    model.graph.as_mut().unwrap().initializer[0]
+        .external_data
+        .push(entry("command", "rm"));
+    std::fs::write(inner.join("model.onnx"), encode(&model)).unwrap();
+    assert!(load(&inner.join("model.onnx")).is_err());
+}
+
+#[test]
+fn real_files_decode_and_encode_to_the_same_meaning() {
+    use protobuf::Message as _;
+    for path in zoo() {
+        let model = load(&path).unwrap();
+        let encoded = encode(&model.proto);
+        assert_eq!(ModelProto::decode(encoded.as_slice()).unwrap(), model.proto);
+        let ours = onnx_protobuf::ModelProto::parse_from_bytes(&encoded).unwrap();
+        let theirs = onnx_protobuf::ModelProto::parse_from_bytes(&model.bytes).unwrap();
+        assert!(ours == theirs, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_file_is_written_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    save(&path, b"first").unwrap();
+    save(&path, b"second").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"second");
+    assert!(save(&folder.path().join("no/such/place"), b"x").is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn declared_sizes_must_fit_the_bytes() {
+    let proto = |dims: Vec<i64>, bytes: usize| TensorProto {
+        dims,
+        data_type: Some(Dtype::Float as i32),
+        raw_data: Some(vec![0; bytes]),
+        name: Some("w".into()),
+        ..Default::default()
+    };
+    assert!(Tensor::read(&proto(vec![2, 2], 16)).is_ok());
+    for bad in [
+        proto(vec![2, 2], 15),
+        proto(vec![-1], 4),
+        proto(vec![i64::MAX, i64::MAX], 4),
+        proto(vec![1 << 40], 4),
+    ] {
+        assert!(Tensor::read(&bad).unwrap_err().to_string().contains("'w'"));
+    }
+}
