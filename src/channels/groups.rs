@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::coupling::{Coupling, Lock, ValueId};
+use super::layout::runs;
 
 /// Channels that appear in the same places: one width.
 #[derive(Clone, Debug)]
@@ -89,7 +90,39 @@ pub(super) fn collect_groups(co: &Coupling) -> Vec<Group> {
         }
     }
     add_roles(co, &mut groups, &classes);
+    forbid_uneven_growth(co, &mut groups);
     groups
+}
+
+/// Channels that repeat evenly on some axes (blocks) and unevenly on others (a gather that takes some
+/// twice) have no place for a new one that suits both.
+fn forbid_uneven_growth(co: &Coupling, groups: &mut [Group]) {
+    let group_of: HashMap<u32, usize> =
+        groups.iter().flat_map(|g| g.classes.iter().map(|&c| (c, g.id))).collect();
+    let (mut blocks, mut uneven) = (vec![false; groups.len()], vec![false; groups.len()]);
+    for id in (0..co.values.len()).map(ValueId) {
+        for (axis, &extent) in co.dims(id).iter().enumerate() {
+            let classes: Vec<u32> = (0..extent).map(|i| co.class(co.atom(id, axis, i))).collect();
+            let mut lengths: HashMap<usize, (usize, usize)> = HashMap::new();
+            for (class, start, end) in runs(&classes) {
+                if let Some(&group) = group_of.get(&class) {
+                    let (least, most) = lengths.entry(group).or_insert((usize::MAX, 0));
+                    (*least, *most) = ((*least).min(end - start), (*most).max(end - start));
+                }
+            }
+            for (group, (least, most)) in lengths {
+                blocks[group] |= least > 1;
+                uneven[group] |= least != most;
+            }
+        }
+    }
+    for group in groups.iter_mut().filter(|g| blocks[g.id] && uneven[g.id] && g.no_growth.is_none()) {
+        group.no_growth = Some(Lock {
+            node: None,
+            reason: "its channels repeat unevenly (a Gather takes some more than once)".to_owned(),
+            silent: false,
+        });
+    }
 }
 
 fn new_group(

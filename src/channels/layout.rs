@@ -117,7 +117,7 @@ impl Edits {
 }
 
 /// Runs of equal classes: (class, first index, past the last).
-fn runs(classes: &[u32]) -> Vec<(u32, usize, usize)> {
+pub(super) fn runs(classes: &[u32]) -> Vec<(u32, usize, usize)> {
     let mut found: Vec<(u32, usize, usize)> = Vec::new();
     for (i, &class) in classes.iter().enumerate() {
         match found.last_mut() {
