@@ -1,6 +1,6 @@
 //! Walks a graph once and relates its axes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::context::Couple;
 use super::coupling::{Coupling, Lock, Use};
@@ -12,7 +12,13 @@ use crate::Result;
 use crate::onnx::{Graph, captured_names};
 
 /// The extents of every value of the main graph, as seen in a run.
-pub type Shapes = HashMap<String, Vec<usize>>;
+#[derive(Clone, Debug, Default)]
+pub struct Shapes {
+    /// Extents by value name.
+    pub dims: HashMap<String, Vec<usize>>,
+    /// Axes whose extent depends on the inputs' open extents.
+    pub dynamic: HashSet<(String, usize)>,
+}
 
 /// What is known of a graph's channels.
 #[derive(Debug)]
@@ -62,6 +68,11 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
     let mut co = Coupling::default();
     let mut extents = Extents::default();
     add_values(graph, shapes, &mut co);
+    for (name, axis) in &shapes.dynamic {
+        if let Some(id) = co.by_name(name) {
+            co.mark_dynamic(id, *axis);
+        }
+    }
     for name in graph.real_inputs() {
         hold(
             &mut co,
@@ -161,7 +172,7 @@ fn hold<'n>(
 /// Activations by name; constants use by use, so that sharing one does not couple its users.
 fn add_values(graph: &Graph, shapes: &Shapes, co: &mut Coupling) {
     for name in graph.real_inputs() {
-        co.add(name, None, shapes.get(name).cloned());
+        co.add(name, None, shapes.dims.get(name).cloned());
     }
     let mut constants: HashMap<&str, Option<Vec<usize>>> = HashMap::new();
     for (index, node) in graph.proto.node.iter().enumerate() {
@@ -181,7 +192,7 @@ fn add_values(graph: &Graph, shapes: &Shapes, co: &mut Coupling) {
             continue;
         }
         for name in node.output.iter().filter(|n| !n.is_empty()) {
-            co.add(name, None, shapes.get(name).cloned());
+            co.add(name, None, shapes.dims.get(name).cloned());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What an operator's handlers see: its node, its values, and the relation they add to.
 
 use super::coupling::{Coupling, Lock, Role, Use, ValueId};
-use super::extents::{Extent, Extents, lock_extents};
+use super::extents::{Extent, Extents, lock_extents, settled};
 use super::layout::{AxisEdit, Edits};
 use crate::onnx::proto::{NodeProto, TensorProto};
 use crate::onnx::{Graph, Tensor};
@@ -140,6 +140,26 @@ impl Couple<'_> {
         self.graph.constant(self.node.input.get(i)?)?.to_i64()
     }
 
+    /// The integers of input `i` that hold whatever the inputs are, and the axes that they stem from.
+    pub fn settled_ints(&self, i: usize) -> Option<(Vec<i64>, Vec<(ValueId, usize)>)> {
+        let elements = self.extents(i)?;
+        let all: Option<Vec<_>> = elements.iter().map(|e| settled(e, self.co)).collect();
+        let all = all?;
+        let from = all.iter().filter_map(|(_, from)| *from).collect();
+        Some((all.into_iter().map(|(v, _)| v).collect(), from))
+    }
+
+    /// Fixes the axes of `from` that are not as long as some axis of `x` whatever changes: numbers that
+    /// stem from such an axis would not be rewritten when it changes.
+    pub fn lock_unless_tied(&mut self, x: ValueId, from: &[(ValueId, usize)]) {
+        for &(id, axis) in from {
+            let rank = self.rank(x);
+            if !(0..rank).any(|own| self.co.same_extent((id, axis), (x, own))) {
+                self.lock_extents(&[Extent::Of(id, axis)]);
+            }
+        }
+    }
+
     /// Whether input `i` is present.
     pub fn has_input(&self, i: usize) -> bool {
         self.node.input.get(i).is_some_and(|n| !n.is_empty())
@@ -230,6 +250,15 @@ impl Patch<'_> {
     /// The integers of input `i` when they are written in the file.
     pub fn constant_ints(&self, i: usize) -> Option<Vec<i64>> {
         self.graph.constant(self.node.input.get(i)?)?.to_i64()
+    }
+
+    /// The integers of input `i` that hold whatever the inputs are.
+    pub fn settled_ints(&self, i: usize) -> Option<Vec<i64>> {
+        let elements = self.extents.get(self.graph, self.node.input.get(i)?)?;
+        elements
+            .iter()
+            .map(|e| settled(e, self.co).map(|(v, _)| v))
+            .collect()
     }
 
     /// Replaces input `i` with a new constant that keeps the old one's integer type and rank.

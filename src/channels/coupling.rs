@@ -24,6 +24,8 @@ pub struct Value {
     pub constant_use: Option<Use>,
     /// Extent of each axis; `None` when it is not a tensor or was not seen.
     pub dims: Option<Vec<usize>>,
+    /// Axes whose extent depends on the inputs' open extents.
+    pub dynamic: Vec<usize>,
     /// What a new element takes when the constant grows (0 unless the operator needs another).
     pub fill: f32,
     base: Vec<u32>,
@@ -94,6 +96,7 @@ impl Coupling {
             name: name.to_owned(),
             constant_use,
             dims,
+            dynamic: Vec::new(),
             fill: 0.0,
             base,
         });
@@ -102,6 +105,24 @@ impl Coupling {
             None => self.names.insert(name.to_owned(), id),
         };
         id
+    }
+
+    /// Says that an axis' extent depends on the inputs' open extents.
+    pub fn mark_dynamic(&mut self, value: ValueId, axis: usize) {
+        self.values[value.0].dynamic.push(axis);
+    }
+
+    /// Whether two axes keep equal extents whatever changes: they hold the same channels, in any order.
+    pub fn same_extent(&self, a: (ValueId, usize), b: (ValueId, usize)) -> bool {
+        let classes = |(value, axis): (ValueId, usize)| {
+            let extent = self.dims(value).get(axis).copied().unwrap_or(0);
+            let mut all: Vec<u32> = (0..extent)
+                .map(|i| self.class(self.atom(value, axis, i)))
+                .collect();
+            all.sort_unstable();
+            all
+        };
+        a == b || classes(a) == classes(b)
     }
 
     /// The activation called `name`.

@@ -16,6 +16,8 @@ pub enum Extent {
     Fixed(i64),
     /// The extent of an axis.
     Of(ValueId, usize),
+    /// A number computed from the extent of an axis that no input changes.
+    Derived(i64, ValueId, usize),
     /// Computed in a way that is not followed; the axes it depends on are locked.
     Computed,
 }
@@ -77,6 +79,7 @@ impl Extents {
                     .collect()
             }),
             "Slice" => first().and_then(|data| slice(&data, node, &fixed)),
+            "Add" | "Sub" | "Mul" | "Div" => arithmetic(node.op_type(), &inputs, co),
             _ => None,
         };
         match result {
@@ -144,7 +147,7 @@ const READS_EXTENTS: [&str; 5] = ["Reshape", "Expand", "Resize", "Upsample", "Sl
 /// Fixes the axes whose extents a node computes with.
 pub(super) fn lock_extents(co: &mut Coupling, node: usize, op: &str, extents: &[Extent]) {
     for extent in extents {
-        if let Extent::Of(id, axis) = *extent {
+        if let Extent::Of(id, axis) | Extent::Derived(_, id, axis) = *extent {
             let lock = co.lock_id(Lock {
                 node: Some(node),
                 reason: format!(
@@ -162,6 +165,49 @@ fn fixed_value(extent: &Extent) -> Option<i64> {
         Extent::Fixed(v) => Some(*v),
         _ => None,
     }
+}
+
+/// The number that an element holds whatever the inputs are, and the axis it comes from, if from one.
+pub(super) fn settled(extent: &Extent, co: &Coupling) -> Option<(i64, Option<(ValueId, usize)>)> {
+    match *extent {
+        Extent::Fixed(v) => Some((v, None)),
+        Extent::Derived(v, id, axis) => Some((v, Some((id, axis)))),
+        Extent::Of(id, axis) if !co.value(id).dynamic.contains(&axis) => {
+            Some((co.dims(id)[axis] as i64, Some((id, axis))))
+        }
+        _ => None,
+    }
+}
+
+/// Integer arithmetic, element by element, on numbers that stem from one axis.
+fn arithmetic(op: &str, inputs: &[Option<Vec<Extent>>], co: &Coupling) -> Option<Vec<Extent>> {
+    let [Some(a), Some(b)] = inputs else {
+        return None;
+    };
+    let len = a.len().max(b.len());
+    let pick = |side: &[Extent], i: usize| side.get(if side.len() == 1 { 0 } else { i }).copied();
+    (0..len)
+        .map(|i| {
+            let ((a, from_a), (b, from_b)) =
+                (settled(&pick(a, i)?, co)?, settled(&pick(b, i)?, co)?);
+            let value = match op {
+                "Add" => a.checked_add(b),
+                "Sub" => a.checked_sub(b),
+                "Mul" => a.checked_mul(b),
+                _ => a.checked_div(b),
+            }?;
+            match (from_a, from_b) {
+                (None, None) => Some(Extent::Fixed(value)),
+                (Some((id, axis)), None) | (None, Some((id, axis))) => {
+                    Some(Extent::Derived(value, id, axis))
+                }
+                (Some(one), Some(other)) if one == other => {
+                    Some(Extent::Derived(value, one.0, one.1))
+                }
+                _ => None,
+            }
+        })
+        .collect()
 }
 
 fn wrap(index: i64, len: usize) -> Option<usize> {

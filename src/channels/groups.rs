@@ -97,12 +97,16 @@ pub(super) fn collect_groups(co: &Coupling) -> Vec<Group> {
 /// Channels that repeat evenly on some axes (blocks) and unevenly on others (a gather that takes some
 /// twice) have no place for a new one that suits both.
 fn forbid_uneven_growth(co: &Coupling, groups: &mut [Group]) {
-    let group_of: HashMap<u32, usize> =
-        groups.iter().flat_map(|g| g.classes.iter().map(|&c| (c, g.id))).collect();
+    let group_of: HashMap<u32, usize> = groups
+        .iter()
+        .flat_map(|g| g.classes.iter().map(|&c| (c, g.id)))
+        .collect();
     let (mut blocks, mut uneven) = (vec![false; groups.len()], vec![false; groups.len()]);
     for id in (0..co.values.len()).map(ValueId) {
         for (axis, &extent) in co.dims(id).iter().enumerate() {
-            let classes: Vec<u32> = (0..extent).map(|i| co.class(co.atom(id, axis, i))).collect();
+            let classes: Vec<u32> = (0..extent)
+                .map(|i| co.class(co.atom(id, axis, i)))
+                .collect();
             let mut lengths: HashMap<usize, (usize, usize)> = HashMap::new();
             for (class, start, end) in runs(&classes) {
                 if let Some(&group) = group_of.get(&class) {
@@ -116,7 +120,10 @@ fn forbid_uneven_growth(co: &Coupling, groups: &mut [Group]) {
             }
         }
     }
-    for group in groups.iter_mut().filter(|g| blocks[g.id] && uneven[g.id] && g.no_growth.is_none()) {
+    for group in groups
+        .iter_mut()
+        .filter(|g| blocks[g.id] && uneven[g.id] && g.no_growth.is_none())
+    {
         group.no_growth = Some(Lock {
             node: None,
             reason: "its channels repeat unevenly (a Gather takes some more than once)".to_owned(),

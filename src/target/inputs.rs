@@ -29,6 +29,8 @@ pub struct InputSpec {
     pub dims: Vec<usize>,
     /// Its element type.
     pub dtype: Dtype,
+    /// Axes whose extent the file leaves open.
+    pub open: Vec<usize>,
     /// Extents that were symbolic and that nobody set: (axis, symbol, the value assumed).
     pub assumed: Vec<(usize, String, usize)>,
 }
@@ -72,6 +74,7 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
             })?;
             specs.push(InputSpec {
                 name: name.to_owned(),
+                open: (0..dims.len()).collect(),
                 dims,
                 dtype,
                 assumed: vec![],
@@ -87,6 +90,7 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
         let mut spec = InputSpec {
             name: name.to_owned(),
             dims: vec![],
+            open: vec![],
             dtype,
             assumed: vec![],
         };
@@ -113,6 +117,9 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
                 spec.assumed.push((axis, symbol.clone(), guess));
                 guess
             });
+            if fixed.is_none() {
+                spec.open.push(axis);
+            }
             symbols.push(symbol);
             spec.dims.push(extent);
         }

@@ -1,6 +1,6 @@
 //! One run of a model with every inner value as an output: the shapes, as they are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::runtime::Runtime;
 use super::values::extents;
@@ -64,22 +64,64 @@ pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Re
                 ..Default::default()
             }));
     }
-    let mut shapes = Shapes::new();
-    for (name, value) in runtime
-        .run_plain(&encode(&probe), &inputs)
-        .map_err(|e| refused(&e))?
-    {
-        if let Some(dims) = extents(&value) {
-            shapes.insert(name, dims);
-        }
-    }
-    for spec in specs {
-        shapes.insert(spec.name.clone(), spec.dims.clone());
-    }
+    let run = |specs: &[InputSpec]| -> Result<HashMap<String, Vec<usize>>> {
+        let inputs = random_inputs(specs, 0, 1.0)?;
+        let outputs = runtime.run_plain(&encode(&probe), &inputs)?;
+        let seen = outputs
+            .iter()
+            .filter_map(|(name, v)| Some((name.clone(), extents(v)?)));
+        Ok(seen
+            .chain(specs.iter().map(|s| (s.name.clone(), s.dims.clone())))
+            .collect())
+    };
+    let dims = run(specs).map_err(|e| refused(&e))?;
+    let dynamic = match other_extents(specs) {
+        None => HashSet::new(),
+        Some(others) => match run(&others) {
+            Ok(other) => differing(&dims, &other),
+            // Where no other extent runs, any may depend on it.
+            Err(_) => all_axes(&dims),
+        },
+    };
     Ok(Observed {
-        shapes,
+        shapes: Shapes { dims, dynamic },
         stale_value_info,
     })
+}
+
+/// The inputs with every open extent changed; `None` when none is open.
+fn other_extents(specs: &[InputSpec]) -> Option<Vec<InputSpec>> {
+    let mut others = specs.to_vec();
+    let mut changed = false;
+    for spec in &mut others {
+        for &axis in &spec.open {
+            // Space in steps that strides divide.
+            spec.dims[axis] += if axis == 0 { 1 } else { 64 };
+            changed = true;
+        }
+    }
+    changed.then_some(others)
+}
+
+fn differing(
+    a: &HashMap<String, Vec<usize>>,
+    b: &HashMap<String, Vec<usize>>,
+) -> HashSet<(String, usize)> {
+    let mut found = HashSet::new();
+    for (name, dims) in a {
+        for (axis, extent) in dims.iter().enumerate() {
+            if b.get(name).and_then(|d| d.get(axis)) != Some(extent) {
+                found.insert((name.clone(), axis));
+            }
+        }
+    }
+    found
+}
+
+fn all_axes(dims: &HashMap<String, Vec<usize>>) -> HashSet<(String, usize)> {
+    dims.iter()
+        .flat_map(|(name, d)| (0..d.len()).map(|axis| (name.clone(), axis)))
+        .collect()
 }
 
 fn refused(error: &Error) -> Error {

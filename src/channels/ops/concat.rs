@@ -47,7 +47,11 @@ fn check_concat(p: &mut Patch) -> Result<()> {
     let axis = p.node.int("axis", 1);
     let axis = (if axis < 0 { axis + rank } else { axis }) as usize;
     let inputs: Vec<ValueId> = (0..p.node.input.len()).filter_map(|i| p.input(i)).collect();
-    if inputs.iter().chain([&y]).all(|&id| p.edits.get(id, axis).is_none()) {
+    if inputs
+        .iter()
+        .chain([&y])
+        .all(|&id| p.edits.get(id, axis).is_none())
+    {
         return Ok(());
     }
     let order = |id: ValueId| -> Vec<(u32, Option<u32>)> {

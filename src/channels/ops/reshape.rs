@@ -5,7 +5,7 @@
 //! of elements on both sides, and every other factor keeps its size. So a channel taken before
 //! `Flatten` takes its whole block, and a channel shuffle changes equally in every group.
 
-use super::super::coupling::ValueId;
+use super::super::coupling::{Coupling, ValueId};
 use super::super::extents::Extent;
 use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
 use crate::Result;
@@ -127,6 +127,10 @@ fn relate(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
     if dx == dy {
         return (0..dx.len()).try_for_each(|axis| c.same(x, axis, y, axis));
     }
+    // A batch of one is a batch all the same.
+    if dx.first() == Some(&1) && dy.first() == Some(&1) {
+        c.same(x, 0, y, 0)?;
+    }
     let all = stretches(&dx, &dy).ok_or("its shapes do not fit")?;
     for stretch in &all {
         if let ([a], [b]) = (&stretch.ins[..], &stretch.outs[..]) {
@@ -208,22 +212,25 @@ fn reshape(c: &mut Couple) -> Outcome {
     for (axis, &element) in elements.iter().enumerate() {
         match element {
             Extent::Fixed(_) => {}
-            Extent::Of(id, at)
-                if id == x && at == axis && c.dims(x).get(at) == c.dims(y).get(axis) => {}
-            Extent::Of(id, at) if tied(c, (id, at), (y, axis)) => open += 1,
+            Extent::Derived(_, id, at) => c.lock_unless_tied(x, &[(id, at)]),
+            Extent::Of(id, at) if is_dynamic(c.co, id, at) => {
+                open += usize::from(!c.co.same_extent((id, at), (x, axis)));
+            }
+            Extent::Of(id, at) if c.co.same_extent((id, at), (y, axis)) => {}
             other => {
+                open += usize::from(other == Extent::Computed);
                 c.lock_extents(&[other]);
-                open += 1;
                 if !c.co.axis_locked(y, axis) {
                     c.lock(y, axis, "its extent is part of a computed shape");
                 }
             }
         }
     }
-    // A rebuilt target has one `-1` at most; with more unknown extents the constants must stay.
+    // A rebuilt target has one `-1` at most; with more unknown extents the numbers must stay.
     if open > 1 {
         for (axis, &element) in elements.iter().enumerate() {
-            if matches!(element, Extent::Fixed(v) if v > 0) && c.dims(y)[axis] > 1 {
+            let number = matches!(element, Extent::Fixed(v) | Extent::Derived(v, ..) if v > 0);
+            if number && c.dims(y)[axis] > 1 {
                 c.lock(
                     y,
                     axis,
@@ -235,11 +242,8 @@ fn reshape(c: &mut Couple) -> Outcome {
     Ok(())
 }
 
-/// Whether two axes are one already, index by index.
-fn tied(c: &Couple, a: (ValueId, usize), b: (ValueId, usize)) -> bool {
-    let (da, db) = (c.co.dims(a.0)[a.1], c.co.dims(b.0)[b.1]);
-    let class = |v: (ValueId, usize), i| c.co.class(c.co.atom(v.0, v.1, i));
-    da == db && (0..da).all(|i| class(a, i) == class(b, i))
+fn is_dynamic(co: &Coupling, id: ValueId, axis: usize) -> bool {
+    co.value(id).dynamic.contains(&axis)
 }
 
 fn patch_reshape(p: &mut Patch) -> Result<()> {
@@ -274,12 +278,13 @@ fn patch_reshape(p: &mut Patch) -> Result<()> {
                     width
                 }
             }
-            Extent::Fixed(v) => {
+            Extent::Fixed(v) | Extent::Derived(v, ..) => {
                 let moved = p.edits.get(y, axis).is_some() && v != width;
                 changed |= moved;
                 if moved { width } else { v }
             }
-            Extent::Of(id, at) if id == x && at == axis => 0,
+            Extent::Of(id, at) if !is_dynamic(p.co, id, at) => p.edits.extent(p.co, id, at) as i64,
+            Extent::Of(id, at) if p.co.same_extent((id, at), (x, axis)) => 0,
             _ => -1,
         });
     }

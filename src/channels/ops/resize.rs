@@ -56,28 +56,24 @@ fn resize(c: &mut Couple) -> Outcome {
     sizes_follow(c, 3, dx.len())
 }
 
-/// The extents at input `i` must be rewritable: fixed in the file, or the extent itself.
+/// The extents at input `i` must be rewritable: settled, or the extents of axes that stay equal.
 fn sizes_follow(c: &mut Couple, i: usize, rank: usize) -> Outcome {
-    if !c.has_input(i) || c.constant_ints(i).is_some() {
+    if !c.has_input(i) {
         return Ok(());
     }
     let (x, y) = (c.input(0)?, c.output(0)?);
+    if let Some((_, from)) = c.settled_ints(i) {
+        c.lock_unless_tied(x, &from);
+        return Ok(());
+    }
     let elements = c.extents(i).filter(|e| e.len() == rank);
     let elements = elements.ok_or("its sizes are computed")?;
     for (axis, element) in elements.into_iter().enumerate() {
-        let own = match element {
-            Extent::Of(id, at) => {
-                let (a, b) = (c.co.atom(id, at, 0), c.co.atom(y, axis, 0));
-                (id == x && at == axis) || c.co.class(a) == c.co.class(b)
-            }
-            _ => false,
-        };
-        if !own {
+        let follows =
+            matches!(element, Extent::Of(id, at) if c.co.same_extent((id, at), (y, axis)));
+        if !follows && !c.co.axis_locked(y, axis) {
             c.lock_extents(&[element]);
-            let locked = c.co.axis_locked(y, axis);
-            if !locked {
-                c.lock(y, axis, "its extent is part of a computed shape");
-            }
+            c.lock(y, axis, "its extent is part of a computed shape");
         }
     }
     Ok(())
@@ -89,7 +85,7 @@ fn patch_resize(p: &mut Patch) -> Result<()> {
 
 /// Puts the new extents of changed axes into the constant at input `i`.
 fn patch_sizes(p: &mut Patch, i: usize) -> Result<()> {
-    let (Some(mut sizes), Some(y)) = (p.constant_ints(i), p.output(0)) else {
+    let (Some(mut sizes), Some(y)) = (p.settled_ints(i), p.output(0)) else {
         return Ok(());
     };
     let axes = p
@@ -126,17 +122,14 @@ fn expand(c: &mut Couple) -> Outcome {
             }
         }
     }
-    if c.constant_ints(1).is_some_and(|s| s.len() == dy.len()) {
-        return Ok(());
-    }
     match c.extents(1) {
-        Some(elements) if elements.len() == dy.len() && shift == 0 => sizes_follow(c, 1, dy.len()),
+        Some(elements) if elements.len() == dy.len() => sizes_follow(c, 1, dy.len()),
         _ => Err("its shape is computed".to_owned()),
     }
 }
 
 fn patch_expand(p: &mut Patch) -> Result<()> {
-    let (Some(mut shape), Some(y)) = (p.constant_ints(1), p.output(0)) else {
+    let (Some(mut shape), Some(y)) = (p.settled_ints(1), p.output(0)) else {
         return Ok(());
     };
     let before = shape.clone();

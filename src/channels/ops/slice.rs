@@ -3,9 +3,9 @@
 use super::super::coupling::ValueId;
 use super::super::extents::Extent;
 use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
-use crate::Result;
 use crate::onnx::Attributes;
 use crate::onnx::Tensor;
+use crate::{Error, Result};
 
 pub(super) const OPS: &[OpSpec] = &[
     op(
@@ -38,8 +38,11 @@ fn stretch(c: &mut Couple, x: ValueId, y: ValueId, axis: usize, start: usize) ->
 fn split(c: &mut Couple) -> Outcome {
     let x = c.input(0)?;
     let axis = c.axis(c.node.int("axis", 0), c.rank(x))?;
-    if c.has_input(1) && c.constant_ints(1).is_none() {
+    if c.has_input(1) && c.settled_ints(1).is_none() {
         return Err("its sizes are computed; export with static shapes to free it".to_owned());
+    }
+    if let Some((_, from)) = c.settled_ints(1) {
+        c.lock_unless_tied(x, &from);
     }
     let mut start = 0;
     for i in 0..c.node.output.len() {
@@ -129,9 +132,17 @@ fn bounds(
 fn slice(c: &mut Couple) -> Outcome {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let (dx, dy) = (c.dims(x), c.dims(y));
-    let found = bounds(c.node, &|k| c.constant_ints(k), &dx);
-    let read: Vec<Extent> = (1..5).filter_map(|k| c.extents(k)).flatten().collect();
-    c.lock_extents(&read);
+    let found = bounds(c.node, &|k| Some(c.settled_ints(k)?.0), &dx);
+    if found.is_some() {
+        let from: Vec<_> = (1..5)
+            .filter_map(|k| c.settled_ints(k))
+            .flat_map(|(_, from)| from)
+            .collect();
+        c.lock_unless_tied(x, &from);
+    } else {
+        let read: Vec<Extent> = (1..5).filter_map(|k| c.extents(k)).flatten().collect();
+        c.lock_extents(&read);
+    }
     for axis in 0..dx.len() {
         match &found {
             Some(all) => match all.iter().find(|s| s.axis == axis) {
@@ -167,13 +178,32 @@ fn sliced_axes(c: &Couple) -> Option<Vec<usize>> {
         .collect()
 }
 
+/// Whether an axis that changes may be one of those that are sliced.
+fn sliced_unknown(p: &Patch, x: ValueId) -> bool {
+    let rank = p.co.dims(x).len() as i64;
+    match p.constant_ints(3) {
+        Some(axes) => axes
+            .iter()
+            .filter_map(|&a| usize::try_from(if a < 0 { a + rank } else { a }).ok())
+            .any(|axis| p.edits.get(x, axis).is_some()),
+        None => true,
+    }
+}
+
 fn patch_slice(p: &mut Patch) -> Result<()> {
     let Some(x) = p.input(0) else {
         return Ok(());
     };
     let dims = p.co.dims(x).to_vec();
-    let Some(found) = bounds(p.node, &|k| p.constant_ints(k), &dims) else {
-        return Ok(());
+    let touched = (0..dims.len()).any(|axis| p.edits.get(x, axis).is_some());
+    let Some(found) = bounds(p.node, &|k| p.settled_ints(k), &dims) else {
+        return match touched && sliced_unknown(p, x) {
+            true => Err(Error::Plan(format!(
+                "the bounds of {} are computed",
+                crate::onnx::label(p.node, p.index)
+            ))),
+            false => Ok(()),
+        };
     };
     if !found.iter().any(|s| p.edits.get(x, s.axis).is_some()) {
         return Ok(());
@@ -183,7 +213,7 @@ fn patch_slice(p: &mut Patch) -> Result<()> {
         if old {
             p.node.ints(name)
         } else {
-            p.constant_ints(k)
+            p.settled_ints(k)
         }
         .unwrap_or_default()
     };
