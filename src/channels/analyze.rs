@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::context::Couple;
+use super::context::{Couple, Patch, input_value};
 use super::coupling::{Coupling, Lock, Use};
 use super::extents::Extents;
 use super::groups::{Group, collect_groups};
+use super::layout::{ClassChange, Edits};
 use super::macs::node_macs;
 use super::ops;
 use crate::Result;
@@ -125,7 +126,8 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
             "it reaches a graph output, part of the model's interface",
         );
     }
-    let groups = collect_groups(&co);
+    let mut groups = collect_groups(&co);
+    forbid_unaligned_growth(graph, &co, &extents, &mut groups);
     let macs = (0..graph.proto.node.len())
         .map(|n| node_macs(graph, &co, n, &|id, axis| co.dims(id)[axis]))
         .collect();
@@ -135,6 +137,46 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
         extents,
         macs,
     })
+}
+
+/// Tries one more channel in each group; where an operator could not follow, the group does not grow.
+fn forbid_unaligned_growth(graph: &Graph, co: &Coupling, extents: &Extents, groups: &mut [Group]) {
+    for id in 0..groups.len() {
+        let last = groups[id].classes.last().copied();
+        let Some(last) = last.filter(|_| groups[id].can_grow()) else {
+            continue;
+        };
+        let mut change = ClassChange::default();
+        change.added.insert(last, 1);
+        let edits = Edits::new(co, groups, &change);
+        for (index, node) in graph.proto.node.iter().enumerate() {
+            let touched = node
+                .output
+                .iter()
+                .filter_map(|n| co.by_name(n))
+                .any(|v| edits.touches(co, v))
+                || (0..node.input.len())
+                    .filter_map(|i| input_value(co, node, index, i))
+                    .any(|v| edits.touches(co, v));
+            let patch = ops::find(node.domain(), node.op_type()).and_then(|s| s.patch);
+            let Some(patch) = patch.filter(|_| touched) else {
+                continue;
+            };
+            let tried = patch(&mut Patch {
+                node: &mut node.clone(),
+                index,
+                co,
+                edits: &edits,
+                graph,
+                extents,
+                added: &mut Vec::new(),
+            });
+            if let Err(error) = tried {
+                groups[id].no_growth = Some(barrier(Some(index), &error.to_string()));
+                break;
+            }
+        }
+    }
 }
 
 fn unknown(domain: &str, op: &str) -> String {

@@ -5,6 +5,7 @@ use super::extents::{Extent, Extents, lock_extents, settled};
 use super::layout::{AxisEdit, Edits};
 use crate::onnx::proto::{NodeProto, TensorProto};
 use crate::onnx::{Graph, Tensor};
+use crate::{Error, Result};
 
 /// `Err` is the reason for a barrier: every axis the node touches is then fixed.
 pub type Outcome = std::result::Result<(), String>;
@@ -245,6 +246,51 @@ impl Patch<'_> {
     /// The edit of an axis of output `i`.
     pub fn output_edit(&self, i: usize, axis: usize) -> Option<&AxisEdit> {
         self.edits.get(self.output(i)?, axis)
+    }
+
+    /// The channels of an axis in their new order: class, and which copy of it.
+    pub fn order(&self, id: ValueId, axis: usize) -> Vec<(u32, Option<u32>)> {
+        let class = |i: usize| self.co.class(self.co.atom(id, axis, i));
+        match self.edits.get(id, axis) {
+            Some(edit) => edit
+                .sources
+                .iter()
+                .map(|s| (class(s.old), s.copy))
+                .collect(),
+            None => (0..self.co.dims(id)[axis])
+                .map(|i| (class(i), None))
+                .collect(),
+        }
+    }
+
+    /// The channels in `from..to` of an axis' old order, in their new order.
+    pub fn order_in(
+        &self,
+        id: ValueId,
+        axis: usize,
+        from: usize,
+        to: usize,
+    ) -> Vec<(u32, Option<u32>)> {
+        match self.edits.get(id, axis) {
+            Some(edit) => {
+                let all = self.order(id, axis).into_iter().zip(&edit.sources);
+                all.filter(|(_, s)| (from..to).contains(&s.old))
+                    .map(|(o, _)| o)
+                    .collect()
+            }
+            None => self.order(id, axis)[from..to].to_vec(),
+        }
+    }
+
+    /// Refuses a change under which two sides of the operator would not hold the same channels.
+    pub fn line_up(&self, a: &[(u32, Option<u32>)], b: &[(u32, Option<u32>)]) -> Result<()> {
+        if a == b {
+            return Ok(());
+        }
+        Err(Error::Plan(format!(
+            "the channels around {} would not line up",
+            crate::onnx::label(self.node, self.index)
+        )))
     }
 
     /// The integers of input `i` when they are written in the file.

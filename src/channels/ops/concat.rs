@@ -2,8 +2,8 @@
 
 use super::super::coupling::ValueId;
 use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use crate::Result;
 use crate::onnx::Attributes;
-use crate::{Error, Result};
 
 pub(super) const OPS: &[OpSpec] = &[op(
     "Concat",
@@ -54,23 +54,9 @@ fn check_concat(p: &mut Patch) -> Result<()> {
     {
         return Ok(());
     }
-    let order = |id: ValueId| -> Vec<(u32, Option<u32>)> {
-        let class = |i: usize| p.co.class(p.co.atom(id, axis, i));
-        match p.edits.get(id, axis) {
-            Some(edit) => edit
-                .sources
-                .iter()
-                .map(|s| (class(s.old), s.copy))
-                .collect(),
-            None => (0..p.co.dims(id)[axis]).map(|i| (class(i), None)).collect(),
-        }
-    };
-    let parts: Vec<_> = inputs.into_iter().flat_map(order).collect();
-    if parts != order(y) {
-        return Err(Error::Plan(format!(
-            "{} cannot follow: its parts would not line up",
-            crate::onnx::label(p.node, p.index)
-        )));
-    }
-    Ok(())
+    let parts: Vec<_> = inputs
+        .into_iter()
+        .flat_map(|id| p.order(id, axis))
+        .collect();
+    p.line_up(&parts, &p.order(y, axis))
 }

@@ -129,16 +129,31 @@ fn depthwise(c: &mut Couple, x: ValueId, y: ValueId, multiplier: usize) {
     }
 }
 
-/// A depthwise convolution has as many groups as channels.
+/// A depthwise convolution has as many groups as channels, each with its outputs behind one another;
+/// the groups of a grouped one hold the same channels in the same order.
 fn patch_groups(p: &mut Patch) -> Result<()> {
-    let Some(x) = p.input(0) else {
+    let (Some(x), Some(w), Some(y)) = (p.input(0), p.input(1), p.output(0)) else {
         return Ok(());
     };
-    let cin = p.co.dims(x).get(1).copied().unwrap_or(0);
-    let groups = p.node.int("group", 1);
-    if groups > 1 && groups == cin as i64 {
+    let groups = usize::try_from(p.node.int("group", 1)).unwrap_or(1);
+    if groups < 2 {
+        return Ok(());
+    }
+    let cin = p.co.dims(x)[1];
+    if groups == cin {
+        let multiplier = p.co.dims(y)[1] / cin.max(1);
+        let made: Vec<_> = p
+            .order(x, 1)
+            .into_iter()
+            .flat_map(|c| std::iter::repeat_n(c, multiplier))
+            .collect();
+        p.line_up(&made, &p.order(y, 1))?;
         let width = p.edits.extent(p.co, x, 1);
         p.node.set_int("group", width as i64);
+        return Ok(());
     }
-    Ok(())
+    // The axis of the weights that holds one group's channels, and the activation that holds them all.
+    let all = if p.node.op_type() == "Conv" { x } else { y };
+    let one = p.order(w, 1);
+    p.line_up(&one.repeat(groups), &p.order(all, 1))
 }

@@ -66,6 +66,11 @@ fn patch_split(p: &mut Patch) -> Result<()> {
     if p.edits.get(x, axis).is_none() {
         return Ok(());
     }
+    let parts: Vec<_> = (0..p.node.output.len())
+        .filter_map(|i| p.output(i))
+        .flat_map(|y| p.order(y, axis))
+        .collect();
+    p.line_up(&parts, &p.order(x, axis))?;
     let sizes: Vec<i64> = (0..p.node.output.len())
         .filter_map(|i| p.output(i))
         .map(|y| p.edits.extent(p.co, y, axis) as i64)
@@ -220,6 +225,9 @@ fn patch_slice(p: &mut Patch) -> Result<()> {
     let (mut starts, mut ends) = (read(p, 1, "starts"), read(p, 2, "ends"));
     for (k, s) in found.iter().enumerate() {
         if let Some(edit) = p.edits.get(x, s.axis) {
+            if let Some(y) = p.output(0) {
+                p.line_up(&p.order_in(x, s.axis, s.start, s.end), &p.order(y, s.axis))?;
+            }
             starts[k] = edit.count_in(0, s.start) as i64;
             ends[k] = edit.count_in(0, s.end) as i64;
         }
