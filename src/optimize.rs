@@ -55,9 +55,7 @@ pub fn optimize(
     let layers = layers(&graph, analysis);
     let mut prober = Prober::new(target, database);
     if let Some(profile) = recorded {
-        if profile.device.fingerprint != target.info().fingerprint
-            || profile.device.stack != target.info().stack
-        {
+        if profile.device.fingerprint != target.info().fingerprint || profile.device.stack != target.info().stack {
             return Err(Error::Usage(format!(
                 "the profile was recorded on {} ({}), this is {} ({}); record one here with `snapprune profile`",
                 profile.device.name,
@@ -73,15 +71,9 @@ pub fn optimize(
     let candidates = candidates(analysis, &spare);
     let mut costs = Costs::new(analysis, &layers);
     watcher.step("timing widths");
-    let found = search(
-        analysis,
-        &candidates,
-        &mut costs,
-        &mut prober,
-        &|done, total| {
-            watcher.progress(done, total);
-        },
-    )?;
+    let found = search(analysis, &candidates, &mut costs, &mut prober, &|done, total| {
+        watcher.progress(done, total);
+    })?;
     let probes = (prober.made, prober.reused);
     let inputs = random_inputs(&opened.specs, options.seed, 1.0)?;
     let original = encode(&opened.proto);
@@ -117,14 +109,7 @@ pub fn optimize(
         outcome.nothing("the best plan was not faster by 1 % beyond the noise when measured again");
         return Ok(outcome);
     }
-    outcome.fill(
-        opened,
-        &graph,
-        &chosen.plan,
-        &chosen.proto,
-        &removable,
-        &costs,
-    );
+    outcome.fill(opened, &graph, &chosen.plan, &chosen.proto, &removable, &costs);
     outcome.model = Some(model);
     Ok(outcome)
 }

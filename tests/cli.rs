@@ -10,9 +10,7 @@ use common::shared;
 use serde_json::Value;
 
 fn model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("models")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
 }
 
 fn snapprune() -> Command {
@@ -53,16 +51,10 @@ fn the_main_job_writes_a_model_that_keeps_its_promises() {
     let input = std::fs::read(model("shapes96_off_stair.onnx")).unwrap();
     let (code, report) = optimized(folder.path(), &[]);
     assert_eq!(code, Some(0), "{report:#}");
-    assert_eq!(
-        input,
-        std::fs::read(model("shapes96_off_stair.onnx")).unwrap()
-    );
+    assert_eq!(input, std::fs::read(model("shapes96_off_stair.onnx")).unwrap());
     assert_eq!(report["schema_version"], 1);
     assert_eq!(report["device"]["kind"], "cpu");
-    assert_eq!(
-        report["model"]["blake3"],
-        blake3::hash(&input).to_hex().to_string()
-    );
+    assert_eq!(report["model"]["blake3"], blake3::hash(&input).to_hex().to_string());
     assert!(report["ratio_static"].as_f64().unwrap() < 1.0);
     assert!(report["predicted_ratio_static"].as_f64().unwrap() < 1.0);
     assert!(report["macs"]["after"].as_u64() > report["macs"]["before"].as_u64());
@@ -71,24 +63,18 @@ fn the_main_job_writes_a_model_that_keeps_its_promises() {
     assert!(report["latency_ms"]["original"]["n"].as_u64().unwrap() >= 15);
     let groups = report["groups"].as_array().unwrap();
     assert!(
-        groups.iter().any(
-            |g| g["action"] == "grow" && g["width_after"].as_u64() > g["width_before"].as_u64()
-        )
+        groups
+            .iter()
+            .any(|g| g["action"] == "grow" && g["width_after"].as_u64() > g["width_before"].as_u64())
     );
     assert!(
         groups
             .iter()
-            .any(|g| g["action"] == "barrier"
-                && g["reason"].as_str().unwrap().contains("graph input"))
+            .any(|g| g["action"] == "barrier" && g["reason"].as_str().unwrap().contains("graph input"))
     );
-    let beside: Value =
-        serde_json::from_slice(&std::fs::read(folder.path().join("out.json")).unwrap()).unwrap();
+    let beside: Value = serde_json::from_slice(&std::fs::read(folder.path().join("out.json")).unwrap()).unwrap();
     assert_eq!(beside, report);
-    independent_reader(
-        &input,
-        &std::fs::read(folder.path().join("out.onnx")).unwrap(),
-        groups,
-    );
+    independent_reader(&input, &std::fs::read(folder.path().join("out.onnx")).unwrap(), groups);
 
     // A second run probes nothing.
     let (_, again) = optimized(folder.path(), &[]);
@@ -114,11 +100,7 @@ fn independent_reader(before: &[u8], after: &[u8], groups: &[Value]) {
             .collect::<Vec<_>>()
     };
     assert_eq!(names(&before), names(&after));
-    let notes: Vec<_> = after
-        .metadata_props
-        .iter()
-        .map(|p| p.key.as_str())
-        .collect();
+    let notes: Vec<_> = after.metadata_props.iter().map(|p| p.key.as_str()).collect();
     assert!(
         notes.contains(&"snapprune.source.blake3") && notes.contains(&"snapprune.moves"),
         "{notes:?}"
@@ -133,21 +115,12 @@ fn independent_reader(before: &[u8], after: &[u8], groups: &[Value]) {
     let mut widened = 0;
     for node in before.graph.node.iter().filter(|n| n.op_type == "Conv") {
         let width = dims(&before, &node.input[1]).unwrap()[0];
-        let mut rows = groups.iter().filter(|g| {
-            g["layers"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|l| l == node.name.as_str())
-        });
+        let mut rows = groups
+            .iter()
+            .filter(|g| g["layers"].as_array().unwrap().iter().any(|l| l == node.name.as_str()));
         let row = rows.find(|g| g["width_before"] == width);
         let row = row.unwrap_or_else(|| panic!("{} is in no group", node.name));
-        let other = after
-            .graph
-            .node
-            .iter()
-            .find(|n| n.name == node.name)
-            .unwrap();
+        let other = after.graph.node.iter().find(|n| n.name == node.name).unwrap();
         let (a, b) = (
             dims(&before, &node.input[1]).unwrap(),
             dims(&after, &other.input[1]).unwrap(),
@@ -168,16 +141,7 @@ fn a_recorded_profile_answers_every_probe() {
     let done = snapprune()
         .arg("profile")
         .arg(&off)
-        .args([
-            "--cpu",
-            "--threads",
-            "1",
-            "--step",
-            "16",
-            "--reach",
-            "1.1",
-            "-o",
-        ])
+        .args(["--cpu", "--threads", "1", "--step", "16", "--reach", "1.1", "-o"])
         .arg(&profile)
         .arg("--db")
         .arg(&db)
@@ -225,12 +189,7 @@ fn inspect_says_what_is_free_and_why_the_rest_is_not() {
         output.status.success() && text.contains("graph output") && text.contains("free to change"),
         "{text}"
     );
-    let output = snapprune()
-        .arg("inspect")
-        .arg(&path)
-        .arg("--json")
-        .output()
-        .unwrap();
+    let output = snapprune().arg("inspect").arg(&path).arg("--json").output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["macs_free_share"].as_f64().unwrap() > 0.95);
     assert_eq!(report["params"], 662_154);
@@ -248,12 +207,7 @@ fn inspect_says_what_is_free_and_why_the_rest_is_not() {
             .iter()
             .all(|g| g["width"].as_u64() > Some(0))
     );
-    let dot = snapprune()
-        .arg("inspect")
-        .arg(&path)
-        .arg("--dot")
-        .output()
-        .unwrap();
+    let dot = snapprune().arg("inspect").arg(&path).arg("--dot").output().unwrap();
     let dot = String::from_utf8_lossy(&dot.stdout);
     assert!(
         dot.starts_with("digraph") && dot.contains("->") && dot.trim_end().ends_with('}'),
@@ -291,18 +245,10 @@ fn wrong_use_ends_in_what_to_do() {
     assert!(fails(&[text.to_str().unwrap(), "--cpu"], 2).contains("not an ONNX model"));
     assert!(fails(&[path, "-o", path], 2).contains("overwrite"));
     assert!(fails(&[path, "--cpu", "--dim", "M=4"], 2).contains("the symbolic extents are: N"));
-    assert!(
-        fails(&[path, "--cpu", "--shape", "picture:1,3,96,96"], 2).contains("the inputs are image")
-    );
+    assert!(fails(&[path, "--cpu", "--shape", "picture:1,3,96,96"], 2).contains("the inputs are image"));
     assert!(fails(&[path, "--cpu", "--shape", "image:1,4,96,96"], 2).contains("fixed at 3"));
     assert!(fails(&[path, "--cpu", "--batch", "0"], 2).contains("at least 1"));
-    assert!(
-        fails(
-            &[path, "--cpu", "--ort-lib", "/nowhere/libonnxruntime.so"],
-            2
-        )
-        .contains("--ort-lib")
-    );
+    assert!(fails(&[path, "--cpu", "--ort-lib", "/nowhere/libonnxruntime.so"], 2).contains("--ort-lib"));
     assert!(fails(&[path, "--cpu", "-o", "/nowhere/out.onnx"], 2).contains("-o"));
     assert!(fails(&[], 2).contains("MODEL"));
 }

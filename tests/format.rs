@@ -6,9 +6,7 @@ mod common;
 use common::net::Net;
 use common::zoo;
 use prost::Message;
-use snapprune::onnx::proto::{
-    ModelProto, StringStringEntryProto, TensorProto, tensor_proto::DataLocation,
-};
+use snapprune::onnx::proto::{ModelProto, StringStringEntryProto, TensorProto, tensor_proto::DataLocation};
 use snapprune::onnx::{Dtype, Tensor, encode, load, save};
 
 fn entry(key: &str, value: &str) -> StringStringEntryProto {
@@ -40,11 +38,7 @@ fn external(location: &str, offset: u64, length: u64) -> (ModelProto, Vec<u8>) {
 fn external_data_is_read_from_beside_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let (model, bytes) = external("weights.bin", 8, 48);
-    std::fs::write(
-        folder.path().join("weights.bin"),
-        [&[9u8; 8][..], &bytes].concat(),
-    )
-    .unwrap();
+    std::fs::write(folder.path().join("weights.bin"), [&[9u8; 8][..], &bytes].concat()).unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, encode(&model)).unwrap();
     let loaded = load(&path).unwrap();

@@ -36,11 +36,7 @@ fn generate(seed: u64, steps: usize) -> ModelProto {
         let at = net.random.usize(maps.len().saturating_sub(3)..maps.len());
         let x = maps[at].clone();
         let (c, side) = (x.channels, x.side);
-        let made = |name: String, channels: usize, side: usize| Map {
-            name,
-            channels,
-            side,
-        };
+        let made = |name: String, channels: usize, side: usize| Map { name, channels, side };
         match net.random.usize(0..19) {
             0 | 1 => {
                 let wide = net.random.usize(2..14);
@@ -60,8 +56,7 @@ fn generate(seed: u64, steps: usize) -> ModelProto {
                 maps.push(made(name, 6, side));
             }
             5 => {
-                let op =
-                    ["Relu", "Sigmoid", "HardSwish", "Tanh", "Neg", "Abs"][net.random.usize(0..6)];
+                let op = ["Relu", "Sigmoid", "HardSwish", "Tanh", "Neg", "Abs"][net.random.usize(0..6)];
                 let op = if op == "HardSwish" { "Softplus" } else { op };
                 let name = net.node(op, &[&x.name], |_| {});
                 maps.push(made(name, c, side));
@@ -83,9 +78,7 @@ fn generate(seed: u64, steps: usize) -> ModelProto {
                     .find(|m| m.side == side && m.channels + c <= 40)
                     .cloned()
                     .unwrap_or(x.clone());
-                let name = net.node("Concat", &[&x.name, &partner.name], |n| {
-                    n.set_int("axis", 1)
-                });
+                let name = net.node("Concat", &[&x.name, &partner.name], |n| n.set_int("axis", 1));
                 maps.push(made(name, c + partner.channels, side));
             }
             10 if c >= 4 => {
@@ -97,14 +90,9 @@ fn generate(seed: u64, steps: usize) -> ModelProto {
             }
             11 if c % 2 == 0 && c >= 4 => {
                 let (half, s) = ((c / 2) as i64, side as i64);
-                let (split, back) = (
-                    net.ints(&[1, 2, half, s, s]),
-                    net.ints(&[1, c as i64, s, s]),
-                );
+                let (split, back) = (net.ints(&[1, 2, half, s, s]), net.ints(&[1, c as i64, s, s]));
                 let r = net.node("Reshape", &[&x.name, &split], |_| {});
-                let t = net.node("Transpose", &[&r], |n| {
-                    n.set_ints("perm", vec![0, 2, 1, 3, 4])
-                });
+                let t = net.node("Transpose", &[&r], |n| n.set_ints("perm", vec![0, 2, 1, 3, 4]));
                 let name = net.node("Reshape", &[&t, &back], |_| {});
                 maps.push(made(name, c, side));
             }

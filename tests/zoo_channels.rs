@@ -12,18 +12,15 @@ use snapprune::target::{CpuTarget, Target};
 fn least_free_share(stem: &str) -> f64 {
     match stem {
         "fns_candy" => 0.8,
-        "detector_c2f" | "shufflenet_v2_x1_0" | "regnet_x_400mf" | "googlenet"
-        | "efficientnet_b0" | "mobilenet_v3_small" | "resnet18" | "squeezenet1_1"
-        | "mobilenet_v2" => 0.95,
+        "detector_c2f" | "shufflenet_v2_x1_0" | "regnet_x_400mf" | "googlenet" | "efficientnet_b0"
+        | "mobilenet_v3_small" | "resnet18" | "squeezenet1_1" | "mobilenet_v2" => 0.95,
         _ => 0.85,
     }
 }
 
 #[test]
 fn real_models_grow_and_shrink_as_they_should() {
-    println!(
-        "| model | groups | free | MACs free | growth | pruned against masked |\n|---|---|---|---|---|---|"
-    );
+    println!("| model | groups | free | MACs free | growth | pruned against masked |\n|---|---|---|---|---|---|");
     for path in zoo() {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
         let case = Case::open(&path);
@@ -32,9 +29,7 @@ fn real_models_grow_and_shrink_as_they_should() {
         assert!(share >= least_free_share(&stem), "{stem}: {share}");
 
         let before = case.run(&case.proto, 1).unwrap();
-        let plain = target
-            .outputs_plain(&encode(&case.proto), &case.inputs(1))
-            .unwrap();
+        let plain = target.outputs_plain(&encode(&case.proto), &case.inputs(1)).unwrap();
         let grown = case.apply(&case.grow_all(0.15)).unwrap();
         let growth = difference(&before, &case.run(&grown, 1).unwrap(), &plain);
         assert!(
@@ -48,9 +43,7 @@ fn real_models_grow_and_shrink_as_they_should() {
         let masked = case.masked(&change.removed);
         let pruned = case.apply(&change).unwrap();
         let want = case.run(&masked, 1).unwrap();
-        let rounding = target
-            .outputs_plain(&encode(&masked), &case.inputs(1))
-            .unwrap();
+        let rounding = target.outputs_plain(&encode(&masked), &case.inputs(1)).unwrap();
         let pruning = difference(&want, &case.run(&pruned, 1).unwrap(), &rounding);
         assert!(
             pruning.beyond_rounding <= 1e-4,
@@ -62,12 +55,7 @@ fn real_models_grow_and_shrink_as_they_should() {
             "{stem}: the mask changes nothing, so this compares nothing"
         );
 
-        let free = case
-            .analysis
-            .groups
-            .iter()
-            .filter(|g| g.lock.is_none())
-            .count();
+        let free = case.analysis.groups.iter().filter(|g| g.lock.is_none()).count();
         println!(
             "| {stem} | {} | {free} | {:.1} % | {:.0e} | {:.0e} |",
             case.analysis.groups.len(),

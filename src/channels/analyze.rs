@@ -48,13 +48,7 @@ impl Analysis {
                 free[node] = true;
             }
         }
-        let sum: u64 = self
-            .macs
-            .iter()
-            .zip(&free)
-            .filter(|(_, f)| **f)
-            .map(|(m, _)| m)
-            .sum();
+        let sum: u64 = self.macs.iter().zip(&free).filter(|(_, f)| **f).map(|(m, _)| m).sum();
         sum as f64 / self.total_macs().max(1) as f64
     }
 }
@@ -103,12 +97,7 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
             None => Some(unknown(node.domain(), node.op_type())),
         };
         if let Some(reason) = failed {
-            let names: Vec<&str> = node
-                .input
-                .iter()
-                .chain(&node.output)
-                .map(String::as_str)
-                .collect();
+            let names: Vec<&str> = node.input.iter().chain(&node.output).map(String::as_str).collect();
             hold(&mut co, Some(index), names, &reason);
             for input in 0..node.input.len() {
                 if let Some(id) = co.by_use(Use { node: index, input }) {
@@ -197,12 +186,7 @@ fn barrier(node: Option<usize>, reason: &str) -> Lock {
     }
 }
 
-fn hold<'n>(
-    co: &mut Coupling,
-    node: Option<usize>,
-    names: impl IntoIterator<Item = &'n str>,
-    reason: &str,
-) {
+fn hold<'n>(co: &mut Coupling, node: Option<usize>, names: impl IntoIterator<Item = &'n str>, reason: &str) {
     let lock = co.lock_id(barrier(node, reason));
     for name in names {
         if let Some(id) = co.by_name(name) {

@@ -10,11 +10,13 @@ use crate::{Error, Result};
 /// `Err` is the reason for a barrier: every axis the node touches is then fixed.
 pub type Outcome = std::result::Result<(), String>;
 
+/// An axis of a value.
+pub type Axis = (ValueId, usize);
+
 /// The value at one input of a node: a use of a constant, or an activation.
 pub fn input_value(co: &Coupling, node: &NodeProto, index: usize, input: usize) -> Option<ValueId> {
     let name = node.input.get(input).filter(|n| !n.is_empty())?;
-    co.by_use(Use { node: index, input })
-        .or_else(|| co.by_name(name))
+    co.by_use(Use { node: index, input }).or_else(|| co.by_name(name))
 }
 
 /// The view of a node while its axes are being related.
@@ -41,9 +43,7 @@ impl Couple<'_> {
 
     /// Input `i`, with known shape.
     pub fn input(&self, i: usize) -> Result<ValueId, String> {
-        let id = self
-            .maybe_input(i)
-            .ok_or_else(|| format!("input {i} is missing"))?;
+        let id = self.maybe_input(i).ok_or_else(|| format!("input {i} is missing"))?;
         self.shaped(id)
     }
 
@@ -59,10 +59,7 @@ impl Couple<'_> {
     fn shaped(&self, id: ValueId) -> Result<ValueId, String> {
         match self.co.value(id).dims {
             Some(_) => Ok(id),
-            None => Err(format!(
-                "the shape of '{}' is not known",
-                self.co.value(id).name
-            )),
+            None => Err(format!("the shape of '{}' is not known", self.co.value(id).name)),
         }
     }
 
@@ -142,7 +139,7 @@ impl Couple<'_> {
     }
 
     /// The integers of input `i` that hold whatever the inputs are, and the axes that they stem from.
-    pub fn settled_ints(&self, i: usize) -> Option<(Vec<i64>, Vec<(ValueId, usize)>)> {
+    pub fn settled_ints(&self, i: usize) -> Option<(Vec<i64>, Vec<Axis>)> {
         let elements = self.extents(i)?;
         let all: Option<Vec<_>> = elements.iter().map(|e| settled(e, self.co)).collect();
         let all = all?;
@@ -205,8 +202,7 @@ fn is_weight(graph: &Graph, name: &str) -> bool {
     };
     let node = &graph.proto.node[producer];
     node.op_type() == "Constant"
-        || (KEEPS_ZERO.contains(&node.op_type())
-            && node.input.first().is_some_and(|n| is_weight(graph, n)))
+        || (KEEPS_ZERO.contains(&node.op_type()) && node.input.first().is_some_and(|n| is_weight(graph, n)))
 }
 
 /// The view of a node while a plan is applied to it.
@@ -252,25 +248,13 @@ impl Patch<'_> {
     pub fn order(&self, id: ValueId, axis: usize) -> Vec<(u32, Option<u32>)> {
         let class = |i: usize| self.co.class(self.co.atom(id, axis, i));
         match self.edits.get(id, axis) {
-            Some(edit) => edit
-                .sources
-                .iter()
-                .map(|s| (class(s.old), s.copy))
-                .collect(),
-            None => (0..self.co.dims(id)[axis])
-                .map(|i| (class(i), None))
-                .collect(),
+            Some(edit) => edit.sources.iter().map(|s| (class(s.old), s.copy)).collect(),
+            None => (0..self.co.dims(id)[axis]).map(|i| (class(i), None)).collect(),
         }
     }
 
     /// The channels in `from..to` of an axis' old order, in their new order.
-    pub fn order_in(
-        &self,
-        id: ValueId,
-        axis: usize,
-        from: usize,
-        to: usize,
-    ) -> Vec<(u32, Option<u32>)> {
+    pub fn order_in(&self, id: ValueId, axis: usize, from: usize, to: usize) -> Vec<(u32, Option<u32>)> {
         match self.edits.get(id, axis) {
             Some(edit) => {
                 let all = self.order(id, axis).into_iter().zip(&edit.sources);
@@ -301,10 +285,7 @@ impl Patch<'_> {
     /// The integers of input `i` that hold whatever the inputs are.
     pub fn settled_ints(&self, i: usize) -> Option<Vec<i64>> {
         let elements = self.extents.get(self.graph, self.node.input.get(i)?)?;
-        elements
-            .iter()
-            .map(|e| settled(e, self.co).map(|(v, _)| v))
-            .collect()
+        elements.iter().map(|e| settled(e, self.co).map(|(v, _)| v)).collect()
     }
 
     /// Replaces input `i` with a new constant that keeps the old one's integer type and rank.
@@ -314,10 +295,7 @@ impl Patch<'_> {
         if let Some(old) = old {
             if old.dtype == crate::onnx::Dtype::Int32 {
                 tensor.dtype = old.dtype;
-                tensor.bytes = values
-                    .iter()
-                    .flat_map(|&v| (v as i32).to_le_bytes())
-                    .collect();
+                tensor.bytes = values.iter().flat_map(|&v| (v as i32).to_le_bytes()).collect();
             }
             if old.dims.is_empty() && values.len() == 1 {
                 tensor.dims.clear();
@@ -329,9 +307,7 @@ impl Patch<'_> {
     /// Replaces input `i` with a new constant.
     pub fn replace(&mut self, i: usize, tensor: &Tensor) {
         let mut name = format!("snapprune.{}.{i}", self.index);
-        while self.graph.initializers.contains_key(name.as_str())
-            || self.graph.producer.contains_key(name.as_str())
-        {
+        while self.graph.initializers.contains_key(name.as_str()) || self.graph.producer.contains_key(name.as_str()) {
             name.push('_');
         }
         self.added.push(tensor.to_proto(&name));

@@ -76,12 +76,7 @@ pub struct Coupling {
 
 impl Coupling {
     /// Adds a value and an element for each index of each of its axes.
-    pub fn add(
-        &mut self,
-        name: &str,
-        constant_use: Option<Use>,
-        dims: Option<Vec<usize>>,
-    ) -> ValueId {
+    pub fn add(&mut self, name: &str, constant_use: Option<Use>, dims: Option<Vec<usize>>) -> ValueId {
         let id = ValueId(self.values.len());
         let mut base = Vec::new();
         for &extent in dims.iter().flatten() {
@@ -116,9 +111,7 @@ impl Coupling {
     pub fn same_extent(&self, a: (ValueId, usize), b: (ValueId, usize)) -> bool {
         let classes = |(value, axis): (ValueId, usize)| {
             let extent = self.dims(value).get(axis).copied().unwrap_or(0);
-            let mut all: Vec<u32> = (0..extent)
-                .map(|i| self.class(self.atom(value, axis, i)))
-                .collect();
+            let mut all: Vec<u32> = (0..extent).map(|i| self.class(self.atom(value, axis, i))).collect();
             all.sort_unstable();
             all
         };
@@ -185,8 +178,7 @@ impl Coupling {
         }
         let (keep, drop) = (a.min(b), a.max(b));
         self.parent[drop as usize] = keep;
-        self.lock_of[keep as usize] =
-            self.stronger(self.lock_of[keep as usize], self.lock_of[drop as usize]);
+        self.lock_of[keep as usize] = self.stronger(self.lock_of[keep as usize], self.lock_of[drop as usize]);
         if self.no_grow_of[keep as usize] == NONE {
             self.no_grow_of[keep as usize] = self.no_grow_of[drop as usize];
         }
@@ -244,8 +236,7 @@ impl Coupling {
 
     /// The lock on an element's class.
     pub fn lock_at(&self, atom: u32) -> Option<&Lock> {
-        self.locks
-            .get(self.lock_of[self.class(atom) as usize] as usize)
+        self.locks.get(self.lock_of[self.class(atom) as usize] as usize)
     }
 
     /// Whether every index of an axis is fixed.
@@ -273,7 +264,6 @@ impl Coupling {
 
     /// Why an element's class may not be copied, if it may not.
     pub fn growth_forbidden(&self, atom: u32) -> Option<&Lock> {
-        self.no_grow
-            .get(self.no_grow_of[self.class(atom) as usize] as usize)
+        self.no_grow.get(self.no_grow_of[self.class(atom) as usize] as usize)
     }
 }

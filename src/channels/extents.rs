@@ -42,13 +42,7 @@ impl Extents {
     }
 
     /// Follows one node. `true` when it is shape arithmetic and is done with.
-    pub fn follow(
-        &mut self,
-        graph: &Graph,
-        node: &NodeProto,
-        co: &mut Coupling,
-        index: usize,
-    ) -> bool {
+    pub fn follow(&mut self, graph: &Graph, node: &NodeProto, co: &mut Coupling, index: usize) -> bool {
         let Some(output) = node.output.first() else {
             return false;
         };
@@ -59,19 +53,12 @@ impl Extents {
         if !dynamic {
             return false;
         }
-        let inputs: Vec<Option<Vec<Extent>>> =
-            node.input.iter().map(|n| self.get(graph, n)).collect();
-        let fixed = |k: usize| -> Option<Vec<i64>> {
-            inputs.get(k)?.as_ref()?.iter().map(fixed_value).collect()
-        };
+        let inputs: Vec<Option<Vec<Extent>>> = node.input.iter().map(|n| self.get(graph, n)).collect();
+        let fixed = |k: usize| -> Option<Vec<i64>> { inputs.get(k)?.as_ref()?.iter().map(fixed_value).collect() };
         let first = || inputs.first().cloned().flatten();
         let result = match node.op_type() {
             "Identity" | "Cast" | "Squeeze" | "Unsqueeze" | "Reshape" => first(),
-            "Concat" => inputs
-                .iter()
-                .cloned()
-                .collect::<Option<Vec<_>>>()
-                .map(|v| v.concat()),
+            "Concat" => inputs.iter().cloned().collect::<Option<Vec<_>>>().map(|v| v.concat()),
             "Gather" if node.int("axis", 0) == 0 => first().and_then(|data| {
                 fixed(1)?
                     .into_iter()
@@ -104,24 +91,15 @@ impl Extents {
         };
         let start = clamp(node.int("start", 0));
         let end = clamp(node.int("end", rank as i64));
-        let elements = (start..end)
-            .map(|axis| Extent::Of(id, axis as usize))
-            .collect();
+        let elements = (start..end).map(|axis| Extent::Of(id, axis as usize)).collect();
         self.known.insert(output.to_owned(), elements);
         true
     }
 
     /// Anything else may do what it likes with an extent: the extent is then fixed.
-    fn give_up(
-        &mut self,
-        node: &NodeProto,
-        inputs: &[Option<Vec<Extent>>],
-        co: &mut Coupling,
-        index: usize,
-    ) -> bool {
+    fn give_up(&mut self, node: &NodeProto, inputs: &[Option<Vec<Extent>>], co: &mut Coupling, index: usize) -> bool {
         const ARITHMETIC: [&str; 12] = [
-            "Add", "Sub", "Mul", "Div", "Mod", "Floor", "Ceil", "Cast", "Gather", "Slice", "Min",
-            "Max",
+            "Add", "Sub", "Mul", "Div", "Mod", "Floor", "Ceil", "Cast", "Gather", "Slice", "Min", "Max",
         ];
         if READS_EXTENTS.contains(&node.op_type()) {
             return false;
@@ -132,10 +110,8 @@ impl Extents {
             return false;
         }
         for output in &node.output {
-            self.known.insert(
-                output.clone(),
-                vec![Extent::Computed; axes.len().min(LIMIT)],
-            );
+            self.known
+                .insert(output.clone(), vec![Extent::Computed; axes.len().min(LIMIT)]);
         }
         inputs.iter().all(Option::is_some)
     }
@@ -150,9 +126,7 @@ pub(super) fn lock_extents(co: &mut Coupling, node: usize, op: &str, extents: &[
         if let Extent::Of(id, axis) | Extent::Derived(_, id, axis) = *extent {
             let lock = co.lock_id(Lock {
                 node: Some(node),
-                reason: format!(
-                    "{op} computes with this extent; export with static shapes to free it"
-                ),
+                reason: format!("{op} computes with this extent; export with static shapes to free it"),
                 silent: false,
             });
             co.lock_axis(id, axis, lock);
@@ -188,8 +162,7 @@ fn arithmetic(op: &str, inputs: &[Option<Vec<Extent>>], co: &Coupling) -> Option
     let pick = |side: &[Extent], i: usize| side.get(if side.len() == 1 { 0 } else { i }).copied();
     (0..len)
         .map(|i| {
-            let ((a, from_a), (b, from_b)) =
-                (settled(&pick(a, i)?, co)?, settled(&pick(b, i)?, co)?);
+            let ((a, from_a), (b, from_b)) = (settled(&pick(a, i)?, co)?, settled(&pick(b, i)?, co)?);
             let value = match op {
                 "Add" => a.checked_add(b),
                 "Sub" => a.checked_sub(b),
@@ -198,12 +171,8 @@ fn arithmetic(op: &str, inputs: &[Option<Vec<Extent>>], co: &Coupling) -> Option
             }?;
             match (from_a, from_b) {
                 (None, None) => Some(Extent::Fixed(value)),
-                (Some((id, axis)), None) | (None, Some((id, axis))) => {
-                    Some(Extent::Derived(value, id, axis))
-                }
-                (Some(one), Some(other)) if one == other => {
-                    Some(Extent::Derived(value, one.0, one.1))
-                }
+                (Some((id, axis)), None) | (None, Some((id, axis))) => Some(Extent::Derived(value, id, axis)),
+                (Some(one), Some(other)) if one == other => Some(Extent::Derived(value, one.0, one.1)),
                 _ => None,
             }
         })
@@ -219,11 +188,7 @@ fn wrap(index: i64, len: usize) -> Option<usize> {
     usize::try_from(index).ok().filter(|&i| i < len)
 }
 
-fn slice(
-    data: &[Extent],
-    node: &NodeProto,
-    fixed: &dyn Fn(usize) -> Option<Vec<i64>>,
-) -> Option<Vec<Extent>> {
+fn slice(data: &[Extent], node: &NodeProto, fixed: &dyn Fn(usize) -> Option<Vec<i64>>) -> Option<Vec<Extent>> {
     let read = |k: usize, name: &str| node.ints(name).or_else(|| fixed(k));
     let start = *read(1, "starts")?.first()?;
     let end = *read(2, "ends")?.first()?;
@@ -232,9 +197,5 @@ fn slice(
     }
     let len = data.len() as i64;
     let clamp = |v: i64| (if v < 0 { v.saturating_add(len) } else { v }).clamp(0, len) as usize;
-    Some(
-        data.get(clamp(start)..clamp(end))
-            .unwrap_or_default()
-            .to_vec(),
-    )
+    Some(data.get(clamp(start)..clamp(end)).unwrap_or_default().to_vec())
 }

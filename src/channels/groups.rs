@@ -34,10 +34,7 @@ impl Group {
 
     /// Whether the width may grow.
     pub fn can_grow(&self) -> bool {
-        self.lock.is_none()
-            && self.no_growth.is_none()
-            && self.classes.len() > 1
-            && !self.producers.is_empty()
+        self.lock.is_none() && self.no_growth.is_none() && self.classes.len() > 1 && !self.producers.is_empty()
     }
 }
 
@@ -60,10 +57,7 @@ pub(super) fn collect_groups(co: &Coupling) -> Vec<Group> {
             for i in 0..co.dims(ValueId(id))[axis] {
                 let class = co.class(co.atom(ValueId(id), axis, i));
                 if order.contains_key(&class) {
-                    footprints
-                        .entry(class)
-                        .or_default()
-                        .push((id as u32, axis as u32));
+                    footprints.entry(class).or_default().push((id as u32, axis as u32));
                 }
             }
         }
@@ -75,12 +69,10 @@ pub(super) fn collect_groups(co: &Coupling) -> Vec<Group> {
     for &class in &classes {
         let footprint = footprints[&class].as_slice();
         let lock = co.lock_at(class);
-        let at = *by_footprint
-            .entry((footprint, lock.is_some()))
-            .or_insert_with(|| {
-                groups.push(new_group(co, groups.len(), footprint, lock, class));
-                groups.len() - 1
-            });
+        let at = *by_footprint.entry((footprint, lock.is_some())).or_insert_with(|| {
+            groups.push(new_group(co, groups.len(), footprint, lock, class));
+            groups.len() - 1
+        });
         groups[at].classes.push(class);
         if groups[at].lock.as_ref().is_some_and(|l| l.silent) {
             groups[at].lock = lock.cloned();
@@ -104,9 +96,7 @@ fn forbid_uneven_growth(co: &Coupling, groups: &mut [Group]) {
     let (mut blocks, mut uneven) = (vec![false; groups.len()], vec![false; groups.len()]);
     for id in (0..co.values.len()).map(ValueId) {
         for (axis, &extent) in co.dims(id).iter().enumerate() {
-            let classes: Vec<u32> = (0..extent)
-                .map(|i| co.class(co.atom(id, axis, i)))
-                .collect();
+            let classes: Vec<u32> = (0..extent).map(|i| co.class(co.atom(id, axis, i))).collect();
             let mut lengths: HashMap<usize, (usize, usize)> = HashMap::new();
             for (class, start, end) in runs(&classes) {
                 if let Some(&group) = group_of.get(&class) {
@@ -132,13 +122,7 @@ fn forbid_uneven_growth(co: &Coupling, groups: &mut [Group]) {
     }
 }
 
-fn new_group(
-    co: &Coupling,
-    id: usize,
-    footprint: &[(u32, u32)],
-    lock: Option<&Lock>,
-    class: u32,
-) -> Group {
+fn new_group(co: &Coupling, id: usize, footprint: &[(u32, u32)], lock: Option<&Lock>, class: u32) -> Group {
     let places: BTreeSet<(ValueId, usize)> = footprint
         .iter()
         .map(|&(v, axis)| (ValueId(v as usize), axis as usize))

@@ -34,10 +34,7 @@ impl AxisEdit {
 
     /// How many new indices stem from old ones in `from..to`.
     pub fn count_in(&self, from: usize, to: usize) -> usize {
-        self.sources
-            .iter()
-            .filter(|s| (from..to).contains(&s.old))
-            .count()
+        self.sources.iter().filter(|s| (from..to).contains(&s.old)).count()
     }
 
     /// The new index that has this source.
@@ -47,10 +44,7 @@ impl AxisEdit {
 
     /// For cutting tensors: `Some(old)` for what is kept, `None` for what is new.
     pub fn gather(&self) -> Vec<Option<usize>> {
-        self.sources
-            .iter()
-            .map(|s| s.copy.is_none().then_some(s.old))
-            .collect()
+        self.sources.iter().map(|s| s.copy.is_none().then_some(s.old)).collect()
     }
 }
 
@@ -128,11 +122,7 @@ pub(super) fn runs(classes: &[u32]) -> Vec<(u32, usize, usize)> {
     found
 }
 
-fn axis_edit(
-    classes: &[u32],
-    group_of: &HashMap<u32, usize>,
-    change: &ClassChange,
-) -> Option<AxisEdit> {
+fn axis_edit(classes: &[u32], group_of: &HashMap<u32, usize>, change: &ClassChange) -> Option<AxisEdit> {
     let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
     if !classes.iter().any(touched) {
         return None;
@@ -161,10 +151,7 @@ fn axis_edit(
             let until = (at + block).min(end);
             sources.extend((at..until).map(|old| Source { old, copy: None }));
             for copy in 0..copies {
-                sources.extend((at..until).map(|old| Source {
-                    old,
-                    copy: Some(copy),
-                }));
+                sources.extend((at..until).map(|old| Source { old, copy: Some(copy) }));
             }
             at = until;
         }

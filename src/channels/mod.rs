@@ -23,4 +23,4 @@ pub use groups::Group;
 pub use layout::{AxisEdit, ClassChange, Edits, Source};
 pub use macs::node_macs;
 pub use ops::{OpSpec, Policy, find};
-pub use supported::supported_ops_table;
+pub use supported::{registered_ops, supported_ops_table};

@@ -26,6 +26,11 @@ SoftmaxCrossEntropyLoss Softplus Softsign SpaceToDepth Split SplitToSequence Sqr
 StringConcat StringNormalizer StringSplit Sub Sum Swish Tan Tanh TensorScatter TfIdfVectorizer \
 ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze Upsample Where Xor";
 
+/// The operators that have a rule, by name.
+pub fn registered_ops() -> impl Iterator<Item = &'static str> {
+    all().map(|spec| spec.name)
+}
+
 /// The Markdown of `SUPPORTED-OPS.md`.
 pub fn supported_ops_table() -> String {
     let mut text = String::from(

@@ -12,11 +12,7 @@ use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
 ///
 /// Exit status: 0 a faster model was written; 1 none was found; 2 error in use or input.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
-)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
     /// The main job, or another command.
     #[command(subcommand)]

@@ -21,10 +21,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
     for path in &args.models {
         let model = load(path)?;
         let specs = input_specs(&Graph::new(model.graph()?)?, &shapes)?;
-        let shape: Vec<_> = specs
-            .iter()
-            .map(|s| (s.name.clone(), s.dims.clone()))
-            .collect();
+        let shape: Vec<_> = specs.iter().map(|s| (s.name.clone(), s.dims.clone())).collect();
         match &wanted {
             None => {
                 inputs = random_inputs(&specs, args.seed, 1.0)?;
@@ -46,11 +43,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
     }
     let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
     let raced = race(target.as_ref(), &lanes, &inputs, args.seconds)?;
-    let names: Vec<String> = args
-        .models
-        .iter()
-        .map(|p| p.display().to_string())
-        .collect();
+    let names: Vec<String> = args.models.iter().map(|p| p.display().to_string()).collect();
     if args.json {
         let rows: Vec<_> = names
             .iter()
@@ -69,10 +62,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
             json!({"schema_version": 1, "device": target.info(), "models": rows})
         );
     } else {
-        println!(
-            "device    {}",
-            setup::describe(target.as_ref(), &args.device)
-        );
+        println!("device    {}", setup::describe(target.as_ref(), &args.device));
         print!("{}", bench_table(&names, &raced));
     }
     Ok(true)

@@ -30,10 +30,7 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let runtime = Runtime::load(args.device.ort_lib.as_deref())?;
     let target = setup::target(&runtime, &args.device)?;
     if talk {
-        println!(
-            "device    {}",
-            setup::describe(target.as_ref(), &args.device)
-        );
+        println!("device    {}", setup::describe(target.as_ref(), &args.device));
     }
     let screen = Screen::new(args.quiet);
     screen.step("reading the model");
@@ -43,19 +40,11 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
             eprintln!("note: {note}");
         }
     }
-    let outcome = optimize(
-        &opened,
-        target.as_ref(),
-        database,
-        recorded,
-        &options,
-        &screen,
-    );
+    let outcome = optimize(&opened, target.as_ref(), database, recorded, &options, &screen);
     screen.finish();
     let mut outcome = outcome?;
     let model = outcome.model.take();
-    outcome.model =
-        model.map(|bytes| crate::report::with_provenance(&bytes, path, &opened, &outcome));
+    outcome.model = model.map(|bytes| crate::report::with_provenance(&bytes, path, &opened, &outcome));
     let json = outcome_json(&path.display().to_string(), &opened, &outcome);
     let text = format!("{json:#}\n");
     if let Some(model) = &outcome.model {
@@ -74,10 +63,7 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
                 report.display(),
                 start.elapsed().as_secs_f64()
             ),
-            Some(why) => println!(
-                "nothing written: {why} ({:.1} s)",
-                start.elapsed().as_secs_f64()
-            ),
+            Some(why) => println!("nothing written: {why} ({:.1} s)", start.elapsed().as_secs_f64()),
         }
     }
     Ok(outcome.model.is_some())

@@ -21,10 +21,7 @@ pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
             continue;
         }
         let steps = widths(&layer.problem, args.step, args.reach);
-        let problems = steps
-            .into_iter()
-            .map(|(cin, cout)| layer.at(cin, cout))
-            .collect();
+        let problems = steps.into_iter().map(|(cin, cout)| layer.at(cin, cout)).collect();
         staircases.push((layer.name.clone(), layer.problem.clone(), problems));
     }
     let database = match args.db.clone().or_else(Database::default_path) {
@@ -38,10 +35,7 @@ pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
     let timed = prober.require(&all, &|done, total| screen.progress(done, total));
     screen.finish();
     timed?;
-    println!(
-        "device    {}",
-        setup::describe(target.as_ref(), &args.device)
-    );
+    println!("device    {}", setup::describe(target.as_ref(), &args.device));
     for (name, present, problems) in &staircases {
         let known: Vec<_> = problems.iter().filter_map(|p| prober.get(p)).collect();
         print!("{}", staircase_text(name, present, &known));

@@ -54,9 +54,7 @@ pub(super) fn shapes(args: &ShapeArgs) -> Result<ShapeOptions> {
         let (name, extent) = dim
             .rsplit_once('=')
             .ok_or_else(|| Error::Usage(format!("--dim {dim}: write NAME=N")))?;
-        options
-            .dims
-            .insert(name.to_owned(), number("--dim", extent)?);
+        options.dims.insert(name.to_owned(), number("--dim", extent)?);
     }
     if args.batch == Some(0) {
         return Err(Error::Usage("--batch must be at least 1".to_owned()));

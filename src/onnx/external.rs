@@ -10,10 +10,7 @@ use crate::{Error, Result};
 
 /// Whether any tensor of the main graph keeps its data in another file.
 pub(super) fn uses_external_data(model: &ModelProto) -> bool {
-    model
-        .graph
-        .as_ref()
-        .is_some_and(|g| tensors(g).any(is_external))
+    model.graph.as_ref().is_some_and(|g| tensors(g).any(is_external))
 }
 
 fn tensors(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
@@ -71,8 +68,7 @@ fn read_one(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>> {
             other => return Err(fail(format!("unknown external data key '{other}'"))),
         }
     }
-    let location =
-        Path::new(location.ok_or_else(|| fail("external data without location".into()))?);
+    let location = Path::new(location.ok_or_else(|| fail("external data without location".into()))?);
     if location
         .components()
         .any(|c| !matches!(c, Component::Normal(_) | Component::CurDir))
@@ -98,13 +94,10 @@ fn read_one(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>> {
         .ok_or_else(|| fail(format!("external data offset {offset} is past the end")))?;
     let length = length.unwrap_or(available);
     if length > available {
-        return Err(fail(format!(
-            "external data length {length} is past the end"
-        )));
+        return Err(fail(format!("external data length {length} is past the end")));
     }
     let mut file = File::open(&real).map_err(|e| Error::file(&real, e))?;
-    file.seek(SeekFrom::Start(offset))
-        .map_err(|e| Error::file(&real, e))?;
+    file.seek(SeekFrom::Start(offset)).map_err(|e| Error::file(&real, e))?;
     let mut bytes = Vec::new();
     file.take(length)
         .read_to_end(&mut bytes)

@@ -23,11 +23,7 @@ pub fn captured_names(node: &NodeProto) -> HashSet<String> {
                 .iter()
                 .map(|v| v.name())
                 .chain(body.initializer.iter().map(|t| t.name()))
-                .chain(
-                    body.node
-                        .iter()
-                        .flat_map(|n| n.output.iter().map(String::as_str)),
-                )
+                .chain(body.node.iter().flat_map(|n| n.output.iter().map(String::as_str)))
             {
                 inner.remove(defined);
             }

@@ -55,8 +55,7 @@ pub fn load(path: &Path) -> Result<Model> {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        read_external_data(&mut model.proto, folder)
-            .map_err(|e| Error::Model(format!("{}: {e}", path.display())))?;
+        read_external_data(&mut model.proto, folder).map_err(|e| Error::Model(format!("{}: {e}", path.display())))?;
     }
     Ok(model)
 }
@@ -66,12 +65,9 @@ pub fn load(path: &Path) -> Result<Model> {
 /// # Errors
 /// When the bytes are not an ONNX model with a graph.
 pub fn parse(bytes: Vec<u8>) -> Result<Model> {
-    let proto = ModelProto::decode(bytes.as_slice())
-        .map_err(|e| Error::Model(format!("not an ONNX model ({e})")))?;
+    let proto = ModelProto::decode(bytes.as_slice()).map_err(|e| Error::Model(format!("not an ONNX model ({e})")))?;
     if proto.graph.as_ref().is_none_or(|g| g.node.is_empty()) {
-        return Err(Error::Model(
-            "not an ONNX model: it has no nodes".to_owned(),
-        ));
+        return Err(Error::Model("not an ONNX model: it has no nodes".to_owned()));
     }
     Ok(Model {
         external: uses_external_data(&proto),

@@ -47,10 +47,10 @@ impl Tensor {
     /// packed below a byte or a string.
     pub fn read(proto: &TensorProto) -> Result<Self> {
         let fail = |what: String| Error::tensor(proto.name(), what);
-        let dtype = Dtype::try_from(proto.data_type())
-            .map_err(|_| fail(format!("unknown data type {}", proto.data_type())))?;
-        let size = element_size(dtype)
-            .ok_or_else(|| fail(format!("data type {} is not handled", dtype.as_str_name())))?;
+        let dtype =
+            Dtype::try_from(proto.data_type()).map_err(|_| fail(format!("unknown data type {}", proto.data_type())))?;
+        let size =
+            element_size(dtype).ok_or_else(|| fail(format!("data type {} is not handled", dtype.as_str_name())))?;
         let mut dims = Vec::with_capacity(proto.dims.len());
         let mut count = 1usize;
         for &d in &proto.dims {
@@ -140,15 +140,9 @@ impl Tensor {
         let bytes = &self.bytes;
         Some(match self.dtype {
             Dtype::Float => chunks(bytes).map(f32::from_le_bytes).collect(),
-            Dtype::Double => chunks(bytes)
-                .map(|b| f64::from_le_bytes(b) as f32)
-                .collect(),
-            Dtype::Float16 => chunks(bytes)
-                .map(|b| f16::from_le_bytes(b).to_f32())
-                .collect(),
-            Dtype::Bfloat16 => chunks(bytes)
-                .map(|b| bf16::from_le_bytes(b).to_f32())
-                .collect(),
+            Dtype::Double => chunks(bytes).map(|b| f64::from_le_bytes(b) as f32).collect(),
+            Dtype::Float16 => chunks(bytes).map(|b| f16::from_le_bytes(b).to_f32()).collect(),
+            Dtype::Bfloat16 => chunks(bytes).map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
             _ => return None,
         })
     }
@@ -163,18 +157,10 @@ impl Tensor {
         let bytes = &self.bytes;
         Some(match self.dtype {
             Dtype::Int64 => chunks(bytes).map(i64::from_le_bytes).collect(),
-            Dtype::Int32 => chunks(bytes)
-                .map(|b| i32::from_le_bytes(b).into())
-                .collect(),
-            Dtype::Uint32 => chunks(bytes)
-                .map(|b| u32::from_le_bytes(b).into())
-                .collect(),
-            Dtype::Int16 => chunks(bytes)
-                .map(|b| i16::from_le_bytes(b).into())
-                .collect(),
-            Dtype::Uint16 => chunks(bytes)
-                .map(|b| u16::from_le_bytes(b).into())
-                .collect(),
+            Dtype::Int32 => chunks(bytes).map(|b| i32::from_le_bytes(b).into()).collect(),
+            Dtype::Uint32 => chunks(bytes).map(|b| u32::from_le_bytes(b).into()).collect(),
+            Dtype::Int16 => chunks(bytes).map(|b| i16::from_le_bytes(b).into()).collect(),
+            Dtype::Uint16 => chunks(bytes).map(|b| u16::from_le_bytes(b).into()).collect(),
             Dtype::Int8 => bytes.iter().map(|&b| i64::from(b as i8)).collect(),
             Dtype::Uint8 | Dtype::Bool => bytes.iter().map(|&b| b.into()).collect(),
             _ => return None,
@@ -251,26 +237,10 @@ fn typed_bytes(proto: &TensorProto, dtype: Dtype) -> Vec<u8> {
             .collect()
     };
     match dtype {
-        Dtype::Float | Dtype::Complex64 => proto
-            .float_data
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect(),
-        Dtype::Double | Dtype::Complex128 => proto
-            .double_data
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect(),
-        Dtype::Int64 => proto
-            .int64_data
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect(),
-        Dtype::Uint64 => proto
-            .uint64_data
-            .iter()
-            .flat_map(|v| v.to_le_bytes())
-            .collect(),
+        Dtype::Float | Dtype::Complex64 => proto.float_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Dtype::Double | Dtype::Complex128 => proto.double_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Dtype::Int64 => proto.int64_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Dtype::Uint64 => proto.uint64_data.iter().flat_map(|v| v.to_le_bytes()).collect(),
         Dtype::Uint32 => proto
             .uint64_data
             .iter()

@@ -33,13 +33,7 @@ const PARTS: usize = 6;
 impl Job<'_> {
     fn apply(&self, plan: &Plan) -> Result<ModelProto> {
         let (change, folds) = plan.change(&self.opened.analysis, self.removable);
-        rewrite(
-            &self.opened.proto,
-            self.graph,
-            &self.opened.analysis,
-            &change,
-            &folds,
-        )
+        rewrite(&self.opened.proto, self.graph, &self.opened.analysis, &change, &folds)
     }
 
     /// Races plans with the original: the ratio and verdict of each.
@@ -50,11 +44,7 @@ impl Job<'_> {
         }
         let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
         let raced = race(self.target, &lanes, self.inputs, seconds)?;
-        Ok(raced
-            .iter()
-            .skip(1)
-            .map(|l| (l.ratio(), l.verdict()))
-            .collect())
+        Ok(raced.iter().skip(1).map(|l| (l.ratio(), l.verdict())).collect())
     }
 
     /// The fastest of the found plans; then without the moves that do not pay.
@@ -142,10 +132,7 @@ impl Job<'_> {
         let mut sizes = vec![order.len() / 2, order.len() / 4, 1];
         sizes.retain(|&n| n > 0 && n < order.len());
         sizes.dedup();
-        sizes
-            .into_iter()
-            .map(|n| plan.without(&order[n..]))
-            .collect()
+        sizes.into_iter().map(|n| plan.without(&order[n..])).collect()
     }
 
     /// The plan without each of a few parts of its moves, alike in predicted gain.

@@ -68,14 +68,13 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
     let observed = observe(runtime, &model.proto, &specs).map_err(named)?;
     let mut proto = model.proto.clone();
     if observed.stale_value_info {
-        notes.push("the file's notes on inner shapes are wrong (ONNX Runtime refuses them); they are left out".to_owned());
+        notes.push(
+            "the file's notes on inner shapes are wrong (ONNX Runtime refuses them); they are left out".to_owned(),
+        );
         proto = without_value_info(&proto);
     }
     if model.external {
-        notes.push(
-            "weights in other files are read; the written model holds its weights itself"
-                .to_owned(),
-        );
+        notes.push("weights in other files are read; the written model holds its weights itself".to_owned());
     }
     let analysis = analyze(&graph_of(&proto)?, model.opset(), &observed.shapes)?;
     Ok(Opened {

@@ -59,12 +59,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(
-        opened: &Opened,
-        device: &DeviceInfo,
-        candidates: &Candidates,
-        probes: (usize, usize),
-    ) -> Self {
+    pub(super) fn new(opened: &Opened, device: &DeviceInfo, candidates: &Candidates, probes: (usize, usize)) -> Self {
         let macs = opened.analysis.total_macs();
         let params = parameters(&opened.proto);
         Self {
@@ -118,17 +113,11 @@ impl Outcome {
             row.after = m.after;
             row.layers_ms = times.map(|((a, _), (b, _))| (a, b));
             (row.action, row.reason) = if m.after > m.before {
-                (
-                    "grow",
-                    format!("zero-padded to {}: measured faster here", m.after),
-                )
+                ("grow", format!("zero-padded to {}: measured faster here", m.after))
             } else {
                 (
                     "prune",
-                    format!(
-                        "{} channels that are zero, constant or unread go",
-                        m.before - m.after
-                    ),
+                    format!("{} channels that are zero, constant or unread go", m.before - m.after),
                 )
             };
         }
@@ -145,15 +134,9 @@ impl Outcome {
 
 fn row(opened: &Opened, group: &Group, candidates: &Candidates) -> GroupRow {
     let co = &opened.analysis.coupling;
-    let nodes = opened
-        .proto
-        .graph
-        .iter()
-        .flat_map(|g| &g.node)
-        .collect::<Vec<_>>();
+    let nodes = opened.proto.graph.iter().flat_map(|g| &g.node).collect::<Vec<_>>();
     let name = |&n: &usize| label(nodes[n], n);
-    let held_by =
-        |node: Option<usize>| node.map_or(String::new(), |n| format!("{}: ", label(nodes[n], n)));
+    let held_by = |node: Option<usize>| node.map_or(String::new(), |n| format!("{}: ", label(nodes[n], n)));
     let (action, reason) = match &group.lock {
         Some(lock) => ("barrier", format!("{}{}", held_by(lock.node), lock.reason)),
         None => match (&group.no_growth, candidates.contains_key(&group.id)) {
@@ -171,11 +154,7 @@ fn row(opened: &Opened, group: &Group, candidates: &Candidates) -> GroupRow {
     GroupRow {
         id: group.id,
         layers: layers.iter().map(name).collect(),
-        tensors: group
-            .places
-            .iter()
-            .map(|(v, _)| co.value(*v).name.clone())
-            .collect(),
+        tensors: group.places.iter().map(|(v, _)| co.value(*v).name.clone()).collect(),
         before: width,
         after: width,
         action,

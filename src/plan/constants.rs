@@ -17,10 +17,7 @@ pub(super) fn constant_levels(graph: &Graph, analysis: &Analysis) -> HashMap<Str
             continue;
         };
         let co = &analysis.coupling;
-        let dims = |name: Option<&String>| {
-            name.and_then(|n| co.by_name(n))
-                .map(|id| co.dims(id).to_vec())
-        };
+        let dims = |name: Option<&String>| name.and_then(|n| co.by_name(n)).map(|id| co.dims(id).to_vec());
         let (Some(dx), Some(dy)) = (dims(node.input.first()), dims(Some(output))) else {
             continue;
         };
@@ -54,9 +51,7 @@ fn follow(
     match node.op_type() {
         "Conv" => conv(&constant(1)?, constant(2), node, &input(0)),
         "BatchNormalization" => {
-            let p: Vec<Vec<f32>> = (1..5)
-                .map(|i| constant(i)?.to_f32())
-                .collect::<Option<_>>()?;
+            let p: Vec<Vec<f32>> = (1..5).map(|i| constant(i)?.to_f32()).collect::<Option<_>>()?;
             let epsilon = node.float("epsilon", 1e-5);
             let one = |(c, l): (usize, &Option<f32>)| {
                 let slope = p[0][c] / (p[3][c] + epsilon).sqrt();
@@ -74,35 +69,20 @@ fn follow(
             each(&move |v| if v < 0.0 { alpha * v } else { v })
         }
         "Clip" => {
-            let low = node
-                .attr("min")
-                .and_then(|a| a.f)
-                .or_else(|| scalar(1, f32::MIN))?;
-            let high = node
-                .attr("max")
-                .and_then(|a| a.f)
-                .or_else(|| scalar(2, f32::MAX))?;
+            let low = node.attr("min").and_then(|a| a.f).or_else(|| scalar(1, f32::MIN))?;
+            let high = node.attr("max").and_then(|a| a.f).or_else(|| scalar(2, f32::MAX))?;
             each(&move |v| v.max(low).min(high))
         }
         "HardSwish" => each(&|v| v * ((v + 3.0) / 6.0).clamp(0.0, 1.0)),
         "Sigmoid" => each(&|v| 1.0 / (1.0 + (-v).exp())),
-        "Identity" | "Dropout" | "GlobalAveragePool" | "GlobalMaxPool" | "MaxPool" | "Resize" => {
-            each(&|v| v)
-        }
-        "AveragePool" => Some(
-            input(0)
-                .into_iter()
-                .map(|l| l.filter(|&v| v == 0.0))
-                .collect(),
-        ),
+        "Identity" | "Dropout" | "GlobalAveragePool" | "GlobalMaxPool" | "MaxPool" | "Resize" => each(&|v| v),
+        "AveragePool" => Some(input(0).into_iter().map(|l| l.filter(|&v| v == 0.0)).collect()),
         "Add" => pairwise(&sides(graph, node, input, dx), |a, b| Some(a? + b?)),
         "Mul" => pairwise(&sides(graph, node, input, dx), |a, b| match (a, b) {
             (Some(0.0), _) | (_, Some(0.0)) => Some(0.0),
             (a, b) => Some(a? * b?),
         }),
-        "Concat" if node.int("axis", 0) == 1 || node.int("axis", 0) == 1 - dy.len() as i64 => {
-            concat(node, input, dy)
-        }
+        "Concat" if node.int("axis", 0) == 1 || node.int("axis", 0) == 1 - dy.len() as i64 => concat(node, input, dy),
         "Flatten" if node.int("axis", 1) == 1 && dy.len() == 2 => {
             let places: usize = dx[2..].iter().product();
             Some(
@@ -117,12 +97,7 @@ fn follow(
 }
 
 /// A channel whose weights are all zero holds its bias; a depthwise one also where its input is zero.
-fn conv(
-    weights: &Tensor,
-    bias: Option<Tensor>,
-    node: &NodeProto,
-    input: &Levels,
-) -> Option<Levels> {
+fn conv(weights: &Tensor, bias: Option<Tensor>, node: &NodeProto, input: &Levels) -> Option<Levels> {
     let values = weights.to_f32()?;
     let outputs = *weights.dims.first()?;
     let row = values.len() / outputs.max(1);
@@ -135,20 +110,14 @@ fn conv(
     let multiplier = outputs / groups.max(1);
     let one = |o: usize| {
         let blank = values[o * row..(o + 1) * row].iter().all(|&w| w == 0.0);
-        let fed_zero =
-            depthwise && input.get(o / multiplier.max(1)).copied().flatten() == Some(0.0);
+        let fed_zero = depthwise && input.get(o / multiplier.max(1)).copied().flatten() == Some(0.0);
         (blank || fed_zero).then(|| bias.get(o).copied()).flatten()
     };
     Some((0..outputs).map(one).collect())
 }
 
 /// Both operands as levels of axis 1; a constant operand of shape C×1×1, 1×C×1×1 or one element counts.
-fn sides(
-    graph: &Graph,
-    node: &NodeProto,
-    input: &dyn Fn(usize) -> Levels,
-    dx: &[usize],
-) -> [Levels; 2] {
+fn sides(graph: &Graph, node: &NodeProto, input: &dyn Fn(usize) -> Levels, dx: &[usize]) -> [Levels; 2] {
     [0, 1].map(|i| {
         let Some(tensor) = node.input.get(i).and_then(|n| graph.constant(n)) else {
             return input(i);
@@ -169,17 +138,8 @@ fn sides(
     })
 }
 
-fn pairwise(
-    sides: &[Levels; 2],
-    f: impl Fn(Option<f32>, Option<f32>) -> Option<f32>,
-) -> Option<Levels> {
-    (sides[0].len() == sides[1].len()).then(|| {
-        sides[0]
-            .iter()
-            .zip(&sides[1])
-            .map(|(&a, &b)| f(a, b))
-            .collect()
-    })
+fn pairwise(sides: &[Levels; 2], f: impl Fn(Option<f32>, Option<f32>) -> Option<f32>) -> Option<Levels> {
+    (sides[0].len() == sides[1].len()).then(|| sides[0].iter().zip(&sides[1]).map(|(&a, &b)| f(a, b)).collect())
 }
 
 /// Parts with unknown width (`input` pads unknown values to the first input's width) are not followed.

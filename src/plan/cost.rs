@@ -98,12 +98,7 @@ impl<'a> Costs<'a> {
     ///
     /// # Errors
     /// When a probe fails.
-    pub fn require(
-        &mut self,
-        prober: &mut Prober,
-        plans: &[(Vec<usize>, Counts)],
-        progress: Progress,
-    ) -> Result<()> {
+    pub fn require(&mut self, prober: &mut Prober, plans: &[(Vec<usize>, Counts)], progress: Progress) -> Result<()> {
         let mut keys: Vec<(usize, usize, usize)> = plans
             .iter()
             .flat_map(|(layers, counts)| layers.iter().map(move |&l| (l, counts)))

@@ -64,20 +64,12 @@ impl Plan {
             {
                 change.added.insert(last, (count - before) as u32);
             }
-            let spare = removable
-                .classes
-                .get(&id)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
+            let spare = removable.classes.get(&id).map(Vec::as_slice).unwrap_or_default();
             for class in spare.iter().take(before.saturating_sub(count)) {
                 change.removed.insert(*class);
                 for fold in removable.folds.get(class).into_iter().flatten() {
                     match folds.get_mut(&fold.node) {
-                        Some(sum) => sum
-                            .bias
-                            .iter_mut()
-                            .zip(&fold.bias)
-                            .for_each(|(a, b)| *a += b),
+                        Some(sum) => sum.bias.iter_mut().zip(&fold.bias).for_each(|(a, b)| *a += b),
                         None => {
                             folds.insert(fold.node, fold.clone());
                         }

@@ -98,13 +98,8 @@ pub fn removable(graph: &Graph, analysis: &Analysis) -> Removable {
 }
 
 /// Where each class of a group stands on each role's axis: (role, index).
-fn positions(
-    analysis: &Analysis,
-    group: &Group,
-    roles: &[&Role],
-) -> HashMap<u32, Vec<(usize, usize)>> {
-    let mut places: HashMap<u32, Vec<(usize, usize)>> =
-        group.classes.iter().map(|&c| (c, vec![])).collect();
+fn positions(analysis: &Analysis, group: &Group, roles: &[&Role]) -> HashMap<u32, Vec<(usize, usize)>> {
+    let mut places: HashMap<u32, Vec<(usize, usize)>> = group.classes.iter().map(|&c| (c, vec![])).collect();
     let co = &analysis.coupling;
     for (k, role) in roles.iter().enumerate() {
         for i in 0..co.dims(role.value)[role.axis] {
@@ -149,10 +144,7 @@ fn may_go(
         let bias: Vec<f32> = sums.iter().map(|s| s * level).collect();
         match folds.iter_mut().find(|f| f.node == role.node) {
             Some(fold) => fold.bias.iter_mut().zip(&bias).for_each(|(a, b)| *a += b),
-            None => folds.push(Fold {
-                node: role.node,
-                bias,
-            }),
+            None => folds.push(Fold { node: role.node, bias }),
         }
     }
     Some(folds)
@@ -162,8 +154,7 @@ fn is_depthwise(graph: &Graph, node: &crate::onnx::proto::NodeProto) -> bool {
     let weights = node.input.get(1).and_then(|n| graph.constant(n));
     matches!(node.op_type(), "Conv" | "ConvTranspose")
         && node.int("group", 1) > 1
-        && weights
-            .is_some_and(|w| w.dims.get(if node.op_type() == "Conv" { 1 } else { 0 }) == Some(&1))
+        && weights.is_some_and(|w| w.dims.get(if node.op_type() == "Conv" { 1 } else { 0 }) == Some(&1))
 }
 
 /// A layer whose columns can be read: plain convolutions and products by constant weights.
@@ -176,7 +167,7 @@ fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
     let taps = |from: usize| dims[from..].iter().product::<usize>();
     let one = |name: &str| node.float(name, 1.0) == 1.0;
     match (node.op_type(), node.int("group", 1), dims.len()) {
-        ("Conv", groups @ 1.., 3..) if dims[0] % groups as usize == 0 && dims[0] > 0 => {
+        ("Conv", groups @ 1.., 3..) if dims[0].is_multiple_of(groups as usize) && dims[0] > 0 => {
             let padded = node.ints("pads").is_some_and(|p| p.iter().any(|&v| v != 0));
             let auto = node.text("auto_pad", "NOTSET").starts_with("SAME");
             Some(Reader {

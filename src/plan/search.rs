@@ -111,13 +111,7 @@ fn descend(
 }
 
 /// The fastest width of group `g` with all others as in `counts`.
-fn best_width(
-    g: usize,
-    options: &[usize],
-    present: usize,
-    counts: &Counts,
-    costs: &Costs,
-) -> Option<usize> {
+fn best_width(g: usize, options: &[usize], present: usize, counts: &Counts, costs: &Costs) -> Option<usize> {
     let layers = costs.touched_by(g);
     let time = |n: usize| {
         let mut other = counts.clone();

@@ -23,11 +23,7 @@ pub struct Database {
 impl Database {
     /// The file used when none is named: `snapprune/latency.db` in the user's cache folder.
     pub fn default_path() -> Option<PathBuf> {
-        let set = |v: &str| {
-            std::env::var_os(v)
-                .filter(|s| !s.is_empty())
-                .map(PathBuf::from)
-        };
+        let set = |v: &str| std::env::var_os(v).filter(|s| !s.is_empty()).map(PathBuf::from);
         let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|h| h.join(".cache")))?;
         Some(cache.join("snapprune").join("latency.db"))
     }
@@ -42,16 +38,12 @@ impl Database {
         }
         let fail = |e: rusqlite::Error| database_error(path, &e);
         let connection = Connection::open(path).map_err(fail)?;
-        connection
-            .busy_timeout(Duration::from_secs(30))
-            .map_err(fail)?;
+        connection.busy_timeout(Duration::from_secs(30)).map_err(fail)?;
         // The journal mode is answered with a row.
         connection
             .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
             .map_err(fail)?;
-        connection
-            .pragma_update(None, "synchronous", "NORMAL")
-            .map_err(fail)?;
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
         let version: i64 = connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .map_err(fail)?;
@@ -89,14 +81,11 @@ impl Database {
     pub fn find(&self, device: &DeviceInfo, problem: &Problem) -> Result<Option<Record>> {
         let text: Option<String> = self
             .connection
-            .prepare_cached(
-                "SELECT samples FROM probe WHERE device = ?1 AND stack = ?2 AND problem = ?3",
-            )
+            .prepare_cached("SELECT samples FROM probe WHERE device = ?1 AND stack = ?2 AND problem = ?3")
             .and_then(|mut q| {
-                q.query_row(
-                    params![device.fingerprint, device.stack, problem.key()],
-                    |row| row.get(0),
-                )
+                q.query_row(params![device.fingerprint, device.stack, problem.key()], |row| {
+                    row.get(0)
+                })
                 .optional()
             })
             .map_err(|e| database_error(&self.path, &e))?;

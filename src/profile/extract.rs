@@ -51,9 +51,7 @@ pub fn layers(graph: &Graph, analysis: &Analysis) -> Vec<Layer> {
 
 fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     let node = &graph.proto.node[index];
-    if !matches!(node.op_type(), "Conv" | "ConvTranspose")
-        || !matches!(node.domain(), "" | "ai.onnx")
-    {
+    if !matches!(node.op_type(), "Conv" | "ConvTranspose") || !matches!(node.domain(), "" | "ai.onnx") {
         return None;
     }
     let co = &analysis.coupling;
@@ -69,13 +67,7 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     if dx.len() < 3 || dy.len() != dx.len() || dx.contains(&0) || dy.contains(&0) {
         return None;
     }
-    let names = [
-        "strides",
-        "pads",
-        "dilations",
-        "output_padding",
-        "output_shape",
-    ];
+    let names = ["strides", "pads", "dilations", "output_padding", "output_shape"];
     let lists = names
         .iter()
         .filter_map(|&n| Some((n.to_owned(), node.ints(n)?)))
@@ -90,8 +82,7 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
         kernel: weights.dims[2..].to_vec(),
         lists,
         auto_pad: node.text("auto_pad", ""),
-        bias: node.input.get(2).is_some_and(|n| !n.is_empty())
-            || followed_by_batch_norm(graph, node),
+        bias: node.input.get(2).is_some_and(|n| !n.is_empty()) || followed_by_batch_norm(graph, node),
         activation: activation(graph, node),
         feed: feed(graph, node.input.first()?),
         dtype: dtype.to_owned(),
@@ -154,14 +145,10 @@ fn feed(graph: &Graph, name: &str) -> Feed {
                 let depthwise = graph
                     .constant(node.input.get(1).map_or("", String::as_str))
                     .is_some_and(|w| node.int("group", 1) > 1 && w.dims.get(1) == Some(&1));
-                return if depthwise {
-                    Feed::Depthwise
-                } else {
-                    Feed::Plain
-                };
+                return if depthwise { Feed::Depthwise } else { Feed::Plain };
             }
-            "Relu" | "LeakyRelu" | "Clip" | "Sigmoid" | "Tanh" | "BatchNormalization"
-            | "Dropout" | "Identity" | "MaxPool" | "AveragePool" => match node.input.first() {
+            "Relu" | "LeakyRelu" | "Clip" | "Sigmoid" | "Tanh" | "BatchNormalization" | "Dropout" | "Identity"
+            | "MaxPool" | "AveragePool" => match node.input.first() {
                 Some(input) => name = input,
                 None => return Feed::Plain,
             },

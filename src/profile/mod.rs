@@ -3,6 +3,7 @@
 mod database;
 mod extract;
 mod probe;
+mod probe_model;
 mod problem;
 mod record;
 mod samples;

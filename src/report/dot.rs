@@ -11,9 +11,7 @@ pub fn inspect_dot(opened: &Opened) -> String {
     let nodes: Vec<_> = opened.proto.graph.iter().flat_map(|g| &g.node).collect();
     let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
     let mut layers = BTreeSet::new();
-    let mut text = String::from(
-        "digraph channels {\n  rankdir=TB;\n  node [fontname=\"sans-serif\", fontsize=10];\n",
-    );
+    let mut text = String::from("digraph channels {\n  rankdir=TB;\n  node [fontname=\"sans-serif\", fontsize=10];\n");
     // Writing to a string cannot fail.
     for group in &opened.analysis.groups {
         let (color, why) = match &group.lock {
@@ -37,11 +35,7 @@ pub fn inspect_dot(opened: &Opened) -> String {
     }
     for n in layers {
         let name = quote(&label(nodes[n], n));
-        let _ = writeln!(
-            text,
-            "  n{n} [shape=box, label=\"{}\\n{name}\"];",
-            nodes[n].op_type()
-        );
+        let _ = writeln!(text, "  n{n} [shape=box, label=\"{}\\n{name}\"];", nodes[n].op_type());
     }
     text.push_str("}\n");
     text

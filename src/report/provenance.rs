@@ -41,14 +41,10 @@ pub fn with_provenance(bytes: &[u8], path: &Path, opened: &Opened, outcome: &Out
         ("snapprune.moves", moves.join("; ")),
         (
             "snapprune.ratio_static",
-            outcome
-                .ratio
-                .map_or(String::new(), |r| format!("{:.4}", r.0)),
+            outcome.ratio.map_or(String::new(), |r| format!("{:.4}", r.0)),
         ),
     ];
-    proto
-        .metadata_props
-        .retain(|p| !p.key().starts_with("snapprune."));
+    proto.metadata_props.retain(|p| !p.key().starts_with("snapprune."));
     proto
         .metadata_props
         .extend(entries.map(|(key, value)| StringStringEntryProto {

@@ -9,10 +9,7 @@ const BAR: f64 = 40.0;
 
 /// Latency against output width of one layer; `●` marks tail-free widths, `◄` the present one.
 pub fn staircase_text(name: &str, present: &Problem, records: &[&Record]) -> String {
-    let mut rows: Vec<_> = records
-        .iter()
-        .map(|r| (r.problem.cout, r.summary()))
-        .collect();
+    let mut rows: Vec<_> = records.iter().map(|r| (r.problem.cout, r.summary())).collect();
     rows.sort_by_key(|(width, _)| *width);
     let times: Vec<f64> = rows.iter().map(|(_, s)| s.median).collect();
     let noise = rows
@@ -21,13 +18,7 @@ pub fn staircase_text(name: &str, present: &Problem, records: &[&Record]) -> Str
         .fold(0.01, f64::max);
     let edges = tail_free(&times, noise.min(0.1));
     let longest = times.iter().copied().fold(0.0, f64::max);
-    let shape = |extents: &[usize]| {
-        extents
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("×")
-    };
+    let shape = |extents: &[usize]| extents.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let mut text = format!(
         "\n{name}: {} {} from {} channels at {}, batch {}, {}\n",
         present.op,
@@ -48,11 +39,7 @@ pub fn staircase_text(name: &str, present: &Problem, records: &[&Record]) -> Str
             String::new()
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "{width:6} {edge} {:9.4} ms {bar}{here}{noisy}",
-            s.median
-        );
+        let _ = writeln!(text, "{width:6} {edge} {:9.4} ms {bar}{here}{noisy}", s.median);
     }
     text
 }

@@ -50,10 +50,7 @@ fn big(count: u64) -> String {
 /// The result of the main job. `all` also lists the groups that stay.
 pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
     let mut text = String::new();
-    let mut rows = table(
-        &["group", "layers", "width", "", "why", "layers ms"],
-        &[0, 2],
-    );
+    let mut rows = table(&["group", "layers", "width", "", "why", "layers ms"], &[0, 2]);
     let mut shown = 0;
     for g in &outcome.groups {
         if !all && g.before == g.after {
@@ -65,9 +62,7 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
         } else {
             format!("→ {}", g.after)
         };
-        let ms = g
-            .layers_ms
-            .map_or(String::new(), |(a, b)| format!("{a:.3} → {b:.3}"));
+        let ms = g.layers_ms.map_or(String::new(), |(a, b)| format!("{a:.3} → {b:.3}"));
         rows.add_row([
             g.id.to_string(),
             list(&g.layers),
@@ -122,10 +117,7 @@ pub fn inspect_text(opened: &Opened) -> String {
     let nodes: Vec<_> = opened.proto.graph.iter().flat_map(|g| &g.node).collect();
     let total = analysis.total_macs().max(1) as f64;
     let names = |ids: &[usize]| list(&ids.iter().map(|&n| label(nodes[n], n)).collect::<Vec<_>>());
-    let mut rows = table(
-        &["group", "width", "made by", "read by", "MACs", "may"],
-        &[0, 1, 4],
-    );
+    let mut rows = table(&["group", "width", "made by", "read by", "MACs", "may"], &[0, 1, 4]);
     let mut barriers: Vec<(String, Vec<usize>)> = Vec::new();
     for g in &analysis.groups {
         let mut touched: Vec<usize> = g.producers.iter().chain(&g.consumers).copied().collect();

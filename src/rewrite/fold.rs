@@ -36,20 +36,11 @@ pub(super) fn fold_biases(
                 .collect(),
             None => fold.bias.clone(),
         };
-        let find = |name: &str| {
-            target
-                .initializer
-                .iter()
-                .chain(added.iter())
-                .find(|t| t.name() == name)
-        };
+        let find = |name: &str| target.initializer.iter().chain(added.iter()).find(|t| t.name() == name);
         let weights = graph
             .constant(node.input.get(1).map_or("", String::as_str))
             .ok_or_else(fail)?;
-        let present = target.node[fold.node]
-            .input
-            .get(2)
-            .filter(|n| !n.is_empty());
+        let present = target.node[fold.node].input.get(2).filter(|n| !n.is_empty());
         let before: Vec<f32> = match present {
             Some(name) => {
                 let made = find(name)

@@ -73,10 +73,7 @@ fn check(analysis: &Analysis, change: &ClassChange) -> Result<()> {
             )));
         }
         if group.classes.iter().all(|c| change.removed.contains(c)) {
-            return Err(Error::Plan(format!(
-                "group {} would lose its last channel",
-                group.id
-            )));
+            return Err(Error::Plan(format!("group {} would lose its last channel", group.id)));
         }
     }
     Ok(())
@@ -94,35 +91,20 @@ fn remove_unused(target: &mut crate::onnx::proto::GraphProto, before: &Graph) {
     target
         .node
         .retain(|n| n.op_type() != "Constant" || !n.output.iter().all(|o| gone(o)));
-    let dropped: HashSet<&str> = before
-        .initializers
-        .keys()
-        .copied()
-        .filter(|n| gone(n))
-        .collect();
+    let dropped: HashSet<&str> = before.initializers.keys().copied().filter(|n| gone(n)).collect();
     target.input.retain(|v| !dropped.contains(v.name()));
 }
 
 /// Puts new extents into the notes on inner values.
-fn update_value_info(
-    target: &mut crate::onnx::proto::GraphProto,
-    co: &crate::channels::Coupling,
-    edits: &Edits,
-) {
+fn update_value_info(target: &mut crate::onnx::proto::GraphProto, co: &crate::channels::Coupling, edits: &Edits) {
     for info in &mut target.value_info {
         let Some(id) = co.by_name(info.name()) else {
             continue;
         };
-        let Some(Kind::TensorType(tensor)) = info.r#type.as_mut().and_then(|t| t.value.as_mut())
-        else {
+        let Some(Kind::TensorType(tensor)) = info.r#type.as_mut().and_then(|t| t.value.as_mut()) else {
             continue;
         };
-        for (axis, dim) in tensor
-            .shape
-            .iter_mut()
-            .flat_map(|s| s.dim.iter_mut())
-            .enumerate()
-        {
+        for (axis, dim) in tensor.shape.iter_mut().flat_map(|s| s.dim.iter_mut()).enumerate() {
             if let Some(edit) = edits.get(id, axis) {
                 dim.value = Some(Dim::DimValue(edit.len() as i64));
             }

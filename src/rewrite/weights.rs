@@ -86,11 +86,9 @@ fn wish(co: &Coupling, edits: &Edits, id: ValueId) -> Wish {
 }
 
 fn edited(original: &Tensor, wish: &Wish) -> Result<Tensor> {
-    wish.axes
-        .iter()
-        .try_fold(original.clone(), |tensor, (axis, edit)| {
-            tensor.rebuild_axis(*axis, &edit.gather(), wish.fill)
-        })
+    wish.axes.iter().try_fold(original.clone(), |tensor, (axis, edit)| {
+        tensor.rebuild_axis(*axis, &edit.gather(), wish.fill)
+    })
 }
 
 /// Puts the new values where the old ones were; `false` when the place cannot hold them.
@@ -103,10 +101,7 @@ fn store_in_place(target: &mut GraphProto, graph: &Graph, name: &str, tensor: &T
     let Some(&producer) = graph.producer.get(name) else {
         return false;
     };
-    let value = target.node[producer]
-        .attribute
-        .iter_mut()
-        .find(|a| a.name() == "value");
+    let value = target.node[producer].attribute.iter_mut().find(|a| a.name() == "value");
     match value.and_then(|a| a.t.as_mut()) {
         Some(proto) => {
             tensor.store(proto);
@@ -120,12 +115,7 @@ fn store_in_place(target: &mut GraphProto, graph: &Graph, name: &str, tensor: &T
 fn update_input(target: &mut GraphProto, name: &str, tensor: &Tensor) {
     for input in target.input.iter_mut().filter(|v| v.name() == name) {
         if let Some(Kind::TensorType(kind)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) {
-            for (dim, &extent) in kind
-                .shape
-                .iter_mut()
-                .flat_map(|s| s.dim.iter_mut())
-                .zip(&tensor.dims)
-            {
+            for (dim, &extent) in kind.shape.iter_mut().flat_map(|s| s.dim.iter_mut()).zip(&tensor.dims) {
                 dim.value = Some(Dim::DimValue(extent as i64));
             }
         }

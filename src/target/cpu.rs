@@ -29,19 +29,12 @@ impl CpuTarget {
         let hash = blake3::hash(described.join(";").as_bytes()).to_hex();
         let info = DeviceInfo {
             kind: "cpu".to_owned(),
-            name: facts
-                .get("model")
-                .cloned()
-                .unwrap_or_else(|| "CPU".to_owned()),
+            name: facts.get("model").cloned().unwrap_or_else(|| "CPU".to_owned()),
             fingerprint: hash[..16].to_owned(),
             stack: format!("onnxruntime {} cpu threads={threads}", runtime.version),
             facts,
         };
-        Self {
-            runtime,
-            threads,
-            info,
-        }
+        Self { runtime, threads, info }
     }
 }
 
@@ -83,19 +76,13 @@ impl Target for CpuTarget {
         &self.info
     }
 
-    fn load(&self, model: &[u8], inputs: &[Named]) -> Result<Box<dyn Timed>> {
-        let session = self
-            .runtime
-            .builder(self.threads, &[])?
-            .commit_from_memory(model)?;
+    fn load(&self, model: &[u8], inputs: &[Named], _strict: bool) -> Result<Box<dyn Timed>> {
+        let session = self.runtime.builder(self.threads, &[])?.commit_from_memory(model)?;
         Ok(Box::new(Bound::new(session, inputs)?))
     }
 
     fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
-        let session = self
-            .runtime
-            .builder(self.threads, &[])?
-            .commit_from_memory(model)?;
+        let session = self.runtime.builder(self.threads, &[])?.commit_from_memory(model)?;
         Ok(tensors(run_once(session, inputs)?))
     }
 
@@ -103,13 +90,7 @@ impl Target for CpuTarget {
         Ok(tensors(self.runtime.run_plain(model, inputs)?))
     }
 
-    fn node_times(
-        &self,
-        model: &[u8],
-        inputs: &[Named],
-        warmup: usize,
-        runs: usize,
-    ) -> Result<Option<Vec<NodeTime>>> {
+    fn node_times(&self, model: &[u8], inputs: &[Named], warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>> {
         let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
         let session = self
             .runtime
@@ -141,12 +122,7 @@ impl Bound {
         for (name, tensor) in inputs {
             binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
         }
-        let memory = MemoryInfo::new(
-            AllocationDevice::CPU,
-            0,
-            AllocatorType::Device,
-            MemoryType::Default,
-        )?;
+        let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
         for name in names(session.outputs()) {
             binding.bind_output_to_device(name, &memory)?;
         }

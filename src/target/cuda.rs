@@ -106,11 +106,12 @@ impl CudaTarget {
         options.build().error_on_failure()
     }
 
-    fn session(&self, model: &[u8]) -> Result<Session> {
-        Ok(self
-            .runtime
-            .builder(1, &[self.provider()])?
-            .commit_from_memory(model)?)
+    fn session(&self, model: &[u8], strict: bool) -> Result<Session> {
+        let mut builder = self.runtime.builder(1, &[self.provider()])?;
+        if strict {
+            builder = builder.with_disable_cpu_fallback()?;
+        }
+        Ok(builder.commit_from_memory(model)?)
     }
 }
 
@@ -127,10 +128,7 @@ fn describe(runtime: &Runtime, context: &CudaContext) -> Result<DeviceInfo> {
         ),
     ]);
     for (fact, id) in [
-        (
-            "multiprocessors",
-            Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
-        ),
+        ("multiprocessors", Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
         (
             "threads_per_multiprocessor",
             Attribute::CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR,
@@ -176,8 +174,8 @@ impl Target for CudaTarget {
         &self.info
     }
 
-    fn load(&self, model: &[u8], inputs: &[Named]) -> Result<Box<dyn Timed>> {
-        let session = self.session(model)?;
+    fn load(&self, model: &[u8], inputs: &[Named], strict: bool) -> Result<Box<dyn Timed>> {
+        let session = self.session(model, strict)?;
         let mut binding = session.create_binding()?;
         for (name, tensor) in inputs {
             binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
@@ -213,7 +211,7 @@ impl Target for CudaTarget {
     }
 
     fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
-        let outputs = run_once(self.session(model)?, inputs)?;
+        let outputs = run_once(self.session(model, false)?, inputs)?;
         self.stream.synchronize().map_err(driver)?;
         Ok(tensors(outputs))
     }
@@ -222,13 +220,7 @@ impl Target for CudaTarget {
         Ok(tensors(self.runtime.run_plain(model, inputs)?))
     }
 
-    fn node_times(
-        &self,
-        _: &[u8],
-        _: &[Named],
-        _: usize,
-        _: usize,
-    ) -> Result<Option<Vec<NodeTime>>> {
+    fn node_times(&self, _: &[u8], _: &[Named], _: usize, _: usize) -> Result<Option<Vec<NodeTime>>> {
         Ok(None)
     }
 }
@@ -250,8 +242,7 @@ impl OnGpu {
     fn sample(&mut self) -> Result<f64> {
         self.start.record(&self.stream).map_err(driver)?;
         for _ in 0..self.repeats {
-            self.session
-                .run_binding_with_options(&self.binding, &self.options)?;
+            self.session.run_binding_with_options(&self.binding, &self.options)?;
         }
         self.end.record(&self.stream).map_err(driver)?;
         let total = self.start.elapsed_ms(&self.end).map_err(driver)?;

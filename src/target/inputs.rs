@@ -52,15 +52,9 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
     }
     let mut symbols: Vec<String> = Vec::new();
     let mut specs = Vec::new();
-    for input in graph
-        .proto
-        .input
-        .iter()
-        .filter(|v| real.contains(&v.name()))
-    {
+    for input in graph.proto.input.iter().filter(|v| real.contains(&v.name())) {
         let name = input.name();
-        let Some(Kind::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
-        else {
+        let Some(Kind::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
             return Err(Error::Model(format!(
                 "input '{name}' is not a tensor; only tensor inputs are handled"
             )));
@@ -70,7 +64,9 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
         let given = options.shapes.get(name);
         let Some(shape) = &tensor.shape else {
             let dims = given.cloned().ok_or_else(|| {
-                Error::Usage(format!("input '{name}' has no shape in the file; give it with --shape {name}:1,3,224,224"))
+                Error::Usage(format!(
+                    "input '{name}' has no shape in the file; give it with --shape {name}:1,3,224,224"
+                ))
             })?;
             specs.push(InputSpec {
                 name: name.to_owned(),
@@ -183,12 +179,8 @@ pub fn random_inputs(specs: &[InputSpec], seed: u64, scale: f32) -> Result<Vec<N
             let mut value = || (random.f32() * 2.0 - 1.0) * scale;
             let bytes: Vec<u8> = match spec.dtype {
                 Dtype::Float => (0..count).flat_map(|_| value().to_le_bytes()).collect(),
-                Dtype::Float16 => (0..count)
-                    .flat_map(|_| f16::from_f32(value()).to_le_bytes())
-                    .collect(),
-                Dtype::Double => (0..count)
-                    .flat_map(|_| f64::from(value()).to_le_bytes())
-                    .collect(),
+                Dtype::Float16 => (0..count).flat_map(|_| f16::from_f32(value()).to_le_bytes()).collect(),
+                Dtype::Double => (0..count).flat_map(|_| f64::from(value()).to_le_bytes()).collect(),
                 Dtype::Bfloat16 => (0..count)
                     .flat_map(|_| half::bf16::from_f32(value()).to_le_bytes())
                     .collect(),

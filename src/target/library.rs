@@ -34,9 +34,15 @@ pub fn find_library(explicit: Option<&Path>) -> Result<PathBuf> {
         .chain(python_packages())
         .find_map(|site| library_in(&site.join("onnxruntime/capi")))
         .or_else(|| {
-            ["/usr/local/lib", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/opt/onnxruntime/lib"]
-                .iter()
-                .find_map(|folder| library_in(Path::new(folder)))
+            [
+                "/usr/local/lib",
+                "/usr/lib",
+                "/usr/lib/x86_64-linux-gnu",
+                "/usr/lib/aarch64-linux-gnu",
+                "/opt/onnxruntime/lib",
+            ]
+            .iter()
+            .find_map(|folder| library_in(Path::new(folder)))
         })
         .ok_or_else(|| {
             Error::Runtime(
@@ -66,12 +72,7 @@ fn python_packages() -> Vec<PathBuf> {
     let output = Command::new("python3").args(["-c", script]).output();
     output.map_or_else(
         |_| Vec::new(),
-        |o| {
-            String::from_utf8_lossy(&o.stdout)
-                .lines()
-                .map(PathBuf::from)
-                .collect()
-        },
+        |o| String::from_utf8_lossy(&o.stdout).lines().map(PathBuf::from).collect(),
     )
 }
 

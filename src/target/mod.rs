@@ -54,11 +54,12 @@ pub trait Target {
     /// What it is.
     fn info(&self) -> &DeviceInfo;
 
-    /// Loads a model for timing, with its inputs on the device.
+    /// Loads a model for timing, with its inputs on the device. `strict`: every node must run there;
+    /// otherwise a GPU's provider may leave shape arithmetic to the CPU.
     ///
     /// # Errors
-    /// When ONNX Runtime refuses the model.
-    fn load(&self, model: &[u8], inputs: &[Named]) -> Result<Box<dyn Timed>>;
+    /// When ONNX Runtime refuses the model, or a node would run elsewhere and `strict` is set.
+    fn load(&self, model: &[u8], inputs: &[Named], strict: bool) -> Result<Box<dyn Timed>>;
 
     /// Runs a model once and gives its outputs in the order of the file.
     ///
@@ -77,11 +78,5 @@ pub trait Target {
     ///
     /// # Errors
     /// When ONNX Runtime refuses the model or the run fails.
-    fn node_times(
-        &self,
-        model: &[u8],
-        inputs: &[Named],
-        warmup: usize,
-        runs: usize,
-    ) -> Result<Option<Vec<NodeTime>>>;
+    fn node_times(&self, model: &[u8], inputs: &[Named], warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>>;
 }

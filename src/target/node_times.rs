@@ -28,27 +28,19 @@ struct Event {
 /// Reads a profile file; nodes come in the order of their first run.
 pub(super) fn read_profile(path: &Path) -> Result<Vec<NodeTime>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
-    let events: Vec<serde_json::Value> = serde_json::from_str(&text)
-        .map_err(|e| Error::Session(format!("its profile cannot be read ({e})")))?;
+    let events: Vec<serde_json::Value> =
+        serde_json::from_str(&text).map_err(|e| Error::Session(format!("its profile cannot be read ({e})")))?;
     let mut order: Vec<NodeTime> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
     for event in events {
         let Ok(event) = serde_json::from_value::<Event>(event) else {
             continue;
         };
-        let Some(name) = event
-            .name
-            .strip_suffix("_kernel_time")
-            .filter(|_| event.cat == "Node")
-        else {
+        let Some(name) = event.name.strip_suffix("_kernel_time").filter(|_| event.cat == "Node") else {
             continue;
         };
         let at = *index.entry(name.to_owned()).or_insert_with(|| {
-            let op = event
-                .args
-                .get("op_name")
-                .and_then(|v| v.as_str())
-                .unwrap_or_default();
+            let op = event.args.get("op_name").and_then(|v| v.as_str()).unwrap_or_default();
             order.push(NodeTime {
                 name: name.to_owned(),
                 op: op.to_owned(),

@@ -34,10 +34,7 @@ pub fn without_value_info(model: &ModelProto) -> ModelProto {
 /// When ONNX Runtime refuses the model or the run fails.
 pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Result<Observed> {
     let inputs = random_inputs(specs, 0, 1.0)?;
-    let stored = model
-        .graph
-        .as_ref()
-        .is_some_and(|g| !g.value_info.is_empty());
+    let stored = model.graph.as_ref().is_some_and(|g| !g.value_info.is_empty());
     let plain = runtime.run_plain(&encode(model), &inputs);
     let stale_value_info = match plain {
         Ok(_) => false,
@@ -57,19 +54,15 @@ pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Re
             .filter(|n| !n.is_empty() && !present.contains(*n))
             .cloned()
             .collect();
-        graph
-            .output
-            .extend(inner.into_iter().map(|name| ValueInfoProto {
-                name: Some(name),
-                ..Default::default()
-            }));
+        graph.output.extend(inner.into_iter().map(|name| ValueInfoProto {
+            name: Some(name),
+            ..Default::default()
+        }));
     }
     let run = |specs: &[InputSpec]| -> Result<HashMap<String, Vec<usize>>> {
         let inputs = random_inputs(specs, 0, 1.0)?;
         let outputs = runtime.run_plain(&encode(&probe), &inputs)?;
-        let seen = outputs
-            .iter()
-            .filter_map(|(name, v)| Some((name.clone(), extents(v)?)));
+        let seen = outputs.iter().filter_map(|(name, v)| Some((name.clone(), extents(v)?)));
         Ok(seen
             .chain(specs.iter().map(|s| (s.name.clone(), s.dims.clone())))
             .collect())
@@ -103,10 +96,7 @@ fn other_extents(specs: &[InputSpec]) -> Option<Vec<InputSpec>> {
     changed.then_some(others)
 }
 
-fn differing(
-    a: &HashMap<String, Vec<usize>>,
-    b: &HashMap<String, Vec<usize>>,
-) -> HashSet<(String, usize)> {
+fn differing(a: &HashMap<String, Vec<usize>>, b: &HashMap<String, Vec<usize>>) -> HashSet<(String, usize)> {
     let mut found = HashSet::new();
     for (name, dims) in a {
         for (axis, extent) in dims.iter().enumerate() {

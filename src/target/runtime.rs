@@ -37,10 +37,7 @@ impl Runtime {
             ))
         };
         let builder = ort::init_from(&library).map_err(|e| unusable(&e))?;
-        let environment = builder
-            .with_name("snapprune")
-            .build()
-            .map_err(|e| unusable(&e))?;
+        let environment = builder.with_name("snapprune").build().map_err(|e| unusable(&e))?;
         environment.set_log_level(LogLevel::Fatal);
         let version = version_of(&library);
         Ok(Self {
@@ -51,11 +48,7 @@ impl Runtime {
     }
 
     /// A builder of sessions that use `threads` threads within a node (0: ONNX Runtime's choice).
-    pub(super) fn builder(
-        &self,
-        threads: usize,
-        providers: &[ExecutionProviderDispatch],
-    ) -> Result<SessionBuilder> {
+    pub(super) fn builder(&self, threads: usize, providers: &[ExecutionProviderDispatch]) -> Result<SessionBuilder> {
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::All)?
@@ -70,11 +63,7 @@ impl Runtime {
     }
 
     /// Runs a model once on the CPU without rewriting the graph, whatever the target is.
-    pub(super) fn run_plain(
-        &self,
-        model: &[u8],
-        inputs: &[Named],
-    ) -> Result<Vec<(String, ort::value::DynValue)>> {
+    pub(super) fn run_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<(String, ort::value::DynValue)>> {
         let session = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::Disable)?
@@ -84,10 +73,7 @@ impl Runtime {
 }
 
 /// One run; every output with its name, in the order of the file.
-pub(super) fn run_once(
-    mut session: Session,
-    inputs: &[Named],
-) -> Result<Vec<(String, ort::value::DynValue)>> {
+pub(super) fn run_once(mut session: Session, inputs: &[Named]) -> Result<Vec<(String, ort::value::DynValue)>> {
     let values = bind(inputs)?;
     let order = names(session.outputs());
     let mut outputs = session.run(values)?;
@@ -123,10 +109,7 @@ fn version_of(library: &Path) -> String {
         Some((_, version)) if version.contains('.') => version.to_owned(),
         _ => {
             let info = ort::info();
-            let branch = info
-                .split("git-branch=")
-                .nth(1)
-                .and_then(|s| s.split(',').next());
+            let branch = info.split("git-branch=").nth(1).and_then(|s| s.split(',').next());
             branch.unwrap_or(info).trim_start_matches("rel-").to_owned()
         }
     }

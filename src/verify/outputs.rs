@@ -67,35 +67,22 @@ pub fn compare(
     Ok(agreement)
 }
 
-fn add(
-    agreement: &mut Agreement,
-    before: &[Named],
-    after: &[Named],
-    plain: &[Named],
-) -> Result<()> {
+fn add(agreement: &mut Agreement, before: &[Named], after: &[Named], plain: &[Named]) -> Result<()> {
     let names = |all: &[Named]| all.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
     if names(before) != names(after) {
-        return Err(Error::Model(
-            "the rewritten model has other outputs".to_owned(),
-        ));
+        return Err(Error::Model("the rewritten model has other outputs".to_owned()));
     }
     for ((name, a), (_, b)) in before.iter().zip(after) {
         if (&a.dims, a.dtype) != (&b.dims, b.dtype) {
             return Err(Error::tensor(
                 name,
-                format!(
-                    "the rewritten model gives {:?} instead of {:?}",
-                    b.dims, a.dims
-                ),
+                format!("the rewritten model gives {:?} instead of {:?}", b.dims, a.dims),
             ));
         }
         let (Some(x), Some(y)) = (numbers(a), numbers(b)) else {
             continue;
         };
-        let own = plain
-            .iter()
-            .find(|(n, _)| n == name)
-            .and_then(|(_, t)| numbers(t));
+        let own = plain.iter().find(|(n, _)| n == name).and_then(|(_, t)| numbers(t));
         one(agreement, &x, &y, &own.unwrap_or_else(|| x.clone()));
     }
     Ok(())
@@ -114,10 +101,7 @@ fn largest(x: &[f64], y: &[f64]) -> f64 {
     if x.len() != y.len() {
         return f64::INFINITY;
     }
-    let pairs = x
-        .iter()
-        .zip(y)
-        .filter(|(a, b)| a != b && !(a.is_nan() && b.is_nan()));
+    let pairs = x.iter().zip(y).filter(|(a, b)| a != b && !(a.is_nan() && b.is_nan()));
     pairs
         .map(|(a, b)| (a - b).abs())
         .map(|d| if d.is_nan() { f64::INFINITY } else { d })
@@ -127,9 +111,7 @@ fn largest(x: &[f64], y: &[f64]) -> f64 {
 /// Adds one output: before, after, and before without optimization.
 fn one(agreement: &mut Agreement, x: &[f64], y: &[f64], plain: &[f64]) {
     let finite = || x.iter().copied().filter(|v| v.is_finite());
-    let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
-        (l.min(v), h.max(v))
-    });
+    let (low, high) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     // An output of one value, or of equal ones, is measured against its size.
     let range = if high > low { high - low } else { high.abs() }.max(f64::MIN_POSITIVE);
     let (worst, rounding) = (largest(x, y), largest(x, plain));
@@ -139,11 +121,7 @@ fn one(agreement: &mut Agreement, x: &[f64], y: &[f64], plain: &[f64]) {
     agreement.max_rel_diff = agreement.max_rel_diff.max(worst / range);
     agreement.rounding = agreement.rounding.max(rounding / range);
     agreement.worst_over_tolerance = agreement.worst_over_tolerance.max(worst / tolerance);
-    let both = || {
-        x.iter()
-            .zip(y)
-            .filter(|(a, b)| a.is_finite() && b.is_finite())
-    };
+    let both = || x.iter().zip(y).filter(|(a, b)| a.is_finite() && b.is_finite());
     let xy: f64 = both().map(|(a, b)| a * b).sum();
     let xx: f64 = both().map(|(a, _)| a * a).sum();
     let yy: f64 = both().map(|(_, b)| b * b).sum();

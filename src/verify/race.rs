@@ -65,12 +65,7 @@ const BLOCKS: usize = 3;
 ///
 /// # Errors
 /// When a model cannot be loaded or a run fails.
-pub fn race(
-    target: &dyn Target,
-    models: &[&[u8]],
-    inputs: &[Named],
-    seconds: f64,
-) -> Result<Vec<Lane>> {
+pub fn race(target: &dyn Target, models: &[&[u8]], inputs: &[Named], seconds: f64) -> Result<Vec<Lane>> {
     let mut lanes = vec![
         Lane {
             samples: vec![],
@@ -82,7 +77,7 @@ pub fn race(
     for block in 0..BLOCKS {
         let mut sessions = Vec::new();
         for model in models {
-            sessions.push(target.load(model, inputs)?);
+            sessions.push(target.load(model, inputs, false)?);
         }
         for session in &mut sessions {
             for _ in 0..3 {
@@ -92,8 +87,7 @@ pub fn race(
         let from = lanes[0].ratios.len();
         let start = Instant::now();
         let mut round = 0;
-        while round < 5 || (start.elapsed().as_secs_f64() < seconds / BLOCKS as f64 && round < 400)
-        {
+        while round < 5 || (start.elapsed().as_secs_f64() < seconds / BLOCKS as f64 && round < 400) {
             let mut times = vec![0.0; models.len()];
             for k in 0..models.len() {
                 let at = (k + round + block) % models.len();
@@ -130,21 +124,12 @@ mod tests {
             lane(&[0.999, 1.0, 0.998], &[0.999, 1.0, 0.998]).verdict(),
             Verdict::Same
         );
-        assert_eq!(
-            lane(&[0.9, 0.91, 0.89], &[0.9, 0.91, 0.89]).verdict(),
-            Verdict::Faster
-        );
-        assert_eq!(
-            lane(&[1.1, 1.11, 1.09], &[1.1, 1.11, 1.09]).verdict(),
-            Verdict::Slower
-        );
+        assert_eq!(lane(&[0.9, 0.91, 0.89], &[0.9, 0.91, 0.89]).verdict(), Verdict::Faster);
+        assert_eq!(lane(&[1.1, 1.11, 1.09], &[1.1, 1.11, 1.09]).verdict(), Verdict::Slower);
     }
 
     #[test]
     fn one_block_against_it_takes_the_claim_away() {
-        assert_eq!(
-            lane(&[0.9, 0.9, 0.9, 1.01], &[0.9, 1.01]).verdict(),
-            Verdict::Same
-        );
+        assert_eq!(lane(&[0.9, 0.9, 0.9, 1.01], &[0.9, 1.01]).verdict(), Verdict::Same);
     }
 }

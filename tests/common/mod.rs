@@ -13,8 +13,7 @@ use snapprune::onnx::proto::{ModelProto, NodeProto};
 use snapprune::onnx::{Dtype, Graph, Tensor, encode, parse};
 use snapprune::rewrite::rewrite;
 use snapprune::target::{
-    CpuTarget, InputSpec, Named, Runtime, ShapeOptions, Target, input_specs, observe,
-    random_inputs, without_value_info,
+    CpuTarget, InputSpec, Named, Runtime, ShapeOptions, Target, input_specs, observe, random_inputs, without_value_info,
 };
 
 pub fn runtime() -> Runtime {
@@ -34,10 +33,7 @@ pub fn shared() -> Option<PathBuf> {
     if path.join("models").is_dir() {
         return Some(path);
     }
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "../shared is missing in CI"
-    );
+    assert!(std::env::var_os("CI").is_none(), "../shared is missing in CI");
     eprintln!("skipped: the real models of ../shared are not here");
     None
 }
@@ -49,17 +45,11 @@ pub fn zoo() -> Vec<PathBuf> {
         return Vec::new();
     };
     let folder = UNPACKED.get_or_init(|| {
-        let folder =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("zoo-{}", std::process::id()));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("zoo-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         for archive in ["topology.tar.xz", "mobilenet_v2_imagenet.tar.xz"] {
             let file = shared.join("models").join(archive);
-            let done = Command::new("tar")
-                .arg("xJf")
-                .arg(file)
-                .arg("-C")
-                .arg(&folder)
-                .status();
+            let done = Command::new("tar").arg("xJf").arg(file).arg("-C").arg(&folder).status();
             assert!(done.unwrap().success(), "{archive} does not unpack");
         }
         Some(folder)
@@ -81,9 +71,7 @@ pub fn zoo() -> Vec<PathBuf> {
 
 /// One real model by the stem of its file name.
 pub fn zoo_model(stem: &str) -> Option<PathBuf> {
-    zoo()
-        .into_iter()
-        .find(|p| p.file_stem().is_some_and(|s| s == stem))
+    zoo().into_iter().find(|p| p.file_stem().is_some_and(|s| s == stem))
 }
 
 /// A model ready to be rewritten.
@@ -110,11 +98,7 @@ impl Case {
             .find(|o| o.domain().is_empty())
             .map_or(1, |o| o.version());
         let analysis = analyze(&graph, opset, &seen.shapes).map_err(|e| e.to_string())?;
-        Ok(Self {
-            proto,
-            specs,
-            analysis,
-        })
+        Ok(Self { proto, specs, analysis })
     }
 
     pub fn open(path: &Path) -> Self {
@@ -136,9 +120,7 @@ impl Case {
         let mut change = ClassChange::default();
         for group in self.analysis.groups.iter().filter(|g| g.can_grow()) {
             let extra = (group.classes.len() as f64 * share).ceil() as u32;
-            change
-                .added
-                .insert(*group.classes.last().unwrap(), extra.max(1));
+            change.added.insert(*group.classes.last().unwrap(), extra.max(1));
         }
         change
     }
@@ -149,8 +131,7 @@ impl Case {
         for group in self.analysis.groups.iter().filter(|g| g.lock.is_none()) {
             let count = group.classes.len();
             let least = usize::from(count > 1);
-            let gone =
-                ((count as f64 * share).round() as usize).clamp(least, count.saturating_sub(1));
+            let gone = ((count as f64 * share).round() as usize).clamp(least, count.saturating_sub(1));
             let mut classes = group.classes.clone();
             random.shuffle(&mut classes);
             change.removed.extend(&classes[..gone]);
@@ -199,16 +180,11 @@ impl Case {
                     .flat_map(|m| half::f16::from_f32(*m).to_le_bytes())
                     .collect();
             }
-            graph
-                .initializer
-                .push(tensor.to_proto(&format!("test.mask.{k}")));
+            graph.initializer.push(tensor.to_proto(&format!("test.mask.{k}")));
             before[role.node].push(NodeProto {
                 op_type: Some("Mul".into()),
                 name: Some(format!("test.masking.{k}")),
-                input: vec![
-                    graph.node[role.node].input[at].clone(),
-                    format!("test.mask.{k}"),
-                ],
+                input: vec![graph.node[role.node].input[at].clone(), format!("test.mask.{k}")],
                 output: vec![format!("test.masked.{k}")],
                 ..Default::default()
             });
@@ -254,21 +230,14 @@ pub fn difference(a: &[Named], b: &[Named], plain: &[Named]) -> Difference {
         let low = x.iter().copied().fold(f32::INFINITY, f32::min);
         let high = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let range = f64::from(if high > low { high - low } else { high.abs() }).max(1e-12);
-        let largest = |p: &[f32], q: &[f32]| {
-            p.iter()
-                .zip(q)
-                .map(|(a, b)| f64::from(a - b).abs())
-                .fold(0.0, f64::max)
-        };
+        let largest = |p: &[f32], q: &[f32]| p.iter().zip(q).map(|(a, b)| f64::from(a - b).abs()).fold(0.0, f64::max);
         assert!(
             !y.iter().any(|v| v.is_nan()) || x.iter().any(|v| v.is_nan()),
             "{name} became NaN"
         );
         let (raw, rounding) = (largest(&x, &y), largest(&x, &z));
         worst.raw = worst.raw.max(raw / range);
-        worst.beyond_rounding = worst
-            .beyond_rounding
-            .max((raw - 4.0 * rounding).max(0.0) / range);
+        worst.beyond_rounding = worst.beyond_rounding.max((raw - 4.0 * rounding).max(0.0) / range);
     }
     worst
 }

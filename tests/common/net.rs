@@ -1,8 +1,7 @@
 //! Small graphs, node by node, with random weights.
 
 use snapprune::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto,
-    TypeProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
     attribute_proto::AttributeType,
     tensor_shape_proto::{Dimension, dimension::Value as Dim},
     type_proto,
@@ -69,9 +68,7 @@ impl Net {
 
     pub fn floats(&mut self, dims: &[usize], low: f32, high: f32) -> String {
         let count: usize = dims.iter().product();
-        let values: Vec<f32> = (0..count)
-            .map(|_| low + (high - low) * self.random.f32())
-            .collect();
+        let values: Vec<f32> = (0..count).map(|_| low + (high - low) * self.random.f32()).collect();
         self.constant(&Tensor::from_f32(dims.to_vec(), &values))
     }
 

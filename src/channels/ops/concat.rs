@@ -47,16 +47,9 @@ fn check_concat(p: &mut Patch) -> Result<()> {
     let axis = p.node.int("axis", 1);
     let axis = (if axis < 0 { axis + rank } else { axis }) as usize;
     let inputs: Vec<ValueId> = (0..p.node.input.len()).filter_map(|i| p.input(i)).collect();
-    if inputs
-        .iter()
-        .chain([&y])
-        .all(|&id| p.edits.get(id, axis).is_none())
-    {
+    if inputs.iter().chain([&y]).all(|&id| p.edits.get(id, axis).is_none()) {
         return Ok(());
     }
-    let parts: Vec<_> = inputs
-        .into_iter()
-        .flat_map(|id| p.order(id, axis))
-        .collect();
+    let parts: Vec<_> = inputs.into_iter().flat_map(|id| p.order(id, axis)).collect();
     p.line_up(&parts, &p.order(y, axis))
 }

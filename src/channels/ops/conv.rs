@@ -31,9 +31,7 @@ struct Parts {
 
 fn parts(c: &mut Couple) -> Result<Parts, String> {
     let (x, w, y) = (c.input(0)?, c.input(1)?, c.output(0)?);
-    let groups = usize::try_from(c.node.int("group", 1))
-        .ok()
-        .filter(|&g| g > 0);
+    let groups = usize::try_from(c.node.int("group", 1)).ok().filter(|&g| g > 0);
     let groups = groups.ok_or("its group count is not positive")?;
     let (dx, dw, dy) = (c.dims(x), c.dims(w), c.dims(y));
     if dx.len() < 3 || dw.len() != dx.len() || dy.len() != dx.len() {

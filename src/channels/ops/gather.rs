@@ -14,11 +14,7 @@ pub(super) const OPS: &[OpSpec] = &[op(
 )];
 
 fn wrap(index: i64, extent: usize) -> Option<usize> {
-    let index = if index < 0 {
-        index + extent as i64
-    } else {
-        index
-    };
+    let index = if index < 0 { index + extent as i64 } else { index };
     usize::try_from(index).ok().filter(|&i| i < extent)
 }
 
@@ -28,11 +24,7 @@ fn gather(c: &mut Couple) -> Outcome {
     let axis = c.axis(c.node.int("axis", 0), dx.len())?;
     let index_rank = dy.len() + 1 - dx.len();
     for other in (0..dx.len()).filter(|&a| a != axis) {
-        let out_axis = if other < axis {
-            other
-        } else {
-            other + index_rank - 1
-        };
+        let out_axis = if other < axis { other } else { other + index_rank - 1 };
         c.same(x, other, y, out_axis)?;
     }
     let indices = c
@@ -41,8 +33,7 @@ fn gather(c: &mut Couple) -> Outcome {
         .get(1)
         .and_then(|n| c.graph.constant(n))
         .and_then(|t| t.to_i64());
-    let picked: Option<Vec<usize>> =
-        indices.and_then(|all| all.into_iter().map(|i| wrap(i, dx[axis])).collect());
+    let picked: Option<Vec<usize>> = indices.and_then(|all| all.into_iter().map(|i| wrap(i, dx[axis])).collect());
     match (index_rank, picked) {
         (1, Some(picked)) => {
             for (k, i) in picked.into_iter().enumerate() {
@@ -81,9 +72,7 @@ fn patch_gather(p: &mut Patch) -> Result<()> {
     let extent = p.co.dims(x)[axis];
     let all: Vec<Source> = match p.edits.get(y, axis) {
         Some(edit) => edit.sources.clone(),
-        None => (0..indices.len())
-            .map(|old| Source { old, copy: None })
-            .collect(),
+        None => (0..indices.len()).map(|old| Source { old, copy: None }).collect(),
     };
     let picked: Option<Vec<i64>> = all
         .iter()
@@ -97,10 +86,7 @@ fn patch_gather(p: &mut Patch) -> Result<()> {
     let mut tensor = Tensor::from_i64(&picked);
     if dtype == Dtype::Int32 {
         tensor.dtype = dtype;
-        tensor.bytes = picked
-            .iter()
-            .flat_map(|&v| (v as i32).to_le_bytes())
-            .collect();
+        tensor.bytes = picked.iter().flat_map(|&v| (v as i32).to_le_bytes()).collect();
     }
     p.replace(1, &tensor);
     Ok(())

@@ -4,13 +4,7 @@ use super::{Couple, OpSpec, Outcome, Policy, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[
-    op(
-        "Gemm",
-        gemm,
-        None,
-        Policy::Layer,
-        "either operand transposed",
-    ),
+    op("Gemm", gemm, None, Policy::Layer, "either operand transposed"),
     op(
         "MatMul",
         matmul,

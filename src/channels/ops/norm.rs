@@ -95,11 +95,7 @@ fn batch(c: &mut Couple) -> Outcome {
 }
 
 /// Every axis of input and output is one.
-fn whole(
-    c: &mut Couple,
-    x: super::super::coupling::ValueId,
-    y: super::super::coupling::ValueId,
-) -> Outcome {
+fn whole(c: &mut Couple, x: super::super::coupling::ValueId, y: super::super::coupling::ValueId) -> Outcome {
     (0..c.rank(x)).try_for_each(|axis| c.same(x, axis, y, axis))
 }
 
@@ -160,6 +156,7 @@ fn patch_group(p: &mut Patch) -> Result<()> {
     Ok(())
 }
 
+const ZERO_BY_ZERO: &str = "it would divide the zeros of a new channel by zero";
 const COUNTS_ALL: &str = "its statistics count every channel of this axis";
 
 fn layer(c: &mut Couple) -> Outcome {
@@ -186,6 +183,7 @@ fn mean_variance(c: &mut Couple) -> Outcome {
         let axis = c.axis(axis, c.rank(x))?;
         c.lock(x, axis, COUNTS_ALL);
     }
+    (0..c.rank(x)).for_each(|axis| c.forbid_growth(x, axis, ZERO_BY_ZERO));
     Ok(())
 }
 
@@ -194,6 +192,7 @@ fn lp(c: &mut Couple) -> Outcome {
     whole(c, x, y)?;
     let axis = c.axis(c.node.int("axis", -1), c.rank(x))?;
     c.lock(x, axis, COUNTS_ALL);
+    (0..c.rank(x)).for_each(|axis| c.forbid_growth(x, axis, ZERO_BY_ZERO));
     Ok(())
 }
 

@@ -23,11 +23,7 @@ fn pads(
         .or_else(|| node.ints("paddings"))
         .or_else(|| ints(1))?;
     let present = node.input.get(3).is_some_and(|n| !n.is_empty());
-    let axes: Vec<i64> = if present {
-        ints(3)?
-    } else {
-        (0..rank as i64).collect()
-    };
+    let axes: Vec<i64> = if present { ints(3)? } else { (0..rank as i64).collect() };
     let mut out = vec![(0, 0); rank];
     for (k, &axis) in axes.iter().enumerate() {
         let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).ok()?;
@@ -85,11 +81,7 @@ fn patch_pad(p: &mut Patch) -> Result<()> {
     if new == old {
         return Ok(());
     }
-    let values: Vec<i64> = new
-        .iter()
-        .map(|p| p.0)
-        .chain(new.iter().map(|p| p.1))
-        .collect();
+    let values: Vec<i64> = new.iter().map(|p| p.0).chain(new.iter().map(|p| p.1)).collect();
     for name in ["pads", "paddings"] {
         if p.node.attr(name).is_some() {
             p.node.set_ints(name, values);

@@ -5,13 +5,7 @@ use super::{Couple, OpSpec, Outcome, Policy, op};
 use crate::onnx::Attributes;
 
 const fn reduce_op(name: &'static str) -> OpSpec {
-    op(
-        name,
-        reduce,
-        None,
-        Policy::Partial,
-        "holds the axes it reduces",
-    )
+    op(name, reduce, None, Policy::Partial, "holds the axes it reduces")
 }
 
 pub(super) const OPS: &[OpSpec] = &[
@@ -78,11 +72,11 @@ fn reduce(c: &mut Couple) -> Outcome {
     let axes: Vec<usize> = if given.is_empty() {
         (0..rank).collect()
     } else {
-        given
-            .into_iter()
-            .map(|a| c.axis(a, rank))
-            .collect::<Result<_, _>>()?
+        given.into_iter().map(|a| c.axis(a, rank)).collect::<Result<_, _>>()?
     };
+    if c.node.op_type() == "ReduceLogSum" {
+        (0..rank).for_each(|axis| c.forbid_growth(x, axis, "the logarithm of a new channel's sum is not finite"));
+    }
     over(c, x, y, &axes, keep, "it is reduced over this axis")
 }
 
@@ -90,14 +84,7 @@ fn arg(c: &mut Couple) -> Outcome {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let axis = c.axis(c.node.int("axis", 0), c.rank(x))?;
     let keep = c.node.int("keepdims", 1) != 0;
-    over(
-        c,
-        x,
-        y,
-        &[axis],
-        keep,
-        "its result counts the channels of this axis",
-    )
+    over(c, x, y, &[axis], keep, "its result counts the channels of this axis")
 }
 
 /// Output axes are those of the input, but for the axis itself.
@@ -114,14 +101,7 @@ fn top_k(c: &mut Couple) -> Outcome {
     let axis = c.axis(axis, c.rank(x))?;
     for i in 0..c.node.output.len() {
         let y = c.output(i)?;
-        over(
-            c,
-            x,
-            y,
-            &[axis],
-            true,
-            "its result depends on the order of this axis",
-        )?;
+        over(c, x, y, &[axis], true, "its result depends on the order of this axis")?;
         c.lock(y, axis, "its result depends on the order of this axis");
     }
     Ok(())

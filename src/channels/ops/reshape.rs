@@ -103,16 +103,9 @@ fn factors(stretch: &Stretch, dx: &[usize], dy: &[usize]) -> Option<Vec<Factor>>
 }
 
 /// The indices of `axis` that belong to index `k` of the carrier.
-fn block(
-    all: &[Factor],
-    carrier: usize,
-    axis: usize,
-    side: fn(&Factor) -> usize,
-    k: usize,
-) -> Vec<usize> {
+fn block(all: &[Factor], carrier: usize, axis: usize, side: fn(&Factor) -> usize, k: usize) -> Vec<usize> {
     let mine: Vec<usize> = (0..all.len()).filter(|&f| side(&all[f]) == axis).collect();
-    let product =
-        |range: &mut dyn Iterator<Item = &usize>| range.map(|&f| all[f].size).product::<usize>();
+    let product = |range: &mut dyn Iterator<Item = &usize>| range.map(|&f| all[f].size).product::<usize>();
     let before = product(&mut mine.iter().filter(|&&f| f < carrier));
     let after = product(&mut mine.iter().filter(|&&f| f > carrier));
     let size = all[carrier].size;
@@ -141,9 +134,7 @@ fn relate(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
             hold(c, x, y, stretch, "Reshape mixes this axis with others");
             continue;
         };
-        let whole = |f: &Factor| {
-            usize::from(dx[f.in_axis] == f.size) + usize::from(dy[f.out_axis] == f.size)
-        };
+        let whole = |f: &Factor| usize::from(dx[f.in_axis] == f.size) + usize::from(dy[f.out_axis] == f.size);
         let carrier = (0..parts.len())
             .filter(|&f| parts[f].size > 1 && !c.co.axis_locked(x, parts[f].in_axis))
             .filter(|&f| whole(&parts[f]) > 0)
@@ -164,26 +155,10 @@ fn relate(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
             }
         }
         let others = Stretch {
-            ins: stretch
-                .ins
-                .iter()
-                .copied()
-                .filter(|&a| a != in_axis)
-                .collect(),
-            outs: stretch
-                .outs
-                .iter()
-                .copied()
-                .filter(|&a| a != out_axis)
-                .collect(),
+            ins: stretch.ins.iter().copied().filter(|&a| a != in_axis).collect(),
+            outs: stretch.outs.iter().copied().filter(|&a| a != out_axis).collect(),
         };
-        hold(
-            c,
-            x,
-            y,
-            &others,
-            "Reshape keeps this axis while another changes",
-        );
+        hold(c, x, y, &others, "Reshape keeps this axis while another changes");
     }
     Ok(())
 }
@@ -267,10 +242,7 @@ fn patch_reshape(p: &mut Patch) -> Result<()> {
         target.push(match *element {
             Extent::Fixed(-1) => -1,
             Extent::Fixed(0) if p.node.int("allowzero", 0) == 0 => {
-                let copied =
-                    p.co.dims(x)
-                        .get(axis)
-                        .map(|_| p.edits.extent(p.co, x, axis) as i64);
+                let copied = p.co.dims(x).get(axis).map(|_| p.edits.extent(p.co, x, axis) as i64);
                 if copied == Some(width) {
                     0
                 } else {

@@ -13,13 +13,7 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "channels keep scale 1",
     ),
-    op(
-        "Upsample",
-        resize,
-        None,
-        Policy::Follow,
-        "channels keep scale 1",
-    ),
+    op("Upsample", resize, None, Policy::Follow, "channels keep scale 1"),
     op(
         "Expand",
         expand,
@@ -69,8 +63,7 @@ fn sizes_follow(c: &mut Couple, i: usize, rank: usize) -> Outcome {
     let elements = c.extents(i).filter(|e| e.len() == rank);
     let elements = elements.ok_or("its sizes are computed")?;
     for (axis, element) in elements.into_iter().enumerate() {
-        let follows =
-            matches!(element, Extent::Of(id, at) if c.co.same_extent((id, at), (y, axis)));
+        let follows = matches!(element, Extent::Of(id, at) if c.co.same_extent((id, at), (y, axis)));
         if !follows && !c.co.axis_locked(y, axis) {
             c.lock_extents(&[element]);
             c.lock(y, axis, "its extent is part of a computed shape");
@@ -88,10 +81,7 @@ fn patch_sizes(p: &mut Patch, i: usize) -> Result<()> {
     let (Some(mut sizes), Some(y)) = (p.settled_ints(i), p.output(0)) else {
         return Ok(());
     };
-    let axes = p
-        .node
-        .ints("axes")
-        .unwrap_or_else(|| (0..sizes.len() as i64).collect());
+    let axes = p.node.ints("axes").unwrap_or_else(|| (0..sizes.len() as i64).collect());
     let rank = p.co.dims(y).len();
     let before = sizes.clone();
     for (k, axis) in axes.into_iter().enumerate() {

@@ -112,18 +112,13 @@ fn bounds(
         None
     };
     let axes = axes.unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let steps = if present(4) {
-        ints(4)?
-    } else {
-        vec![1; starts.len()]
-    };
+    let steps = if present(4) { ints(4)? } else { vec![1; starts.len()] };
     let rank = dims.len() as i64;
     let mut out = Vec::new();
     for (k, &axis) in axes.iter().enumerate() {
         let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok()?;
         let extent = *dims.get(axis)? as i64;
-        let clamp =
-            |v: i64| (if v < 0 { v.saturating_add(extent) } else { v }).clamp(0, extent) as usize;
+        let clamp = |v: i64| (if v < 0 { v.saturating_add(extent) } else { v }).clamp(0, extent) as usize;
         out.push(Stretch {
             axis,
             start: clamp(*starts.get(k)?),
@@ -177,10 +172,7 @@ fn slice(c: &mut Couple) -> Outcome {
 /// The axes that a slice with computed bounds cuts, when those are constant.
 fn sliced_axes(c: &Couple) -> Option<Vec<usize>> {
     let rank = c.rank(c.input(0).ok()?);
-    c.constant_ints(3)?
-        .into_iter()
-        .map(|a| c.axis(a, rank).ok())
-        .collect()
+    c.constant_ints(3)?.into_iter().map(|a| c.axis(a, rank).ok()).collect()
 }
 
 /// Whether an axis that changes may be one of those that are sliced.
@@ -214,14 +206,8 @@ fn patch_slice(p: &mut Patch) -> Result<()> {
         return Ok(());
     }
     let old = p.node.attr("starts").is_some();
-    let read = |p: &Patch, k: usize, name: &str| {
-        if old {
-            p.node.ints(name)
-        } else {
-            p.settled_ints(k)
-        }
-        .unwrap_or_default()
-    };
+    let read =
+        |p: &Patch, k: usize, name: &str| if old { p.node.ints(name) } else { p.settled_ints(k) }.unwrap_or_default();
     let (mut starts, mut ends) = (read(p, 1, "starts"), read(p, 2, "ends"));
     for (k, s) in found.iter().enumerate() {
         if let Some(edit) = p.edits.get(x, s.axis) {

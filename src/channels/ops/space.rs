@@ -23,9 +23,7 @@ pub(super) const OPS: &[OpSpec] = &[
 
 fn parts(c: &mut Couple) -> Result<(ValueId, ValueId, usize), String> {
     let (x, y) = (c.input(0)?, c.output(0)?);
-    let block = usize::try_from(c.node.int("blocksize", 0))
-        .ok()
-        .filter(|&b| b > 0);
+    let block = usize::try_from(c.node.int("blocksize", 0)).ok().filter(|&b| b > 0);
     let block = block.ok_or("its block size is not positive")?;
     if c.rank(x) != 4 || c.rank(y) != 4 {
         return Err("its rank is not 4".to_owned());

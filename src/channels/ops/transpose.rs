@@ -8,10 +8,7 @@ pub(super) const OPS: &[OpSpec] = &[op("Transpose", transpose, None, Policy::Fol
 fn transpose(c: &mut Couple) -> Outcome {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let rank = c.rank(x);
-    let order = c
-        .node
-        .ints("perm")
-        .unwrap_or_else(|| (0..rank as i64).rev().collect());
+    let order = c.node.ints("perm").unwrap_or_else(|| (0..rank as i64).rev().collect());
     if order.len() != rank || c.rank(y) != rank {
         return Err("its permutation does not fit".to_owned());
     }
