@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::target::CudnnAlgo;
 
 /// Snaps the channel counts of an ONNX CNN to widths at which this machine wastes nothing.
 ///
@@ -31,6 +33,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Latency against width of every convolution: the staircases.
     Profile(ProfileArgs),
+    /// The latency database: list, show, merge, export, import, check, tidy.
+    Db(DbArgs),
 }
 
 /// Flags of the main job.
@@ -86,9 +90,27 @@ pub struct DeviceArgs {
     /// Threads within a node on the CPU [default: ONNX Runtime's choice].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub threads: usize,
+    /// How cuDNN picks a convolution's algorithm (GPU).
+    #[arg(long, value_enum, default_value_t)]
+    pub cudnn_algo: CudnnAlgo,
+    /// Convolutions in channels-last layout (GPU).
+    #[arg(long)]
+    pub nhwc: bool,
+    /// float32 products in TF32 (GPU).
+    #[arg(long, value_enum, default_value = "on")]
+    pub tf32: Switch,
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// Extents of open axes.
@@ -170,4 +192,51 @@ pub struct ProfileArgs {
     /// The latency database [default: snapprune/latency.db in the user's cache folder].
     #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
+}
+
+/// Flags of `db`.
+#[derive(Debug, ClapArgs)]
+pub struct DbArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: DbAction,
+    /// The latency database [default: snapprune/latency.db in the user's cache folder].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub db: Option<PathBuf>,
+}
+
+/// Actions of `db`.
+#[derive(Debug, Subcommand)]
+pub enum DbAction {
+    /// Devices and stacks with the number of problems timed on each.
+    Ls,
+    /// Every problem of one device (its fingerprint, or the start of it) with median and spread.
+    Show {
+        /// The device's fingerprint, or the start of it.
+        device: String,
+    },
+    /// Takes over what other databases hold; of two records of one problem, the one with more samples.
+    Merge {
+        /// The other databases.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Writes everything as JSON lines (`-` for standard output).
+    Export {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Reads JSON lines that `export` wrote; merges like `merge`.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Removes records of stacks that were not measured in the last days.
+    Gc {
+        /// Days to keep.
+        #[arg(long, default_value_t = 180)]
+        days: u32,
+    },
+    /// Checks the file and every record.
+    Verify,
 }

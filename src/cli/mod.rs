@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod db;
 mod inspect;
 mod main_job;
 mod profile;
@@ -21,6 +22,7 @@ pub fn main() -> ExitCode {
         Some(args::Command::Bench(bench)) => bench::run(bench),
         Some(args::Command::Inspect(inspect)) => inspect::run(inspect),
         Some(args::Command::Profile(profile)) => profile::run(profile),
+        Some(args::Command::Db(db)) => db::run(db),
         None => match &args.main.model {
             Some(model) => main_job::run(model, &args.main),
             None => Err(Error::Usage(

@@ -1,7 +1,7 @@
 //! From flags to a device and shapes.
 
-use super::args::{DeviceArgs, ShapeArgs};
-use crate::target::{CpuTarget, CudaTarget, Runtime, ShapeOptions, Target, gpu_present};
+use super::args::{DeviceArgs, ShapeArgs, Switch};
+use crate::target::{CpuTarget, CudaOptions, CudaTarget, Runtime, ShapeOptions, Target, gpu_present};
 use crate::{Error, Result};
 
 /// The device asked for, or GPU 0 if there is one, else the CPU.
@@ -12,7 +12,14 @@ pub(super) fn target(runtime: &Runtime, args: &DeviceArgs) -> Result<Box<dyn Tar
         None => None,
     };
     Ok(match gpu {
-        Some(index) => Box::new(CudaTarget::new(runtime.clone(), index)?),
+        Some(index) => {
+            let options = CudaOptions {
+                algo: args.cudnn_algo,
+                nhwc: args.nhwc,
+                tf32: args.tf32 == Switch::On,
+            };
+            Box::new(CudaTarget::new(runtime.clone(), index, options)?)
+        }
         None => Box::new(CpuTarget::new(runtime.clone(), args.threads)),
     })
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::problem::Problem;
@@ -65,6 +67,7 @@ impl Database {
                      made INTEGER NOT NULL DEFAULT (unixepoch()),
                      PRIMARY KEY (device, stack, problem)
                  ) WITHOUT ROWID;
+                 CREATE TABLE IF NOT EXISTS device (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL);
                  PRAGMA user_version = {SCHEMA};"
             ))
             .map_err(fail)?;
@@ -114,10 +117,124 @@ impl Database {
                     ],
                 )?;
             }
+            transaction.execute(
+                "INSERT OR REPLACE INTO device (fingerprint, name) VALUES (?1, ?2)",
+                params![device.fingerprint, device.name],
+            )?;
             transaction.commit()
         };
         store(&mut self.connection).map_err(|e| database_error(&self.path, &e))
     }
+
+    /// Every record, in the order of device, stack and problem.
+    ///
+    /// # Errors
+    /// When the database cannot be read or a record is not what it should be; the message names it.
+    pub fn rows(&self) -> Result<Vec<Row>> {
+        let fail = |e: rusqlite::Error| database_error(&self.path, &e);
+        let mut query = self
+            .connection
+            .prepare(
+                "SELECT p.device, coalesce(d.name, ''), p.stack, p.problem, p.samples, p.made
+                 FROM probe p LEFT JOIN device d ON d.fingerprint = p.device
+                 ORDER BY p.device, p.stack, p.problem",
+            )
+            .map_err(fail)?;
+        let found = query
+            .query_map([], |row| {
+                let text = |i| row.get::<_, String>(i);
+                Ok((text(0)?, text(1)?, text(2)?, text(3)?, text(4)?, row.get::<_, i64>(5)?))
+            })
+            .map_err(fail)?;
+        let mut rows = Vec::new();
+        for row in found {
+            let (device, name, stack, problem, samples, made) = row.map_err(fail)?;
+            let broken = |e: serde_json::Error| Error::Database {
+                path: self.path.clone(),
+                what: format!("the record of {problem} on {device} is broken ({e}); delete the file to start anew"),
+            };
+            rows.push(Row {
+                problem: serde_json::from_str(&problem).map_err(broken)?,
+                samples: serde_json::from_str(&samples).map_err(broken)?,
+                device,
+                name,
+                stack,
+                made,
+            });
+        }
+        Ok(rows)
+    }
+
+    /// Takes over rows; of two records of one problem the one with more samples stays. How many changed.
+    ///
+    /// # Errors
+    /// When the database cannot be written; then nothing is taken over.
+    pub fn take_over(&mut self, rows: &[Row]) -> Result<usize> {
+        let take = |connection: &mut Connection| -> rusqlite::Result<usize> {
+            let transaction = connection.transaction()?;
+            let mut changed = 0;
+            for row in rows {
+                let samples = serde_json::to_string(&row.samples).unwrap_or_default();
+                changed += transaction.execute(
+                    "INSERT INTO probe (device, stack, problem, samples, made) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO UPDATE SET samples = excluded.samples, made = excluded.made
+                     WHERE json_array_length(excluded.samples) > json_array_length(probe.samples)",
+                    params![row.device, row.stack, row.problem.key(), samples, row.made],
+                )?;
+                transaction.execute(
+                    "INSERT OR IGNORE INTO device (fingerprint, name) VALUES (?1, ?2)",
+                    params![row.device, row.name],
+                )?;
+            }
+            transaction.commit()?;
+            Ok(changed)
+        };
+        take(&mut self.connection).map_err(|e| database_error(&self.path, &e))
+    }
+
+    /// Removes records older than `days`, of stacks with nothing newer. How many went.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn remove_old(&mut self, days: u32) -> Result<usize> {
+        self.connection
+            .execute(
+                "DELETE FROM probe WHERE (device, stack) IN (
+                     SELECT device, stack FROM probe GROUP BY device, stack
+                     HAVING max(made) < unixepoch() - ?1 * 86400)",
+                params![days],
+            )
+            .map_err(|e| database_error(&self.path, &e))
+    }
+
+    /// What SQLite finds wrong with the file, or nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be read at all.
+    pub fn faults(&self) -> Result<Vec<String>> {
+        let fail = |e: rusqlite::Error| database_error(&self.path, &e);
+        let mut query = self.connection.prepare("PRAGMA integrity_check").map_err(fail)?;
+        let lines = query.query_map([], |row| row.get::<_, String>(0)).map_err(fail)?;
+        let lines: Vec<String> = lines.collect::<rusqlite::Result<_>>().map_err(fail)?;
+        Ok(lines.into_iter().filter(|l| l != "ok").collect())
+    }
+}
+
+/// One record of a database, as `export` writes it: a JSON object a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The device's fingerprint.
+    pub device: String,
+    /// The device's name.
+    pub name: String,
+    /// The software and its options.
+    pub stack: String,
+    /// The problem.
+    pub problem: Problem,
+    /// Every time measured, milliseconds.
+    pub samples: Vec<f64>,
+    /// When, in seconds since 1970.
+    pub made: i64,
 }
 
 fn database_error(path: &Path, error: &rusqlite::Error) -> Error {

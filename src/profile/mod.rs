@@ -9,7 +9,7 @@ mod record;
 mod samples;
 mod stairs;
 
-pub use database::Database;
+pub use database::{Database, Row};
 pub use extract::{Layer, layers};
 pub use probe::{Prober, Progress};
 pub use problem::{Feed, Problem};

@@ -18,9 +18,53 @@ use super::values::{names, to_value};
 use super::{DeviceInfo, Named, Target, Timed};
 use crate::{Error, Result};
 
+/// How cuDNN picks a convolution's algorithm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CudnnAlgo {
+    /// Times all of them when the model is loaded.
+    #[default]
+    Exhaustive,
+    /// Asks cuDNN's heuristics.
+    Heuristic,
+    /// Takes the default one.
+    Default,
+}
+
+impl CudnnAlgo {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Exhaustive => "exhaustive",
+            Self::Heuristic => "heuristic",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// Options of the CUDA provider that times depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct CudaOptions {
+    /// How cuDNN picks algorithms.
+    pub algo: CudnnAlgo,
+    /// Convolutions in channels-last layout.
+    pub nhwc: bool,
+    /// float32 products in TF32.
+    pub tf32: bool,
+}
+
+impl Default for CudaOptions {
+    fn default() -> Self {
+        Self {
+            algo: CudnnAlgo::Exhaustive,
+            nhwc: false,
+            tf32: true,
+        }
+    }
+}
+
 /// One NVIDIA GPU.
 pub struct CudaTarget {
     runtime: Runtime,
+    options: CudaOptions,
     index: usize,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
@@ -57,7 +101,7 @@ impl CudaTarget {
     ///
     /// # Errors
     /// When there is no such GPU, no driver, or no CUDA provider; the message says what to install.
-    pub fn new(runtime: Runtime, index: usize) -> Result<Self> {
+    pub fn new(runtime: Runtime, index: usize, options: CudaOptions) -> Result<Self> {
         let count = gpu_count();
         if count == 0 {
             return Err(Error::Device(format!(
@@ -79,9 +123,10 @@ impl CudaTarget {
         }
         let context = CudaContext::new(index).map_err(driver)?;
         let stream = context.new_stream().map_err(driver)?;
-        let info = describe(&runtime, &context)?;
+        let info = describe(&runtime, &context, options)?;
         let target = Self {
             runtime,
+            options,
             index,
             context,
             stream,
@@ -99,8 +144,13 @@ impl CudaTarget {
     fn provider(&self) -> ExecutionProviderDispatch {
         let options = CUDA::default()
             .with_device_id(self.index as i32)
-            .with_conv_algorithm_search(ConvAlgorithmSearch::Exhaustive)
-            .with_tf32(true);
+            .with_conv_algorithm_search(match self.options.algo {
+                CudnnAlgo::Exhaustive => ConvAlgorithmSearch::Exhaustive,
+                CudnnAlgo::Heuristic => ConvAlgorithmSearch::Heuristic,
+                CudnnAlgo::Default => ConvAlgorithmSearch::Default,
+            })
+            .with_prefer_nhwc(self.options.nhwc)
+            .with_tf32(self.options.tf32);
         // SAFETY: the stream is kept alive by this target and by every session made here.
         let options = unsafe { options.with_compute_stream(self.stream.cu_stream().cast()) };
         options.build().error_on_failure()
@@ -115,7 +165,7 @@ impl CudaTarget {
     }
 }
 
-fn describe(runtime: &Runtime, context: &CudaContext) -> Result<DeviceInfo> {
+fn describe(runtime: &Runtime, context: &CudaContext, options: CudaOptions) -> Result<DeviceInfo> {
     let attribute = |a: Attribute| context.attribute(a).map(|v| v.to_string()).map_err(driver);
     let (major, minor) = context.compute_capability().map_err(driver)?;
     let name = context.name().map_err(driver)?;
@@ -162,8 +212,11 @@ fn describe(runtime: &Runtime, context: &CudaContext) -> Result<DeviceInfo> {
         name,
         fingerprint: hash[..16].to_owned(),
         stack: format!(
-            "onnxruntime {} cuda driver={driver_version} cudnn_conv_algo_search=exhaustive tf32=on nhwc=off",
-            runtime.version
+            "onnxruntime {} cuda driver={driver_version} cudnn_conv_algo_search={} tf32={} nhwc={}",
+            runtime.version,
+            options.algo.name(),
+            if options.tf32 { "on" } else { "off" },
+            if options.nhwc { "on" } else { "off" },
         ),
         facts,
     })

@@ -10,7 +10,7 @@ mod runtime;
 mod values;
 
 pub use cpu::CpuTarget;
-pub use cuda::{CudaTarget, gpu_present};
+pub use cuda::{CudaOptions, CudaTarget, CudnnAlgo, gpu_present};
 pub use inputs::{InputSpec, ShapeOptions, input_specs, random_inputs};
 pub use library::find_library;
 pub use node_times::NodeTime;

@@ -1,0 +1,132 @@
+//! `snapprune db`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::args::{DbAction, DbArgs};
+use crate::onnx::save;
+use crate::profile::{Database, Row, summarize};
+use crate::{Error, Result};
+
+/// `false` when `verify` finds a fault.
+pub(super) fn run(args: &DbArgs) -> Result<bool> {
+    let path = args.db.clone().or_else(Database::default_path);
+    let path = path.ok_or_else(|| Error::Usage("no cache folder is known; name a database with --db".to_owned()))?;
+    if !matches!(args.action, DbAction::Merge { .. } | DbAction::Import { .. }) && !path.is_file() {
+        return Err(Error::Usage(format!(
+            "{} is not there; it is made when a model is optimized or profiled",
+            path.display()
+        )));
+    }
+    let mut database = Database::open(&path)?;
+    match &args.action {
+        DbAction::Ls => list(&database.rows()?),
+        DbAction::Show { device } => show(&database.rows()?, device)?,
+        DbAction::Merge { files } => {
+            for file in files {
+                if !file.is_file() {
+                    return Err(Error::Usage(format!("{} is not there", file.display())));
+                }
+                let changed = database.take_over(&Database::open(file)?.rows()?)?;
+                println!("{}: {changed} records taken over", file.display());
+            }
+        }
+        DbAction::Export { file } => export(&database.rows()?, file)?,
+        DbAction::Import { file } => {
+            let changed = database.take_over(&read_lines(file)?)?;
+            println!("{}: {changed} records taken over", file.display());
+        }
+        DbAction::Gc { days } => println!("{} records removed", database.remove_old(*days)?),
+        DbAction::Verify => {
+            let mut faults = database.faults()?;
+            let rows = database.rows()?;
+            faults.extend(
+                rows.iter()
+                    .filter(|r| !sound(r))
+                    .map(|r| format!("{} on {}: times that cannot be", r.problem.key(), r.device)),
+            );
+            faults.iter().for_each(|f| println!("{f}"));
+            println!("{} records, {} faults", rows.len(), faults.len());
+            return Ok(faults.is_empty());
+        }
+    }
+    Ok(true)
+}
+
+fn sound(row: &Row) -> bool {
+    !row.samples.is_empty() && row.samples.iter().all(|t| t.is_finite() && *t >= 0.0)
+}
+
+fn list(rows: &[Row]) {
+    for part in rows.chunk_by(|a, b| (&a.device, &a.stack) == (&b.device, &b.stack)) {
+        let Some(first) = part.first() else { continue };
+        println!(
+            "{}  {:6} problems  {} · {}",
+            first.device,
+            part.len(),
+            first.name,
+            first.stack
+        );
+    }
+}
+
+fn show(rows: &[Row], device: &str) -> Result<()> {
+    let found: Vec<&Row> = rows.iter().filter(|r| r.device.starts_with(device)).collect();
+    if found.is_empty() {
+        return Err(Error::Usage(format!(
+            "no device '{device}' is recorded; see `snapprune db ls`"
+        )));
+    }
+    for row in found {
+        let (p, s) = (&row.problem, summarize(&row.samples));
+        println!(
+            "{:9.4} ms ± {:.4} ({:3})  {} {:?} {} → {} groups {} at {:?} batch {} {} {:?} {}",
+            s.median,
+            s.mad,
+            s.n,
+            p.op,
+            p.kernel,
+            p.cin,
+            p.cout,
+            p.groups,
+            p.space,
+            p.batch,
+            p.dtype,
+            p.feed,
+            p.activation
+        );
+    }
+    Ok(())
+}
+
+fn export(rows: &[Row], file: &Path) -> Result<()> {
+    let lines: Vec<String> = rows.iter().filter_map(|r| serde_json::to_string(r).ok()).collect();
+    let text = lines.iter().map(|l| format!("{l}\n")).collect::<String>();
+    if file == Path::new("-") {
+        let out = std::io::stdout().write_all(text.as_bytes());
+        return out.map_err(|e| Error::file("standard output", e));
+    }
+    save(file, text.as_bytes())?;
+    println!("{}: {} records", file.display(), lines.len());
+    Ok(())
+}
+
+fn read_lines(file: &PathBuf) -> Result<Vec<Row>> {
+    let text = std::fs::read_to_string(file).map_err(|e| Error::file(file, e))?;
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(k, line)| {
+            let row: Row = serde_json::from_str(line)
+                .map_err(|e| Error::Usage(format!("{} line {}: {e}", file.display(), k + 1)))?;
+            if sound(&row) {
+                return Ok(row);
+            }
+            Err(Error::Usage(format!(
+                "{} line {}: times that cannot be",
+                file.display(),
+                k + 1
+            )))
+        })
+        .collect()
+}
