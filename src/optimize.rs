@@ -74,7 +74,6 @@ pub fn optimize(
     let found = search(analysis, &candidates, &mut costs, &mut prober, &|done, total| {
         watcher.progress(done, total);
     })?;
-    let probes = (prober.made, prober.reused);
     let inputs = random_inputs(&opened.specs, options.seed, 1.0)?;
     let original = encode(&opened.proto);
     let job = choose::Job {
@@ -87,7 +86,10 @@ pub fn optimize(
     };
     watcher.step("measuring whole models");
     let chosen = job.choose(&found, &costs, CHOOSING_SECONDS, watcher)?;
-    let mut outcome = Outcome::new(opened, target.info(), &candidates, probes);
+    let all = costs.all();
+    let plan = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
+    costs.require(&mut prober, &[(all, counts(analysis, &plan))], &|_, _| {})?;
+    let mut outcome = Outcome::new(opened, target.info(), &candidates, (prober.made, prober.reused));
     let Some(chosen) = chosen else {
         outcome.nothing(if found.is_empty() {
             "every width that may change stands where this machine runs it best"

@@ -2,6 +2,7 @@
 
 use super::{Opened, Watcher, counts};
 use crate::Result;
+use crate::channels::Group;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
 use crate::plan::{Costs, Found, Plan, Removable};
@@ -25,10 +26,11 @@ pub(super) struct Chosen {
     pub proto: ModelProto,
 }
 
-/// Plans in one race beside the original.
-const LANES: usize = 4;
-/// Blocks of moves that are tried without.
+/// Found plans that are raced with the original.
+const LANES: usize = 3;
+/// Parts of a plan that are left out in turn, and how often.
 const PARTS: usize = 6;
+const ROUNDS: usize = 3;
 
 impl Job<'_> {
     fn apply(&self, plan: &Plan) -> Result<ModelProto> {
@@ -38,6 +40,9 @@ impl Job<'_> {
 
     /// Races plans with the original: the ratio and verdict of each.
     fn measure(&self, plans: &[Plan], seconds: f64) -> Result<Vec<(f64, Verdict)>> {
+        if plans.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut models = vec![self.original.to_vec()];
         for plan in plans {
             models.push(encode(&self.apply(plan)?));
@@ -55,56 +60,83 @@ impl Job<'_> {
         seconds: f64,
         watcher: &dyn Watcher,
     ) -> Result<Option<Chosen>> {
-        let plans: Vec<Plan> = found.iter().take(LANES).map(|f| f.plan.clone()).collect();
+        let plans = self.field(found);
         if plans.is_empty() {
             return Ok(None);
         }
-        watcher.progress(0, 3);
-        let measured = self.measure(&plans, seconds)?;
-        let mut best = best_of(&plans, &measured);
-        watcher.progress(1, 3);
+        let steps = ROUNDS + 2;
+        watcher.progress(0, steps);
+        let mut best = best_of(&plans, &self.measure(&plans, seconds)?);
+        watcher.progress(1, steps);
         if best.is_none() {
             let fewer = self.most_gainful(&plans[0], costs);
-            if !fewer.is_empty() {
-                let measured = self.measure(&fewer, seconds)?;
-                best = best_of(&fewer, &measured);
-            }
+            best = best_of(&fewer, &self.measure(&fewer, seconds)?);
         }
-        watcher.progress(2, 3);
         let Some(mut plan) = best else {
-            watcher.progress(3, 3);
+            watcher.progress(steps, steps);
             return Ok(None);
         };
-        let fewer = self.leave_one_part_out(&plan, costs);
-        if !fewer.is_empty() {
-            let mut field = vec![plan.clone()];
-            field.extend(fewer);
-            let measured = self.measure(&field, seconds)?;
-            // A part that makes no difference beyond half a percent goes: fewer moves, same speed.
-            let dropped: Vec<usize> = field
-                .iter()
-                .zip(&measured)
-                .skip(1)
-                .filter(|(_, (ratio, _))| *ratio < measured[0].0 - 0.005)
-                .flat_map(|(p, _)| {
-                    plan.counts
-                        .keys()
-                        .filter(|g| !p.counts.contains_key(g))
-                        .copied()
-                        .collect::<Vec<_>>()
-                })
-                .collect();
-            let cut = plan.without(&dropped);
-            if !dropped.is_empty() && !cut.is_empty() {
-                let again = self.measure(&[plan.clone(), cut.clone()], seconds)?;
-                if again[1].1 == Verdict::Faster && again[1].0 < again[0].0 {
-                    plan = cut;
+        for round in 0..ROUNDS {
+            watcher.progress(round + 2, steps);
+            match self.cut_back(&plan, costs, seconds)? {
+                Some(cut) => plan = cut,
+                None => break,
+            }
+        }
+        watcher.progress(steps, steps);
+        let proto = self.apply(&plan)?;
+        Ok(Some(Chosen { plan, proto }))
+    }
+
+    /// The plans to race: those found, and each without the groups that pass through operators that
+    /// move channels about (their cost is not in the layers' times).
+    fn field(&self, found: &[Found]) -> Vec<Plan> {
+        let mut plans: Vec<Plan> = Vec::new();
+        let moved = self.moved_about();
+        for f in found.iter().take(LANES) {
+            for plan in [f.plan.clone(), f.plan.without(&moved)] {
+                if !plan.is_empty() && !plans.contains(&plan) && self.apply(&plan).is_ok() {
+                    plans.push(plan);
                 }
             }
         }
-        watcher.progress(3, 3);
-        let proto = self.apply(&plan)?;
-        Ok(Some(Chosen { plan, proto }))
+        plans
+    }
+
+    /// Groups whose channels pass through a concatenation, a split, a gather or a reshape.
+    fn moved_about(&self) -> Vec<usize> {
+        const MOVES: [&str; 7] = ["Concat", "Split", "Slice", "Gather", "Reshape", "Transpose", "Pad"];
+        let analysis = &self.opened.analysis;
+        let moves = |name: &str| {
+            let producer = self.graph.producer.get(name);
+            producer.is_some_and(|&n| MOVES.contains(&self.graph.proto.node[n].op_type()))
+        };
+        let passes = |g: &Group| g.places.iter().any(|(v, _)| moves(&analysis.coupling.value(*v).name));
+        analysis.groups.iter().filter(|g| passes(g)).map(|g| g.id).collect()
+    }
+
+    /// The plan without those parts that make it slower, if it is then measured to be faster.
+    fn cut_back(&self, plan: &Plan, costs: &Costs, seconds: f64) -> Result<Option<Plan>> {
+        let mut field = vec![plan.clone()];
+        field.extend(self.leave_one_part_out(plan, costs));
+        if field.len() < 2 {
+            return Ok(None);
+        }
+        let measured = self.measure(&field, seconds)?;
+        let slower = measured[0].0 - 0.005;
+        let dropped: Vec<usize> = field
+            .iter()
+            .zip(&measured)
+            .skip(1)
+            .filter(|(_, (ratio, _))| *ratio < slower)
+            .flat_map(|(part, _)| plan.counts.keys().filter(|g| !part.counts.contains_key(g)).copied())
+            .collect();
+        let cut = plan.without(&dropped);
+        if dropped.is_empty() || cut.is_empty() {
+            return Ok(None);
+        }
+        let again = self.measure(&[plan.clone(), cut.clone()], seconds)?;
+        Ok((again[1].1 == Verdict::Faster && again[1].0 < again[0].0).then_some(cut))
     }
 
     /// The moves by predicted gain, greatest first.
