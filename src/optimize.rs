@@ -10,7 +10,7 @@ pub use outcome::{GroupRow, Outcome};
 use crate::channels::Analysis;
 use crate::onnx::encode;
 use crate::plan::{Costs, Plan, candidates, removable, search};
-use crate::profile::{Database, Prober, Profile, layers};
+use crate::profile::{Database, Prober, Profile, in_model, layers};
 use crate::target::{ShapeOptions, Target, random_inputs};
 use crate::verify::{Verdict, compare};
 use crate::{Error, Result};
@@ -70,12 +70,22 @@ pub fn optimize(
     let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
     let candidates = candidates(analysis, &spare);
     let mut costs = Costs::new(analysis, &layers);
+    let inputs = random_inputs(&opened.specs, options.seed, 1.0)?;
+    let original = encode(&opened.proto);
+    let base = counts(analysis, &Plan::default());
     watcher.step("timing widths");
+    costs.require(&mut prober, &[(costs.all(), base.clone())], &|done, total| {
+        watcher.progress(done, total)
+    })?;
+    let seen = target
+        .node_times(&original, &inputs, 3, 15)?
+        .map(|nodes| in_model(&graph, &layers, &nodes));
+    if let Some(seen) = &seen {
+        costs.correct(seen, &base);
+    }
     let found = search(analysis, &candidates, &mut costs, &mut prober, &|done, total| {
         watcher.progress(done, total);
     })?;
-    let inputs = random_inputs(&opened.specs, options.seed, 1.0)?;
-    let original = encode(&opened.proto);
     let job = choose::Job {
         opened,
         graph: &graph,
@@ -117,7 +127,7 @@ pub fn optimize(
 }
 
 /// Channel counts of all groups under a plan.
-fn counts(analysis: &Analysis, plan: &Plan) -> Vec<usize> {
+pub fn counts(analysis: &Analysis, plan: &Plan) -> Vec<usize> {
     let present = |id: usize| analysis.groups[id].classes.len();
     (0..analysis.groups.len())
         .map(|id| plan.counts.get(&id).copied().unwrap_or_else(|| present(id)))

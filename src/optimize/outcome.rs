@@ -6,7 +6,7 @@ use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, label};
 use crate::plan::{Candidates, Costs, Plan, Removable};
 use crate::profile::Summary;
-use crate::rewrite::{macs_after, parameters};
+use crate::rewrite::{elements_ratio, macs_after, parameters};
 use crate::target::DeviceInfo;
 use crate::verify::{Agreement, Lane};
 
@@ -46,8 +46,8 @@ pub struct Outcome {
     pub latency: Option<(Summary, Summary)>,
     /// Median of the interleaved ratios, rewritten over original, and its noise.
     pub ratio: Option<(f64, f64)>,
-    /// The ratio that the profile predicts.
-    pub predicted_ratio: Option<f64>,
+    /// The latencies that the profile predicts, milliseconds, before and after.
+    pub predicted_ms: Option<(f64, f64)>,
     /// Multiply-accumulates before and after.
     pub macs: (u64, u64),
     /// Weight elements before and after.
@@ -74,7 +74,7 @@ impl Outcome {
                 .collect(),
             latency: None,
             ratio: None,
-            predicted_ratio: None,
+            predicted_ms: None,
             macs: (macs, macs),
             params: (params, params),
             agreement: None,
@@ -121,14 +121,22 @@ impl Outcome {
                 )
             };
         }
-        self.macs.1 = macs_after(graph, analysis, &plan.change(analysis, removable).0);
+        let change = plan.change(analysis, removable).0;
+        self.macs.1 = macs_after(graph, analysis, &change);
         self.params.1 = parameters(proto);
-        let all = costs.all();
-        if let (Some((a, _)), Some((b, _)), Some((original, _))) =
-            (costs.of(&all, &base), costs.of(&all, &with), self.latency)
+        let rest = elements_ratio(graph, analysis, &change);
+        if let (Some(a), Some(b), Some((original, _))) =
+            (costs.predict(&base, 1.0), costs.predict(&with, rest), self.latency)
         {
-            self.predicted_ratio = Some((original.median - (a - b)) / original.median);
+            // Launches and the like, outside of all nodes, stay.
+            let outside = (original.median - a).max(0.0);
+            self.predicted_ms = Some((a + outside, b + outside));
         }
+    }
+
+    /// The ratio that the profile predicts.
+    pub fn predicted_ratio(&self) -> Option<f64> {
+        self.predicted_ms.map(|(before, after)| after / before)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::Result;
 use crate::channels::{Analysis, ValueId};
-use crate::profile::{Layer, Prober, Problem, Progress, Summary};
+use crate::profile::{InModel, Layer, Prober, Problem, Progress, Summary};
 
 /// Channel counts of all groups, by group number.
 pub type Counts = Vec<usize>;
@@ -24,6 +24,10 @@ pub struct Costs<'a> {
     /// Layers that a group touches.
     touching: HashMap<usize, Vec<usize>>,
     times: HashMap<(usize, usize, usize), Summary>,
+    /// What a layer takes in the model over what its probe takes.
+    factors: Vec<f64>,
+    /// What all but the layers takes in the model, milliseconds.
+    others: f64,
 }
 
 impl<'a> Costs<'a> {
@@ -67,7 +71,32 @@ impl<'a> Costs<'a> {
             widths,
             touching,
             times: HashMap::new(),
+            factors: vec![1.0; layers.len()],
+            others: 0.0,
         }
+    }
+
+    /// Corrects the tables by what the layers took in the whole model at their `present` widths.
+    /// A probe that is off by more than three times is left as it is.
+    pub fn correct(&mut self, seen: &InModel, present: &Counts) {
+        for layer in 0..self.layers.len() {
+            let probed = self.times.get(&self.at(layer, present)).map(|s| s.median);
+            if let (Some(Some(ms)), Some(probed)) = (seen.layers.get(layer), probed)
+                && probed > 0.0
+            {
+                let factor = ms / probed;
+                if (1.0 / 3.0..=3.0).contains(&factor) {
+                    self.factors[layer] = factor;
+                }
+            }
+        }
+        self.others = seen.others;
+    }
+
+    /// The predicted time of all nodes under a plan, milliseconds: corrected layers, and the rest in
+    /// proportion to the elements it makes (`rest` is that proportion). `None` when a layer is not known.
+    pub fn predict(&self, counts: &Counts, rest: f64) -> Option<f64> {
+        Some(self.of(&self.all(), counts)?.0 + self.others * rest)
     }
 
     /// The layers whose widths a group is part of.
@@ -123,8 +152,8 @@ impl<'a> Costs<'a> {
         let (mut sum, mut variance) = (0.0, 0.0);
         for &layer in layers {
             let time = self.times.get(&self.at(layer, counts))?;
-            sum += time.median;
-            variance += time.half_width().powi(2);
+            sum += time.median * self.factors[layer];
+            variance += (time.half_width() * self.factors[layer]).powi(2);
         }
         Some((sum, variance.sqrt()))
     }

@@ -97,7 +97,7 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
 }
 
 /// The only user of a node's output, when it has just one and is no graph output.
-fn only_user<'a>(graph: &'a Graph, node: &NodeProto) -> Option<&'a NodeProto> {
+pub(super) fn only_user<'a>(graph: &'a Graph, node: &NodeProto) -> Option<&'a NodeProto> {
     let name = node.output.first()?;
     if graph.proto.output.iter().any(|o| o.name() == name) {
         return None;

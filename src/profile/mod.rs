@@ -2,6 +2,7 @@
 
 mod database;
 mod extract;
+mod in_model;
 mod probe;
 mod probe_model;
 mod problem;
@@ -11,6 +12,7 @@ mod stairs;
 
 pub use database::{Database, Row};
 pub use extract::{Layer, layers};
+pub use in_model::{InModel, in_model};
 pub use probe::{Prober, Progress};
 pub use problem::{Feed, Problem};
 pub use record::{Profile, Record};

@@ -82,7 +82,7 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
             before.median, before.mad, after.median, after.mad, before.n
         );
     }
-    if let Some(predicted) = outcome.predicted_ratio {
+    if let Some(predicted) = outcome.predicted_ratio() {
         let _ = writeln!(
             text,
             "predicted ratio {predicted:.3} from {} probes ({} reused)",

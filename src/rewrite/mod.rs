@@ -121,6 +121,27 @@ pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ClassChange) -> u
         .sum()
 }
 
+/// How many elements all nodes but convolutions make with `change` applied, over how many before: a
+/// measure of the work around the layers.
+pub fn elements_ratio(graph: &Graph, analysis: &Analysis, change: &ClassChange) -> f64 {
+    let co = &analysis.coupling;
+    let edits = Edits::new(co, &analysis.groups, change);
+    let (mut before, mut after) = (0.0, 0.0);
+    for node in graph
+        .proto
+        .node
+        .iter()
+        .filter(|n| !matches!(n.op_type(), "Conv" | "ConvTranspose"))
+    {
+        for id in node.output.iter().filter_map(|n| co.by_name(n)) {
+            let rank = co.dims(id).len();
+            before += co.dims(id).iter().map(|&d| d as f64).product::<f64>();
+            after += (0..rank).map(|axis| edits.extent(co, id, axis) as f64).product::<f64>();
+        }
+    }
+    if before > 0.0 { after / before } else { 1.0 }
+}
+
 /// Elements of all floating-point weights.
 pub fn parameters(model: &ModelProto) -> u64 {
     use crate::onnx::proto::tensor_proto::DataType;

@@ -1,0 +1,67 @@
+//! What the layers of a whole model took in it, and what the rest took.
+
+use std::collections::{HashMap, HashSet};
+
+use super::extract::{Layer, only_user};
+use crate::onnx::Graph;
+use crate::target::NodeTime;
+
+use super::samples::median;
+
+/// One model's time, by parts, in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InModel {
+    /// Each layer's node with the layout changes right before it; `None` where it was not recognized.
+    pub layers: Vec<Option<f64>>,
+    /// All other nodes.
+    pub others: f64,
+}
+
+impl InModel {
+    /// All nodes together.
+    pub fn total(&self) -> f64 {
+        self.layers.iter().flatten().sum::<f64>() + self.others
+    }
+}
+
+/// Sorts a profile of a whole model into its layers and the rest.
+///
+/// ONNX Runtime names a node in the blocked layout after its last fused output, with `_nchwc` behind;
+/// any other keeps the name of the convolution.
+pub fn in_model(graph: &Graph, layers: &[Layer], nodes: &[NodeTime]) -> InModel {
+    let ran: HashMap<&str, usize> = nodes.iter().enumerate().map(|(i, n)| (n.name.as_str(), i)).collect();
+    let mut taken: HashSet<usize> = HashSet::new();
+    let mut found = vec![None; layers.len()];
+    for (slot, layer) in found.iter_mut().zip(layers) {
+        let at = names(graph, layer).iter().find_map(|n| ran.get(n.as_str()).copied());
+        let Some(at) = at.filter(|&at| taken.insert(at)) else {
+            continue;
+        };
+        let mut first = at;
+        while first > 0 && nodes[first - 1].op.starts_with("Reorder") && taken.insert(first - 1) {
+            first -= 1;
+        }
+        *slot = Some(nodes[first..=at].iter().map(|n| median(&n.samples)).sum());
+    }
+    let others = nodes
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| !taken.contains(i))
+        .map(|(_, n)| median(&n.samples))
+        .sum();
+    InModel { layers: found, others }
+}
+
+/// What a layer's node may be called: the convolution, then what may be fused to it, in order.
+fn names(graph: &Graph, layer: &Layer) -> Vec<String> {
+    let mut node = &graph.proto.node[layer.node];
+    let mut names = vec![node.name().to_owned()];
+    for _ in 0..4 {
+        names.extend(node.output.first().map(|o| format!("{o}_nchwc")));
+        match only_user(graph, node) {
+            Some(next) if !matches!(next.op_type(), "Conv" | "ConvTranspose") => node = next,
+            _ => break,
+        }
+    }
+    names
+}
