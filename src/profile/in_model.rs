@@ -65,3 +65,71 @@ fn names(graph: &Graph, layer: &Layer) -> Vec<String> {
     }
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::extract::layers;
+    use super::in_model;
+    use crate::Result;
+    use crate::channels::{Shapes, analyze};
+    use crate::onnx::proto::{GraphProto, NodeProto, ValueInfoProto};
+    use crate::onnx::{Graph, Tensor};
+    use crate::target::NodeTime;
+
+    fn node(op: &str, name: &str, input: &[&str], output: &str) -> NodeProto {
+        NodeProto {
+            op_type: Some(op.to_owned()),
+            name: Some(name.to_owned()),
+            input: input.iter().map(|s| (*s).to_owned()).collect(),
+            output: vec![output.to_owned()],
+            ..Default::default()
+        }
+    }
+
+    fn ran(name: &str, op: &str, ms: f64) -> NodeTime {
+        NodeTime {
+            name: name.to_owned(),
+            op: op.to_owned(),
+            samples: vec![ms],
+        }
+    }
+
+    #[test]
+    fn blocked_and_plain_nodes_are_recognized_with_their_layout_changes() -> Result<()> {
+        let value = |name: &str| ValueInfoProto {
+            name: Some(name.to_owned()),
+            ..Default::default()
+        };
+        let graph = GraphProto {
+            node: vec![
+                node("Conv", "first", &["x", "w"], "a"),
+                node("Relu", "relu", &["a"], "b"),
+                node("Conv", "second", &["b", "w"], "c"),
+                node("GlobalAveragePool", "pool", &["c"], "y"),
+            ],
+            initializer: vec![Tensor::from_f32(vec![2, 2, 1, 1], &[1.0; 4]).to_proto("w")],
+            input: vec![value("x")],
+            output: vec![value("y")],
+            ..Default::default()
+        };
+        let graph = Graph::new(&graph)?;
+        let mut shapes = Shapes::default();
+        for name in ["x", "a", "b", "c"] {
+            shapes.dims.insert(name.to_owned(), vec![1, 2, 4, 4]);
+        }
+        shapes.dims.insert("y".to_owned(), vec![1, 2, 1, 1]);
+        let analysis = analyze(&graph, 13, &shapes)?;
+        let found = layers(&graph, &analysis);
+        let times = [
+            ran("ReorderInput", "ReorderInput", 0.5),
+            ran("b_nchwc", "Conv", 2.0),
+            ran("ReorderOutput", "ReorderOutput", 0.25),
+            ran("second", "FusedConv", 4.0),
+            ran("pool", "GlobalAveragePool", 1.0),
+        ];
+        let seen = in_model(&graph, &found, &times);
+        assert_eq!(seen.layers, [Some(2.5), Some(4.25)]);
+        assert_eq!((seen.others, seen.total()), (1.0, 7.75));
+        Ok(())
+    }
+}

@@ -1,6 +1,6 @@
 //! Timing problems on a device: many in one session, fused and laid out as in a model.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Database;
 use super::probe_model::build;
@@ -19,6 +19,8 @@ pub struct Prober<'t> {
     target: &'t dyn Target,
     database: Option<Database>,
     known: HashMap<String, Record>,
+    /// Learnt and not asked for yet.
+    learnt: HashSet<String>,
     /// Problems measured in this run.
     pub made: usize,
     /// Problems answered from the database or a recorded profile.
@@ -37,6 +39,7 @@ impl<'t> Prober<'t> {
             target,
             database,
             known: HashMap::new(),
+            learnt: HashSet::new(),
             made: 0,
             reused: 0,
         }
@@ -44,7 +47,11 @@ impl<'t> Prober<'t> {
 
     /// Adds records, such as those of a recorded profile.
     pub fn learn(&mut self, records: impl IntoIterator<Item = Record>) {
-        self.known.extend(records.into_iter().map(|r| (r.problem.key(), r)));
+        for record in records {
+            let key = record.problem.key();
+            self.learnt.insert(key.clone());
+            self.known.insert(key, record);
+        }
     }
 
     /// The record of a problem that was measured or learnt.
@@ -66,7 +73,11 @@ impl<'t> Prober<'t> {
     pub fn require(&mut self, problems: &[Problem], progress: Progress) -> Result<()> {
         let mut missing: Vec<Problem> = Vec::new();
         for problem in problems {
-            if self.known.contains_key(&problem.key()) || missing.contains(problem) {
+            let key = problem.key();
+            if self.learnt.remove(&key) {
+                self.reused += 1;
+            }
+            if self.known.contains_key(&key) || missing.contains(problem) {
                 continue;
             }
             let stored = match &self.database {
@@ -76,7 +87,7 @@ impl<'t> Prober<'t> {
             match stored {
                 Some(record) => {
                     self.reused += 1;
-                    self.known.insert(problem.key(), record);
+                    self.known.insert(key, record);
                 }
                 None => missing.push(problem.clone()),
             }
@@ -91,7 +102,7 @@ impl<'t> Prober<'t> {
             }
             done += batch.len();
             self.made += batch.len();
-            self.learn(records);
+            self.known.extend(records.into_iter().map(|r| (r.problem.key(), r)));
         }
         if total > 0 {
             progress(total, total);
