@@ -4,7 +4,7 @@ use super::coupling::{Coupling, Lock, Role, Use, ValueId};
 use super::extents::{Extent, Extents, lock_extents, settled};
 use super::layout::{AxisEdit, Edits};
 use crate::onnx::proto::{NodeProto, TensorProto};
-use crate::onnx::{Graph, Tensor};
+use crate::onnx::{Attributes, Graph, Tensor};
 use crate::{Error, Result};
 
 /// `Err` is the reason for a barrier: every axis the node touches is then fixed.
@@ -237,6 +237,12 @@ impl Patch<'_> {
     /// The edit of an axis of input `i`.
     pub fn input_edit(&self, i: usize, axis: usize) -> Option<&AxisEdit> {
         self.edits.get(self.input(i)?, axis)
+    }
+
+    /// The attribute `axis` (or its `default`), counted from the front of `rank` axes.
+    pub fn axis(&self, default: i64, rank: usize) -> usize {
+        let axis = self.node.int("axis", default);
+        (if axis < 0 { axis + rank as i64 } else { axis }) as usize
     }
 
     /// The edit of an axis of output `i`.

@@ -8,7 +8,7 @@ use super::screen::Screen;
 use super::setup;
 use crate::onnx::save;
 use crate::optimize::{Options, Watcher, open, optimize};
-use crate::profile::{Database, Profile};
+use crate::profile::Profile;
 use crate::report::{outcome_json, outcome_text};
 use crate::target::Runtime;
 use crate::{Error, Result};
@@ -23,10 +23,7 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
         seed: args.seed,
     };
     let recorded = args.profile.as_deref().map(Profile::read).transpose()?;
-    let database = match args.db.clone().or_else(Database::default_path) {
-        Some(file) => Some(Database::open(&file)?),
-        None => None,
-    };
+    let database = setup::database(args.db.as_deref())?;
     let runtime = Runtime::load(args.device.ort_lib.as_deref())?;
     let target = setup::target(&runtime, &args.device)?;
     if talk {

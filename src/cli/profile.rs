@@ -5,7 +5,7 @@ use super::screen::Screen;
 use super::setup;
 use crate::Result;
 use crate::optimize::{Watcher, open};
-use crate::profile::{Database, Prober, Problem, Profile, layers};
+use crate::profile::{Prober, Problem, Profile, layers};
 use crate::report::staircase_text;
 use crate::target::Runtime;
 
@@ -24,10 +24,7 @@ pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
         let problems = steps.into_iter().map(|(cin, cout)| layer.at(cin, cout)).collect();
         staircases.push((layer.name.clone(), layer.problem.clone(), problems));
     }
-    let database = match args.db.clone().or_else(Database::default_path) {
-        Some(file) => Some(Database::open(&file)?),
-        None => None,
-    };
+    let database = setup::database(args.db.as_deref())?;
     let mut prober = Prober::new(target.as_ref(), database);
     let all: Vec<Problem> = staircases.iter().flat_map(|(_, _, p)| p.clone()).collect();
     let screen = Screen::new(false);

@@ -1,6 +1,9 @@
 //! From flags to a device and shapes.
 
+use std::path::Path;
+
 use super::args::{DeviceArgs, ShapeArgs, Switch};
+use crate::profile::Database;
 use crate::target::{CpuTarget, CudaOptions, CudaTarget, Runtime, ShapeOptions, Target, gpu_present};
 use crate::{Error, Result};
 
@@ -67,4 +70,10 @@ pub(super) fn shapes(args: &ShapeArgs) -> Result<ShapeOptions> {
         return Err(Error::Usage("--batch must be at least 1".to_owned()));
     }
     Ok(options)
+}
+
+/// The latency database named, or the user's own; `None` where no cache folder is known.
+pub(super) fn database(named: Option<&Path>) -> Result<Option<Database>> {
+    let path = named.map(Path::to_path_buf).or_else(Database::default_path);
+    path.map(|p| Database::open(&p)).transpose()
 }

@@ -10,7 +10,7 @@ use ort::session::Session;
 use super::node_times::{NodeTime, read_profile};
 use super::runtime::{Runtime, run_once, tensors};
 use super::values::{names, to_value};
-use super::{DeviceInfo, Named, Target, Timed};
+use super::{DeviceInfo, Named, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
 /// This machine's processor, with a number of threads.
@@ -25,12 +25,10 @@ impl CpuTarget {
     /// The CPU with `threads` threads within a node (0: ONNX Runtime's choice).
     pub fn new(runtime: Runtime, threads: usize) -> Self {
         let facts = cpu_facts();
-        let described: Vec<String> = facts.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let hash = blake3::hash(described.join(";").as_bytes()).to_hex();
         let info = DeviceInfo {
             kind: "cpu".to_owned(),
             name: facts.get("model").cloned().unwrap_or_else(|| "CPU".to_owned()),
-            fingerprint: hash[..16].to_owned(),
+            fingerprint: fingerprint(&facts),
             stack: format!("onnxruntime {} cpu threads={threads}", runtime.version),
             facts,
         };

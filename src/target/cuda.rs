@@ -15,7 +15,7 @@ use ort::session::{RunOptions, Session};
 use super::node_times::NodeTime;
 use super::runtime::{Runtime, run_once, tensors};
 use super::values::{names, to_value};
-use super::{DeviceInfo, Named, Target, Timed};
+use super::{DeviceInfo, Named, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
 /// How cuDNN picks a convolution's algorithm.
@@ -200,8 +200,6 @@ fn describe(runtime: &Runtime, context: &CudaContext, options: CudaOptions) -> R
     ] {
         facts.insert(fact.to_owned(), attribute(id)?);
     }
-    let described: Vec<String> = facts.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let hash = blake3::hash(described.join(";").as_bytes()).to_hex();
     let driver_version = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
     let driver_version = driver_version
         .split_whitespace()
@@ -210,7 +208,7 @@ fn describe(runtime: &Runtime, context: &CudaContext, options: CudaOptions) -> R
     Ok(DeviceInfo {
         kind: "cuda".to_owned(),
         name,
-        fingerprint: hash[..16].to_owned(),
+        fingerprint: fingerprint(&facts),
         stack: format!(
             "onnxruntime {} cuda driver={driver_version} cudnn_conv_algo_search={} tf32={} nhwc={}",
             runtime.version,

@@ -40,6 +40,12 @@ pub struct DeviceInfo {
     pub facts: std::collections::BTreeMap<String, String>,
 }
 
+/// A short hash of a device's facts.
+fn fingerprint(facts: &std::collections::BTreeMap<String, String>) -> String {
+    let described: Vec<String> = facts.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    blake3::hash(described.join(";").as_bytes()).to_hex()[..16].to_owned()
+}
+
 /// A model that is loaded on a device with its inputs in place.
 pub trait Timed {
     /// Runs once and gives the device's time in milliseconds.

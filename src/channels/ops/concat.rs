@@ -43,9 +43,7 @@ fn check_concat(p: &mut Patch) -> Result<()> {
     let Some(y) = p.output(0) else {
         return Ok(());
     };
-    let rank = p.co.dims(y).len() as i64;
-    let axis = p.node.int("axis", 1);
-    let axis = (if axis < 0 { axis + rank } else { axis }) as usize;
+    let axis = p.axis(1, p.co.dims(y).len());
     let inputs: Vec<ValueId> = (0..p.node.input.len()).filter_map(|i| p.input(i)).collect();
     if inputs.iter().chain([&y]).all(|&id| p.edits.get(id, axis).is_none()) {
         return Ok(());

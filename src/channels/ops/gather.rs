@@ -59,9 +59,7 @@ fn patch_gather(p: &mut Patch) -> Result<()> {
     let (Some(x), Some(y)) = (p.input(0), p.output(0)) else {
         return Ok(());
     };
-    let rank = p.co.dims(x).len() as i64;
-    let axis = p.node.int("axis", 0);
-    let axis = (if axis < 0 { axis + rank } else { axis }) as usize;
+    let axis = p.axis(0, p.co.dims(x).len());
     let Some(edit_in) = p.edits.get(x, axis) else {
         return Ok(());
     };

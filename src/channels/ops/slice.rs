@@ -60,9 +60,7 @@ fn patch_split(p: &mut Patch) -> Result<()> {
     let Some(x) = p.input(0) else {
         return Ok(());
     };
-    let rank = p.co.dims(x).len() as i64;
-    let axis = p.node.int("axis", 0);
-    let axis = (if axis < 0 { axis + rank } else { axis }) as usize;
+    let axis = p.axis(0, p.co.dims(x).len());
     if p.edits.get(x, axis).is_none() {
         return Ok(());
     }
