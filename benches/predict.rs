@@ -57,7 +57,6 @@ fn main() {
         }
         let nodes = target.node_times(&original, &inputs, 3, 30).unwrap().unwrap();
         let seen = in_model(&graph, &layers, &nodes);
-        costs.correct(&seen, &base);
         let files: Vec<Vec<u8>> = plans
             .iter()
             .map(|(_, change)| encode(&rewrite(&opened.proto, &graph, analysis, change, &[]).unwrap()))
@@ -67,6 +66,7 @@ fn main() {
             .iter()
             .map(|f| race(&target, &[f], &inputs, 3.0).unwrap().remove(0))
             .collect();
+        costs.correct(&seen, &base, raced[0].summary().median);
         let name = Path::new(path).file_stem().unwrap().to_string_lossy().into_owned();
         for (k, ((counts, change), lane)) in plans.iter().zip(&raced).enumerate() {
             let measured = lane.summary().median;

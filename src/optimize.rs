@@ -2,17 +2,20 @@
 
 mod choose;
 mod input;
+mod offline;
 mod outcome;
 
 pub use input::{Opened, open};
-pub use outcome::{GroupRow, Outcome};
+pub use outcome::{GroupRow, Outcome, Probes};
+
+use std::time::{Duration, Instant};
 
 use crate::channels::Analysis;
 use crate::onnx::encode;
-use crate::plan::{Costs, Plan, candidates, removable, search};
+use crate::plan::{Candidates, Costs, Plan, candidates, removable, search};
 use crate::profile::{Database, Prober, Profile, in_model, layers};
-use crate::target::{ShapeOptions, Target, random_inputs};
-use crate::verify::{Verdict, compare};
+use crate::target::{InputSpec, ShapeOptions, Target, random_inputs};
+use crate::verify::{Verdict, compare, race};
 use crate::{Error, Result};
 
 /// What the user asks for.
@@ -22,6 +25,10 @@ pub struct Options {
     pub shapes: ShapeOptions,
     /// Seed of the random inputs.
     pub seed: u64,
+    /// No probes are begun after this long; the widths that the file has are timed whatever it takes.
+    pub time_budget: Option<Duration>,
+    /// Takes times of another device or stack where it has none of this one.
+    pub allow_mismatch: bool,
 }
 
 /// Told what is being done, and how much of it is done where that is known.
@@ -37,6 +44,8 @@ const WORTH_A_FILE: f64 = 0.99;
 /// Seconds for the races that choose between plans, and for the last one.
 const CHOOSING_SECONDS: f64 = 3.0;
 const FINAL_SECONDS: f64 = 6.0;
+/// Seconds for the original alone, which predictions are scaled to.
+const ALONE_SECONDS: f64 = 1.0;
 
 /// Optimizes an opened model on a device.
 ///
@@ -50,14 +59,18 @@ pub fn optimize(
     options: &Options,
     watcher: &dyn Watcher,
 ) -> Result<Outcome> {
+    let began = Instant::now();
     let graph = opened.graph()?;
     let analysis = &opened.analysis;
     let layers = layers(&graph, analysis);
     let mut prober = Prober::new(target, database);
     if let Some(profile) = recorded {
-        if profile.device.fingerprint != target.info().fingerprint || profile.device.stack != target.info().stack {
+        let same =
+            profile.device.fingerprint == target.info().fingerprint && profile.device.stack == target.info().stack;
+        if !same && !options.allow_mismatch {
             return Err(Error::Usage(format!(
-                "the profile was recorded on {} ({}), this is {} ({}); record one here with `snapprune profile`",
+                "the profile was recorded on {} ({}), this is {} ({}); record one here with `snapprune profile`, \
+                 or take its times all the same with --allow-mismatch",
                 profile.device.name,
                 profile.device.stack,
                 target.info().name,
@@ -77,11 +90,20 @@ pub fn optimize(
     costs.require(&mut prober, &[(costs.all(), base.clone())], &|done, total| {
         watcher.progress(done, total)
     })?;
+    prober.deadline = options.time_budget.map(|budget| began + budget);
+    if !target.is_here() {
+        return offline::plan(opened, &graph, target, prober, costs, &candidates, &removable, options);
+    }
     let seen = target
         .node_times(&original, &inputs, 3, 15)?
         .map(|nodes| in_model(&graph, &layers, &nodes));
     if let Some(seen) = &seen {
-        costs.correct(seen, &base);
+        let key = whole_key("alone", &[&original], &opened.specs, ALONE_SECONDS);
+        let whole_ms = remembered(&prober, &key, || {
+            let alone = race(target, &[&original], &inputs, ALONE_SECONDS)?;
+            Ok(alone.first().map_or(0.0, |l| l.summary().median))
+        })?;
+        costs.correct(seen, &base, whole_ms);
     }
     let found = search(analysis, &candidates, &mut costs, &mut prober, &|done, total| {
         watcher.progress(done, total);
@@ -93,13 +115,19 @@ pub fn optimize(
         original: &original,
         inputs: &inputs,
         removable: &removable,
+        prober: &prober,
     };
     watcher.step("measuring whole models");
     let chosen = job.choose(&found, &costs, CHOOSING_SECONDS, watcher)?;
     let all = costs.all();
     let plan = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
     costs.require(&mut prober, &[(all, counts(analysis, &plan))], &|_, _| {})?;
-    let mut outcome = Outcome::new(opened, target.info(), &candidates, (prober.made, prober.reused));
+    let mut outcome = Outcome::new(
+        opened,
+        target.info(),
+        &candidates,
+        probes(&prober, &costs, &candidates, &base),
+    );
     let Some(chosen) = chosen else {
         outcome.nothing(if found.is_empty() {
             "every width that may change stands where this machine runs it best"
@@ -111,7 +139,7 @@ pub fn optimize(
     watcher.step("verifying");
     let model = encode(&chosen.proto);
     let agreement = compare(target, &original, &model, &opened.specs, options.seed, 3)?;
-    let lanes = crate::verify::race(target, &[&original, &model], &inputs, FINAL_SECONDS)?;
+    let lanes = race(target, &[&original, &model], &inputs, FINAL_SECONDS)?;
     outcome.measured(&lanes, agreement.clone());
     if !agreement.holds() {
         outcome.nothing("the rewritten model's outputs differ; please report this model");
@@ -124,6 +152,48 @@ pub fn optimize(
     outcome.fill(opened, &graph, &chosen.plan, &chosen.proto, &removable, &costs);
     outcome.model = Some(model);
     Ok(outcome)
+}
+
+/// Counts of probes, for the report.
+fn probes(prober: &Prober, costs: &Costs, candidates: &Candidates, base: &[usize]) -> Probes {
+    Probes {
+        made: prober.made,
+        reused: prober.reused,
+        skipped: prober.skipped,
+        exhaustive: costs.exhaustive(candidates, &base.to_vec()),
+    }
+}
+
+/// A key for what is remembered of whole models: what was done, for how long, to which models and inputs.
+fn whole_key(what: &str, models: &[&[u8]], specs: &[InputSpec], seconds: f64) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(format!("{what} {seconds} ").as_bytes());
+    for spec in specs {
+        hash.update(format!("{} {:?} ", spec.name, spec.dims).as_bytes());
+    }
+    for model in models {
+        hash.update(blake3::hash(model).as_bytes());
+    }
+    hash.finalize().to_hex().to_string()
+}
+
+/// What the database remembers under a key, else what `make` gives, which it then remembers.
+fn remembered<T: serde::Serialize + serde::de::DeserializeOwned>(
+    prober: &Prober,
+    key: &str,
+    make: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let Some(database) = prober.database() else {
+        return make();
+    };
+    let info = prober.target().info();
+    let known = database.remembered(info, key)?;
+    if let Some(known) = known.and_then(|text| serde_json::from_str(&text).ok()) {
+        return Ok(known);
+    }
+    let made = make()?;
+    database.remember(info, key, &serde_json::to_string(&made).unwrap_or_default())?;
+    Ok(made)
 }
 
 /// Channel counts of all groups under a plan.

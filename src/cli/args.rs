@@ -1,6 +1,7 @@
 //! The flags.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -33,6 +34,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Latency against width of every convolution: the staircases.
     Profile(ProfileArgs),
+    /// Predicted tail-free widths for a GPU that is not here.
+    Widths(WidthsArgs),
     /// The latency database: list, show, merge, export, import, check, tidy.
     Db(DbArgs),
 }
@@ -58,12 +61,16 @@ pub struct MainArgs {
     /// Do not make the dynamic variant (this version makes none).
     #[arg(long)]
     pub no_dynamic: bool,
-    /// Times recorded earlier on this device and stack, used before measuring.
+    /// Times recorded earlier, used before measuring. Without --cpu and --gpu they may be of a device that is not
+    /// here: then the plan rests on them alone, and the latency stays unverified.
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// The latency database [default: snapprune/latency.db in the user's cache folder].
-    #[arg(long, value_name = "FILE")]
-    pub db: Option<PathBuf>,
+    /// The latency databases.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Begin no more probes after this long, such as 60s or 5m.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub time_budget: Option<Duration>,
     /// Seed of the random inputs.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -76,6 +83,33 @@ pub struct MainArgs {
     /// Also list the groups that stay, with the reason.
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Where times are kept.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct StoreArgs {
+    /// The latency database [default: snapprune/latency.db in the user's cache folder].
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// A further database, only read, for what the first does not know; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub shared_db: Vec<PathBuf>,
+    /// Take times of other devices and stacks where there are none of this one.
+    #[arg(long)]
+    pub allow_mismatch: bool,
+}
+
+/// Seconds, minutes or hours: `90`, `90s`, `5m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(['s', 'm', 'h']);
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        other => return Err(format!("'{other}' is no unit; write 60s, 5m or 1h")),
+    };
+    let number = digits.parse::<f64>().map_err(|_| "write 60s, 5m or 1h".to_owned())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|_| "write 60s, 5m or 1h".to_owned())
 }
 
 /// Which device, and which ONNX Runtime.
@@ -183,15 +217,40 @@ pub struct ProfileArgs {
     /// Input shapes.
     #[command(flatten)]
     pub shapes: ShapeArgs,
-    /// Time output widths that are multiples of this.
-    #[arg(long, default_value_t = 8)]
-    pub step: usize,
+    /// Time every output width that is a multiple of this [default: search for the steps with a tenth of the widths].
+    #[arg(long, value_name = "N")]
+    pub step: Option<usize>,
     /// Up to this many times the present width, and down to its inverse.
     #[arg(long, default_value_t = 1.34)]
     pub reach: f64,
-    /// The latency database [default: snapprune/latency.db in the user's cache folder].
+    /// The latency databases.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Flags of `widths`.
+#[derive(Debug, ClapArgs)]
+pub struct WidthsArgs {
+    /// The model.
+    pub model: PathBuf,
+    /// The GPU, such as A100 or L4; `list` shows those known.
+    #[arg(long, value_name = "NAME")]
+    pub device: String,
+    /// Fit the cost model to this recorded profile [default: prices fitted to an H200].
     #[arg(long, value_name = "FILE")]
-    pub db: Option<PathBuf>,
+    pub profile: Option<PathBuf>,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// Up to this many times the present width, and down to its inverse.
+    #[arg(long, default_value_t = 1.34)]
+    pub reach: f64,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `db`.

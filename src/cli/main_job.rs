@@ -10,7 +10,7 @@ use crate::onnx::save;
 use crate::optimize::{Options, Watcher, open, optimize};
 use crate::profile::Profile;
 use crate::report::{outcome_json, outcome_text};
-use crate::target::Runtime;
+use crate::target::{RecordedTarget, Runtime};
 use crate::{Error, Result};
 
 /// `true` when a faster model was written.
@@ -21,11 +21,20 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let options = Options {
         shapes: setup::shapes(&args.shapes)?,
         seed: args.seed,
+        time_budget: args.time_budget,
+        allow_mismatch: args.store.allow_mismatch,
     };
     let recorded = args.profile.as_deref().map(Profile::read).transpose()?;
-    let database = setup::database(args.db.as_deref())?;
+    let database = setup::store(&args.store)?;
     let runtime = Runtime::load(args.device.ort_lib.as_deref())?;
-    let target = setup::target(&runtime, &args.device)?;
+    let mut target = setup::target(&runtime, &args.device)?;
+    if let Some(profile) = &recorded
+        && profile.device.fingerprint != target.info().fingerprint
+        && !args.device.cpu
+        && args.device.gpu.is_none()
+    {
+        target = Box::new(RecordedTarget::new(runtime.clone(), profile.device.clone()));
+    }
     if talk {
         println!("device    {}", setup::describe(target.as_ref(), &args.device));
     }

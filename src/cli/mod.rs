@@ -8,6 +8,7 @@ mod main_job;
 mod profile;
 mod screen;
 mod setup;
+mod widths;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ pub fn main() -> ExitCode {
         Some(args::Command::Bench(bench)) => bench::run(bench),
         Some(args::Command::Inspect(inspect)) => inspect::run(inspect),
         Some(args::Command::Profile(profile)) => profile::run(profile),
+        Some(args::Command::Widths(widths)) => widths::run(widths),
         Some(args::Command::Db(db)) => db::run(db),
         None => match &args.main.model {
             Some(model) => main_job::run(model, &args.main),

@@ -5,7 +5,7 @@ use super::screen::Screen;
 use super::setup;
 use crate::Result;
 use crate::optimize::{Watcher, open};
-use crate::profile::{Prober, Problem, Profile, layers};
+use crate::profile::{Multiprocessors, Prober, Problem, Profile, find_edges, layers};
 use crate::report::staircase_text;
 use crate::target::Runtime;
 
@@ -15,29 +15,39 @@ pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
     let target = setup::target(&runtime, &args.device)?;
     let opened = open(&args.model, &runtime, &setup::shapes(&args.shapes)?)?;
     let graph = opened.graph()?;
-    let mut staircases: Vec<(String, Problem, Vec<Problem>)> = Vec::new();
+    let mut staircases: Vec<(String, Problem, Vec<usize>)> = Vec::new();
     for layer in layers(&graph, &opened.analysis) {
-        if staircases.iter().any(|(_, p, _)| *p == layer.problem) {
-            continue;
+        if !staircases.iter().any(|(_, p, _)| *p == layer.problem) {
+            let widths = widths(&layer.problem, args.step.unwrap_or(1), args.reach);
+            staircases.push((layer.name.clone(), layer.problem.clone(), widths));
         }
-        let steps = widths(&layer.problem, args.step, args.reach);
-        let problems = steps.into_iter().map(|(cin, cout)| layer.at(cin, cout)).collect();
-        staircases.push((layer.name.clone(), layer.problem.clone(), problems));
     }
-    let database = setup::database(args.db.as_deref())?;
+    let database = setup::store(&args.store)?;
     let mut prober = Prober::new(target.as_ref(), database);
-    let all: Vec<Problem> = staircases.iter().flat_map(|(_, _, p)| p.clone()).collect();
     let screen = Screen::new(false);
     screen.step("timing widths");
-    let timed = prober.require(&all, &|done, total| screen.progress(done, total));
+    let every: usize = staircases.iter().map(|(_, _, w)| w.len()).sum();
+    let timed = if args.step.is_some() {
+        let all: Vec<Problem> = staircases
+            .iter()
+            .flat_map(|(_, p, w)| w.iter().map(|&w| at(p, w)))
+            .collect();
+        prober.require(&all, &|done, total| screen.progress(done, total))
+    } else {
+        search(&mut prober, &staircases, &screen)
+    };
     screen.finish();
     timed?;
+    let device = Multiprocessors::of(target.info());
     println!("device    {}", setup::describe(target.as_ref(), &args.device));
     for (name, present, problems) in &staircases {
-        let known: Vec<_> = problems.iter().filter_map(|p| prober.get(p)).collect();
-        print!("{}", staircase_text(name, present, &known));
+        let known: Vec<_> = problems.iter().filter_map(|&w| prober.get(&at(present, w))).collect();
+        print!("{}", staircase_text(name, present, &known, device.as_ref()));
     }
-    println!("{} problems timed, {} reused", prober.made, prober.reused);
+    println!(
+        "{} problems timed, {} reused; every width would be {every}",
+        prober.made, prober.reused
+    );
     if let Some(out) = &args.out {
         let profile = Profile {
             schema_version: 1,
@@ -50,32 +60,52 @@ pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
     Ok(true)
 }
 
-/// (input, output) widths to time: multiples of `step` around the present output width, up to
-/// `reach` times it; a depthwise layer has one width. The present width is always among them.
-fn widths(problem: &Problem, step: usize, reach: f64) -> Vec<(usize, usize)> {
+/// At most a tenth of the widths is timed, but at least this many.
+const FEW: usize = 5;
+
+/// Searches each staircase for its steps.
+fn search(prober: &mut Prober, staircases: &[(String, Problem, Vec<usize>)], screen: &Screen) -> Result<()> {
+    // The first widths of all in common sessions, then each staircase's own.
+    let present: Vec<Problem> = staircases.iter().map(|(_, p, _)| p.clone()).collect();
+    prober.require(&present, &|done, total| screen.progress(done, total))?;
+    for (k, (_, p, widths)) in staircases.iter().enumerate() {
+        screen.progress(k, staircases.len());
+        let budget = (widths.len() / 10).max(FEW);
+        find_edges(widths, &[p.cout], budget, &mut |wanted| {
+            let problems: Vec<Problem> = wanted.iter().map(|&w| at(p, w)).collect();
+            prober.require(&problems, &|_, _| {})?;
+            let time = |p: &Problem| {
+                prober
+                    .get(p)
+                    .map_or((0.0, 0.0), |r| (r.summary().median, r.summary().half_width()))
+            };
+            Ok(problems.iter().map(time).collect())
+        })?;
+    }
+    Ok(())
+}
+
+/// The problem at an output width; a depthwise layer's input follows.
+pub(super) fn at(problem: &Problem, width: usize) -> Problem {
+    let unit = if problem.is_depthwise() {
+        problem.cout / problem.cin
+    } else {
+        0
+    };
+    problem.at(width.checked_div(unit).unwrap_or(problem.cin), width)
+}
+
+/// Output widths: multiples of `step` around the present one, up to `reach` times it, that the layer's
+/// groups allow. The present width is always among them.
+pub(super) fn widths(problem: &Problem, step: usize, reach: f64) -> Vec<usize> {
     let step = step.max(1);
     let most = (problem.cout as f64 * reach.max(1.0)).ceil() as usize;
-    let least = (problem.cout as f64 / reach.max(1.0)).floor() as usize;
-    let depthwise = problem.groups > 1 && problem.groups == problem.cin;
-    let unit = if depthwise {
+    let least = ((problem.cout as f64 / reach.max(1.0)).floor() as usize).max(1);
+    let unit = if problem.is_depthwise() {
         problem.cout / problem.cin
     } else {
         problem.groups
     };
-    let mut outs: Vec<usize> = (1..=most / step)
-        .map(|k| k * step)
-        .filter(|w| *w >= least && w.is_multiple_of(unit))
-        .collect();
-    outs.push(problem.cout);
-    outs.sort_unstable();
-    outs.dedup();
-    outs.into_iter()
-        .map(|out| {
-            if depthwise {
-                (out / unit, out)
-            } else {
-                (problem.cin, out)
-            }
-        })
-        .collect()
+    let fits = |w: &usize| *w == problem.cout || (w.is_multiple_of(step) && w.is_multiple_of(unit));
+    (least..=most).filter(fits).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::args::{DeviceArgs, ShapeArgs, Switch};
+use super::args::{DeviceArgs, ShapeArgs, StoreArgs, Switch};
 use crate::profile::Database;
 use crate::target::{CpuTarget, CudaOptions, CudaTarget, Runtime, ShapeOptions, Target, gpu_present};
 use crate::{Error, Result};
@@ -70,6 +70,20 @@ pub(super) fn shapes(args: &ShapeArgs) -> Result<ShapeOptions> {
         return Err(Error::Usage("--batch must be at least 1".to_owned()));
     }
     Ok(options)
+}
+
+/// The latency database with what is asked after it.
+pub(super) fn store(args: &StoreArgs) -> Result<Option<Database>> {
+    let mut database = database(args.db.as_deref())?;
+    if let Some(database) = &mut database {
+        for shared in &args.shared_db {
+            database.add_shared(shared)?;
+        }
+        if args.allow_mismatch {
+            database.allow_mismatch();
+        }
+    }
+    Ok(database)
 }
 
 /// The latency database named, or the user's own; `None` where no cache folder is known.

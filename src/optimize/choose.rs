@@ -1,11 +1,12 @@
 //! Choosing between plans by measuring whole models, and cutting back what does not pay.
 
-use super::{Opened, Watcher, counts};
+use super::{Opened, Watcher, counts, remembered, whole_key};
 use crate::Result;
 use crate::channels::Group;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
 use crate::plan::{Costs, Found, Plan, Removable};
+use crate::profile::Prober;
 use crate::rewrite::rewrite;
 use crate::target::{Named, Target};
 use crate::verify::{Verdict, race};
@@ -18,6 +19,7 @@ pub(super) struct Job<'a> {
     pub original: &'a [u8],
     pub inputs: &'a [Named],
     pub removable: &'a Removable,
+    pub prober: &'a Prober<'a>,
 }
 
 /// A plan that was measured to be faster, and its model.
@@ -48,8 +50,11 @@ impl Job<'_> {
             models.push(encode(&self.apply(plan)?));
         }
         let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
-        let raced = race(self.target, &lanes, self.inputs, seconds)?;
-        Ok(raced.iter().skip(1).map(|l| (l.ratio(), l.verdict())).collect())
+        let key = whole_key("race", &lanes, &self.opened.specs, seconds);
+        remembered(self.prober, &key, || {
+            let raced = race(self.target, &lanes, self.inputs, seconds)?;
+            Ok(raced.iter().skip(1).map(|l| (l.ratio(), l.verdict())).collect())
+        })
     }
 
     /// The fastest of the found plans; then without the moves that do not pay.

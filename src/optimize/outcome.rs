@@ -54,12 +54,27 @@ pub struct Outcome {
     pub params: (u64, u64),
     /// How the outputs agree.
     pub agreement: Option<Agreement>,
-    /// Problems measured, and problems reused.
-    pub probes: (usize, usize),
+    /// How many problems were timed.
+    pub probes: Probes,
+    /// What was not verified, and why.
+    pub unverified: Vec<String>,
+}
+
+/// Counts of probes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// Timed in this run.
+    pub made: usize,
+    /// Known from the database or a recorded profile.
+    pub reused: usize,
+    /// Left untimed because the time was up, or the device is not here.
+    pub skipped: usize,
+    /// What timing every width from the least candidate to the greatest would take.
+    pub exhaustive: usize,
 }
 
 impl Outcome {
-    pub(super) fn new(opened: &Opened, device: &DeviceInfo, candidates: &Candidates, probes: (usize, usize)) -> Self {
+    pub(super) fn new(opened: &Opened, device: &DeviceInfo, candidates: &Candidates, probes: Probes) -> Self {
         let macs = opened.analysis.total_macs();
         let params = parameters(&opened.proto);
         Self {
@@ -79,6 +94,7 @@ impl Outcome {
             params: (params, params),
             agreement: None,
             probes,
+            unverified: Vec::new(),
         }
     }
 
@@ -125,11 +141,9 @@ impl Outcome {
         self.macs.1 = macs_after(graph, analysis, &change);
         self.params.1 = parameters(proto);
         let rest = elements_ratio(graph, analysis, &change);
-        if let (Some(a), Some(b), Some((original, _))) =
-            (costs.predict(&base, 1.0), costs.predict(&with, rest), self.latency)
-        {
+        if let (Some(a), Some(b)) = (costs.predict(&base, 1.0), costs.predict(&with, rest)) {
             // Launches and the like, outside of all nodes, stay.
-            let outside = (original.median - a).max(0.0);
+            let outside = self.latency.map_or(0.0, |(original, _)| (original.median - a).max(0.0));
             self.predicted_ms = Some((a + outside, b + outside));
         }
     }

@@ -1,6 +1,8 @@
 //! The time of a plan: the sum of its layers' measured times at their input and output widths.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::candidates::Candidates;
 
 use crate::Result;
 use crate::channels::{Analysis, ValueId};
@@ -28,6 +30,10 @@ pub struct Costs<'a> {
     factors: Vec<f64>,
     /// What all but the layers takes in the model, milliseconds.
     others: f64,
+    /// Layers that no plan's time counts, because nothing is known of them.
+    unknown: Vec<usize>,
+    /// What the whole model takes over the sum of its parts.
+    scale: f64,
 }
 
 impl<'a> Costs<'a> {
@@ -73,12 +79,15 @@ impl<'a> Costs<'a> {
             times: HashMap::new(),
             factors: vec![1.0; layers.len()],
             others: 0.0,
+            unknown: Vec::new(),
+            scale: 1.0,
         }
     }
 
-    /// Corrects the tables by what the layers took in the whole model at their `present` widths.
+    /// Corrects the tables by what the layers took in the whole model at their `present` widths, and the sum
+    /// by what the model takes when nothing watches it (`whole_ms`): a profiler adds its own time to each node.
     /// A probe that is off by more than three times is left as it is.
-    pub fn correct(&mut self, seen: &InModel, present: &Counts) {
+    pub fn correct(&mut self, seen: &InModel, present: &Counts, whole_ms: f64) {
         for layer in 0..self.layers.len() {
             let probed = self.times.get(&self.at(layer, present)).map(|s| s.median);
             if let (Some(Some(ms)), Some(probed)) = (seen.layers.get(layer), probed)
@@ -91,12 +100,44 @@ impl<'a> Costs<'a> {
             }
         }
         self.others = seen.others;
+        let sum = self.of(&self.all(), present).map_or(0.0, |(ms, _)| ms) + self.others;
+        if sum > 0.0 && whole_ms > 0.0 {
+            self.scale = whole_ms / sum;
+        }
     }
 
     /// The predicted time of all nodes under a plan, milliseconds: corrected layers, and the rest in
     /// proportion to the elements it makes (`rest` is that proportion). `None` when a layer is not known.
     pub fn predict(&self, counts: &Counts, rest: f64) -> Option<f64> {
-        Some(self.of(&self.all(), counts)?.0 + self.others * rest)
+        Some((self.of(&self.all(), counts)?.0 + self.others * rest) * self.scale)
+    }
+
+    /// How many problems there are when every count from a group's least candidate to its greatest is timed,
+    /// with all other groups as in `present`.
+    pub fn exhaustive(&self, candidates: &Candidates, present: &Counts) -> usize {
+        let mut keys: HashSet<String> = HashSet::new();
+        for (&g, options) in candidates {
+            let (Some(&least), Some(&most)) = (options.iter().min(), options.iter().max()) else {
+                continue;
+            };
+            let mut counts = present.clone();
+            for n in least..=most {
+                counts[g] = n;
+                keys.extend(
+                    self.touched_by(g)
+                        .iter()
+                        .map(|&l| self.problem(self.at(l, &counts)).key()),
+                );
+            }
+        }
+        keys.len()
+    }
+
+    /// Leaves out the layers whose time at `present` is not known; how many there are.
+    pub fn leave_out_unknown(&mut self, present: &Counts) -> usize {
+        let known = |l: &usize| self.times.contains_key(&self.at(*l, present));
+        self.unknown = (0..self.layers.len()).filter(|l| !known(l)).collect();
+        self.unknown.len()
     }
 
     /// The layers whose widths a group is part of.
@@ -139,7 +180,9 @@ impl<'a> Costs<'a> {
         let problems: Vec<Problem> = keys.iter().map(|&k| self.problem(k)).collect();
         prober.require(&problems, progress)?;
         for (key, problem) in keys.into_iter().zip(&problems) {
-            if let Some(record) = prober.get(problem) {
+            if let Some((record, exact)) = prober.nearest(problem)
+                && (exact || !prober.target().is_here())
+            {
                 self.times.insert(key, record.summary());
             }
         }
@@ -151,9 +194,13 @@ impl<'a> Costs<'a> {
     pub fn of(&self, layers: &[usize], counts: &Counts) -> Option<(f64, f64)> {
         let (mut sum, mut variance) = (0.0, 0.0);
         for &layer in layers {
+            if self.unknown.contains(&layer) {
+                continue;
+            }
             let time = self.times.get(&self.at(layer, counts))?;
-            sum += time.median * self.factors[layer];
-            variance += (time.half_width() * self.factors[layer]).powi(2);
+            let factor = self.factors[layer] * self.layers[layer].weight;
+            sum += time.median * factor;
+            variance += (time.half_width() * factor).powi(2);
         }
         Some((sum, variance.sqrt()))
     }

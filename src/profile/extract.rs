@@ -13,6 +13,8 @@ pub struct Layer {
     pub node: usize,
     /// Its name, for people.
     pub name: String,
+    /// What share of the load it stands for: 1, or its load's weight.
+    pub weight: f64,
     /// Its problem at the widths of the file; other widths replace `cin`, `cout` and `groups`.
     pub problem: Problem,
     x: ValueId,
@@ -28,12 +30,7 @@ impl Layer {
 
     /// The problem at other widths.
     pub fn at(&self, cin: usize, cout: usize) -> Problem {
-        let mut problem = self.problem.clone();
-        if problem.groups > 1 && problem.groups == problem.cin {
-            problem.groups = cin;
-        }
-        (problem.cin, problem.cout) = (cin, cout);
-        problem
+        self.problem.at(cin, cout)
     }
 
     /// The activation whose channel axis is the layer's input width, and its output's.
@@ -90,6 +87,7 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     Some(Layer {
         node: index,
         name: crate::onnx::label(node, index),
+        weight: 1.0,
         problem,
         x,
         y,

@@ -1,20 +1,29 @@
 //! What each width costs: layers as problems, probed in small models on the device, kept in a database.
 
+mod cost_model;
 mod database;
+mod edges;
 mod extract;
+mod gpus;
 mod in_model;
+mod nnls;
 mod probe;
 mod probe_model;
 mod problem;
 mod record;
 mod samples;
 mod stairs;
+mod waves;
 
+pub use cost_model::{CostModel, Regret, regret};
 pub use database::{Database, Row};
+pub use edges::{Time, fastest_from, find_edges};
 pub use extract::{Layer, layers};
+pub use gpus::{GPUS, gpu};
 pub use in_model::{InModel, in_model};
 pub use probe::{Prober, Progress};
 pub use problem::{Feed, Problem};
-pub use record::{Profile, Record};
+pub use record::{Facts, Profile, Record};
 pub use samples::{Summary, mad, median, summarize};
 pub use stairs::{plateaus, tail_free};
+pub use waves::{Multiprocessors, Waves, waves};

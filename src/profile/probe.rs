@@ -1,11 +1,12 @@
 //! Timing problems on a device: many in one session, fused and laid out as in a model.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use super::Database;
 use super::probe_model::build;
 use super::problem::{Feed, Problem};
-use super::record::Record;
+use super::record::{Facts, Record};
 use super::samples::summarize;
 use crate::Result;
 use crate::onnx::encode;
@@ -25,6 +26,10 @@ pub struct Prober<'t> {
     pub made: usize,
     /// Problems answered from the database or a recorded profile.
     pub reused: usize,
+    /// Problems left untimed because the time was up.
+    pub skipped: usize,
+    /// When no more probes are begun.
+    pub deadline: Option<Instant>,
 }
 
 /// Problems in one session.
@@ -42,6 +47,8 @@ impl<'t> Prober<'t> {
             learnt: HashSet::new(),
             made: 0,
             reused: 0,
+            skipped: 0,
+            deadline: None,
         }
     }
 
@@ -57,6 +64,30 @@ impl<'t> Prober<'t> {
     /// The record of a problem that was measured or learnt.
     pub fn get(&self, problem: &Problem) -> Option<&Record> {
         self.known.get(&problem.key())
+    }
+
+    /// The database, if there is one.
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
+    }
+
+    /// The device.
+    pub fn target(&self) -> &'t dyn Target {
+        self.target
+    }
+
+    /// The record of a problem; where there is none and none can be made, that of the least problem known
+    /// that is at least as wide on both sides and else the same: time does not fall when a layer is cut
+    /// within a plateau, and edges are what was measured. The second value tells whether it is the problem itself.
+    pub fn nearest(&self, problem: &Problem) -> Option<(&Record, bool)> {
+        if let Some(record) = self.get(problem) {
+            return Some((record, true));
+        }
+        let wider =
+            |p: &Problem| p.cin >= problem.cin && p.cout >= problem.cout && problem.at(p.cin, p.cout).key() == p.key();
+        let size = |r: &&Record| (r.problem.cin * r.problem.cout, r.problem.key());
+        let found = self.known.values().filter(|r| wider(&r.problem)).min_by_key(size)?;
+        Some((found, false))
     }
 
     /// Everything known, in the order of the keys.
@@ -92,9 +123,17 @@ impl<'t> Prober<'t> {
                 None => missing.push(problem.clone()),
             }
         }
+        if !self.target.is_here() {
+            self.skipped += missing.len();
+            return Ok(());
+        }
         let total = missing.len();
         let mut done = 0;
         for batch in batches(missing) {
+            if self.deadline.is_some_and(|end| Instant::now() >= end) {
+                self.skipped += total - done;
+                break;
+            }
             progress(done, total);
             let records = measure(self.target, &batch)?;
             if let Some(db) = &mut self.database {
@@ -163,30 +202,43 @@ fn measure(target: &dyn Target, problems: &[Problem]) -> Result<Vec<Record>> {
     let expected_ms = size / 30e6;
     let runs = (40.0 * problems.len() as f64 / expected_ms.max(1e-3)).clamp(8.0, 40.0) as usize;
     let mut samples: Vec<Vec<f64>> = vec![Vec::new(); problems.len()];
-    for _ in 0..3 {
-        for (all, new) in samples.iter_mut().zip(sample(target, problems, runs)?) {
-            all.extend(new);
+    let mut facts = vec![Facts::default(); problems.len()];
+    for _ in 0..ROUNDS {
+        for (k, (new, seen)) in sample(target, problems, runs)?.into_iter().enumerate() {
+            samples[k].extend(new);
+            facts[k] = seen;
         }
         let steady = samples.iter().all(|s| {
             let summary = summarize(s);
-            summary.half_width() <= 0.01 * summary.median
+            summary.half_width() <= HALF_WIDTH * summary.median
         });
         if steady {
             break;
         }
     }
+    if target.info().kind == "cuda" {
+        for (problem, facts) in problems.iter().zip(&mut facts) {
+            let (model, inputs) = build(std::slice::from_ref(problem), false);
+            facts.kernels = target.kernels(&encode(&model), &inputs)?.unwrap_or_default();
+        }
+    }
     Ok(problems
         .iter()
-        .zip(samples)
-        .map(|(problem, samples)| Record {
+        .zip(samples.into_iter().zip(facts))
+        .map(|(problem, (samples, facts))| Record {
             problem: problem.clone(),
             samples,
+            facts,
         })
         .collect())
 }
 
-/// The times of each problem, run by run.
-fn sample(target: &dyn Target, problems: &[Problem], runs: usize) -> Result<Vec<Vec<f64>>> {
+/// A session is sampled again until the 95 % interval of every median is within 2 %, or so many times.
+const ROUNDS: usize = 4;
+const HALF_WIDTH: f64 = 0.01;
+
+/// The times of each problem, run by run, and what ran.
+fn sample(target: &dyn Target, problems: &[Problem], runs: usize) -> Result<Vec<(Vec<f64>, Facts)>> {
     let (model, inputs) = build(problems, true);
     let warmup = 3;
     if let Some(nodes) = target.node_times(&encode(&model), &inputs, warmup, runs)? {
@@ -204,7 +256,12 @@ fn sample(target: &dyn Target, problems: &[Problem], runs: usize) -> Result<Vec<
             times.push(session.run()?);
         }
     }
-    Ok(samples)
+    let conditions = target.conditions();
+    let facts = Facts {
+        conditions,
+        ..Facts::default()
+    };
+    Ok(samples.into_iter().map(|s| (s, facts.clone())).collect())
 }
 
 /// The problem number in a node name made by [`build`], and whether it is part of the problem.
@@ -218,8 +275,9 @@ fn parse_name(name: &str) -> Option<(usize, bool)> {
 
 /// Sums what belongs to each problem: its own nodes, and nameless ones (layout changes, casts)
 /// between its feed and itself. What comes behind it is the next layer's to pay.
-fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<Vec<f64>> {
+fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<(Vec<f64>, Facts)> {
     let mut times = vec![vec![0.0; runs]; problems];
+    let mut layouts: Vec<(bool, usize)> = vec![(false, 0); problems];
     let mut pending: Vec<&NodeTime> = Vec::new();
     let mut before: Option<usize> = None;
     let mut add = |at: usize, node: &NodeTime| {
@@ -233,8 +291,10 @@ fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<Vec<f64>> 
             Some((k, own)) if k < problems => {
                 if own {
                     add(k, node);
+                    layouts[k].0 |= node.name.ends_with("_nchwc");
                     if before == Some(k) {
                         pending.iter().for_each(|n| add(k, n));
+                        layouts[k].1 += pending.iter().filter(|n| n.op.starts_with("Reorder")).count();
                     }
                 }
                 pending.clear();
@@ -243,7 +303,18 @@ fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<Vec<f64>> 
             Some(_) => pending.clear(),
         }
     }
-    times
+    let layout = |(blocked, changes): (bool, usize)| {
+        let kind = if blocked { "blocked" } else { "plain" };
+        match changes {
+            0 => kind.to_owned(),
+            n => format!("{kind} after {n} layout change{}", if n > 1 { "s" } else { "" }),
+        }
+    };
+    let facts = layouts.into_iter().map(|l| Facts {
+        layout: Some(layout(l)),
+        ..Facts::default()
+    });
+    times.into_iter().zip(facts).collect()
 }
 
 #[cfg(test)]
@@ -253,7 +324,7 @@ mod tests {
     fn node(name: &str, ms: f64) -> NodeTime {
         NodeTime {
             name: name.to_owned(),
-            op: String::new(),
+            op: name.split('_').next().unwrap_or_default().to_owned(),
             samples: vec![ms, ms],
         }
     }
@@ -268,6 +339,9 @@ mod tests {
             node("k1.feed_nchwc", 9.0),
             node("k1.act_nchwc", 2.0),
         ];
-        assert_eq!(attribute(&nodes, 2, 2), [[1.5, 1.5], [2.0, 2.0]]);
+        let found = attribute(&nodes, 2, 2);
+        assert_eq!([&found[0].0, &found[1].0], [&[1.5, 1.5], &[2.0, 2.0]]);
+        let layouts: Vec<_> = found.iter().filter_map(|(_, f)| f.layout.as_deref()).collect();
+        assert_eq!(layouts, ["plain after 1 layout change", "blocked"]);
     }
 }

@@ -51,6 +51,43 @@ impl Problem {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// The same problem at other widths; a depthwise layer stays one.
+    pub fn at(&self, cin: usize, cout: usize) -> Self {
+        let mut problem = self.clone();
+        if self.is_depthwise() {
+            problem.groups = cin;
+        }
+        (problem.cin, problem.cout) = (cin, cout);
+        problem
+    }
+
+    /// Whether every input channel is a group of its own.
+    pub fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.cin
+    }
+
+    fn list(&self, name: &str, axis: usize, default: i64) -> i64 {
+        let found = self.lists.iter().find(|(n, _)| n == name);
+        found.and_then(|(_, v)| v.get(axis)).copied().unwrap_or(default)
+    }
+
+    /// Places of the output: batch times its spatial extents.
+    pub fn out_places(&self) -> usize {
+        let rank = self.space.len();
+        let extent = |i: usize| -> i64 {
+            let (size, kernel) = (self.space[i] as i64, self.kernel.get(i).map_or(1, |&k| k as i64));
+            let (stride, dilation) = (self.list("strides", i, 1).max(1), self.list("dilations", i, 1));
+            let span = dilation.saturating_mul(kernel - 1) + 1;
+            let pads = self.list("pads", i, 0).saturating_add(self.list("pads", i + rank, 0));
+            match (self.op.as_str(), self.auto_pad.as_str()) {
+                ("ConvTranspose", _) => (size - 1).saturating_mul(stride) + span - pads,
+                (_, "SAME_UPPER" | "SAME_LOWER") => (size + stride - 1) / stride,
+                _ => (size.saturating_add(pads) - span) / stride + 1,
+            }
+        };
+        (0..rank).map(|i| extent(i).max(1) as usize).product::<usize>() * self.batch
+    }
+
     /// Multiply-accumulates, up to strides (input places instead of output places): a size for budgets.
     pub fn size(&self) -> f64 {
         let places: usize = self.space.iter().product();

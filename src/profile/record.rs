@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::problem::Problem;
 use super::samples::{Summary, summarize};
 use crate::onnx::save;
-use crate::target::DeviceInfo;
+use crate::target::{Conditions, DeviceInfo, Kernel};
 use crate::{Error, Result};
 
 /// The times of one problem, in milliseconds.
@@ -17,6 +17,34 @@ pub struct Record {
     pub problem: Problem,
     /// Every time measured.
     pub samples: Vec<f64>,
+    /// What was seen besides.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
+}
+
+/// What ran, and under which conditions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The kernels of one run on a GPU, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernels: Vec<Kernel>,
+    /// Clocks and temperature right after the times were taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Conditions>,
+    /// The memory layout that ran on a CPU: `blocked` or `plain`, and how many changes of it came before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
+}
+
+impl Facts {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The kernel that took longest.
+    pub fn main_kernel(&self) -> Option<&Kernel> {
+        self.kernels.iter().max_by_key(|k| k.ns)
+    }
 }
 
 impl Record {

@@ -44,7 +44,11 @@ pub fn outcome_json(path: &str, opened: &Opened, outcome: &Outcome) -> Value {
         "params": {"before": outcome.params.0, "after": outcome.params.1},
         "groups": groups,
         "verify": outcome.agreement,
-        "probes": {"made": outcome.probes.0, "reused": outcome.probes.1},
+        "probes": {
+            "made": outcome.probes.made, "reused": outcome.probes.reused,
+            "skipped": outcome.probes.skipped, "exhaustive": outcome.probes.exhaustive,
+        },
+        "unverified": outcome.unverified,
         "notes": opened.notes,
     })
 }

@@ -2,15 +2,16 @@
 
 use std::fmt::Write;
 
-use crate::profile::{Problem, Record, tail_free};
+use crate::profile::{Multiprocessors, Problem, Record, tail_free, waves};
 
 /// Characters of the longest bar.
 const BAR: f64 = 40.0;
 
 /// Latency against output width of one layer; `●` marks tail-free widths, `◄` the present one.
-pub fn staircase_text(name: &str, present: &Problem, records: &[&Record]) -> String {
-    let mut rows: Vec<_> = records.iter().map(|r| (r.problem.cout, r.summary())).collect();
-    rows.sort_by_key(|(width, _)| *width);
+pub fn staircase_text(name: &str, present: &Problem, records: &[&Record], device: Option<&Multiprocessors>) -> String {
+    let mut records = records.to_vec();
+    records.sort_by_key(|r| r.problem.cout);
+    let rows: Vec<_> = records.iter().map(|r| (r.problem.cout, r.summary())).collect();
     let times: Vec<f64> = rows.iter().map(|(_, s)| s.median).collect();
     let noise = rows
         .iter()
@@ -28,6 +29,7 @@ pub fn staircase_text(name: &str, present: &Problem, records: &[&Record]) -> Str
         present.batch,
         present.dtype
     );
+    let mut last = String::new();
     for (i, (width, s)) in rows.iter().enumerate() {
         let bar = "█".repeat((BAR * s.median / longest.max(1e-9)).round() as usize);
         let edge = if edges.contains(&i) { "●" } else { " " };
@@ -40,6 +42,38 @@ pub fn staircase_text(name: &str, present: &Problem, records: &[&Record]) -> Str
         };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{width:6} {edge} {:9.4} ms {bar}{here}{noisy}", s.median);
+        let ran = ran(records[i], device);
+        if !ran.is_empty() && (i == 0 || ran != last) {
+            let _ = writeln!(text, "         {ran}");
+            last = ran;
+        }
     }
     text
+}
+
+/// What ran: the longest kernel with its waves, or the CPU's memory layout.
+fn ran(record: &Record, device: Option<&Multiprocessors>) -> String {
+    if let (Some(kernel), Some(device)) = (record.facts.main_kernel(), device) {
+        let w = waves(kernel, device);
+        return format!(
+            "{} · grid {:?} block {:?} · {} registers, {} B shared · {} blocks a multiprocessor, occupancy {:.0} % · \
+             {} wave{}, the last {:.0} % used",
+            short(&kernel.name),
+            kernel.grid,
+            kernel.block,
+            kernel.registers,
+            kernel.shared_bytes,
+            w.resident,
+            100.0 * w.occupancy,
+            w.waves,
+            if w.waves == 1 { "" } else { "s" },
+            100.0 * w.last_use(),
+        );
+    }
+    record.facts.layout.clone().unwrap_or_default()
+}
+
+/// Names of kernels are long; their beginnings tell them apart.
+fn short(name: &str) -> String {
+    name.chars().take(72).collect()
 }

@@ -86,9 +86,17 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
         let _ = writeln!(
             text,
             "predicted ratio {predicted:.3} from {} probes ({} reused)",
-            outcome.probes.0 + outcome.probes.1,
-            outcome.probes.1
+            outcome.probes.made + outcome.probes.reused,
+            outcome.probes.reused
         );
+    }
+    if outcome.latency.is_none()
+        && let Some((before, after)) = outcome.predicted_ms
+    {
+        let _ = writeln!(text, "predicted {before:.3} ms → {after:.3} ms, not measured");
+    }
+    for what in &outcome.unverified {
+        let _ = writeln!(text, "unverified {what}");
     }
     let (macs, params) = (outcome.macs, outcome.params);
     if macs.0 != macs.1 {

@@ -96,17 +96,31 @@ impl Target for CpuTarget {
             .with_profiling(folder.path().join("profile"))?
             .commit_from_memory(model)?;
         let mut bound = Bound::new(session, inputs)?;
-        for _ in 0..warmup + runs {
+        let mut before = bound.run()?;
+        let mut warm = 1;
+        while warm < MOST_WARMUP {
+            let now = bound.run()?;
+            warm += 1;
+            if warm >= warmup && (now / before - 1.0).abs() < STEADY {
+                break;
+            }
+            before = now;
+        }
+        for _ in 0..runs {
             bound.run()?;
         }
         let file = bound.session.end_profiling()?;
         let mut nodes = read_profile(std::path::Path::new(&file))?;
         for node in &mut nodes {
-            node.samples.drain(..warmup.min(node.samples.len()));
+            node.samples.drain(..warm.min(node.samples.len()));
         }
         Ok(Some(nodes))
     }
 }
+
+/// Warm-up ends when two runs differ by less than this, or after so many.
+const STEADY: f64 = 0.03;
+const MOST_WARMUP: usize = 10;
 
 /// A session with its inputs bound.
 struct Bound {

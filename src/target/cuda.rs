@@ -12,10 +12,12 @@ use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::IoBinding;
 use ort::session::{RunOptions, Session};
 
+use super::conditions::Reader;
 use super::node_times::NodeTime;
 use super::runtime::{Runtime, run_once, tensors};
+use super::trace::{cupti_present, traced};
 use super::values::{names, to_value};
-use super::{DeviceInfo, Named, Target, Timed, fingerprint};
+use super::{Conditions, DeviceInfo, Kernel, Named, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
 /// How cuDNN picks a convolution's algorithm.
@@ -69,6 +71,7 @@ pub struct CudaTarget {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     info: DeviceInfo,
+    conditions: Option<Reader>,
 }
 
 fn driver(error: DriverError) -> Error {
@@ -124,6 +127,11 @@ impl CudaTarget {
         let context = CudaContext::new(index).map_err(driver)?;
         let stream = context.new_stream().map_err(driver)?;
         let info = describe(&runtime, &context, options)?;
+        let place = |a| context.attribute(a).ok();
+        let bus = place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)
+            .zip(place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID))
+            .zip(place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID))
+            .map(|((domain, bus), device)| format!("{domain:08X}:{bus:02X}:{device:02X}.0"));
         let target = Self {
             runtime,
             options,
@@ -131,6 +139,7 @@ impl CudaTarget {
             context,
             stream,
             info,
+            conditions: bus.and_then(Reader::new),
         };
         target.runtime.builder(1, &[target.provider()]).map_err(|e| {
             Error::Device(format!(
@@ -162,6 +171,42 @@ impl CudaTarget {
             builder = builder.with_disable_cpu_fallback()?;
         }
         Ok(builder.commit_from_memory(model)?)
+    }
+
+    fn on_gpu(&self, model: &[u8], inputs: &[Named], strict: bool) -> Result<OnGpu> {
+        let session = self.session(model, strict)?;
+        let mut binding = session.create_binding()?;
+        for (name, tensor) in inputs {
+            binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
+        }
+        binding.synchronize_inputs()?;
+        let memory = MemoryInfo::new(
+            AllocationDevice::CUDA,
+            self.index as i32,
+            AllocatorType::Device,
+            MemoryType::Default,
+        )?;
+        for name in names(session.outputs()) {
+            binding.bind_output_to_device(name, &memory)?;
+        }
+        let mut options = RunOptions::new()?;
+        options.disable_device_sync()?;
+        let event = || {
+            self.context
+                .new_event(Some(CUevent_flags::CU_EVENT_DEFAULT))
+                .map_err(driver)
+        };
+        let mut on_gpu = OnGpu {
+            session,
+            binding,
+            options,
+            stream: self.stream.clone(),
+            start: event()?,
+            end: event()?,
+            repeats: 1,
+        };
+        on_gpu.settle()?;
+        Ok(on_gpu)
     }
 }
 
@@ -226,39 +271,7 @@ impl Target for CudaTarget {
     }
 
     fn load(&self, model: &[u8], inputs: &[Named], strict: bool) -> Result<Box<dyn Timed>> {
-        let session = self.session(model, strict)?;
-        let mut binding = session.create_binding()?;
-        for (name, tensor) in inputs {
-            binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
-        }
-        binding.synchronize_inputs()?;
-        let memory = MemoryInfo::new(
-            AllocationDevice::CUDA,
-            self.index as i32,
-            AllocatorType::Device,
-            MemoryType::Default,
-        )?;
-        for name in names(session.outputs()) {
-            binding.bind_output_to_device(name, &memory)?;
-        }
-        let mut options = RunOptions::new()?;
-        options.disable_device_sync()?;
-        let event = || {
-            self.context
-                .new_event(Some(CUevent_flags::CU_EVENT_DEFAULT))
-                .map_err(driver)
-        };
-        let mut on_gpu = OnGpu {
-            session,
-            binding,
-            options,
-            stream: self.stream.clone(),
-            start: event()?,
-            end: event()?,
-            repeats: 1,
-        };
-        on_gpu.settle()?;
-        Ok(Box::new(on_gpu))
+        Ok(Box::new(self.on_gpu(model, inputs, strict)?))
     }
 
     fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
@@ -274,6 +287,19 @@ impl Target for CudaTarget {
     fn node_times(&self, _: &[u8], _: &[Named], _: usize, _: usize) -> Result<Option<Vec<NodeTime>>> {
         Ok(None)
     }
+
+    fn kernels(&self, model: &[u8], inputs: &[Named]) -> Result<Option<Vec<Kernel>>> {
+        if !cupti_present() {
+            return Ok(None);
+        }
+        let mut timed = self.on_gpu(model, inputs, true)?;
+        timed.repeats = 1;
+        traced(|| timed.sample().map(|_| ())).map(Some)
+    }
+
+    fn conditions(&self) -> Option<Conditions> {
+        self.conditions.as_ref().and_then(Reader::read)
+    }
 }
 
 /// A session whose inputs and outputs live on the GPU.
@@ -286,6 +312,9 @@ struct OnGpu {
     end: CudaEvent,
     repeats: usize,
 }
+
+/// Warm-up ends when two samples differ by less than this.
+const STEADY: f64 = 0.02;
 
 impl OnGpu {
     /// Runs without waiting `repeats` times between two events, so that the launches of one run
@@ -300,14 +329,21 @@ impl OnGpu {
         Ok(f64::from(total) / self.repeats as f64)
     }
 
-    /// Warms up, then picks the number of repeats that makes a sample about 2 ms long.
+    /// Warms up, then picks the number of repeats that makes a sample about 2 ms long, until it is steady.
     fn settle(&mut self) -> Result<()> {
         for _ in 0..3 {
             self.sample()?;
         }
         let once = self.sample()?.max(1e-3);
         self.repeats = ((2.0 / once).ceil() as usize).clamp(1, 100);
-        self.sample()?;
+        let mut before = self.sample()?;
+        for _ in 0..10 {
+            let now = self.sample()?;
+            if (now / before - 1.0).abs() < STEADY {
+                break;
+            }
+            before = now;
+        }
         Ok(())
     }
 }

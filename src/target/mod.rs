@@ -1,21 +1,27 @@
 //! A device that can run and time ONNX models: ONNX Runtime's CPU or CUDA provider behind one trait.
 
+mod conditions;
 mod cpu;
 mod cuda;
 mod inputs;
 mod library;
 mod node_times;
 mod observe;
+mod recorded;
 mod runtime;
+mod trace;
 mod values;
 
+pub use conditions::Conditions;
 pub use cpu::CpuTarget;
 pub use cuda::{CudaOptions, CudaTarget, CudnnAlgo, gpu_present};
 pub use inputs::{InputSpec, ShapeOptions, input_specs, random_inputs};
 pub use library::find_library;
 pub use node_times::NodeTime;
 pub use observe::{Observed, observe, without_value_info};
+pub use recorded::RecordedTarget;
 pub use runtime::Runtime;
+pub use trace::Kernel;
 
 use serde::{Deserialize, Serialize};
 
@@ -85,4 +91,22 @@ pub trait Target {
     /// # Errors
     /// When ONNX Runtime refuses the model or the run fails.
     fn node_times(&self, model: &[u8], inputs: &[Named], warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>>;
+
+    /// The kernels of one run of a model, where they can be traced; `None` elsewhere.
+    ///
+    /// # Errors
+    /// When the model cannot be run or the trace fails.
+    fn kernels(&self, _model: &[u8], _inputs: &[Named]) -> Result<Option<Vec<Kernel>>> {
+        Ok(None)
+    }
+
+    /// Clocks and temperature now, where they can be read. They are never set.
+    fn conditions(&self) -> Option<Conditions> {
+        None
+    }
+
+    /// Whether anything can be timed: not on a device that is only known from a recorded profile.
+    fn is_here(&self) -> bool {
+        true
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Result;
 use crate::profile::{Summary, median, summarize};
 use crate::target::{Named, Target};
@@ -18,7 +20,7 @@ pub struct Lane {
 }
 
 /// How a model compares with the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// Faster beyond the noise.
     Faster,

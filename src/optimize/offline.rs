@@ -1,0 +1,72 @@
+//! Planning for a device that is not here, from its recorded profile.
+
+use super::{Opened, Options, Outcome, counts, probes};
+use crate::Result;
+use crate::onnx::{Graph, encode};
+use crate::plan::{Candidates, Costs, Plan, Removable, search};
+use crate::profile::Prober;
+use crate::rewrite::rewrite;
+use crate::target::Target;
+use crate::verify::compare;
+
+/// A predicted gain below this is within what predictions are off by.
+const WORTH_A_FILE: f64 = 0.97;
+
+/// The plan that is predicted to be fastest; its outputs are checked on this machine, its latency is not.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn plan(
+    opened: &Opened,
+    graph: &Graph,
+    target: &dyn Target,
+    mut prober: Prober,
+    mut costs: Costs,
+    candidates: &Candidates,
+    removable: &Removable,
+    options: &Options,
+) -> Result<Outcome> {
+    let analysis = &opened.analysis;
+    let base = counts(analysis, &Plan::default());
+    let unknown = costs.leave_out_unknown(&base);
+    let found = search(analysis, candidates, &mut costs, &mut prober, &|_, _| {})?;
+    let mut outcome = Outcome::new(
+        opened,
+        target.info(),
+        candidates,
+        probes(&prober, &costs, candidates, &base),
+    );
+    outcome.unverified.push(format!(
+        "latency: {} is not here; measure with `snapprune bench` there before you deploy",
+        target.info().name
+    ));
+    if unknown > 0 {
+        outcome.unverified.push(format!(
+            "{unknown} of {} layers are not in the profile; their time is not counted",
+            costs.all().len()
+        ));
+    }
+    if unknown == costs.all().len() {
+        outcome
+            .nothing("the profile knows none of this model's layers at these input shapes; record one of this model");
+        return Ok(outcome);
+    }
+    let time = |plan: &Plan| costs.of(&costs.all(), &counts(analysis, plan)).map(|t| t.0);
+    let whole = time(&Plan::default()).unwrap_or(0.0);
+    let best = found.first().filter(|f| f.layers_ms < WORTH_A_FILE * whole);
+    let Some(best) = best else {
+        outcome.nothing("the profile predicts no plan that is faster by 3 %, which predictions may be off by");
+        return Ok(outcome);
+    };
+    let (change, folds) = best.plan.change(analysis, removable);
+    let proto = rewrite(&opened.proto, graph, analysis, &change, &folds)?;
+    let model = encode(&proto);
+    let agreement = compare(target, &encode(&opened.proto), &model, &opened.specs, options.seed, 3)?;
+    let holds = agreement.holds();
+    outcome.agreement = Some(agreement);
+    if !holds {
+        outcome.nothing("the rewritten model's outputs differ; please report this model");
+        return Ok(outcome);
+    }
+    outcome.fill(opened, graph, &best.plan, &proto, removable, &costs);
+    outcome.model = Some(model);
+    Ok(outcome)
+}
