@@ -10,19 +10,17 @@ pub use outcome::{GroupRow, Outcome, Probes};
 
 use std::time::{Duration, Instant};
 
-use crate::channels::Analysis;
-use crate::onnx::encode;
+use crate::channels::{Analysis, Group};
+use crate::onnx::{Graph, encode};
 use crate::plan::{Candidates, Costs, Plan, candidates, removable, search};
-use crate::profile::{Database, Prober, Profile, in_model, layers};
-use crate::target::{InputSpec, ShapeOptions, Target, random_inputs};
-use crate::verify::{Verdict, compare, race};
+use crate::profile::{Database, InModel, Layer, Prober, Profile, in_model};
+use crate::target::{Named, Target, random_inputs};
+use crate::verify::{Agreement, Verdict, compare, race_loads};
 use crate::{Error, Result};
 
 /// What the user asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Extents of symbolic axes.
-    pub shapes: ShapeOptions,
     /// Seed of the random inputs.
     pub seed: u64,
     /// No probes are begun after this long; the widths that the file has are timed whatever it takes.
@@ -47,12 +45,21 @@ const FINAL_SECONDS: f64 = 6.0;
 /// Seconds for the original alone, which predictions are scaled to.
 const ALONE_SECONDS: f64 = 1.0;
 
-/// Optimizes an opened model on a device.
+/// A model at one set of input shapes, and how much of the traffic that is.
+#[derive(Debug)]
+pub struct Load {
+    /// The model, opened at these shapes.
+    pub opened: Opened,
+    /// Its share.
+    pub weight: f64,
+}
+
+/// Optimizes a model on a device, for the weighted sum of its loads' latencies.
 ///
 /// # Errors
 /// When a probe or a run fails. That no plan helps is no error: see [`Outcome::model`].
 pub fn optimize(
-    opened: &Opened,
+    loads: &[Load],
     target: &dyn Target,
     database: Option<Database>,
     recorded: Option<Profile>,
@@ -60,9 +67,15 @@ pub fn optimize(
     watcher: &dyn Watcher,
 ) -> Result<Outcome> {
     let began = Instant::now();
+    let opened = &first(loads)?.opened;
     let graph = opened.graph()?;
     let analysis = &opened.analysis;
-    let layers = layers(&graph, analysis);
+    let mut layers: Vec<Layer> = Vec::new();
+    for load in loads {
+        let mut own = crate::profile::layers(&graph, &load.opened.analysis);
+        own.iter_mut().for_each(|l| l.weight = load.weight);
+        layers.extend(own);
+    }
     let mut prober = Prober::new(target, database);
     if let Some(profile) = recorded {
         let same =
@@ -83,7 +96,10 @@ pub fn optimize(
     let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
     let candidates = candidates(analysis, &spare);
     let mut costs = Costs::new(analysis, &layers);
-    let inputs = random_inputs(&opened.specs, options.seed, 1.0)?;
+    let mut inputs: Vec<(Vec<Named>, f64)> = Vec::new();
+    for load in loads {
+        inputs.push((random_inputs(&load.opened.specs, options.seed, 1.0)?, load.weight));
+    }
     let original = encode(&opened.proto);
     let base = counts(analysis, &Plan::default());
     watcher.step("timing widths");
@@ -94,16 +110,15 @@ pub fn optimize(
     if !target.is_here() {
         return offline::plan(opened, &graph, target, prober, costs, &candidates, &removable, options);
     }
-    let seen = target
-        .node_times(&original, &inputs, 3, 15)?
-        .map(|nodes| in_model(&graph, &layers, &nodes));
-    if let Some(seen) = &seen {
-        let key = whole_key("alone", &[&original], &opened.specs, ALONE_SECONDS);
+    let key = whole_key("nodes", &[&original], &inputs, 0.0);
+    let seen = remembered(&prober, &key, || in_loads(target, &original, &inputs, &graph, &layers))?;
+    if let Some(seen) = seen {
+        let key = whole_key("alone", &[&original], &inputs, ALONE_SECONDS);
         let whole_ms = remembered(&prober, &key, || {
-            let alone = race(target, &[&original], &inputs, ALONE_SECONDS)?;
+            let alone = race_loads(target, &[&original], &inputs, ALONE_SECONDS)?;
             Ok(alone.first().map_or(0.0, |l| l.summary().median))
         })?;
-        costs.correct(seen, &base, whole_ms);
+        costs.correct(&seen, &base, whole_ms);
     }
     let found = search(analysis, &candidates, &mut costs, &mut prober, &|done, total| {
         watcher.progress(done, total);
@@ -129,7 +144,9 @@ pub fn optimize(
         probes(&prober, &costs, &candidates, &base),
     );
     let Some(chosen) = chosen else {
-        outcome.nothing(if found.is_empty() {
+        outcome.nothing(if prober.skipped > 0 {
+            "the time was up before a faster plan was found; run again to go on (what was timed is kept), or allow more"
+        } else if found.is_empty() {
             "every width that may change stands where this machine runs it best"
         } else {
             "no plan was measured to be faster than the original beyond the noise"
@@ -138,8 +155,8 @@ pub fn optimize(
     };
     watcher.step("verifying");
     let model = encode(&chosen.proto);
-    let agreement = compare(target, &original, &model, &opened.specs, options.seed, 3)?;
-    let lanes = race(target, &[&original, &model], &inputs, FINAL_SECONDS)?;
+    let agreement = agreement(target, &original, &model, loads, options.seed)?;
+    let lanes = race_loads(target, &[&original, &model], &inputs, FINAL_SECONDS)?;
     outcome.measured(&lanes, agreement.clone());
     if !agreement.holds() {
         outcome.nothing("the rewritten model's outputs differ; please report this model");
@@ -154,6 +171,63 @@ pub fn optimize(
     Ok(outcome)
 }
 
+/// The first load, on whose groups all others must agree.
+fn first(loads: &[Load]) -> Result<&Load> {
+    let first = loads
+        .first()
+        .ok_or_else(|| Error::Usage("no input shapes are given".to_owned()))?;
+    let alike = |a: &Group, b: &Group| {
+        let shape = |g: &Group| (g.classes.len(), g.unit, g.lock.is_none(), g.can_grow());
+        shape(a) == shape(b) && a.producers == b.producers && a.consumers == b.consumers
+    };
+    let same = |l: &Load| {
+        let (own, others) = (&l.opened.analysis.groups, &first.opened.analysis.groups);
+        own.len() == others.len() && own.iter().zip(others).all(|(a, b)| alike(a, b))
+    };
+    if !loads.iter().all(same) {
+        return Err(Error::Model(
+            "the channels hang together in other ways at the other shapes; optimize for one of them at a time"
+                .to_owned(),
+        ));
+    }
+    Ok(first)
+}
+
+/// What the layers of all loads took in the model; `None` where single nodes cannot be timed.
+fn in_loads(
+    target: &dyn Target,
+    model: &[u8],
+    loads: &[(Vec<Named>, f64)],
+    graph: &Graph,
+    layers: &[Layer],
+) -> Result<Option<InModel>> {
+    let mut all = InModel::default();
+    for (own, (inputs, weight)) in layers.chunks(layers.len().div_ceil(loads.len()).max(1)).zip(loads) {
+        let Some(nodes) = target.node_times(model, inputs, 3, 15)? else {
+            return Ok(None);
+        };
+        let seen = in_model(graph, own, &nodes);
+        all.layers.extend(seen.layers);
+        all.others += weight * seen.others;
+    }
+    Ok(Some(all))
+}
+
+/// The least agreement of all loads.
+fn agreement(target: &dyn Target, original: &[u8], model: &[u8], loads: &[Load], seed: u64) -> Result<Agreement> {
+    let mut least: Option<Agreement> = None;
+    for load in loads {
+        let found = compare(target, original, model, &load.opened.specs, seed, 3)?;
+        if least
+            .as_ref()
+            .is_none_or(|l| !found.holds() || (l.holds() && found.max_rel_diff > l.max_rel_diff))
+        {
+            least = Some(found);
+        }
+    }
+    least.ok_or_else(|| Error::Usage("no input shapes are given".to_owned()))
+}
+
 /// Counts of probes, for the report.
 fn probes(prober: &Prober, costs: &Costs, candidates: &Candidates, base: &[usize]) -> Probes {
     Probes {
@@ -165,11 +239,11 @@ fn probes(prober: &Prober, costs: &Costs, candidates: &Candidates, base: &[usize
 }
 
 /// A key for what is remembered of whole models: what was done, for how long, to which models and inputs.
-fn whole_key(what: &str, models: &[&[u8]], specs: &[InputSpec], seconds: f64) -> String {
+fn whole_key(what: &str, models: &[&[u8]], loads: &[(Vec<Named>, f64)], seconds: f64) -> String {
     let mut hash = blake3::Hasher::new();
     hash.update(format!("{what} {seconds} ").as_bytes());
-    for spec in specs {
-        hash.update(format!("{} {:?} ", spec.name, spec.dims).as_bytes());
+    for (name, tensor, weight) in loads.iter().flat_map(|(i, w)| i.iter().map(move |(n, t)| (n, t, w))) {
+        hash.update(format!("{name} {:?} {weight} ", tensor.dims).as_bytes());
     }
     for model in models {
         hash.update(blake3::hash(model).as_bytes());

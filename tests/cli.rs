@@ -3,47 +3,11 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use assert_cmd::Command;
+use common::command::{fails, model, optimized, snapprune};
 use common::shared;
 use serde_json::Value;
-
-fn model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
-}
-
-fn snapprune() -> Command {
-    let mut command = Command::cargo_bin("snapprune").unwrap();
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
-}
-
-fn fails(args: &[&str], code: i32) -> String {
-    let output = snapprune().args(args).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
-    assert!(!text.contains("panicked"), "{text}");
-    text
-}
-
-/// Runs the main job on the off-stair model; the report, and the folder it was written to.
-fn optimized(folder: &Path, extra: &[&str]) -> (Option<i32>, Value) {
-    let out = folder.join("out.onnx");
-    let db = folder.join("latency.db");
-    let output = snapprune()
-        .arg(model("shapes96_off_stair.onnx"))
-        .args(["--cpu", "--threads", "1", "--json", "-o"])
-        .arg(&out)
-        .arg("--db")
-        .arg(&db)
-        .args(extra)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {:?}", output));
-    (output.status.code(), report)
-}
 
 #[test]
 fn the_main_job_writes_a_model_that_keeps_its_promises() {

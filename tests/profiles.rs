@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use snapprune::profile::{Profile, Record, plateaus, tail_free};
+use snapprune::profile::{CostModel, Multiprocessors, Profile, Record, plateaus, regret, tail_free, waves};
 
 fn fixtures() -> Vec<(String, Profile)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/profiles");
@@ -37,7 +37,7 @@ fn staircase(profile: &Profile, like: impl Fn(&Record) -> bool) -> Vec<(usize, f
 #[test]
 fn every_recorded_profile_says_where_it_was_measured() {
     let all = fixtures();
-    assert_eq!(all.len(), 18);
+    assert_eq!(all.len(), 19);
     for (name, profile) in &all {
         assert_eq!(profile.device.name, "NVIDIA H200", "{name}");
         assert!(profile.device.stack.contains("onnxruntime 1.31.1 cuda"), "{name}");
@@ -75,4 +75,47 @@ fn a_gpu_has_stairs_where_the_tiles_end() {
     assert!(tail_free(&times, 0.02).contains(&edge), "{stairs:?}");
     let steps = plateaus(&times, 0.1);
     assert!(steps.iter().any(|&(_, last)| last == edge), "{stairs:?}");
+}
+
+#[test]
+fn traced_kernels_fill_the_device_as_their_records_say() {
+    let all = fixtures();
+    let profile = &all.iter().find(|(n, _)| n.contains("traced")).unwrap().1;
+    let device = Multiprocessors::of(&profile.device).unwrap();
+    assert_eq!((device.count, device.threads), (132, 2048));
+    let mut convolutions = 0;
+    for record in &profile.records {
+        let kernel = record.facts.main_kernel().unwrap();
+        let w = waves(kernel, &device);
+        assert!(w.resident >= 1 && w.occupancy <= 1.0, "{kernel:?}");
+        assert!(
+            w.tail_use > 0.0 && w.tail_use <= 1.0 && w.last_use() > 0.0,
+            "{kernel:?}"
+        );
+        // The kernels of a run take no longer than the run between its events.
+        let kernels_ms: f64 = record.facts.kernels.iter().map(|k| k.ns as f64 / 1e6).sum();
+        assert!(kernels_ms < 1.5 * record.summary().median, "{:?}", record.problem);
+        assert!(record.facts.conditions.unwrap().sm_mhz > 300);
+        convolutions += usize::from(kernel.name.contains("xmma") || kernel.name.contains("cutlass"));
+    }
+    assert!(convolutions > profile.records.len() / 3, "{convolutions}");
+    // A grid past the device's capacity takes a second wave: 1,025 output channels of a 1×1 convolution.
+    let past = profile.records.iter().find(|r| r.problem.cout == 1025).unwrap();
+    let kernel = past.facts.main_kernel().unwrap();
+    assert_eq!(waves(kernel, &device).waves, 2, "{kernel:?}");
+}
+
+#[test]
+fn the_built_in_prices_choose_widths_nearly_as_fast_as_the_measured_best() {
+    let model = CostModel::recorded().unwrap();
+    let all = fixtures();
+    let records: Vec<&Record> = all
+        .iter()
+        .filter(|(n, _)| !n.contains("traced"))
+        .flat_map(|(_, p)| &p.records)
+        .collect();
+    let judged = regret(&model, &records);
+    assert!(judged.staircases > 100, "{}", judged.staircases);
+    let mean = judged.each.iter().sum::<f64>() / judged.each.len() as f64;
+    assert!(mean < 0.05, "mean regret {mean}");
 }

@@ -153,12 +153,12 @@ pub struct ShapeArgs {
     /// An input's shape, such as image:1,3,224,224.
     #[arg(long = "shape", value_name = "NAME:1,3,224,224")]
     pub shapes: Vec<String>,
-    /// A symbolic extent, such as height=480.
+    /// A symbolic extent, such as height=480; several with their shares of the traffic, such as height=224:0.8,480:0.2.
     #[arg(long = "dim", value_name = "NAME=N")]
     pub dims: Vec<String>,
-    /// The extent of a symbolic first axis [default: 1].
+    /// The extent of a symbolic first axis [default: 1]; several with their shares of the traffic, such as 1:0.7,8:0.3.
     #[arg(long, value_name = "N")]
-    pub batch: Option<usize>,
+    pub batch: Option<String>,
 }
 
 /// Flags of `bench`.

@@ -7,7 +7,7 @@ use super::args::MainArgs;
 use super::screen::Screen;
 use super::setup;
 use crate::onnx::save;
-use crate::optimize::{Options, Watcher, open, optimize};
+use crate::optimize::{Load, Options, Watcher, open, optimize};
 use crate::profile::Profile;
 use crate::report::{outcome_json, outcome_text};
 use crate::target::{RecordedTarget, Runtime};
@@ -19,7 +19,6 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let (out, report) = outputs(path, args.output.as_deref())?;
     let talk = !args.quiet && !args.json;
     let options = Options {
-        shapes: setup::shapes(&args.shapes)?,
         seed: args.seed,
         time_budget: args.time_budget,
         allow_mismatch: args.store.allow_mismatch,
@@ -40,18 +39,23 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     }
     let screen = Screen::new(args.quiet);
     screen.step("reading the model");
-    let opened = open(path, &runtime, &options.shapes)?;
+    let mut loads = Vec::new();
+    for (shapes, weight) in setup::loads(&args.shapes)? {
+        let opened = open(path, &runtime, &shapes)?;
+        loads.push(Load { opened, weight });
+    }
+    let opened = &loads[0].opened;
     if !args.quiet {
         for note in &opened.notes {
             eprintln!("note: {note}");
         }
     }
-    let outcome = optimize(&opened, target.as_ref(), database, recorded, &options, &screen);
+    let outcome = optimize(&loads, target.as_ref(), database, recorded, &options, &screen);
     screen.finish();
     let mut outcome = outcome?;
     let model = outcome.model.take();
-    outcome.model = model.map(|bytes| crate::report::with_provenance(&bytes, path, &opened, &outcome));
-    let json = outcome_json(&path.display().to_string(), &opened, &outcome);
+    outcome.model = model.map(|bytes| crate::report::with_provenance(&bytes, path, opened, &outcome));
+    let json = outcome_json(&path.display().to_string(), &loads, &outcome);
     let text = format!("{json:#}\n");
     if let Some(model) = &outcome.model {
         save(&out, model)?;

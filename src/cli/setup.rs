@@ -37,19 +37,16 @@ pub(super) fn describe(target: &dyn Target, asked: &DeviceArgs) -> String {
     format!("{} · {}{why}", info.name, info.stack)
 }
 
-/// The flags on shapes.
+/// The flags on shapes, for commands that take one load: the first where several are given.
 pub(super) fn shapes(args: &ShapeArgs) -> Result<ShapeOptions> {
-    let mut options = ShapeOptions {
-        batch: args.batch,
-        ..Default::default()
-    };
-    let number = |flag: &str, text: &str| -> Result<usize> {
-        text.trim()
-            .parse()
-            .ok()
-            .filter(|&n| n > 0)
-            .ok_or_else(|| Error::Usage(format!("{flag}: '{text}' is not a positive number")))
-    };
+    let mut all = loads(args)?;
+    Ok(all.swap_remove(0).0)
+}
+
+/// The flags on shapes: every combination of the batch sizes and extents given, with the product of their
+/// shares; the shares of all sum to 1. Never empty.
+pub(super) fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
+    let mut options = ShapeOptions::default();
     for shape in &args.shapes {
         let (name, extents) = shape
             .rsplit_once(':')
@@ -60,16 +57,53 @@ pub(super) fn shapes(args: &ShapeArgs) -> Result<ShapeOptions> {
             .collect::<Result<_>>()?;
         options.shapes.insert(name.to_owned(), extents);
     }
+    let mut all = vec![(options, 1.0)];
+    if let Some(batch) = &args.batch {
+        all = combined(&all, &shares("--batch", batch)?, |o, n| o.batch = Some(n));
+    }
     for dim in &args.dims {
-        let (name, extent) = dim
-            .rsplit_once('=')
+        let (name, extents) = dim
+            .split_once('=')
             .ok_or_else(|| Error::Usage(format!("--dim {dim}: write NAME=N")))?;
-        options.dims.insert(name.to_owned(), number("--dim", extent)?);
+        all = combined(&all, &shares("--dim", extents)?, |o, n| {
+            o.dims.insert(name.to_owned(), n);
+        });
     }
-    if args.batch == Some(0) {
-        return Err(Error::Usage("--batch must be at least 1".to_owned()));
+    let whole: f64 = all.iter().map(|(_, w)| w).sum();
+    all.iter_mut().for_each(|(_, w)| *w /= whole);
+    Ok(all)
+}
+
+fn number(flag: &str, text: &str) -> Result<usize> {
+    let number = text.trim().parse().ok().filter(|&n| n > 0);
+    number.ok_or_else(|| Error::Usage(format!("{flag}: '{text}' is not a number of at least 1")))
+}
+
+/// `8`, or `1:0.7,8:0.3`: extents with their shares.
+fn shares(flag: &str, text: &str) -> Result<Vec<(usize, f64)>> {
+    let one = |part: &str| -> Result<(usize, f64)> {
+        let (extent, share) = part.split_once(':').unwrap_or((part, "1"));
+        let share = share.trim().parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0);
+        let share = share.ok_or_else(|| Error::Usage(format!("{flag} {text}: write shares as in 1:0.7,8:0.3")))?;
+        Ok((number(flag, extent)?, share))
+    };
+    text.split(',').map(one).collect()
+}
+
+fn combined(
+    all: &[(ShapeOptions, f64)],
+    extents: &[(usize, f64)],
+    set: impl Fn(&mut ShapeOptions, usize),
+) -> Vec<(ShapeOptions, f64)> {
+    let mut out = Vec::new();
+    for (options, weight) in all {
+        for &(extent, share) in extents {
+            let mut options = options.clone();
+            set(&mut options, extent);
+            out.push((options, weight * share));
+        }
     }
-    Ok(options)
+    out
 }
 
 /// The latency database with what is asked after it.

@@ -9,7 +9,7 @@ use crate::plan::{Costs, Found, Plan, Removable};
 use crate::profile::Prober;
 use crate::rewrite::rewrite;
 use crate::target::{Named, Target};
-use crate::verify::{Verdict, race};
+use crate::verify::{Verdict, race_loads};
 
 /// What stays the same while plans are compared.
 pub(super) struct Job<'a> {
@@ -17,7 +17,7 @@ pub(super) struct Job<'a> {
     pub graph: &'a Graph<'a>,
     pub target: &'a dyn Target,
     pub original: &'a [u8],
-    pub inputs: &'a [Named],
+    pub inputs: &'a [(Vec<Named>, f64)],
     pub removable: &'a Removable,
     pub prober: &'a Prober<'a>,
 }
@@ -50,9 +50,9 @@ impl Job<'_> {
             models.push(encode(&self.apply(plan)?));
         }
         let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
-        let key = whole_key("race", &lanes, &self.opened.specs, seconds);
+        let key = whole_key("race", &lanes, self.inputs, seconds);
         remembered(self.prober, &key, || {
-            let raced = race(self.target, &lanes, self.inputs, seconds)?;
+            let raced = race_loads(self.target, &lanes, self.inputs, seconds)?;
             Ok(raced.iter().skip(1).map(|l| (l.ratio(), l.verdict())).collect())
         })
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::extract::{Layer, only_user};
 use crate::onnx::Graph;
 use crate::target::NodeTime;
@@ -9,7 +11,7 @@ use crate::target::NodeTime;
 use super::samples::median;
 
 /// One model's time, by parts, in milliseconds.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InModel {
     /// Each layer's node with the layout changes right before it; `None` where it was not recognized.
     pub layers: Vec<Option<f64>>,

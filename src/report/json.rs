@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::onnx::label;
-use crate::optimize::{Opened, Outcome};
+use crate::optimize::{Load, Opened, Outcome};
 use crate::profile::Summary;
 
 fn times(s: &Summary) -> Value {
@@ -11,12 +11,18 @@ fn times(s: &Summary) -> Value {
 }
 
 /// The report of the main job.
-pub fn outcome_json(path: &str, opened: &Opened, outcome: &Outcome) -> Value {
-    let inputs: Vec<Value> = opened
-        .specs
+pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
+    let inputs = |opened: &Opened| -> Vec<Value> {
+        let specs = opened.specs.iter();
+        specs
+            .map(|s| json!({"name": s.name, "dims": s.dims, "dtype": s.dtype.as_str_name().to_lowercase()}))
+            .collect()
+    };
+    let shown: Vec<Value> = loads
         .iter()
-        .map(|s| json!({"name": s.name, "dims": s.dims, "dtype": s.dtype.as_str_name().to_lowercase()}))
+        .map(|l| json!({"inputs": inputs(&l.opened), "weight": l.weight}))
         .collect();
+    let opened = &loads[0].opened;
     let groups: Vec<Value> = outcome
         .groups
         .iter()
@@ -31,7 +37,8 @@ pub fn outcome_json(path: &str, opened: &Opened, outcome: &Outcome) -> Value {
     json!({
         "schema_version": 1,
         "tool": {"name": "snapprune", "version": env!("CARGO_PKG_VERSION")},
-        "model": {"path": path, "blake3": opened.model.hash, "opset": opened.model.opset(), "inputs": inputs},
+        "model": {"path": path, "blake3": opened.model.hash, "opset": opened.model.opset(), "inputs": inputs(opened)},
+        "loads": shown,
         "device": outcome.device,
         "written": outcome.model.is_some(),
         "declined": outcome.declined,

@@ -73,7 +73,14 @@ fn ran(record: &Record, device: Option<&Multiprocessors>) -> String {
     record.facts.layout.clone().unwrap_or_default()
 }
 
-/// Names of kernels are long; their beginnings tell them apart.
+/// Names of kernels are long: the beginning, and the tile where the name tells it.
 fn short(name: &str) -> String {
-    name.chars().take(72).collect()
+    let start: String = name.chars().take(40).collect();
+    let tile = name.split_once("tilesize").map(|(_, rest)| {
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit() && c != 'x')
+            .unwrap_or(rest.len());
+        format!("… tile {}", &rest[..end])
+    });
+    format!("{start}{}", tile.unwrap_or_default())
 }

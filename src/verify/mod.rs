@@ -4,4 +4,4 @@ mod outputs;
 mod race;
 
 pub use outputs::{Agreement, compare};
-pub use race::{Lane, Verdict, race};
+pub use race::{Lane, Verdict, race, race_loads};

@@ -108,6 +108,47 @@ pub fn race(target: &dyn Target, models: &[&[u8]], inputs: &[Named], seconds: f6
     Ok(lanes)
 }
 
+/// Races models on several loads (inputs and their weight): every time is the weighted sum over the loads, and
+/// so are the ratios.
+///
+/// # Errors
+/// When a model cannot be loaded or a run fails.
+pub fn race_loads(
+    target: &dyn Target,
+    models: &[&[u8]],
+    loads: &[(Vec<Named>, f64)],
+    seconds: f64,
+) -> Result<Vec<Lane>> {
+    let mut raced = Vec::new();
+    for (inputs, weight) in loads {
+        raced.push((race(target, models, inputs, seconds / loads.len() as f64)?, *weight));
+    }
+    if let [(_, _)] = raced.as_slice() {
+        return Ok(raced.remove(0).0);
+    }
+    Ok((0..models.len()).map(|k| weighted(&raced, k)).collect())
+}
+
+/// Model `k` over all loads.
+fn weighted(raced: &[(Vec<Lane>, f64)], k: usize) -> Lane {
+    let rounds = raced.iter().map(|(lanes, _)| lanes[k].samples.len()).min().unwrap_or(0);
+    let sum = |k: usize, round: usize| raced.iter().map(|(lanes, w)| w * lanes[k].samples[round]).sum::<f64>();
+    let shares: Vec<f64> = raced.iter().map(|(lanes, w)| w * median(&lanes[0].samples)).collect();
+    let whole: f64 = shares.iter().sum();
+    let block = |b: usize| {
+        let parts = raced
+            .iter()
+            .zip(&shares)
+            .map(|((lanes, _), s)| s * lanes[k].block_ratios[b]);
+        parts.sum::<f64>() / whole
+    };
+    Lane {
+        samples: (0..rounds).map(|r| sum(k, r)).collect(),
+        ratios: (0..rounds).map(|r| sum(k, r) / sum(0, r)).collect(),
+        block_ratios: (0..BLOCKS).map(block).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Lane, Verdict};
@@ -128,6 +169,24 @@ mod tests {
         );
         assert_eq!(lane(&[0.9, 0.91, 0.89], &[0.9, 0.91, 0.89]).verdict(), Verdict::Faster);
         assert_eq!(lane(&[1.1, 1.11, 1.09], &[1.1, 1.11, 1.09]).verdict(), Verdict::Slower);
+    }
+
+    #[test]
+    fn loads_count_by_their_weight_and_time() {
+        let load = |ms: [f64; 2]| -> Vec<Lane> {
+            let lane = |t: f64| Lane {
+                samples: vec![t; 4],
+                ratios: vec![t / ms[0]; 4],
+                block_ratios: vec![t / ms[0]; 3],
+            };
+            ms.map(lane).to_vec()
+        };
+        let raced = [(load([1.0, 0.5]), 0.5), (load([3.0, 3.0]), 0.5)];
+        let both = super::weighted(&raced, 1);
+        assert_eq!(both.samples, [1.75; 4]);
+        assert_eq!(both.ratio(), 1.75 / 2.0);
+        assert_eq!(both.block_ratios, [1.75 / 2.0; 3]);
+        assert_eq!(both.verdict(), Verdict::Faster);
     }
 
     #[test]
