@@ -11,7 +11,7 @@ pub use outcome::{GroupRow, Outcome, Probes};
 use std::time::{Duration, Instant};
 
 use crate::channels::{Analysis, Group};
-use crate::onnx::{Graph, encode};
+use crate::onnx::{Graph, encode, label};
 use crate::plan::{Candidates, Costs, Plan, candidates, removable, search};
 use crate::profile::{Database, InModel, Layer, Prober, Profile, in_model};
 use crate::target::{Named, Target, random_inputs};
@@ -25,6 +25,10 @@ pub struct Options {
     pub seed: u64,
     /// No probes are begun after this long; the widths that the file has are timed whatever it takes.
     pub time_budget: Option<Duration>,
+    /// Names of layers whose widths stay as they are.
+    pub keep: Vec<String>,
+    /// Widths do not grow; only channels that carry nothing may go.
+    pub no_growth: bool,
     /// Takes times of another device or stack where it has none of this one.
     pub allow_mismatch: bool,
 }
@@ -94,7 +98,8 @@ pub fn optimize(
     }
     let removable = removable(&graph, analysis);
     let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
-    let candidates = candidates(analysis, &spare);
+    let mut candidates = candidates(analysis, &spare);
+    restrict(&mut candidates, &graph, analysis, options)?;
     let mut costs = Costs::new(analysis, &layers);
     let mut inputs: Vec<(Vec<Named>, f64)> = Vec::new();
     for load in loads {
@@ -169,6 +174,27 @@ pub fn optimize(
     outcome.fill(opened, &graph, &chosen.plan, &chosen.proto, &removable, &costs);
     outcome.model = Some(model);
     Ok(outcome)
+}
+
+/// Takes out the candidates that the user does not want.
+fn restrict(candidates: &mut Candidates, graph: &Graph, analysis: &Analysis, options: &Options) -> Result<()> {
+    let node = |name: &String| {
+        let at = (0..graph.proto.node.len()).find(|&n| label(&graph.proto.node[n], n) == *name);
+        at.ok_or_else(|| {
+            Error::Usage(format!(
+                "--keep {name}: the model has no such node; `snapprune inspect` lists the layers"
+            ))
+        })
+    };
+    let kept: Vec<usize> = options.keep.iter().map(node).collect::<Result<_>>()?;
+    candidates.retain(|&g, _| !analysis.groups[g].producers.iter().any(|n| kept.contains(n)));
+    if options.no_growth {
+        for (&g, counts) in candidates.iter_mut() {
+            counts.retain(|&n| n <= analysis.groups[g].classes.len());
+        }
+        candidates.retain(|_, counts| counts.len() > 1);
+    }
+    Ok(())
 }
 
 /// The first load, on whose groups all others must agree.

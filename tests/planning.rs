@@ -198,3 +198,100 @@ fn widths_for_a_gpu_that_is_not_here_are_marked_as_predicted() {
     let unknown = fails(&["widths", "models/shapes96.onnx", "--device", "Z9"], 2);
     assert!(unknown.contains("A100") && unknown.contains("L4"), "{unknown}");
 }
+
+#[test]
+fn a_plan_is_written_edited_and_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let off = model("shapes96_off_stair.onnx");
+    let planned = || {
+        let mut command = snapprune();
+        command
+            .arg("plan")
+            .arg(&off)
+            .args(["--cpu", "--threads", "1", "-o"])
+            .arg(at("plan.json"));
+        command.arg("--db").arg(at("a.db")).output().unwrap().status.code()
+    };
+    // A machine that is busy may hide the gain once.
+    assert!((0..3).any(|_| planned() == Some(0)), "no plan in three tries");
+    let text = std::fs::read_to_string(at("plan.json")).unwrap();
+    let mut plan: Value = serde_json::from_str(&text).unwrap();
+    let apply = |plan: &Value, extra: &[&str]| {
+        std::fs::write(at("edited.json"), plan.to_string()).unwrap();
+        let mut command = snapprune();
+        command
+            .arg("apply")
+            .arg(&off)
+            .arg(at("edited.json"))
+            .arg("-o")
+            .arg(at("out.onnx"))
+            .args(extra);
+        let done = command.output().unwrap();
+        let text = [done.stdout, done.stderr].concat();
+        (done.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let (code, said) = apply(&plan, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    let written = snapprune::onnx::load(&at("out.onnx")).unwrap().proto;
+    let graph = written.graph.as_ref().unwrap();
+    // Every weight has the shape that the plan tells a training script.
+    let mut checked = 0;
+    for (name, axes) in plan["weights"].as_object().unwrap() {
+        let Some(weight) = graph.initializer.iter().find(|t| t.name() == name) else {
+            continue;
+        };
+        for (axis, order) in axes.as_object().unwrap() {
+            let axis: usize = axis.parse().unwrap();
+            assert_eq!(weight.dims[axis] as usize, order.as_array().unwrap().len(), "{name}");
+            checked += 1;
+        }
+    }
+    assert!(checked > 3, "{checked}");
+
+    // Fewer channels than the plan keeps: possible, and said.
+    let kept = plan["groups"][0]["kept"].as_array().unwrap()[1..].to_vec();
+    plan["groups"][0]["width_after"] = Value::from(kept.len());
+    plan["groups"][0]["kept"] = Value::from(kept);
+    let (code, said) = apply(&plan, &[]);
+    assert!(code == Some(0) && said.contains("carried something"), "{said}");
+    for (key, value, hint) in [
+        ("width_before", Value::from(7), "not those of this model"),
+        ("kept", serde_json::json!([1, 1]), "ascending"),
+        ("width_after", Value::from(1), "or more"),
+        ("group", Value::from(10_000), "no such group"),
+        ("width_after", Value::from(1_000_000), "64 times"),
+    ] {
+        let mut broken = plan.clone();
+        broken["groups"][0][key] = value;
+        let (code, said) = apply(&broken, &[]);
+        assert!(code == Some(2) && said.contains(hint), "{key}: {said}");
+    }
+    plan["model"] = Value::from("other");
+    let (code, said) = apply(&plan, &[]);
+    assert!(code == Some(2) && said.contains("--other-weights"), "{said}");
+    assert_eq!(apply(&plan, &["--other-weights"]).0, Some(0));
+}
+
+#[test]
+fn layers_named_by_the_user_stay_and_nothing_grows_when_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, report) = optimized(folder.path(), &["--grow", "none"]);
+    let grown = |r: &Value| {
+        let groups = r["groups"].as_array().unwrap().clone();
+        groups.into_iter().filter(|g| g["action"] == "grow").count()
+    };
+    assert!(matches!(code, Some(0 | 1)) && grown(&report) == 0, "{report:#}");
+    let unknown = fails(
+        &[
+            "models/shapes96.onnx",
+            "--cpu",
+            "--keep",
+            "nowhere",
+            "-o",
+            "/tmp/x.onnx",
+        ],
+        2,
+    );
+    assert!(unknown.contains("inspect"), "{unknown}");
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::optimize::Options;
 use crate::target::CudnnAlgo;
 
 /// Snaps the channel counts of an ONNX CNN to widths at which this machine wastes nothing.
@@ -32,6 +33,10 @@ pub enum Command {
     Bench(BenchArgs),
     /// Channel groups, barriers and why, MACs and parameters.
     Inspect(InspectArgs),
+    /// Finds the plan that the main job would apply, and writes it as JSON.
+    Plan(PlanArgs),
+    /// Applies a plan to a model, without timing anything.
+    Apply(ApplyArgs),
     /// Latency against width of every convolution: the staircases.
     Profile(ProfileArgs),
     /// Predicted tail-free widths for a GPU that is not here.
@@ -61,16 +66,12 @@ pub struct MainArgs {
     /// Do not make the dynamic variant (this version makes none).
     #[arg(long)]
     pub no_dynamic: bool,
-    /// Times recorded earlier, used before measuring. Without --cpu and --gpu they may be of a device that is not
-    /// here: then the plan rests on them alone, and the latency stays unverified.
-    #[arg(long, value_name = "FILE")]
-    pub profile: Option<PathBuf>,
+    /// What may be planned, and from what.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,
-    /// Begin no more probes after this long, such as 60s or 5m.
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub time_budget: Option<Duration>,
     /// Seed of the random inputs.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -83,6 +84,96 @@ pub struct MainArgs {
     /// Also list the groups that stay, with the reason.
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// What may be planned, and from what.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct PlanningArgs {
+    /// Times recorded earlier, used before measuring. Without --cpu and --gpu they may be of a device that is not
+    /// here: then the plan rests on them alone, and the latency stays unverified.
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Begin no more probes after this long, such as 60s or 5m.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub time_budget: Option<Duration>,
+    /// Leave the width of this layer as it is; may be given several times.
+    #[arg(long, value_name = "LAYER")]
+    pub keep: Vec<String>,
+    /// Whether widths may grow: never, or where more channels run faster.
+    #[arg(long, value_enum, default_value_t)]
+    pub grow: Grow,
+}
+
+/// When widths grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Grow {
+    /// Never.
+    None,
+    /// Where it was measured to be faster.
+    #[default]
+    Faster,
+}
+
+impl PlanningArgs {
+    /// As options of the main job.
+    pub(super) fn options(&self, seed: u64, store: &StoreArgs) -> Options {
+        Options {
+            seed,
+            time_budget: self.time_budget,
+            keep: self.keep.clone(),
+            no_growth: self.grow == Grow::None,
+            allow_mismatch: store.allow_mismatch,
+        }
+    }
+}
+
+/// Flags of `plan`.
+#[derive(Debug, ClapArgs)]
+pub struct PlanArgs {
+    /// The model.
+    pub model: PathBuf,
+    /// Where to write the plan.
+    #[arg(short, long, value_name = "PLAN.json")]
+    pub output: PathBuf,
+    /// The device and the library.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// What may be planned, and from what.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// The latency databases.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Seed of the random inputs.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print nothing but errors.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Flags of `apply`.
+#[derive(Debug, ClapArgs)]
+pub struct ApplyArgs {
+    /// The model.
+    pub model: PathBuf,
+    /// The plan.
+    pub plan: PathBuf,
+    /// Where to write the model.
+    #[arg(short, long, value_name = "OUT.onnx")]
+    pub output: PathBuf,
+    /// Apply it to the same network with other weights than the plan was made for.
+    #[arg(long)]
+    pub other_weights: bool,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
 }
 
 /// Where times are kept.

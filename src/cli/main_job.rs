@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::args::MainArgs;
+use super::args::{DeviceArgs, MainArgs, ShapeArgs, StoreArgs};
 use super::screen::Screen;
 use super::setup;
 use crate::onnx::save;
-use crate::optimize::{Load, Options, Watcher, open, optimize};
+use crate::optimize::{Load, Options, Outcome, Watcher, open, optimize};
 use crate::profile::Profile;
 use crate::report::{outcome_json, outcome_text};
 use crate::target::{RecordedTarget, Runtime};
@@ -18,41 +18,17 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let start = Instant::now();
     let (out, report) = outputs(path, args.output.as_deref())?;
     let talk = !args.quiet && !args.json;
-    let options = Options {
-        seed: args.seed,
-        time_budget: args.time_budget,
-        allow_mismatch: args.store.allow_mismatch,
-    };
-    let recorded = args.profile.as_deref().map(Profile::read).transpose()?;
-    let database = setup::store(&args.store)?;
-    let runtime = Runtime::load(args.device.ort_lib.as_deref())?;
-    let mut target = setup::target(&runtime, &args.device)?;
-    if let Some(profile) = &recorded
-        && profile.device.fingerprint != target.info().fingerprint
-        && !args.device.cpu
-        && args.device.gpu.is_none()
-    {
-        target = Box::new(RecordedTarget::new(runtime.clone(), profile.device.clone()));
-    }
-    if talk {
-        println!("device    {}", setup::describe(target.as_ref(), &args.device));
-    }
-    let screen = Screen::new(args.quiet);
-    screen.step("reading the model");
-    let mut loads = Vec::new();
-    for (shapes, weight) in setup::loads(&args.shapes)? {
-        let opened = open(path, &runtime, &shapes)?;
-        loads.push(Load { opened, weight });
-    }
+    let (mut outcome, loads) = run_job(&Job {
+        path,
+        options: args.planning.options(args.seed, &args.store),
+        device: &args.device,
+        shapes: &args.shapes,
+        profile: args.planning.profile.as_deref(),
+        store: &args.store,
+        quiet: args.quiet,
+        talk,
+    })?;
     let opened = &loads[0].opened;
-    if !args.quiet {
-        for note in &opened.notes {
-            eprintln!("note: {note}");
-        }
-    }
-    let outcome = optimize(&loads, target.as_ref(), database, recorded, &options, &screen);
-    screen.finish();
-    let mut outcome = outcome?;
     let model = outcome.model.take();
     outcome.model = model.map(|bytes| crate::report::with_provenance(&bytes, path, opened, &outcome));
     let json = outcome_json(&path.display().to_string(), &loads, &outcome);
@@ -79,15 +55,56 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     Ok(outcome.model.is_some())
 }
 
+/// What the main job and `plan` have in common.
+pub(super) struct Job<'a> {
+    pub path: &'a Path,
+    pub options: Options,
+    pub device: &'a DeviceArgs,
+    pub shapes: &'a ShapeArgs,
+    pub profile: Option<&'a Path>,
+    pub store: &'a StoreArgs,
+    pub quiet: bool,
+    pub talk: bool,
+}
+
+/// Opens the model at all its loads and optimizes it; at least one load comes back.
+pub(super) fn run_job(job: &Job) -> Result<(Outcome, Vec<Load>)> {
+    let recorded = job.profile.map(Profile::read).transpose()?;
+    let database = setup::store(job.store)?;
+    let runtime = Runtime::load(job.device.ort_lib.as_deref())?;
+    let mut target = setup::target(&runtime, job.device)?;
+    if let Some(profile) = &recorded
+        && profile.device.fingerprint != target.info().fingerprint
+        && !job.device.cpu
+        && job.device.gpu.is_none()
+    {
+        target = Box::new(RecordedTarget::new(runtime.clone(), profile.device.clone()));
+    }
+    if job.talk {
+        println!("device    {}", setup::describe(target.as_ref(), job.device));
+    }
+    let screen = Screen::new(job.quiet);
+    screen.step("reading the model");
+    let mut loads = Vec::new();
+    for (shapes, weight) in setup::loads(job.shapes)? {
+        let opened = open(job.path, &runtime, &shapes)?;
+        loads.push(Load { opened, weight });
+    }
+    if !job.quiet {
+        for note in loads.iter().take(1).flat_map(|l| &l.opened.notes) {
+            eprintln!("note: {note}");
+        }
+    }
+    let outcome = optimize(&loads, target.as_ref(), database, recorded, &job.options, &screen);
+    screen.finish();
+    Ok((outcome?, loads))
+}
+
 /// Where the model and the report go; the folder must be writable before anything is measured.
 fn outputs(path: &Path, output: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
     let out = output.map_or_else(|| path.with_extension("snap.onnx"), Path::to_path_buf);
     let report = out.with_extension("json");
-    let same = |a: &Path, b: &Path| match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
-    };
-    if same(&out, path) || same(&report, path) {
+    if setup::same_file(&out, path) || setup::same_file(&report, path) {
         return Err(Error::Usage(format!(
             "-o {} would overwrite the model that is read; name another file",
             out.display()

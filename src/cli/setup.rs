@@ -125,3 +125,11 @@ pub(super) fn database(named: Option<&Path>) -> Result<Option<Database>> {
     let path = named.map(Path::to_path_buf).or_else(Database::default_path);
     path.map(|p| Database::open(&p)).transpose()
 }
+
+/// Whether two paths name one file.
+pub(super) fn same_file(a: &Path, b: &Path) -> bool {
+    match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}

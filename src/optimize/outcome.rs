@@ -4,7 +4,7 @@ use super::{Opened, counts};
 use crate::channels::Group;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, label};
-use crate::plan::{Candidates, Costs, Plan, Removable};
+use crate::plan::{Candidates, Costs, Plan, PlanFile, Removable};
 use crate::profile::Summary;
 use crate::rewrite::{elements_ratio, macs_after, parameters};
 use crate::target::DeviceInfo;
@@ -56,6 +56,8 @@ pub struct Outcome {
     pub agreement: Option<Agreement>,
     /// How many problems were timed.
     pub probes: Probes,
+    /// The plan that made the model.
+    pub plan: Option<PlanFile>,
     /// What was not verified, and why.
     pub unverified: Vec<String>,
 }
@@ -94,6 +96,7 @@ impl Outcome {
             params: (params, params),
             agreement: None,
             probes,
+            plan: None,
             unverified: Vec::new(),
         }
     }
@@ -137,6 +140,7 @@ impl Outcome {
                 )
             };
         }
+        self.plan = Some(PlanFile::new(&opened.model.hash, graph, analysis, plan, removable));
         let change = plan.change(analysis, removable).0;
         self.macs.1 = macs_after(graph, analysis, &change);
         self.params.1 = parameters(proto);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::file::folds_of;
 use super::removable::{Fold, Removable};
 use crate::channels::{Analysis, ClassChange};
 
@@ -55,7 +56,6 @@ impl Plan {
     /// loses its first removable channels; a growing one is padded beside its last channel.
     pub fn change(&self, analysis: &Analysis, removable: &Removable) -> (ClassChange, Vec<Fold>) {
         let mut change = ClassChange::default();
-        let mut folds: BTreeMap<usize, Fold> = BTreeMap::new();
         for (&id, &count) in &self.counts {
             let group = &analysis.groups[id];
             let before = group.classes.len();
@@ -65,18 +65,9 @@ impl Plan {
                 change.added.insert(last, (count - before) as u32);
             }
             let spare = removable.classes.get(&id).map(Vec::as_slice).unwrap_or_default();
-            for class in spare.iter().take(before.saturating_sub(count)) {
-                change.removed.insert(*class);
-                for fold in removable.folds.get(class).into_iter().flatten() {
-                    match folds.get_mut(&fold.node) {
-                        Some(sum) => sum.bias.iter_mut().zip(&fold.bias).for_each(|(a, b)| *a += b),
-                        None => {
-                            folds.insert(fold.node, fold.clone());
-                        }
-                    }
-                }
-            }
+            change.removed.extend(spare.iter().take(before.saturating_sub(count)));
         }
-        (change, folds.into_values().collect())
+        let folds = folds_of(&change, removable).0;
+        (change, folds)
     }
 }

@@ -56,6 +56,7 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
             "skipped": outcome.probes.skipped, "exhaustive": outcome.probes.exhaustive,
         },
         "unverified": outcome.unverified,
+        "plan": outcome.plan,
         "notes": opened.notes,
     })
 }

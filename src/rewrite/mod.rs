@@ -123,7 +123,7 @@ pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ClassChange) -> u
 
 /// What all nodes but convolutions make with `change` applied, over what they made before, in elements: a
 /// measure of the work around the layers on a CPU. Activations and normalizations are part of the layers. A
-/// concatenation whose parts are off the SIMD block counts [`OFF_BLOCK`] times: its parts leave the blocked layout.
+/// concatenation whose parts are off the SIMD block counts two and a half times: its parts leave the blocked layout.
 pub fn elements_ratio(graph: &Graph, analysis: &Analysis, change: &ClassChange) -> f64 {
     let co = &analysis.coupling;
     let edits = Edits::new(co, &analysis.groups, change);

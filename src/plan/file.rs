@@ -1,0 +1,169 @@
+//! A plan as data: what to keep of every group and of every weight, for `apply` and for training scripts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::moves::Plan;
+use super::removable::{Fold, Removable};
+use crate::channels::{Analysis, ClassChange, Edits, ValueId};
+use crate::onnx::{Graph, label};
+use crate::{Error, Result};
+
+/// A plan for one model. People may edit `groups`; `weights` follows from them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanFile {
+    /// The version of this format.
+    pub schema_version: u32,
+    /// BLAKE3 of the model's file.
+    pub model: String,
+    /// Groups that change.
+    pub groups: Vec<PlannedGroup>,
+    /// For every weight that changes, by name and axis: the old index at each new place, −1 for a new one (zero).
+    #[serde(default)]
+    pub weights: BTreeMap<String, BTreeMap<usize, Vec<i64>>>,
+}
+
+/// One group's change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedGroup {
+    /// Its number, as `snapprune inspect` shows it.
+    pub group: usize,
+    /// Names of the layers that make the width; checked when the plan is applied.
+    pub layers: Vec<String>,
+    /// Width before, in indices of the first layer's axis.
+    pub width_before: usize,
+    /// Width after; channels beyond those kept are new and zero.
+    pub width_after: usize,
+    /// Channels that stay, ascending, counted from 0 in units of the group.
+    pub kept: Vec<usize>,
+}
+
+impl PlanFile {
+    /// Writes a plan down.
+    pub fn new(model: &str, graph: &Graph, analysis: &Analysis, plan: &Plan, removable: &Removable) -> Self {
+        let (change, _) = plan.change(analysis, removable);
+        let mut groups = Vec::new();
+        for (&id, &count) in &plan.counts {
+            let group = &analysis.groups[id];
+            let stays = |i: &usize| !change.removed.contains(&group.classes[*i]);
+            groups.push(PlannedGroup {
+                group: id,
+                layers: layers(graph, analysis, id),
+                width_before: group.width(),
+                width_after: count * group.unit,
+                kept: (0..group.classes.len()).filter(stays).collect(),
+            });
+        }
+        Self {
+            schema_version: 1,
+            model: model.to_owned(),
+            groups,
+            weights: weights(analysis, &change),
+        }
+    }
+
+    /// The change that the plan asks for.
+    ///
+    /// # Errors
+    /// When it is of another version or does not fit the model; the message names the group.
+    pub fn change(&self, graph: &Graph, analysis: &Analysis) -> Result<ClassChange> {
+        if self.schema_version != 1 {
+            let what = format!(
+                "the plan has schema version {}; this version reads 1",
+                self.schema_version
+            );
+            return Err(Error::Usage(what));
+        }
+        let mut change = ClassChange::default();
+        let mut seen = Vec::new();
+        for p in &self.groups {
+            let wrong = |what: &str| Error::Plan(format!("group {}: {what}", p.group));
+            let group = analysis
+                .groups
+                .get(p.group)
+                .ok_or_else(|| wrong("the model has no such group"))?;
+            if seen.contains(&p.group) {
+                return Err(wrong("it is named twice"));
+            }
+            seen.push(p.group);
+            if p.layers != layers(graph, analysis, p.group) || p.width_before != group.width() {
+                return Err(wrong(
+                    "its layers or width are not those of this model; make the plan anew",
+                ));
+            }
+            let last = match p.kept.last() {
+                Some(&last) if last < group.classes.len() && p.kept.is_sorted_by(|a, b| a < b) => last,
+                _ => {
+                    return Err(wrong(
+                        "`kept` must hold at least one channel, ascending, each below the width",
+                    ));
+                }
+            };
+            let added = p.width_after.checked_sub(p.kept.len() * group.unit);
+            let added = added
+                .filter(|a| a.is_multiple_of(group.unit))
+                .ok_or_else(|| wrong("`width_after` must be the number of kept channels or more, in whole units"))?;
+            if added > 0 {
+                if !group.can_grow() {
+                    return Err(wrong("it cannot grow; `snapprune inspect` tells why"));
+                }
+                let new = u32::try_from(added / group.unit)
+                    .ok()
+                    .filter(|&n| n as usize <= MOST_GROWTH * group.classes.len());
+                let new = new.ok_or_else(|| wrong("`width_after` is more than 64 times the present width"))?;
+                change.added.insert(group.classes[last], new);
+            }
+            let gone = (0..group.classes.len()).filter(|i| p.kept.binary_search(i).is_err());
+            change.removed.extend(gone.map(|i| group.classes[i]));
+        }
+        Ok(change)
+    }
+}
+
+/// A plan that asks for more than this many times a group's channels is a mistake.
+const MOST_GROWTH: usize = 64;
+
+/// The bias changes that keep the outputs when `change` removes constant channels, and how many of the removed
+/// channels are neither constant nor unread, so that outputs change.
+pub fn folds_of(change: &ClassChange, removable: &Removable) -> (Vec<Fold>, usize) {
+    let spare: Vec<u32> = removable.classes.values().flatten().copied().collect();
+    let mut folds: BTreeMap<usize, Fold> = BTreeMap::new();
+    let mut removed: Vec<u32> = change.removed.iter().copied().collect();
+    removed.sort_unstable();
+    for fold in removed.iter().filter_map(|c| removable.folds.get(c)).flatten() {
+        match folds.get_mut(&fold.node) {
+            Some(sum) => sum.bias.iter_mut().zip(&fold.bias).for_each(|(a, b)| *a += b),
+            None => {
+                folds.insert(fold.node, fold.clone());
+            }
+        }
+    }
+    let carrying = removed.iter().filter(|c| !spare.contains(c)).count();
+    (folds.into_values().collect(), carrying)
+}
+
+fn layers(graph: &Graph, analysis: &Analysis, group: usize) -> Vec<String> {
+    let producers = analysis.groups[group].producers.iter();
+    producers.map(|&n| label(&graph.proto.node[n], n)).collect()
+}
+
+/// The old index at each new place of every weight axis that changes.
+fn weights(analysis: &Analysis, change: &ClassChange) -> BTreeMap<String, BTreeMap<usize, Vec<i64>>> {
+    let co = &analysis.coupling;
+    let edits = Edits::new(co, &analysis.groups, change);
+    let mut found: BTreeMap<String, BTreeMap<usize, Vec<i64>>> = BTreeMap::new();
+    for id in (0..co.values.len()).map(ValueId) {
+        let value = co.value(id);
+        if value.constant_use.is_none() {
+            continue;
+        }
+        for axis in 0..co.dims(id).len() {
+            if let Some(edit) = edits.get(id, axis) {
+                let order = edit.gather().into_iter().map(|i| i.map_or(-1, |i| i as i64)).collect();
+                found.entry(value.name.clone()).or_default().insert(axis, order);
+            }
+        }
+    }
+    found
+}
