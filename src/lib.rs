@@ -7,6 +7,7 @@
 
 pub mod channels;
 pub mod cli;
+pub mod data;
 pub mod error;
 pub mod onnx;
 pub mod optimize;

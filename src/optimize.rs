@@ -8,14 +8,16 @@ mod outcome;
 pub use input::{Opened, open};
 pub use outcome::{GroupRow, Outcome, Probes};
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::channels::{Analysis, Group};
+use crate::data::{Dataset, Scaling};
 use crate::onnx::{Graph, encode, label};
 use crate::plan::{Candidates, Costs, Plan, candidates, removable, search};
 use crate::profile::{Database, InModel, Layer, Prober, Profile, in_model};
 use crate::target::{Named, Target, random_inputs};
-use crate::verify::{Agreement, Verdict, compare, race_loads};
+use crate::verify::{Agreement, Verdict, compare, compare_task, race_loads};
 use crate::{Error, Result};
 
 /// What the user asks for.
@@ -29,6 +31,8 @@ pub struct Options {
     pub keep: Vec<String>,
     /// Widths do not grow; only channels that carry nothing may go.
     pub no_growth: bool,
+    /// Real inputs to compare the models on, and how images become inputs.
+    pub eval: Option<(PathBuf, Scaling)>,
     /// Takes times of another device or stack where it has none of this one.
     pub allow_mismatch: bool,
 }
@@ -72,6 +76,10 @@ pub fn optimize(
 ) -> Result<Outcome> {
     let began = Instant::now();
     let opened = &first(loads)?.opened;
+    if let Some((path, scaling)) = &options.eval {
+        // What is wrong with the file is told before anything is measured.
+        Dataset::read(path, &opened.specs, scaling)?;
+    }
     let graph = opened.graph()?;
     let analysis = &opened.analysis;
     let mut layers: Vec<Layer> = Vec::new();
@@ -170,6 +178,11 @@ pub fn optimize(
     if lanes[1].verdict() != Verdict::Faster || lanes[1].ratio() > WORTH_A_FILE {
         outcome.nothing("the best plan was not faster by 1 % beyond the noise when measured again");
         return Ok(outcome);
+    }
+    if let Some((path, scaling)) = &options.eval {
+        watcher.step("running real inputs");
+        let data = Dataset::read(path, &opened.specs, scaling)?;
+        outcome.task = compare_task(target, &original, &model, &data)?;
     }
     outcome.fill(opened, &graph, &chosen.plan, &chosen.proto, &removable, &costs);
     outcome.model = Some(model);

@@ -6,11 +6,13 @@ mod common;
 use std::path::Path;
 
 use common::command::{fails, model, optimized, snapprune};
-use common::runtime;
+use common::{cpu, runtime, shared};
 use serde_json::Value;
+use snapprune::data::{Dataset, Scaling};
 use snapprune::optimize::{Load, Options, Watcher, open, optimize};
 use snapprune::profile::{Database, Facts, Profile, Record, layers};
 use snapprune::target::{DeviceInfo, RecordedTarget, ShapeOptions};
+use snapprune::verify::{classes, compare_task};
 
 struct Silent;
 
@@ -294,4 +296,58 @@ fn layers_named_by_the_user_stay_and_nothing_grows_when_told() {
         2,
     );
     assert!(unknown.contains("inspect"), "{unknown}");
+}
+
+#[test]
+fn the_cifar_models_have_their_published_accuracy_on_real_images() {
+    let Some(shared) = shared() else {
+        return;
+    };
+    let scaling = Scaling {
+        mean: vec![0.485, 0.456, 0.406],
+        std: vec![0.229, 0.224, 0.225],
+    };
+    let path = shared.join("models/trained/resnet20_cifar10.onnx");
+    let opened = open(&path, &runtime(), &ShapeOptions::default()).unwrap();
+    let data = Dataset::read(&shared.join("data/cifar10/eval.npz"), &opened.specs, &scaling).unwrap();
+    let model = std::fs::read(&path).unwrap();
+    let found = classes(&cpu(), &model, &data).unwrap();
+    assert_eq!(found.best.len(), 5000);
+    let top1 = found.right.unwrap().0 as f64 / 5000.0;
+    assert!((top1 - 0.9128).abs() < 0.001, "{top1}");
+    let same = compare_task(&cpu(), &model, &model, &data).unwrap().unwrap();
+    assert_eq!((same.agreement, same.top1.unwrap().0), (1.0, top1));
+}
+
+#[test]
+fn the_main_job_and_bench_report_accuracy() {
+    let folder = tempfile::tempdir().unwrap();
+    let eval = ["--eval", "models/shapes96_eval.npz", "--mean", "0.5", "--std", "0.5"];
+    let (code, report) = (0..3)
+        .map(|_| optimized(folder.path(), &eval))
+        .find(|(code, _)| *code != Some(1))
+        .expect("no faster model in three tries");
+    assert_eq!(code, Some(0), "{report:#}");
+    let verify = &report["verify"];
+    assert_eq!(
+        (&verify["agreement"], &verify["samples"]),
+        (&Value::from(1.0), &Value::from(150))
+    );
+    assert!(verify["top1"]["static"].as_f64() > Some(0.9), "{verify:#}");
+    let done = snapprune()
+        .args([
+            "bench",
+            "models/shapes96.onnx",
+            "--cpu",
+            "--threads",
+            "1",
+            "--seconds",
+            "0.1",
+            "--json",
+        ])
+        .args(eval)
+        .output()
+        .unwrap();
+    let bench: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(bench["models"][0]["top1"].as_f64() > Some(0.9), "{bench:#}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::data::Scaling;
 use crate::optimize::Options;
 use crate::target::CudnnAlgo;
 
@@ -69,6 +70,9 @@ pub struct MainArgs {
     /// What may be planned, and from what.
     #[command(flatten)]
     pub planning: PlanningArgs,
+    /// Real inputs.
+    #[command(flatten)]
+    pub data: DataArgs,
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -114,11 +118,38 @@ pub enum Grow {
     Faster,
 }
 
+/// Real inputs.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct DataArgs {
+    /// Compare the models on these samples: an .npz with `images` (uint8, N×H×W×C) or float32 arrays named after the
+    /// inputs, and `labels` for top-1 and top-5.
+    #[arg(long, value_name = "FILE.npz")]
+    pub eval: Option<PathBuf>,
+    /// Means of the image channels, for values from 0 to 1 [default: 0].
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', allow_hyphen_values = true)]
+    pub mean: Vec<f32>,
+    /// Standard deviations of the image channels [default: 1].
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
+    pub std: Vec<f32>,
+}
+
+impl DataArgs {
+    /// How images become inputs.
+    pub(super) fn scaling(&self) -> Scaling {
+        let given = |list: &[f32], default: f32| if list.is_empty() { vec![default] } else { list.to_vec() };
+        Scaling {
+            mean: given(&self.mean, 0.0),
+            std: given(&self.std, 1.0),
+        }
+    }
+}
+
 impl PlanningArgs {
     /// As options of the main job.
     pub(super) fn options(&self, seed: u64, store: &StoreArgs) -> Options {
         Options {
             seed,
+            eval: None,
             time_budget: self.time_budget,
             keep: self.keep.clone(),
             no_growth: self.grow == Grow::None,
@@ -264,6 +295,9 @@ pub struct BenchArgs {
     /// Input shapes.
     #[command(flatten)]
     pub shapes: ShapeArgs,
+    /// Real inputs: top-1 and top-5 of every model.
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Seconds to measure, about.
     #[arg(long, default_value_t = 6.0)]
     pub seconds: f64,

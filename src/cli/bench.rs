@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::args::BenchArgs;
 use super::setup;
+use crate::data::Dataset;
 use crate::onnx::{Graph, encode, load};
 use crate::report::bench_table;
 use crate::target::{Runtime, input_specs, random_inputs};
-use crate::verify::{Verdict, race};
+use crate::verify::{Verdict, classes, race};
 use crate::{Error, Result};
 
 /// Always `true`: whatever is faster, the measurement was made.
@@ -18,6 +19,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
     let mut models = Vec::new();
     let mut wanted: Option<Vec<(String, Vec<usize>)>> = None;
     let mut inputs = Vec::new();
+    let mut first = None;
     for path in &args.models {
         let model = load(path)?;
         let specs = input_specs(&Graph::new(model.graph()?)?, &shapes)?;
@@ -25,6 +27,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
         match &wanted {
             None => {
                 inputs = random_inputs(&specs, args.seed, 1.0)?;
+                first = Some(specs);
                 wanted = Some(shape);
             }
             Some(first) if *first != shape => {
@@ -43,16 +46,32 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
     }
     let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
     let raced = race(target.as_ref(), &lanes, &inputs, args.seconds)?;
+    let mut right = Vec::new();
+    if let (Some(path), Some(specs)) = (&args.data.eval, &first) {
+        let data = Dataset::read(path, specs, &args.data.scaling())?;
+        for model in &models {
+            let found = classes(target.as_ref(), model, &data)?;
+            let samples = found.best.len().max(1) as f64;
+            right.push(
+                found
+                    .right
+                    .map(|(one, five)| (one as f64 / samples, five as f64 / samples)),
+            );
+        }
+    }
     let names: Vec<String> = args.models.iter().map(|p| p.display().to_string()).collect();
     if args.json {
         let rows: Vec<_> = names
             .iter()
             .zip(&raced)
-            .map(|(name, lane)| {
+            .enumerate()
+            .map(|(k, (name, lane))| {
+                let accuracy = right.get(k).copied().flatten();
                 let s = lane.summary();
                 json!({
                     "model": name, "min": s.min, "median": s.median, "mad": s.mad, "p95": s.p95, "n": s.n,
                     "ratio": lane.ratio(), "ratio_noise": lane.ratio_noise(),
+                    "top1": accuracy.map(|a| a.0), "top5": accuracy.map(|a| a.1),
                     "faster_than_first": lane.verdict() == Verdict::Faster,
                 })
             })
@@ -64,6 +83,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
     } else {
         println!("device    {}", setup::describe(target.as_ref(), &args.device));
         print!("{}", bench_table(&names, &raced));
+        for (name, accuracy) in names.iter().zip(&right) {
+            match accuracy {
+                Some((one, five)) => println!("{name}: top-1 {:.2} %, top-5 {:.2} %", 100.0 * one, 100.0 * five),
+                None => println!("{name}: no labels, or the first output holds no classes"),
+            }
+        }
     }
     Ok(true)
 }

@@ -2,12 +2,13 @@
 
 use super::{Opened, Options, Outcome, counts, probes};
 use crate::Result;
+use crate::data::Dataset;
 use crate::onnx::{Graph, encode};
 use crate::plan::{Candidates, Costs, Plan, Removable, search};
 use crate::profile::Prober;
 use crate::rewrite::rewrite;
 use crate::target::Target;
-use crate::verify::compare;
+use crate::verify::{compare, compare_task};
 
 /// A predicted gain below this is within what predictions are off by.
 const WORTH_A_FILE: f64 = 0.97;
@@ -65,6 +66,10 @@ pub(super) fn plan(
     if !holds {
         outcome.nothing("the rewritten model's outputs differ; please report this model");
         return Ok(outcome);
+    }
+    if let Some((path, scaling)) = &options.eval {
+        let data = Dataset::read(path, &opened.specs, scaling)?;
+        outcome.task = compare_task(target, &encode(&opened.proto), &model, &data)?;
     }
     outcome.fill(opened, graph, &best.plan, &proto, removable, &costs);
     outcome.model = Some(model);

@@ -8,7 +8,7 @@ use crate::plan::{Candidates, Costs, Plan, PlanFile, Removable};
 use crate::profile::Summary;
 use crate::rewrite::{elements_ratio, macs_after, parameters};
 use crate::target::DeviceInfo;
-use crate::verify::{Agreement, Lane};
+use crate::verify::{Agreement, Lane, Task};
 
 /// One group, for the report.
 #[derive(Clone, Debug)]
@@ -56,6 +56,8 @@ pub struct Outcome {
     pub agreement: Option<Agreement>,
     /// How many problems were timed.
     pub probes: Probes,
+    /// How both models do on real inputs.
+    pub task: Option<Task>,
     /// The plan that made the model.
     pub plan: Option<PlanFile>,
     /// What was not verified, and why.
@@ -96,6 +98,7 @@ impl Outcome {
             params: (params, params),
             agreement: None,
             probes,
+            task: None,
             plan: None,
             unverified: Vec::new(),
         }

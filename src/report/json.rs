@@ -50,7 +50,7 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
         "macs": {"before": outcome.macs.0, "after": outcome.macs.1},
         "params": {"before": outcome.params.0, "after": outcome.params.1},
         "groups": groups,
-        "verify": outcome.agreement,
+        "verify": verify(outcome),
         "probes": {
             "made": outcome.probes.made, "reused": outcome.probes.reused,
             "skipped": outcome.probes.skipped, "exhaustive": outcome.probes.exhaustive,
@@ -59,6 +59,19 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
         "plan": outcome.plan,
         "notes": opened.notes,
     })
+}
+
+/// How the outputs agree, and how the models do on real inputs.
+fn verify(outcome: &Outcome) -> Value {
+    let mut verify = json!(outcome.agreement);
+    if let (Some(fields), Some(task)) = (verify.as_object_mut(), &outcome.task) {
+        let pair = |p: Option<(f64, f64)>| p.map(|(a, b)| json!({"original": a, "static": b}));
+        fields.insert("samples".to_owned(), json!(task.samples));
+        fields.insert("top1".to_owned(), json!(pair(task.top1)));
+        fields.insert("top5".to_owned(), json!(pair(task.top5)));
+        fields.insert("agreement".to_owned(), json!(task.agreement));
+    }
+    verify
 }
 
 /// The report of `inspect`.

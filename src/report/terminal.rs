@@ -109,6 +109,19 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
             big(params.1)
         );
     }
+    if let Some(t) = &outcome.task {
+        if let (Some(one), Some(five)) = (t.top1, t.top5) {
+            let _ = writeln!(
+                text,
+                "accuracy  top-1 {:.2} % → {:.2} %   top-5 {:.2} % → {:.2} %",
+                100.0 * one.0,
+                100.0 * one.1,
+                100.0 * five.0,
+                100.0 * five.1
+            );
+        }
+        let _ = writeln!(text, "agreement {:.2} % of {} samples", 100.0 * t.agreement, t.samples);
+    }
     if let Some(a) = &outcome.agreement {
         let _ = writeln!(
             text,

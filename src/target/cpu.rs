@@ -8,9 +8,9 @@ use ort::session::IoBinding;
 use ort::session::Session;
 
 use super::node_times::{NodeTime, read_profile};
-use super::runtime::{Runtime, run_once, tensors};
+use super::runtime::{Runtime, run, run_once, tensors};
 use super::values::{names, to_value};
-use super::{DeviceInfo, Named, Target, Timed, fingerprint};
+use super::{DeviceInfo, Named, Runs, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
 /// This machine's processor, with a number of threads.
@@ -82,6 +82,14 @@ impl Target for CpuTarget {
     fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
         let session = self.runtime.builder(self.threads, &[])?.commit_from_memory(model)?;
         Ok(tensors(run_once(session, inputs)?))
+    }
+
+    fn each_output(&self, model: &[u8], runs: Runs, see: &mut dyn FnMut(Vec<Named>)) -> Result<()> {
+        let mut session = self.runtime.builder(self.threads, &[])?.commit_from_memory(model)?;
+        for inputs in runs {
+            see(tensors(run(&mut session, &inputs)?));
+        }
+        Ok(())
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {

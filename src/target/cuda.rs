@@ -14,10 +14,10 @@ use ort::session::{RunOptions, Session};
 
 use super::conditions::Reader;
 use super::node_times::NodeTime;
-use super::runtime::{Runtime, run_once, tensors};
+use super::runtime::{Runtime, run, run_once, tensors};
 use super::trace::{cupti_present, traced};
 use super::values::{names, to_value};
-use super::{Conditions, DeviceInfo, Kernel, Named, Target, Timed, fingerprint};
+use super::{Conditions, DeviceInfo, Kernel, Named, Runs, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
 /// How cuDNN picks a convolution's algorithm.
@@ -278,6 +278,16 @@ impl Target for CudaTarget {
         let outputs = run_once(self.session(model, false)?, inputs)?;
         self.stream.synchronize().map_err(driver)?;
         Ok(tensors(outputs))
+    }
+
+    fn each_output(&self, model: &[u8], runs: Runs, see: &mut dyn FnMut(Vec<Named>)) -> Result<()> {
+        let mut session = self.session(model, false)?;
+        for inputs in runs {
+            let outputs = run(&mut session, &inputs)?;
+            self.stream.synchronize().map_err(driver)?;
+            see(tensors(outputs));
+        }
+        Ok(())
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {

@@ -31,6 +31,9 @@ use crate::onnx::Tensor;
 /// A model input or output by name.
 pub type Named = (String, Tensor);
 
+/// The inputs of several runs.
+pub type Runs<'r> = &'r mut dyn Iterator<Item = Vec<Named>>;
+
 /// What a device is, as far as latency depends on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceInfo {
@@ -84,6 +87,17 @@ pub trait Target {
     /// # Errors
     /// When ONNX Runtime refuses the model or the run fails.
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>>;
+
+    /// Loads a model once and gives the outputs of run after run to `see`.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model or a run fails.
+    fn each_output(&self, model: &[u8], runs: Runs, see: &mut dyn FnMut(Vec<Named>)) -> Result<()> {
+        for inputs in runs {
+            see(self.outputs(model, &inputs)?);
+        }
+        Ok(())
+    }
 
     /// Times of single nodes over `runs` runs after `warmup` ones, where the provider gives them;
     /// `None` where only whole models can be timed.

@@ -74,6 +74,11 @@ impl Runtime {
 
 /// One run; every output with its name, in the order of the file.
 pub(super) fn run_once(mut session: Session, inputs: &[Named]) -> Result<Vec<(String, ort::value::DynValue)>> {
+    run(&mut session, inputs)
+}
+
+/// The same with a session that is kept.
+pub(super) fn run(session: &mut Session, inputs: &[Named]) -> Result<Vec<(String, ort::value::DynValue)>> {
     let values = bind(inputs)?;
     let order = names(session.outputs());
     let mut outputs = session.run(values)?;

@@ -2,6 +2,8 @@
 
 mod outputs;
 mod race;
+mod task;
 
 pub use outputs::{Agreement, compare};
 pub use race::{Lane, Verdict, race, race_loads};
+pub use task::{Classes, Task, classes, compare_task};

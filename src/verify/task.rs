@@ -1,0 +1,110 @@
+//! What users feel: the classes that models give for real inputs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::data::Dataset;
+use crate::onnx::Tensor;
+use crate::target::Target;
+
+/// One model's classes for all samples, the five best first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Classes {
+    /// The five classes with the greatest values; ties go to the lower one. Empty for outputs that are no classes.
+    pub best: Vec<Vec<usize>>,
+    /// Samples whose best class is the label, and whose five best have it; `None` without labels.
+    pub right: Option<(usize, usize)>,
+}
+
+/// How two models do on the same samples; shares from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Samples.
+    pub samples: usize,
+    /// Samples whose best class is the label: the original's share and the rewritten model's.
+    pub top1: Option<(f64, f64)>,
+    /// Samples with the label among the five best classes.
+    pub top5: Option<(f64, f64)>,
+    /// Samples for which both give the same best class.
+    pub agreement: f64,
+}
+
+/// Runs a model on all samples and takes the first output as values of classes.
+///
+/// # Errors
+/// When a run fails.
+pub fn classes(target: &dyn Target, model: &[u8], data: &Dataset) -> Result<Classes> {
+    let mut found = Classes::default();
+    let mut inputs = (0..data.runs()).map(|k| data.run(k).0);
+    let mut k = 0;
+    target.each_output(model, &mut inputs, &mut |outputs| {
+        let labels = data.run(k).1;
+        k += 1;
+        let best = outputs.first().map(|(_, t)| best_classes(t)).unwrap_or_default();
+        for (i, five) in best.into_iter().enumerate() {
+            if let Some(&label) = labels.and_then(|l| l.get(i)) {
+                let (top1, top5) = found.right.get_or_insert((0, 0));
+                let is = |c: &usize| i64::try_from(*c) == Ok(label);
+                *top1 += usize::from(five.first().is_some_and(is));
+                *top5 += usize::from(five.iter().any(is));
+            }
+            found.best.push(five);
+        }
+    })?;
+    Ok(found)
+}
+
+/// Both models on all samples; `None` when the first output holds no classes.
+///
+/// # Errors
+/// When a run fails.
+pub fn compare_task(target: &dyn Target, original: &[u8], rewritten: &[u8], data: &Dataset) -> Result<Option<Task>> {
+    let (a, b) = (classes(target, original, data)?, classes(target, rewritten, data)?);
+    let samples = a.best.len();
+    if samples == 0 || samples != b.best.len() {
+        return Ok(None);
+    }
+    let share = |n: usize| n as f64 / samples as f64;
+    let same = a
+        .best
+        .iter()
+        .zip(&b.best)
+        .filter(|(x, y)| x.first() == y.first())
+        .count();
+    let right = a.right.zip(b.right);
+    Ok(Some(Task {
+        samples,
+        top1: right.map(|(x, y)| (share(x.0), share(y.0))),
+        top5: right.map(|(x, y)| (share(x.1), share(y.1))),
+        agreement: share(same),
+    }))
+}
+
+/// For each sample of N×C values (further axes of extent 1 are fine), its five best classes.
+fn best_classes(output: &Tensor) -> Vec<Vec<usize>> {
+    let classes = output.dims.get(1).copied().unwrap_or(0);
+    let flat = output.dims.iter().skip(2).all(|&d| d == 1);
+    let Some(values) = output.to_f32().filter(|_| flat && classes > 1) else {
+        return Vec::new();
+    };
+    let five = |row: &[f32]| {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
+        order.truncate(5);
+        order
+    };
+    values.chunks_exact(classes).map(five).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::best_classes;
+    use crate::onnx::Tensor;
+
+    #[test]
+    fn ties_go_to_the_lower_class_and_maps_are_no_classes() {
+        let values = Tensor::from_f32(vec![2, 3, 1, 1], &[1.0, 1.0, 0.0, -1.0, 2.0, 3.0]);
+        assert_eq!(best_classes(&values), [[0, 1, 2], [2, 1, 0]]);
+        assert!(best_classes(&Tensor::from_f32(vec![1, 2, 2, 1], &[0.0; 4])).is_empty());
+    }
+}
