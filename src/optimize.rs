@@ -76,10 +76,12 @@ pub fn optimize(
 ) -> Result<Outcome> {
     let began = Instant::now();
     let opened = &first(loads)?.opened;
-    if let Some((path, scaling)) = &options.eval {
-        // What is wrong with the file is told before anything is measured.
-        Dataset::read(path, &opened.specs, scaling)?;
-    }
+    // What is wrong with the file is told before anything is measured.
+    let data = options
+        .eval
+        .as_ref()
+        .map(|(path, scaling)| Dataset::read(path, &opened.specs, scaling));
+    let data = data.transpose()?;
     let graph = opened.graph()?;
     let analysis = &opened.analysis;
     let mut layers: Vec<Layer> = Vec::new();
@@ -121,7 +123,17 @@ pub fn optimize(
     })?;
     prober.deadline = options.time_budget.map(|budget| began + budget);
     if !target.is_here() {
-        return offline::plan(opened, &graph, target, prober, costs, &candidates, &removable, options);
+        return offline::plan(
+            opened,
+            &graph,
+            target,
+            prober,
+            costs,
+            &candidates,
+            &removable,
+            options.seed,
+            data.as_ref(),
+        );
     }
     let key = whole_key("nodes", &[&original], &inputs, 0.0);
     let seen = remembered(&prober, &key, || in_loads(target, &original, &inputs, &graph, &layers))?;
@@ -179,10 +191,9 @@ pub fn optimize(
         outcome.nothing("the best plan was not faster by 1 % beyond the noise when measured again");
         return Ok(outcome);
     }
-    if let Some((path, scaling)) = &options.eval {
+    if let Some(data) = &data {
         watcher.step("running real inputs");
-        let data = Dataset::read(path, &opened.specs, scaling)?;
-        outcome.task = compare_task(target, &original, &model, &data)?;
+        outcome.task = compare_task(target, &original, &model, data)?;
     }
     outcome.fill(opened, &graph, &chosen.plan, &chosen.proto, &removable, &costs);
     outcome.model = Some(model);

@@ -1,6 +1,6 @@
 //! Planning for a device that is not here, from its recorded profile.
 
-use super::{Opened, Options, Outcome, counts, probes};
+use super::{Opened, Outcome, counts, probes};
 use crate::Result;
 use crate::data::Dataset;
 use crate::onnx::{Graph, encode};
@@ -23,7 +23,8 @@ pub(super) fn plan(
     mut costs: Costs,
     candidates: &Candidates,
     removable: &Removable,
-    options: &Options,
+    seed: u64,
+    data: Option<&Dataset>,
 ) -> Result<Outcome> {
     let analysis = &opened.analysis;
     let base = counts(analysis, &Plan::default());
@@ -59,17 +60,16 @@ pub(super) fn plan(
     };
     let (change, folds) = best.plan.change(analysis, removable);
     let proto = rewrite(&opened.proto, graph, analysis, &change, &folds)?;
-    let model = encode(&proto);
-    let agreement = compare(target, &encode(&opened.proto), &model, &opened.specs, options.seed, 3)?;
+    let (original, model) = (encode(&opened.proto), encode(&proto));
+    let agreement = compare(target, &original, &model, &opened.specs, seed, 3)?;
     let holds = agreement.holds();
     outcome.agreement = Some(agreement);
     if !holds {
         outcome.nothing("the rewritten model's outputs differ; please report this model");
         return Ok(outcome);
     }
-    if let Some((path, scaling)) = &options.eval {
-        let data = Dataset::read(path, &opened.specs, scaling)?;
-        outcome.task = compare_task(target, &encode(&opened.proto), &model, &data)?;
+    if let Some(data) = data {
+        outcome.task = compare_task(target, &original, &model, data)?;
     }
     outcome.fill(opened, graph, &best.plan, &proto, removable, &costs);
     outcome.model = Some(model);

@@ -1,6 +1,6 @@
 //! A plan as data: what to keep of every group and of every weight, for `apply` and for training scripts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,7 @@ const MOST_GROWTH: usize = 64;
 /// The bias changes that keep the outputs when `change` removes constant channels, and how many of the removed
 /// channels are neither constant nor unread, so that outputs change.
 pub fn folds_of(change: &ClassChange, removable: &Removable) -> (Vec<Fold>, usize) {
-    let spare: Vec<u32> = removable.classes.values().flatten().copied().collect();
+    let spare: HashSet<u32> = removable.classes.values().flatten().copied().collect();
     let mut folds: BTreeMap<usize, Fold> = BTreeMap::new();
     let mut removed: Vec<u32> = change.removed.iter().copied().collect();
     removed.sort_unstable();

@@ -83,8 +83,7 @@ impl<'t> Prober<'t> {
         if let Some(record) = self.get(problem) {
             return Some((record, true));
         }
-        let wider =
-            |p: &Problem| p.cin >= problem.cin && p.cout >= problem.cout && problem.at(p.cin, p.cout).key() == p.key();
+        let wider = |p: &Problem| p.cin >= problem.cin && p.cout >= problem.cout && problem.at(p.cin, p.cout) == *p;
         let size = |r: &&Record| (r.problem.cin * r.problem.cout, r.problem.key());
         let found = self.known.values().filter(|r| wider(&r.problem)).min_by_key(size)?;
         Some((found, false))
