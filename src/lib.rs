@@ -14,7 +14,9 @@ pub mod optimize;
 pub mod plan;
 pub mod profile;
 pub mod report;
+pub mod refit;
 pub mod rewrite;
+pub mod score;
 pub mod target;
 pub mod verify;
 

@@ -1,13 +1,19 @@
 //! The main job: from a model and a device to a faster model, or to the reason why there is none.
 
 mod choose;
+mod goals;
 mod input;
+mod knowledge;
+mod narrow;
 mod offline;
 mod outcome;
 
+pub use goals::{Amount, Goals};
 pub use input::{Opened, open};
+pub use knowledge::Samples;
 pub use outcome::{GroupRow, Outcome, Probes};
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -33,6 +39,12 @@ pub struct Options {
     pub no_growth: bool,
     /// Real inputs to compare the models on, and how images become inputs.
     pub eval: Option<(PathBuf, Scaling)>,
+    /// Samples that weights are fitted on, and how many of them at most.
+    pub calib: Option<(PathBuf, Scaling, usize)>,
+    /// What a narrower model should reach; nothing is lost without.
+    pub goals: Goals,
+    /// No group becomes narrower than this.
+    pub min_width: usize,
     /// Takes times of another device or stack where it has none of this one.
     pub allow_mismatch: bool,
 }
@@ -82,6 +94,11 @@ pub fn optimize(
         .as_ref()
         .map(|(path, scaling)| Dataset::read(path, &opened.specs, scaling));
     let data = data.transpose()?;
+    let calib = options.calib.as_ref().map(|(path, scaling, most)| {
+        let data = Dataset::read(path, &opened.specs, scaling)?;
+        Ok::<_, Error>(data.at_most(*most))
+    });
+    let calib = calib.transpose()?;
     let graph = opened.graph()?;
     let analysis = &opened.analysis;
     let mut layers: Vec<Layer> = Vec::new();
@@ -145,6 +162,23 @@ pub fn optimize(
         })?;
         costs.correct(&seen, &base, whole_ms);
     }
+    if options.goals.any() {
+        let narrowing = narrow::Narrowing {
+            loads,
+            opened,
+            graph: &graph,
+            target,
+            original: &original,
+            inputs: &inputs,
+            removable,
+            growth: candidates,
+            options,
+            calib: calib.as_ref(),
+            eval: data.as_ref(),
+            watcher,
+        };
+        return narrowing.run(&mut costs, &mut prober);
+    }
     let found = search(analysis, &candidates, &mut costs, &mut prober, &|done, total| {
         watcher.progress(done, total);
     })?;
@@ -200,8 +234,8 @@ pub fn optimize(
     Ok(outcome)
 }
 
-/// Takes out the candidates that the user does not want.
-fn restrict(candidates: &mut Candidates, graph: &Graph, analysis: &Analysis, options: &Options) -> Result<()> {
+/// The groups that the user wants as they are.
+fn kept(graph: &Graph, analysis: &Analysis, options: &Options) -> Result<BTreeSet<usize>> {
     let node = |name: &String| {
         let at = (0..graph.proto.node.len()).find(|&n| label(&graph.proto.node[n], n) == *name);
         at.ok_or_else(|| {
@@ -210,8 +244,15 @@ fn restrict(candidates: &mut Candidates, graph: &Graph, analysis: &Analysis, opt
             ))
         })
     };
-    let kept: Vec<usize> = options.keep.iter().map(node).collect::<Result<_>>()?;
-    candidates.retain(|&g, _| !analysis.groups[g].producers.iter().any(|n| kept.contains(n)));
+    let named: Vec<usize> = options.keep.iter().map(node).collect::<Result<_>>()?;
+    let makes = |g: &&Group| g.producers.iter().any(|n| named.contains(n));
+    Ok(analysis.groups.iter().filter(makes).map(|g| g.id).collect())
+}
+
+/// Takes out the candidates that the user does not want.
+fn restrict(candidates: &mut Candidates, graph: &Graph, analysis: &Analysis, options: &Options) -> Result<()> {
+    let kept = kept(graph, analysis, options)?;
+    candidates.retain(|g, _| !kept.contains(g));
     if options.no_growth {
         for (&g, counts) in candidates.iter_mut() {
             counts.retain(|&n| n <= analysis.groups[g].classes.len());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::data::Scaling;
-use crate::optimize::Options;
+use crate::optimize::{Amount, Goals, Options};
 use crate::target::CudnnAlgo;
 
 /// Snaps the channel counts of an ONNX CNN to widths at which this machine wastes nothing.
@@ -70,6 +70,9 @@ pub struct MainArgs {
     /// What may be planned, and from what.
     #[command(flatten)]
     pub planning: PlanningArgs,
+    /// What a narrower model should reach.
+    #[command(flatten)]
+    pub goals: GoalArgs,
     /// Real inputs.
     #[command(flatten)]
     pub data: DataArgs,
@@ -118,6 +121,43 @@ pub enum Grow {
     Faster,
 }
 
+/// What a narrower model should reach.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct GoalArgs {
+    /// Narrow the model until it takes at most this: 0.7x of its latency, or 3.2ms.
+    #[arg(long, value_name = "0.7x|3.2ms")]
+    pub target_latency: Option<Amount>,
+    /// Narrow the model until it has at most these multiply-accumulates: 0.7x, or 80M.
+    #[arg(long, value_name = "0.7x|80M")]
+    pub target_macs: Option<Amount>,
+    /// Narrow the model until it has at most these parameters: 0.5x, or 2M.
+    #[arg(long, value_name = "0.5x|2M")]
+    pub max_params: Option<Amount>,
+    /// Narrow the model as far as it loses at most this top-1 on the --eval samples (agreement, without labels).
+    #[arg(long, value_name = "0.5%", value_parser = percent, requires = "eval")]
+    pub max_drop: Option<f64>,
+    /// Samples to fit weights on when channels go: .npz or folder, like --eval; labels are not used.
+    #[arg(long, value_name = "DATA")]
+    pub calib: Option<PathBuf>,
+    /// Take at most so many of them (0: all).
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub calib_samples: usize,
+    /// No layer becomes narrower than this.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_width: usize,
+}
+
+/// A share from 0 to 1: `0.5%` or `0.005`.
+fn percent(text: &str) -> Result<f64, String> {
+    let (digits, unit) = match text.strip_suffix('%') {
+        Some(digits) => (digits, 0.01),
+        None => (text, 1.0),
+    };
+    let share = digits.trim().parse::<f64>().ok().map(|v| v * unit);
+    let share = share.filter(|v| (0.0..=1.0).contains(v));
+    share.ok_or_else(|| format!("'{text}': write a share such as 0.5%"))
+}
+
 /// Real inputs.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct DataArgs {
@@ -146,14 +186,30 @@ impl DataArgs {
 
 impl PlanningArgs {
     /// As options of the main job.
-    pub(super) fn options(&self, seed: u64, store: &StoreArgs) -> Options {
+    pub(super) fn options(&self, seed: u64, store: &StoreArgs, goals: &GoalArgs, data: &DataArgs) -> Options {
+        let calib = goals.calib.clone();
         Options {
             seed,
-            eval: None,
+            eval: data.eval.clone().map(|path| (path, data.scaling())),
+            calib: calib.map(|path| (path, data.scaling(), goals.calib_samples)),
+            goals: goals.goals(),
+            min_width: goals.min_width,
             time_budget: self.time_budget,
             keep: self.keep.clone(),
             no_growth: self.grow == Grow::None,
             allow_mismatch: store.allow_mismatch,
+        }
+    }
+}
+
+impl GoalArgs {
+    /// As goals of the main job.
+    pub(super) fn goals(&self) -> Goals {
+        Goals {
+            latency: self.target_latency,
+            macs: self.target_macs,
+            params: self.max_params,
+            max_drop: self.max_drop,
         }
     }
 }
@@ -175,6 +231,12 @@ pub struct PlanArgs {
     /// What may be planned, and from what.
     #[command(flatten)]
     pub planning: PlanningArgs,
+    /// What a narrower model should reach.
+    #[command(flatten)]
+    pub goals: GoalArgs,
+    /// Real inputs.
+    #[command(flatten)]
+    pub data: DataArgs,
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,

@@ -20,10 +20,7 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let talk = !args.quiet && !args.json;
     let (mut outcome, loads) = run_job(&Job {
         path,
-        options: Options {
-            eval: args.data.eval.clone().map(|path| (path, args.data.scaling())),
-            ..args.planning.options(args.seed, &args.store)
-        },
+        options: args.planning.options(args.seed, &args.store, &args.goals, &args.data),
         device: &args.device,
         shapes: &args.shapes,
         profile: args.planning.profile.as_deref(),

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub(super) fn plan(args: &PlanArgs) -> Result<bool> {
     let (outcome, _) = run_job(&Job {
         path: &args.model,
-        options: args.planning.options(args.seed, &args.store),
+        options: args.planning.options(args.seed, &args.store, &args.goals, &args.data),
         device: &args.device,
         shapes: &args.shapes,
         profile: args.planning.profile.as_deref(),

@@ -1,5 +1,7 @@
-//! Real inputs: arrays of an `.npz` file as the inputs of a model, with labels where there are some.
+//! Real inputs: arrays of an `.npz` file or a folder of images as the inputs of a model, with labels where there are
+//! some.
 
+mod folder;
 mod npz;
 
 use std::path::Path;
@@ -31,47 +33,78 @@ impl Default for Scaling {
 /// Samples for a model.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// One array an input, samples along the first axis.
-    inputs: Vec<(String, ArrayD<f32>)>,
+    inputs: Vec<(String, Source)>,
     /// The right classes.
     labels: Option<Vec<i64>>,
-    /// Samples in a run.
+    /// Samples, and samples in a run.
+    count: usize,
     batch: usize,
+}
+
+/// One input's samples.
+#[derive(Clone, Debug)]
+enum Source {
+    /// As they are, samples along the first axis.
+    Values(ArrayD<f32>, Dtype),
+    /// 8-bit images, scaled when they are asked for.
+    Images(Images),
+}
+
+/// 8-bit images N×H×W×C of an input.
+#[derive(Clone, Debug)]
+struct Images {
+    pixels: ArrayD<u8>,
+    scaling: Scaling,
+    channels_first: bool,
+    dtype: Dtype,
 }
 
 /// Samples in a run where the model leaves its batch open.
 const BATCH: usize = 50;
 
 impl Dataset {
-    /// Reads `.npz`: float32 arrays named after the model's inputs, samples first; or `images`, uint8 N×H×W×C, for a
-    /// model with one image input, scaled and brought to the input's layout; and `labels`, integers, if there are any.
+    /// Reads samples from an `.npz` file: float32 arrays named after the model's inputs, samples first; or `images`, uint8
+    /// N×H×W×C, for a model with one image input, scaled and brought to the input's layout; and `labels`, integers, if
+    /// there are any. Or from a folder of PNG and JPEG images; the folders in it are the classes, numbered by name.
     ///
     /// # Errors
     /// When the file cannot be read, an input has no array, or shapes do not fit the model's.
     pub fn read(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Self> {
-        let mut file = npz::open(path)?;
         let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
         let mut inputs = Vec::new();
-        for spec in specs {
-            let array = match file.floats(&spec.name)? {
-                Some(array) => array,
-                None => {
-                    let images = file.images()?.filter(|_| specs.len() == 1).ok_or_else(|| {
-                        let names = file.names().join(", ");
-                        wrong(format!(
-                            "it holds {names}; name float32 arrays after the inputs ('{}'), or one `images`",
-                            spec.name
-                        ))
-                    })?;
-                    scaled(images, spec, scaling).map_err(wrong)?
-                }
+        let labels;
+        if path.is_dir() {
+            let [spec] = specs else {
+                return Err(wrong("a folder of images serves models with one input only".to_owned()));
             };
-            fits(&array, spec).map_err(wrong)?;
-            inputs.push((spec.name.clone(), array));
+            let (pixels, classes) = folder::read(path, spec)?;
+            inputs.push((spec.name.clone(), Source::Images(images(pixels, spec, scaling).map_err(wrong)?)));
+            labels = classes;
+        } else {
+            let mut file = npz::open(path)?;
+            for spec in specs {
+                let source = match file.floats(&spec.name)? {
+                    Some(array) => Source::Values(array, spec.dtype),
+                    None => {
+                        let pixels = file.images()?.filter(|_| specs.len() == 1).ok_or_else(|| {
+                            let names = file.names().join(", ");
+                            wrong(format!(
+                                "it holds {names}; name float32 arrays after the inputs ('{}'), or one `images`",
+                                spec.name
+                            ))
+                        })?;
+                        Source::Images(images(pixels, spec, scaling).map_err(wrong)?)
+                    }
+                };
+                inputs.push((spec.name.clone(), source));
+            }
+            labels = file.labels()?;
         }
-        let count = inputs.first().map_or(0, |(_, a)| a.len_of(Axis(0)));
-        let labels = file.labels()?;
-        let uneven = inputs.iter().any(|(_, a)| a.len_of(Axis(0)) != count);
+        for ((_, source), spec) in inputs.iter().zip(specs) {
+            source.fits(spec).map_err(wrong)?;
+        }
+        let count = inputs.first().map_or(0, |(_, s)| s.count());
+        let uneven = inputs.iter().any(|(_, s)| s.count() != count);
         if count == 0 || uneven || labels.as_ref().is_some_and(|l| l.len() != count) {
             return Err(wrong("its arrays hold no samples, or not equally many".to_owned()));
         }
@@ -86,73 +119,150 @@ impl Dataset {
                 "the model runs {batch} samples at a time; the file holds {count}"
             )));
         }
-        Ok(Self { inputs, labels, batch })
+        Ok(Self {
+            inputs,
+            labels,
+            count,
+            batch,
+        })
+    }
+
+    /// Samples.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Samples in a run.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Whether the right classes are known.
+    pub fn has_labels(&self) -> bool {
+        self.labels.is_some()
+    }
+
+    /// The same samples, at most so many of them, spread evenly.
+    pub fn at_most(mut self, most: usize) -> Self {
+        if most == 0 || most >= self.count {
+            return self;
+        }
+        let most = most.max(self.batch);
+        let picked: Vec<usize> = (0..most).map(|k| k * self.count / most).collect();
+        for (_, source) in &mut self.inputs {
+            source.pick(&picked);
+        }
+        self.labels = self.labels.map(|l| picked.iter().map(|&i| l[i]).collect());
+        self.count = most;
+        self
     }
 
     /// Runs that the samples make; a model with a fixed batch leaves the last few out.
     pub fn runs(&self) -> usize {
-        let count = self.inputs.first().map_or(0, |(_, a)| a.len_of(Axis(0)));
-        count / self.batch.max(1)
+        self.count / self.batch.max(1)
     }
 
     /// The inputs of run `k`, and its labels.
     pub fn run(&self, k: usize) -> (Vec<Named>, Option<&[i64]>) {
         let (from, to) = (k * self.batch, (k + 1) * self.batch);
-        let part = |array: &ArrayD<f32>| {
-            let part = array.slice_axis(Axis(0), Slice::from(from..to));
-            Tensor::from_f32(part.shape().to_vec(), &part.iter().copied().collect::<Vec<_>>())
-        };
-        let inputs = self.inputs.iter().map(|(n, a)| (n.clone(), part(a))).collect();
+        let inputs = self.inputs.iter().map(|(n, s)| (n.clone(), s.part(from, to))).collect();
         (inputs, self.labels.as_ref().and_then(|l| l.get(from..to)))
     }
 }
 
-/// 8-bit N×H×W×C images as an input: channels first where the input has them there.
-fn scaled(images: ArrayD<u8>, spec: &InputSpec, scaling: &Scaling) -> Result<ArrayD<f32>, String> {
-    if images.ndim() != 4 || spec.dims.len() != 4 {
+impl Source {
+    fn count(&self) -> usize {
+        match self {
+            Self::Values(a, _) => a.shape().first().copied().unwrap_or(0),
+            Self::Images(i) => i.pixels.shape().first().copied().unwrap_or(0),
+        }
+    }
+
+    fn pick(&mut self, picked: &[usize]) {
+        match self {
+            Self::Values(a, _) => *a = a.select(Axis(0), picked),
+            Self::Images(i) => i.pixels = i.pixels.select(Axis(0), picked),
+        }
+    }
+
+    /// Samples `from..to` as the input takes them.
+    fn part(&self, from: usize, to: usize) -> Tensor {
+        let (array, dtype) = match self {
+            Self::Values(a, dtype) => (a.slice_axis(Axis(0), Slice::from(from..to)).to_owned(), *dtype),
+            Self::Images(i) => (i.scaled(from, to), i.dtype),
+        };
+        let shape = array.shape().to_vec();
+        Tensor::from_f32(shape, &array.into_iter().collect::<Vec<_>>()).cast(dtype)
+    }
+
+    /// Whether samples have an input's type and extents, but for the first axis.
+    fn fits(&self, spec: &InputSpec) -> Result<(), String> {
+        if !matches!(spec.dtype, Dtype::Float | Dtype::Float16) {
+            return Err(format!(
+                "input '{}' is neither float32 nor float16; real inputs are of floats only",
+                spec.name
+            ));
+        }
+        let shape = match self {
+            Self::Values(a, _) => a.shape().to_vec(),
+            Self::Images(i) => i.shape(),
+        };
+        let alike = shape.len() == spec.dims.len() && !shape.is_empty();
+        if !alike || shape[1..] != spec.dims[1..] {
+            return Err(format!(
+                "samples of shape {shape:?} do not fit input '{}' {:?}",
+                spec.name, spec.dims
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Images {
+    /// Extents as the input has them.
+    fn shape(&self) -> Vec<usize> {
+        let s = self.pixels.shape();
+        let order = if self.channels_first { [0, 3, 1, 2] } else { [0, 1, 2, 3] };
+        order.iter().map(|&a| s[a]).collect()
+    }
+
+    fn scaled(&self, from: usize, to: usize) -> ArrayD<f32> {
+        let mut floats = self.pixels.slice_axis(Axis(0), Slice::from(from..to)).mapv(f32::from);
+        let of = |list: &[f32], c: usize| list.get(c).or(list.first()).copied();
+        for c in 0..floats.shape()[3] {
+            let mean = of(&self.scaling.mean, c).unwrap_or(0.0);
+            let std = of(&self.scaling.std, c).unwrap_or(1.0);
+            floats
+                .index_axis_mut(Axis(3), c)
+                .mapv_inplace(|x| (x / 255.0 - mean) / std);
+        }
+        if self.channels_first {
+            floats = floats.permuted_axes(vec![0, 3, 1, 2]).as_standard_layout().into_owned();
+        }
+        floats
+    }
+}
+
+/// 8-bit N×H×W×C images for an input: channels first where the input has them there.
+fn images(pixels: ArrayD<u8>, spec: &InputSpec, scaling: &Scaling) -> Result<Images, String> {
+    if pixels.ndim() != 4 || spec.dims.len() != 4 {
         return Err(format!(
             "`images` must be N×H×W×C for an input of four axes, not {:?}",
-            images.shape()
+            pixels.shape()
         ));
     }
-    let channels = images.shape()[3];
-    let of = |list: &[f32], c: usize| list.get(c).or(list.first()).copied();
+    let channels = pixels.shape()[3];
     for (name, list) in [("--mean", &scaling.mean), ("--std", &scaling.std)] {
         if list.len() != 1 && list.len() != channels {
             return Err(format!("{name} has {} numbers for {channels} channels", list.len()));
         }
     }
-    let mut floats = images.mapv(f32::from);
-    for c in 0..channels {
-        let (mean, std) = (of(&scaling.mean, c).unwrap_or(0.0), of(&scaling.std, c).unwrap_or(1.0));
-        floats
-            .index_axis_mut(Axis(3), c)
-            .mapv_inplace(|x| (x / 255.0 - mean) / std);
-    }
-    if spec.dims[1] == channels && spec.dims[3] != channels {
-        floats = floats.permuted_axes(vec![0, 3, 1, 2]).as_standard_layout().into_owned();
-    }
-    Ok(floats)
-}
-
-/// Whether samples have an input's type and extents, but for the first axis.
-fn fits(array: &ArrayD<f32>, spec: &InputSpec) -> Result<(), String> {
-    if spec.dtype != Dtype::Float {
-        return Err(format!(
-            "input '{}' is not float32; real inputs are float32 only",
-            spec.name
-        ));
-    }
-    let alike = array.ndim() == spec.dims.len() && array.ndim() > 0;
-    if !alike || array.shape()[1..] != spec.dims[1..] {
-        return Err(format!(
-            "samples of shape {:?} do not fit input '{}' {:?}",
-            array.shape(),
-            spec.name,
-            spec.dims
-        ));
-    }
-    Ok(())
+    Ok(Images {
+        channels_first: spec.dims[1] == channels && spec.dims[3] != channels,
+        pixels,
+        scaling: scaling.clone(),
+        dtype: spec.dtype,
+    })
 }
 
 #[cfg(test)]

@@ -117,6 +117,24 @@ impl Tensor {
         }
     }
 
+    /// The same values in another float type; in float32 for types that hold no floats.
+    pub fn cast(self, dtype: Dtype) -> Self {
+        let Some(values) = self.to_f32().filter(|_| dtype != self.dtype) else {
+            return self;
+        };
+        let bytes = match dtype {
+            Dtype::Float16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+            Dtype::Bfloat16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
+            Dtype::Double => values.iter().flat_map(|&v| f64::from(v).to_le_bytes()).collect(),
+            _ => return Self::from_f32(self.dims, &values),
+        };
+        Self {
+            dims: self.dims,
+            dtype,
+            bytes,
+        }
+    }
+
     /// The number of elements.
     pub fn len(&self) -> usize {
         self.dims.iter().product()

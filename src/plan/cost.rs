@@ -1,6 +1,6 @@
 //! The time of a plan: the sum of its layers' measured times at their input and output widths.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::candidates::Candidates;
 
@@ -143,6 +143,58 @@ impl<'a> Costs<'a> {
     /// The layers whose widths a group is part of.
     pub fn touched_by(&self, group: usize) -> &[usize] {
         self.touching.get(&group).map_or(&[], Vec::as_slice)
+    }
+
+    /// The groups that a layer's widths depend on.
+    pub fn groups_of(&self, layer: usize) -> BTreeSet<usize> {
+        self.widths[layer].terms.iter().flatten().map(|t| t.0).collect()
+    }
+
+    /// The groups of a layer's input width, and of its output width.
+    pub fn sides_of(&self, layer: usize) -> [Vec<usize>; 2] {
+        let groups = |terms: &[(usize, usize)]| terms.iter().map(|t| t.0).collect();
+        let [input, output] = &self.widths[layer].terms;
+        [groups(input), groups(output)]
+    }
+
+    /// A layer's time in the model under a plan, milliseconds by its share of the load; between measured widths it
+    /// lies on the line between them.
+    pub fn scaled_time(&self, layer: usize, counts: &Counts) -> f64 {
+        if self.unknown.contains(&layer) {
+            return 0.0;
+        }
+        let (_, cin, cout) = self.at(layer, counts);
+        self.between(layer, cin, cout) * self.factors[layer] * self.layers[layer].weight * self.scale
+    }
+
+    /// What surrounds the layers takes, milliseconds.
+    pub fn around(&self) -> f64 {
+        self.others * self.scale
+    }
+
+    /// A layer's time at widths that may not have been measured: bilinear in the measured ones around them.
+    fn between(&self, layer: usize, cin: usize, cout: usize) -> f64 {
+        let time = |cin: usize, cout: usize| self.times.get(&(layer, cin, cout)).map(|s| s.median);
+        if let Some(ms) = time(cin, cout) {
+            return ms;
+        }
+        let known = || self.times.keys().filter(|k| k.0 == layer);
+        let around = |at: usize, side: &dyn Fn(&(usize, usize, usize)) -> usize| {
+            let below = known().map(side).filter(|&n| n <= at).max();
+            let above = known().map(side).filter(|&n| n >= at).min();
+            (below.or(above).unwrap_or(at), above.or(below).unwrap_or(at))
+        };
+        let (a, b) = around(cin, &|k| k.1);
+        let (c, d) = around(cout, &|k| k.2);
+        let share = |at: usize, low: usize, high: usize| if high > low { (at - low) as f64 / (high - low) as f64 } else { 0.0 };
+        let (x, y) = (share(cin, a, b), share(cout, c, d));
+        if let (Some(p), Some(q), Some(r), Some(s)) = (time(a, c), time(a, d), time(b, c), time(b, d)) {
+            return (1.0 - x) * ((1.0 - y) * p + y * q) + x * ((1.0 - y) * r + y * s);
+        }
+        // Off the grid: the least layer known that is at least as wide, else the widest.
+        let wider = known().filter(|k| k.1 >= cin && k.2 >= cout).min_by_key(|k| k.1 * k.2);
+        let any = wider.or_else(|| known().max_by_key(|k| k.1 * k.2));
+        any.and_then(|k| time(k.1, k.2)).unwrap_or(0.0)
     }
 
     /// All layers.

@@ -3,14 +3,24 @@
 mod candidates;
 mod constants;
 mod cost;
+mod curve;
+mod eliminate;
 mod file;
 mod moves;
+mod narrow;
+mod pareto;
 mod removable;
+mod resource;
 mod search;
 
 pub use candidates::{Candidates, candidates};
-pub use cost::Costs;
+pub use cost::{Costs, Counts};
+pub use curve::Curve;
+pub use eliminate::{Factor, minimize};
 pub use file::{PlanFile, PlannedGroup, folds_of};
 pub use moves::{Move, Plan};
+pub use narrow::{narrower, without_tail};
+pub use pareto::{Frontier, Point};
 pub use removable::{Fold, Removable, removable};
+pub use resource::{Resource, Space};
 pub use search::{Found, search};

@@ -64,7 +64,8 @@ impl Plan {
             {
                 change.added.insert(last, (count - before) as u32);
             }
-            let spare = removable.classes.get(&id).map(Vec::as_slice).unwrap_or_default();
+            let order = removable.ranked.get(&id).or_else(|| removable.classes.get(&id));
+            let spare = order.map(Vec::as_slice).unwrap_or_default();
             change.removed.extend(spare.iter().take(before.saturating_sub(count)));
         }
         let folds = folds_of(&change, removable).0;

@@ -23,6 +23,8 @@ pub struct Removable {
     pub classes: BTreeMap<usize, Vec<u32>>,
     /// Bias changes by class.
     pub folds: HashMap<u32, Vec<Fold>>,
+    /// All channels of a group in the order in which they go, those above first; where they have been ranked.
+    pub ranked: BTreeMap<usize, Vec<u32>>,
 }
 
 /// The weights of a layer that mixes its input channels: rows are output channels, each with

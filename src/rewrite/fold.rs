@@ -55,16 +55,10 @@ pub(super) fn fold_biases(
             return Err(fail());
         }
         let sums: Vec<f32> = before.iter().zip(&addends).map(|(a, b)| a + b).collect();
-        let mut tensor = Tensor::from_f32(vec![sums.len()], &sums);
-        if weights.dtype == Dtype::Float16 {
-            tensor.dtype = Dtype::Float16;
-            tensor.bytes = sums
-                .iter()
-                .flat_map(|&v| half::f16::from_f32(v).to_le_bytes())
-                .collect();
-        } else if weights.dtype != Dtype::Float {
+        if !matches!(weights.dtype, Dtype::Float | Dtype::Float16) {
             return Err(fail());
         }
+        let tensor = Tensor::from_f32(vec![sums.len()], &sums).cast(weights.dtype);
         let mut name = format!("snapprune.{}.bias", fold.node);
         while find(&name).is_some() || graph.producer.contains_key(name.as_str()) {
             name.push('_');

@@ -4,7 +4,7 @@
 mod fold;
 mod weights;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::channels::{Analysis, ClassChange, Coupling, Edits, Patch, ValueId, find};
 use crate::onnx::proto::{
@@ -134,6 +134,28 @@ pub fn elements_ratio(graph: &Graph, analysis: &Analysis, change: &ClassChange) 
     } else {
         1.0
     }
+}
+
+/// How the elements that [`elements_ratio`] counts spread over the groups whose widths they go with; under `None` what
+/// no free group changes. A value with channels of several groups counts for each by its part.
+pub fn element_shares(graph: &Graph, analysis: &Analysis) -> BTreeMap<Option<usize>, f64> {
+    let co = &analysis.coupling;
+    let whole = elements(graph, co, &|id, axis| co.dims(id)[axis]);
+    let mut shares = BTreeMap::new();
+    let mut moved = 0.0;
+    for group in analysis.groups.iter().filter(|g| g.lock.is_none()) {
+        let own: HashSet<u32> = group.classes.iter().copied().collect();
+        let without = |id: ValueId, axis: usize| {
+            (0..co.dims(id)[axis])
+                .filter(|&i| !own.contains(&co.class(co.atom(id, axis, i))))
+                .count()
+        };
+        let share = whole - elements(graph, co, &without);
+        moved += share;
+        shares.insert(Some(group.id), share);
+    }
+    shares.insert(None, (whole - moved).max(0.0));
+    shares
 }
 
 /// Channels of a SIMD block, and how many times a concatenation costs that is off it (as measured on AVX-512).

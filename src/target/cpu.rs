@@ -8,9 +8,9 @@ use ort::session::IoBinding;
 use ort::session::Session;
 
 use super::node_times::{NodeTime, read_profile};
-use super::runtime::{Runtime, run, run_once, tensors};
+use super::runtime::{Runtime, run_once, tensors};
 use super::values::{names, to_value};
-use super::{DeviceInfo, Named, Runs, Target, Timed, fingerprint};
+use super::{DeviceInfo, Named, Runner, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
 /// This machine's processor, with a number of threads.
@@ -84,12 +84,8 @@ impl Target for CpuTarget {
         Ok(tensors(run_once(session, inputs)?))
     }
 
-    fn each_output(&self, model: &[u8], runs: Runs, see: &mut dyn FnMut(Vec<Named>)) -> Result<()> {
-        let mut session = self.runtime.builder(self.threads, &[])?.commit_from_memory(model)?;
-        for inputs in runs {
-            see(tensors(run(&mut session, &inputs)?));
-        }
-        Ok(())
+    fn runner(&self, model: &[u8]) -> Result<Runner> {
+        Ok(Runner::new(self.runtime.builder(0, &[])?.commit_from_memory(model)?))
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {

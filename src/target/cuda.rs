@@ -14,10 +14,10 @@ use ort::session::{RunOptions, Session};
 
 use super::conditions::Reader;
 use super::node_times::NodeTime;
-use super::runtime::{Runtime, run, run_once, tensors};
+use super::runtime::{Runtime, run_once, tensors};
 use super::trace::{cupti_present, traced};
 use super::values::{names, to_value};
-use super::{Conditions, DeviceInfo, Kernel, Named, Runs, Target, Timed, fingerprint};
+use super::{Conditions, DeviceInfo, Kernel, Named, Runner, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
 /// How cuDNN picks a convolution's algorithm.
@@ -151,18 +151,22 @@ impl CudaTarget {
     }
 
     fn provider(&self) -> ExecutionProviderDispatch {
-        let options = CUDA::default()
-            .with_device_id(self.index as i32)
-            .with_conv_algorithm_search(match self.options.algo {
-                CudnnAlgo::Exhaustive => ConvAlgorithmSearch::Exhaustive,
-                CudnnAlgo::Heuristic => ConvAlgorithmSearch::Heuristic,
-                CudnnAlgo::Default => ConvAlgorithmSearch::Default,
-            })
-            .with_prefer_nhwc(self.options.nhwc)
-            .with_tf32(self.options.tf32);
+        let options = self.options_of(match self.options.algo {
+            CudnnAlgo::Exhaustive => ConvAlgorithmSearch::Exhaustive,
+            CudnnAlgo::Heuristic => ConvAlgorithmSearch::Heuristic,
+            CudnnAlgo::Default => ConvAlgorithmSearch::Default,
+        });
         // SAFETY: the stream is kept alive by this target and by every session made here.
         let options = unsafe { options.with_compute_stream(self.stream.cu_stream().cast()) };
         options.build().error_on_failure()
+    }
+
+    fn options_of(&self, search: ConvAlgorithmSearch) -> CUDA {
+        CUDA::default()
+            .with_device_id(self.index as i32)
+            .with_conv_algorithm_search(search)
+            .with_prefer_nhwc(self.options.nhwc)
+            .with_tf32(self.options.tf32)
     }
 
     fn session(&self, model: &[u8], strict: bool) -> Result<Session> {
@@ -280,14 +284,11 @@ impl Target for CudaTarget {
         Ok(tensors(outputs))
     }
 
-    fn each_output(&self, model: &[u8], runs: Runs, see: &mut dyn FnMut(Vec<Named>)) -> Result<()> {
-        let mut session = self.session(model, false)?;
-        for inputs in runs {
-            let outputs = run(&mut session, &inputs)?;
-            self.stream.synchronize().map_err(driver)?;
-            see(tensors(outputs));
-        }
-        Ok(())
+    fn runner(&self, model: &[u8]) -> Result<Runner> {
+        // A stream of ONNX Runtime's own, so that outputs are there when a run returns; no long search for
+        // algorithms, since such models are many and run a few times each.
+        let provider = self.options_of(ConvAlgorithmSearch::Heuristic).build().error_on_failure();
+        Ok(Runner::new(self.runtime.builder(0, &[provider])?.commit_from_memory(model)?))
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {

@@ -3,6 +3,7 @@
 mod conditions;
 mod cpu;
 mod cuda;
+mod held;
 mod inputs;
 mod library;
 mod node_times;
@@ -15,6 +16,7 @@ mod values;
 pub use conditions::Conditions;
 pub use cpu::CpuTarget;
 pub use cuda::{CudaOptions, CudaTarget, CudnnAlgo, gpu_present};
+pub use held::{Held, Runner};
 pub use inputs::{InputSpec, ShapeOptions, input_specs, random_inputs};
 pub use library::find_library;
 pub use node_times::NodeTime;
@@ -93,11 +95,18 @@ pub trait Target {
     /// # Errors
     /// When ONNX Runtime refuses the model or a run fails.
     fn each_output(&self, model: &[u8], runs: Runs, see: &mut dyn FnMut(Vec<Named>)) -> Result<()> {
+        let mut runner = self.runner(model)?;
         for inputs in runs {
-            see(self.outputs(model, &inputs)?);
+            see(runner.run_tensors(&inputs)?);
         }
         Ok(())
     }
+
+    /// Loads a model to be run many times for its values, not for its time: all cores may help.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model.
+    fn runner(&self, model: &[u8]) -> Result<Runner>;
 
     /// Times of single nodes over `runs` runs after `warmup` ones, where the provider gives them;
     /// `None` where only whole models can be timed.

@@ -2,7 +2,7 @@
 
 use super::node_times::NodeTime;
 use super::runtime::{Runtime, run_once, tensors};
-use super::{DeviceInfo, Named, Target, Timed};
+use super::{DeviceInfo, Named, Runner, Target, Timed};
 use crate::{Error, Result};
 
 /// The device of a recorded profile. Models run on this machine's CPU, for their outputs only.
@@ -38,6 +38,10 @@ impl Target for RecordedTarget {
 
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
         Ok(tensors(self.runtime.run_plain(model, inputs)?))
+    }
+
+    fn runner(&self, model: &[u8]) -> Result<Runner> {
+        Ok(Runner::new(self.runtime.builder(0, &[])?.commit_from_memory(model)?))
     }
 
     fn node_times(&self, _: &[u8], _: &[Named], _: usize, _: usize) -> Result<Option<Vec<NodeTime>>> {

@@ -1,0 +1,91 @@
+//! What narrowing one group loses, for any width: measured at a few widths, in between after the shape of the error
+//! of the layers that read it.
+
+/// The loss of one group by the number of channels that are left.
+#[derive(Clone, Debug, Default)]
+pub struct Curve {
+    /// Channels now.
+    channels: usize,
+    /// Layer errors after each number of removals, from none on; rising.
+    errors: Vec<f64>,
+    /// (removed, loss), rising in both; the first is (0, 0).
+    knots: Vec<(usize, f64)>,
+}
+
+impl Curve {
+    /// A curve through measured losses: `measured` holds (channels left, loss). Losses are made to rise with what
+    /// is removed. `errors` are those of a ranking.
+    pub fn new(channels: usize, errors: &[f64], measured: &[(usize, f64)]) -> Self {
+        let mut points: Vec<(usize, f64)> = measured
+            .iter()
+            .filter(|(left, loss)| *left < channels && loss.is_finite())
+            .map(|&(left, loss)| (channels - left, loss.max(0.0)))
+            .collect();
+        points.sort_by_key(|p| p.0);
+        let mut knots = vec![(0, 0.0)];
+        for (removed, loss) in points {
+            let before = knots.last().map_or(0.0, |k: &(usize, f64)| k.1);
+            knots.push((removed, loss.max(before)));
+        }
+        Self {
+            channels,
+            errors: errors.to_vec(),
+            knots,
+        }
+    }
+
+    /// The least number of channels that the curve knows of.
+    pub fn least(&self) -> usize {
+        self.channels.saturating_sub(self.errors.len().saturating_sub(1))
+    }
+
+    /// The loss with `left` channels; `None` below what is known. More channels than now lose nothing.
+    pub fn at(&self, left: usize) -> Option<f64> {
+        let removed = self.channels.saturating_sub(left);
+        if removed == 0 {
+            return Some(0.0);
+        }
+        let error = *self.errors.get(removed)?;
+        let after = self.knots.iter().find(|k| k.0 >= removed);
+        let before = self.knots.iter().rev().find(|k| k.0 < removed).copied().unwrap_or((0, 0.0));
+        let of = |k: usize| self.errors.get(k).copied().unwrap_or(error);
+        Some(match after {
+            Some(&(at, loss)) => {
+                let (low, high) = (of(before.0), of(at));
+                let share = if high > low { (error - low) / (high - low) } else { 1.0 };
+                before.1 + (loss - before.1) * share
+            }
+            // Past the last measurement the loss goes on in proportion to the error.
+            None if of(before.0) > 0.0 => before.1 * error / of(before.0),
+            None => before.1 + error,
+        })
+    }
+
+    /// The curve with all losses multiplied.
+    pub fn scaled(mut self, factor: f64) -> Self {
+        self.knots.iter_mut().for_each(|k| k.1 *= factor);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Curve;
+
+    #[test]
+    fn measured_losses_are_met_and_the_layers_error_shapes_the_rest() {
+        let errors = [0.0, 0.1, 0.2, 0.6, 1.0];
+        let curve = Curve::new(8, &errors, &[(4, 2.0), (6, 0.5)]);
+        let at: Vec<f64> = (4..=9).rev().filter_map(|n| curve.at(n)).collect();
+        assert_eq!(at, [0.0, 0.0, 0.25, 0.5, 1.25, 2.0]);
+        assert_eq!((curve.at(3), curve.least()), (None, 4));
+    }
+
+    #[test]
+    fn losses_never_fall_as_more_goes() {
+        let curve = Curve::new(4, &[0.0, 1.0, 2.0, 3.0], &[(3, 0.5), (2, 0.2)]);
+        assert_eq!(curve.at(2), Some(0.5));
+        assert_eq!(curve.at(1), Some(0.75));
+        assert_eq!(Curve::new(4, &[0.0, 1.0, 2.0], &[]).at(2), Some(2.0));
+    }
+}

@@ -1,0 +1,93 @@
+//! The widths that a group may be narrowed to.
+
+use crate::channels::Group;
+
+/// Options of a group when it is only narrowed on blocks, and when MACs or parameters count.
+const COARSE: usize = 7;
+const FINE: usize = 16;
+
+/// Channel counts below the present one, down to `least_width` indices, ascending: multiples of a block such that there
+/// are not too many of them, and where `fine` is set, a finer grid too.
+pub fn narrower(group: &Group, least_width: usize, fine: bool) -> Vec<usize> {
+    let (count, unit) = (group.classes.len(), group.unit);
+    let width = group.width();
+    let mut found: Vec<usize> = Vec::new();
+    let mut add = |wide: usize| {
+        if wide.is_multiple_of(unit) && wide >= least_width.max(1) && wide < width {
+            found.push(wide / unit);
+        }
+    };
+    for block in [4, 8, 16, 32, 64, 128, 256] {
+        if width / block <= COARSE || block == 256 {
+            (1..=width / block).for_each(|k| add(k * block));
+            break;
+        }
+    }
+    if fine {
+        let step = width.div_ceil(FINE).max(1);
+        (1..=width / step).for_each(|k| add(k * step));
+        // Papers remove equal shares; multiples of 8 are on most machines' blocks.
+        (1..=width / 8).filter(|k| k * 8 * FINE > width || width <= 128).for_each(|k| add(k * 8));
+    }
+    found.retain(|&n| n >= 1 && n < count);
+    found.sort_unstable();
+    found.dedup();
+    if found.len() > 2 * FINE {
+        let every = found.len().div_ceil(2 * FINE);
+        found = found.into_iter().rev().step_by(every).collect();
+        found.sort_unstable();
+    }
+    found
+}
+
+/// Which of some widths (ascending, with their times and the noise of those) are worth taking. `strict`: each wider one
+/// must be slower beyond the noise, so that the width is free of a tail; otherwise no wider one may be faster.
+pub fn without_tail(times: &[(f64, f64)], strict: bool) -> Vec<bool> {
+    (0..times.len())
+        .map(|i| {
+            let (own, own_noise) = times[i];
+            times[i + 1..].iter().all(|&(wider, noise)| {
+                let noise = own_noise.hypot(noise);
+                if strict { wider > own + noise } else { wider >= own - noise }
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{narrower, without_tail};
+    use crate::channels::Group;
+
+    fn group(channels: usize) -> Group {
+        Group {
+            id: 0,
+            classes: (0..channels as u32).collect(),
+            unit: 1,
+            producers: vec![0],
+            consumers: vec![1],
+            places: vec![],
+            lock: None,
+            no_growth: None,
+        }
+    }
+
+    #[test]
+    fn widths_are_on_blocks_and_not_too_many() {
+        assert_eq!(narrower(&group(64), 1, false), [16, 32, 48]);
+        assert_eq!(narrower(&group(512), 200, false), [256, 384]);
+        assert_eq!(narrower(&group(24), 1, false), [4, 8, 12, 16, 20]);
+        let fine = narrower(&group(16), 1, true);
+        assert_eq!(fine, (1..16).collect::<Vec<_>>());
+        assert!(narrower(&group(960), 1, true).len() <= 32);
+    }
+
+    #[test]
+    fn a_width_with_a_tail_is_left_out() {
+        // Width by width: 1.0, 1.0 (a plateau), 0.9 (a wider one is faster), 1.5.
+        let times = [(1.0, 0.0), (1.0, 0.0), (0.9, 0.0), (1.5, 0.0)];
+        assert_eq!(without_tail(&times, true), [false, false, true, true]);
+        assert_eq!(without_tail(&times, false), [false, false, true, true]);
+        assert_eq!(without_tail(&times[..2], false), [true, true]);
+    }
+}

@@ -1,0 +1,186 @@
+//! What a plan uses: latency, multiply-accumulates or parameters, as tables over the groups of each layer.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::cost::{Costs, Counts};
+use super::eliminate::Factor;
+use crate::channels::{Analysis, ValueId, node_macs};
+use crate::onnx::Graph;
+
+/// The options of every group that may change: the variables of a search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Space {
+    /// Groups, ascending.
+    pub groups: Vec<usize>,
+    /// Channel counts of each, ascending; the present one is among them.
+    pub options: Vec<Vec<usize>>,
+    /// Present counts of all groups.
+    pub base: Counts,
+}
+
+impl Space {
+    /// The number of options of each variable.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.options.iter().map(Vec::len).collect()
+    }
+
+    /// The choice that changes nothing.
+    pub fn present(&self) -> Vec<usize> {
+        let at = |(g, options): (&usize, &Vec<usize>)| options.iter().position(|&n| n == self.base[*g]).unwrap_or(0);
+        self.groups.iter().zip(&self.options).map(at).collect()
+    }
+
+    /// The counts of all groups under a choice.
+    pub fn counts(&self, choice: &[usize]) -> Counts {
+        let mut counts = self.base.clone();
+        for (v, &g) in self.groups.iter().enumerate() {
+            counts[g] = self.options[v][choice[v]];
+        }
+        counts
+    }
+
+    /// A table over those variables of `groups` that may change.
+    fn factor(&self, groups: &BTreeSet<usize>, value: impl Fn(&Counts) -> f64) -> Factor {
+        let over: Vec<usize> = (0..self.groups.len()).filter(|&v| groups.contains(&self.groups[v])).collect();
+        let mut counts = self.base.clone();
+        Factor::new(over.clone(), &self.sizes(), |at| {
+            over.iter().zip(at).for_each(|(&v, &o)| counts[self.groups[v]] = self.options[v][o]);
+            value(&counts)
+        })
+    }
+
+    /// Whether a table over these groups stays small.
+    fn is_small(&self, groups: &BTreeSet<usize>) -> bool {
+        let sizes = self.groups.iter().zip(&self.options).filter(|(g, _)| groups.contains(g));
+        sizes.map(|(_, o)| o.len() as f64).product::<f64>() <= 65536.0
+    }
+
+    /// One table, or where it would be too large, one for each group with the others as they are: the sum is then
+    /// right for every single change and near for several.
+    fn factors(&self, groups: &BTreeSet<usize>, value: &dyn Fn(&Counts) -> f64) -> Vec<Factor> {
+        if self.is_small(groups) {
+            return vec![self.factor(groups, value)];
+        }
+        let whole = value(&self.base);
+        let one = |&g: &usize| self.factor(&BTreeSet::from([g]), |counts| value(counts) - whole);
+        let constant = self.factor(&BTreeSet::new(), |_| whole);
+        groups.iter().map(one).chain([constant]).collect()
+    }
+}
+
+/// A resource as a sum of tables.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// The tables.
+    pub factors: Vec<Factor>,
+}
+
+impl Resource {
+    /// What a choice uses.
+    pub fn of(&self, sizes: &[usize], choice: &[usize]) -> f64 {
+        self.factors.iter().map(|f| f.at(sizes, choice)).sum()
+    }
+
+    /// Predicted latency in milliseconds from measured layer times. `shares` tells how what surrounds the layers
+    /// spreads over the groups that it goes with (`None`: over nothing that changes).
+    pub fn latency(space: &Space, costs: &Costs, shares: &BTreeMap<Option<usize>, f64>) -> Self {
+        let mut factors = Vec::new();
+        for layer in costs.all() {
+            let groups = costs.groups_of(layer);
+            factors.extend(space.factors(&groups, &|counts| costs.scaled_time(layer, counts)));
+        }
+        // What surrounds the layers goes with the elements that it makes.
+        let whole: f64 = shares.values().sum::<f64>().max(f64::MIN_POSITIVE);
+        let around = costs.around();
+        let moved: f64 = shares.iter().filter(|(g, _)| g.is_some()).map(|(_, s)| s).sum();
+        factors.push(space.factor(&BTreeSet::new(), |_| around * (1.0 - moved / whole)));
+        for (group, share) in shares.iter().filter_map(|(g, s)| g.map(|g| (g, s))) {
+            let base = space.base[group].max(1) as f64;
+            factors.push(space.factor(&BTreeSet::from([group]), |counts| {
+                around * share / whole * counts[group] as f64 / base
+            }));
+        }
+        Self { factors }
+    }
+
+    /// Multiply-accumulates.
+    pub fn macs(space: &Space, graph: &Graph, analysis: &Analysis) -> Self {
+        let widths = Widths::new(analysis);
+        let mut factors = Vec::new();
+        for node in (0..analysis.macs.len()).filter(|&n| analysis.macs[n] > 0) {
+            let co = &analysis.coupling;
+            let values = (0..graph.proto.node[node].input.len().min(2))
+                .filter_map(|i| crate::channels::input_value(co, &graph.proto.node[node], node, i))
+                .chain(graph.proto.node[node].output.iter().filter_map(|n| co.by_name(n)));
+            let groups = values.flat_map(|id| widths.groups(analysis, id)).collect();
+            factors.extend(space.factors(&groups, &|counts| {
+                node_macs(graph, co, node, &|id, axis| widths.extent(id, axis, counts)) as f64
+            }));
+        }
+        Self { factors }
+    }
+
+    /// Weight elements.
+    pub fn parameters(space: &Space, graph: &Graph, analysis: &Analysis) -> Self {
+        let widths = Widths::new(analysis);
+        let co = &analysis.coupling;
+        let mut seen = BTreeSet::new();
+        let mut factors = Vec::new();
+        for id in (0..co.values.len()).map(ValueId) {
+            let value = co.value(id);
+            let float = graph.constant(&value.name).is_some_and(|t| t.is_float());
+            if value.constant_use.is_none() || !float || !seen.insert(value.name.clone()) {
+                continue;
+            }
+            let groups = widths.groups(analysis, id);
+            let rank = co.dims(id).len();
+            factors.extend(space.factors(&groups, &|counts| {
+                (0..rank).map(|axis| widths.extent(id, axis, counts) as f64).product()
+            }));
+        }
+        Self { factors }
+    }
+}
+
+/// Extents as sums over groups: what is in no group, and how many indices a channel of each takes.
+struct Widths {
+    of: HashMap<(ValueId, usize), (usize, BTreeMap<usize, usize>)>,
+}
+
+impl Widths {
+    fn new(analysis: &Analysis) -> Self {
+        let co = &analysis.coupling;
+        let free = analysis.groups.iter().filter(|g| g.lock.is_none());
+        let group_of: HashMap<u32, usize> = free.flat_map(|g| g.classes.iter().map(|&c| (c, g.id))).collect();
+        let mut of = HashMap::new();
+        for id in (0..co.values.len()).map(ValueId) {
+            for (axis, &extent) in co.dims(id).iter().enumerate() {
+                let (mut fixed, mut indices) = (0, BTreeMap::new());
+                for i in 0..extent {
+                    match group_of.get(&co.class(co.atom(id, axis, i))) {
+                        Some(&g) => *indices.entry(g).or_insert(0) += 1,
+                        None => fixed += 1,
+                    }
+                }
+                for (g, n) in indices.iter_mut() {
+                    *n /= analysis.groups[*g].classes.len();
+                }
+                of.insert((id, axis), (fixed, indices));
+            }
+        }
+        Self { of }
+    }
+
+    fn groups(&self, analysis: &Analysis, id: ValueId) -> BTreeSet<usize> {
+        let axes = 0..analysis.coupling.dims(id).len();
+        let found = axes.filter_map(|axis| self.of.get(&(id, axis)));
+        found.flat_map(|(_, indices)| indices.keys().copied()).collect()
+    }
+
+    fn extent(&self, id: ValueId, axis: usize, counts: &Counts) -> usize {
+        let Some((fixed, indices)) = self.of.get(&(id, axis)) else {
+            return 0;
+        };
+        fixed + indices.iter().map(|(&g, unit)| counts[g] * unit).sum::<usize>()
+    }
+}

@@ -1,0 +1,153 @@
+//! Weights that make up for lost channels.
+//!
+//! Front to back, every layer behind a change is fitted anew so that, on the inputs that the pruned network really
+//! gives it, it makes what the original made (asymmetric reconstruction: Zhang et al., arXiv 1505.06798).
+
+mod aim;
+mod affected;
+mod local;
+mod solve;
+mod store;
+
+pub use aim::Aim;
+pub use local::with_compensated;
+pub use solve::{Fit, Sums};
+pub use store::store;
+
+use crate::channels::{Analysis, Edits};
+use crate::data::Dataset;
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
+use crate::score::{Mixer, Walk, input_rows, mixers, output_dims, output_rows, place_seed, places_of, sampled};
+use crate::target::Target;
+use crate::{Error, Result};
+
+/// How layers are fitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// λ over the mean of the diagonal of the inputs' covariance; the fit is drawn towards the weights it starts from.
+    pub ridge: f64,
+    /// Places of every sample that are looked at.
+    pub places: usize,
+    /// Whether each output is scaled to the deviation that it had.
+    pub match_deviation: bool,
+    /// Seed of the places.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ridge: 1e-3,
+            places: 64,
+            match_deviation: false,
+            seed: 0,
+        }
+    }
+}
+
+/// The original network and the change that was made to it.
+#[derive(Clone, Copy)]
+pub struct Change<'a> {
+    /// The original.
+    pub model: &'a ModelProto,
+    /// Look-ups over it.
+    pub graph: &'a Graph<'a>,
+    /// Its channels.
+    pub analysis: &'a Analysis,
+    /// What became of every axis.
+    pub edits: &'a Edits,
+}
+
+/// Fits every layer of `pruned` behind the change anew, on the given runs of the samples. What is held at a time is what
+/// crosses one place of the networks, for all samples, twice.
+///
+/// # Errors
+/// When a part of a network cannot be run.
+pub fn refit(
+    target: &dyn Target,
+    change: Change,
+    mut pruned: ModelProto,
+    (data, runs): (&Dataset, std::ops::Range<usize>),
+    settings: Settings,
+    progress: &dyn Fn(usize, usize),
+) -> Result<ModelProto> {
+    let behind = affected::layers(change);
+    let todo: Vec<Mixer> = mixers(change.graph)
+        .into_iter()
+        .filter(|m| behind.contains(&m.node))
+        .collect();
+    let mut before = Walk::new(target, data, runs.clone())?;
+    let mut after = Walk::new(target, data, runs)?;
+    let aims: Vec<Aim> = todo.iter().map(|m| Aim::of(change.graph, change.analysis, m)).collect();
+    for (k, (old, aim)) in todo.iter().zip(&aims).enumerate() {
+        progress(k, todo.len());
+        let wanted: Vec<&str> = aims[k..].iter().flat_map(Aim::names).collect();
+        let new = {
+            let graph = graph_of(&pruned)?;
+            let at = graph.producer.get(old.output.as_str()).copied();
+            let Some(new) = at.and_then(|at| Mixer::of(&graph, at)) else {
+                continue;
+            };
+            after.advance(&pruned, &graph, new.node, &[])?;
+            new
+        };
+        let aim = aim.within(&after);
+        let until = aim.node().max(old.node) + 1;
+        before.advance(change.model, change.graph, until, &wanted)?;
+        let graph = graph_of(&pruned)?;
+        let Some(weights) = new.weights(&graph) else { continue };
+        let bias = new.bias(&graph);
+        let kept = kept_outputs(change, old);
+        let mut sums = Sums::new(&new);
+        for run in 0..after.runs().len() {
+            let held = after.value(run, &new.input)?;
+            let dims = held.dims();
+            let samples = dims.first().copied().unwrap_or(0);
+            let out = output_dims(change.analysis, old, samples);
+            let (samples, each) = places_of(&new, &out);
+            let picked = sampled(samples, each, settings.places, place_seed(settings.seed, old.node, run));
+            let wrong = || Error::Model(format!("value '{}' is not of floats", new.input));
+            let mut rows = Vec::new();
+            input_rows(&new, &held.floats().ok_or_else(wrong)?, &dims, &out, &picked, &mut rows);
+            let goals = aim.rows(&before, &after, run, &picked, (old, &new), &kept)?;
+            sums.add(&rows, &goals);
+        }
+        let fit = Fit::new(&new, &sums, (&weights, &bias), &kept, settings, aim.carries());
+        store(&mut pruned, &new, &fit.weights, fit.bias.as_deref())?;
+    }
+    progress(todo.len(), todo.len());
+    Ok(pruned)
+}
+
+/// For each output of the rewritten layer, the original's output that it is; `None` for a new one.
+fn kept_outputs(change: Change, old: &Mixer) -> Vec<Option<usize>> {
+    let co = &change.analysis.coupling;
+    let edit = co
+        .by_name(&old.output)
+        .and_then(|id| change.edits.get(id, old.channel_axis(co.dims(id).len())));
+    edit.map_or_else(|| (0..old.outputs).map(Some).collect(), |e| e.gather())
+}
+
+fn graph_of(model: &ModelProto) -> Result<Graph<'_>> {
+    let graph = model.graph.as_ref();
+    Graph::new(graph.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?)
+}
+
+/// Rows of an output value, only the kept outputs in their new order.
+pub(crate) fn kept_rows(
+    mixer: &Mixer,
+    values: &[f32],
+    dims: &[usize],
+    picked: &[(usize, usize)],
+    kept: &[Option<usize>],
+) -> Vec<f32> {
+    let mut all = Vec::new();
+    output_rows(mixer, values, dims, picked, &mut all);
+    let width = all.len().checked_div(picked.len()).unwrap_or(0);
+    let mut rows = Vec::with_capacity(picked.len() * kept.len());
+    for row in all.chunks_exact(width.max(1)) {
+        rows.extend(kept.iter().map(|k| k.and_then(|i| row.get(i)).copied().unwrap_or(0.0)));
+    }
+    rows
+}

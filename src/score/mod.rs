@@ -1,0 +1,19 @@
+//! What losing a channel costs: what the layers see on calibration samples, and in which order channels go.
+
+mod greedy;
+mod loss;
+mod mixer;
+mod moments;
+mod patches;
+mod rankings;
+mod statistics;
+mod walk;
+
+pub use greedy::{Ranking, Reader, rank};
+pub use loss::Reference;
+pub use mixer::{Form, Mixer};
+pub use moments::{Moments, add_products};
+pub use patches::{Place, input_rows, output_rows, places_of, sampled};
+pub use rankings::{Compensated, RIDGE, Ranked, rank_group, reading};
+pub use statistics::{Statistics, mixers, output_dims, place_seed};
+pub use walk::{Live, Walk};

@@ -1,0 +1,141 @@
+//! Second moments of rows, streamed: sums in float64 over products of float32 chunks.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par};
+
+/// Rows whose products are summed in float32 before they are added in float64.
+const CHUNK: usize = 2048;
+/// Matrices this small are multiplied by plain loops.
+const SMALL: usize = 16;
+
+/// Σ aᵀb over rows a of `left` columns and b of `right` columns, both row-major; adds to `sum`.
+/// `a` and `b` may be parts of wider rows: (first column, width of a whole row).
+pub fn add_products(
+    sum: &mut Mat<f64>,
+    a: (&[f32], usize, usize, usize),
+    b: (&[f32], usize, usize, usize),
+    rows: usize,
+) {
+    let ((a, a_from, a_width, left), (b, b_from, b_width, right)) = (a, b);
+    if left * right <= SMALL * SMALL {
+        for r in 0..rows {
+            for j in 0..right {
+                let y = f64::from(b[r * b_width + b_from + j]);
+                for i in 0..left {
+                    sum[(i, j)] += f64::from(a[r * a_width + a_from + i]) * y;
+                }
+            }
+        }
+        return;
+    }
+    let mut product: Mat<f32> = Mat::zeros(left, right);
+    for from in (0..rows).step_by(CHUNK) {
+        let count = CHUNK.min(rows - from);
+        let view = |values, first, width, columns| {
+            let all: MatRef<f32> = MatRef::from_row_major_slice(part(values, from * width, count * width), count, width);
+            all.subcols(first, columns)
+        };
+        let (x, y) = (view(a, a_from, a_width, left), view(b, b_from, b_width, right));
+        matmul(product.as_mut(), Accum::Replace, x.transpose(), y, 1.0f32, Par::rayon(0));
+        for j in 0..right {
+            for i in 0..left {
+                sum[(i, j)] += f64::from(product[(i, j)]);
+            }
+        }
+    }
+}
+
+fn part(values: &[f32], from: usize, count: usize) -> &[f32] {
+    values.get(from..from + count).unwrap_or(&[])
+}
+
+/// Means and covariances of a layer's input rows, one matrix a group.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    count: f64,
+    sums: Vec<f64>,
+    products: Vec<Mat<f64>>,
+    columns: usize,
+}
+
+impl Moments {
+    /// Nothing seen yet, of `groups` groups of `columns` columns.
+    pub fn new(groups: usize, columns: usize) -> Self {
+        Self {
+            count: 0.0,
+            sums: vec![0.0; groups * columns],
+            products: (0..groups).map(|_| Mat::zeros(columns, columns)).collect(),
+            columns,
+        }
+    }
+
+    /// Adds rows of all groups' columns.
+    pub fn add(&mut self, rows: &[f32]) {
+        let width = self.sums.len();
+        if width == 0 {
+            return;
+        }
+        let count = rows.len() / width;
+        self.count += count as f64;
+        for row in rows.chunks_exact(width) {
+            for (sum, &v) in self.sums.iter_mut().zip(row) {
+                *sum += f64::from(v);
+            }
+        }
+        for (g, products) in self.products.iter_mut().enumerate() {
+            let side = (rows, g * self.columns, width, self.columns);
+            add_products(products, side, side, count);
+        }
+    }
+
+    /// Rows seen.
+    pub fn count(&self) -> f64 {
+        self.count
+    }
+
+    /// Mean of each column of a group.
+    pub fn means(&self, group: usize) -> Vec<f64> {
+        let n = self.count.max(1.0);
+        self.sums[group * self.columns..(group + 1) * self.columns]
+            .iter()
+            .map(|s| s / n)
+            .collect()
+    }
+
+    /// Covariance of a group's columns.
+    pub fn covariance(&self, group: usize) -> Mat<f64> {
+        let (n, means) = (self.count.max(1.0), self.means(group));
+        let products = &self.products[group];
+        Mat::from_fn(self.columns, self.columns, |i, j| {
+            let both = 0.5 * (products[(i, j)] + products[(j, i)]);
+            both / n - means[i] * means[j]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Moments;
+
+    #[test]
+    fn moments_are_those_of_the_rows() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let (groups, columns, n) = (2, 20, 5000);
+        let width = groups * columns;
+        let rows: Vec<f32> = (0..n * width).map(|i| random.f32() + (i % width) as f32 * 0.1).collect();
+        let mut moments = Moments::new(groups, columns);
+        moments.add(&rows[..1500 * width]);
+        moments.add(&rows[1500 * width..]);
+        let of = |c: usize| rows.chunks(width).map(move |r| f64::from(r[c]));
+        for g in 0..groups {
+            let (means, cov) = (moments.means(g), moments.covariance(g));
+            for (i, j) in [(0, 0), (3, 17), (17, 3), (19, 19)] {
+                let (a, b) = (g * columns + i, g * columns + j);
+                let mean = |c| of(c).sum::<f64>() / n as f64;
+                let exact = of(a).zip(of(b)).map(|(x, y)| (x - mean(a)) * (y - mean(b))).sum::<f64>() / n as f64;
+                assert!((means[i] - mean(a)).abs() < 1e-6);
+                assert!((cov[(i, j)] - exact).abs() < 1e-4, "{} {exact}", cov[(i, j)]);
+            }
+        }
+    }
+}

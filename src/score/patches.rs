@@ -1,0 +1,267 @@
+//! What a layer sees at single places of its output: rows of input values, and of output values.
+
+use super::mixer::{Form, Mixer};
+
+/// A place of an output: which sample of a run, and which place of its space, row-major.
+pub type Place = (usize, usize);
+
+/// Where a layer's output has places: samples of a run, and places of one sample.
+pub fn places_of(mixer: &Mixer, output_dims: &[usize]) -> (usize, usize) {
+    let samples = output_dims.first().copied().unwrap_or(0);
+    let rest = match mixer.form {
+        Form::Conv { .. } => output_dims.get(2..),
+        Form::Gemm { .. } => Some(&[][..]),
+        Form::MatMul => output_dims.get(1..output_dims.len().max(2) - 1),
+    };
+    (samples, rest.unwrap_or(&[]).iter().product())
+}
+
+/// At most `most` places of every sample, at random where there are more; the same for the same seed.
+pub fn sampled(samples: usize, places: usize, most: usize, seed: u64) -> Vec<Place> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut found = Vec::new();
+    for n in 0..samples {
+        if places <= most {
+            found.extend((0..places).map(|q| (n, q)));
+        } else {
+            let mut picked = random.choose_multiple(0..places, most);
+            picked.sort_unstable();
+            found.extend(picked.into_iter().map(|q| (n, q)));
+        }
+    }
+    found
+}
+
+/// Appends one row of `all_columns` values a place: what the layer multiplies by its weights there.
+/// `x` has extents `dims`; `output_dims` are those of the layer's output.
+pub fn input_rows(
+    mixer: &Mixer,
+    x: &[f32],
+    dims: &[usize],
+    output_dims: &[usize],
+    places: &[Place],
+    rows: &mut Vec<f32>,
+) {
+    let width = mixer.all_columns();
+    let Form::Conv { .. } = &mixer.form else {
+        let (_, each) = places_of(mixer, output_dims);
+        for &(n, q) in places {
+            let at = (n * each + q) * width;
+            match x.get(at..at + width) {
+                Some(row) => rows.extend_from_slice(row),
+                None => rows.extend(std::iter::repeat_n(0.0, width)),
+            }
+        }
+        return;
+    };
+    let channels = mixer.groups * mixer.inputs;
+    let (space, out_space) = (&dims[2..], &output_dims[2..]);
+    let plane: usize = space.iter().product();
+    let mut offsets: Vec<Option<usize>> = Vec::with_capacity(mixer.taps);
+    for &(n, q) in places {
+        offsets.clear();
+        offsets.extend((0..mixer.taps).map(|t| offset(&mixer.form, space, out_space, q, t)));
+        let base = n * channels * plane;
+        for c in 0..channels {
+            let from = base + c * plane;
+            rows.extend(offsets.iter().map(|o| o.map_or(0.0, |o| x[from + o])));
+        }
+    }
+}
+
+/// Where tap `t` reads for output place `q`; `None` outside of the input.
+fn offset(form: &Form, space: &[usize], out_space: &[usize], mut q: usize, mut t: usize) -> Option<usize> {
+    let Form::Conv {
+        kernel,
+        strides,
+        pads,
+        dilations,
+        same,
+        transposed,
+    } = form
+    else {
+        return None;
+    };
+    let (mut found, mut step) = (0, 1);
+    for axis in (0..space.len()).rev() {
+        let (place, tap) = (q % out_space[axis], t % kernel[axis]);
+        (q, t) = (q / out_space[axis], t / kernel[axis]);
+        let (stride, reach) = (strides[axis], tap * dilations[axis]);
+        let pad = match same {
+            None => pads[axis],
+            Some(at_end) => {
+                let span = (kernel[axis] - 1) * dilations[axis] + 1;
+                let total = ((out_space[axis] - 1) * stride + span).saturating_sub(space[axis]);
+                if *at_end { total / 2 } else { total - total / 2 }
+            }
+        };
+        let at = if *transposed {
+            let spread = (place + pad).checked_sub(reach)?;
+            spread.is_multiple_of(stride).then_some(spread / stride)?
+        } else {
+            (place * stride + reach).checked_sub(pad)?
+        };
+        if at >= space[axis] {
+            return None;
+        }
+        found += at * step;
+        step *= space[axis];
+    }
+    Some(found)
+}
+
+/// Appends one row of output channels a place, from a value with the layer's output extents.
+pub fn output_rows(mixer: &Mixer, y: &[f32], dims: &[usize], places: &[Place], rows: &mut Vec<f32>) {
+    let (_, each) = places_of(mixer, dims);
+    let first = matches!(mixer.form, Form::Conv { .. });
+    let channels = if first {
+        dims.get(1).copied().unwrap_or(0)
+    } else {
+        dims.last().copied().unwrap_or(0)
+    };
+    for &(n, q) in places {
+        rows.extend((0..channels).map(|o| {
+            if first {
+                y[(n * channels + o) * each + q]
+            } else {
+                y[(n * each + q) * channels + o]
+            }
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{input_rows, output_rows, places_of, sampled};
+    use crate::onnx::{Graph, Tensor, encode, proto::*};
+    use crate::score::mixer::Mixer;
+
+    /// A layer of one node with its weights, and the graph it stands in.
+    fn layer(op: &str, weights: Tensor, attributes: &[(&str, Vec<i64>)]) -> GraphProto {
+        let mut node = NodeProto {
+            op_type: Some(op.to_owned()),
+            input: vec!["x".to_owned(), "w".to_owned()],
+            output: vec!["y".to_owned()],
+            ..Default::default()
+        };
+        for (name, list) in attributes {
+            match list.as_slice() {
+                [one] => crate::onnx::Attributes::set_int(&mut node, name, *one),
+                many => crate::onnx::Attributes::set_ints(&mut node, name, many.to_vec()),
+            }
+        }
+        let value = |name: &str| ValueInfoProto {
+            name: Some(name.to_owned()),
+            ..Default::default()
+        };
+        GraphProto {
+            node: vec![node],
+            initializer: vec![weights.to_proto("w")],
+            input: vec![value("x")],
+            output: vec![value("y")],
+            ..Default::default()
+        }
+    }
+
+    fn random(dims: &[usize], seed: u64) -> Tensor {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let values: Vec<f32> = (0..dims.iter().product()).map(|_| random.f32() - 0.5).collect();
+        Tensor::from_f32(dims.to_vec(), &values)
+    }
+
+    /// Rows times weights are what ONNX Runtime computes, for every form.
+    #[test]
+    fn rows_times_weights_are_the_layers_output() -> Result<(), Box<dyn std::error::Error>> {
+        let target = crate::target::CpuTarget::new(crate::target::Runtime::load(None)?, 1);
+        let cases: Vec<(&str, Vec<usize>, Vec<usize>, Vec<(&str, Vec<i64>)>)> = vec![
+            ("Conv", vec![2, 4, 7, 6], vec![6, 2, 3, 2], vec![
+                ("group", vec![2]),
+                ("strides", vec![2, 1]),
+                ("pads", vec![1, 0, 2, 1]),
+                ("dilations", vec![1, 2]),
+            ]),
+            ("Conv", vec![2, 3, 9], vec![5, 3, 4], vec![("strides", vec![2, 2][..1].to_vec())]),
+            ("Conv", vec![1, 4, 5, 5], vec![4, 1, 3, 3], vec![("group", vec![4]), ("pads", vec![1, 1, 1, 1])]),
+            ("ConvTranspose", vec![2, 4, 3, 5], vec![4, 3, 2, 3], vec![
+                ("strides", vec![2, 2]),
+                ("pads", vec![0, 1, 1, 0]),
+            ]),
+            ("ConvTranspose", vec![1, 4, 3, 3], vec![4, 2, 3, 3], vec![("group", vec![2]), ("strides", vec![2, 1])]),
+            ("Gemm", vec![3, 5], vec![4, 5], vec![("transB", vec![1])]),
+            ("Gemm", vec![3, 5], vec![5, 4], vec![]),
+            ("MatMul", vec![2, 3, 5], vec![5, 4], vec![]),
+        ];
+        for (op, dx, dw, mut attributes) in cases {
+            // A list of one number is a list all the same for a 1-d convolution.
+            let mut graph = layer(op, random(&dw, 1), &[]);
+            for (name, list) in attributes.drain(..) {
+                let node = &mut graph.node[0];
+                if name == "group" || name == "transB" {
+                    crate::onnx::Attributes::set_int(node, name, list[0]);
+                } else {
+                    crate::onnx::Attributes::set_ints(node, name, list);
+                }
+            }
+            let index = Graph::new(&graph)?;
+            let mixer = Mixer::of(&index, 0).ok_or("no mixer")?;
+            let weights = mixer.weights(&index).ok_or("no weights")?;
+            assert_eq!(mixer.stored_order(&weights), index.constant("w").and_then(|t| t.to_f32()).unwrap_or_default());
+            let x = random(&dx, 2);
+            let mut typed = graph.clone();
+            typed.input[0] = serde_value("x", &dx);
+            let model = ModelProto {
+                ir_version: Some(8),
+                opset_import: vec![OperatorSetIdProto {
+                    version: Some(13),
+                    ..Default::default()
+                }],
+                graph: Some(typed),
+                ..Default::default()
+            };
+            let outputs = crate::target::Target::outputs(&target, &encode(&model), &[("x".to_owned(), x.clone())])?;
+            let y = &outputs[0].1;
+            let (samples, each) = places_of(&mixer, &y.dims);
+            let places = sampled(samples, each, usize::MAX, 0);
+            let (mut seen, mut made) = (Vec::new(), Vec::new());
+            input_rows(&mixer, &x.to_f32().unwrap_or_default(), &dx, &y.dims, &places, &mut seen);
+            output_rows(&mixer, &y.to_f32().unwrap_or_default(), &y.dims, &places, &mut made);
+            let (columns, per) = (mixer.columns(), mixer.group_outputs());
+            assert_eq!((seen.len(), made.len()), (places.len() * mixer.all_columns(), places.len() * mixer.outputs));
+            for p in 0..places.len() {
+                for o in 0..mixer.outputs {
+                    let row = &seen[p * mixer.all_columns() + o / per * columns..][..columns];
+                    let sum: f32 = row.iter().zip(&weights[o * columns..]).map(|(a, b)| a * b).sum();
+                    assert!((sum - made[p * mixer.outputs + o]).abs() < 1e-4, "{op} {dw:?} place {p} output {o}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn serde_value(name: &str, dims: &[usize]) -> ValueInfoProto {
+        let dim = dims.iter().map(|&d| tensor_shape_proto::Dimension {
+            value: Some(tensor_shape_proto::dimension::Value::DimValue(d as i64)),
+            ..Default::default()
+        });
+        ValueInfoProto {
+            name: Some(name.to_owned()),
+            r#type: Some(TypeProto {
+                value: Some(type_proto::Value::TensorType(type_proto::Tensor {
+                    elem_type: Some(1),
+                    shape: Some(TensorShapeProto { dim: dim.collect() }),
+                })),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn places_are_drawn_alike_for_one_seed() {
+        let drawn = sampled(2, 100, 5, 7);
+        assert_eq!(drawn, sampled(2, 100, 5, 7));
+        assert_eq!(drawn.len(), 10);
+        assert!(drawn.is_sorted() && drawn.iter().all(|&(n, q)| n < 2 && q < 100));
+        assert_eq!(sampled(1, 3, 5, 7), [(0, 0), (0, 1), (0, 2)]);
+    }
+}

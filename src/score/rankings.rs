@@ -1,0 +1,169 @@
+//! The order in which each group's channels go, from what the layers that read them see.
+
+use std::collections::{BTreeMap, HashMap};
+
+use faer::Mat;
+
+use super::greedy::{Reader, rank};
+use super::mixer::Mixer;
+use super::statistics::Statistics;
+use crate::channels::{Analysis, Group};
+use crate::onnx::Graph;
+
+/// λ over the mean of a covariance's diagonal.
+pub const RIDGE: f64 = 1e-2;
+
+/// A layer's weights after some channels that it reads have gone and the others took over.
+#[derive(Clone, Debug)]
+pub struct Compensated {
+    /// The layer's node.
+    pub node: usize,
+    /// The group of the layer.
+    pub part: usize,
+    /// Outputs of the group × its columns, zero for what went.
+    pub weights: Mat<f64>,
+    /// What the bias of each output of the group gains.
+    pub bias: Vec<f64>,
+}
+
+/// How a group's channels go.
+#[derive(Clone, Debug, Default)]
+pub struct Ranked {
+    /// Channels (classes), first to go first.
+    pub order: Vec<u32>,
+    /// Summed relative error of the layers that read the group after each number of removals.
+    pub errors: Vec<f64>,
+    /// The readers with so many channels gone.
+    pub compensated: BTreeMap<usize, Vec<Compensated>>,
+}
+
+/// Where a group is read: layer (index into the mixers), group of the layer, and for each channel its columns.
+struct Place {
+    mixer: usize,
+    part: usize,
+    columns: Vec<Vec<usize>>,
+}
+
+/// Where every channel of a group is read; `None` when something else than a followed layer reads it, or nothing.
+fn places(group: &Group, analysis: &Analysis, mixers: &[Mixer]) -> Option<Vec<Place>> {
+    let co = &analysis.coupling;
+    let number: HashMap<u32, usize> = group.classes.iter().enumerate().map(|(i, &c)| (c, i)).collect();
+    let mut found: Vec<Place> = Vec::new();
+    for role in co.roles.iter().filter(|r| !r.output && group.consumers.contains(&r.node)) {
+        let extent = co.dims(role.value)[role.axis];
+        let class = |i: usize| co.class(co.atom(role.value, role.axis, i));
+        if !(0..extent).any(|i| number.contains_key(&class(i))) {
+            continue;
+        }
+        let at = mixers
+            .iter()
+            .position(|m| m.node == role.node && m.input == co.value(role.value).name)?;
+        let mixer = &mixers[at];
+        if mixer.is_depthwise() {
+            continue;
+        }
+        if extent != mixer.groups * mixer.inputs {
+            return None;
+        }
+        for part in 0..mixer.groups {
+            let mut columns = vec![Vec::new(); group.classes.len()];
+            for i in 0..mixer.inputs {
+                if let Some(&c) = number.get(&class(part * mixer.inputs + i)) {
+                    columns[c].extend(i * mixer.taps..(i + 1) * mixer.taps);
+                }
+            }
+            if columns.iter().any(|c| !c.is_empty()) {
+                found.push(Place {
+                    mixer: at,
+                    part,
+                    columns,
+                });
+            }
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// The layers that read free groups with more than one channel, in graph order: those whose inputs are worth
+/// looking at.
+pub fn reading(analysis: &Analysis, mixers: &[Mixer]) -> Vec<Mixer> {
+    let mut wanted = vec![false; mixers.len()];
+    let free = analysis.groups.iter().filter(|g| g.lock.is_none() && g.classes.len() > 1);
+    for place in free.filter_map(|g| places(g, analysis, mixers)).flatten() {
+        wanted[place.mixer] = true;
+    }
+    mixers.iter().zip(wanted).filter(|(_, w)| *w).map(|(m, _)| m.clone()).collect()
+}
+
+/// Weights of one group of a layer, outputs × columns.
+fn part_weights(mixer: &Mixer, rows: &[f32], part: usize) -> Mat<f64> {
+    let (outputs, columns) = (mixer.group_outputs(), mixer.columns());
+    Mat::from_fn(outputs, columns, |o, j| f64::from(rows[(part * outputs + o) * columns + j]))
+}
+
+/// Ranks the channels of one group down to `least`; `first` are channels that carry nothing and go before all others,
+/// `keep_at` numbers of removals whose weights are kept. `None` when the group cannot be judged.
+pub fn rank_group(
+    group: &Group,
+    graph: &Graph,
+    analysis: &Analysis,
+    mixers: &[Mixer],
+    statistics: &Statistics,
+    (first, least, keep_at): (&[u32], usize, &[usize]),
+) -> Option<Ranked> {
+    let places = places(group, analysis, mixers)?;
+    let mut readers = Vec::new();
+    for place in &places {
+        let mixer = &mixers[place.mixer];
+        let weights = part_weights(mixer, &mixer.weights(graph)?, place.part);
+        readers.push(match statistics.whole.get(&mixer.node) {
+            Some(m) => Reader::new(weights, m.covariance(place.part), RIDGE, place.columns.clone()),
+            None => {
+                let single = statistics.single.get(&mixer.node)?;
+                let variance: Vec<f64> = (0..mixer.inputs)
+                    .flat_map(|i| {
+                        let own = single.covariance(place.part * mixer.inputs + i);
+                        (0..mixer.taps).map(move |t| own[(t, t)])
+                    })
+                    .collect();
+                Reader::uncorrelated(weights, &variance, place.columns.clone())
+            }
+        });
+    }
+    let number = |class: &u32| group.classes.iter().position(|c| c == class);
+    let first: Vec<usize> = first.iter().filter_map(number).collect();
+    let ranking = rank(readers, group.classes.len(), &first, least, keep_at);
+    let mut ranked = Ranked {
+        order: ranking.order.iter().map(|&c| group.classes[c]).collect(),
+        errors: ranking.errors,
+        compensated: BTreeMap::new(),
+    };
+    for (gone, weights) in ranking.snapshots {
+        let mut list = Vec::new();
+        for (place, now) in places.iter().zip(weights) {
+            let mixer = &mixers[place.mixer];
+            let before = part_weights(mixer, &mixer.weights(graph)?, place.part);
+            let means = means(statistics, mixer, place.part)?;
+            let lost = &before - &now;
+            let bias = (0..lost.nrows())
+                .map(|o| (0..lost.ncols()).map(|j| lost[(o, j)] * means[j]).sum())
+                .collect();
+            list.push(Compensated {
+                node: mixer.node,
+                part: place.part,
+                weights: now,
+                bias,
+            });
+        }
+        ranked.compensated.insert(gone, list);
+    }
+    Some(ranked)
+}
+
+fn means(statistics: &Statistics, mixer: &Mixer, part: usize) -> Option<Vec<f64>> {
+    if let Some(whole) = statistics.whole.get(&mixer.node) {
+        return Some(whole.means(part));
+    }
+    let single = statistics.single.get(&mixer.node)?;
+    Some((0..mixer.inputs).flat_map(|i| single.means(part * mixer.inputs + i)).collect())
+}

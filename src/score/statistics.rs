@@ -1,0 +1,94 @@
+//! One pass of the original network over the calibration samples: what every layer sees.
+
+use std::collections::HashMap;
+
+use super::mixer::Mixer;
+use super::moments::Moments;
+use super::patches::{input_rows, places_of, sampled};
+use super::walk::Walk;
+use crate::Result;
+use crate::channels::Analysis;
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
+
+/// Layers with more columns than this are judged without the correlation of their inputs.
+pub const MOST_COLUMNS: usize = 6144;
+/// Bytes that all moments may take; past that, layers are judged without correlation.
+pub const MOMENT_BYTES: usize = 3 << 30;
+
+/// Moments of the inputs of layers, by node.
+#[derive(Debug, Default)]
+pub struct Statistics {
+    /// Whole covariances, one a group of the layer.
+    pub whole: HashMap<usize, Moments>,
+    /// Covariances of single channels, where the whole is too large.
+    pub single: HashMap<usize, Moments>,
+}
+
+/// Every layer of a graph that mixes channels, in graph order.
+pub fn mixers(graph: &Graph) -> Vec<Mixer> {
+    (0..graph.proto.node.len())
+        .filter_map(|n| Mixer::of(graph, n))
+        .collect()
+}
+
+/// Extents of a layer's output when it is run on `samples` samples.
+pub fn output_dims(analysis: &Analysis, mixer: &Mixer, samples: usize) -> Vec<usize> {
+    let co = &analysis.coupling;
+    let mut dims = co.by_name(&mixer.output).map_or(Vec::new(), |id| co.dims(id).to_vec());
+    if let Some(first) = dims.first_mut() {
+        *first = samples;
+    }
+    dims
+}
+
+/// A seed that is the same for the same layer and run.
+pub fn place_seed(seed: u64, node: usize, run: usize) -> u64 {
+    seed ^ ((node as u64) << 32) ^ run as u64
+}
+
+impl Statistics {
+    /// Runs the graph over all samples that `walk` holds and adds up what the layers in `wanted` see at `places`
+    /// random places of every sample. `progress` is told the layers done.
+    ///
+    /// # Errors
+    /// When a part of the graph cannot be run.
+    pub fn collect(
+        walk: &mut Walk,
+        (model, graph, analysis): (&ModelProto, &Graph, &Analysis),
+        wanted: &[Mixer],
+        places: usize,
+        seed: u64,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<Self> {
+        let mut found = Self::default();
+        let mut bytes = 0;
+        for (done, mixer) in wanted.iter().enumerate() {
+            progress(done, wanted.len());
+            walk.advance(model, graph, mixer.node, &[])?;
+            let own = mixer.groups * mixer.columns().pow(2) * 8;
+            let whole = mixer.columns() <= MOST_COLUMNS && bytes + own <= MOMENT_BYTES;
+            bytes += if whole { own } else { 0 };
+            let mut moments = if whole {
+                Moments::new(mixer.groups, mixer.columns())
+            } else {
+                Moments::new(mixer.groups * mixer.inputs, mixer.taps)
+            };
+            for run in 0..walk.runs().len() {
+                let held = walk.value(run, &mixer.input)?;
+                let dims = held.dims();
+                let Some(x) = held.floats() else { continue };
+                let out = output_dims(analysis, mixer, dims.first().copied().unwrap_or(0));
+                let (samples, each) = places_of(mixer, &out);
+                let picked = sampled(samples, each, places, place_seed(seed, mixer.node, run));
+                let mut rows = Vec::with_capacity(picked.len() * mixer.all_columns());
+                input_rows(mixer, &x, &dims, &out, &picked, &mut rows);
+                moments.add(&rows);
+            }
+            let list = if whole { &mut found.whole } else { &mut found.single };
+            list.insert(mixer.node, moments);
+        }
+        progress(wanted.len(), wanted.len());
+        Ok(found)
+    }
+}

@@ -1,0 +1,237 @@
+//! Running a graph stretch by stretch over many samples, holding only the values that are still needed.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use crate::data::Dataset;
+use crate::onnx::proto::{
+    GraphProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto::Dimension,
+    tensor_shape_proto::dimension::Value as Dim, type_proto, type_proto::Value as Kind,
+};
+use crate::onnx::{Graph, captured_names, encode};
+use crate::target::{Held, Target};
+use crate::{Error, Result};
+
+/// The values of one run that later nodes read, by name.
+pub type Live = HashMap<String, Held>;
+
+/// How far a graph has been run, for every run of the samples. A graph is run once in all, however many stops
+/// are made; what is held is what crosses the present place.
+pub struct Walk<'t> {
+    target: &'t dyn Target,
+    runs: Vec<Live>,
+    at: usize,
+}
+
+impl<'t> Walk<'t> {
+    /// Before the first node, with the inputs of some runs of the samples.
+    ///
+    /// # Errors
+    /// When an input cannot be handed to ONNX Runtime.
+    pub fn new(target: &'t dyn Target, data: &Dataset, runs: Range<usize>) -> Result<Self> {
+        let mut held = Vec::new();
+        for k in runs {
+            let mut live = Live::new();
+            for (name, tensor) in data.run(k).0 {
+                live.insert(name.clone(), Held::new(&name, &tensor)?);
+            }
+            held.push(live);
+        }
+        Ok(Self {
+            target,
+            runs: held,
+            at: 0,
+        })
+    }
+
+    /// Index of the first node that has not been run.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The runs with what they hold.
+    pub fn runs(&self) -> &[Live] {
+        &self.runs
+    }
+
+    /// A held value of one run.
+    ///
+    /// # Errors
+    /// When it is not held here, or is no tensor.
+    pub fn value(&self, run: usize, name: &str) -> Result<&Held> {
+        let found = self.runs.get(run).and_then(|live| live.get(name));
+        found.ok_or_else(|| Error::Model(format!("value '{name}' cannot be seen between the parts of the model")))
+    }
+
+    /// Runs the nodes of `model` up to, not including, node `to`; what later nodes read is held from then on,
+    /// and what is in `also`, where a node that is run makes it.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses a part or a run fails.
+    pub fn advance(&mut self, model: &ModelProto, graph: &Graph, to: usize, also: &[&str]) -> Result<()> {
+        if to <= self.at {
+            return Ok(());
+        }
+        let needed = read_from(graph, to);
+        let keep = |name: &str| needed.contains(name) || also.contains(&name);
+        if let Some(part) = Part::new(model, graph, self.at..to, &keep, self.runs.first())? {
+            let mut runner = self.target.runner(&encode(&part.model))?;
+            for live in &mut self.runs {
+                let made = part.run(&mut runner, live)?;
+                live.extend(made);
+                live.retain(|name, _| keep(name));
+            }
+        }
+        self.at = to;
+        Ok(())
+    }
+
+    /// The outputs of one run of another model whose nodes before `self.at()` make the same values: its nodes from
+    /// `from` on are run on what is held here. Nothing that is held changes.
+    ///
+    /// # Errors
+    /// As in [`Walk::advance`].
+    pub fn finish(
+        &self,
+        model: &ModelProto,
+        graph: &Graph,
+        from: usize,
+        see: &mut dyn FnMut(usize, Vec<(String, Held)>) -> Result<()>,
+    ) -> Result<()> {
+        let outputs: HashSet<&str> = graph.proto.output.iter().map(|o| o.name()).collect();
+        let keep = |name: &str| outputs.contains(name);
+        let all = from..graph.proto.node.len();
+        let Some(part) = Part::new(model, graph, all, &keep, self.runs.first())? else {
+            return Ok(());
+        };
+        let mut runner = self.target.runner(&encode(&part.model))?;
+        for (k, live) in self.runs.iter().enumerate() {
+            see(k, part.run(&mut runner, live)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Names that nodes from `to` on read, or that the graph gives out.
+fn read_from<'g>(graph: &Graph<'g>, to: usize) -> HashSet<&'g str> {
+    let mut names: HashSet<&str> = graph.proto.output.iter().map(|o| o.name()).collect();
+    let captured: HashSet<String> = graph.proto.node[to..].iter().flat_map(captured_names).collect();
+    names.extend(graph.proto.node[to..].iter().flat_map(|n| n.input.iter().map(String::as_str)));
+    names.extend(graph.producer.keys().filter(|n| captured.contains(**n)));
+    names
+}
+
+/// Some nodes as a model of their own.
+struct Part {
+    model: ModelProto,
+    inputs: Vec<String>,
+}
+
+impl Part {
+    /// `None` when nothing that is kept is made there.
+    fn new(
+        model: &ModelProto,
+        graph: &Graph,
+        range: Range<usize>,
+        keep: &dyn Fn(&str) -> bool,
+        sample: Option<&Live>,
+    ) -> Result<Option<Self>> {
+        let all = &graph.proto.node;
+        let is_constant = |name: &str| {
+            graph.initializers.contains_key(name)
+                || graph.producer.get(name).is_some_and(|&p| all[p].op_type() == "Constant")
+        };
+        let nodes: Vec<&NodeProto> = all[range].iter().filter(|n| n.op_type() != "Constant").collect();
+        let mut made: HashSet<&str> = HashSet::new();
+        let (mut inputs, mut constants): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        for node in &nodes {
+            let captured = captured_names(node);
+            for name in node.input.iter().chain(&captured).filter(|n| !n.is_empty()) {
+                let list = if is_constant(name) { &mut constants } else { &mut inputs };
+                if !made.contains(name.as_str()) && !list.contains(name) {
+                    list.push(name.clone());
+                }
+            }
+            made.extend(node.output.iter().filter(|n| !n.is_empty()).map(String::as_str));
+        }
+        let mut outputs: Vec<ValueInfoProto> = Vec::new();
+        for node in &nodes {
+            outputs.extend(node.output.iter().filter(|n| !n.is_empty() && keep(n)).map(|n| named(n)));
+        }
+        if outputs.is_empty() {
+            return Ok(None);
+        }
+        let mut typed = Vec::new();
+        for name in &inputs {
+            let held = sample.and_then(|live| live.get(name));
+            let held = held.ok_or_else(|| {
+                Error::Model(format!("value '{name}' cannot be handed from one part of the model to the next"))
+            })?;
+            typed.push(described(name, held)?);
+        }
+        let before = constants.iter().filter_map(|n| graph.producer.get(n.as_str()));
+        let proto = GraphProto {
+            name: Some("part".to_owned()),
+            node: before.map(|&p| &all[p]).chain(nodes).cloned().collect(),
+            initializer: constants
+                .iter()
+                .filter_map(|n| graph.initializers.get(n.as_str()))
+                .map(|&i| graph.proto.initializer[i].clone())
+                .collect(),
+            input: typed,
+            output: outputs,
+            ..Default::default()
+        };
+        Ok(Some(Self {
+            model: ModelProto {
+                ir_version: model.ir_version,
+                opset_import: model.opset_import.clone(),
+                functions: model.functions.clone(),
+                graph: Some(proto),
+                ..Default::default()
+            },
+            inputs,
+        }))
+    }
+
+    fn run(&self, runner: &mut crate::target::Runner, live: &Live) -> Result<Vec<(String, Held)>> {
+        let mut values = Vec::new();
+        for name in &self.inputs {
+            let held = live.get(name);
+            values.push((
+                name.as_str(),
+                held.ok_or_else(|| Error::Model(format!("value '{name}' is missing in a part of the model")))?,
+            ));
+        }
+        runner.run(&values)
+    }
+}
+
+fn named(name: &str) -> ValueInfoProto {
+    ValueInfoProto {
+        name: Some(name.to_owned()),
+        ..Default::default()
+    }
+}
+
+fn described(name: &str, held: &Held) -> Result<ValueInfoProto> {
+    let dtype = held.dtype();
+    let dtype = dtype.ok_or_else(|| Error::Model(format!("value '{name}' is no tensor of numbers")))?;
+    let dim = |&d: &usize| Dimension {
+        value: Some(Dim::DimValue(d as i64)),
+        ..Default::default()
+    };
+    let tensor = type_proto::Tensor {
+        elem_type: Some(dtype as i32),
+        shape: Some(TensorShapeProto {
+            dim: held.dims().iter().map(dim).collect(),
+        }),
+    };
+    Ok(ValueInfoProto {
+        r#type: Some(TypeProto {
+            value: Some(Kind::TensorType(tensor)),
+            ..Default::default()
+        }),
+        ..named(name)
+    })
+}
