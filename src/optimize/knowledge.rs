@@ -17,7 +17,7 @@ use crate::target::Target;
 /// Places of every sample that the layers' inputs are looked at.
 const PLACES: usize = 48;
 /// Samples that losses are measured on, at most.
-const JUDGES: usize = 192;
+const JUDGES: usize = 512;
 
 /// Samples for calibration: those that weights are fitted on, and those that they are judged on.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl<'a> Samples<'a> {
     /// The first of the runs to judge on, up to so many samples.
     fn few(&self, samples: usize) -> Range<usize> {
         let runs = samples.div_ceil(self.data.batch()).max(1);
-        self.judge.start..self.judge.end.min(self.judge.start + runs)
+        self.judge.end.saturating_sub(runs)..self.judge.end
     }
 }
 
@@ -110,7 +110,7 @@ pub fn learn(
 
 /// The few widths at which a group's loss is measured.
 fn looked_at(channels: usize, options: &[usize]) -> Vec<usize> {
-    let mut found: Vec<usize> = [0.85, 0.6, 0.35, 0.15]
+    let mut found: Vec<usize> = [0.9, 0.75, 0.6, 0.45, 0.3, 0.15]
         .iter()
         .filter_map(|share| {
             let wish = share * channels as f64;

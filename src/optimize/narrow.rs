@@ -318,7 +318,7 @@ impl Narrowing<'_, '_> {
             ..settings_from_env()
         };
         self.watcher.step("fitting weights");
-        refit(self.target, change, proto, (samples.data, samples.fit.clone()), settings, &|done, total| {
+        refit(self.target, change, proto, (samples.data, if std::env::var("SNAP_ALL").is_ok() { 0..samples.data.runs() } else { samples.fit.clone() }), settings, &|done, total| {
             self.watcher.progress(done, total)
         })
     }

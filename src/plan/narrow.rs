@@ -5,6 +5,8 @@ use crate::channels::Group;
 /// Options of a group when it is only narrowed on blocks, and when MACs or parameters count.
 const COARSE: usize = 7;
 const FINE: usize = 16;
+/// A wider layer that is faster by less than this share does not speak against a width.
+const SLACK: f64 = 0.05;
 
 /// Channel counts below the present one, down to `least_width` indices, ascending: multiples of a block such that there
 /// are not too many of them, and where `fine` is set, a finer grid too.
@@ -48,7 +50,7 @@ pub fn without_tail(times: &[(f64, f64)], strict: bool) -> Vec<bool> {
             let (own, own_noise) = times[i];
             times[i + 1..].iter().all(|&(wider, noise)| {
                 let noise = own_noise.hypot(noise);
-                if strict { wider > own + noise } else { wider >= own - noise }
+                if strict { wider > own + noise } else { wider >= own * (1.0 - SLACK) - noise }
             })
         })
         .collect()
