@@ -1,5 +1,6 @@
 //! The main job: from a model and a device to a faster model, or to the reason why there is none.
 
+mod approach;
 mod choose;
 mod goals;
 mod input;
@@ -7,11 +8,12 @@ mod knowledge;
 mod narrow;
 mod offline;
 mod outcome;
+mod space;
 
 pub use goals::{Amount, Goals};
 pub use input::{Opened, open};
 pub use knowledge::Samples;
-pub use outcome::{GroupRow, Outcome, Probes};
+pub use outcome::{Calibration, GroupRow, Outcome, Probes};
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -173,7 +175,7 @@ pub fn optimize(
             removable,
             growth: candidates,
             options,
-            calib: calib.as_ref(),
+            samples: calib.as_ref().map(Samples::new),
             eval: data.as_ref(),
             watcher,
         };

@@ -8,10 +8,10 @@ use crate::Result;
 use crate::channels::{ClassChange, Edits, Group};
 use crate::data::Dataset;
 use crate::onnx::Graph;
-use crate::plan::{Curve, Removable};
+use crate::plan::{Curve, Plan, Removable};
 use crate::refit::with_compensated;
 use crate::rewrite::rewrite;
-use crate::score::{Ranked, Reference, Statistics, Walk, mixers, rank_group, reading};
+use crate::score::{Compensated, Ranked, Reference, Statistics, Walk, mixers, rank_group, reading};
 use crate::target::Target;
 
 /// Places of every sample that the layers' inputs are looked at.
@@ -62,13 +62,11 @@ pub struct Knowledge {
 ///
 /// # Errors
 /// When the model cannot be run in parts.
-pub fn learn(
-    opened: &Opened,
-    graph: &Graph,
+pub(super) fn learn(
+    (opened, graph): (&Opened, &Graph),
     target: &dyn Target,
     samples: &Samples,
-    narrower: &BTreeMap<usize, Vec<usize>>,
-    removable: &Removable,
+    (narrower, removable): (&BTreeMap<usize, Vec<usize>>, &Removable),
     seed: u64,
     watcher: &dyn Watcher,
 ) -> Result<Knowledge> {
@@ -106,6 +104,61 @@ pub fn learn(
         known.ranked.insert(g, ranked.order);
     }
     Ok(known)
+}
+
+/// Without samples a group keeps at least this share of its channels, and what goes counts so many times more, the more
+/// of the group it is.
+const LEAST_SHARE: f64 = 0.5;
+const CAREFUL: f64 = 4.0;
+
+/// What can be told without samples: rankings by weights and guessed moments, losses by the layers' errors.
+pub(super) fn guess(
+    (opened, graph): (&Opened, &Graph),
+    (narrower, removable): (&BTreeMap<usize, Vec<usize>>, &Removable),
+) -> Knowledge {
+    let analysis = &opened.analysis;
+    let layers = mixers(graph);
+    let statistics = Statistics::guessed(graph, analysis, &reading(analysis, &layers));
+    let mut known = Knowledge::default();
+    for (&g, options) in narrower {
+        let group = &analysis.groups[g];
+        let channels = group.classes.len();
+        let careful = (channels as f64 * LEAST_SHARE).ceil() as usize;
+        let spare = removable.classes.get(&g).map(Vec::as_slice).unwrap_or_default();
+        let least = options.iter().copied().find(|&n| n >= careful.min(channels - spare.len().min(channels - 1)));
+        let order = (spare, least.unwrap_or(channels), &[][..]);
+        let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, order) else { continue };
+        let errors: Vec<f64> = ranked
+            .errors
+            .iter()
+            .enumerate()
+            .map(|(gone, e)| e * (1.0 + CAREFUL * gone as f64 / channels as f64))
+            .collect();
+        known.curves.insert(g, Curve::new(channels, &errors, &[]));
+        known.ranked.insert(g, ranked.order);
+    }
+    known
+}
+
+/// What the biases of readers gain under a plan made without samples: the guessed means of what went.
+pub(super) fn guessed_biases(
+    (opened, graph): (&Opened, &Graph),
+    plan: &Plan,
+    removable: &Removable,
+) -> Vec<Compensated> {
+    let analysis = &opened.analysis;
+    let layers = mixers(graph);
+    let statistics = Statistics::guessed(graph, analysis, &reading(analysis, &layers));
+    let mut found = Vec::new();
+    for (&g, &count) in &plan.counts {
+        let group = &analysis.groups[g];
+        let gone = group.classes.len().saturating_sub(count);
+        let Some(order) = removable.ranked.get(&g).filter(|_| gone > 0) else { continue };
+        let order = (&order[..gone.min(order.len())], count, &[gone][..]);
+        let ranked = rank_group(group, graph, analysis, &layers, &statistics, order);
+        found.extend(ranked.into_iter().flat_map(|r| r.compensated.into_values().flatten()));
+    }
+    found
 }
 
 /// The few widths at which a group's loss is measured.

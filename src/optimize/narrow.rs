@@ -1,20 +1,20 @@
 //! Narrower than the original: a plan that reaches the user's goals and loses least, with weights that make up for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::knowledge::{Knowledge, Samples, learn};
-use super::{Goals, Load, Opened, Options, Outcome, Watcher, probes};
+use super::knowledge::{Knowledge, Samples, guess, guessed_biases, learn};
+use super::outcome::Calibration;
+use super::{Load, Opened, Options, Outcome, Watcher, probes};
 use crate::channels::Edits;
 use crate::data::Dataset;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
-use crate::plan::{
-    Candidates, Costs, Counts, Curve, Frontier, Plan, Point, Removable, Resource, Space, narrower, without_tail,
-};
+use crate::plan::{Candidates, Costs, Counts, Curve, Plan, Point, Removable, Resource, Space};
 use crate::profile::Prober;
-use crate::refit::{Change, Settings, refit};
+use crate::refit::{Change, Settings, refit, with_compensated};
 use crate::rewrite::{element_shares, rewrite};
+use crate::score::{Reference, Walk};
 use crate::target::{Named, Target};
 use crate::verify::{Verdict, compare_task, race_loads};
 use crate::{Error, Result};
@@ -31,23 +31,90 @@ pub(super) struct Narrowing<'a, 't> {
     /// Widths that groups may grow to.
     pub growth: Candidates,
     pub options: &'a Options,
-    pub calib: Option<&'a Dataset>,
+    pub samples: Option<Samples<'a>>,
     pub eval: Option<&'a Dataset>,
     pub watcher: &'a dyn Watcher,
 }
 
-/// Seconds for each race of a plan against the original while the target is approached, and how often that is done.
-const RACE_SECONDS: f64 = 3.0;
-const ROUNDS: usize = 5;
-/// Measured this near to the target counts as met.
-const MET: f64 = 1.01;
-/// Without data, losses are guessed from weights: they count so many times.
-const CAREFUL: f64 = 4.0;
+/// What is searched: widths, what each loses, and what each uses.
+pub(super) struct Search {
+    pub space: Space,
+    pub curves: BTreeMap<usize, Curve>,
+    pub latency: Resource,
+    pub macs: Resource,
+    pub params: Resource,
+}
+
+impl Search {
+    /// The plan of a point.
+    pub fn plan(&self, point: &Point) -> Plan {
+        let counts = self.space.counts(&point.choice);
+        let changed = self.space.groups.iter().filter(|&&g| counts[g] != self.space.base[g]);
+        Plan {
+            counts: changed.map(|&g| (g, counts[g])).collect(),
+        }
+    }
+
+    /// The predicted loss of one group at a width.
+    pub fn loss(&self, group: usize, count: usize) -> Option<f64> {
+        self.curves.get(&group)?.at(count)
+    }
+}
+
+/// A plan that was chosen.
+pub(super) struct Chosen {
+    pub plan: Plan,
+    pub loss: f64,
+    /// Its model, where weights have been fitted already.
+    pub fitted: Option<Fitted>,
+}
+
+/// A rewritten model with fitted weights.
+pub(super) struct Fitted {
+    pub proto: ModelProto,
+    /// Loss and agreement on samples that its weights were not fitted on.
+    pub held_out: Option<(f64, Option<f64>)>,
+}
 
 impl Narrowing<'_, '_> {
     /// Searches, and gives what came out.
     pub(super) fn run(mut self, costs: &mut Costs, prober: &mut Prober) -> Result<Outcome> {
-        let goals = self.options.goals;
+        let began = Instant::now();
+        let search = self.search(costs, prober)?;
+        let calibrated = began.elapsed().as_secs_f64();
+        let base: &Counts = &search.space.base;
+        let probes = probes(prober, costs, &self.growth, base);
+        let mut outcome = Outcome::new(self.opened, self.target.info(), &self.growth, probes);
+        if self.samples.is_none() {
+            outcome.unverified.push(
+                "accuracy: without --calib channels are chosen by their weights and nothing is fitted".to_owned(),
+            );
+        }
+        let chosen = match self.choose(&search)? {
+            Ok(chosen) => chosen,
+            Err(why) => {
+                outcome.nothing(&why);
+                return Ok(outcome);
+            }
+        };
+        let began = Instant::now();
+        let fitted = match chosen.fitted {
+            Some(fitted) => fitted,
+            None => self.fitted(&chosen.plan)?,
+        };
+        outcome.calibration = Some(Calibration {
+            samples: self.samples.as_ref().map_or(0, |s| s.data.count()),
+            predicted_loss: chosen.loss,
+            held_out_loss: fitted.held_out.map(|h| h.0),
+            held_out_agreement: fitted.held_out.and_then(|h| h.1),
+            search_seconds: calibrated,
+            fit_seconds: began.elapsed().as_secs_f64(),
+        });
+        self.finish(outcome, &search, &chosen.plan, &fitted.proto, costs)
+    }
+
+    /// Times widths and learns what they lose.
+    pub(super) fn search(&mut self, costs: &mut Costs, prober: &mut Prober) -> Result<Search> {
         let space = self.space(costs, prober)?;
         let narrower: BTreeMap<usize, Vec<usize>> = space
             .groups
@@ -56,240 +123,38 @@ impl Narrowing<'_, '_> {
             .map(|(&g, o)| (g, o.iter().copied().filter(|&n| n < space.base[g]).collect::<Vec<_>>()))
             .filter(|(_, o)| !o.is_empty())
             .collect();
-        let samples = self.calib.map(Samples::new);
-        let known = self.learn(samples.as_ref(), &narrower)?;
+        let known = self.learn(&narrower)?;
         self.removable.ranked = known.ranked;
-        let mut outcome = Outcome::new(
-            self.opened,
-            self.target.info(),
-            &self.growth,
-            probes(prober, costs, &self.growth, &space.base),
-        );
-        let curves = known.curves;
-        let found = self.choose(&space, &curves, costs, goals)?;
-        let plan = match found {
-            Ok(plan) => plan,
-            Err(why) => {
-                outcome.nothing(&why);
-                return Ok(outcome);
-            }
-        };
-        self.finish(outcome, plan, samples.as_ref(), costs)
-    }
-
-    /// Rankings and losses, from samples or from the weights alone.
-    fn learn(&self, samples: Option<&Samples>, narrower: &BTreeMap<usize, Vec<usize>>) -> Result<Knowledge> {
-        let Some(samples) = samples else {
-            return Err(Error::Usage("without --calib nothing is narrowed yet".to_owned()));
-        };
-        learn(
-            self.opened,
-            self.graph,
-            self.target,
-            samples,
-            narrower,
-            &self.removable,
-            self.options.seed,
-            self.watcher,
-        )
-    }
-
-    /// The widths that may be chosen: narrower ones and grown ones that leave no tail, and the present one.
-    fn space(&self, costs: &mut Costs, prober: &mut Prober) -> Result<Space> {
         let analysis = &self.opened.analysis;
-        let goals = self.options.goals;
-        let fine = goals.latency.is_none() && goals.max_drop.is_none();
-        let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
-        let kept = super::kept(self.graph, analysis, self.options)?;
-        let (mut groups, mut options) = (Vec::new(), Vec::new());
-        let free = |g: &&crate::channels::Group| g.lock.is_none() && g.classes.len() > 1 && !kept.contains(&g.id);
-        for group in analysis.groups.iter().filter(free) {
-            let mut counts = narrower(group, self.options.min_width.max(1), fine);
-            counts.extend(self.growth.get(&group.id).into_iter().flatten());
-            counts.push(base[group.id]);
-            counts.sort_unstable();
-            counts.dedup();
-            groups.push(group.id);
-            options.push(counts);
-        }
-        let mut space = Space { groups, options, base };
-        self.watcher.step("timing widths");
-        self.time_alone(&space, costs, prober)?;
-        self.drop_tails(&mut space, costs, !fine);
-        if goals.latency.is_some() || goals.max_drop.is_some() {
-            self.time_together(&space, costs, prober)?;
-        }
-        Ok(space)
-    }
-
-    /// Times every option of every group with all others as they are.
-    fn time_alone(&self, space: &Space, costs: &mut Costs, prober: &mut Prober) -> Result<()> {
-        let mut wanted = Vec::new();
-        for (g, options) in space.groups.iter().zip(&space.options) {
-            for &n in options {
-                let mut counts = space.base.clone();
-                counts[*g] = n;
-                wanted.push((costs.touched_by(*g).to_vec(), counts));
-            }
-        }
-        costs.require(prober, &wanted, &|done, total| self.watcher.progress(done, total))
-    }
-
-    /// Takes out the options past a step.
-    fn drop_tails(&self, space: &mut Space, costs: &Costs, strict: bool) {
-        for (v, &g) in space.groups.iter().enumerate() {
-            let times: Option<Vec<(f64, f64)>> = space.options[v]
-                .iter()
-                .map(|&n| {
-                    let mut counts = space.base.clone();
-                    counts[g] = n;
-                    costs.of(costs.touched_by(g), &counts)
-                })
-                .collect();
-            let Some(times) = times else { continue };
-            let keep = without_tail(&times, strict);
-            let base = space.base[g];
-            let mut keep = keep.into_iter();
-            space.options[v].retain(|&n| keep.next().unwrap_or(false) || n == base);
-        }
-    }
-
-    /// Times every layer at its groups' options together, for a table of input by output widths. Where many groups make
-    /// one width, they go in step.
-    fn time_together(&self, space: &Space, costs: &mut Costs, prober: &mut Prober) -> Result<()> {
-        const STEPS: usize = 5;
-        let at: HashMap<usize, usize> = space.groups.iter().enumerate().map(|(v, &g)| (g, v)).collect();
-        let mut wanted = Vec::new();
-        for layer in costs.all() {
-            let sides = costs.sides_of(layer);
-            let settings: Vec<Vec<Vec<(usize, usize)>>> = sides
-                .iter()
-                .map(|side| {
-                    let free: Vec<usize> = side.iter().copied().filter(|g| at.contains_key(g)).collect();
-                    match free.as_slice() {
-                        [] => vec![vec![]],
-                        [one] => space.options[at[one]].iter().map(|&n| vec![(*one, n)]).collect(),
-                        many => (0..STEPS)
-                            .map(|k| {
-                                let pick = |g: &usize| {
-                                    let options = &space.options[at[g]];
-                                    options[k * (options.len() - 1) / (STEPS - 1)]
-                                };
-                                many.iter().map(|g| (*g, pick(g))).collect()
-                            })
-                            .collect(),
-                    }
-                })
-                .collect();
-            for input in &settings[0] {
-                for output in &settings[1] {
-                    let mut counts = space.base.clone();
-                    input.iter().chain(output).for_each(|&(g, n)| counts[g] = n);
-                    wanted.push((vec![layer], counts));
-                }
-            }
-        }
-        costs.require(prober, &wanted, &|done, total| self.watcher.progress(done, total))
-    }
-
-    /// The plan that reaches the goals and loses least, or why there is none.
-    fn choose(
-        &self,
-        space: &Space,
-        curves: &BTreeMap<usize, Curve>,
-        costs: &Costs,
-        goals: Goals,
-    ) -> Result<std::result::Result<Plan, String>> {
-        let of = |g: usize| curves.get(&g);
-        let analysis = &self.opened.analysis;
-        if let Some(amount) = goals.latency {
-            let shares = element_shares(self.graph, analysis);
-            let resource = Resource::latency(space, costs, &shares);
-            let mut frontier = Frontier::new(space, &of, &resource);
-            return self.approach(space, &mut frontier, amount);
-        }
-        let (resource, amount, what) = match (goals.macs, goals.params) {
-            (Some(amount), _) => (Resource::macs(space, self.graph, analysis), amount, "multiply-accumulates"),
-            (None, Some(amount)) => (Resource::parameters(space, self.graph, analysis), amount, "parameters"),
-            (None, None) => return Err(Error::Usage("no goal is set".to_owned())),
-        };
-        let mut frontier = Frontier::new(space, &of, &resource);
-        let present = frontier.point(space.present()).used;
-        let limit = amount.of(present);
-        let found = frontier.within(limit);
-        Ok(found.map(|p| plan_of(space, &p)).ok_or_else(|| {
-            let least = frontier.least().used;
-            format!(
-                "{what}: {amount} cannot be reached; the least is {:.2}x, {least:.0} of {present:.0}",
-                least / present
-            )
-        }))
-    }
-
-    /// Plans for a latency, measures, and plans again with what was measured.
-    fn approach(
-        &self,
-        space: &Space,
-        frontier: &mut Frontier,
-        amount: super::Amount,
-    ) -> Result<std::result::Result<Plan, String>> {
-        self.watcher.step("measuring whole models");
-        let present = frontier.point(space.present()).used;
-        let mut bias = 1.0;
-        let mut best: Option<(f64, Point)> = None;
-        let mut nearest: Option<(f64, f64)> = None;
-        let mut tried: Vec<Vec<usize>> = Vec::new();
-        let mut wish: Option<f64> = None;
-        for round in 0..ROUNDS {
-            self.watcher.progress(round, ROUNDS);
-            let target = wish.unwrap_or(amount.of(present) / present);
-            let Some(point) = frontier.within(target / bias * present) else {
-                if nearest.is_none() {
-                    let least = frontier.least();
-                    let (ms, ratio) = self.measure(space, &least)?;
-                    nearest = Some((ms, ratio));
-                    bias = ratio / (least.used / present);
-                    wish = Some(share(amount, ms, ratio));
-                    if ratio <= wish.unwrap_or(0.0) * MET {
-                        best = Some((least.loss, least.clone()));
-                        continue;
-                    }
-                }
-                break;
-            };
-            if tried.contains(&point.choice) {
-                break;
-            }
-            tried.push(point.choice.clone());
-            let (ms, ratio) = self.measure(space, &point)?;
-            let target = share(amount, ms, ratio);
-            wish = Some(target);
-            bias = ratio / (point.used / present);
-            if nearest.is_none_or(|n| ratio < n.1) {
-                nearest = Some((ms, ratio));
-            }
-            let met = ratio <= target * MET;
-            if met && best.as_ref().is_none_or(|b| point.loss < b.0) {
-                best = Some((point.loss, point.clone()));
-            }
-            if met && ratio >= target * 0.985 {
-                break;
-            }
-        }
-        self.watcher.progress(ROUNDS, ROUNDS);
-        Ok(match (best, nearest) {
-            (Some((_, point)), _) => Ok(plan_of(space, &point)),
-            (None, Some((ms, ratio))) => Err(format!(
-                "a latency of {amount} cannot be reached; the fastest plan was measured at {ratio:.3}x ({ms:.3} ms)"
-            )),
-            (None, None) => Err("no plan could be measured".to_owned()),
+        Ok(Search {
+            latency: Resource::latency(&space, costs, &element_shares(self.graph, analysis)),
+            macs: Resource::macs(&space, self.graph, analysis),
+            params: Resource::parameters(&space, self.graph, analysis),
+            curves: known.curves,
+            space,
         })
     }
 
+    /// Rankings and losses, from samples or from the weights alone.
+    fn learn(&self, narrower: &BTreeMap<usize, Vec<usize>>) -> Result<Knowledge> {
+        let seed = self.options.seed;
+        match &self.samples {
+            Some(samples) => learn(
+                (self.opened, self.graph),
+                self.target,
+                samples,
+                (narrower, &self.removable),
+                seed,
+                self.watcher,
+            ),
+            None => Ok(guess((self.opened, self.graph), (narrower, &self.removable))),
+        }
+    }
+
     /// Milliseconds of a plan's model, and its ratio to the original's.
-    fn measure(&self, space: &Space, point: &Point) -> Result<(f64, f64)> {
-        let model = encode(&self.apply(&plan_of(space, point))?.0);
-        let lanes = race_loads(self.target, &[self.original, &model], self.inputs, RACE_SECONDS)?;
+    pub(super) fn measure(&self, plan: &Plan, seconds: f64) -> Result<(f64, f64)> {
+        let model = encode(&self.apply(plan)?.0);
+        let lanes = race_loads(self.target, &[self.original, &model], self.inputs, seconds)?;
         Ok((lanes[1].summary().median, lanes[1].ratio()))
     }
 
@@ -301,72 +166,118 @@ impl Narrowing<'_, '_> {
         Ok((proto, edits))
     }
 
-    /// The rewritten model with fitted weights.
-    fn fitted(&self, plan: &Plan, samples: Option<&Samples>) -> Result<ModelProto> {
+    /// The rewritten model with fitted weights: fitted on a part of the samples and judged on the rest, then fitted on
+    /// all. Without samples, biases make up for the means of what went.
+    pub(super) fn fitted(&self, plan: &Plan) -> Result<Fitted> {
         let (proto, edits) = self.apply(plan)?;
-        let Some(samples) = samples else {
-            return Ok(proto);
+        let analysis = &self.opened.analysis;
+        let Some(samples) = &self.samples else {
+            let biases = guessed_biases((self.opened, self.graph), plan, &self.removable);
+            return Ok(Fitted {
+                proto: with_compensated(proto, self.graph, analysis, &edits, &biases)?,
+                held_out: None,
+            });
         };
         let change = Change {
             model: &self.opened.proto,
             graph: self.graph,
-            analysis: &self.opened.analysis,
+            analysis,
             edits: &edits,
         };
         let settings = Settings {
             seed: self.options.seed,
-            ..settings_from_env()
+            ..Settings::default()
+        };
+        let fit = |runs| {
+            refit(self.target, change, proto.clone(), (samples.data, runs), settings, &|done, total| {
+                self.watcher.progress(done, total)
+            })
         };
         self.watcher.step("fitting weights");
-        refit(self.target, change, proto, (samples.data, if std::env::var("SNAP_ALL").is_ok() { 0..samples.data.runs() } else { samples.fit.clone() }), settings, &|done, total| {
-            self.watcher.progress(done, total)
+        if samples.fit.end > samples.judge.start {
+            return Ok(Fitted {
+                proto: fit(samples.fit.clone())?,
+                held_out: None,
+            });
+        }
+        let judged = fit(samples.fit.clone())?;
+        let held_out = Some(self.judged(samples, &judged)?);
+        self.watcher.step("fitting on all samples");
+        Ok(Fitted {
+            proto: fit(0..samples.data.runs())?,
+            held_out,
         })
     }
 
-    fn finish(&self, mut outcome: Outcome, plan: Plan, samples: Option<&Samples>, costs: &Costs) -> Result<Outcome> {
-        let began = Instant::now();
-        let proto = self.fitted(&plan, samples)?;
-        let model = encode(&proto);
+    /// Loss and agreement of a model on the samples that nothing was fitted on.
+    fn judged(&self, samples: &Samples, model: &ModelProto) -> Result<(f64, Option<f64>)> {
+        let mut reference = Reference::default();
+        let walk = Walk::new(self.target, samples.data, samples.judge.clone())?;
+        walk.finish(&self.opened.proto, self.graph, 0, &mut |_, outputs| {
+            reference.push(&outputs);
+            Ok(())
+        })?;
+        let graph = model.graph.as_ref();
+        let graph = Graph::new(graph.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?)?;
+        let (mut loss, mut same, mut all) = (0.0, 0, 0);
+        walk.finish(model, &graph, 0, &mut |run, outputs| {
+            loss += reference.loss(run, &outputs);
+            let (a, b) = reference.agreeing(run, &outputs);
+            (same, all) = (same + a, all + b);
+            Ok(())
+        })?;
+        let agreement = (all > 0).then(|| same as f64 / all as f64);
+        Ok((loss / reference.runs().max(1) as f64, agreement))
+    }
+
+    fn finish(
+        &self,
+        mut outcome: Outcome,
+        search: &Search,
+        plan: &Plan,
+        proto: &ModelProto,
+        costs: &Costs,
+    ) -> Result<Outcome> {
+        let model = encode(proto);
         self.watcher.step("verifying");
         let agreement = super::agreement(self.target, self.original, &model, self.loads, self.options.seed)?;
         let lanes = race_loads(self.target, &[self.original, &model], self.inputs, super::FINAL_SECONDS)?;
         outcome.measured(&lanes, agreement);
-        if lanes[1].verdict() == Verdict::Slower {
-            outcome.nothing("the plan that reaches the goal was measured to be slower than the original");
-            return Ok(outcome);
-        }
         if let Some(data) = self.eval {
             self.watcher.step("running real inputs");
             outcome.task = compare_task(self.target, self.original, &model, data)?;
         }
-        let _ = began;
-        outcome.fill(self.opened, self.graph, &plan, &proto, &self.removable, costs);
+        let goals = self.options.goals;
+        let (ratio, ms) = (lanes[1].ratio(), lanes[1].summary().median);
+        let missed = goals.latency.filter(|a| ratio > super::approach::share(*a, ms, ratio) * super::approach::NEAR);
+        if lanes[1].verdict() == Verdict::Slower {
+            outcome.nothing("the plan that reaches the goal was measured to be slower than the original");
+            return Ok(outcome);
+        }
+        if let Some(amount) = missed {
+            outcome.nothing(&format!(
+                "measured again, the plan takes {ratio:.3}x ({ms:.3} ms), not {amount}; run again, or ask for {:.2}x",
+                ratio * 1.01
+            ));
+            return Ok(outcome);
+        }
+        if let (Some(most), Some(task)) = (goals.max_drop, &outcome.task)
+            && task.drop() > most
+        {
+            let drop = 100.0 * task.drop();
+            outcome.nothing(&format!(
+                "the plan loses {drop:.2} points, more than --max-drop {:.2} %; allow more, or ask for less speed",
+                100.0 * most
+            ));
+            return Ok(outcome);
+        }
+        if goals.max_drop.is_some() && lanes[1].verdict() != Verdict::Faster {
+            outcome.nothing("no plan that keeps the accuracy was measured to be faster beyond the noise");
+            return Ok(outcome);
+        }
+        outcome.fill(self.opened, self.graph, plan, proto, &self.removable, costs);
+        outcome.narrowed(plan, &self.opened.analysis, &self.removable, &|g, n| search.loss(g, n));
         outcome.model = Some(model);
         Ok(outcome)
-    }
-}
-
-fn settings_from_env() -> Settings {
-    let get = |n: &str| std::env::var(n).ok().and_then(|v| v.parse::<f64>().ok());
-    let d = Settings::default();
-    Settings {
-        ridge: get("SNAP_RIDGE").unwrap_or(d.ridge),
-        places: get("SNAP_PLACES").map_or(d.places, |p| p as usize),
-        match_deviation: get("SNAP_MATCH").is_some(),
-        seed: 0,
-    }
-}
-
-/// The latency goal as a share of the original's, whose latency is `ms / ratio`.
-fn share(amount: super::Amount, ms: f64, ratio: f64) -> f64 {
-    let original = ms / ratio;
-    amount.of(original) / original
-}
-
-fn plan_of(space: &Space, point: &Point) -> Plan {
-    let counts = space.counts(&point.choice);
-    let changed = space.groups.iter().filter(|&&g| counts[g] != space.base[g]);
-    Plan {
-        counts: changed.map(|&g| (g, counts[g])).collect(),
     }
 }

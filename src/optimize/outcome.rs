@@ -1,7 +1,7 @@
 //! The result of the main job, as data.
 
 use super::{Opened, counts};
-use crate::channels::Group;
+use crate::channels::{Analysis, Group};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, label};
 use crate::plan::{Candidates, Costs, Plan, PlanFile, Removable};
@@ -29,6 +29,24 @@ pub struct GroupRow {
     pub reason: String,
     /// Predicted time of the layers concerned, before and after, in milliseconds.
     pub layers_ms: Option<(f64, f64)>,
+}
+
+/// How a narrower model was found.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Calibration {
+    /// Samples that weights were fitted on; 0 without any.
+    pub samples: usize,
+    /// The sum of what its groups were measured to lose one by one: nats of divergence for classifiers, squared error
+    /// over variance for other outputs.
+    pub predicted_loss: f64,
+    /// The loss of the whole model on samples that its weights were not fitted on.
+    pub held_out_loss: Option<f64>,
+    /// The share of those samples that get the original's class, for classifiers.
+    pub held_out_agreement: Option<f64>,
+    /// Seconds for timing widths, calibrating, ranking and measuring losses.
+    pub search_seconds: f64,
+    /// Seconds for fitting weights.
+    pub fit_seconds: f64,
 }
 
 /// What came out.
@@ -62,6 +80,8 @@ pub struct Outcome {
     pub plan: Option<PlanFile>,
     /// What was not verified, and why.
     pub unverified: Vec<String>,
+    /// How channels were chosen and weights fitted, for a model that lost some.
+    pub calibration: Option<Calibration>,
 }
 
 /// Counts of probes.
@@ -101,6 +121,25 @@ impl Outcome {
             task: None,
             plan: None,
             unverified: Vec::new(),
+            calibration: None,
+        }
+    }
+
+    /// Says of every group that lost channels which carried something, what that was measured to lose.
+    pub(super) fn narrowed(
+        &mut self,
+        plan: &Plan,
+        analysis: &Analysis,
+        removable: &Removable,
+        loss: &dyn Fn(usize, usize) -> Option<f64>,
+    ) {
+        for (&g, &count) in &plan.counts {
+            let gone = analysis.groups[g].classes.len().saturating_sub(count);
+            let spare = removable.classes.get(&g).map_or(0, Vec::len);
+            if gone > spare {
+                let lost = loss(g, count).map_or(String::new(), |l| format!(", loses {l:.1e}"));
+                self.groups[g].reason = format!("{gone} channels go that the layers behind can best do without{lost}");
+            }
         }
     }
 

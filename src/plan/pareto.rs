@@ -55,10 +55,7 @@ impl<'a> Frontier<'a> {
 
     /// The least of `loss + λ · resource`.
     pub fn best(&mut self, multiplier: f64) -> Point {
-        let weighted = self.resource.factors.iter().map(|f| Factor {
-            over: f.over.clone(),
-            table: f.table.iter().map(|t| t * multiplier).collect(),
-        });
+        let weighted = Resource::weighted(&[(multiplier, self.resource)]).factors;
         let factors: Vec<Factor> = self.losses.iter().cloned().chain(weighted).collect();
         let (choice, proven) = minimize(&self.sizes, &factors, &self.start);
         self.proven &= proven;

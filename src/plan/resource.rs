@@ -81,6 +81,18 @@ impl Resource {
         self.factors.iter().map(|f| f.at(sizes, choice)).sum()
     }
 
+    /// A weighted sum of resources.
+    pub fn weighted(parts: &[(f64, &Self)]) -> Self {
+        let scaled = |weight: f64, f: &Factor| Factor {
+            over: f.over.clone(),
+            table: f.table.iter().map(|t| t * weight).collect(),
+        };
+        let factors = parts.iter().flat_map(|(w, r)| r.factors.iter().map(move |f| scaled(*w, f)));
+        Self {
+            factors: factors.collect(),
+        }
+    }
+
     /// Predicted latency in milliseconds from measured layer times. `shares` tells how what surrounds the layers
     /// spreads over the groups that it goes with (`None`: over nothing that changes).
     pub fn latency(space: &Space, costs: &Costs, shares: &BTreeMap<Option<usize>, f64>) -> Self {

@@ -55,6 +55,7 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
             "made": outcome.probes.made, "reused": outcome.probes.reused,
             "skipped": outcome.probes.skipped, "exhaustive": outcome.probes.exhaustive,
         },
+        "calibration": outcome.calibration,
         "unverified": outcome.unverified,
         "plan": outcome.plan,
         "notes": opened.notes,

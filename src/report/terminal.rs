@@ -122,6 +122,24 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
         }
         let _ = writeln!(text, "agreement {:.2} % of {} samples", 100.0 * t.agreement, t.samples);
     }
+    if let Some(c) = &outcome.calibration {
+        let _ = write!(text, "loss      {:.4} predicted", c.predicted_loss);
+        if let Some(loss) = c.held_out_loss {
+            let _ = write!(text, ", {loss:.4} measured");
+            if let Some(same) = c.held_out_agreement {
+                let _ = write!(text, " with {:.2} % agreement", 100.0 * same);
+            }
+            let _ = write!(text, " on samples that were held out");
+        }
+        let _ = match c.samples {
+            0 => writeln!(text, "; no samples: by weights alone"),
+            n => writeln!(
+                text,
+                "; {n} samples, {:.0} s to search, {:.0} s to fit",
+                c.search_seconds, c.fit_seconds
+            ),
+        };
+    }
     if let Some(a) = &outcome.agreement {
         let _ = writeln!(
             text,

@@ -56,6 +56,29 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// Of one run: samples to which another model's outputs give the same best class, and samples; none for
+    /// outputs that are no classes.
+    pub fn agreeing(&self, run: usize, outputs: &[(String, Held)]) -> (usize, usize) {
+        let (mut same, mut all) = (0, 0);
+        for (name, kind, before) in self.runs.get(run).into_iter().flatten() {
+            let (Kind::Logits(classes) | Kind::Probabilities(classes)) = *kind else { continue };
+            let found = outputs.iter().find(|(n, _)| n == name);
+            let Some(after) = found.and_then(|(_, held)| held.floats()) else { continue };
+            for (a, b) in before.chunks_exact(classes).zip(after.chunks_exact(classes)) {
+                same += usize::from(best(a) == best(b));
+                all += 1;
+            }
+        }
+        (same, all)
+    }
+}
+
+/// The first of the greatest values.
+fn best(row: &[f32]) -> usize {
+    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+}
+
 fn kind(dims: &[usize], values: &[f32]) -> Kind {
     let classes = dims.get(1).copied().unwrap_or(0);
     if classes < 2 || dims.iter().skip(2).any(|&d| d != 1) {

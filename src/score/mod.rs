@@ -1,6 +1,7 @@
 //! What losing a channel costs: what the layers see on calibration samples, and in which order channels go.
 
 mod greedy;
+mod guess;
 mod loss;
 mod mixer;
 mod moments;

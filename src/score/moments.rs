@@ -69,6 +69,19 @@ impl Moments {
         }
     }
 
+    /// Moments of channels with these means and variances, each seen at `taps` places that go their own ways.
+    pub fn independent(channels: &[(f64, f64)], taps: usize) -> Self {
+        let products = |&(mean, variance): &(f64, f64)| {
+            Mat::from_fn(taps, taps, |i, j| mean * mean + if i == j { variance } else { 0.0 })
+        };
+        Self {
+            count: 1.0,
+            sums: channels.iter().flat_map(|c| std::iter::repeat_n(c.0, taps)).collect(),
+            products: channels.iter().map(products).collect(),
+            columns: taps,
+        }
+    }
+
     /// Adds rows of all groups' columns.
     pub fn add(&mut self, rows: &[f32]) {
         let width = self.sums.len();

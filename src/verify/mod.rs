@@ -6,4 +6,4 @@ mod task;
 
 pub use outputs::{Agreement, compare};
 pub use race::{Lane, Verdict, race, race_loads};
-pub use task::{Classes, Task, classes, compare_task};
+pub use task::{Classes, Task, classes, compare_task, drop_of};

@@ -29,6 +29,13 @@ pub struct Task {
     pub agreement: f64,
 }
 
+impl Task {
+    /// Top-1 lost, as a share of all samples; without labels, the share of samples with another class.
+    pub fn drop(&self) -> f64 {
+        self.top1.map_or(1.0 - self.agreement, |(before, after)| before - after)
+    }
+}
+
 /// Runs a model on all samples and takes the first output as values of classes.
 ///
 /// # Errors
@@ -59,10 +66,19 @@ pub fn classes(target: &dyn Target, model: &[u8], data: &Dataset) -> Result<Clas
 /// # Errors
 /// When a run fails.
 pub fn compare_task(target: &dyn Target, original: &[u8], rewritten: &[u8], data: &Dataset) -> Result<Option<Task>> {
-    let (a, b) = (classes(target, original, data)?, classes(target, rewritten, data)?);
+    let before = classes(target, original, data)?;
+    Ok(task_of(&before, &classes(target, rewritten, data)?))
+}
+
+/// What another model's classes lose, as [`Task::drop`] tells it.
+pub fn drop_of(before: &Classes, after: &Classes) -> Option<f64> {
+    task_of(before, after).map(|t| t.drop())
+}
+
+fn task_of(a: &Classes, b: &Classes) -> Option<Task> {
     let samples = a.best.len();
     if samples == 0 || samples != b.best.len() {
-        return Ok(None);
+        return None;
     }
     let share = |n: usize| n as f64 / samples as f64;
     let same = a
@@ -72,12 +88,12 @@ pub fn compare_task(target: &dyn Target, original: &[u8], rewritten: &[u8], data
         .filter(|(x, y)| x.first() == y.first())
         .count();
     let right = a.right.zip(b.right);
-    Ok(Some(Task {
+    Some(Task {
         samples,
         top1: right.map(|(x, y)| (share(x.0), share(y.0))),
         top5: right.map(|(x, y)| (share(x.1), share(y.1))),
         agreement: share(same),
-    }))
+    })
 }
 
 /// For each sample of N×C values (further axes of extent 1 are fine), its five best classes.
