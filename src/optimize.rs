@@ -8,11 +8,13 @@ mod knowledge;
 mod narrow;
 mod offline;
 mod outcome;
+mod pareto;
 mod space;
 
 pub use goals::{Amount, Goals};
 pub use input::{Opened, open};
 pub use knowledge::Samples;
+pub use pareto::ParetoRow;
 pub use outcome::{Calibration, GroupRow, Outcome, Probes};
 
 use std::collections::BTreeSet;
@@ -76,26 +78,41 @@ pub struct Load {
     pub weight: f64,
 }
 
-/// Optimizes a model on a device, for the weighted sum of its loads' latencies.
-///
-/// # Errors
-/// When a probe or a run fails. That no plan helps is no error: see [`Outcome::model`].
-pub fn optimize(
+/// What a job has found out before it plans: the machine's times at the present widths, and what may change.
+struct Prepared<'a, 't> {
+    loads: &'a [Load],
+    opened: &'a Opened,
+    graph: &'a Graph<'a>,
+    target: &'t dyn Target,
+    prober: Prober<'t>,
+    costs: Costs<'a>,
+    removable: crate::plan::Removable,
+    candidates: Candidates,
+    inputs: Vec<(Vec<Named>, f64)>,
+    original: Vec<u8>,
+    eval: Option<Dataset>,
+    calib: Option<Dataset>,
+    options: &'a Options,
+    watcher: &'a dyn Watcher,
+}
+
+/// Times the model as it is, and hands over to `then`.
+fn prepared<R>(
     loads: &[Load],
     target: &dyn Target,
-    database: Option<Database>,
-    recorded: Option<Profile>,
+    (database, recorded): (Option<Database>, Option<Profile>),
     options: &Options,
     watcher: &dyn Watcher,
-) -> Result<Outcome> {
+    then: impl FnOnce(Prepared) -> Result<R>,
+) -> Result<R> {
     let began = Instant::now();
     let opened = &first(loads)?.opened;
-    // What is wrong with the file is told before anything is measured.
-    let data = options
+    // What is wrong with the files is told before anything is measured.
+    let eval = options
         .eval
         .as_ref()
         .map(|(path, scaling)| Dataset::read(path, &opened.specs, scaling));
-    let data = data.transpose()?;
+    let eval = eval.transpose()?;
     let calib = options.calib.as_ref().map(|(path, scaling, most)| {
         let data = Dataset::read(path, &opened.specs, scaling)?;
         Ok::<_, Error>(data.at_most(*most))
@@ -141,52 +158,132 @@ pub fn optimize(
         watcher.progress(done, total)
     })?;
     prober.deadline = options.time_budget.map(|budget| began + budget);
-    if !target.is_here() {
-        return offline::plan(
-            opened,
-            &graph,
-            target,
-            prober,
-            costs,
-            &candidates,
-            &removable,
-            options.seed,
-            data.as_ref(),
-        );
+    if target.is_here() {
+        let key = whole_key("nodes", &[&original], &inputs, 0.0);
+        let seen = remembered(&prober, &key, || in_loads(target, &original, &inputs, &graph, &layers))?;
+        if let Some(seen) = seen {
+            let key = whole_key("alone", &[&original], &inputs, ALONE_SECONDS);
+            let whole_ms = remembered(&prober, &key, || {
+                let alone = race_loads(target, &[&original], &inputs, ALONE_SECONDS)?;
+                Ok(alone.first().map_or(0.0, |l| l.summary().median))
+            })?;
+            costs.correct(&seen, &base, whole_ms);
+        }
     }
-    let key = whole_key("nodes", &[&original], &inputs, 0.0);
-    let seen = remembered(&prober, &key, || in_loads(target, &original, &inputs, &graph, &layers))?;
-    if let Some(seen) = seen {
-        let key = whole_key("alone", &[&original], &inputs, ALONE_SECONDS);
-        let whole_ms = remembered(&prober, &key, || {
-            let alone = race_loads(target, &[&original], &inputs, ALONE_SECONDS)?;
-            Ok(alone.first().map_or(0.0, |l| l.summary().median))
-        })?;
-        costs.correct(&seen, &base, whole_ms);
-    }
-    if options.goals.any() {
+    then(Prepared {
+        loads,
+        opened,
+        graph: &graph,
+        target,
+        prober,
+        costs,
+        removable,
+        candidates,
+        inputs,
+        original,
+        eval,
+        calib,
+        options,
+        watcher,
+    })
+}
+
+/// Optimizes a model on a device, for the weighted sum of its loads' latencies.
+///
+/// # Errors
+/// When a probe or a run fails. That no plan helps is no error: see [`Outcome::model`].
+pub fn optimize(
+    loads: &[Load],
+    target: &dyn Target,
+    database: Option<Database>,
+    recorded: Option<Profile>,
+    options: &Options,
+    watcher: &dyn Watcher,
+) -> Result<Outcome> {
+    prepared(loads, target, (database, recorded), options, watcher, |p| {
+        if options.goals.any() {
+            let (mut costs, mut prober, narrowing) = p.narrowing()?;
+            narrowing.run(&mut costs, &mut prober)
+        } else if target.is_here() {
+            exact(p)
+        } else {
+            offline::plan(p)
+        }
+    })
+}
+
+/// Plans that lose least at every latency, measured at some of them.
+///
+/// # Errors
+/// When a probe or a run fails.
+pub fn pareto(
+    loads: &[Load],
+    target: &dyn Target,
+    database: Option<Database>,
+    options: &Options,
+    measured: usize,
+    watcher: &dyn Watcher,
+) -> Result<Vec<ParetoRow>> {
+    prepared(loads, target, (database, None), options, watcher, |p| {
+        let (mut costs, mut prober, mut narrowing) = p.narrowing()?;
+        let search = narrowing.search(&mut costs, &mut prober)?;
+        narrowing.pareto(&search, measured)
+    })
+}
+
+impl<'a, 't> Prepared<'a, 't> {
+    /// For plans that lose something.
+    fn narrowing(self) -> Result<(Costs<'a>, Prober<'t>, narrow::Narrowing<'a, 't>)> {
+        if !self.target.is_here() {
+            return Err(Error::Usage(format!(
+                "{} is not here; goals need a device to measure on: leave out --profile, or the goals",
+                self.target.info().name
+            )));
+        }
         let narrowing = narrow::Narrowing {
-            loads,
-            opened,
-            graph: &graph,
-            target,
-            original: &original,
-            inputs: &inputs,
-            removable,
-            growth: candidates,
-            options,
-            samples: calib.as_ref().map(Samples::new),
-            eval: data.as_ref(),
-            watcher,
+            loads: self.loads,
+            opened: self.opened,
+            graph: self.graph,
+            target: self.target,
+            original: self.original,
+            inputs: self.inputs,
+            removable: self.removable,
+            growth: self.candidates,
+            options: self.options,
+            samples: self.calib.map(Samples::new),
+            eval: self.eval,
+            watcher: self.watcher,
         };
-        return narrowing.run(&mut costs, &mut prober);
+        Ok((self.costs, self.prober, narrowing))
     }
+}
+
+/// Plans that lose nothing: widths grow where that is faster, and channels that carry nothing go.
+fn exact(p: Prepared) -> Result<Outcome> {
+    let Prepared {
+        loads,
+        opened,
+        graph,
+        target,
+        mut prober,
+        mut costs,
+        removable,
+        candidates,
+        inputs,
+        original,
+        eval,
+        options,
+        watcher,
+        ..
+    } = p;
+    let analysis = &opened.analysis;
+    let base = counts(analysis, &Plan::default());
     let found = search(analysis, &candidates, &mut costs, &mut prober, &|done, total| {
         watcher.progress(done, total);
     })?;
     let job = choose::Job {
         opened,
-        graph: &graph,
+        graph,
         target,
         original: &original,
         inputs: &inputs,
@@ -227,11 +324,11 @@ pub fn optimize(
         outcome.nothing("the best plan was not faster by 1 % beyond the noise when measured again");
         return Ok(outcome);
     }
-    if let Some(data) = &data {
+    if let Some(data) = &eval {
         watcher.step("running real inputs");
         outcome.task = compare_task(target, &original, &model, data)?;
     }
-    outcome.fill(opened, &graph, &chosen.plan, &chosen.proto, &removable, &costs);
+    outcome.fill(opened, graph, &chosen.plan, &chosen.proto, &removable, &costs);
     outcome.model = Some(model);
     Ok(outcome)
 }

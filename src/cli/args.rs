@@ -34,6 +34,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Channel groups, barriers and why, MACs and parameters.
     Inspect(InspectArgs),
+    /// What a narrower model loses against what it takes: the whole curve, measured at some points.
+    Pareto(ParetoArgs),
     /// Finds the plan that the main job would apply, and writes it as JSON.
     Plan(PlanArgs),
     /// Applies a plan to a model, without timing anything.
@@ -136,15 +138,23 @@ pub struct GoalArgs {
     /// Narrow the model as far as it loses at most this top-1 on the --eval samples (agreement, without labels).
     #[arg(long, value_name = "0.5%", value_parser = percent, requires = "eval")]
     pub max_drop: Option<f64>,
+    /// Samples.
+    #[command(flatten)]
+    pub calib: CalibArgs,
+    /// No layer becomes narrower than this.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_width: usize,
+}
+
+/// Samples for calibration.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct CalibArgs {
     /// Samples to fit weights on when channels go: .npz or folder, like --eval; labels are not used.
     #[arg(long, value_name = "DATA")]
     pub calib: Option<PathBuf>,
     /// Take at most so many of them (0: all).
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub calib_samples: usize,
-    /// No layer becomes narrower than this.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub min_width: usize,
 }
 
 /// A share from 0 to 1: `0.5%` or `0.005`.
@@ -187,11 +197,11 @@ impl DataArgs {
 impl PlanningArgs {
     /// As options of the main job.
     pub(super) fn options(&self, seed: u64, store: &StoreArgs, goals: &GoalArgs, data: &DataArgs) -> Options {
-        let calib = goals.calib.clone();
+        let calib = goals.calib.calib.clone();
         Options {
             seed,
             eval: data.eval.clone().map(|path| (path, data.scaling())),
-            calib: calib.map(|path| (path, data.scaling(), goals.calib_samples)),
+            calib: calib.map(|path| (path, data.scaling(), goals.calib.calib_samples)),
             goals: goals.goals(),
             min_width: goals.min_width,
             time_budget: self.time_budget,
@@ -248,6 +258,49 @@ pub struct PlanArgs {
     pub quiet: bool,
 }
 
+/// Flags of `pareto`.
+#[derive(Debug, ClapArgs)]
+pub struct ParetoArgs {
+    /// The model.
+    pub model: PathBuf,
+    /// Where to write the plot.
+    #[arg(short, long, value_name = "CURVE.svg")]
+    pub output: Option<PathBuf>,
+    /// Make, time and judge so many of the plans.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub measure: usize,
+    /// The device and the library.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// What may be planned, and from what.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// Samples to fit weights on.
+    #[command(flatten)]
+    pub calib: CalibArgs,
+    /// No layer becomes narrower than this.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_width: usize,
+    /// Real inputs.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The latency databases.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Seed of the random inputs.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Show no progress.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
 /// Flags of `apply`.
 #[derive(Debug, ClapArgs)]
 pub struct ApplyArgs {
@@ -261,6 +314,12 @@ pub struct ApplyArgs {
     /// Apply it to the same network with other weights than the plan was made for.
     #[arg(long)]
     pub other_weights: bool,
+    /// Samples to fit weights on; without, what is removed is made up for by nothing.
+    #[command(flatten)]
+    pub calib: CalibArgs,
+    /// How images become inputs, and real inputs to compare the models on.
+    #[command(flatten)]
+    pub data: DataArgs,
     /// Input shapes.
     #[command(flatten)]
     pub shapes: ShapeArgs,

@@ -5,6 +5,7 @@ mod bench;
 mod db;
 mod inspect;
 mod main_job;
+mod pareto;
 mod plan;
 mod profile;
 mod screen;
@@ -24,6 +25,7 @@ pub fn main() -> ExitCode {
         Some(args::Command::Bench(bench)) => bench::run(bench),
         Some(args::Command::Inspect(inspect)) => inspect::run(inspect),
         Some(args::Command::Profile(profile)) => profile::run(profile),
+        Some(args::Command::Pareto(pareto)) => pareto::run(pareto),
         Some(args::Command::Plan(plan)) => plan::plan(plan),
         Some(args::Command::Apply(apply)) => plan::apply(apply),
         Some(args::Command::Widths(widths)) => widths::run(widths),

@@ -2,13 +2,18 @@
 
 use super::args::{ApplyArgs, PlanArgs};
 use super::main_job::{Job, run_job};
+use super::screen::Screen;
 use super::setup;
+use crate::channels::Edits;
+use crate::data::Dataset;
 use crate::onnx::{encode, save};
-use crate::optimize::open;
+use crate::optimize::{Watcher, open};
 use crate::plan::{PlanFile, folds_of, removable};
+use crate::refit::{Change, Settings, refit};
+use crate::report::task_text;
 use crate::rewrite::rewrite;
 use crate::target::{CpuTarget, Runtime};
-use crate::verify::compare;
+use crate::verify::{compare, compare_task};
 use crate::{Error, Result};
 
 /// Writes the plan that the main job would apply.
@@ -62,16 +67,44 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
     let graph = opened.graph()?;
     let change = plan.change(&graph, &opened.analysis)?;
     let (folds, carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
-    let proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
+    let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
+    let target = CpuTarget::new(runtime, 1);
+    let scaling = args.data.scaling();
+    let eval = args.data.eval.as_ref().map(|path| Dataset::read(path, &opened.specs, &scaling));
+    let eval = eval.transpose()?;
+    if let Some(path) = &args.calib.calib {
+        let data = Dataset::read(path, &opened.specs, &scaling)?.at_most(args.calib.calib_samples);
+        let edits = Edits::new(&opened.analysis.coupling, &opened.analysis.groups, &change);
+        let change = Change {
+            model: &opened.proto,
+            graph: &graph,
+            analysis: &opened.analysis,
+            edits: &edits,
+        };
+        let screen = Screen::new(false);
+        screen.step("fitting weights");
+        let progress = |done, total| screen.progress(done, total);
+        let fitted = refit(&target, change, proto, (&data, 0..data.runs()), Settings::default(), &progress);
+        screen.finish();
+        proto = fitted?;
+    }
     let (before, after) = (encode(&opened.proto), encode(&proto));
-    let agreement = compare(&CpuTarget::new(runtime, 1), &before, &after, &opened.specs, 0, 3)?;
+    let agreement = compare(&target, &before, &after, &opened.specs, 0, 3)?;
+    if let Some(data) = &eval
+        && let Some(task) = compare_task(&target, &before, &after, data)?
+    {
+        print!("{}", task_text(&task));
+    }
     println!(
         "outputs   largest difference {:.1e} ({:.1e} of the range), cosine {:.7}",
         agreement.max_abs_diff, agreement.max_rel_diff, agreement.cosine
     );
-    if carrying > 0 {
+    if carrying > 0 && args.calib.calib.is_some() {
+        println!("note      {carrying} of the removed channels carried something; weights were fitted to make up for it");
+    } else if carrying > 0 {
         println!(
-            "note      {carrying} of the removed channels carried something: the outputs change, and nothing makes up for it"
+            "note      {carrying} of the removed channels carried something: the outputs change, and nothing makes up for \
+             it; give samples with --calib"
         );
     } else if !agreement.holds() {
         return Err(Error::Plan(

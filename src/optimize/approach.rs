@@ -119,12 +119,12 @@ impl Narrowing<'_, '_> {
 
     /// The fastest plan of the curve that loses at most `most` on the evaluation samples.
     fn by_drop(&self, search: &Search, most: f64) -> Result<Result<Chosen, String>> {
-        let Some(data) = self.eval else {
+        let Some(data) = &self.eval else {
             return Ok(Err("--max-drop needs --eval samples to measure the drop on".to_owned()));
         };
         let points = frontier(search, &search.latency).curve();
         self.watcher.step("running real inputs");
-        let before = classes(self.target, self.original, data)?;
+        let before = classes(self.target, &self.original, data)?;
         let mut best: Option<(usize, Fitted)> = None;
         // The first point is what loses nothing; later ones lose ever more.
         let (mut low, mut high) = (0, points.len());

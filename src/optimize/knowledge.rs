@@ -21,18 +21,18 @@ const JUDGES: usize = 512;
 
 /// Samples for calibration: those that weights are fitted on, and those that they are judged on.
 #[derive(Clone, Debug)]
-pub struct Samples<'a> {
+pub struct Samples {
     /// All of them.
-    pub data: &'a Dataset,
+    pub data: Dataset,
     /// Runs to fit on.
     pub fit: Range<usize>,
     /// Runs to judge on: others, unless there is only one run.
     pub judge: Range<usize>,
 }
 
-impl<'a> Samples<'a> {
+impl Samples {
     /// Four fifths to fit on, the rest to judge on.
-    pub fn new(data: &'a Dataset) -> Self {
+    pub fn new(data: Dataset) -> Self {
         let runs = data.runs();
         let split = if runs > 1 { (runs * 4 / 5).clamp(1, runs - 1) } else { 0 };
         Self {
@@ -73,7 +73,7 @@ pub(super) fn learn(
     let analysis = &opened.analysis;
     let layers = mixers(graph);
     watcher.step("calibrating");
-    let mut walk = Walk::new(target, samples.data, samples.fit.clone())?;
+    let mut walk = Walk::new(target, &samples.data, samples.fit.clone())?;
     let parts = (&opened.proto, graph, analysis);
     let wanted = reading(analysis, &layers);
     let statistics = Statistics::collect(&mut walk, parts, &wanted, PLACES, seed, &|done, total| {
@@ -217,7 +217,7 @@ fn losses(
 ) -> Result<BTreeMap<usize, Vec<(usize, f64)>>> {
     let runs = samples.few(JUDGES);
     let mut reference = Reference::default();
-    let mut walk = Walk::new(target, samples.data, runs.clone())?;
+    let mut walk = Walk::new(target, &samples.data, runs.clone())?;
     walk.finish(&opened.proto, graph, 0, &mut |_, outputs| {
         reference.push(&outputs);
         Ok(())

@@ -25,14 +25,14 @@ pub(super) struct Narrowing<'a, 't> {
     pub opened: &'a Opened,
     pub graph: &'a Graph<'a>,
     pub target: &'t dyn Target,
-    pub original: &'a [u8],
-    pub inputs: &'a [(Vec<Named>, f64)],
+    pub original: Vec<u8>,
+    pub inputs: Vec<(Vec<Named>, f64)>,
     pub removable: Removable,
     /// Widths that groups may grow to.
     pub growth: Candidates,
     pub options: &'a Options,
-    pub samples: Option<Samples<'a>>,
-    pub eval: Option<&'a Dataset>,
+    pub samples: Option<Samples>,
+    pub eval: Option<Dataset>,
     pub watcher: &'a dyn Watcher,
 }
 
@@ -154,7 +154,7 @@ impl Narrowing<'_, '_> {
     /// Milliseconds of a plan's model, and its ratio to the original's.
     pub(super) fn measure(&self, plan: &Plan, seconds: f64) -> Result<(f64, f64)> {
         let model = encode(&self.apply(plan)?.0);
-        let lanes = race_loads(self.target, &[self.original, &model], self.inputs, seconds)?;
+        let lanes = race_loads(self.target, &[&self.original, &model], &self.inputs, seconds)?;
         Ok((lanes[1].summary().median, lanes[1].ratio()))
     }
 
@@ -189,7 +189,7 @@ impl Narrowing<'_, '_> {
             ..Settings::default()
         };
         let fit = |runs| {
-            refit(self.target, change, proto.clone(), (samples.data, runs), settings, &|done, total| {
+            refit(self.target, change, proto.clone(), (&samples.data, runs), settings, &|done, total| {
                 self.watcher.progress(done, total)
             })
         };
@@ -212,7 +212,7 @@ impl Narrowing<'_, '_> {
     /// Loss and agreement of a model on the samples that nothing was fitted on.
     fn judged(&self, samples: &Samples, model: &ModelProto) -> Result<(f64, Option<f64>)> {
         let mut reference = Reference::default();
-        let walk = Walk::new(self.target, samples.data, samples.judge.clone())?;
+        let walk = Walk::new(self.target, &samples.data, samples.judge.clone())?;
         walk.finish(&self.opened.proto, self.graph, 0, &mut |_, outputs| {
             reference.push(&outputs);
             Ok(())
@@ -240,12 +240,12 @@ impl Narrowing<'_, '_> {
     ) -> Result<Outcome> {
         let model = encode(proto);
         self.watcher.step("verifying");
-        let agreement = super::agreement(self.target, self.original, &model, self.loads, self.options.seed)?;
-        let lanes = race_loads(self.target, &[self.original, &model], self.inputs, super::FINAL_SECONDS)?;
+        let agreement = super::agreement(self.target, &self.original, &model, self.loads, self.options.seed)?;
+        let lanes = race_loads(self.target, &[&self.original, &model], &self.inputs, super::FINAL_SECONDS)?;
         outcome.measured(&lanes, agreement);
-        if let Some(data) = self.eval {
+        if let Some(data) = &self.eval {
             self.watcher.step("running real inputs");
-            outcome.task = compare_task(self.target, self.original, &model, data)?;
+            outcome.task = compare_task(self.target, &self.original, &model, data)?;
         }
         let goals = self.options.goals;
         let (ratio, ms) = (lanes[1].ratio(), lanes[1].summary().median);

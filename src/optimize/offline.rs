@@ -1,40 +1,38 @@
 //! Planning for a device that is not here, from its recorded profile.
 
-use super::{Opened, Outcome, counts, probes};
+use super::{Outcome, Prepared, counts, probes};
 use crate::Result;
-use crate::data::Dataset;
-use crate::onnx::{Graph, encode};
-use crate::plan::{Candidates, Costs, Plan, Removable, search};
-use crate::profile::Prober;
+use crate::onnx::encode;
+use crate::plan::{Plan, search};
 use crate::rewrite::rewrite;
-use crate::target::Target;
 use crate::verify::{compare, compare_task};
 
 /// A predicted gain below this is within what predictions are off by.
 const WORTH_A_FILE: f64 = 0.97;
 
 /// The plan that is predicted to be fastest; its outputs are checked on this machine, its latency is not.
-#[allow(clippy::too_many_arguments)]
-pub(super) fn plan(
-    opened: &Opened,
-    graph: &Graph,
-    target: &dyn Target,
-    mut prober: Prober,
-    mut costs: Costs,
-    candidates: &Candidates,
-    removable: &Removable,
-    seed: u64,
-    data: Option<&Dataset>,
-) -> Result<Outcome> {
+pub(super) fn plan(p: Prepared) -> Result<Outcome> {
+    let Prepared {
+        opened,
+        graph,
+        target,
+        mut prober,
+        mut costs,
+        candidates,
+        removable,
+        eval,
+        options,
+        ..
+    } = p;
     let analysis = &opened.analysis;
     let base = counts(analysis, &Plan::default());
     let unknown = costs.leave_out_unknown(&base);
-    let found = search(analysis, candidates, &mut costs, &mut prober, &|_, _| {})?;
+    let found = search(analysis, &candidates, &mut costs, &mut prober, &|_, _| {})?;
     let mut outcome = Outcome::new(
         opened,
         target.info(),
-        candidates,
-        probes(&prober, &costs, candidates, &base),
+        &candidates,
+        probes(&prober, &costs, &candidates, &base),
     );
     outcome.unverified.push(format!(
         "latency: {} is not here; measure with `snapprune bench` there before you deploy",
@@ -58,20 +56,20 @@ pub(super) fn plan(
         outcome.nothing("the profile predicts no plan that is faster by 3 %, which predictions may be off by");
         return Ok(outcome);
     };
-    let (change, folds) = best.plan.change(analysis, removable);
+    let (change, folds) = best.plan.change(analysis, &removable);
     let proto = rewrite(&opened.proto, graph, analysis, &change, &folds)?;
     let (original, model) = (encode(&opened.proto), encode(&proto));
-    let agreement = compare(target, &original, &model, &opened.specs, seed, 3)?;
+    let agreement = compare(target, &original, &model, &opened.specs, options.seed, 3)?;
     let holds = agreement.holds();
     outcome.agreement = Some(agreement);
     if !holds {
         outcome.nothing("the rewritten model's outputs differ; please report this model");
         return Ok(outcome);
     }
-    if let Some(data) = data {
+    if let Some(data) = &eval {
         outcome.task = compare_task(target, &original, &model, data)?;
     }
-    outcome.fill(opened, graph, &best.plan, &proto, removable, &costs);
+    outcome.fill(opened, graph, &best.plan, &proto, &removable, &costs);
     outcome.model = Some(model);
     Ok(outcome)
 }

@@ -6,9 +6,9 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::onnx::label;
 use crate::optimize::{Opened, Outcome};
-use crate::verify::{Lane, Verdict};
+use crate::verify::{Lane, Task, Verdict};
 
-fn table(header: &[&str], numbers: &[usize]) -> Table {
+pub(super) fn table(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_FULL_CONDENSED)
@@ -110,17 +110,7 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
         );
     }
     if let Some(t) = &outcome.task {
-        if let (Some(one), Some(five)) = (t.top1, t.top5) {
-            let _ = writeln!(
-                text,
-                "accuracy  top-1 {:.2} % → {:.2} %   top-5 {:.2} % → {:.2} %",
-                100.0 * one.0,
-                100.0 * one.1,
-                100.0 * five.0,
-                100.0 * five.1
-            );
-        }
-        let _ = writeln!(text, "agreement {:.2} % of {} samples", 100.0 * t.agreement, t.samples);
+        text.push_str(&task_text(t));
     }
     if let Some(c) = &outcome.calibration {
         let _ = write!(text, "loss      {:.4} predicted", c.predicted_loss);
@@ -147,6 +137,28 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
             a.max_abs_diff, a.max_rel_diff, a.cosine, a.inputs_tried
         );
     }
+    text
+}
+
+/// Accuracy and agreement on real inputs.
+pub fn task_text(task: &Task) -> String {
+    let mut text = String::new();
+    if let (Some(one), Some(five)) = (task.top1, task.top5) {
+        let _ = writeln!(
+            text,
+            "accuracy  top-1 {:.2} % → {:.2} %   top-5 {:.2} % → {:.2} %",
+            100.0 * one.0,
+            100.0 * one.1,
+            100.0 * five.0,
+            100.0 * five.1
+        );
+    }
+    let _ = writeln!(
+        text,
+        "agreement {:.2} % of {} samples",
+        100.0 * task.agreement,
+        task.samples
+    );
     text
 }
 

@@ -1,0 +1,54 @@
+//! `snapprune pareto MODEL`.
+
+use super::args::{GoalArgs, ParetoArgs};
+use super::screen::Screen;
+use super::setup;
+use crate::onnx::save;
+use crate::optimize::{Amount, Load, Watcher, open, pareto};
+use crate::report::{pareto_svg, pareto_text};
+use crate::target::Runtime;
+use crate::{Error, Result};
+
+/// Always `true`: whatever the curve looks like, it was found.
+pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
+    let database = setup::store(&args.store)?;
+    let runtime = Runtime::load(args.device.ort_lib.as_deref())?;
+    let target = setup::target(&runtime, &args.device)?;
+    if !args.json {
+        println!("device    {}", setup::describe(target.as_ref(), &args.device));
+    }
+    let screen = Screen::new(args.quiet);
+    screen.step("reading the model");
+    let mut loads = Vec::new();
+    for (shapes, weight) in setup::loads(&args.shapes)? {
+        let opened = open(&args.model, &runtime, &shapes)?;
+        loads.push(Load { opened, weight });
+    }
+    // The curve is one of latencies; the widths on it are free of tails.
+    let goals = GoalArgs {
+        target_latency: Some(Amount::Times(1.0)),
+        calib: args.calib.clone(),
+        min_width: args.min_width,
+        ..Default::default()
+    };
+    let options = args.planning.options(args.seed, &args.store, &goals, &args.data);
+    let rows = pareto(&loads, target.as_ref(), database, &options, args.measure, &screen);
+    screen.finish();
+    let rows = rows?;
+    if let Some(path) = &args.output {
+        let name = args.model.file_name().unwrap_or_default().to_string_lossy();
+        let title = format!("{name} on {}", target.info().name);
+        save(path, pareto_svg(&rows, &title)?.as_bytes())?;
+    }
+    if args.json {
+        let text = serde_json::to_string_pretty(&rows).map_err(|e| Error::Plan(e.to_string()))?;
+        println!("{text}");
+    } else {
+        print!("{}", pareto_text(&rows));
+        if let Some(path) = &args.output {
+            println!("written   {}", path.display());
+        }
+        println!("ask for a point with --target-latency, such as --target-latency 0.8x");
+    }
+    Ok(true)
+}

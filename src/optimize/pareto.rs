@@ -1,0 +1,110 @@
+//! The curve of what a plan loses against what it takes, measured at some of its points.
+
+use serde::Serialize;
+
+use super::approach::frontier;
+use super::narrow::{Narrowing, Search};
+use crate::Result;
+use crate::onnx::encode;
+use crate::verify::compare_task;
+
+/// One plan of the curve. Shares are of the original's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParetoRow {
+    /// Predicted latency.
+    pub latency: f64,
+    /// Multiply-accumulates.
+    pub macs: f64,
+    /// Parameters.
+    pub params: f64,
+    /// Predicted loss.
+    pub loss: f64,
+    /// Groups that change.
+    pub groups: usize,
+    /// What was measured of it, if it was.
+    pub measured: Option<Measured>,
+}
+
+/// What was measured of one plan.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// Latency in milliseconds, and as a share of the original's.
+    pub ms: f64,
+    /// The share.
+    pub latency: f64,
+    /// Loss on samples that nothing was fitted on.
+    pub held_out_loss: Option<f64>,
+    /// The share of those that get the original's class.
+    pub held_out_agreement: Option<f64>,
+    /// Top-1 of the original and of the plan on the evaluation samples.
+    pub top1: Option<(f64, f64)>,
+    /// The share of the evaluation samples that get the original's class.
+    pub agreement: Option<f64>,
+}
+
+/// Seconds to race one point.
+const SECONDS: f64 = 3.0;
+
+impl Narrowing<'_, '_> {
+    /// The plans of the curve from the widest to the narrowest; `measured` of them, evenly spread by latency, are made,
+    /// raced, and run on the evaluation samples.
+    pub(super) fn pareto(&self, search: &Search, measured: usize) -> Result<Vec<ParetoRow>> {
+        let sizes = search.space.sizes();
+        let present = search.space.present();
+        let share = |r: &crate::plan::Resource, choice: &[usize]| r.of(&sizes, choice) / r.of(&sizes, &present);
+        let points = frontier(search, &search.latency).curve();
+        let mut rows: Vec<ParetoRow> = points
+            .iter()
+            .map(|p| ParetoRow {
+                latency: share(&search.latency, &p.choice),
+                macs: share(&search.macs, &p.choice),
+                params: share(&search.params, &p.choice),
+                loss: p.loss,
+                groups: p.choice.iter().zip(&present).filter(|(a, b)| a != b).count(),
+                measured: None,
+            })
+            .collect();
+        for at in spread(&rows, measured) {
+            let plan = search.plan(&points[at]);
+            if plan.is_empty() {
+                continue;
+            }
+            self.watcher.step("measuring whole models");
+            let (ms, latency) = self.measure(&plan, SECONDS)?;
+            let fitted = self.fitted(&plan)?;
+            let task = match &self.eval {
+                Some(data) => {
+                    self.watcher.step("running real inputs");
+                    compare_task(self.target, &self.original, &encode(&fitted.proto), data)?
+                }
+                None => None,
+            };
+            rows[at].measured = Some(Measured {
+                ms,
+                latency,
+                held_out_loss: fitted.held_out.map(|h| h.0),
+                held_out_agreement: fitted.held_out.and_then(|h| h.1),
+                top1: task.as_ref().and_then(|t| t.top1),
+                agreement: task.as_ref().map(|t| t.agreement),
+            });
+        }
+        Ok(rows)
+    }
+}
+
+/// The rows nearest to `count` latencies spread evenly over the curve, without the first.
+fn spread(rows: &[ParetoRow], count: usize) -> Vec<usize> {
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        return Vec::new();
+    };
+    let mut found: Vec<usize> = (1..=count)
+        .filter_map(|k| {
+            let wish = first.latency + (last.latency - first.latency) * k as f64 / count as f64;
+            let far = |i: &usize| (rows[*i].latency - wish).abs();
+            (1..rows.len()).min_by(|a, b| far(a).total_cmp(&far(b)))
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
