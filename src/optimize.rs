@@ -2,6 +2,7 @@
 
 mod approach;
 mod choose;
+mod free;
 mod goals;
 mod input;
 mod knowledge;
@@ -39,8 +40,10 @@ pub struct Options {
     pub time_budget: Option<Duration>,
     /// Names of layers whose widths stay as they are.
     pub keep: Vec<String>,
-    /// Widths do not grow; only channels that carry nothing may go.
-    pub no_growth: bool,
+    /// When widths grow.
+    pub growth: Growth,
+    /// New channels share the work of old ones instead of being zero.
+    pub split: bool,
     /// Real inputs to compare the models on, and how images become inputs.
     pub eval: Option<(PathBuf, Scaling)>,
     /// Samples that weights are fitted on, and how many of them at most.
@@ -51,6 +54,25 @@ pub struct Options {
     pub min_width: usize,
     /// Takes times of another device or stack where it has none of this one.
     pub allow_mismatch: bool,
+}
+
+/// When widths grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Growth {
+    /// Never.
+    None,
+    /// Where it was measured to be faster.
+    #[default]
+    Faster,
+    /// Also where it was measured to cost nothing: room for training.
+    Free,
+}
+
+impl Options {
+    /// The seed of the shares when new channels share the work of old ones.
+    fn split(&self) -> Option<u64> {
+        self.split.then_some(self.seed)
+    }
 }
 
 /// Told what is being done, and how much of it is done where that is known.
@@ -288,10 +310,14 @@ fn exact(p: Prepared) -> Result<Outcome> {
         original: &original,
         inputs: &inputs,
         removable: &removable,
-        prober: &prober,
     };
     watcher.step("measuring whole models");
-    let chosen = job.choose(&found, &costs, CHOOSING_SECONDS, watcher)?;
+    let mut chosen = job.choose(&found, &costs, &prober, CHOOSING_SECONDS, watcher)?;
+    if options.growth == Growth::Free {
+        let base = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
+        watcher.step("growing for free");
+        chosen = job.grow_for_free(base, &candidates, &mut costs, &mut prober)?.or(chosen);
+    }
     let all = costs.all();
     let plan = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
     costs.require(&mut prober, &[(all, counts(analysis, &plan))], &|_, _| {})?;
@@ -312,15 +338,30 @@ fn exact(p: Prepared) -> Result<Outcome> {
         return Ok(outcome);
     };
     watcher.step("verifying");
-    let model = encode(&chosen.proto);
-    let agreement = agreement(target, &original, &model, loads, options.seed)?;
+    let mut chosen = chosen;
+    let agreed = |model: &[u8]| agreement(target, &original, model, loads, options.seed);
+    let zero = encode(&chosen.proto);
+    let (model, agreement) = match options.split() {
+        Some(seed) => {
+            chosen.plan.split = Some(seed);
+            chosen.proto = job.apply(&chosen.plan)?;
+            let model = encode(&chosen.proto);
+            let agreement = agreed(&model)?;
+            (model, agreement)
+        }
+        None => {
+            let agreement = agreed(&zero)?;
+            (zero, agreement)
+        }
+    };
     let lanes = race_loads(target, &[&original, &model], &inputs, FINAL_SECONDS)?;
     outcome.measured(&lanes, agreement.clone());
     if !agreement.holds() {
         outcome.nothing("the rewritten model's outputs differ; please report this model");
         return Ok(outcome);
     }
-    if lanes[1].verdict() != Verdict::Faster || lanes[1].ratio() > WORTH_A_FILE {
+    let free = options.growth == Growth::Free && lanes[1].verdict() != Verdict::Slower;
+    if !free && (lanes[1].verdict() != Verdict::Faster || lanes[1].ratio() > WORTH_A_FILE) {
         outcome.nothing("the best plan was not faster by 1 % beyond the noise when measured again");
         return Ok(outcome);
     }
@@ -352,7 +393,7 @@ fn kept(graph: &Graph, analysis: &Analysis, options: &Options) -> Result<BTreeSe
 fn restrict(candidates: &mut Candidates, graph: &Graph, analysis: &Analysis, options: &Options) -> Result<()> {
     let kept = kept(graph, analysis, options)?;
     candidates.retain(|g, _| !kept.contains(g));
-    if options.no_growth {
+    if options.growth == Growth::None {
         for (&g, counts) in candidates.iter_mut() {
             counts.retain(|&n| n <= analysis.groups[g].classes.len());
         }

@@ -217,7 +217,7 @@ proptest! {
             let all = again.analysis.groups[g].classes.len();
             (g, all - list.len().min(all - 1))
         }).collect();
-        let plan = snapprune::plan::Plan { counts };
+        let plan = snapprune::plan::Plan { counts, split: None };
         let (change, folds) = plan.change(&again.analysis, &spare);
         let shrunk = snapprune::rewrite::rewrite(&grown, &graph, &again.analysis, &change, &folds)
             .map_err(|e| TestCaseError::fail(e.to_string()))?;

@@ -55,6 +55,9 @@ pub struct ClassChange {
     pub removed: std::collections::HashSet<u32>,
     /// How many new classes to put beside a template.
     pub added: HashMap<u32, u32>,
+    /// New classes repeat their template, and whatever reads them shares its weights out among them, in shares drawn with
+    /// this seed; without one they are zero.
+    pub split: Option<u64>,
 }
 
 /// The edits of every axis that changes.

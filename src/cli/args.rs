@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::data::Scaling;
-use crate::optimize::{Amount, Goals, Options};
+use crate::optimize::{Amount, Goals, Growth, Options};
 use crate::target::CudnnAlgo;
 
 /// Snaps the channel counts of an ONNX CNN to widths at which this machine wastes nothing.
@@ -108,19 +108,22 @@ pub struct PlanningArgs {
     /// Leave the width of this layer as it is; may be given several times.
     #[arg(long, value_name = "LAYER")]
     pub keep: Vec<String>,
-    /// Whether widths may grow: never, or where more channels run faster.
+    /// Whether widths may grow.
     #[arg(long, value_enum, default_value_t)]
-    pub grow: Grow,
+    pub grow: Growth,
+    /// What new channels hold.
+    #[arg(long, value_enum, default_value_t)]
+    pub grow_init: GrowInit,
 }
 
-/// When widths grow.
+/// What new channels hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Grow {
-    /// Never.
-    None,
-    /// Where it was measured to be faster.
+pub enum GrowInit {
+    /// Zeros: nothing reads them.
     #[default]
-    Faster,
+    Zero,
+    /// A copy of an old channel, which shares its work with it: exact, and ready to be trained on.
+    Split,
 }
 
 /// What a narrower model should reach.
@@ -206,7 +209,8 @@ impl PlanningArgs {
             min_width: goals.min_width,
             time_budget: self.time_budget,
             keep: self.keep.clone(),
-            no_growth: self.grow == Grow::None,
+            growth: self.grow,
+            split: self.grow_init == GrowInit::Split,
             allow_mismatch: store.allow_mismatch,
         }
     }

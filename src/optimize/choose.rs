@@ -19,7 +19,6 @@ pub(super) struct Job<'a> {
     pub original: &'a [u8],
     pub inputs: &'a [(Vec<Named>, f64)],
     pub removable: &'a Removable,
-    pub prober: &'a Prober<'a>,
 }
 
 /// A plan that was measured to be faster, and its model.
@@ -35,13 +34,13 @@ const PARTS: usize = 6;
 const ROUNDS: usize = 3;
 
 impl Job<'_> {
-    fn apply(&self, plan: &Plan) -> Result<ModelProto> {
+    pub(super) fn apply(&self, plan: &Plan) -> Result<ModelProto> {
         let (change, folds) = plan.change(&self.opened.analysis, self.removable);
         rewrite(&self.opened.proto, self.graph, &self.opened.analysis, &change, &folds)
     }
 
     /// Races plans with the original: the ratio and verdict of each.
-    fn measure(&self, plans: &[Plan], seconds: f64) -> Result<Vec<(f64, Verdict)>> {
+    pub(super) fn measure(&self, plans: &[Plan], prober: &Prober, seconds: f64) -> Result<Vec<(f64, Verdict)>> {
         if plans.is_empty() {
             return Ok(Vec::new());
         }
@@ -51,7 +50,7 @@ impl Job<'_> {
         }
         let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
         let key = whole_key("race", &lanes, self.inputs, seconds);
-        remembered(self.prober, &key, || {
+        remembered(prober, &key, || {
             let raced = race_loads(self.target, &lanes, self.inputs, seconds)?;
             Ok(raced.iter().skip(1).map(|l| (l.ratio(), l.verdict())).collect())
         })
@@ -62,6 +61,7 @@ impl Job<'_> {
         &self,
         found: &[Found],
         costs: &Costs,
+        prober: &Prober,
         seconds: f64,
         watcher: &dyn Watcher,
     ) -> Result<Option<Chosen>> {
@@ -71,11 +71,11 @@ impl Job<'_> {
         }
         let steps = ROUNDS + 2;
         watcher.progress(0, steps);
-        let mut best = best_of(&plans, &self.measure(&plans, seconds)?);
+        let mut best = best_of(&plans, &self.measure(&plans, prober, seconds)?);
         watcher.progress(1, steps);
         if best.is_none() {
             let fewer = self.most_gainful(&plans[0], costs);
-            best = best_of(&fewer, &self.measure(&fewer, seconds)?);
+            best = best_of(&fewer, &self.measure(&fewer, prober, seconds)?);
         }
         let Some(mut plan) = best else {
             watcher.progress(steps, steps);
@@ -83,7 +83,7 @@ impl Job<'_> {
         };
         for round in 0..ROUNDS {
             watcher.progress(round + 2, steps);
-            match self.cut_back(&plan, costs, seconds)? {
+            match self.cut_back(&plan, costs, prober, seconds)? {
                 Some(cut) => plan = cut,
                 None => break,
             }
@@ -121,13 +121,13 @@ impl Job<'_> {
     }
 
     /// The plan without those parts that make it slower, if it is then measured to be faster.
-    fn cut_back(&self, plan: &Plan, costs: &Costs, seconds: f64) -> Result<Option<Plan>> {
+    fn cut_back(&self, plan: &Plan, costs: &Costs, prober: &Prober, seconds: f64) -> Result<Option<Plan>> {
         let mut field = vec![plan.clone()];
         field.extend(self.leave_one_part_out(plan, costs));
         if field.len() < 2 {
             return Ok(None);
         }
-        let measured = self.measure(&field, seconds)?;
+        let measured = self.measure(&field, prober, seconds)?;
         let slower = measured[0].0 - 0.005;
         let dropped: Vec<usize> = field
             .iter()
@@ -140,7 +140,7 @@ impl Job<'_> {
         if dropped.is_empty() || cut.is_empty() {
             return Ok(None);
         }
-        let again = self.measure(&[plan.clone(), cut.clone()], seconds)?;
+        let again = self.measure(&[plan.clone(), cut.clone()], prober, seconds)?;
         Ok((again[1].1 == Verdict::Faster && again[1].0 < again[0].0).then_some(cut))
     }
 

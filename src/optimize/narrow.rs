@@ -39,6 +39,8 @@ pub(super) struct Narrowing<'a, 't> {
 /// What is searched: widths, what each loses, and what each uses.
 pub(super) struct Search {
     pub space: Space,
+    /// Whether new channels share the work of old ones, and with which seed.
+    pub split: Option<u64>,
     pub curves: BTreeMap<usize, Curve>,
     pub latency: Resource,
     pub macs: Resource,
@@ -52,6 +54,7 @@ impl Search {
         let changed = self.space.groups.iter().filter(|&&g| counts[g] != self.space.base[g]);
         Plan {
             counts: changed.map(|&g| (g, counts[g])).collect(),
+            split: self.split,
         }
     }
 
@@ -131,6 +134,7 @@ impl Narrowing<'_, '_> {
             macs: Resource::macs(&space, self.graph, analysis),
             params: Resource::parameters(&space, self.graph, analysis),
             curves: known.curves,
+            split: self.options.split(),
             space,
         })
     }

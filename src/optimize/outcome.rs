@@ -173,8 +173,13 @@ impl Outcome {
             let row = &mut self.groups[m.group];
             row.after = m.after;
             row.layers_ms = times.map(|((a, _), (b, _))| (a, b));
+            let why_grown = match times {
+                Some(((a, _), (b, _))) if b >= a => "costs nothing here",
+                _ => "measured faster here",
+            };
             (row.action, row.reason) = if m.after > m.before {
-                ("grow", format!("zero-padded to {}: measured faster here", m.after))
+                let how = if plan.split.is_some() { "split" } else { "zero-padded" };
+                ("grow", format!("{how} to {}: {why_grown}", m.after))
             } else {
                 (
                     "prune",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::moves::Plan;
+use super::moves::{Plan, templates};
 use super::removable::{Fold, Removable};
 use crate::channels::{Analysis, ClassChange, Edits, ValueId};
 use crate::onnx::{Graph, label};
@@ -19,7 +19,10 @@ pub struct PlanFile {
     pub model: String,
     /// Groups that change.
     pub groups: Vec<PlannedGroup>,
-    /// For every weight that changes, by name and axis: the old index at each new place, −1 for a new one (zero).
+    /// New channels repeat old ones, whose work they share in shares drawn with this seed; without one they are zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<u64>,
+    /// For every weight that changes, by name and axis: the old index at each new place, −1 for a new one.
     #[serde(default)]
     pub weights: BTreeMap<String, BTreeMap<usize, Vec<i64>>>,
 }
@@ -59,6 +62,7 @@ impl PlanFile {
             schema_version: 1,
             model: model.to_owned(),
             groups,
+            split: plan.split,
             weights: weights(analysis, &change),
         }
     }
@@ -75,7 +79,10 @@ impl PlanFile {
             );
             return Err(Error::Usage(what));
         }
-        let mut change = ClassChange::default();
+        let mut change = ClassChange {
+            split: self.split,
+            ..Default::default()
+        };
         let mut seen = Vec::new();
         for p in &self.groups {
             let wrong = |what: &str| Error::Plan(format!("group {}: {what}", p.group));
@@ -92,14 +99,14 @@ impl PlanFile {
                     "its layers or width are not those of this model; make the plan anew",
                 ));
             }
-            let last = match p.kept.last() {
-                Some(&last) if last < group.classes.len() && p.kept.is_sorted_by(|a, b| a < b) => last,
+            match p.kept.last() {
+                Some(&last) if last < group.classes.len() && p.kept.is_sorted_by(|a, b| a < b) => {}
                 _ => {
                     return Err(wrong(
                         "`kept` must hold at least one channel, ascending, each below the width",
                     ));
                 }
-            };
+            }
             let added = p.width_after.checked_sub(p.kept.len() * group.unit);
             let added = added
                 .filter(|a| a.is_multiple_of(group.unit))
@@ -112,7 +119,8 @@ impl PlanFile {
                     .ok()
                     .filter(|&n| n as usize <= MOST_GROWTH * group.classes.len());
                 let new = new.ok_or_else(|| wrong("`width_after` is more than 64 times the present width"))?;
-                change.added.insert(group.classes[last], new);
+                let left: Vec<u32> = p.kept.iter().map(|&i| group.classes[i]).collect();
+                change.added.extend(templates(&left, new as usize, self.split.is_some()));
             }
             let gone = (0..group.classes.len()).filter(|i| p.kept.binary_search(i).is_err());
             change.removed.extend(gone.map(|i| group.classes[i]));

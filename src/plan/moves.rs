@@ -22,6 +22,9 @@ pub struct Move {
 pub struct Plan {
     /// New channel counts, in classes of the group.
     pub counts: BTreeMap<usize, usize>,
+    /// New channels share the work of old ones (Net2Wider: Chen et al., arXiv 1511.05641), in shares drawn with this
+    /// seed; without one they are zero.
+    pub split: Option<u64>,
 }
 
 impl Plan {
@@ -53,16 +56,18 @@ impl Plan {
     }
 
     /// The channels to remove and to add, and the bias changes that go with them. A shrinking group
-    /// loses its first removable channels; a growing one is padded beside its last channel.
+    /// loses its first removable channels; a growing one is padded beside its last channel, or beside channels spread over
+    /// the group when they are split.
     pub fn change(&self, analysis: &Analysis, removable: &Removable) -> (ClassChange, Vec<Fold>) {
-        let mut change = ClassChange::default();
+        let mut change = ClassChange {
+            split: self.split,
+            ..Default::default()
+        };
         for (&id, &count) in &self.counts {
             let group = &analysis.groups[id];
             let before = group.classes.len();
-            if count > before
-                && let Some(&last) = group.classes.last()
-            {
-                change.added.insert(last, (count - before) as u32);
+            for (template, copies) in templates(&group.classes, count.saturating_sub(before), self.split.is_some()) {
+                change.added.insert(template, copies);
             }
             let order = removable.ranked.get(&id).or_else(|| removable.classes.get(&id));
             let spare = order.map(Vec::as_slice).unwrap_or_default();
@@ -71,4 +76,19 @@ impl Plan {
         let folds = folds_of(&change, removable).0;
         (change, folds)
     }
+}
+
+/// Which channels new ones stand beside, and how many beside each.
+pub(super) fn templates(classes: &[u32], new: usize, spread: bool) -> Vec<(u32, u32)> {
+    let Some(&last) = classes.last().filter(|_| new > 0) else {
+        return Vec::new();
+    };
+    if !spread {
+        return vec![(last, new as u32)];
+    }
+    let mut found: BTreeMap<usize, u32> = BTreeMap::new();
+    for k in 0..new {
+        *found.entry(k * classes.len() / new % classes.len()).or_insert(0) += 1;
+    }
+    found.into_iter().map(|(i, n)| (classes[i], n)).collect()
 }

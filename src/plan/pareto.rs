@@ -28,6 +28,8 @@ pub struct Frontier<'a> {
 
 /// Multipliers tried between two neighbours.
 const BISECTIONS: usize = 40;
+/// Pairs of options that are tried together to improve a plan.
+const MOST_PAIRS: usize = 200_000;
 
 impl<'a> Frontier<'a> {
     /// The loss of a plan is the sum of its groups' losses. Options below what a curve knows are not chosen.
@@ -113,13 +115,10 @@ impl<'a> Frontier<'a> {
         Some(self.filled(under, &over, limit))
     }
 
-    /// `under` with single options changed as long as the plan loses less and stays within the limit; and `over`
-    /// cut down to it by the steps that lose least for what they save: the better of both.
+    /// `under` improved within the limit by changing one or two options at a time; and `over` cut down to the limit by the
+    /// steps that lose least for what they save, then improved: the better of both.
     fn filled(&self, under: Point, over: &Point, limit: f64) -> Point {
-        let mut low = under;
-        while let Some(next) = self.step(&low, |p| p.used <= limit && p.loss < low.loss, |p| p.loss) {
-            low = next;
-        }
+        let low = self.improved(under, limit);
         let mut high = over.clone();
         while high.used > limit {
             let (used, loss) = (high.used, high.loss);
@@ -129,16 +128,61 @@ impl<'a> Frontier<'a> {
                 None => return low,
             }
         }
-        while let Some(next) = self.step(&high, |p| p.used <= limit && p.loss < high.loss, |p| p.loss) {
-            high = next;
-        }
+        let high = self.improved(high, limit);
         if high.loss < low.loss { high } else { low }
+    }
+
+    /// A plan from which no change of one option, or of two where there are not too many, loses less within the limit.
+    fn improved(&self, mut best: Point, limit: f64) -> Point {
+        let may = |p: &Point, best: &Point| p.used <= limit && p.loss < best.loss;
+        loop {
+            let one = self.step(&best, |p| may(p, &best), |p| p.loss);
+            match one.or_else(|| self.two_steps(&best, |p| may(p, &best))) {
+                Some(next) => best = next,
+                None => return best,
+            }
+        }
+    }
+
+    /// The plan with the least loss of all two options away that may be; `None` also where these are too many to try.
+    fn two_steps(&self, from: &Point, may: impl Fn(&Point) -> bool) -> Option<Point> {
+        let options: usize = self.sizes.iter().sum();
+        if options * options / 2 > MOST_PAIRS {
+            return None;
+        }
+        let mut best: Option<Point> = None;
+        for v in 0..self.sizes.len() {
+            for option in (0..self.sizes[v]).filter(|&o| o != from.choice[v]) {
+                let mut choice = from.choice.clone();
+                choice[v] = option;
+                let (half, after) = (self.point(choice), v + 1);
+                if !half.loss.is_finite() {
+                    continue;
+                }
+                let better = |p: &Point| may(p) && best.as_ref().is_none_or(|b| p.loss < b.loss);
+                if let Some(next) = self.step_from(&half, after, better, |p| p.loss) {
+                    best = Some(next);
+                }
+            }
+        }
+        best
     }
 
     /// The best of all plans one option away that may be.
     fn step(&self, from: &Point, may: impl Fn(&Point) -> bool, value: impl Fn(&Point) -> f64) -> Option<Point> {
+        self.step_from(from, 0, may, value)
+    }
+
+    /// The same among the variables from `first` on.
+    fn step_from(
+        &self,
+        from: &Point,
+        first: usize,
+        may: impl Fn(&Point) -> bool,
+        value: impl Fn(&Point) -> f64,
+    ) -> Option<Point> {
         let mut best: Option<Point> = None;
-        for v in 0..self.sizes.len() {
+        for v in first..self.sizes.len() {
             for option in (0..self.sizes[v]).filter(|&o| o != from.choice[v]) {
                 let mut choice = from.choice.clone();
                 choice[v] = option;

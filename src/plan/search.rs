@@ -66,6 +66,7 @@ pub fn search(
                 .filter(|&&g| settled[g] != base[g])
                 .map(|&g| (g, settled[g]))
                 .collect(),
+            split: None,
         };
         if plan.is_empty() || !seen.insert(plan.clone()) {
             continue;

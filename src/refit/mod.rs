@@ -111,7 +111,7 @@ pub fn refit(
             let mut rows = Vec::new();
             input_rows(&new, &held.floats().ok_or_else(wrong)?, &dims, &out, &picked, &mut rows);
             let goals = aim.rows(&before, &after, run, &picked, (old, &new), &kept)?;
-            sums.add(&rows, &goals);
+            sums.add(&rows, &goals, target.products())?;
         }
         let fit = Fit::new(&new, &sums, (&weights, &bias), &kept, settings, aim.carries());
         store(&mut pruned, &new, &fit.weights, fit.bias.as_deref())?;

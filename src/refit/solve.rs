@@ -7,7 +7,9 @@ use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
 
 use super::Settings;
+use crate::Result;
 use crate::score::{Mixer, Moments, add_products};
+use crate::target::{Products, Rows};
 
 /// What is summed over places.
 #[derive(Debug)]
@@ -33,11 +35,14 @@ impl Sums {
     }
 
     /// Adds rows of inputs (all groups' columns) and of aims (all outputs).
-    pub fn add(&mut self, rows: &[f32], goals: &[f32]) {
+    ///
+    /// # Errors
+    /// When `device` fails.
+    pub fn add(&mut self, rows: &[f32], goals: &[f32], device: Option<&dyn Products>) -> Result<()> {
         let m = &self.mixer;
         let (width, outputs, per) = (m.all_columns(), m.outputs, m.group_outputs());
         let count = goals.len() / outputs.max(1);
-        self.inputs.add(rows);
+        self.inputs.add(rows, device)?;
         for row in goals.chunks_exact(outputs.max(1)) {
             for (sum, &y) in self.goals.iter_mut().zip(row) {
                 let y = f64::from(y);
@@ -45,9 +50,21 @@ impl Sums {
             }
         }
         for (g, cross) in self.cross.iter_mut().enumerate() {
-            let left = (rows, g * m.columns(), width, m.columns());
-            add_products(cross, left, (goals, g * per, outputs, per), count);
+            let left = Rows {
+                values: rows,
+                width,
+                first: g * m.columns(),
+                columns: m.columns(),
+            };
+            let right = Rows {
+                values: goals,
+                width: outputs,
+                first: g * per,
+                columns: per,
+            };
+            add_products(cross, left, right, count, device)?;
         }
+        Ok(())
     }
 }
 

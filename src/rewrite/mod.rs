@@ -51,7 +51,7 @@ pub fn rewrite(
             added: &mut added,
         })?;
     }
-    weights::edit_weights(target, graph, co, &edits, &mut added)?;
+    weights::edit_weights(target, graph, co, &edits, change.split, &mut added)?;
     fold::fold_biases(target, graph, analysis, &edits, folds, &mut added)?;
     target.initializer.extend(added);
     remove_unused(target, graph);

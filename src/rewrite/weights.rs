@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::channels::{AxisEdit, Coupling, Edits, Use, ValueId};
 use crate::onnx::proto::{
-    GraphProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
+    GraphProto, NodeProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
 };
-use crate::onnx::{Graph, Tensor, captured_names};
+use crate::onnx::{Attributes, Graph, Tensor, captured_names};
 use crate::{Error, Result};
 
 /// What one use wants done to a constant: its changed axes, and what new elements hold.
@@ -14,6 +14,8 @@ use crate::{Error, Result};
 struct Wish {
     axes: Vec<(usize, AxisEdit)>,
     fill: f32,
+    /// New elements repeat old ones, with this seed for their shares; on the axis that is summed over they share.
+    split: Option<(u64, Option<usize>)>,
 }
 
 /// Edits every constant of `target` as its uses want.
@@ -22,6 +24,7 @@ pub(super) fn edit_weights(
     graph: &Graph,
     co: &Coupling,
     edits: &Edits,
+    split: Option<u64>,
     added: &mut Vec<TensorProto>,
 ) -> Result<()> {
     let kept_as_is = unchanged_names(graph);
@@ -32,7 +35,8 @@ pub(super) fn edit_weights(
         };
         let replaced = target.node[at.node].input.get(at.input) != Some(&value.name);
         if !replaced {
-            let wish = wish(co, edits, ValueId(id));
+            let split = split.map(|seed| (seed, summed_axis(&graph.proto.node[at.node], at.input, co.dims(ValueId(id)))));
+            let wish = wish(co, edits, ValueId(id), split);
             uses.entry(&value.name).or_default().push((at, wish));
         }
     }
@@ -75,20 +79,72 @@ fn unchanged_names(graph: &Graph) -> HashSet<String> {
         .collect()
 }
 
-fn wish(co: &Coupling, edits: &Edits, id: ValueId) -> Wish {
+fn wish(co: &Coupling, edits: &Edits, id: ValueId, split: Option<(u64, Option<usize>)>) -> Wish {
     let axes = (0..co.dims(id).len())
         .filter_map(|axis| Some((axis, edits.get(id, axis)?.clone())))
         .collect();
     Wish {
         axes,
         fill: co.value(id).fill,
+        split,
     }
 }
 
 fn edited(original: &Tensor, wish: &Wish) -> Result<Tensor> {
     wish.axes.iter().try_fold(original.clone(), |tensor, (axis, edit)| {
-        tensor.rebuild_axis(*axis, &edit.gather(), wish.fill)
+        let Some((seed, summed)) = wish.split else {
+            return tensor.rebuild_axis(*axis, &edit.gather(), wish.fill);
+        };
+        let repeated: Vec<Option<usize>> = edit.sources.iter().map(|s| Some(s.old)).collect();
+        let copied = tensor.rebuild_axis(*axis, &repeated, wish.fill)?;
+        if summed == Some(*axis) {
+            shared_out(&copied, *axis, edit, seed)
+        } else {
+            Ok(copied)
+        }
     })
+}
+
+/// The axis of a weight that is summed over with an activation's channels.
+fn summed_axis(node: &NodeProto, input: usize, dims: &[usize]) -> Option<usize> {
+    let groups = node.int("group", 1);
+    let flag = |name: &str| usize::from(node.int(name, 0) != 0);
+    match (node.op_type(), input) {
+        ("Conv", 1) if groups == 1 || dims.get(1) != Some(&1) => Some(1),
+        ("ConvTranspose", 1) if groups == 1 || dims.get(1) != Some(&1) => Some(0),
+        ("Gemm", 0) => Some(1 - flag("transA")),
+        ("Gemm", 1) => Some(flag("transB")),
+        ("MatMul", 0) => dims.len().checked_sub(1),
+        ("MatMul", 1) => dims.len().checked_sub(2),
+        _ => None,
+    }
+}
+
+/// Weights whose repeats along an axis sum to what the one was: every repeat gets a share, another one at each place, so
+/// that repeats learn different things when they are trained.
+fn shared_out(tensor: &Tensor, axis: usize, edit: &AxisEdit, seed: u64) -> Result<Tensor> {
+    let mut values = tensor
+        .to_f32()
+        .ok_or_else(|| Error::Plan("weights that are no floats cannot be shared out; use --grow-init zero".to_owned()))?;
+    let mut repeats: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (new, source) in edit.sources.iter().enumerate() {
+        repeats.entry(source.old).or_default().push(new);
+    }
+    let inner: usize = tensor.dims[axis + 1..].iter().product();
+    let outer: usize = tensor.dims[..axis].iter().product();
+    let extent = tensor.dims[axis];
+    let mut random = fastrand::Rng::with_seed(seed);
+    for places in repeats.values().filter(|p| p.len() > 1) {
+        for at in 0..outer * inner {
+            let (o, i) = (at / inner, at % inner);
+            let parts: Vec<f32> = places.iter().map(|_| 0.5 + random.f32()).collect();
+            let whole: f32 = parts.iter().sum();
+            for (&p, part) in places.iter().zip(&parts) {
+                values[(o * extent + p) * inner + i] *= part / whole;
+            }
+        }
+    }
+    Ok(Tensor::from_f32(tensor.dims.clone(), &values).cast(tensor.dtype))
 }
 
 /// Puts the new values where the old ones were; `false` when the place cannot hold them.

@@ -3,39 +3,49 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
+use crate::Result;
+use crate::target::{Products, Rows};
+
 /// Rows whose products are summed in float32 before they are added in float64.
 const CHUNK: usize = 2048;
 /// Matrices this small are multiplied by plain loops.
 const SMALL: usize = 16;
 
-/// Σ aᵀb over rows a of `left` columns and b of `right` columns, both row-major; adds to `sum`.
-/// `a` and `b` may be parts of wider rows: (first column, width of a whole row).
-pub fn add_products(
-    sum: &mut Mat<f64>,
-    a: (&[f32], usize, usize, usize),
-    b: (&[f32], usize, usize, usize),
-    rows: usize,
-) {
-    let ((a, a_from, a_width, left), (b, b_from, b_width, right)) = (a, b);
+/// Matrices at least this large go to a device that multiplies faster, where there is one.
+const LARGE: usize = 64 * 64;
+
+/// Adds Σ aᵀb over rows to `sum` (columns of `a` × columns of `b`).
+///
+/// # Errors
+/// When `device` fails.
+pub fn add_products(sum: &mut Mat<f64>, a: Rows, b: Rows, rows: usize, device: Option<&dyn Products>) -> Result<()> {
+    let (left, right) = (a.columns, b.columns);
     if left * right <= SMALL * SMALL {
         for r in 0..rows {
             for j in 0..right {
-                let y = f64::from(b[r * b_width + b_from + j]);
+                let y = f64::from(b.values[r * b.width + b.first + j]);
                 for i in 0..left {
-                    sum[(i, j)] += f64::from(a[r * a_width + a_from + i]) * y;
+                    sum[(i, j)] += f64::from(a.values[r * a.width + a.first + i]) * y;
                 }
             }
         }
-        return;
+        return Ok(());
     }
+    let device = device.filter(|_| left * right >= LARGE);
+    let chunk = if device.is_some() { 4 * CHUNK } else { CHUNK };
     let mut product: Mat<f32> = Mat::zeros(left, right);
-    for from in (0..rows).step_by(CHUNK) {
-        let count = CHUNK.min(rows - from);
-        let view = |values, first, width, columns| {
-            let all: MatRef<f32> = MatRef::from_row_major_slice(part(values, from * width, count * width), count, width);
-            all.subcols(first, columns)
-        };
-        let (x, y) = (view(a, a_from, a_width, left), view(b, b_from, b_width, right));
+    for from in (0..rows).step_by(chunk) {
+        let count = chunk.min(rows - from);
+        let (x, y) = (rows_of(a, from, count), rows_of(b, from, count));
+        if let Some(device) = device {
+            let made = device.products(x, y, count)?;
+            for (j, column) in made.chunks_exact(left).enumerate() {
+                sum.col_mut(j).iter_mut().zip(column).for_each(|(s, &v)| *s += f64::from(v));
+            }
+            continue;
+        }
+        let x = MatRef::from_row_major_slice(x.values, count, x.width).subcols(x.first, left);
+        let y = MatRef::from_row_major_slice(y.values, count, y.width).subcols(y.first, right);
         matmul(product.as_mut(), Accum::Replace, x.transpose(), y, 1.0f32, Par::rayon(0));
         for j in 0..right {
             for i in 0..left {
@@ -43,10 +53,14 @@ pub fn add_products(
             }
         }
     }
+    Ok(())
 }
 
-fn part(values: &[f32], from: usize, count: usize) -> &[f32] {
-    values.get(from..from + count).unwrap_or(&[])
+fn rows_of(side: Rows<'_>, from: usize, count: usize) -> Rows<'_> {
+    Rows {
+        values: side.values.get(from * side.width..(from + count) * side.width).unwrap_or(&[]),
+        ..side
+    }
 }
 
 /// Means and covariances of a layer's input rows, one matrix a group.
@@ -83,10 +97,13 @@ impl Moments {
     }
 
     /// Adds rows of all groups' columns.
-    pub fn add(&mut self, rows: &[f32]) {
+    ///
+    /// # Errors
+    /// When `device` fails.
+    pub fn add(&mut self, rows: &[f32], device: Option<&dyn Products>) -> Result<()> {
         let width = self.sums.len();
         if width == 0 {
-            return;
+            return Ok(());
         }
         let count = rows.len() / width;
         self.count += count as f64;
@@ -96,9 +113,15 @@ impl Moments {
             }
         }
         for (g, products) in self.products.iter_mut().enumerate() {
-            let side = (rows, g * self.columns, width, self.columns);
-            add_products(products, side, side, count);
+            let side = Rows {
+                values: rows,
+                width,
+                first: g * self.columns,
+                columns: self.columns,
+            };
+            add_products(products, side, side, count, device)?;
         }
+        Ok(())
     }
 
     /// Rows seen.
@@ -131,14 +154,14 @@ mod tests {
     use super::Moments;
 
     #[test]
-    fn moments_are_those_of_the_rows() {
+    fn moments_are_those_of_the_rows() -> crate::Result<()> {
         let mut random = fastrand::Rng::with_seed(3);
         let (groups, columns, n) = (2, 20, 5000);
         let width = groups * columns;
         let rows: Vec<f32> = (0..n * width).map(|i| random.f32() + (i % width) as f32 * 0.1).collect();
         let mut moments = Moments::new(groups, columns);
-        moments.add(&rows[..1500 * width]);
-        moments.add(&rows[1500 * width..]);
+        moments.add(&rows[..1500 * width], None)?;
+        moments.add(&rows[1500 * width..], None)?;
         let of = |c: usize| rows.chunks(width).map(move |r| f64::from(r[c]));
         for g in 0..groups {
             let (means, cov) = (moments.means(g), moments.covariance(g));
@@ -150,5 +173,6 @@ mod tests {
                 assert!((cov[(i, j)] - exact).abs() < 1e-4, "{} {exact}", cov[(i, j)]);
             }
         }
+        Ok(())
     }
 }

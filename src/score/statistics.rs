@@ -83,7 +83,7 @@ impl Statistics {
                 let picked = sampled(samples, each, places, place_seed(seed, mixer.node, run));
                 let mut rows = Vec::with_capacity(picked.len() * mixer.all_columns());
                 input_rows(mixer, &x, &dims, &out, &picked, &mut rows);
-                moments.add(&rows);
+                moments.add(&rows, walk.target().products())?;
             }
             let list = if whole { &mut found.whole } else { &mut found.single };
             list.insert(mixer.node, moments);

@@ -44,6 +44,11 @@ impl<'t> Walk<'t> {
         })
     }
 
+    /// The device that runs the parts.
+    pub fn target(&self) -> &'t dyn Target {
+        self.target
+    }
+
     /// Index of the first node that has not been run.
     pub fn at(&self) -> usize {
         self.at

@@ -14,6 +14,7 @@ use ort::session::{RunOptions, Session};
 
 use super::conditions::Reader;
 use super::node_times::NodeTime;
+use super::products::{CudaProducts, Products};
 use super::runtime::{Runtime, run_once, tensors};
 use super::trace::{cupti_present, traced};
 use super::values::{names, to_value};
@@ -72,6 +73,7 @@ pub struct CudaTarget {
     stream: Arc<CudaStream>,
     info: DeviceInfo,
     conditions: Option<Reader>,
+    products: Option<CudaProducts>,
 }
 
 fn driver(error: DriverError) -> Error {
@@ -132,7 +134,9 @@ impl CudaTarget {
             .zip(place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID))
             .zip(place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID))
             .map(|((domain, bus), device)| format!("{domain:08X}:{bus:02X}:{device:02X}.0"));
+        let products = CudaProducts::new(stream.clone());
         let target = Self {
+            products,
             runtime,
             options,
             index,
@@ -306,6 +310,10 @@ impl Target for CudaTarget {
         let mut timed = self.on_gpu(model, inputs, true)?;
         timed.repeats = 1;
         traced(|| timed.sample().map(|_| ())).map(Some)
+    }
+
+    fn products(&self) -> Option<&dyn Products> {
+        self.products.as_ref().map(|p| p as &dyn Products)
     }
 
     fn conditions(&self) -> Option<Conditions> {

@@ -8,6 +8,7 @@ mod inputs;
 mod library;
 mod node_times;
 mod observe;
+mod products;
 mod recorded;
 mod runtime;
 mod trace;
@@ -21,6 +22,7 @@ pub use inputs::{InputSpec, ShapeOptions, input_specs, random_inputs};
 pub use library::find_library;
 pub use node_times::NodeTime;
 pub use observe::{Observed, observe, without_value_info};
+pub use products::{Products, Rows};
 pub use recorded::RecordedTarget;
 pub use runtime::Runtime;
 pub use trace::Kernel;
@@ -121,6 +123,11 @@ pub trait Target {
     /// When the model cannot be run or the trace fails.
     fn kernels(&self, _model: &[u8], _inputs: &[Named]) -> Result<Option<Vec<Kernel>>> {
         Ok(None)
+    }
+
+    /// What multiplies large matrices faster than this machine's cores, if anything does.
+    fn products(&self) -> Option<&dyn Products> {
+        None
     }
 
     /// Clocks and temperature now, where they can be read. They are never set.

@@ -1,0 +1,121 @@
+//! Accuracy at equal measured latency: plans of ours against the same share of every group rounded to multiples of 8,
+//! with the same rankings and the same fitted weights, and against other models named.
+//!
+//! `cargo bench --bench accuracy -- MODEL.onnx CALIB EVAL MEAN STD BATCH [OTHER.onnx...]` on an idle machine; CPU, one
+//! thread. MEAN and STD are lists such as 0.485,0.456,0.406.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::path::{Path, PathBuf};
+
+use snapprune::channels::{ClassChange, Edits};
+use snapprune::data::{Dataset, Scaling};
+use snapprune::onnx::encode;
+use snapprune::optimize::{Amount, Goals, Load, Opened, Options, Samples, Watcher, open, optimize};
+use snapprune::profile::Database;
+use snapprune::refit::{Change, Settings, refit};
+use snapprune::rewrite::rewrite;
+use snapprune::score::{Statistics, Walk, mixers, rank_group, reading};
+use snapprune::target::{CpuTarget, Runtime, ShapeOptions, random_inputs};
+use snapprune::verify::{classes, race};
+
+struct Quiet;
+
+impl Watcher for Quiet {
+    fn step(&self, _: &str) {}
+    fn progress(&self, _: usize, _: usize) {}
+}
+
+/// Every free group cut to `share` of its width, a multiple of 8.
+fn uniform(opened: &Opened, target: &CpuTarget, samples: &Samples, share: f64) -> Vec<u8> {
+    let graph = opened.graph().unwrap();
+    let analysis = &opened.analysis;
+    let layers = mixers(&graph);
+    let mut walk = Walk::new(target, &samples.data, samples.fit.clone()).unwrap();
+    let parts = (&opened.proto, &graph, analysis);
+    let wanted = reading(analysis, &layers);
+    let seen = Statistics::collect(&mut walk, parts, &wanted, 48, 0, &|_, _| {}).unwrap();
+    let mut change = ClassChange::default();
+    for group in analysis.groups.iter().filter(|g| g.lock.is_none() && g.width() >= 16) {
+        let width = ((group.width() as f64 * share / 8.0).round() as usize * 8).max(8);
+        let keep = width / group.unit;
+        let gone = group.classes.len() - keep;
+        let ranked = rank_group(group, &graph, analysis, &layers, &seen, (&[], keep, &[])).unwrap();
+        change.removed.extend(&ranked.order[..gone]);
+    }
+    let edits = Edits::new(&analysis.coupling, &analysis.groups, &change);
+    let pruned = rewrite(&opened.proto, &graph, analysis, &change, &[]).unwrap();
+    let change = Change {
+        model: &opened.proto,
+        graph: &graph,
+        analysis,
+        edits: &edits,
+    };
+    let runs = 0..samples.data.runs();
+    encode(&refit(target, change, pruned, (&samples.data, runs), Settings::default(), &|_, _| {}).unwrap())
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let [model, calib, eval, mean, std, batch, others @ ..] = args.as_slice() else {
+        println!("nothing named; nothing measured");
+        return;
+    };
+    let list = |text: &str| -> Vec<f32> { text.split(',').map(|v| v.parse().expect("a number")).collect() };
+    let scaling = Scaling {
+        mean: list(mean),
+        std: list(std),
+    };
+    let runtime = Runtime::load(None).expect("ONNX Runtime");
+    let target = CpuTarget::new(runtime.clone(), 1);
+    let shapes = ShapeOptions {
+        batch: batch.parse().ok(),
+        ..Default::default()
+    };
+    let opened = open(Path::new(model), &runtime, &shapes).expect("a model");
+    let inputs = random_inputs(&opened.specs, 0, 1.0).unwrap();
+    let original = encode(&opened.proto);
+    let data = Dataset::read(Path::new(eval), &opened.specs, &scaling).unwrap();
+    let samples = Samples::new(Dataset::read(Path::new(calib), &opened.specs, &scaling).unwrap());
+    let top1 = |bytes: &[u8]| -> f64 {
+        let found = classes(&target, bytes, &data).unwrap();
+        100.0 * found.right.expect("labels").0 as f64 / found.best.len() as f64
+    };
+    println!("original: top-1 {:.2} %\n", top1(&original));
+    println!("| model | latency ratio | top-1 % |\n|---|---|---|");
+    let mut wanted = Vec::new();
+    let show = |name: &str, bytes: &[u8]| -> f64 {
+        let lane = race(&target, &[&original, bytes], &inputs, 6.0).unwrap().remove(1);
+        let (ratio, noise) = (lane.ratio(), lane.ratio_noise());
+        println!("| {name} | {ratio:.3} ± {noise:.3} | {:.2} |", top1(bytes));
+        ratio
+    };
+    for share in [0.75, 0.5, 0.3] {
+        let bytes = uniform(&opened, &target, &samples, share);
+        wanted.push(show(&format!("uniform, {share} of every width, multiples of 8"), &bytes));
+    }
+    for ratio in wanted {
+        let options = Options {
+            calib: Some((PathBuf::from(calib), scaling.clone(), 1024)),
+            goals: Goals {
+                latency: Some(Amount::Times(ratio)),
+                ..Default::default()
+            },
+            min_width: 1,
+            ..Default::default()
+        };
+        let load = Load {
+            opened: open(Path::new(model), &runtime, &shapes).unwrap(),
+            weight: 1.0,
+        };
+        let database = Database::default_path().map(|p| Database::open(&p).unwrap());
+        let outcome = optimize(&[load], &target, database, None, &options, &Quiet).unwrap();
+        match outcome.model {
+            Some(bytes) => _ = show(&format!("snapprune, at most {ratio:.3}"), &bytes),
+            None => println!("| snapprune, at most {ratio:.3} | {} | |", outcome.declined.unwrap_or_default()),
+        }
+    }
+    for other in others {
+        let bytes = std::fs::read(other).expect("a model");
+        show(other, &bytes);
+    }
+}

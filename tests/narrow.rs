@@ -1,0 +1,191 @@
+//! Narrower models by the command: goals, plans, curves, and what is said when a goal is out of reach.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::path::Path;
+
+use common::command::{fails, model, snapprune};
+use serde_json::Value;
+
+const SCALING: [&str; 4] = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"];
+
+/// Runs the command with `--json`; the report and the exit status.
+fn report(args: &[&str]) -> (Option<i32>, Value) {
+    let output = snapprune().args(args).args(["--cpu", "--threads", "1", "--json"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
+    (output.status.code(), report)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn resnet20_keeps_its_accuracy_at_seven_tenths_of_its_macs() {
+    let Some(shared) = common::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (net, data) = (
+        shared.join("models/trained/resnet20_cifar10.onnx"),
+        shared.join("data/cifar10"),
+    );
+    let out = folder.path().join("out.onnx");
+    let (calib, eval) = (data.join("calib.npz"), data.join("eval.npz"));
+    let db = folder.path().join("latency.db");
+    let mut args = vec![text(&net), "--target-macs", "0.7x", "--calib", text(&calib), "--eval", text(&eval)];
+    args.extend(["-o", text(&out), "--db", text(&db)]);
+    args.extend(SCALING);
+    let (code, report) = report(&args);
+    assert_eq!(code, Some(0), "{report}");
+    let share = report["macs"]["after"].as_f64().unwrap() / report["macs"]["before"].as_f64().unwrap();
+    assert!(share <= 0.7 && share > 0.67, "{share}");
+    let top1 = &report["verify"]["top1"];
+    assert!((top1["original"].as_f64().unwrap() - 0.9128).abs() < 1e-6);
+    // Another machine's noise leads to another plan; between plans top-1 differs by a few tenths of a point.
+    assert!(top1["static"].as_f64().unwrap() >= 0.895, "{top1}");
+    assert!(report["verify"]["agreement"].as_f64().unwrap() > 0.92);
+    let calibration = &report["calibration"];
+    assert_eq!(calibration["samples"], 1024);
+    assert!(calibration["held_out_agreement"].as_f64().unwrap() > 0.9);
+    assert!(calibration["held_out_loss"].as_f64().unwrap() < 0.3);
+    // The written file has those MACs and that accuracy, by itself.
+    let inspected = snapprune().args(["inspect", text(&out), "--json"]).output().unwrap();
+    let inspected: Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(inspected["macs"], report["macs"]["after"]);
+}
+
+#[test]
+fn a_plan_fitted_to_samples_is_nearer_than_one_that_is_not() {
+    let Some(shared) = common::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let net = shared.join("models/trained/resnet20_cifar10_bn.onnx");
+    let (calib, eval) = (shared.join("data/cifar10/calib.npz"), shared.join("data/cifar10/eval.npz"));
+    let (plan, db) = (folder.path().join("plan.json"), folder.path().join("latency.db"));
+    let samples = ["--calib", text(&calib), "--calib-samples", "256"];
+    let mut made = snapprune();
+    made.args(["plan", text(&net), "--cpu", "--threads", "1", "--target-macs", "0.75x", "-o", text(&plan)]);
+    let made = made.args(samples).args(SCALING).args(["--db", text(&db)]).output().unwrap();
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    let agreement = |extra: &[&str]| -> f64 {
+        let out = folder.path().join("out.onnx");
+        let mut apply = snapprune();
+        apply.args(["apply", text(&net), text(&plan), "-o", text(&out), "--eval", text(&eval)]);
+        let applied = apply.args(SCALING).args(extra).output().unwrap();
+        assert_eq!(applied.status.code(), Some(0), "{applied:?}");
+        let said = String::from_utf8_lossy(&applied.stdout).into_owned();
+        let line = said.lines().find(|l| l.starts_with("agreement")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let (plain, fitted) = (agreement(&[]), agreement(&samples));
+    assert!(fitted > 90.0 && fitted > plain + 3.0, "{plain} {fitted}");
+}
+
+#[test]
+fn a_latency_is_reached_and_goals_out_of_reach_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (net, samples) = (model("shapes96.onnx"), model("shapes96_eval.npz"));
+    let (out, db) = (folder.path().join("out.onnx"), folder.path().join("latency.db"));
+    let base = [text(&net), "-o", text(&out), "--db", text(&db), "--calib", text(&samples)];
+    let (code, met) = report(&[&base[..], &["--target-latency", "0.8x", "--eval", text(&samples)]].concat());
+    assert_eq!(code, Some(0), "{}", met["declined"]);
+    assert!(met["ratio_static"].as_f64().unwrap() <= 0.8 * 1.03);
+    assert!(met["groups"].as_array().unwrap().iter().any(|g| g["action"] == "prune"));
+    assert!(out.is_file());
+    let gone = folder.path().join("gone.onnx");
+    let base = [text(&net), "-o", text(&gone), "--db", text(&db), "--calib", text(&samples)];
+    for (goal, says) in [
+        (["--target-latency", "0.001x"], "was not reached"),
+        (["--target-macs", "0.001x"], "cannot be reached"),
+        (["--max-params", "10"], "cannot be reached"),
+    ] {
+        let (code, report) = report(&[&base[..], &goal].concat());
+        assert_eq!(code, Some(1));
+        let why = report["declined"].as_str().unwrap();
+        assert!(why.contains(says) && why.contains("ask for"), "{why}");
+        assert!(!gone.is_file());
+    }
+}
+
+#[test]
+fn without_samples_the_accuracy_is_said_to_be_unverified() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = model("shapes96.onnx");
+    let (out, db) = (folder.path().join("out.onnx"), folder.path().join("latency.db"));
+    let (code, report) = report(&[
+        text(&net), "-o", text(&out), "--db", text(&db), "--target-macs", "0.85x", "--max-params", "0.95x",
+    ]);
+    assert_eq!(code, Some(0), "{}", report["declined"]);
+    assert_eq!(report["calibration"]["samples"], 0);
+    let unverified = report["unverified"].as_array().unwrap();
+    assert!(unverified.iter().any(|u| u.as_str().unwrap().contains("--calib")));
+    let after = |what: &str| report[what]["after"].as_f64().unwrap() / report[what]["before"].as_f64().unwrap();
+    assert!(after("macs") <= 0.85 && after("params") <= 0.95);
+    // No group lost more than half of its channels.
+    for group in report["groups"].as_array().unwrap() {
+        assert!(2 * group["width_after"].as_u64().unwrap() >= group["width_before"].as_u64().unwrap(), "{group}");
+    }
+}
+
+#[test]
+fn the_accuracy_that_may_be_lost_is_kept_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (net, samples) = (model("shapes96.onnx"), model("shapes96_eval.npz"));
+    let (out, db) = (folder.path().join("out.onnx"), folder.path().join("latency.db"));
+    let (code, report) = report(&[
+        text(&net), "-o", text(&out), "--db", text(&db), "--calib", text(&samples), "--eval", text(&samples),
+        "--max-drop", "1%",
+    ]);
+    match code {
+        Some(0) => {
+            let top1 = &report["verify"]["top1"];
+            assert!(top1["original"].as_f64().unwrap() - top1["static"].as_f64().unwrap() <= 0.01 + 1e-9);
+            assert!(report["ratio_static"].as_f64().unwrap() < 1.0);
+        }
+        _ => assert!(report["declined"].is_string()),
+    }
+    let says = fails(&[text(&net), "--max-drop", "1%"], 2);
+    assert!(says.contains("--eval"), "{says}");
+}
+
+#[test]
+fn the_curve_falls_and_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (net, samples) = (model("shapes96.onnx"), model("shapes96_eval.npz"));
+    let (plot, db) = (folder.path().join("curve.svg"), folder.path().join("latency.db"));
+    let output = snapprune()
+        .args(["pareto", text(&net), "--cpu", "--threads", "1", "--json", "--measure", "2"])
+        .args(["--calib", text(&samples), "--eval", text(&samples), "--db", text(&db), "-o", text(&plot)])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(rows.len() > 3);
+    let of = |row: &Value, what: &str| row[what].as_f64().unwrap();
+    for pair in rows.windows(2) {
+        assert!(of(&pair[1], "latency") < of(&pair[0], "latency") && of(&pair[1], "loss") >= of(&pair[0], "loss"));
+    }
+    let measured: Vec<&Value> = rows.iter().filter(|r| r["measured"].is_object()).collect();
+    assert!(!measured.is_empty());
+    for row in measured {
+        let m = &row["measured"];
+        assert!((of(m, "latency") / of(row, "latency") - 1.0).abs() < 0.25, "{row}");
+        assert!(m["top1"].is_array());
+    }
+    let image = std::fs::read_to_string(plot).unwrap();
+    assert!(image.starts_with("<svg") && image.matches("<circle").count() >= rows.len());
+}
+
+#[test]
+fn new_channels_that_share_the_work_change_no_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = model("shapes96_off_stair.onnx");
+    let (out, db) = (folder.path().join("out.onnx"), folder.path().join("latency.db"));
+    let (code, report) = report(&[text(&net), "-o", text(&out), "--db", text(&db), "--grow-init", "split", "--grow", "free"]);
+    assert_eq!(code, Some(0), "{}", report["declined"]);
+    assert!(report["verify"]["max_rel_diff"].as_f64().unwrap() < 1e-4);
+    assert_eq!(report["plan"]["split"], 0);
+    let grown: Vec<&Value> = report["groups"].as_array().unwrap().iter().filter(|g| g["action"] == "grow").collect();
+    assert!(!grown.is_empty());
+    assert!(grown.iter().all(|g| g["reason"].as_str().unwrap().starts_with("split to")), "{grown:?}");
+}

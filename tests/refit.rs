@@ -1,0 +1,145 @@
+//! Running graphs in parts, splitting channels, and weights that make up for lost ones, on real models.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Case, cpu, difference, zoo_model};
+use ndarray::{Array, IxDyn};
+use snapprune::channels::{ClassChange, Edits};
+use snapprune::data::{Dataset, Scaling};
+use snapprune::onnx::{Graph, Tensor};
+use snapprune::refit::{Change, Settings, refit};
+use snapprune::score::{Reference, Walk, mixers};
+
+/// Random samples for a case, and the case's graph at their batch.
+fn samples(case: &Case, count: usize) -> Dataset {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("samples.npz");
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut npz = ndarray_npy::NpzWriter::new(std::fs::File::create(&path).unwrap());
+    for spec in &case.specs {
+        let mut dims = spec.dims.clone();
+        dims[0] = count;
+        let array = Array::from_shape_fn(IxDyn(&dims), |_| random.f32() * 2.0 - 1.0);
+        npz.add_array(spec.name.as_str(), &array).unwrap();
+    }
+    npz.finish().unwrap();
+    Dataset::read(&path, &case.specs, &Scaling::default()).unwrap()
+}
+
+#[test]
+fn a_graph_run_in_parts_makes_the_same_outputs() {
+    for stem in ["resnet20_cifar10_bn", "shufflenet_v2_x1_0", "googlenet", "yunet_n_dynamic", "mobilenet_v3_small"] {
+        let Some(path) = zoo_model(stem) else { return };
+        let case = Case::open(&path);
+        let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
+        let data = samples(&case, 2);
+        let target = cpu();
+        let mut walk = Walk::new(&target, &data, 0..data.runs()).unwrap();
+        let mut reference = Reference::default();
+        let mut whole = |_: usize, outputs: Vec<_>| {
+            reference.push(&outputs);
+            Ok(())
+        };
+        walk.finish(&case.proto, &graph, 0, &mut whole).unwrap();
+        let count = graph.proto.node.len();
+        for stop in [count / 7, count / 3, count / 2, count * 4 / 5] {
+            walk.advance(&case.proto, &graph, stop, &[]).unwrap();
+            walk.finish(&case.proto, &graph, stop, &mut |run, outputs| {
+                let loss = reference.loss(run, &outputs);
+                assert!(loss < 1e-9, "{stem}: {loss} when run in parts up to node {stop} of {count}");
+                Ok(())
+            })
+            .unwrap();
+        }
+    }
+}
+
+/// Every group of every model of the zoo grows by split channels, and the outputs stay.
+#[test]
+fn split_channels_keep_the_outputs_of_real_models() {
+    for path in common::zoo() {
+        let case = Case::open(&path);
+        let mut change = ClassChange {
+            split: Some(3),
+            ..Default::default()
+        };
+        for group in case.analysis.groups.iter().filter(|g| g.can_grow()) {
+            change.added.insert(*group.classes.last().unwrap(), 2);
+        }
+        let name = path.display();
+        let grown = case.apply(&change).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (a, b) = (case.run(&case.proto, 1).unwrap(), case.run(&grown, 1).unwrap());
+        let plain = snapprune::target::Target::outputs_plain(
+            &cpu(),
+            &snapprune::onnx::encode(&case.proto),
+            &case.inputs(1),
+        )
+        .unwrap();
+        let found = difference(&a, &b, &plain);
+        assert!(found.beyond_rounding < 1e-3, "{name}: {found:?}");
+        let elements = |m: &snapprune::onnx::proto::ModelProto| snapprune::rewrite::parameters(m);
+        if !change.added.is_empty() {
+            assert!(elements(&grown) > elements(&case.proto), "{name}");
+        }
+    }
+}
+
+/// A hidden channel that another one repeats can go without any loss: the fit gives its work to the other.
+#[test]
+fn what_can_be_made_up_for_is_made_up_for() {
+    let Some(path) = zoo_model("resnet20_cifar10") else { return };
+    let case = Case::open(&path);
+    let (mut split, mut seen) = (ClassChange::default(), Vec::new());
+    split.split = Some(9);
+    // Channels repeated by a split, on top of which the old ones are then removed.
+    for group in case.analysis.groups.iter().filter(|g| g.can_grow()).take(4) {
+        split.added.insert(group.classes[0], 1);
+        seen.push(group.id);
+    }
+    let wider = Case::new(&case.apply(&split).unwrap()).unwrap();
+    let graph = Graph::new(wider.proto.graph.as_ref().unwrap()).unwrap();
+    let mut change = ClassChange::default();
+    for &g in &seen {
+        change.removed.insert(wider.analysis.groups[g].classes[0]);
+    }
+    let edits = Edits::new(&wider.analysis.coupling, &wider.analysis.groups, &change);
+    let pruned = wider.apply(&change).unwrap();
+    let data = samples(&wider, 100);
+    let parts = Change {
+        model: &wider.proto,
+        graph: &graph,
+        analysis: &wider.analysis,
+        edits: &edits,
+    };
+    let settings = Settings {
+        ridge: 1e-7,
+        ..Settings::default()
+    };
+    let target = cpu();
+    let fitted = refit(&target, parts, pruned.clone(), (&data, 0..data.runs()), settings, &|_, _| {}).unwrap();
+    let before = wider.run(&wider.proto, 2).unwrap();
+    let plain = wider.run(&wider.proto, 2).unwrap();
+    let lost = difference(&before, &wider.run(&pruned, 2).unwrap(), &plain).raw;
+    let kept = difference(&before, &wider.run(&fitted, 2).unwrap(), &plain).raw;
+    assert!(lost > 0.02 && kept < 0.05 * lost, "{lost} {kept}");
+}
+
+/// The fit of a layer is the least-squares solution, whatever stands around it.
+#[test]
+fn every_layer_of_the_zoo_is_followed_as_rows_times_weights() {
+    let mut layers = 0;
+    for path in common::zoo() {
+        let case = Case::open(&path);
+        let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
+        for mixer in mixers(&graph) {
+            let weights = mixer.weights(&graph).unwrap();
+            assert_eq!(weights.len(), mixer.outputs * mixer.columns(), "{}", path.display());
+            let node = &graph.proto.node[mixer.node];
+            let stored: Tensor = graph.constant(&node.input[1]).unwrap();
+            assert_eq!(mixer.stored_order(&weights), stored.to_f32().unwrap());
+            layers += 1;
+        }
+    }
+    assert!(layers == 0 || layers > 700, "{layers}");
+}
