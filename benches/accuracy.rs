@@ -51,7 +51,17 @@ fn uniform(opened: &Opened, target: &CpuTarget, samples: &Samples, share: f64) -
         edits: &edits,
     };
     let runs = 0..samples.data.runs();
-    encode(&refit(target, change, pruned, (&samples.data, runs), Settings::default(), &|_, _| {}).unwrap())
+    encode(
+        &refit(
+            target,
+            change,
+            pruned,
+            (&samples.data, runs),
+            Settings::default(),
+            &|_, _| {},
+        )
+        .unwrap(),
+    )
 }
 
 fn main() {
@@ -91,7 +101,10 @@ fn main() {
     };
     for share in [0.75, 0.5, 0.3] {
         let bytes = uniform(&opened, &target, &samples, share);
-        wanted.push(show(&format!("uniform, {share} of every width, multiples of 8"), &bytes));
+        wanted.push(show(
+            &format!("uniform, {share} of every width, multiples of 8"),
+            &bytes,
+        ));
     }
     for ratio in wanted {
         let options = Options {
@@ -111,7 +124,10 @@ fn main() {
         let outcome = optimize(&[load], &target, database, None, &options, &Quiet).unwrap();
         match outcome.model {
             Some(bytes) => _ = show(&format!("snapprune, at most {ratio:.3}"), &bytes),
-            None => println!("| snapprune, at most {ratio:.3} | {} | |", outcome.declined.unwrap_or_default()),
+            None => println!(
+                "| snapprune, at most {ratio:.3} | {} | |",
+                outcome.declined.unwrap_or_default()
+            ),
         }
     }
     for other in others {

@@ -15,8 +15,8 @@ mod space;
 pub use goals::{Amount, Goals};
 pub use input::{Opened, open};
 pub use knowledge::Samples;
-pub use pareto::ParetoRow;
 pub use outcome::{Calibration, GroupRow, Outcome, Probes};
+pub use pareto::ParetoRow;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -316,7 +316,9 @@ fn exact(p: Prepared) -> Result<Outcome> {
     if options.growth == Growth::Free {
         let base = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
         watcher.step("growing for free");
-        chosen = job.grow_for_free(base, &candidates, &mut costs, &mut prober)?.or(chosen);
+        chosen = job
+            .grow_for_free(base, &candidates, &mut costs, &mut prober)?
+            .or(chosen);
     }
     let all = costs.all();
     let plan = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();

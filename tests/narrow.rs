@@ -12,7 +12,11 @@ const SCALING: [&str; 4] = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224
 
 /// Runs the command with `--json`; the report and the exit status.
 fn report(args: &[&str]) -> (Option<i32>, Value) {
-    let output = snapprune().args(args).args(["--cpu", "--threads", "1", "--json"]).output().unwrap();
+    let output = snapprune()
+        .args(args)
+        .args(["--cpu", "--threads", "1", "--json"])
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
     (output.status.code(), report)
@@ -33,7 +37,15 @@ fn resnet20_keeps_its_accuracy_at_seven_tenths_of_its_macs() {
     let out = folder.path().join("out.onnx");
     let (calib, eval) = (data.join("calib.npz"), data.join("eval.npz"));
     let db = folder.path().join("latency.db");
-    let mut args = vec![text(&net), "--target-macs", "0.7x", "--calib", text(&calib), "--eval", text(&eval)];
+    let mut args = vec![
+        text(&net),
+        "--target-macs",
+        "0.7x",
+        "--calib",
+        text(&calib),
+        "--eval",
+        text(&eval),
+    ];
     args.extend(["-o", text(&out), "--db", text(&db)]);
     args.extend(SCALING);
     let (code, report) = report(&args);
@@ -60,17 +72,43 @@ fn a_plan_fitted_to_samples_is_nearer_than_one_that_is_not() {
     let Some(shared) = common::shared() else { return };
     let folder = tempfile::tempdir().unwrap();
     let net = shared.join("models/trained/resnet20_cifar10_bn.onnx");
-    let (calib, eval) = (shared.join("data/cifar10/calib.npz"), shared.join("data/cifar10/eval.npz"));
+    let (calib, eval) = (
+        shared.join("data/cifar10/calib.npz"),
+        shared.join("data/cifar10/eval.npz"),
+    );
     let (plan, db) = (folder.path().join("plan.json"), folder.path().join("latency.db"));
     let samples = ["--calib", text(&calib), "--calib-samples", "256"];
     let mut made = snapprune();
-    made.args(["plan", text(&net), "--cpu", "--threads", "1", "--target-macs", "0.75x", "-o", text(&plan)]);
-    let made = made.args(samples).args(SCALING).args(["--db", text(&db)]).output().unwrap();
+    made.args([
+        "plan",
+        text(&net),
+        "--cpu",
+        "--threads",
+        "1",
+        "--target-macs",
+        "0.75x",
+        "-o",
+        text(&plan),
+    ]);
+    let made = made
+        .args(samples)
+        .args(SCALING)
+        .args(["--db", text(&db)])
+        .output()
+        .unwrap();
     assert_eq!(made.status.code(), Some(0), "{made:?}");
     let agreement = |extra: &[&str]| -> f64 {
         let out = folder.path().join("out.onnx");
         let mut apply = snapprune();
-        apply.args(["apply", text(&net), text(&plan), "-o", text(&out), "--eval", text(&eval)]);
+        apply.args([
+            "apply",
+            text(&net),
+            text(&plan),
+            "-o",
+            text(&out),
+            "--eval",
+            text(&eval),
+        ]);
         let applied = apply.args(SCALING).args(extra).output().unwrap();
         assert_eq!(applied.status.code(), Some(0), "{applied:?}");
         let said = String::from_utf8_lossy(&applied.stdout).into_owned();
@@ -86,14 +124,30 @@ fn a_latency_is_reached_and_goals_out_of_reach_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let (net, samples) = (model("shapes96.onnx"), model("shapes96_eval.npz"));
     let (out, db) = (folder.path().join("out.onnx"), folder.path().join("latency.db"));
-    let base = [text(&net), "-o", text(&out), "--db", text(&db), "--calib", text(&samples)];
+    let base = [
+        text(&net),
+        "-o",
+        text(&out),
+        "--db",
+        text(&db),
+        "--calib",
+        text(&samples),
+    ];
     let (code, met) = report(&[&base[..], &["--target-latency", "0.8x", "--eval", text(&samples)]].concat());
     assert_eq!(code, Some(0), "{}", met["declined"]);
     assert!(met["ratio_static"].as_f64().unwrap() <= 0.8 * 1.03);
     assert!(met["groups"].as_array().unwrap().iter().any(|g| g["action"] == "prune"));
     assert!(out.is_file());
     let gone = folder.path().join("gone.onnx");
-    let base = [text(&net), "-o", text(&gone), "--db", text(&db), "--calib", text(&samples)];
+    let base = [
+        text(&net),
+        "-o",
+        text(&gone),
+        "--db",
+        text(&db),
+        "--calib",
+        text(&samples),
+    ];
     for (goal, says) in [
         (["--target-latency", "0.001x"], "was not reached"),
         (["--target-macs", "0.001x"], "cannot be reached"),
@@ -113,7 +167,15 @@ fn without_samples_the_accuracy_is_said_to_be_unverified() {
     let net = model("shapes96.onnx");
     let (out, db) = (folder.path().join("out.onnx"), folder.path().join("latency.db"));
     let (code, report) = report(&[
-        text(&net), "-o", text(&out), "--db", text(&db), "--target-macs", "0.85x", "--max-params", "0.95x",
+        text(&net),
+        "-o",
+        text(&out),
+        "--db",
+        text(&db),
+        "--target-macs",
+        "0.85x",
+        "--max-params",
+        "0.95x",
     ]);
     assert_eq!(code, Some(0), "{}", report["declined"]);
     assert_eq!(report["calibration"]["samples"], 0);
@@ -123,7 +185,10 @@ fn without_samples_the_accuracy_is_said_to_be_unverified() {
     assert!(after("macs") <= 0.85 && after("params") <= 0.95);
     // No group lost more than half of its channels.
     for group in report["groups"].as_array().unwrap() {
-        assert!(2 * group["width_after"].as_u64().unwrap() >= group["width_before"].as_u64().unwrap(), "{group}");
+        assert!(
+            2 * group["width_after"].as_u64().unwrap() >= group["width_before"].as_u64().unwrap(),
+            "{group}"
+        );
     }
 }
 
@@ -133,8 +198,17 @@ fn the_accuracy_that_may_be_lost_is_kept_to() {
     let (net, samples) = (model("shapes96.onnx"), model("shapes96_eval.npz"));
     let (out, db) = (folder.path().join("out.onnx"), folder.path().join("latency.db"));
     let (code, report) = report(&[
-        text(&net), "-o", text(&out), "--db", text(&db), "--calib", text(&samples), "--eval", text(&samples),
-        "--max-drop", "1%",
+        text(&net),
+        "-o",
+        text(&out),
+        "--db",
+        text(&db),
+        "--calib",
+        text(&samples),
+        "--eval",
+        text(&samples),
+        "--max-drop",
+        "1%",
     ]);
     match code {
         Some(0) => {
@@ -154,8 +228,26 @@ fn the_curve_falls_and_is_drawn() {
     let (net, samples) = (model("shapes96.onnx"), model("shapes96_eval.npz"));
     let (plot, db) = (folder.path().join("curve.svg"), folder.path().join("latency.db"));
     let output = snapprune()
-        .args(["pareto", text(&net), "--cpu", "--threads", "1", "--json", "--measure", "2"])
-        .args(["--calib", text(&samples), "--eval", text(&samples), "--db", text(&db), "-o", text(&plot)])
+        .args([
+            "pareto",
+            text(&net),
+            "--cpu",
+            "--threads",
+            "1",
+            "--json",
+            "--measure",
+            "2",
+        ])
+        .args([
+            "--calib",
+            text(&samples),
+            "--eval",
+            text(&samples),
+            "--db",
+            text(&db),
+            "-o",
+            text(&plot),
+        ])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -181,11 +273,31 @@ fn new_channels_that_share_the_work_change_no_output() {
     let folder = tempfile::tempdir().unwrap();
     let net = model("shapes96_off_stair.onnx");
     let (out, db) = (folder.path().join("out.onnx"), folder.path().join("latency.db"));
-    let (code, report) = report(&[text(&net), "-o", text(&out), "--db", text(&db), "--grow-init", "split", "--grow", "free"]);
+    let (code, report) = report(&[
+        text(&net),
+        "-o",
+        text(&out),
+        "--db",
+        text(&db),
+        "--grow-init",
+        "split",
+        "--grow",
+        "free",
+    ]);
     assert_eq!(code, Some(0), "{}", report["declined"]);
     assert!(report["verify"]["max_rel_diff"].as_f64().unwrap() < 1e-4);
     assert_eq!(report["plan"]["split"], 0);
-    let grown: Vec<&Value> = report["groups"].as_array().unwrap().iter().filter(|g| g["action"] == "grow").collect();
+    let grown: Vec<&Value> = report["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|g| g["action"] == "grow")
+        .collect();
     assert!(!grown.is_empty());
-    assert!(grown.iter().all(|g| g["reason"].as_str().unwrap().starts_with("split to")), "{grown:?}");
+    assert!(
+        grown
+            .iter()
+            .all(|g| g["reason"].as_str().unwrap().starts_with("split to")),
+        "{grown:?}"
+    );
 }

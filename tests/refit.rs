@@ -29,7 +29,13 @@ fn samples(case: &Case, count: usize) -> Dataset {
 
 #[test]
 fn a_graph_run_in_parts_makes_the_same_outputs() {
-    for stem in ["resnet20_cifar10_bn", "shufflenet_v2_x1_0", "googlenet", "yunet_n_dynamic", "mobilenet_v3_small"] {
+    for stem in [
+        "resnet20_cifar10_bn",
+        "shufflenet_v2_x1_0",
+        "googlenet",
+        "yunet_n_dynamic",
+        "mobilenet_v3_small",
+    ] {
         let Some(path) = zoo_model(stem) else { return };
         let case = Case::open(&path);
         let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
@@ -47,7 +53,10 @@ fn a_graph_run_in_parts_makes_the_same_outputs() {
             walk.advance(&case.proto, &graph, stop, &[]).unwrap();
             walk.finish(&case.proto, &graph, stop, &mut |run, outputs| {
                 let loss = reference.loss(run, &outputs);
-                assert!(loss < 1e-9, "{stem}: {loss} when run in parts up to node {stop} of {count}");
+                assert!(
+                    loss < 1e-9,
+                    "{stem}: {loss} when run in parts up to node {stop} of {count}"
+                );
                 Ok(())
             })
             .unwrap();
@@ -70,12 +79,9 @@ fn split_channels_keep_the_outputs_of_real_models() {
         let name = path.display();
         let grown = case.apply(&change).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (a, b) = (case.run(&case.proto, 1).unwrap(), case.run(&grown, 1).unwrap());
-        let plain = snapprune::target::Target::outputs_plain(
-            &cpu(),
-            &snapprune::onnx::encode(&case.proto),
-            &case.inputs(1),
-        )
-        .unwrap();
+        let plain =
+            snapprune::target::Target::outputs_plain(&cpu(), &snapprune::onnx::encode(&case.proto), &case.inputs(1))
+                .unwrap();
         let found = difference(&a, &b, &plain);
         assert!(found.beyond_rounding < 1e-3, "{name}: {found:?}");
         let elements = |m: &snapprune::onnx::proto::ModelProto| snapprune::rewrite::parameters(m);
@@ -88,7 +94,9 @@ fn split_channels_keep_the_outputs_of_real_models() {
 /// A hidden channel that another one repeats can go without any loss: the fit gives its work to the other.
 #[test]
 fn what_can_be_made_up_for_is_made_up_for() {
-    let Some(path) = zoo_model("resnet20_cifar10") else { return };
+    let Some(path) = zoo_model("resnet20_cifar10") else {
+        return;
+    };
     let case = Case::open(&path);
     let (mut split, mut seen) = (ClassChange::default(), Vec::new());
     split.split = Some(9);
@@ -117,7 +125,15 @@ fn what_can_be_made_up_for_is_made_up_for() {
         ..Settings::default()
     };
     let target = cpu();
-    let fitted = refit(&target, parts, pruned.clone(), (&data, 0..data.runs()), settings, &|_, _| {}).unwrap();
+    let fitted = refit(
+        &target,
+        parts,
+        pruned.clone(),
+        (&data, 0..data.runs()),
+        settings,
+        &|_, _| {},
+    )
+    .unwrap();
     let before = wider.run(&wider.proto, 2).unwrap();
     let plain = wider.run(&wider.proto, 2).unwrap();
     let lost = difference(&before, &wider.run(&pruned, 2).unwrap(), &plain).raw;

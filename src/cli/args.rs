@@ -175,8 +175,8 @@ fn percent(text: &str) -> Result<f64, String> {
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct DataArgs {
     /// Compare the models on these samples: an .npz with `images` (uint8, N×H×W×C) or float32 arrays named after the
-    /// inputs, and `labels` for top-1 and top-5.
-    #[arg(long, value_name = "FILE.npz")]
+    /// inputs, and `labels` for top-1 and top-5; or a folder of PNG and JPEG images, folders in it being classes.
+    #[arg(long, value_name = "DATA")]
     pub eval: Option<PathBuf>,
     /// Means of the image channels, for values from 0 to 1 [default: 0].
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', allow_hyphen_values = true)]

@@ -70,7 +70,11 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
     let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let target = CpuTarget::new(runtime, 1);
     let scaling = args.data.scaling();
-    let eval = args.data.eval.as_ref().map(|path| Dataset::read(path, &opened.specs, &scaling));
+    let eval = args
+        .data
+        .eval
+        .as_ref()
+        .map(|path| Dataset::read(path, &opened.specs, &scaling));
     let eval = eval.transpose()?;
     if let Some(path) = &args.calib.calib {
         let data = Dataset::read(path, &opened.specs, &scaling)?.at_most(args.calib.calib_samples);
@@ -84,7 +88,14 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
         let screen = Screen::new(false);
         screen.step("fitting weights");
         let progress = |done, total| screen.progress(done, total);
-        let fitted = refit(&target, change, proto, (&data, 0..data.runs()), Settings::default(), &progress);
+        let fitted = refit(
+            &target,
+            change,
+            proto,
+            (&data, 0..data.runs()),
+            Settings::default(),
+            &progress,
+        );
         screen.finish();
         proto = fitted?;
     }
@@ -100,7 +111,9 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
         agreement.max_abs_diff, agreement.max_rel_diff, agreement.cosine
     );
     if carrying > 0 && args.calib.calib.is_some() {
-        println!("note      {carrying} of the removed channels carried something; weights were fitted to make up for it");
+        println!(
+            "note      {carrying} of the removed channels carried something; weights were fitted to make up for it"
+        );
     } else if carrying > 0 {
         println!(
             "note      {carrying} of the removed channels carried something: the outputs change, and nothing makes up for \

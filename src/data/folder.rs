@@ -13,7 +13,10 @@ use crate::{Error, Result};
 pub(super) fn read(path: &Path, spec: &InputSpec) -> Result<(ArrayD<u8>, Option<Vec<i64>>)> {
     let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
     let [_, a, b, c] = spec.dims[..] else {
-        return Err(wrong(format!("input '{}' is no image: it has not four axes", spec.name)));
+        return Err(wrong(format!(
+            "input '{}' is no image: it has not four axes",
+            spec.name
+        )));
     };
     let last = matches!(c, 1 | 3) && !matches!(a, 1 | 3);
     let (channels, height, width) = if last { (c, a, b) } else { (a, b, c) };

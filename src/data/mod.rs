@@ -71,35 +71,11 @@ impl Dataset {
     /// When the file cannot be read, an input has no array, or shapes do not fit the model's.
     pub fn read(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Self> {
         let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
-        let mut inputs = Vec::new();
-        let labels;
-        if path.is_dir() {
-            let [spec] = specs else {
-                return Err(wrong("a folder of images serves models with one input only".to_owned()));
-            };
-            let (pixels, classes) = folder::read(path, spec)?;
-            inputs.push((spec.name.clone(), Source::Images(images(pixels, spec, scaling).map_err(wrong)?)));
-            labels = classes;
+        let (inputs, labels) = if path.is_dir() {
+            of_folder(path, specs, scaling)?
         } else {
-            let mut file = npz::open(path)?;
-            for spec in specs {
-                let source = match file.floats(&spec.name)? {
-                    Some(array) => Source::Values(array, spec.dtype),
-                    None => {
-                        let pixels = file.images()?.filter(|_| specs.len() == 1).ok_or_else(|| {
-                            let names = file.names().join(", ");
-                            wrong(format!(
-                                "it holds {names}; name float32 arrays after the inputs ('{}'), or one `images`",
-                                spec.name
-                            ))
-                        })?;
-                        Source::Images(images(pixels, spec, scaling).map_err(wrong)?)
-                    }
-                };
-                inputs.push((spec.name.clone(), source));
-            }
-            labels = file.labels()?;
-        }
+            of_npz(path, specs, scaling)?
+        };
         for ((_, source), spec) in inputs.iter().zip(specs) {
             source.fits(spec).map_err(wrong)?;
         }
@@ -110,7 +86,8 @@ impl Dataset {
         }
         let open = specs.iter().all(|s| s.open.contains(&0));
         let batch = if open {
-            BATCH.min(count)
+            // At least a few runs, so that some can be held out.
+            BATCH.min(count.div_ceil(5))
         } else {
             specs.first().map_or(1, |s| s.dims[0])
         };
@@ -170,6 +147,42 @@ impl Dataset {
     }
 }
 
+/// Samples of every input, and labels.
+type Read = (Vec<(String, Source)>, Option<Vec<i64>>);
+
+fn of_folder(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Read> {
+    let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
+    let [spec] = specs else {
+        return Err(wrong("a folder of images serves models with one input only".to_owned()));
+    };
+    let (pixels, classes) = folder::read(path, spec)?;
+    let source = Source::Images(images(pixels, spec, scaling).map_err(wrong)?);
+    Ok((vec![(spec.name.clone(), source)], classes))
+}
+
+fn of_npz(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Read> {
+    let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
+    let mut file = npz::open(path)?;
+    let mut inputs = Vec::new();
+    for spec in specs {
+        let source = match file.floats(&spec.name)? {
+            Some(array) => Source::Values(array, spec.dtype),
+            None => {
+                let pixels = file.images()?.filter(|_| specs.len() == 1).ok_or_else(|| {
+                    let names = file.names().join(", ");
+                    wrong(format!(
+                        "it holds {names}; name float32 arrays after the inputs ('{}'), or one `images`",
+                        spec.name
+                    ))
+                })?;
+                Source::Images(images(pixels, spec, scaling).map_err(wrong)?)
+            }
+        };
+        inputs.push((spec.name.clone(), source));
+    }
+    Ok((inputs, file.labels()?))
+}
+
 impl Source {
     fn count(&self) -> usize {
         match self {
@@ -222,7 +235,11 @@ impl Images {
     /// Extents as the input has them.
     fn shape(&self) -> Vec<usize> {
         let s = self.pixels.shape();
-        let order = if self.channels_first { [0, 3, 1, 2] } else { [0, 1, 2, 3] };
+        let order = if self.channels_first {
+            [0, 3, 1, 2]
+        } else {
+            [0, 1, 2, 3]
+        };
         order.iter().map(|&a| s[a]).collect()
     }
 
@@ -313,7 +330,52 @@ mod tests {
         assert!((values[1] - (51.0 / 255.0 - 0.5) / 0.5).abs() < 1e-6);
         assert!((values[2 * 8 + 1] - 53.0 / 255.0 / 2.0).abs() < 1e-6);
         let last = Dataset::read(&path, &[spec(&[1, 2, 4, 3], true)], &Scaling::default())?;
-        assert_eq!((last.runs(), last.run(0).0[0].1.dims.clone()), (1, vec![5, 2, 4, 3]));
+        assert_eq!((last.runs(), last.run(0).0[0].1.dims.clone()), (5, vec![1, 2, 4, 3]));
+        Ok(())
+    }
+
+    #[test]
+    fn fewer_samples_are_spread_over_all() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = written(&folder, 5)?;
+        let data = Dataset::read(&path, &[spec(&[1, 3, 2, 4], true)], &Scaling::default())?.at_most(2);
+        assert_eq!((data.count(), data.runs()), (2, 2));
+        assert_eq!((data.run(0).1, data.run(1).1), (Some(&[0i64][..]), Some(&[2i64][..])));
+        // Sample 2 begins with pixel 48.
+        let second = data.run(1).0[0].1.to_f32().unwrap_or_default();
+        assert!((second[0] - 48.0 / 255.0).abs() < 1e-6);
+        Ok(())
+    }
+
+    #[test]
+    fn folders_are_classes_and_images_are_cut_to_the_input() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let at = |class: &str, name: &str| folder.path().join(class).join(name);
+        for class in ["cat", "dog"] {
+            std::fs::create_dir(folder.path().join(class))?;
+        }
+        let image = |r: u8| image::RgbImage::from_fn(8, 4, |x, _| image::Rgb([r, if x < 4 { 0 } else { 200 }, 7]));
+        image(10).save(at("cat", "a.png"))?;
+        image(20).save(at("dog", "b.png"))?;
+        std::fs::write(at("dog", "notes.txt"), b"no image")?;
+        let float = |dtype| InputSpec {
+            dtype,
+            ..spec(&[1, 3, 4, 4], true)
+        };
+        let data = Dataset::read(folder.path(), &[float(Dtype::Float)], &Scaling::default())?;
+        assert_eq!(
+            (data.count(), data.run(0).1, data.run(1).1),
+            (2, Some(&[0i64][..]), Some(&[1i64][..]))
+        );
+        let values = data.run(1).0[0].1.to_f32().unwrap_or_default();
+        // The middle of the image: two columns dark, two bright; red is 20 throughout.
+        let near = |v: f32, wanted: f32| (v - wanted / 255.0).abs() < 2.0 / 255.0;
+        assert!(near(values[0], 20.0) && near(values[16], 0.0) && near(values[19], 200.0) && near(values[32], 7.0));
+        let half = Dataset::read(folder.path(), &[float(Dtype::Float16)], &Scaling::default())?;
+        assert_eq!(half.run(0).0[0].1.dtype, Dtype::Float16);
+        std::fs::write(at("cat", "c.jpg"), b"not a JPEG")?;
+        let wrong = Dataset::read(folder.path(), &[float(Dtype::Float)], &Scaling::default());
+        assert!(wrong.err().map(|e| e.to_string()).unwrap_or_default().contains("c.jpg"));
         Ok(())
     }
 

@@ -186,12 +186,19 @@ fn within(search: &Search, limits: &[Limit]) -> Result<Point, String> {
     let mut weights = vec![1.0; limits.len()];
     let mut best: Option<Point> = None;
     for _ in 0..TRIES {
-        let parts: Vec<(f64, &Resource)> = weights.iter().zip(limits).map(|(w, l)| (w / l.most, l.resource)).collect();
+        let parts: Vec<(f64, &Resource)> = weights
+            .iter()
+            .zip(limits)
+            .map(|(w, l)| (w / l.most, l.resource))
+            .collect();
         let sum = Resource::weighted(&parts);
         let Some(point) = frontier(search, &sum).within(weights.iter().sum()) else {
             break;
         };
-        let over: Vec<f64> = limits.iter().map(|l| l.resource.of(&sizes, &point.choice) / l.most).collect();
+        let over: Vec<f64> = limits
+            .iter()
+            .map(|l| l.resource.of(&sizes, &point.choice) / l.most)
+            .collect();
         let fits = over.iter().all(|&o| o <= 1.0);
         weights.iter_mut().zip(&over).for_each(|(w, o)| *w *= o.powi(6));
         if fits {

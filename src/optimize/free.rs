@@ -34,7 +34,9 @@ impl Job<'_> {
             };
             let wanted: Vec<_> = options.iter().map(|&n| (layers.clone(), with(n))).collect();
             costs.require(prober, &wanted, &|_, _| {})?;
-            let Some((present, noise)) = costs.of(&layers, &now) else { continue };
+            let Some((present, noise)) = costs.of(&layers, &now) else {
+                continue;
+            };
             let free = options.iter().copied().filter(|&n| n > now[g]).filter_map(|n| {
                 let (ms, own) = costs.of(&layers, &with(n))?;
                 (ms <= present + noise.hypot(own)).then_some((n, ms - present))
@@ -49,7 +51,11 @@ impl Job<'_> {
         while !grown.is_empty() {
             let mut wider = plan.clone();
             wider.counts.extend(grown.iter().map(|&(g, n, _)| (g, n)));
-            let plans = if plan.is_empty() { vec![wider.clone()] } else { vec![plan.clone(), wider.clone()] };
+            let plans = if plan.is_empty() {
+                vec![wider.clone()]
+            } else {
+                vec![plan.clone(), wider.clone()]
+            };
             let raced = self.measure(&plans, prober, SECONDS)?;
             let before = if plan.is_empty() { 1.0 } else { raced[0].0 };
             let after = raced.last().map_or((f64::INFINITY, Verdict::Slower), |r| *r);

@@ -40,8 +40,18 @@ impl FromStr for Amount {
         if let Some(share) = text.strip_suffix('x') {
             return positive(share).map(Self::Times).ok_or_else(wrong);
         }
-        let units = [("ms", 1.0), ("us", 1e-3), ("s", 1e3), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("", 1.0)];
-        let found = units.iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)));
+        let units = [
+            ("ms", 1.0),
+            ("us", 1e-3),
+            ("s", 1e3),
+            ("k", 1e3),
+            ("M", 1e6),
+            ("G", 1e9),
+            ("", 1.0),
+        ];
+        let found = units
+            .iter()
+            .find_map(|(unit, size)| Some((text.strip_suffix(unit)?, size)));
         let (digits, size) = found.ok_or_else(wrong)?;
         positive(digits).map(|v| Self::Plain(v * size)).ok_or_else(wrong)
     }

@@ -125,9 +125,14 @@ pub(super) fn guess(
         let channels = group.classes.len();
         let careful = (channels as f64 * LEAST_SHARE).ceil() as usize;
         let spare = removable.classes.get(&g).map(Vec::as_slice).unwrap_or_default();
-        let least = options.iter().copied().find(|&n| n >= careful.min(channels - spare.len().min(channels - 1)));
+        let least = options
+            .iter()
+            .copied()
+            .find(|&n| n >= careful.min(channels - spare.len().min(channels - 1)));
         let order = (spare, least.unwrap_or(channels), &[][..]);
-        let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, order) else { continue };
+        let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, order) else {
+            continue;
+        };
         let errors: Vec<f64> = ranked
             .errors
             .iter()
@@ -153,7 +158,9 @@ pub(super) fn guessed_biases(
     for (&g, &count) in &plan.counts {
         let group = &analysis.groups[g];
         let gone = group.classes.len().saturating_sub(count);
-        let Some(order) = removable.ranked.get(&g).filter(|_| gone > 0) else { continue };
+        let Some(order) = removable.ranked.get(&g).filter(|_| gone > 0) else {
+            continue;
+        };
         let order = (&order[..gone.min(order.len())], count, &[gone][..]);
         let ranked = rank_group(group, graph, analysis, &layers, &statistics, order);
         found.extend(ranked.into_iter().flat_map(|r| r.compensated.into_values().flatten()));
@@ -167,7 +174,10 @@ fn looked_at(channels: usize, options: &[usize]) -> Vec<usize> {
         .iter()
         .filter_map(|share| {
             let wish = share * channels as f64;
-            options.iter().copied().min_by(|&a, &b| (a as f64 - wish).abs().total_cmp(&(b as f64 - wish).abs()))
+            options
+                .iter()
+                .copied()
+                .min_by(|&a, &b| (a as f64 - wish).abs().total_cmp(&(b as f64 - wish).abs()))
         })
         .collect();
     found.sort_unstable();

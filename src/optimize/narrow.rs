@@ -193,9 +193,14 @@ impl Narrowing<'_, '_> {
             ..Settings::default()
         };
         let fit = |runs| {
-            refit(self.target, change, proto.clone(), (&samples.data, runs), settings, &|done, total| {
-                self.watcher.progress(done, total)
-            })
+            refit(
+                self.target,
+                change,
+                proto.clone(),
+                (&samples.data, runs),
+                settings,
+                &|done, total| self.watcher.progress(done, total),
+            )
         };
         self.watcher.step("fitting weights");
         if samples.fit.end > samples.judge.start {
@@ -245,7 +250,12 @@ impl Narrowing<'_, '_> {
         let model = encode(proto);
         self.watcher.step("verifying");
         let agreement = super::agreement(self.target, &self.original, &model, self.loads, self.options.seed)?;
-        let lanes = race_loads(self.target, &[&self.original, &model], &self.inputs, super::FINAL_SECONDS)?;
+        let lanes = race_loads(
+            self.target,
+            &[&self.original, &model],
+            &self.inputs,
+            super::FINAL_SECONDS,
+        )?;
         outcome.measured(&lanes, agreement);
         if let Some(data) = &self.eval {
             self.watcher.step("running real inputs");
@@ -253,7 +263,9 @@ impl Narrowing<'_, '_> {
         }
         let goals = self.options.goals;
         let (ratio, ms) = (lanes[1].ratio(), lanes[1].summary().median);
-        let missed = goals.latency.filter(|a| ratio > super::approach::share(*a, ms, ratio) * super::approach::NEAR);
+        let missed = goals
+            .latency
+            .filter(|a| ratio > super::approach::share(*a, ms, ratio) * super::approach::NEAR);
         if lanes[1].verdict() == Verdict::Slower {
             outcome.nothing("the plan that reaches the goal was measured to be slower than the original");
             return Ok(outcome);

@@ -186,7 +186,13 @@ impl<'a> Costs<'a> {
         };
         let (a, b) = around(cin, &|k| k.1);
         let (c, d) = around(cout, &|k| k.2);
-        let share = |at: usize, low: usize, high: usize| if high > low { (at - low) as f64 / (high - low) as f64 } else { 0.0 };
+        let share = |at: usize, low: usize, high: usize| {
+            if high > low {
+                (at - low) as f64 / (high - low) as f64
+            } else {
+                0.0
+            }
+        };
         let (x, y) = (share(cin, a, b), share(cout, c, d));
         if let (Some(p), Some(q), Some(r), Some(s)) = (time(a, c), time(a, d), time(b, c), time(b, d)) {
             return (1.0 - x) * ((1.0 - y) * p + y * q) + x * ((1.0 - y) * r + y * s);

@@ -47,7 +47,13 @@ impl Curve {
         }
         let error = *self.errors.get(removed)?;
         let after = self.knots.iter().find(|k| k.0 >= removed);
-        let before = self.knots.iter().rev().find(|k| k.0 < removed).copied().unwrap_or((0, 0.0));
+        let before = self
+            .knots
+            .iter()
+            .rev()
+            .find(|k| k.0 < removed)
+            .copied()
+            .unwrap_or((0, 0.0));
         let of = |k: usize| self.errors.get(k).copied().unwrap_or(error);
         Some(match after {
             Some(&(at, loss)) => {

@@ -96,7 +96,10 @@ fn order(sizes: &[usize], factors: &[Factor], held: &BTreeSet<usize>) -> Vec<(us
             with.flatten().copied().chain([v]).collect()
         };
         let cost = |v: &usize| around(*v).iter().map(|&u| sizes[u] as f64).product::<f64>();
-        let next = left.iter().copied().min_by(|a, b| cost(a).total_cmp(&cost(b)).then(a.cmp(b)));
+        let next = left
+            .iter()
+            .copied()
+            .min_by(|a, b| cost(a).total_cmp(&cost(b)).then(a.cmp(b)));
         let Some(v) = next else { break };
         let mut scope = around(v);
         order.push((v, scope.clone()));

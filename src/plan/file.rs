@@ -120,7 +120,9 @@ impl PlanFile {
                     .filter(|&n| n as usize <= MOST_GROWTH * group.classes.len());
                 let new = new.ok_or_else(|| wrong("`width_after` is more than 64 times the present width"))?;
                 let left: Vec<u32> = p.kept.iter().map(|&i| group.classes[i]).collect();
-                change.added.extend(templates(&left, new as usize, self.split.is_some()));
+                change
+                    .added
+                    .extend(templates(&left, new as usize, self.split.is_some()));
             }
             let gone = (0..group.classes.len()).filter(|i| p.kept.binary_search(i).is_err());
             change.removed.extend(gone.map(|i| group.classes[i]));

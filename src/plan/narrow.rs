@@ -29,7 +29,9 @@ pub fn narrower(group: &Group, least_width: usize, fine: bool) -> Vec<usize> {
         let step = width.div_ceil(FINE).max(1);
         (1..=width / step).for_each(|k| add(k * step));
         // Papers remove equal shares; multiples of 8 are on most machines' blocks.
-        (1..=width / 8).filter(|k| k * 8 * FINE > width || width <= 128).for_each(|k| add(k * 8));
+        (1..=width / 8)
+            .filter(|k| k * 8 * FINE > width || width <= 128)
+            .for_each(|k| add(k * 8));
     }
     found.retain(|&n| n >= 1 && n < count);
     found.sort_unstable();
@@ -50,7 +52,11 @@ pub fn without_tail(times: &[(f64, f64)], strict: bool) -> Vec<bool> {
             let (own, own_noise) = times[i];
             times[i + 1..].iter().all(|&(wider, noise)| {
                 let noise = own_noise.hypot(noise);
-                if strict { wider > own + noise } else { wider >= own * (1.0 - SLACK) - noise }
+                if strict {
+                    wider > own + noise
+                } else {
+                    wider >= own * (1.0 - SLACK) - noise
+                }
             })
         })
         .collect()

@@ -41,17 +41,25 @@ impl Space {
 
     /// A table over those variables of `groups` that may change.
     fn factor(&self, groups: &BTreeSet<usize>, value: impl Fn(&Counts) -> f64) -> Factor {
-        let over: Vec<usize> = (0..self.groups.len()).filter(|&v| groups.contains(&self.groups[v])).collect();
+        let over: Vec<usize> = (0..self.groups.len())
+            .filter(|&v| groups.contains(&self.groups[v]))
+            .collect();
         let mut counts = self.base.clone();
         Factor::new(over.clone(), &self.sizes(), |at| {
-            over.iter().zip(at).for_each(|(&v, &o)| counts[self.groups[v]] = self.options[v][o]);
+            over.iter()
+                .zip(at)
+                .for_each(|(&v, &o)| counts[self.groups[v]] = self.options[v][o]);
             value(&counts)
         })
     }
 
     /// Whether a table over these groups stays small.
     fn is_small(&self, groups: &BTreeSet<usize>) -> bool {
-        let sizes = self.groups.iter().zip(&self.options).filter(|(g, _)| groups.contains(g));
+        let sizes = self
+            .groups
+            .iter()
+            .zip(&self.options)
+            .filter(|(g, _)| groups.contains(g));
         sizes.map(|(_, o)| o.len() as f64).product::<f64>() <= 65536.0
     }
 
@@ -87,7 +95,9 @@ impl Resource {
             over: f.over.clone(),
             table: f.table.iter().map(|t| t * weight).collect(),
         };
-        let factors = parts.iter().flat_map(|(w, r)| r.factors.iter().map(move |f| scaled(*w, f)));
+        let factors = parts
+            .iter()
+            .flat_map(|(w, r)| r.factors.iter().map(move |f| scaled(*w, f)));
         Self {
             factors: factors.collect(),
         }

@@ -1,11 +1,11 @@
 //! A model with the weights that a ranking left: the compensation of one group alone.
 
 use super::{graph_of, store};
-use crate::{Error, Result};
 use crate::channels::{Analysis, Edits};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::score::{Compensated, Mixer};
+use crate::{Error, Result};
 
 /// `pruned` with the compensated weights of some layers, cut as `edits` says.
 ///
@@ -54,7 +54,8 @@ fn cut(
     let graph = graph_of(pruned)?;
     let at = graph.producer.get(old.output.as_str());
     let new = at.and_then(|&at| Mixer::of(&graph, at));
-    let new = new.ok_or_else(|| Error::Plan(format!("the rewritten model has no layer that makes '{}'", old.output)))?;
+    let new =
+        new.ok_or_else(|| Error::Plan(format!("the rewritten model has no layer that makes '{}'", old.output)))?;
     let co = &analysis.coupling;
     let order = |name: &str, width: usize| -> Vec<Option<usize>> {
         let id = co.by_name(name);
@@ -64,14 +65,19 @@ fn cut(
     let inputs = order(&old.input, old.groups * old.inputs);
     let outputs = order(&old.output, old.outputs);
     if inputs.len() != new.groups * new.inputs || outputs.len() != new.outputs {
-        return Err(Error::Plan(format!("the layer that makes '{}' has another size", old.output)));
+        return Err(Error::Plan(format!(
+            "the layer that makes '{}' has another size",
+            old.output
+        )));
     }
     let mut rows = vec![0.0; new.outputs * new.columns()];
     for (o, from) in outputs.iter().enumerate() {
         let Some(from) = from else { continue };
         let part = o / new.group_outputs();
         for i in 0..new.inputs {
-            let Some(channel) = inputs[part * new.inputs + i] else { continue };
+            let Some(channel) = inputs[part * new.inputs + i] else {
+                continue;
+            };
             let source = from * old.columns() + channel % old.inputs * old.taps;
             let to = o * new.columns() + i * new.taps;
             rows[to..to + new.taps].copy_from_slice(&weights[source..source + old.taps]);

@@ -3,8 +3,8 @@
 //! Front to back, every layer behind a change is fitted anew so that, on the inputs that the pruned network really
 //! gives it, it makes what the original made (asymmetric reconstruction: Zhang et al., arXiv 1505.06798).
 
-mod aim;
 mod affected;
+mod aim;
 mod local;
 mod solve;
 mod store;

@@ -102,7 +102,11 @@ impl Fit {
             // A layer without a bias has no means to take out: they are part of what it fits.
             let centred = |i: usize, o: usize| {
                 let both = sums.cross[g][(i, o)] / n;
-                if mixer.takes_bias { both - means[i] * goal(o) } else { both }
+                if mixer.takes_bias {
+                    both - means[i] * goal(o)
+                } else {
+                    both
+                }
             };
             let square = Mat::from_fn(columns, columns, |i, j| {
                 spread[(i, j)] + if mixer.takes_bias { 0.0 } else { means[i] * means[j] }
@@ -111,7 +115,9 @@ impl Fit {
             let missing = Mat::from_fn(columns, per, |i, o| centred(i, o) - toward[(i, o)]);
             let mean = (0..columns).map(|i| square[(i, i)]).sum::<f64>() / columns as f64;
             let lambda = (settings.ridge * mean).max(1e-12);
-            let damped = Mat::from_fn(columns, columns, |i, j| square[(i, j)] + if i == j { lambda } else { 0.0 });
+            let damped = Mat::from_fn(columns, columns, |i, j| {
+                square[(i, j)] + if i == j { lambda } else { 0.0 }
+            });
             let Ok(factor) = damped.llt(Side::Lower) else { continue };
             let change = factor.solve(&missing);
             for o in (0..per).filter(|&o| kept.get(g * per + o).is_none_or(Option::is_some)) {

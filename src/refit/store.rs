@@ -13,7 +13,12 @@ use crate::{Error, Result};
 pub fn store(model: &mut ModelProto, mixer: &Mixer, weights: &[f32], bias: Option<&[f32]>) -> Result<()> {
     let graph = model.graph.as_ref();
     let graph = graph.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
-    let missing = || Error::Plan(format!("the rewritten model has no layer that makes '{}'", mixer.output));
+    let missing = || {
+        Error::Plan(format!(
+            "the rewritten model has no layer that makes '{}'",
+            mixer.output
+        ))
+    };
     let index = Graph::new(graph)?;
     let at = *index.producer.get(mixer.output.as_str()).ok_or_else(missing)?;
     let node = &graph.node[at];
@@ -24,14 +29,20 @@ pub fn store(model: &mut ModelProto, mixer: &Mixer, weights: &[f32], bias: Optio
     }
     let mut placed = Vec::new();
     for (input, tensor) in changes {
-        let tensor = tensor.ok_or_else(|| Error::Plan(format!("the weights of {} have another size", label(node, at))))?;
+        let tensor =
+            tensor.ok_or_else(|| Error::Plan(format!("the weights of {} have another size", label(node, at))))?;
         let name = node.input.get(input).cloned().unwrap_or_default();
         let own = index.initializers.contains_key(name.as_str()) && !name.is_empty() && uses(&graph.node, &name) == 1;
-        let fresh = |n: &String| !index.initializers.contains_key(n.as_str()) && !index.producer.contains_key(n.as_str());
+        let fresh =
+            |n: &String| !index.initializers.contains_key(n.as_str()) && !index.producer.contains_key(n.as_str());
         let stored = if own {
             name.clone()
         } else {
-            let stem = if name.is_empty() { format!("{}.bias", mixer.output) } else { name.clone() };
+            let stem = if name.is_empty() {
+                format!("{}.bias", mixer.output)
+            } else {
+                name.clone()
+            };
             let new = (1..).map(|k| format!("{stem}.refit{k}")).find(fresh);
             new.unwrap_or_default()
         };
@@ -50,7 +61,9 @@ pub fn store(model: &mut ModelProto, mixer: &Mixer, weights: &[f32], bias: Optio
         inputs[input].clone_from(&stored);
         if stored != name && !name.is_empty() && uses(&graph.node, &name) == 0 {
             graph.initializer.retain(|t| t.name() != name);
-            graph.node.retain(|n| n.op_type() != "Constant" || n.output.first() != Some(&name));
+            graph
+                .node
+                .retain(|n| n.op_type() != "Constant" || n.output.first() != Some(&name));
             graph.input.retain(|v| v.name() != name);
         }
     }

@@ -9,7 +9,18 @@ use crate::{Error, Result};
 /// Rows of the curve; `*` marks those that were measured.
 pub fn pareto_text(rows: &[ParetoRow]) -> String {
     let mut shown = table(
-        &["", "latency", "MACs", "params", "loss", "groups", "measured", "held out", "top-1", "agreement"],
+        &[
+            "",
+            "latency",
+            "MACs",
+            "params",
+            "loss",
+            "groups",
+            "measured",
+            "held out",
+            "top-1",
+            "agreement",
+        ],
         &[1, 2, 3, 4, 5, 6, 7, 8, 9],
     );
     let percent = |v: Option<f64>| v.map_or(String::new(), |v| format!("{:.2} %", 100.0 * v));
@@ -23,7 +34,8 @@ pub fn pareto_text(rows: &[ParetoRow]) -> String {
             format!("{:.4}", row.loss),
             row.groups.to_string(),
             m.map_or(String::new(), |m| format!("{:.3}x", m.latency)),
-            m.and_then(|m| m.held_out_loss).map_or(String::new(), |l| format!("{l:.4}")),
+            m.and_then(|m| m.held_out_loss)
+                .map_or(String::new(), |l| format!("{l:.4}")),
             percent(m.and_then(|m| m.top1).map(|t| t.1)),
             percent(m.and_then(|m| m.agreement.or(m.held_out_agreement))),
         ]);

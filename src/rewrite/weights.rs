@@ -35,7 +35,12 @@ pub(super) fn edit_weights(
         };
         let replaced = target.node[at.node].input.get(at.input) != Some(&value.name);
         if !replaced {
-            let split = split.map(|seed| (seed, summed_axis(&graph.proto.node[at.node], at.input, co.dims(ValueId(id)))));
+            let split = split.map(|seed| {
+                (
+                    seed,
+                    summed_axis(&graph.proto.node[at.node], at.input, co.dims(ValueId(id))),
+                )
+            });
             let wish = wish(co, edits, ValueId(id), split);
             uses.entry(&value.name).or_default().push((at, wish));
         }
@@ -123,9 +128,9 @@ fn summed_axis(node: &NodeProto, input: usize, dims: &[usize]) -> Option<usize> 
 /// Weights whose repeats along an axis sum to what the one was: every repeat gets a share, another one at each place, so
 /// that repeats learn different things when they are trained.
 fn shared_out(tensor: &Tensor, axis: usize, edit: &AxisEdit, seed: u64) -> Result<Tensor> {
-    let mut values = tensor
-        .to_f32()
-        .ok_or_else(|| Error::Plan("weights that are no floats cannot be shared out; use --grow-init zero".to_owned()))?;
+    let mut values = tensor.to_f32().ok_or_else(|| {
+        Error::Plan("weights that are no floats cannot be shared out; use --grow-init zero".to_owned())
+    })?;
     let mut repeats: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (new, source) in edit.sources.iter().enumerate() {
         repeats.entry(source.old).or_default().push(new);

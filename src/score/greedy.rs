@@ -175,7 +175,12 @@ fn one_over_variance(weights: &Mat<f64>, covariance: &Mat<f64>) -> f64 {
     let spread = weights * covariance;
     let mut sum = 0.0;
     for j in 0..weights.ncols() {
-        sum += weights.col(j).iter().zip(spread.col(j).iter()).map(|(a, b)| a * b).sum::<f64>();
+        sum += weights
+            .col(j)
+            .iter()
+            .zip(spread.col(j).iter())
+            .map(|(a, b)| a * b)
+            .sum::<f64>();
     }
     1.0 / sum.max(f64::MIN_POSITIVE)
 }
@@ -212,8 +217,16 @@ pub fn rank(mut readers: Vec<Reader>, channels: usize, first: &[usize], least: u
             .collect();
         scored.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let gone = ranking.order.len();
-        let next_stop = keep_at.iter().filter(|&&k| k > gone).min().map_or(usize::MAX, |k| k - gone);
-        let step = (left.len() / STEP).max(1).min(next_stop).min(left.len() - least.max(1)).min(scored.len());
+        let next_stop = keep_at
+            .iter()
+            .filter(|&&k| k > gone)
+            .min()
+            .map_or(usize::MAX, |k| k - gone);
+        let step = (left.len() / STEP)
+            .max(1)
+            .min(next_stop)
+            .min(left.len() - least.max(1))
+            .min(scored.len());
         let batch: Vec<usize> = scored[..step].iter().map(|s| s.1).collect();
         let joint: f64 = readers
             .iter()
@@ -273,7 +286,10 @@ mod tests {
             let part = Mat::from_fn(kept.len(), kept.len(), |i, j| s[(kept[i], kept[j])]);
             let right = &w * &s;
             let right = Mat::from_fn(kept.len(), outputs, |i, o| right[(o, kept[i])]);
-            let best = part.llt(Side::Lower).map(|f| f.solve(&right)).unwrap_or_else(|_| right.clone());
+            let best = part
+                .llt(Side::Lower)
+                .map(|f| f.solve(&right))
+                .unwrap_or_else(|_| right.clone());
             let mut full = Mat::zeros(outputs, width);
             for (i, &k) in kept.iter().enumerate() {
                 for o in 0..outputs {

@@ -90,9 +90,8 @@ fn followed(
             let both = scale.iter().zip(&shift);
             both.map(|(&s, &b)| (f64::from(b), f64::from(s).powi(2))).collect()
         }
-        "Relu" | "LeakyRelu" | "PRelu" | "Clip" | "HardSwish" | "Elu" | "Selu" | "Gelu" | "Softplus" | "Swish" | "Mish" => {
-            input(0).into_iter().map(rectified).collect()
-        }
+        "Relu" | "LeakyRelu" | "PRelu" | "Clip" | "HardSwish" | "Elu" | "Selu" | "Gelu" | "Softplus" | "Swish"
+        | "Mish" => input(0).into_iter().map(rectified).collect(),
         "Sigmoid" | "HardSigmoid" => input(0).iter().map(|_| (0.5, 0.05)).collect(),
         "Add" | "Sub" => {
             let sides = [0, 1].map(input);
@@ -128,7 +127,8 @@ fn rectified((mean, variance): Guess) -> Guess {
 /// The normal distribution function, to 1e-7 (Abramowitz and Stegun, 26.2.17).
 fn normal(z: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * z.abs());
-    let series = t * (0.319_381_530 + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
+    let series =
+        t * (0.319_381_530 + t * (-0.356_563_782 + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
     let tail = (-0.5 * z * z).exp() / (2.0 * std::f64::consts::PI).sqrt() * series;
     if z >= 0.0 { 1.0 - tail } else { tail }
 }

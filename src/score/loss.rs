@@ -46,7 +46,10 @@ impl Reference {
         let (mut sum, mut count) = (0.0, 0.0);
         for (name, kind, before) in self.runs.get(run).into_iter().flatten() {
             let found = outputs.iter().find(|(n, _)| n == name);
-            let Some(after) = found.and_then(|(_, held)| held.floats()).filter(|a| a.len() == before.len()) else {
+            let Some(after) = found
+                .and_then(|(_, held)| held.floats())
+                .filter(|a| a.len() == before.len())
+            else {
                 continue;
             };
             sum += distance(*kind, before, &after);
@@ -62,9 +65,13 @@ impl Reference {
     pub fn agreeing(&self, run: usize, outputs: &[(String, Held)]) -> (usize, usize) {
         let (mut same, mut all) = (0, 0);
         for (name, kind, before) in self.runs.get(run).into_iter().flatten() {
-            let (Kind::Logits(classes) | Kind::Probabilities(classes)) = *kind else { continue };
+            let (Kind::Logits(classes) | Kind::Probabilities(classes)) = *kind else {
+                continue;
+            };
             let found = outputs.iter().find(|(n, _)| n == name);
-            let Some(after) = found.and_then(|(_, held)| held.floats()) else { continue };
+            let Some(after) = found.and_then(|(_, held)| held.floats()) else {
+                continue;
+            };
             for (a, b) in before.chunks_exact(classes).zip(after.chunks_exact(classes)) {
                 same += usize::from(best(a) == best(b));
                 all += 1;

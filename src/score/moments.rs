@@ -40,13 +40,23 @@ pub fn add_products(sum: &mut Mat<f64>, a: Rows, b: Rows, rows: usize, device: O
         if let Some(device) = device {
             let made = device.products(x, y, count)?;
             for (j, column) in made.chunks_exact(left).enumerate() {
-                sum.col_mut(j).iter_mut().zip(column).for_each(|(s, &v)| *s += f64::from(v));
+                sum.col_mut(j)
+                    .iter_mut()
+                    .zip(column)
+                    .for_each(|(s, &v)| *s += f64::from(v));
             }
             continue;
         }
         let x = MatRef::from_row_major_slice(x.values, count, x.width).subcols(x.first, left);
         let y = MatRef::from_row_major_slice(y.values, count, y.width).subcols(y.first, right);
-        matmul(product.as_mut(), Accum::Replace, x.transpose(), y, 1.0f32, Par::rayon(0));
+        matmul(
+            product.as_mut(),
+            Accum::Replace,
+            x.transpose(),
+            y,
+            1.0f32,
+            Par::rayon(0),
+        );
         for j in 0..right {
             for i in 0..left {
                 sum[(i, j)] += f64::from(product[(i, j)]);
@@ -58,7 +68,10 @@ pub fn add_products(sum: &mut Mat<f64>, a: Rows, b: Rows, rows: usize, device: O
 
 fn rows_of(side: Rows<'_>, from: usize, count: usize) -> Rows<'_> {
     Rows {
-        values: side.values.get(from * side.width..(from + count) * side.width).unwrap_or(&[]),
+        values: side
+            .values
+            .get(from * side.width..(from + count) * side.width)
+            .unwrap_or(&[]),
         ..side
     }
 }
@@ -158,7 +171,9 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(3);
         let (groups, columns, n) = (2, 20, 5000);
         let width = groups * columns;
-        let rows: Vec<f32> = (0..n * width).map(|i| random.f32() + (i % width) as f32 * 0.1).collect();
+        let rows: Vec<f32> = (0..n * width)
+            .map(|i| random.f32() + (i % width) as f32 * 0.1)
+            .collect();
         let mut moments = Moments::new(groups, columns);
         moments.add(&rows[..1500 * width], None)?;
         moments.add(&rows[1500 * width..], None)?;
@@ -168,7 +183,11 @@ mod tests {
             for (i, j) in [(0, 0), (3, 17), (17, 3), (19, 19)] {
                 let (a, b) = (g * columns + i, g * columns + j);
                 let mean = |c| of(c).sum::<f64>() / n as f64;
-                let exact = of(a).zip(of(b)).map(|(x, y)| (x - mean(a)) * (y - mean(b))).sum::<f64>() / n as f64;
+                let exact = of(a)
+                    .zip(of(b))
+                    .map(|(x, y)| (x - mean(a)) * (y - mean(b)))
+                    .sum::<f64>()
+                    / n as f64;
                 assert!((means[i] - mean(a)).abs() < 1e-6);
                 assert!((cov[(i, j)] - exact).abs() < 1e-4, "{} {exact}", cov[(i, j)]);
             }

@@ -137,7 +137,7 @@ mod tests {
     use crate::score::mixer::Mixer;
 
     /// A layer of one node with its weights, and the graph it stands in.
-    fn layer(op: &str, weights: Tensor, attributes: &[(&str, Vec<i64>)]) -> GraphProto {
+    fn layer(op: &str, weights: Tensor, attributes: Vec<(&str, Vec<i64>)>) -> GraphProto {
         let mut node = NodeProto {
             op_type: Some(op.to_owned()),
             input: vec!["x".to_owned(), "w".to_owned()],
@@ -145,9 +145,10 @@ mod tests {
             ..Default::default()
         };
         for (name, list) in attributes {
-            match list.as_slice() {
-                [one] => crate::onnx::Attributes::set_int(&mut node, name, *one),
-                many => crate::onnx::Attributes::set_ints(&mut node, name, many.to_vec()),
+            if name == "group" || name == "transB" {
+                crate::onnx::Attributes::set_int(&mut node, name, list[0]);
+            } else {
+                crate::onnx::Attributes::set_ints(&mut node, name, list);
             }
         }
         let value = |name: &str| ValueInfoProto {
@@ -173,42 +174,59 @@ mod tests {
     #[test]
     fn rows_times_weights_are_the_layers_output() -> Result<(), Box<dyn std::error::Error>> {
         let target = crate::target::CpuTarget::new(crate::target::Runtime::load(None)?, 1);
-        let cases: Vec<(&str, Vec<usize>, Vec<usize>, Vec<(&str, Vec<i64>)>)> = vec![
-            ("Conv", vec![2, 4, 7, 6], vec![6, 2, 3, 2], vec![
-                ("group", vec![2]),
-                ("strides", vec![2, 1]),
-                ("pads", vec![1, 0, 2, 1]),
-                ("dilations", vec![1, 2]),
-            ]),
-            ("Conv", vec![2, 3, 9], vec![5, 3, 4], vec![("strides", vec![2, 2][..1].to_vec())]),
-            ("Conv", vec![1, 4, 5, 5], vec![4, 1, 3, 3], vec![("group", vec![4]), ("pads", vec![1, 1, 1, 1])]),
-            ("ConvTranspose", vec![2, 4, 3, 5], vec![4, 3, 2, 3], vec![
-                ("strides", vec![2, 2]),
-                ("pads", vec![0, 1, 1, 0]),
-            ]),
-            ("ConvTranspose", vec![1, 4, 3, 3], vec![4, 2, 3, 3], vec![("group", vec![2]), ("strides", vec![2, 1])]),
+        type Case = (&'static str, Vec<usize>, Vec<usize>, Vec<(&'static str, Vec<i64>)>);
+        let cases: Vec<Case> = vec![
+            (
+                "Conv",
+                vec![2, 4, 7, 6],
+                vec![6, 2, 3, 2],
+                vec![
+                    ("group", vec![2]),
+                    ("strides", vec![2, 1]),
+                    ("pads", vec![1, 0, 2, 1]),
+                    ("dilations", vec![1, 2]),
+                ],
+            ),
+            (
+                "Conv",
+                vec![2, 3, 9],
+                vec![5, 3, 4],
+                vec![("strides", vec![2, 2][..1].to_vec())],
+            ),
+            (
+                "Conv",
+                vec![1, 4, 5, 5],
+                vec![4, 1, 3, 3],
+                vec![("group", vec![4]), ("pads", vec![1, 1, 1, 1])],
+            ),
+            (
+                "ConvTranspose",
+                vec![2, 4, 3, 5],
+                vec![4, 3, 2, 3],
+                vec![("strides", vec![2, 2]), ("pads", vec![0, 1, 1, 0])],
+            ),
+            (
+                "ConvTranspose",
+                vec![1, 4, 3, 3],
+                vec![4, 2, 3, 3],
+                vec![("group", vec![2]), ("strides", vec![2, 1])],
+            ),
             ("Gemm", vec![3, 5], vec![4, 5], vec![("transB", vec![1])]),
             ("Gemm", vec![3, 5], vec![5, 4], vec![]),
             ("MatMul", vec![2, 3, 5], vec![5, 4], vec![]),
         ];
-        for (op, dx, dw, mut attributes) in cases {
-            // A list of one number is a list all the same for a 1-d convolution.
-            let mut graph = layer(op, random(&dw, 1), &[]);
-            for (name, list) in attributes.drain(..) {
-                let node = &mut graph.node[0];
-                if name == "group" || name == "transB" {
-                    crate::onnx::Attributes::set_int(node, name, list[0]);
-                } else {
-                    crate::onnx::Attributes::set_ints(node, name, list);
-                }
-            }
+        for (op, dx, dw, attributes) in cases {
+            let graph = layer(op, random(&dw, 1), attributes);
             let index = Graph::new(&graph)?;
             let mixer = Mixer::of(&index, 0).ok_or("no mixer")?;
             let weights = mixer.weights(&index).ok_or("no weights")?;
-            assert_eq!(mixer.stored_order(&weights), index.constant("w").and_then(|t| t.to_f32()).unwrap_or_default());
+            assert_eq!(
+                mixer.stored_order(&weights),
+                index.constant("w").and_then(|t| t.to_f32()).unwrap_or_default()
+            );
             let x = random(&dx, 2);
             let mut typed = graph.clone();
-            typed.input[0] = serde_value("x", &dx);
+            typed.input[0] = typed_value("x", &dx);
             let model = ModelProto {
                 ir_version: Some(8),
                 opset_import: vec![OperatorSetIdProto {
@@ -223,22 +241,35 @@ mod tests {
             let (samples, each) = places_of(&mixer, &y.dims);
             let places = sampled(samples, each, usize::MAX, 0);
             let (mut seen, mut made) = (Vec::new(), Vec::new());
-            input_rows(&mixer, &x.to_f32().unwrap_or_default(), &dx, &y.dims, &places, &mut seen);
+            input_rows(
+                &mixer,
+                &x.to_f32().unwrap_or_default(),
+                &dx,
+                &y.dims,
+                &places,
+                &mut seen,
+            );
             output_rows(&mixer, &y.to_f32().unwrap_or_default(), &y.dims, &places, &mut made);
             let (columns, per) = (mixer.columns(), mixer.group_outputs());
-            assert_eq!((seen.len(), made.len()), (places.len() * mixer.all_columns(), places.len() * mixer.outputs));
+            assert_eq!(
+                (seen.len(), made.len()),
+                (places.len() * mixer.all_columns(), places.len() * mixer.outputs)
+            );
             for p in 0..places.len() {
                 for o in 0..mixer.outputs {
                     let row = &seen[p * mixer.all_columns() + o / per * columns..][..columns];
                     let sum: f32 = row.iter().zip(&weights[o * columns..]).map(|(a, b)| a * b).sum();
-                    assert!((sum - made[p * mixer.outputs + o]).abs() < 1e-4, "{op} {dw:?} place {p} output {o}");
+                    assert!(
+                        (sum - made[p * mixer.outputs + o]).abs() < 1e-4,
+                        "{op} {dw:?} place {p} output {o}"
+                    );
                 }
             }
         }
         Ok(())
     }
 
-    fn serde_value(name: &str, dims: &[usize]) -> ValueInfoProto {
+    fn typed_value(name: &str, dims: &[usize]) -> ValueInfoProto {
         let dim = dims.iter().map(|&d| tensor_shape_proto::Dimension {
             value: Some(tensor_shape_proto::dimension::Value::DimValue(d as i64)),
             ..Default::default()

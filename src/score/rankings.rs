@@ -49,7 +49,11 @@ fn places(group: &Group, analysis: &Analysis, mixers: &[Mixer]) -> Option<Vec<Pl
     let co = &analysis.coupling;
     let number: HashMap<u32, usize> = group.classes.iter().enumerate().map(|(i, &c)| (c, i)).collect();
     let mut found: Vec<Place> = Vec::new();
-    for role in co.roles.iter().filter(|r| !r.output && group.consumers.contains(&r.node)) {
+    for role in co
+        .roles
+        .iter()
+        .filter(|r| !r.output && group.consumers.contains(&r.node))
+    {
         let extent = co.dims(role.value)[role.axis];
         let class = |i: usize| co.class(co.atom(role.value, role.axis, i));
         if !(0..extent).any(|i| number.contains_key(&class(i))) {
@@ -88,17 +92,27 @@ fn places(group: &Group, analysis: &Analysis, mixers: &[Mixer]) -> Option<Vec<Pl
 /// looking at.
 pub fn reading(analysis: &Analysis, mixers: &[Mixer]) -> Vec<Mixer> {
     let mut wanted = vec![false; mixers.len()];
-    let free = analysis.groups.iter().filter(|g| g.lock.is_none() && g.classes.len() > 1);
+    let free = analysis
+        .groups
+        .iter()
+        .filter(|g| g.lock.is_none() && g.classes.len() > 1);
     for place in free.filter_map(|g| places(g, analysis, mixers)).flatten() {
         wanted[place.mixer] = true;
     }
-    mixers.iter().zip(wanted).filter(|(_, w)| *w).map(|(m, _)| m.clone()).collect()
+    mixers
+        .iter()
+        .zip(wanted)
+        .filter(|(_, w)| *w)
+        .map(|(m, _)| m.clone())
+        .collect()
 }
 
 /// Weights of one group of a layer, outputs × columns.
 fn part_weights(mixer: &Mixer, rows: &[f32], part: usize) -> Mat<f64> {
     let (outputs, columns) = (mixer.group_outputs(), mixer.columns());
-    Mat::from_fn(outputs, columns, |o, j| f64::from(rows[(part * outputs + o) * columns + j]))
+    Mat::from_fn(outputs, columns, |o, j| {
+        f64::from(rows[(part * outputs + o) * columns + j])
+    })
 }
 
 /// Ranks the channels of one group down to `least`; `first` are channels that carry nothing and go before all others,
@@ -165,5 +179,9 @@ fn means(statistics: &Statistics, mixer: &Mixer, part: usize) -> Option<Vec<f64>
         return Some(whole.means(part));
     }
     let single = statistics.single.get(&mixer.node)?;
-    Some((0..mixer.inputs).flat_map(|i| single.means(part * mixer.inputs + i)).collect())
+    Some(
+        (0..mixer.inputs)
+            .flat_map(|i| single.means(part * mixer.inputs + i))
+            .collect(),
+    )
 }

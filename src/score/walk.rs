@@ -121,7 +121,11 @@ impl<'t> Walk<'t> {
 fn read_from<'g>(graph: &Graph<'g>, to: usize) -> HashSet<&'g str> {
     let mut names: HashSet<&str> = graph.proto.output.iter().map(|o| o.name()).collect();
     let captured: HashSet<String> = graph.proto.node[to..].iter().flat_map(captured_names).collect();
-    names.extend(graph.proto.node[to..].iter().flat_map(|n| n.input.iter().map(String::as_str)));
+    names.extend(
+        graph.proto.node[to..]
+            .iter()
+            .flat_map(|n| n.input.iter().map(String::as_str)),
+    );
     names.extend(graph.producer.keys().filter(|n| captured.contains(**n)));
     names
 }
@@ -144,7 +148,10 @@ impl Part {
         let all = &graph.proto.node;
         let is_constant = |name: &str| {
             graph.initializers.contains_key(name)
-                || graph.producer.get(name).is_some_and(|&p| all[p].op_type() == "Constant")
+                || graph
+                    .producer
+                    .get(name)
+                    .is_some_and(|&p| all[p].op_type() == "Constant")
         };
         let nodes: Vec<&NodeProto> = all[range].iter().filter(|n| n.op_type() != "Constant").collect();
         let mut made: HashSet<&str> = HashSet::new();
@@ -161,7 +168,12 @@ impl Part {
         }
         let mut outputs: Vec<ValueInfoProto> = Vec::new();
         for node in &nodes {
-            outputs.extend(node.output.iter().filter(|n| !n.is_empty() && keep(n)).map(|n| named(n)));
+            outputs.extend(
+                node.output
+                    .iter()
+                    .filter(|n| !n.is_empty() && keep(n))
+                    .map(|n| named(n)),
+            );
         }
         if outputs.is_empty() {
             return Ok(None);
@@ -170,7 +182,9 @@ impl Part {
         for name in &inputs {
             let held = sample.and_then(|live| live.get(name));
             let held = held.ok_or_else(|| {
-                Error::Model(format!("value '{name}' cannot be handed from one part of the model to the next"))
+                Error::Model(format!(
+                    "value '{name}' cannot be handed from one part of the model to the next"
+                ))
             })?;
             typed.push(described(name, held)?);
         }

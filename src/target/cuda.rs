@@ -291,8 +291,13 @@ impl Target for CudaTarget {
     fn runner(&self, model: &[u8]) -> Result<Runner> {
         // A stream of ONNX Runtime's own, so that outputs are there when a run returns; no long search for
         // algorithms, since such models are many and run a few times each.
-        let provider = self.options_of(ConvAlgorithmSearch::Heuristic).build().error_on_failure();
-        Ok(Runner::new(self.runtime.builder(0, &[provider])?.commit_from_memory(model)?))
+        let provider = self
+            .options_of(ConvAlgorithmSearch::Heuristic)
+            .build()
+            .error_on_failure();
+        Ok(Runner::new(
+            self.runtime.builder(0, &[provider])?.commit_from_memory(model)?,
+        ))
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
