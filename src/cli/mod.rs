@@ -7,6 +7,7 @@ mod inspect;
 mod main_job;
 mod pareto;
 mod plan;
+mod planning_args;
 mod profile;
 mod screen;
 mod setup;

@@ -1,6 +1,7 @@
 //! `snapprune pareto MODEL`.
 
-use super::args::{GoalArgs, ParetoArgs};
+use super::args::ParetoArgs;
+use super::planning_args::GoalArgs;
 use super::screen::Screen;
 use super::setup;
 use crate::onnx::save;

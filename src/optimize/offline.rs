@@ -1,6 +1,7 @@
 //! Planning for a device that is not here, from its recorded profile.
 
-use super::{Outcome, Prepared, counts, probes};
+use super::prepare::Prepared;
+use super::{Outcome, counts, probes};
 use crate::Result;
 use crate::onnx::encode;
 use crate::plan::{Plan, search};

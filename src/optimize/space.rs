@@ -16,7 +16,7 @@ impl Narrowing<'_, '_> {
         let goals = self.options.goals;
         let fine = goals.latency.is_none() && goals.max_drop.is_none();
         let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
-        let kept = super::kept(self.graph, analysis, self.options)?;
+        let kept = super::prepare::kept(self.graph, analysis, self.options)?;
         let (mut groups, mut options) = (Vec::new(), Vec::new());
         let free = |g: &&Group| g.lock.is_none() && g.classes.len() > 1 && !kept.contains(&g.id);
         for group in analysis.groups.iter().filter(free) {

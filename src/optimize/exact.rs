@@ -1,0 +1,105 @@
+//! Plans that lose nothing: widths grow where that is faster, and channels that carry nothing go.
+
+use super::choose::Job;
+use super::prepare::Prepared;
+use super::{CHOOSING_SECONDS, FINAL_SECONDS, Growth, Outcome, WORTH_A_FILE, agreement, counts, probes};
+use crate::Result;
+use crate::onnx::encode;
+use crate::plan::{Plan, search};
+use crate::verify::{Verdict, compare_task, race_loads};
+
+/// Plans, chooses, verifies.
+pub(super) fn exact(p: Prepared) -> Result<Outcome> {
+    let Prepared {
+        loads,
+        opened,
+        graph,
+        target,
+        mut prober,
+        mut costs,
+        removable,
+        candidates,
+        inputs,
+        original,
+        eval,
+        options,
+        watcher,
+        ..
+    } = p;
+    let analysis = &opened.analysis;
+    let base = counts(analysis, &Plan::default());
+    let found = search(analysis, &candidates, &mut costs, &mut prober, &|done, total| {
+        watcher.progress(done, total);
+    })?;
+    let job = Job {
+        opened,
+        graph,
+        target,
+        original: &original,
+        inputs: &inputs,
+        removable: &removable,
+    };
+    watcher.step("measuring whole models");
+    let mut chosen = job.choose(&found, &costs, &prober, CHOOSING_SECONDS, watcher)?;
+    if options.growth == Growth::Free {
+        let base = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
+        watcher.step("growing for free");
+        chosen = job
+            .grow_for_free(base, &candidates, &mut costs, &mut prober)?
+            .or(chosen);
+    }
+    let all = costs.all();
+    let plan = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
+    costs.require(&mut prober, &[(all, counts(analysis, &plan))], &|_, _| {})?;
+    let mut outcome = Outcome::new(
+        opened,
+        target.info(),
+        &candidates,
+        probes(&prober, &costs, &candidates, &base),
+    );
+    let Some(chosen) = chosen else {
+        outcome.nothing(if prober.skipped > 0 {
+            "the time was up before a faster plan was found; run again to go on (what was timed is kept), or allow more"
+        } else if found.is_empty() {
+            "every width that may change stands where this machine runs it best"
+        } else {
+            "no plan was measured to be faster than the original beyond the noise"
+        });
+        return Ok(outcome);
+    };
+    watcher.step("verifying");
+    let mut chosen = chosen;
+    let agreed = |model: &[u8]| agreement(target, &original, model, loads, options.seed);
+    let zero = encode(&chosen.proto);
+    let (model, agreement) = match options.split() {
+        Some(seed) => {
+            chosen.plan.split = Some(seed);
+            chosen.proto = job.apply(&chosen.plan)?;
+            let model = encode(&chosen.proto);
+            let agreement = agreed(&model)?;
+            (model, agreement)
+        }
+        None => {
+            let agreement = agreed(&zero)?;
+            (zero, agreement)
+        }
+    };
+    let lanes = race_loads(target, &[&original, &model], &inputs, FINAL_SECONDS)?;
+    outcome.measured(&lanes, agreement.clone());
+    if !agreement.holds() {
+        outcome.nothing("the rewritten model's outputs differ; please report this model");
+        return Ok(outcome);
+    }
+    let free = options.growth == Growth::Free && lanes[1].verdict() != Verdict::Slower;
+    if !free && (lanes[1].verdict() != Verdict::Faster || lanes[1].ratio() > WORTH_A_FILE) {
+        outcome.nothing("the best plan was not faster by 1 % beyond the noise when measured again");
+        return Ok(outcome);
+    }
+    if let Some(data) = &eval {
+        watcher.step("running real inputs");
+        outcome.task = compare_task(target, &original, &model, data)?;
+    }
+    outcome.fill(opened, graph, &chosen.plan, &chosen.proto, &removable, &costs);
+    outcome.model = Some(model);
+    Ok(outcome)
+}

@@ -1,0 +1,221 @@
+//! What every job does first: reads the data, times the model as it is, and works out what may change.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::{ALONE_SECONDS, Growth, Load, Opened, Options, Samples, Watcher, counts, narrow, remembered, whole_key};
+use crate::channels::{Analysis, Group};
+use crate::data::Dataset;
+use crate::onnx::{Graph, encode, label};
+use crate::plan::{Candidates, Costs, Plan, Removable, candidates, removable};
+use crate::profile::{Database, InModel, Layer, Prober, Profile, in_model};
+use crate::target::{Named, Target, random_inputs};
+use crate::verify::race_loads;
+use crate::{Error, Result};
+
+/// What a job has found out before it plans: the machine's times at the present widths, and what may change.
+pub(super) struct Prepared<'a, 't> {
+    pub loads: &'a [Load],
+    pub opened: &'a Opened,
+    pub graph: &'a Graph<'a>,
+    pub target: &'t dyn Target,
+    pub prober: Prober<'t>,
+    pub costs: Costs<'a>,
+    pub removable: Removable,
+    pub candidates: Candidates,
+    pub inputs: Vec<(Vec<Named>, f64)>,
+    pub original: Vec<u8>,
+    pub eval: Option<Dataset>,
+    pub calib: Option<Dataset>,
+    pub options: &'a Options,
+    pub watcher: &'a dyn Watcher,
+}
+
+/// Times the model as it is, and hands over to `then`.
+pub(super) fn prepared<R>(
+    loads: &[Load],
+    target: &dyn Target,
+    (database, recorded): (Option<Database>, Option<Profile>),
+    options: &Options,
+    watcher: &dyn Watcher,
+    then: impl FnOnce(Prepared) -> Result<R>,
+) -> Result<R> {
+    let began = Instant::now();
+    let opened = &first(loads)?.opened;
+    // What is wrong with the files is told before anything is measured.
+    let eval = options
+        .eval
+        .as_ref()
+        .map(|(path, scaling)| Dataset::read(path, &opened.specs, scaling));
+    let eval = eval.transpose()?;
+    let calib = options.calib.as_ref().map(|(path, scaling, most)| {
+        let data = Dataset::read(path, &opened.specs, scaling)?;
+        Ok::<_, Error>(data.at_most(*most))
+    });
+    let calib = calib.transpose()?;
+    let graph = opened.graph()?;
+    let analysis = &opened.analysis;
+    let mut layers: Vec<Layer> = Vec::new();
+    for load in loads {
+        let mut own = crate::profile::layers(&graph, &load.opened.analysis);
+        own.iter_mut().for_each(|l| l.weight = load.weight);
+        layers.extend(own);
+    }
+    let mut prober = Prober::new(target, database);
+    if let Some(profile) = recorded {
+        let same =
+            profile.device.fingerprint == target.info().fingerprint && profile.device.stack == target.info().stack;
+        if !same && !options.allow_mismatch {
+            return Err(Error::Usage(format!(
+                "the profile was recorded on {} ({}), this is {} ({}); record one here with `snapprune profile`, \
+                 or take its times all the same with --allow-mismatch",
+                profile.device.name,
+                profile.device.stack,
+                target.info().name,
+                target.info().stack
+            )));
+        }
+        prober.learn(profile.records);
+    }
+    let removable = removable(&graph, analysis);
+    let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
+    let mut candidates = candidates(analysis, &spare);
+    restrict(&mut candidates, &graph, analysis, options)?;
+    let mut costs = Costs::new(analysis, &layers);
+    let mut inputs: Vec<(Vec<Named>, f64)> = Vec::new();
+    for load in loads {
+        inputs.push((random_inputs(&load.opened.specs, options.seed, 1.0)?, load.weight));
+    }
+    let original = encode(&opened.proto);
+    let base = counts(analysis, &Plan::default());
+    watcher.step("timing widths");
+    costs.require(&mut prober, &[(costs.all(), base.clone())], &|done, total| {
+        watcher.progress(done, total)
+    })?;
+    prober.deadline = options.time_budget.map(|budget| began + budget);
+    if target.is_here() {
+        let key = whole_key("nodes", &[&original], &inputs, 0.0);
+        let seen = remembered(&prober, &key, || in_loads(target, &original, &inputs, &graph, &layers))?;
+        if let Some(seen) = seen {
+            let key = whole_key("alone", &[&original], &inputs, ALONE_SECONDS);
+            let whole_ms = remembered(&prober, &key, || {
+                let alone = race_loads(target, &[&original], &inputs, ALONE_SECONDS)?;
+                Ok(alone.first().map_or(0.0, |l| l.summary().median))
+            })?;
+            costs.correct(&seen, &base, whole_ms);
+        }
+    }
+    then(Prepared {
+        loads,
+        opened,
+        graph: &graph,
+        target,
+        prober,
+        costs,
+        removable,
+        candidates,
+        inputs,
+        original,
+        eval,
+        calib,
+        options,
+        watcher,
+    })
+}
+
+impl<'a, 't> Prepared<'a, 't> {
+    /// For plans that lose something.
+    pub(super) fn narrowing(self) -> Result<(Costs<'a>, Prober<'t>, narrow::Narrowing<'a, 't>)> {
+        if !self.target.is_here() {
+            return Err(Error::Usage(format!(
+                "{} is not here; goals need a device to measure on: leave out --profile, or the goals",
+                self.target.info().name
+            )));
+        }
+        let narrowing = narrow::Narrowing {
+            loads: self.loads,
+            opened: self.opened,
+            graph: self.graph,
+            target: self.target,
+            original: self.original,
+            inputs: self.inputs,
+            removable: self.removable,
+            growth: self.candidates,
+            options: self.options,
+            samples: self.calib.map(Samples::new),
+            eval: self.eval,
+            watcher: self.watcher,
+        };
+        Ok((self.costs, self.prober, narrowing))
+    }
+}
+
+/// The groups that the user wants as they are.
+pub(super) fn kept(graph: &Graph, analysis: &Analysis, options: &Options) -> Result<BTreeSet<usize>> {
+    let node = |name: &String| {
+        let at = (0..graph.proto.node.len()).find(|&n| label(&graph.proto.node[n], n) == *name);
+        at.ok_or_else(|| {
+            Error::Usage(format!(
+                "--keep {name}: the model has no such node; `snapprune inspect` lists the layers"
+            ))
+        })
+    };
+    let named: Vec<usize> = options.keep.iter().map(node).collect::<Result<_>>()?;
+    let makes = |g: &&Group| g.producers.iter().any(|n| named.contains(n));
+    Ok(analysis.groups.iter().filter(makes).map(|g| g.id).collect())
+}
+
+/// Takes out the candidates that the user does not want.
+fn restrict(candidates: &mut Candidates, graph: &Graph, analysis: &Analysis, options: &Options) -> Result<()> {
+    let kept = kept(graph, analysis, options)?;
+    candidates.retain(|g, _| !kept.contains(g));
+    if options.growth == Growth::None {
+        for (&g, counts) in candidates.iter_mut() {
+            counts.retain(|&n| n <= analysis.groups[g].classes.len());
+        }
+        candidates.retain(|_, counts| counts.len() > 1);
+    }
+    Ok(())
+}
+
+/// The first load, on whose groups all others must agree.
+fn first(loads: &[Load]) -> Result<&Load> {
+    let first = loads
+        .first()
+        .ok_or_else(|| Error::Usage("no input shapes are given".to_owned()))?;
+    let alike = |a: &Group, b: &Group| {
+        let shape = |g: &Group| (g.classes.len(), g.unit, g.lock.is_none(), g.can_grow());
+        shape(a) == shape(b) && a.producers == b.producers && a.consumers == b.consumers
+    };
+    let same = |l: &Load| {
+        let (own, others) = (&l.opened.analysis.groups, &first.opened.analysis.groups);
+        own.len() == others.len() && own.iter().zip(others).all(|(a, b)| alike(a, b))
+    };
+    if !loads.iter().all(same) {
+        return Err(Error::Model(
+            "the channels hang together in other ways at the other shapes; optimize for one of them at a time"
+                .to_owned(),
+        ));
+    }
+    Ok(first)
+}
+
+/// What the layers of all loads took in the model; `None` where single nodes cannot be timed.
+fn in_loads(
+    target: &dyn Target,
+    model: &[u8],
+    loads: &[(Vec<Named>, f64)],
+    graph: &Graph,
+    layers: &[Layer],
+) -> Result<Option<InModel>> {
+    let mut all = InModel::default();
+    for (own, (inputs, weight)) in layers.chunks(layers.len().div_ceil(loads.len()).max(1)).zip(loads) {
+        let Some(nodes) = target.node_times(model, inputs, 3, 15)? else {
+            return Ok(None);
+        };
+        let seen = in_model(graph, own, &nodes);
+        all.layers.extend(seen.layers);
+        all.others += weight * seen.others;
+    }
+    Ok(Some(all))
+}
