@@ -33,33 +33,59 @@ impl Narrowing<'_, '_> {
     /// The plan that reaches the goals and loses least, or why there is none.
     pub(super) fn choose(&self, search: &Search) -> Result<Result<Chosen, String>> {
         let goals = self.options.goals;
-        let sizes = search.space.sizes();
-        let present = search.space.present();
-        let mut limits = Vec::new();
-        for (what, flag, resource) in [
-            ("latency", goals.latency, &search.latency),
-            ("multiply-accumulates", goals.macs, &search.macs),
-            ("parameters", goals.params, &search.params),
-        ] {
-            if let Some(flag) = flag {
-                let most = flag.of(resource.of(&sizes, &present));
-                limits.push(Limit {
-                    what,
-                    flag,
-                    resource,
-                    most,
-                });
-            }
-        }
+        let mut limits = self.limits(search);
         match goals.max_drop {
             Some(most) if limits.is_empty() => self.by_drop(search, most),
             _ if goals.latency.is_some() => self.by_latency(search, &mut limits),
-            _ => Ok(within(search, &limits).map(|point| Chosen {
-                plan: search.plan(&point),
-                loss: point.loss,
-                fitted: None,
-            })),
+            _ => self.by_size(search, &limits),
         }
+    }
+
+    /// The limits that the goals set on what a plan uses, the latency first.
+    fn limits<'s>(&self, search: &'s Search) -> Vec<Limit<'s>> {
+        let goals = self.options.goals;
+        let (sizes, present) = (search.space.sizes(), search.space.present());
+        [
+            ("latency", goals.latency, &search.latency),
+            ("multiply-accumulates", goals.macs, &search.macs),
+            ("parameters", goals.params, &search.params),
+        ]
+        .into_iter()
+        .filter_map(|(what, flag, resource)| {
+            let flag = flag?;
+            Some(Limit {
+                what,
+                flag,
+                resource,
+                most: flag.of(resource.of(&sizes, &present)),
+            })
+        })
+        .collect()
+    }
+
+    /// A plan for MACs or parameters: over all widths, or where that is measured to be slower than the original, over
+    /// multiples of blocks.
+    fn by_size(&self, search: &Search, limits: &[Limit]) -> Result<Result<Chosen, String>> {
+        let chosen = |search: &Search, point: Point| Chosen {
+            plan: search.plan(&point),
+            loss: point.loss,
+            fitted: None,
+        };
+        let first = match within(search, limits) {
+            Ok(point) => chosen(search, point),
+            Err(why) => return Ok(Err(why)),
+        };
+        self.watcher.step("measuring whole models");
+        let ratio = self.measure(&first.plan, RACE_SECONDS)?.1;
+        if let Some(blocks) = search.on_blocks.as_ref().filter(|_| ratio > MET)
+            && let Ok(point) = within(blocks, &self.limits(blocks))
+        {
+            let second = chosen(blocks, point);
+            if self.measure(&second.plan, RACE_SECONDS)?.1 < ratio {
+                return Ok(Ok(second));
+            }
+        }
+        Ok(Ok(first))
     }
 
     /// Plans for a latency, measures, and plans again with what was measured. The first limit is the latency.

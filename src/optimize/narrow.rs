@@ -45,6 +45,8 @@ pub(super) struct Search {
     pub latency: Resource,
     pub macs: Resource,
     pub params: Resource,
+    /// The same on fewer widths: multiples of blocks only. Where latency is no goal.
+    pub on_blocks: Option<Box<Search>>,
 }
 
 impl Search {
@@ -128,15 +130,23 @@ impl Narrowing<'_, '_> {
             .collect();
         let known = self.learn(&narrower)?;
         self.removable.ranked = known.ranked;
+        let blocks = self.only_blocks(&space);
+        let mut search = self.over(space, known.curves.clone(), costs);
+        search.on_blocks = blocks.map(|space| Box::new(self.over(space, known.curves, costs)));
+        Ok(search)
+    }
+
+    fn over(&self, space: Space, curves: BTreeMap<usize, Curve>, costs: &Costs) -> Search {
         let analysis = &self.opened.analysis;
-        Ok(Search {
+        Search {
             latency: Resource::latency(&space, costs, &element_shares(self.graph, analysis)),
             macs: Resource::macs(&space, self.graph, analysis),
             params: Resource::parameters(&space, self.graph, analysis),
-            curves: known.curves,
+            curves,
             split: self.options.split(),
             space,
-        })
+            on_blocks: None,
+        }
     }
 
     /// Rankings and losses, from samples or from the weights alone.

@@ -13,8 +13,7 @@ impl Narrowing<'_, '_> {
     /// MACs or parameters count, a width passes as long as no wider one is faster.
     pub(super) fn space(&self, costs: &mut Costs, prober: &mut Prober) -> Result<Space> {
         let analysis = &self.opened.analysis;
-        let goals = self.options.goals;
-        let fine = goals.latency.is_none() && goals.max_drop.is_none();
+        let fine = self.is_fine();
         let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
         let kept = super::prepare::kept(self.graph, analysis, self.options)?;
         let (mut groups, mut options) = (Vec::new(), Vec::new());
@@ -32,10 +31,27 @@ impl Narrowing<'_, '_> {
         self.watcher.step("timing widths");
         self.time_alone(&space, costs, prober)?;
         self.drop_tails(&mut space, costs, !fine);
-        if goals.latency.is_some() || goals.max_drop.is_some() {
+        if !fine {
             self.time_together(&space, costs, prober)?;
         }
         Ok(space)
+    }
+
+    /// Whether widths between blocks are options too: where latency is no goal.
+    fn is_fine(&self) -> bool {
+        let goals = self.options.goals;
+        goals.latency.is_none() && goals.max_drop.is_none()
+    }
+
+    /// A fine space without the widths between blocks.
+    pub(super) fn only_blocks(&self, space: &Space) -> Option<Space> {
+        let mut fewer = space.clone();
+        for (&g, options) in fewer.groups.iter().zip(&mut fewer.options) {
+            let group = &self.opened.analysis.groups[g];
+            let blocks = narrower(group, self.options.min_width.max(1), false);
+            options.retain(|n| *n >= space.base[g] || blocks.contains(n));
+        }
+        self.is_fine().then_some(fewer)
     }
 
     /// Times every option of every group with all others as they are.

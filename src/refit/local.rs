@@ -1,6 +1,6 @@
 //! A model with the weights that a ranking left: the compensation of one group alone.
 
-use super::{graph_of, store};
+use super::{drop_unread, graph_of, store};
 use crate::channels::{Analysis, Edits};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
@@ -40,6 +40,7 @@ pub fn with_compensated(
         let (weights, bias, new) = cut(&pruned, analysis, edits, &old, (&weights, &bias))?;
         store(&mut pruned, &new, &weights, Some(&bias))?;
     }
+    drop_unread(&mut pruned, graph);
     Ok(pruned)
 }
 

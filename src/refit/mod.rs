@@ -12,7 +12,7 @@ mod store;
 pub use aim::Aim;
 pub use local::with_compensated;
 pub use solve::{Fit, Sums};
-pub use store::store;
+pub use store::{drop_unread, store};
 
 use crate::channels::{Analysis, Edits};
 use crate::data::Dataset;
@@ -117,6 +117,7 @@ pub fn refit(
         store(&mut pruned, &new, &fit.weights, fit.bias.as_deref())?;
     }
     progress(todo.len(), todo.len());
+    drop_unread(&mut pruned, change.graph);
     Ok(pruned)
 }
 
