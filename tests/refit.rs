@@ -9,7 +9,7 @@ use snapprune::channels::{ClassChange, Edits};
 use snapprune::data::{Dataset, Scaling};
 use snapprune::onnx::{Graph, Tensor};
 use snapprune::refit::{Change, Settings, refit};
-use snapprune::score::{Reference, Walk, mixers};
+use snapprune::score::{Reference, Walk, crossing_bytes, mixers};
 
 /// Random samples for a case, and the case's graph at their batch.
 fn samples(case: &Case, count: usize) -> Dataset {
@@ -49,8 +49,20 @@ fn a_graph_run_in_parts_makes_the_same_outputs() {
         };
         walk.finish(&case.proto, &graph, 0, &mut whole).unwrap();
         let count = graph.proto.node.len();
+        let most = crossing_bytes(&graph, &case.analysis);
         for stop in [count / 7, count / 3, count / 2, count * 4 / 5] {
             walk.advance(&case.proto, &graph, stop, &[]).unwrap();
+            // What is held is no more than was said, but for the graph's outputs and shapes.
+            let held: usize = walk.runs()[0]
+                .iter()
+                .filter(|(name, held)| held.dims().len() > 1 && graph.producer.contains_key(name.as_str()))
+                .filter(|(name, _)| !graph.proto.output.iter().any(|o| o.name() == name.as_str()))
+                .map(|(_, held)| 4 * held.dims().iter().skip(1).product::<usize>())
+                .sum();
+            assert!(
+                held as u64 <= most,
+                "{stem}: {held} bytes held at {stop}, {most} were foreseen"
+            );
             walk.finish(&case.proto, &graph, stop, &mut |run, outputs| {
                 let loss = reference.loss(run, &outputs);
                 assert!(

@@ -9,9 +9,13 @@ use crate::data::Dataset;
 use crate::onnx::{Graph, encode, label};
 use crate::plan::{Candidates, Costs, Plan, Removable, candidates, removable};
 use crate::profile::{Database, InModel, Layer, Prober, Profile, in_model};
+use crate::score::crossing_bytes;
 use crate::target::{Named, Target, random_inputs};
 use crate::verify::race_loads;
 use crate::{Error, Result};
+
+/// Bytes that may be held between the parts of the networks; more samples than fit are left out.
+const HELD_BYTES: u64 = 5 << 30;
 
 /// What a job has found out before it plans: the machine's times at the present widths, and what may change.
 pub(super) struct Prepared<'a, 't> {
@@ -48,13 +52,15 @@ pub(super) fn prepared<R>(
         .as_ref()
         .map(|(path, scaling)| Dataset::read(path, &opened.specs, scaling));
     let eval = eval.transpose()?;
-    let calib = options.calib.as_ref().map(|(path, scaling, most)| {
-        let data = Dataset::read(path, &opened.specs, scaling)?;
-        Ok::<_, Error>(data.at_most(*most))
-    });
-    let calib = calib.transpose()?;
     let graph = opened.graph()?;
     let analysis = &opened.analysis;
+    let calib = options.calib.as_ref().map(|(path, scaling, most)| {
+        let data = Dataset::read(path, &opened.specs, scaling)?;
+        // Two networks are run, each with what crosses one of its places held for all samples.
+        let fits = (HELD_BYTES / (2 * crossing_bytes(&graph, analysis)).max(1)) as usize;
+        Ok::<_, Error>(data.at_most(*most).at_most(fits.max(1)))
+    });
+    let calib = calib.transpose()?;
     let mut layers: Vec<Layer> = Vec::new();
     for load in loads {
         let mut own = crate::profile::layers(&graph, &load.opened.analysis);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use crate::channels::Analysis;
 use crate::data::Dataset;
 use crate::onnx::proto::{
     GraphProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto::Dimension,
@@ -115,6 +116,32 @@ impl<'t> Walk<'t> {
         }
         Ok(())
     }
+}
+
+/// The most bytes that cross one place of the graph for one sample, values counting as float32.
+pub fn crossing_bytes(graph: &Graph, analysis: &Analysis) -> u64 {
+    let co = &analysis.coupling;
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    for (index, node) in graph.proto.node.iter().enumerate() {
+        last.extend(node.input.iter().map(|n| (n.as_str(), index)));
+    }
+    let size = |name: &str| -> u64 {
+        let dims = co.by_name(name).map_or(&[][..], |id| co.dims(id));
+        4 * dims.iter().skip(1).map(|&d| d as u64).product::<u64>()
+    };
+    let (mut now, mut most) = (0, 0);
+    let mut freed: HashMap<usize, u64> = HashMap::new();
+    for (index, node) in graph.proto.node.iter().enumerate() {
+        for name in node.output.iter().filter(|n| !n.is_empty()) {
+            now += size(name);
+            *freed
+                .entry(last.get(name.as_str()).copied().unwrap_or(index))
+                .or_insert(0) += size(name);
+        }
+        most = most.max(now);
+        now -= freed.remove(&index).unwrap_or(0);
+    }
+    most
 }
 
 /// Names that nodes from `to` on read, or that the graph gives out.
