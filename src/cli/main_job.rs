@@ -7,7 +7,7 @@ use super::args::{DeviceArgs, MainArgs, ShapeArgs, StoreArgs};
 use super::screen::Screen;
 use super::setup;
 use crate::onnx::save;
-use crate::optimize::{Load, Options, Outcome, Watcher, open, optimize};
+use crate::optimize::{Load, Options, Outcome, Watcher, optimize};
 use crate::profile::Profile;
 use crate::report::{outcome_json, outcome_text};
 use crate::target::{RecordedTarget, Runtime};
@@ -85,11 +85,7 @@ pub(super) fn run_job(job: &Job) -> Result<(Outcome, Vec<Load>)> {
     }
     let screen = Screen::new(job.quiet);
     screen.step("reading the model");
-    let mut loads = Vec::new();
-    for (shapes, weight) in setup::loads(job.shapes)? {
-        let opened = open(job.path, &runtime, &shapes)?;
-        loads.push(Load { opened, weight });
-    }
+    let loads = setup::opened(job.path, &runtime, job.shapes)?;
     if !job.quiet {
         for note in loads.iter().take(1).flat_map(|l| &l.opened.notes) {
             eprintln!("note: {note}");

@@ -5,7 +5,7 @@ use super::planning_args::GoalArgs;
 use super::screen::Screen;
 use super::setup;
 use crate::onnx::save;
-use crate::optimize::{Amount, Load, Watcher, open, pareto};
+use crate::optimize::{Amount, Watcher, pareto};
 use crate::report::{pareto_svg, pareto_text};
 use crate::target::Runtime;
 use crate::{Error, Result};
@@ -20,11 +20,7 @@ pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
     }
     let screen = Screen::new(args.quiet);
     screen.step("reading the model");
-    let mut loads = Vec::new();
-    for (shapes, weight) in setup::loads(&args.shapes)? {
-        let opened = open(&args.model, &runtime, &shapes)?;
-        loads.push(Load { opened, weight });
-    }
+    let loads = setup::opened(&args.model, &runtime, &args.shapes)?;
     // The curve is one of latencies; the widths on it are free of tails.
     let goals = GoalArgs {
         target_latency: Some(Amount::Times(1.0)),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::args::{DeviceArgs, ShapeArgs, StoreArgs, Switch};
+use crate::optimize::{Load, open};
 use crate::profile::Database;
 use crate::target::{CpuTarget, CudaOptions, CudaTarget, Runtime, ShapeOptions, Target, gpu_present};
 use crate::{Error, Result};
@@ -45,7 +46,7 @@ pub(super) fn shapes(args: &ShapeArgs) -> Result<ShapeOptions> {
 
 /// The flags on shapes: every combination of the batch sizes and extents given, with the product of their
 /// shares; the shares of all sum to 1. Never empty.
-pub(super) fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
+fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
     let mut options = ShapeOptions::default();
     for shape in &args.shapes {
         let (name, extents) = shape
@@ -72,6 +73,15 @@ pub(super) fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
     let whole: f64 = all.iter().map(|(_, w)| w).sum();
     all.iter_mut().for_each(|(_, w)| *w /= whole);
     Ok(all)
+}
+
+/// The model, opened at all its loads; never empty.
+pub(super) fn opened(path: &Path, runtime: &Runtime, args: &ShapeArgs) -> Result<Vec<Load>> {
+    let one = |(shapes, weight): (ShapeOptions, f64)| {
+        let opened = open(path, runtime, &shapes)?;
+        Ok(Load { opened, weight })
+    };
+    loads(args)?.into_iter().map(one).collect()
 }
 
 fn number(flag: &str, text: &str) -> Result<usize> {

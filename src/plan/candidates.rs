@@ -55,11 +55,12 @@ fn of_group(group: &Group, spare: usize) -> Vec<usize> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::of_group;
     use crate::channels::Group;
 
-    fn group(channels: usize) -> Group {
+    /// A free group of one layer.
+    pub(in crate::plan) fn group(channels: usize) -> Group {
         Group {
             id: 0,
             classes: (0..channels as u32).collect(),

@@ -65,20 +65,7 @@ pub fn without_tail(times: &[(f64, f64)], strict: bool) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::{narrower, without_tail};
-    use crate::channels::Group;
-
-    fn group(channels: usize) -> Group {
-        Group {
-            id: 0,
-            classes: (0..channels as u32).collect(),
-            unit: 1,
-            producers: vec![0],
-            consumers: vec![1],
-            places: vec![],
-            lock: None,
-            no_growth: None,
-        }
-    }
+    use crate::plan::candidates::tests::group;
 
     #[test]
     fn widths_are_on_blocks_and_not_too_many() {
