@@ -114,11 +114,6 @@ impl Dataset {
         self.batch
     }
 
-    /// Whether the right classes are known.
-    pub fn has_labels(&self) -> bool {
-        self.labels.is_some()
-    }
-
     /// The same samples, at most so many of them, spread evenly.
     pub fn at_most(mut self, most: usize) -> Self {
         if most == 0 || most >= self.count {

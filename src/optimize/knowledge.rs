@@ -186,19 +186,14 @@ fn looked_at(channels: usize, options: &[usize]) -> Vec<usize> {
 }
 
 /// The model with the first `gone` channels of a group's ranking removed and the readers compensated.
-fn narrowed(
-    opened: &Opened,
-    graph: &Graph,
-    ranked: &Ranked,
-    gone: usize,
-) -> Result<(crate::onnx::proto::ModelProto, Edits)> {
+fn narrowed(opened: &Opened, graph: &Graph, ranked: &Ranked, gone: usize) -> Result<crate::onnx::proto::ModelProto> {
     let analysis = &opened.analysis;
     let mut change = ClassChange::default();
     change.removed.extend(&ranked.order[..gone]);
     let edits = Edits::new(&analysis.coupling, &analysis.groups, &change);
     let pruned = rewrite(&opened.proto, graph, analysis, &change, &[])?;
     let list = ranked.compensated.get(&gone).map(Vec::as_slice).unwrap_or_default();
-    Ok((with_compensated(pruned, graph, analysis, &edits, list)?, edits))
+    with_compensated(pruned, graph, analysis, &edits, list)
 }
 
 /// The first node that a change of a group touches.
@@ -244,7 +239,7 @@ fn losses(
         walk.advance(&opened.proto, graph, at, &[])?;
         let ranked = &rankings[&g];
         for &gone in ranked.compensated.keys() {
-            let (model, _) = narrowed(opened, graph, ranked, gone)?;
+            let model = narrowed(opened, graph, ranked, gone)?;
             let proto = model.graph.as_ref();
             let own = Graph::new(proto.ok_or_else(|| crate::Error::Model("the model has no graph".to_owned()))?)?;
             let name = graph.proto.node[at].output.iter().find(|n| !n.is_empty());

@@ -66,12 +66,6 @@ impl Curve {
             None => before.1 + error,
         })
     }
-
-    /// The curve with all losses multiplied.
-    pub fn scaled(mut self, factor: f64) -> Self {
-        self.knots.iter_mut().for_each(|k| k.1 *= factor);
-        self
-    }
 }
 
 #[cfg(test)]

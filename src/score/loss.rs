@@ -34,12 +34,6 @@ impl Reference {
         self.runs.len()
     }
 
-    /// Whether the outputs are values of classes.
-    pub fn classifies(&self) -> bool {
-        let first = self.runs.first().into_iter().flatten();
-        first.into_iter().any(|(_, kind, _)| *kind != Kind::Values)
-    }
-
     /// The loss of another model's outputs in run `run`: mean over samples and outputs. Not a number where the
     /// outputs are none.
     pub fn loss(&self, run: usize, outputs: &[(String, Held)]) -> f64 {

@@ -50,11 +50,6 @@ impl<'t> Walk<'t> {
         self.target
     }
 
-    /// Index of the first node that has not been run.
-    pub fn at(&self) -> usize {
-        self.at
-    }
-
     /// The runs with what they hold.
     pub fn runs(&self) -> &[Live] {
         &self.runs
@@ -92,7 +87,7 @@ impl<'t> Walk<'t> {
         Ok(())
     }
 
-    /// The outputs of one run of another model whose nodes before `self.at()` make the same values: its nodes from
+    /// The outputs of one run of another model whose nodes before the present place make the same values: its nodes from
     /// `from` on are run on what is held here. Nothing that is held changes.
     ///
     /// # Errors
