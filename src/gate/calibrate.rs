@@ -1,0 +1,217 @@
+//! From what samples show to gates: which attention ranks best on samples it did not see, and what skipped parts
+//! are taken to be.
+
+use super::block::Block;
+use super::regress;
+use super::seen::Table;
+use super::seen::{Seen, plain_channel_attention};
+use super::spec::{ChannelGate, TileGate};
+use super::window::Tiling;
+use crate::onnx::Graph;
+
+/// Scores as weights of features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// One row for tiles; a row a channel for channels.
+    pub weights: Vec<f32>,
+    /// Constant parts, by row.
+    pub constants: Vec<f32>,
+    /// Whether the weights were fitted to samples.
+    pub fitted: bool,
+}
+
+/// The share of samples that attention is fitted on; the rest chooses between kinds of attention.
+const FITTED: f64 = 0.75;
+
+/// Attentions of tiles: equal weights, and fitted ones.
+pub fn tile_attentions(seen: &Seen) -> Vec<Attention> {
+    let width = seen.features.width;
+    let mut all = vec![Attention {
+        weights: vec![1.0 / width.max(1) as f32; width],
+        constants: vec![0.0],
+        fitted: false,
+    }];
+    let rows = fitting(seen.samples) * seen.parts;
+    let targets = Table {
+        width: 1,
+        values: seen.energy.values[..rows].to_vec(),
+    };
+    let fit = regress::fit(&seen.features.part(0, rows), &targets);
+    all.extend(fit.map(|(weights, _)| Attention {
+        weights,
+        constants: vec![0.0],
+        fitted: true,
+    }));
+    all
+}
+
+/// Attentions of channels: the maker's own means, and fitted ones.
+pub fn channel_attentions(seen: &Seen, graph: &Graph, block: &Block, maker: usize) -> Vec<Attention> {
+    let plain = plain_channel_attention(graph, block, maker);
+    let mut all: Vec<Attention> = plain
+        .into_iter()
+        .map(|(weights, constants)| Attention {
+            weights,
+            constants,
+            fitted: false,
+        })
+        .collect();
+    let rows = fitting(seen.samples);
+    let fit = regress::fit(&seen.features.part(0, rows), &seen.energy.part(0, rows));
+    all.extend(fit.map(|(weights, constants)| Attention {
+        weights,
+        constants,
+        fitted: true,
+    }));
+    all
+}
+
+fn fitting(samples: usize) -> usize {
+    ((samples as f64 * FITTED) as usize).clamp(1.min(samples), samples)
+}
+
+/// The parts of one sample in the order of their scores, greatest first; ties go to the first.
+fn ranked(seen: &Seen, attention: &Attention, sample: usize) -> Vec<usize> {
+    let width = seen.features.width;
+    let dot = |row: usize, weights: &[f32]| -> f32 {
+        let features = &seen.features.values[row * width..(row + 1) * width];
+        features.iter().zip(weights).map(|(a, b)| a * b).sum()
+    };
+    let scores: Vec<f32> = (0..seen.parts)
+        .map(|p| {
+            if seen.channels {
+                dot(sample, &attention.weights[p * width..(p + 1) * width]) + attention.constants[p]
+            } else {
+                dot(sample * seen.parts + p, &attention.weights)
+            }
+        })
+        .collect();
+    let mut order: Vec<usize> = (0..seen.parts).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    order
+}
+
+/// The share of what the parts contribute that the `keep` best scored ones hold, over samples `from..to`.
+pub fn captured(seen: &Seen, attention: &Attention, keep: usize, from: usize, to: usize) -> f64 {
+    let (mut held, mut all) = (0.0, 0.0);
+    for sample in from..to {
+        let order = ranked(seen, attention, sample);
+        let energy = |p: &usize| f64::from(seen.energy.at(sample, *p));
+        held += order[..keep].iter().map(energy).sum::<f64>();
+        all += order.iter().map(energy).sum::<f64>();
+    }
+    if all > 0.0 { held / all } else { 1.0 }
+}
+
+/// The attention that holds most for so many parts kept, on samples that it was not fitted on; and that share.
+pub fn best<'a>(seen: &Seen, attentions: &'a [Attention], keep: usize) -> Option<(&'a Attention, f64)> {
+    let from = fitting(seen.samples);
+    let from = if from == seen.samples { 0 } else { from };
+    let share = |a: &'a Attention| (a, captured(seen, a, keep, from, seen.samples));
+    // The first of equals: weights that need no samples.
+    attentions.iter().map(share).reduce(|a, b| if b.1 > a.1 { b } else { a })
+}
+
+/// What the parts that are not chosen are on average, by channel of their means.
+fn fill(seen: &Seen, attention: &Attention, keep: usize) -> Vec<f32> {
+    let width = seen.means.width;
+    let per_part = seen.channels;
+    let slots = if per_part { seen.parts } else { width };
+    let (mut sums, mut counts) = (vec![0.0f64; slots], vec![0usize; slots]);
+    for sample in 0..seen.samples {
+        for &part in &ranked(seen, attention, sample)[keep..] {
+            let row = sample * seen.parts + part;
+            for c in 0..width {
+                let slot = if per_part { part } else { c };
+                sums[slot] += f64::from(seen.means.at(row, c));
+                counts[slot] += 1;
+            }
+        }
+    }
+    let overall = |slot: usize| {
+        let rows = (0..seen.means.rows()).filter(|r| !per_part || r % seen.parts == slot);
+        let column = if per_part { 0 } else { slot };
+        let values: Vec<f64> = rows.map(|r| f64::from(seen.means.at(r, column))).collect();
+        values.iter().sum::<f64>() / values.len().max(1) as f64
+    };
+    let mean = |slot: usize| match counts[slot] {
+        0 => overall(slot),
+        n => sums[slot] / n as f64,
+    };
+    (0..slots).map(|slot| mean(slot) as f32).collect()
+}
+
+/// A gate of tiles that keeps so many.
+pub fn tile_gate(seen: &Seen, attention: &Attention, tiling: &Tiling, keep: usize) -> TileGate {
+    TileGate {
+        tiling: tiling.clone(),
+        keep,
+        attention: attention.weights.clone(),
+        fill: fill(seen, attention, keep),
+    }
+}
+
+/// A gate of channels that keeps so many.
+pub fn channel_gate(seen: &Seen, attention: &Attention, maker: usize, keep: usize) -> ChannelGate {
+    ChannelGate {
+        maker,
+        keep,
+        attention: attention.weights.clone(),
+        bias: attention.constants.clone(),
+        fill: fill(seen, attention, keep),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::seen::{Seen, Table};
+    use super::{best, captured, fill, tile_attentions};
+
+    /// Two features a tile; only the second tells what the tile contributes.
+    fn seen() -> Seen {
+        let mut random = fastrand::Rng::with_seed(1);
+        let (samples, parts) = (40, 4);
+        let features: Vec<f32> = (0..samples * parts * 2).map(|_| random.f32()).collect();
+        let energy = features.chunks_exact(2).map(|f| f[1] * f[1]).collect();
+        let means = features.chunks_exact(2).flat_map(|f| [f[1]; 2]).collect();
+        Seen {
+            samples,
+            channels: false,
+            parts,
+            features: Table {
+                width: 2,
+                values: features,
+            },
+            energy: Table {
+                width: parts,
+                values: energy,
+            },
+            means: Table {
+                width: 2,
+                values: means,
+            },
+        }
+    }
+
+    #[test]
+    fn fitted_attention_is_chosen_where_it_ranks_better() -> Result<(), String> {
+        let seen = seen();
+        let attentions = tile_attentions(&seen);
+        let (chosen, share) = best(&seen, &attentions, 2).ok_or("none")?;
+        assert!(chosen.fitted && share > captured(&seen, &attentions[0], 2, 30, 40));
+        assert!(chosen.weights[1] > 10.0 * chosen.weights[0].abs());
+        assert_eq!(captured(&seen, chosen, 4, 0, 40), 1.0);
+        Ok(())
+    }
+
+    #[test]
+    fn skipped_parts_are_taken_to_be_what_skipped_parts_are() -> Result<(), String> {
+        let seen = seen();
+        let attentions = tile_attentions(&seen);
+        let (chosen, _) = best(&seen, &attentions, 2).ok_or("none")?;
+        let all: f64 = seen.means.means()[0];
+        let skipped = fill(&seen, chosen, 2);
+        assert!(skipped.iter().all(|&m| f64::from(m) < all - 0.1), "{skipped:?} against {all}");
+        Ok(())
+    }
+}

@@ -1,0 +1,24 @@
+//! The attention-gated variant: for each input, attention chooses which tiles and which channels are computed.
+//!
+//! Every number that is kept is fixed, so all shapes are static: the greatest scores are taken, rows of memory are
+//! gathered, the block's own convolutions run on less, and the rest takes its calibrated mean. Standard operators only.
+
+mod attend;
+mod block;
+mod builder;
+mod calibrate;
+mod emit;
+mod patch;
+mod regress;
+mod seen;
+mod spec;
+mod tiles;
+mod window;
+
+pub use block::{Block, Layer, Step, blocks};
+pub use calibrate::{Attention, best, captured, channel_attentions, channel_gate, tile_attentions, tile_gate};
+pub use emit::Form;
+pub use patch::gated;
+pub use seen::{Seen, Table, advance, pairs, seen_channels, seen_tiles};
+pub use spec::{ChannelGate, Gate, TileGate};
+pub use window::{Tile, Tiling, Window, tilings};

@@ -1,0 +1,86 @@
+//! A graph with gates in the place of some of its blocks.
+
+use std::collections::{HashMap, HashSet};
+
+use super::emit::{Form, emitted};
+use super::spec::Gate;
+use crate::onnx::Graph;
+use crate::onnx::proto::{ModelProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
+use crate::{Error, Result};
+
+/// The model with gates, in graph order. Weights that nothing reads any more go. With gated channels the batch becomes
+/// one sample, whatever it was.
+///
+/// # Errors
+/// When a weight cannot be read.
+pub fn gated(model: &ModelProto, graph: &Graph, gates: &[&Gate], form: Form) -> Result<ModelProto> {
+    let opset = model.opset_import.iter().find(|o| o.domain().is_empty());
+    let opset = opset.map_or(0, |o| o.version());
+    let mut at: HashMap<usize, &Gate> = HashMap::new();
+    let mut gone: HashSet<usize> = HashSet::new();
+    for gate in gates {
+        at.insert(gate.block.last(), gate);
+        gone.extend(gate.block.nodes());
+    }
+    let mut nodes = Vec::new();
+    let mut constants = Vec::new();
+    let mut shared: HashSet<String> = HashSet::new();
+    for (index, node) in graph.proto.node.iter().enumerate() {
+        if let Some(gate) = at.get(&index) {
+            let made = emitted(graph, gate, form, opset, &format!("snapprune/gate{index}"))?;
+            for node in made.nodes {
+                // Sample numbers are made once, whichever gate needs them first.
+                if node.output.iter().all(|o| shared.insert(o.clone())) {
+                    nodes.push(node);
+                }
+            }
+            constants.extend(made.constants);
+        } else if !gone.contains(&index) {
+            nodes.push(node.clone());
+        }
+    }
+    let mut out = model.clone();
+    let Some(body) = out.graph.as_mut() else {
+        return Err(Error::Model("the model has no graph".to_owned()));
+    };
+    body.node = nodes;
+    body.initializer.extend(constants);
+    // Notes on values inside may name what is no longer there.
+    body.value_info.clear();
+    drop_unread(body);
+    if gates.iter().any(|g| g.channels.is_some()) && form == Form::Compact {
+        one_sample(body);
+    }
+    Ok(out)
+}
+
+/// Drops nodes whose values nothing reads, and constants likewise.
+fn drop_unread(graph: &mut crate::onnx::proto::GraphProto) {
+    let outputs: HashSet<String> = graph.output.iter().map(|o| o.name().to_owned()).collect();
+    let mut read = outputs;
+    let mut kept = Vec::new();
+    for node in graph.node.drain(..).rev() {
+        if node.output.iter().any(|o| read.contains(o)) {
+            read.extend(node.input.iter().cloned());
+            read.extend(crate::onnx::captured_names(&node));
+            kept.push(node);
+        }
+    }
+    kept.reverse();
+    graph.node = kept;
+    let inputs: HashSet<String> = graph.input.iter().map(|i| i.name().to_owned()).collect();
+    graph.initializer.retain(|t| read.contains(t.name()) || inputs.contains(t.name()));
+}
+
+/// Sets the first extent of the real inputs and of the outputs to one.
+fn one_sample(graph: &mut crate::onnx::proto::GraphProto) {
+    let weights: HashSet<String> = graph.initializer.iter().map(|t| t.name().to_owned()).collect();
+    let real = graph.input.iter_mut().filter(|i| !weights.contains(i.name()));
+    for value in real.chain(&mut graph.output) {
+        if let Some(Kind::TensorType(tensor)) = value.r#type.as_mut().and_then(|t| t.value.as_mut())
+            && let Some(dim) = tensor.shape.as_mut().and_then(|s| s.dim.first_mut())
+        {
+            dim.value = Some(Dim::DimValue(1));
+        }
+    }
+}

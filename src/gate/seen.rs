@@ -1,0 +1,290 @@
+//! What calibration samples show of a block: features that attention can see, and what its parts contribute.
+
+use rayon::prelude::*;
+
+use super::block::{Block, Layer, Step};
+use super::spec::ChannelGate;
+use super::window::Tiling;
+use crate::onnx::proto::ModelProto;
+use crate::onnx::{Graph, Tensor};
+use crate::score::Walk;
+use crate::{Error, Result};
+
+/// Rows of so many numbers each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// Numbers in a row.
+    pub width: usize,
+    /// Row after row.
+    pub values: Vec<f32>,
+}
+
+impl Table {
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+
+    /// One number.
+    pub fn at(&self, row: usize, column: usize) -> f32 {
+        self.values[row * self.width + column]
+    }
+
+    /// Rows `from..to`.
+    pub fn part(&self, from: usize, to: usize) -> Self {
+        Self {
+            width: self.width,
+            values: self.values[from * self.width..to * self.width].to_vec(),
+        }
+    }
+
+    /// Means of the columns.
+    pub fn means(&self) -> Vec<f64> {
+        let mut sums = vec![0.0; self.width];
+        for row in self.values.chunks_exact(self.width.max(1)) {
+            sums.iter_mut().zip(row).for_each(|(s, &v)| *s += f64::from(v));
+        }
+        let rows = self.rows().max(1) as f64;
+        sums.iter_mut().for_each(|s| *s /= rows);
+        sums
+    }
+}
+
+/// The samples as one way of cutting into tiles, or of leaving out channels, shows them.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Samples.
+    pub samples: usize,
+    /// Whether the parts are channels; tiles otherwise.
+    pub channels: bool,
+    /// Parts of a sample that may be left out: tiles, or channels.
+    pub parts: usize,
+    /// Features: a row a tile, or a row a sample where the parts are channels.
+    pub features: Table,
+    /// What leaving each part out changes, squared: samples × parts.
+    pub energy: Table,
+    /// Means of the values that go: a row of channels a tile, or one number a channel: samples × parts rows.
+    pub means: Table,
+}
+
+/// Values of all runs by sample.
+struct Values {
+    /// Channels, rows and columns.
+    dims: [usize; 3],
+    samples: Vec<Vec<f32>>,
+}
+
+impl Values {
+    fn of(walk: &Walk, name: &str) -> Result<Self> {
+        let mut found = Self {
+            dims: [0; 3],
+            samples: Vec::new(),
+        };
+        for run in 0..walk.runs().len() {
+            let held = walk.value(run, name)?;
+            let (dims, values) = (held.dims(), held.floats());
+            let (&[_, c, h, w], Some(values)) = (&dims[..], values) else {
+                return Err(Error::Model(format!("value '{name}' is no map of floats")));
+            };
+            found.dims = [c, h, w];
+            found.samples.extend(values.chunks_exact((c * h * w).max(1)).map(<[f32]>::to_vec));
+        }
+        Ok(found)
+    }
+
+    /// For every sample, means over tiles (`counts` by axis) of what `of` makes of each number; a row of channels a tile.
+    fn tile_means(&self, counts: [usize; 2], of: impl Fn(f32) -> f32 + Sync) -> Table {
+        let [c, h, w] = self.dims;
+        let (rows, columns) = (h / counts[0], w / counts[1]);
+        let share = 1.0 / (rows * columns) as f32;
+        let one = |sample: &Vec<f32>| {
+            let mut sums = vec![0.0f32; counts[0] * counts[1] * c];
+            for (at, line) in sample.chunks_exact(w).enumerate() {
+                let (channel, row) = (at / h, at % h);
+                for (j, run) in line.chunks_exact(columns).enumerate() {
+                    let tile = row / rows * counts[1] + j;
+                    sums[tile * c + channel] += run.iter().map(|&v| of(v)).sum::<f32>() * share;
+                }
+            }
+            sums
+        };
+        Table {
+            width: c,
+            values: self.samples.par_iter().flat_map_iter(one).collect(),
+        }
+    }
+}
+
+/// What a walk over samples, standing before the block's addition, shows of a block's tiles.
+///
+/// # Errors
+/// When a value of the block cannot be seen.
+pub fn seen_tiles(walk: &Walk, graph: &Graph, block: &Block, tilings: &[Tiling]) -> Result<Vec<Seen>> {
+    let x = Values::of(walk, &block.input)?;
+    let branch = Values::of(walk, &block.branch)?;
+    let other = Values::of(walk, &block.other)?;
+    let relu = block.activation.is_some_and(|n| graph.proto.node[n].op_type() == "Relu");
+    let act = |v: f32| if relu { v.max(0.0) } else { v };
+    let mut all = Vec::new();
+    for tiling in tilings {
+        let features = x.tile_means(tiling.counts, f32::abs);
+        let means = branch.tile_means(tiling.counts, |v| v);
+        let middle: Vec<f32> = means.means().iter().map(|&m| m as f32).collect();
+        let [c, h, w] = branch.dims;
+        let (rows, columns) = (h / tiling.counts[0], w / tiling.counts[1]);
+        let one = |(y, o): (&Vec<f32>, &Vec<f32>)| {
+            let mut sums = vec![0.0f32; tiling.tiles()];
+            for at in 0..c * h {
+                let (channel, row) = (at / h, at % h);
+                let line = at * w..(at + 1) * w;
+                for (k, (&y, &o)) in y[line.clone()].iter().zip(&o[line]).enumerate() {
+                    let change = act(o + y) - act(o + middle[channel]);
+                    sums[row / rows * tiling.counts[1] + k / columns] += change * change;
+                }
+            }
+            sums
+        };
+        let energy = branch.samples.par_iter().zip(&other.samples).flat_map_iter(one);
+        all.push(Seen {
+            samples: x.samples.len(),
+            channels: false,
+            parts: tiling.tiles(),
+            features,
+            energy: Table {
+                width: tiling.tiles(),
+                values: energy.collect(),
+            },
+            means,
+        });
+    }
+    Ok(all)
+}
+
+/// The step whose convolution makes channels that only the next convolution reads; `None` where a layer between them,
+/// or one of them, does not allow to leave channels out.
+pub fn pairs(block: &Block) -> Vec<usize> {
+    let whole = |s: usize| matches!(&block.steps[s], Step::Conv(l) if l.groups == 1);
+    let plain = |s: usize| matches!(block.steps[s], Step::Pointwise(_));
+    let reader = |s: usize| (s + 1..block.steps.len()).find(|&n| !plain(n));
+    (0..block.steps.len()).filter(|&s| whole(s) && reader(s).is_some_and(whole)).collect()
+}
+
+/// Names of the values that a channel gate looks at: what the maker reads and what the reader reads.
+pub fn pair_values(graph: &Graph, block: &Block, maker: usize) -> Option<(String, String)> {
+    let probe = ChannelGate {
+        maker,
+        keep: 0,
+        attention: vec![],
+        bias: vec![],
+        fill: vec![],
+    };
+    let name = |s: usize| match &block.steps[s] {
+        Step::Conv(l) => graph.proto.node[l.node].input.first().cloned(),
+        Step::Pointwise(_) => None,
+    };
+    Some((name(maker)?, name(probe.reader(block))?))
+}
+
+/// What a walk shows of the channels between two convolutions.
+///
+/// # Errors
+/// When a value cannot be seen.
+pub fn seen_channels(walk: &Walk, graph: &Graph, block: &Block, maker: usize) -> Result<Option<Seen>> {
+    let Some((x, hidden)) = pair_values(graph, block, maker) else {
+        return Ok(None);
+    };
+    let (x, hidden) = (Values::of(walk, &x)?, Values::of(walk, &hidden)?);
+    let Some(norms) = reader_norms(graph, block, maker) else {
+        return Ok(None);
+    };
+    let features = x.tile_means([1, 1], |v| v);
+    let means = hidden.tile_means([1, 1], |v| v);
+    let middle = means.means();
+    let [c, h, w] = hidden.dims;
+    let one = |sample: &Vec<f32>| {
+        let planes = sample.chunks_exact((h * w).max(1)).zip(&middle).zip(&norms);
+        planes
+            .map(|((plane, &m), &norm)| {
+                plane.iter().map(|&v| (v - m as f32).powi(2)).sum::<f32>() / (h * w) as f32 * norm
+            })
+            .collect::<Vec<f32>>()
+    };
+    let energy = hidden.samples.par_iter().flat_map_iter(one).collect();
+    let means = Table {
+        width: 1,
+        values: means.values,
+    };
+    Ok(Some(Seen {
+        samples: x.samples.len(),
+        channels: true,
+        parts: c,
+        features,
+        energy: Table {
+            width: c,
+            values: energy,
+        },
+        means,
+    }))
+}
+
+/// Squared norms of the weights by which a pair's reader reads each channel.
+fn reader_norms(graph: &Graph, block: &Block, maker: usize) -> Option<Vec<f32>> {
+    let probe = ChannelGate {
+        maker,
+        keep: 0,
+        attention: vec![],
+        bias: vec![],
+        fill: vec![],
+    };
+    let Step::Conv(reader) = &block.steps[probe.reader(block)] else {
+        return None;
+    };
+    let weight = weights(graph, reader)?;
+    let taps = reader.kernel[0] * reader.kernel[1];
+    let mut norms = vec![0.0f32; reader.inputs];
+    for row in weight.chunks_exact(reader.inputs * taps) {
+        for (norm, w) in norms.iter_mut().zip(row.chunks_exact(taps)) {
+            *norm += w.iter().map(|v| v * v).sum::<f32>();
+        }
+    }
+    Some(norms)
+}
+
+fn weights(graph: &Graph, layer: &Layer) -> Option<Vec<f32>> {
+    let name = graph.proto.node[layer.node].input.get(1)?;
+    graph.constant(name).as_ref().and_then(Tensor::to_f32)
+}
+
+/// Scores that need no samples: how far a channel's mean is expected above zero (the maker's weights summed over its
+/// taps, on the means of its input), by how strongly the reader takes it.
+pub fn plain_channel_attention(graph: &Graph, block: &Block, maker: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+    let Step::Conv(layer) = &block.steps[maker] else {
+        return None;
+    };
+    let norms = reader_norms(graph, block, maker)?;
+    let weight = weights(graph, layer)?;
+    let taps = layer.kernel[0] * layer.kernel[1];
+    let node = &graph.proto.node[layer.node];
+    let bias = node.input.get(2).filter(|n| !n.is_empty()).and_then(|n| graph.constant(n)?.to_f32());
+    let mut attention = Vec::with_capacity(layer.outputs * layer.inputs);
+    for (row, norm) in weight.chunks_exact(layer.inputs * taps).zip(&norms) {
+        attention.extend(row.chunks_exact(taps).map(|w| w.iter().sum::<f32>() * norm.sqrt()));
+    }
+    let bias = bias.unwrap_or_else(|| vec![0.0; layer.outputs]);
+    Some((attention, bias.iter().zip(&norms).map(|(b, n)| b * n.sqrt()).collect()))
+}
+
+/// Advances a walk to a block's addition with everything in view that gates look at.
+///
+/// # Errors
+/// When the part up to there cannot be run.
+pub fn advance(walk: &mut Walk, model: &ModelProto, graph: &Graph, block: &Block, pairs: &[usize]) -> Result<()> {
+    let mut also = vec![block.input.clone(), block.other.clone(), block.branch.clone()];
+    for &maker in pairs {
+        if let Some((x, hidden)) = pair_values(graph, block, maker) {
+            also.extend([x, hidden]);
+        }
+    }
+    let names: Vec<&str> = also.iter().map(String::as_str).collect();
+    walk.advance(model, graph, block.add, &names)
+}

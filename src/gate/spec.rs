@@ -1,0 +1,97 @@
+//! What a gate is, as data.
+
+use super::block::{Block, Step};
+use super::window::Tiling;
+
+/// What takes the place of a block: which tiles and which hidden channels are computed, and how they are chosen.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// The block.
+    pub block: Block,
+    /// Tiles of the block's output.
+    pub tiles: Option<TileGate>,
+    /// Channels between two convolutions of the branch.
+    pub channels: Option<ChannelGate>,
+}
+
+/// The branch is computed for some tiles only.
+#[derive(Clone, Debug)]
+pub struct TileGate {
+    /// The tiles.
+    pub tiling: Tiling,
+    /// Tiles computed for each sample.
+    pub keep: usize,
+    /// Weights of the input's channels (mean magnitude over a tile) in the tile's score.
+    pub attention: Vec<f32>,
+    /// What the branch is taken to be elsewhere, by channel.
+    pub fill: Vec<f32>,
+}
+
+/// One convolution makes, and the next reads, some channels only. For one sample at a time.
+#[derive(Clone, Debug)]
+pub struct ChannelGate {
+    /// Index of the step that makes the channels; the next convolution of the branch reads them.
+    pub maker: usize,
+    /// Channels computed.
+    pub keep: usize,
+    /// Weights of the maker's input channels (means over space) in the score of each channel: channels × inputs.
+    pub attention: Vec<f32>,
+    /// Constant part of the scores.
+    pub bias: Vec<f32>,
+    /// What the channels are taken to be otherwise.
+    pub fill: Vec<f32>,
+}
+
+impl ChannelGate {
+    /// Index of the step that reads the channels.
+    pub fn reader(&self, block: &Block) -> usize {
+        let next = (self.maker + 1..block.steps.len()).find(|&s| matches!(block.steps[s], Step::Conv(_)));
+        next.unwrap_or(self.maker)
+    }
+}
+
+impl Gate {
+    /// `tiles`, `channels` or `both`.
+    pub fn kind(&self) -> &'static str {
+        match (&self.tiles, &self.channels) {
+            (Some(_), Some(_)) => "both",
+            (Some(_), None) => "tiles",
+            _ => "channels",
+        }
+    }
+
+    /// The share of tiles and of channels that is computed, multiplied.
+    pub fn keep_share(&self) -> f64 {
+        let tiles = self.tiles.as_ref().map_or(1.0, |t| t.keep as f64 / t.tiling.tiles() as f64);
+        let channels = self.channels.as_ref().map_or(1.0, |c| c.keep as f64 / c.fill.len() as f64);
+        tiles * channels
+    }
+
+    /// Multiply-accumulates that are executed for one sample: the branch's and the attention's.
+    pub fn macs(&self) -> u64 {
+        let block = &self.block;
+        let extents = block.extents();
+        let times = self.tiles.as_ref().map_or(1, |t| t.keep as u64);
+        let mut sum = 0;
+        for (s, step) in block.steps.iter().enumerate() {
+            let Step::Conv(layer) = step else { continue };
+            let extent = match &self.tiles {
+                Some(t) => t.tiling.windows[s + 1].map(|w| w.size),
+                None => extents[s + 1],
+            };
+            let mut layer = layer.clone();
+            if let Some(c) = &self.channels {
+                if s == c.maker {
+                    layer.outputs = c.keep;
+                }
+                if s == c.reader(block) {
+                    layer.inputs = c.keep;
+                }
+            }
+            sum += times * layer.macs(extent);
+        }
+        let tiles = self.tiles.as_ref().map_or(0, |t| t.attention.len() * t.tiling.tiles());
+        let channels = self.channels.as_ref().map_or(0, |c| c.attention.len());
+        sum + (tiles + channels) as u64
+    }
+}
