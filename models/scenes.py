@@ -16,15 +16,18 @@ SIDE = 96
 
 
 def clutter(rng):
-    """A ground of soft patches with noise, lines and dots."""
+    """A ground that shades from corner to corner, with noise, lines and dots."""
     axis = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE * 2 - 1
-    patches = rng.random((6, 6, 3), dtype=np.float32).repeat(SIDE // 6, 0).repeat(SIDE // 6, 1)
-    image = patches * 0.3 + 0.35 + rng.normal(0, 0.13, (SIDE, SIDE, 3)).astype(np.float32)
-    for _ in range(rng.integers(1, 4)):
+    corners = rng.random((2, 2, 3), dtype=np.float32) * 0.4 + 0.3
+    share = (axis + 1) / 2
+    sides = corners[:, :1] * (1 - share)[None, :, None] + corners[:, 1:] * share[None, :, None]
+    image = sides[0][None] * (1 - share)[:, None, None] + sides[1][None] * share[:, None, None]
+    image = image + rng.normal(0, 0.05, (SIDE, SIDE, 3)).astype(np.float32)
+    for _ in range(rng.integers(0, 3)):
         a, b, c = rng.normal(size=3)
         away = np.abs(a * axis[None] + b * axis[:, None] + c * 0.6) / math.hypot(a, b)
         image[away < rng.uniform(0.008, 0.02)] = rng.random(3)
-    for _ in range(rng.integers(4, 12)):
+    for _ in range(rng.integers(3, 9)):
         row, column = rng.integers(0, SIDE - 3, 2)
         image[row : row + rng.integers(1, 4), column : column + rng.integers(1, 4)] = rng.random(3)
     return image
@@ -53,15 +56,15 @@ def shape(kind, size, turn):
 
 
 def scene(rng, kind):
-    """One image: clutter, and a shape of 8 to 14 pixels' radius anywhere on it."""
+    """One image: clutter, and a shape of 6 to 11 pixels' radius anywhere on it."""
     image = clutter(rng)
-    mask = shape(kind, rng.uniform(8, 14), rng.uniform(0, 2 * math.pi))
+    mask = shape(kind, rng.uniform(6, 11), rng.uniform(0, 2 * math.pi))
     side = len(mask)
     row, column = rng.integers(0, SIDE - side + 1, 2)
     there = image[row : row + side, column : column + side]
     away = rng.normal(size=3)
     color = there[mask].mean(0) + away / np.linalg.norm(away) * rng.uniform(0.1, 0.45)
-    there[mask] = color + rng.normal(0, 0.13, (int(mask.sum()), 3))
+    there[mask] = color + rng.normal(0, 0.05, (int(mask.sum()), 3))
     return np.clip(image * 255, 0, 255).astype(np.uint8)
 
 

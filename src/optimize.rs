@@ -2,6 +2,7 @@
 
 mod approach;
 mod choose;
+mod dynamic;
 mod exact;
 mod free;
 mod goals;
@@ -14,6 +15,7 @@ mod pareto;
 mod prepare;
 mod space;
 
+pub use dynamic::{Dynamic, Dynamics, GateRow, Mode};
 pub use goals::{Amount, Goals};
 pub use input::{Opened, open};
 pub use knowledge::Samples;
@@ -24,6 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::channels::Analysis;
+use crate::onnx::encode;
 use crate::data::Scaling;
 use crate::plan::{Candidates, Costs, Plan};
 use crate::profile::{Database, Prober, Profile};
@@ -53,6 +56,8 @@ pub struct Options {
     pub goals: Goals,
     /// No group becomes narrower than this.
     pub min_width: usize,
+    /// How the dynamic variant is made; `None`: not at all.
+    pub dynamics: Option<Dynamics>,
     /// Takes times of another device or stack where it has none of this one.
     pub allow_mismatch: bool,
 }
@@ -113,7 +118,7 @@ pub fn optimize(
     options: &Options,
     watcher: &dyn Watcher,
 ) -> Result<Outcome> {
-    prepared(loads, target, (database, recorded), options, watcher, |p| {
+    let mut outcome = prepared(loads, target, (database, recorded), options, watcher, |p| {
         if options.goals.any() {
             let (mut costs, mut prober, narrowing) = p.narrowing()?;
             narrowing.run(&mut costs, &mut prober)
@@ -122,7 +127,13 @@ pub fn optimize(
         } else {
             offline::plan(p)
         }
-    })
+    })?;
+    if let (Some(dynamics), Some(load)) = (options.dynamics, loads.first()) {
+        let original = encode(&load.opened.proto);
+        let base = outcome.model.as_ref().unwrap_or(&original);
+        outcome.dynamic = Some(dynamic::dynamic(loads, target, (&original, base), options, dynamics, watcher)?);
+    }
+    Ok(outcome)
 }
 
 /// Plans that lose least at every latency, measured at some of them.

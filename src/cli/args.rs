@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::dynamic_args::DynamicArgs;
 use super::planning_args::{CalibArgs, DataArgs, GoalArgs, PlanningArgs};
 use crate::target::CudnnAlgo;
 
@@ -64,9 +65,9 @@ pub struct MainArgs {
     /// Make exact moves only: the outputs stay the same (the default without a goal).
     #[arg(long, conflicts_with_all = ["target_latency", "target_macs", "max_params", "max_drop"])]
     pub exact: bool,
-    /// Do not make the dynamic variant (this version makes none).
-    #[arg(long)]
-    pub no_dynamic: bool,
+    /// The dynamic variant.
+    #[command(flatten)]
+    pub dynamic: DynamicArgs,
     /// What may be planned, and from what.
     #[command(flatten)]
     pub planning: PlanningArgs,

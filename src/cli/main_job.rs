@@ -13,14 +13,16 @@ use crate::report::{outcome_json, outcome_text};
 use crate::target::{RecordedTarget, Runtime};
 use crate::{Error, Result};
 
-/// `true` when a faster model was written.
+/// `true` when a faster model was written, static or dynamic.
 pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let start = Instant::now();
     let (out, report) = outputs(path, args.output.as_deref())?;
     let talk = !args.quiet && !args.json;
+    let mut options = args.planning.options(args.seed, &args.store, &args.goals, &args.data);
+    options.dynamics = args.dynamic.dynamics();
     let (mut outcome, loads) = run_job(&Job {
         path,
-        options: args.planning.options(args.seed, &args.store, &args.goals, &args.data),
+        options,
         device: &args.device,
         shapes: &args.shapes,
         profile: args.planning.profile.as_deref(),
@@ -31,28 +33,42 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let opened = &loads[0].opened;
     let model = outcome.model.take();
     outcome.model = model.map(|bytes| crate::report::with_provenance(&bytes, path, opened, &outcome));
+    let gated = outcome.dynamic.as_mut().and_then(|d| d.model.take());
+    let gated = gated.map(|bytes| crate::report::with_provenance(&bytes, path, opened, &outcome));
+    if let Some(dynamic) = outcome.dynamic.as_mut() {
+        dynamic.model = gated;
+    }
+    let dynamic = outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
     let json = outcome_json(&path.display().to_string(), &loads, &outcome);
     let text = format!("{json:#}\n");
-    if let Some(model) = &outcome.model {
-        save(&out, model)?;
+    let beside = out.with_extension("dynamic.onnx");
+    let mut written = Vec::new();
+    for (file, model) in [(&out, outcome.model.as_ref()), (&beside, dynamic)] {
+        if let Some(model) = model {
+            save(file, model)?;
+            written.push(file.display().to_string());
+        }
+    }
+    if !written.is_empty() {
         save(&report, text.as_bytes())?;
+        written.push(report.display().to_string());
     }
     if args.json {
         print!("{text}");
     }
     if talk {
         print!("{}", outcome_text(&outcome, args.verbose > 0));
-        match &outcome.declined {
-            None => println!(
-                "written   {} and {} in {:.1} s",
-                out.display(),
-                report.display(),
-                start.elapsed().as_secs_f64()
-            ),
-            Some(why) => println!("nothing written: {why} ({:.1} s)", start.elapsed().as_secs_f64()),
+        let seconds = start.elapsed().as_secs_f64();
+        if let Some(why) = &outcome.declined {
+            println!("no static model: {why}");
+        }
+        match written.split_last() {
+            Some((last, [])) => println!("written   {last} in {seconds:.1} s"),
+            Some((last, rest)) => println!("written   {} and {last} in {seconds:.1} s", rest.join(", ")),
+            None => println!("nothing written ({seconds:.1} s)"),
         }
     }
-    Ok(outcome.model.is_some())
+    Ok(!written.is_empty())
 }
 
 /// What the main job and `plan` have in common.

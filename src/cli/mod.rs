@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod db;
+mod dynamic_args;
 mod inspect;
 mod main_job;
 mod pareto;

@@ -75,7 +75,7 @@ pub struct CalibArgs {
 }
 
 /// A share from 0 to 1: `0.5%` or `0.005`.
-fn percent(text: &str) -> Result<f64, String> {
+pub(super) fn percent(text: &str) -> Result<f64, String> {
     let (digits, unit) = match text.strip_suffix('%') {
         Some(digits) => (digits, 0.01),
         None => (text, 1.0),
@@ -125,6 +125,7 @@ impl PlanningArgs {
             keep: self.keep.clone(),
             growth: self.grow,
             split: self.grow_init == GrowInit::Split,
+            dynamics: None,
             allow_mismatch: store.allow_mismatch,
         }
     }

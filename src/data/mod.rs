@@ -104,6 +104,45 @@ impl Dataset {
         })
     }
 
+    /// Random samples between -1 and 1, for models of floats; as many as make whole runs.
+    ///
+    /// # Errors
+    /// When an input is not of floats.
+    pub fn random(specs: &[InputSpec], samples: usize, seed: u64) -> Result<Self> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let open = specs.iter().all(|s| s.open.contains(&0));
+        let batch = match specs.first() {
+            Some(spec) if !open => spec.dims.first().copied().unwrap_or(1).max(1),
+            _ => samples.clamp(1, BATCH),
+        };
+        let count = samples.max(batch) / batch * batch;
+        let mut inputs = Vec::new();
+        for spec in specs {
+            let mut dims = spec.dims.clone();
+            if let Some(first) = dims.first_mut() {
+                *first = count;
+            }
+            let values = ArrayD::from_shape_simple_fn(dims, || random.f32() * 2.0 - 1.0);
+            let source = Source::Values(values, spec.dtype);
+            source.fits(spec).map_err(Error::Usage)?;
+            inputs.push((spec.name.clone(), source));
+        }
+        Ok(Self {
+            inputs,
+            labels: None,
+            count,
+            batch,
+        })
+    }
+
+    /// The same samples one at a time.
+    pub fn one_at_a_time(&self) -> Self {
+        Self {
+            batch: 1,
+            ..self.clone()
+        }
+    }
+
     /// Samples.
     pub fn count(&self) -> usize {
         self.count

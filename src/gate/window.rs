@@ -153,6 +153,14 @@ pub fn tilings(block: &Block, most: usize) -> Vec<Tiling> {
     }
     found.retain(|(overhead, t)| *overhead <= MOST_HALO && (!t.cut(1) || t.tile.columns * 4 >= t.tile.rows));
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // Of each number of tiles the one with the least halo.
+    let mut seen = Vec::new();
+    found.retain(|(_, t)| {
+        let kind = (t.cut(1), t.tiles());
+        let new = !seen.contains(&kind);
+        seen.push(kind);
+        new
+    });
     let bands = found.iter().filter(|(_, t)| !t.cut(1)).take(most.div_ceil(2));
     let blocks = found.iter().filter(|(_, t)| t.cut(0) && t.cut(1)).take(most / 2);
     bands.chain(blocks).map(|(_, t)| t.clone()).collect()

@@ -1,6 +1,6 @@
 //! The result of the main job, as data.
 
-use super::{Opened, counts};
+use super::{Dynamic, Opened, counts};
 use crate::channels::{Analysis, Group};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, label};
@@ -82,6 +82,8 @@ pub struct Outcome {
     pub unverified: Vec<String>,
     /// How channels were chosen and weights fitted, for a model that lost some.
     pub calibration: Option<Calibration>,
+    /// The dynamic variant, where one was looked for.
+    pub dynamic: Option<Dynamic>,
 }
 
 /// Counts of probes.
@@ -122,6 +124,7 @@ impl Outcome {
             plan: None,
             unverified: Vec::new(),
             calibration: None,
+            dynamic: None,
         }
     }
 

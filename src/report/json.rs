@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::onnx::label;
 use crate::optimize::{Load, Opened, Outcome};
 use crate::profile::Summary;
+use crate::verify::Task;
 
 fn times(s: &Summary) -> Value {
     json!({"median": s.median, "mad": s.mad, "min": s.min, "p95": s.p95, "n": s.n})
@@ -34,6 +35,7 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
             })
         })
         .collect();
+    let dynamic = outcome.dynamic.as_ref();
     json!({
         "schema_version": 1,
         "tool": {"name": "snapprune", "version": env!("CARGO_PKG_VERSION")},
@@ -42,12 +44,22 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
         "device": outcome.device,
         "written": outcome.model.is_some(),
         "declined": outcome.declined,
-        "latency_ms": outcome.latency.as_ref().map(|(a, b)| json!({"original": times(a), "static": times(b)})),
+        "latency_ms": latency(outcome),
         "ratio_static": outcome.ratio.map(|r| r.0),
         "ratio_static_noise": outcome.ratio.map(|r| r.1),
+        "ratio_dynamic": dynamic.and_then(|d| d.ratio).map(|r| r.0),
+        "ratio_dynamic_noise": dynamic.and_then(|d| d.ratio).map(|r| r.1),
+        "ratio_dynamic_original": dynamic.and_then(|d| d.ratio_original),
+        "dynamic": dynamic.map(|d| json!({
+            "written": d.model.is_some(), "declined": d.declined, "notes": d.notes, "twin": d.twin,
+            "held_out_drop": d.held_out_drop,
+        })),
+        "gates": dynamic.map_or(&[][..], |d| &d.gates),
         "predicted_ratio_static": outcome.predicted_ratio(),
         "predicted_latency_ms": outcome.predicted_ms.map(|(a, b)| json!({"original": a, "static": b})),
-        "macs": {"before": outcome.macs.0, "after": outcome.macs.1},
+        "macs": {
+            "before": outcome.macs.0, "after": outcome.macs.1, "dynamic": dynamic.and_then(|d| d.macs),
+        },
         "params": {"before": outcome.params.0, "after": outcome.params.1},
         "groups": groups,
         "verify": verify(outcome),
@@ -62,15 +74,39 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
     })
 }
 
+/// Latencies as measured side by side: with the dynamic variant where there is one.
+fn latency(outcome: &Outcome) -> Option<Value> {
+    let gated = outcome.dynamic.as_ref().and_then(|d| d.latency.as_ref());
+    match (gated, &outcome.latency) {
+        (Some([a, b, c]), _) => Some(json!({"original": times(a), "static": times(b), "dynamic": times(c)})),
+        (None, Some((a, b))) => Some(json!({"original": times(a), "static": times(b)})),
+        (None, None) => None,
+    }
+}
+
 /// How the outputs agree, and how the models do on real inputs.
 fn verify(outcome: &Outcome) -> Value {
     let mut verify = json!(outcome.agreement);
-    if let (Some(fields), Some(task)) = (verify.as_object_mut(), &outcome.task) {
-        let pair = |p: Option<(f64, f64)>| p.map(|(a, b)| json!({"original": a, "static": b}));
-        fields.insert("samples".to_owned(), json!(task.samples));
-        fields.insert("top1".to_owned(), json!(pair(task.top1)));
-        fields.insert("top5".to_owned(), json!(pair(task.top5)));
-        fields.insert("agreement".to_owned(), json!(task.agreement));
+    let gated = outcome.dynamic.as_ref().and_then(|d| d.task.as_ref());
+    if outcome.task.is_none() && gated.is_none() {
+        return verify;
+    }
+    if !verify.is_object() {
+        verify = json!({});
+    }
+    let shares = |of: fn(&Task) -> Option<(f64, f64)>| {
+        let (own, gated) = (outcome.task.as_ref().and_then(of), gated.and_then(of));
+        let original = own.map(|p| p.0).or(gated.map(|p| p.0));
+        let fixed = own.map(|p| p.1).or(gated.map(|p| p.0));
+        json!({"original": original, "static": fixed, "dynamic": gated.map(|p| p.1)})
+    };
+    if let Some(fields) = verify.as_object_mut() {
+        let samples = outcome.task.as_ref().or(gated).map(|t| t.samples);
+        fields.insert("samples".to_owned(), json!(samples));
+        fields.insert("top1".to_owned(), shares(|t| t.top1));
+        fields.insert("top5".to_owned(), shares(|t| t.top5));
+        fields.insert("agreement".to_owned(), json!(outcome.task.as_ref().map(|t| t.agreement)));
+        fields.insert("agreement_dynamic".to_owned(), json!(gated.map(|t| t.agreement)));
     }
     verify
 }

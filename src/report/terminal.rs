@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::onnx::label;
-use crate::optimize::{Opened, Outcome};
+use crate::optimize::{Dynamic, Opened, Outcome};
 use crate::verify::{Lane, Task, Verdict};
 
 pub(super) fn table(header: &[&str], numbers: &[usize]) -> Table {
@@ -136,6 +136,63 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
             "outputs   largest difference {:.1e} ({:.1e} of the range), cosine {:.7}, {} inputs",
             a.max_abs_diff, a.max_rel_diff, a.cosine, a.inputs_tried
         );
+    }
+    if let Some(dynamic) = &outcome.dynamic {
+        text.push_str(&dynamic_text(dynamic, all));
+    }
+    text
+}
+
+/// The gate table and what the dynamic variant came to.
+fn dynamic_text(dynamic: &Dynamic, all: bool) -> String {
+    let mut text = String::new();
+    let header = ["block", "gate", "keep", "break-even", "dense ms", "gated ms", "work", "loss", ""];
+    let mut rows = table(&header, &[2, 3, 4, 5, 6, 7]);
+    let share = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.2}"));
+    let ms = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.3}"));
+    let mut shown = 0;
+    for g in &dynamic.gates {
+        if !all && g.keep.is_none() {
+            continue;
+        }
+        shown += 1;
+        let tile = g.tile.map_or(String::new(), |(r, c)| format!(" {r}×{c}"));
+        rows.add_row([
+            shorten(&g.block, 28),
+            format!("{}{tile}", g.kind),
+            share(g.keep),
+            share(g.break_even),
+            ms(g.ms_dense),
+            ms(g.ms_gated),
+            share(g.flops_share),
+            g.loss.map_or(String::new(), |l| format!("{l:.1e}")),
+            if g.used { "used".to_owned() } else { g.reason.clone() },
+        ]);
+    }
+    if shown > 0 {
+        let _ = writeln!(text, "{rows}");
+    }
+    if let (Some([original, fixed, gated]), Some((ratio, noise))) = (&dynamic.latency, dynamic.ratio) {
+        let _ = writeln!(
+            text,
+            "dynamic   {:.3} ms original, {:.3} ms static, {:.3} ms ± {:.3} dynamic   dynamic over static {ratio:.3} ± {noise:.3}",
+            original.median, fixed.median, gated.median, gated.mad
+        );
+    }
+    if let Some(macs) = dynamic.macs {
+        let _ = writeln!(text, "work      {} multiply-accumulates executed for an input", big(macs));
+    }
+    if let Some(drop) = dynamic.held_out_drop {
+        let _ = writeln!(text, "drop      {:.2} % on calibration samples that were held out", 100.0 * drop);
+    }
+    if let Some(task) = &dynamic.task {
+        let _ = write!(text, "static → dynamic\n{}", task_text(task));
+    }
+    for note in &dynamic.notes {
+        let _ = writeln!(text, "note      {note}");
+    }
+    if let Some(why) = &dynamic.declined {
+        let _ = writeln!(text, "no dynamic model: {why}");
     }
     text
 }

@@ -17,4 +17,4 @@ pub use moments::{Moments, add_products};
 pub use patches::{Place, input_rows, output_rows, places_of, sampled};
 pub use rankings::{Compensated, RIDGE, Ranked, rank_group, reading};
 pub use statistics::{Statistics, mixers, output_dims, place_seed};
-pub use walk::{Live, Walk, crossing_bytes};
+pub use walk::{Live, Walk, crossing_bytes, read_from};

@@ -10,7 +10,7 @@ use crate::onnx::proto::{
     tensor_shape_proto::dimension::Value as Dim, type_proto, type_proto::Value as Kind,
 };
 use crate::onnx::{Graph, captured_names, encode};
-use crate::target::{Held, Target};
+use crate::target::{Held, Named, Target};
 use crate::{Error, Result};
 
 /// The values of one run that later nodes read, by name.
@@ -43,6 +43,51 @@ impl<'t> Walk<'t> {
             runs: held,
             at: 0,
         })
+    }
+
+    /// Before the first node, with inputs that are given.
+    ///
+    /// # Errors
+    /// When an input cannot be handed to ONNX Runtime.
+    pub fn of(target: &'t dyn Target, inputs: &[Named]) -> Result<Self> {
+        let mut live = Live::new();
+        for (name, tensor) in inputs {
+            live.insert(name.clone(), Held::new(name, tensor)?);
+        }
+        Ok(Self {
+            target,
+            runs: vec![live],
+            at: 0,
+        })
+    }
+
+    /// How many nodes have been run.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The nodes of `range`, of a graph whose nodes before make what is held here, as a model of their own that gives out
+    /// what `keep` says; and the inputs that it takes, as the first run has them. `None` when it makes nothing.
+    ///
+    /// # Errors
+    /// When a value that it reads is not held here.
+    pub fn stretch(
+        &self,
+        model: &ModelProto,
+        graph: &Graph,
+        range: Range<usize>,
+        keep: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<(ModelProto, Vec<Named>)>> {
+        let Some(part) = Part::new(model, graph, range, keep, self.runs.first())? else {
+            return Ok(None);
+        };
+        let mut inputs = Vec::new();
+        for name in &part.inputs {
+            let tensor = self.value(0, name)?.tensor();
+            let tensor = tensor.ok_or_else(|| Error::Model(format!("value '{name}' is no tensor of numbers")))?;
+            inputs.push((name.clone(), tensor));
+        }
+        Ok(Some((part.model, inputs)))
     }
 
     /// The device that runs the parts.
@@ -140,7 +185,7 @@ pub fn crossing_bytes(graph: &Graph, analysis: &Analysis) -> u64 {
 }
 
 /// Names that nodes from `to` on read, or that the graph gives out.
-fn read_from<'g>(graph: &Graph<'g>, to: usize) -> HashSet<&'g str> {
+pub fn read_from<'g>(graph: &Graph<'g>, to: usize) -> HashSet<&'g str> {
     let mut names: HashSet<&str> = graph.proto.output.iter().map(|o| o.name()).collect();
     let captured: HashSet<String> = graph.proto.node[to..].iter().flat_map(captured_names).collect();
     names.extend(

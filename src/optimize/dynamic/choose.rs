@@ -1,0 +1,99 @@
+//! Which gates: the fastest at a given share, or those that save most within a loss.
+
+use super::judge::Judge;
+use super::offers::Offer;
+use crate::Result;
+
+/// The index of the chosen offer of each block.
+pub(super) type Choice = Vec<Option<usize>>;
+
+/// Milliseconds that an offer saves.
+pub(super) fn saved(offer: &Offer) -> f64 {
+    offer.timed.map_or(f64::NEG_INFINITY, |t| t.dense_ms - t.gated_ms)
+}
+
+/// Whether an offer may be chosen: it was timed, and it is faster, or gates are wanted everywhere.
+pub(super) fn eligible(offer: &Offer, everywhere: bool) -> bool {
+    !offer.for_scale && offer.timed.is_some_and(|t| everywhere || t.faster)
+}
+
+/// For every block the eligible offer that saves most.
+pub(super) fn fastest(offers: &[Vec<Offer>], everywhere: bool) -> Choice {
+    let best = |list: &Vec<Offer>| {
+        let fit = (0..list.len()).filter(|&i| eligible(&list[i], everywhere));
+        fit.max_by(|&a, &b| saved(&list[a]).total_cmp(&saved(&list[b])))
+    };
+    offers.iter().map(best).collect()
+}
+
+/// Whether no other offer of the block is as fast and keeps as much.
+pub(super) fn undominated(list: &[Offer], at: usize, everywhere: bool) -> bool {
+    let own = &list[at];
+    let better = |o: &Offer| {
+        eligible(o, everywhere)
+            && saved(o) >= saved(own)
+            && o.captured >= own.captured
+            && (saved(o) > saved(own) || o.captured > own.captured)
+    };
+    eligible(own, everywhere) && !list.iter().any(better)
+}
+
+/// Choices along the trade between time and loss, the most careful first.
+fn frontier(offers: &[Vec<Offer>], everywhere: bool) -> Vec<Choice> {
+    let usable = |o: &&Offer| eligible(o, everywhere) && o.loss.is_some_and(f64::is_finite) && saved(o) > 0.0;
+    // Prices of loss at which something changes: what each offer saves for what it loses.
+    let price = |o: &Offer| saved(o) / o.loss.unwrap_or(0.0).max(TINY);
+    let mut prices: Vec<f64> = offers.iter().flatten().filter(usable).map(price).collect();
+    prices.sort_by(|a, b| b.total_cmp(a));
+    let mut all: Vec<Choice> = Vec::new();
+    for price in prices.iter().copied().chain([0.0]) {
+        let worth = |o: &Offer| saved(o) - 0.999 * price * o.loss.unwrap_or(0.0).max(TINY);
+        let best = |list: &Vec<Offer>| {
+            let fit = (0..list.len()).filter(|&i| usable(&&list[i]) && worth(&list[i]) > 0.0);
+            fit.max_by(|&a, &b| worth(&list[a]).total_cmp(&worth(&list[b])))
+        };
+        let choice: Choice = offers.iter().map(best).collect();
+        if choice.iter().any(Option::is_some) && all.last() != Some(&choice) {
+            all.push(choice);
+        }
+    }
+    all
+}
+
+/// Losses below this count alike.
+const TINY: f64 = 1e-6;
+
+/// The choice that saves most while the whole model drops at most `most`; and its drop. The choices in between are
+/// halved, so a drop that does not grow along them is not looked for.
+pub(super) fn within(
+    offers: &[Vec<Offer>],
+    judge: &Judge,
+    (most, everywhere): (f64, bool),
+    progress: &dyn Fn(usize, usize),
+) -> Result<Option<(Choice, f64)>> {
+    let all = frontier(offers, everywhere);
+    let mut best = None;
+    let (mut low, mut high) = (0, all.len());
+    let rounds = (usize::BITS - all.len().leading_zeros()) as usize;
+    let mut done = 0;
+    while low < high {
+        progress(done, rounds.max(done + 1));
+        let middle = (low + high) / 2;
+        let gates: Vec<_> = picked(offers, &all[middle]).map(|o| &o.gate).collect();
+        let drop = judge.drop(&gates)?;
+        if drop <= most {
+            best = Some((all[middle].clone(), drop));
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+        done += 1;
+    }
+    progress(done, done);
+    Ok(best)
+}
+
+/// The chosen offers.
+pub(super) fn picked<'o>(offers: &'o [Vec<Offer>], choice: &'o Choice) -> impl Iterator<Item = &'o Offer> {
+    offers.iter().zip(choice).filter_map(|(list, at)| list.get((*at)?))
+}

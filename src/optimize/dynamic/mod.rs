@@ -1,0 +1,345 @@
+//! The dynamic variant of a model: which blocks get which gates, by measured time and measured loss.
+
+mod choose;
+mod judge;
+mod offers;
+mod options;
+mod outcome;
+mod timing;
+
+pub use options::{Dynamics, Mode};
+pub use outcome::{Dynamic, GateRow};
+
+use super::{Load, Options, Watcher};
+use crate::channels::Analysis;
+use crate::data::Dataset;
+use crate::gate::{Block, Form, Gate, blocks, gated};
+use crate::onnx::proto::ModelProto;
+use crate::onnx::{Graph, encode, parse};
+use crate::target::{Named, Target, random_inputs};
+use crate::verify::{Verdict, compare, compare_task, race_loads};
+use crate::{Error, Result};
+use choose::{Choice, eligible, fastest, picked, saved, undominated, within};
+use judge::Judge;
+use offers::{Offer, offers, split};
+use outcome::{break_even, row};
+use timing::time;
+
+/// Everything that the search for gates works with.
+struct Search<'a> {
+    loads: &'a [Load],
+    analysis: &'a Analysis,
+    target: &'a dyn Target,
+    model: &'a ModelProto,
+    graph: &'a Graph<'a>,
+    options: &'a Options,
+    dynamics: Dynamics,
+    watcher: &'a dyn Watcher,
+}
+
+/// Samples that stand in for real ones where gates are wanted without any.
+const STAND_INS: usize = 16;
+/// Gates whose worth to the whole model is measured, and the gain that makes one worth nothing.
+const LANES: usize = 8;
+const WORTHLESS: f64 = 0.002;
+
+/// Makes the dynamic variant of `base`, the static model (or the original, where that stands).
+///
+/// # Errors
+/// When a run fails. That no gate pays is no error: see [`Dynamic::declined`].
+pub(super) fn dynamic(
+    loads: &[Load],
+    target: &dyn Target,
+    (original, base): (&[u8], &[u8]),
+    options: &Options,
+    dynamics: Dynamics,
+    watcher: &dyn Watcher,
+) -> Result<Dynamic> {
+    let Some(load) = loads.first() else {
+        return Ok(Dynamic::none("no input shapes are given"));
+    };
+    if !target.is_here() {
+        return Ok(Dynamic::none("gates are chosen by time, and the device is not here"));
+    }
+    if options.calib.is_none() && dynamics.keep.is_none() {
+        return Ok(Dynamic::none(
+            "gates are calibrated on samples; give some with --calib",
+        ));
+    }
+    let mut proto = parse(base.to_vec())?.proto;
+    let raised = match crate::gate::raise_opset(&mut proto) {
+        Ok(raised) => raised,
+        Err(why) => return Ok(Dynamic::none(&why)),
+    };
+    let body = proto.graph.as_ref();
+    let graph = Graph::new(body.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?)?;
+    let search = Search {
+        loads,
+        analysis: &load.opened.analysis,
+        target,
+        model: &proto,
+        graph: &graph,
+        options,
+        dynamics,
+        watcher,
+    };
+    let mut found = search.run(original, base)?;
+    found.notes.extend(raised);
+    Ok(found)
+}
+
+impl Search<'_> {
+    fn run(&self, original: &[u8], base: &[u8]) -> Result<Dynamic> {
+        let (mut found, refused) = blocks(self.graph, self.analysis);
+        found.sort_by_key(|b| b.nodes().into_iter().min());
+        let rows = refused.into_iter().map(|(name, why)| bare(&name, &why));
+        let mut dynamic = Dynamic {
+            gates: rows.collect(),
+            ..Dynamic::default()
+        };
+        if found.is_empty() {
+            dynamic.declined = Some("it has no residual block whose branch convolutions could be left out".to_owned());
+            return Ok(dynamic);
+        }
+        let specs = &self.loads[0].opened.specs;
+        let data = match &self.options.calib {
+            Some((path, scaling, most)) => Dataset::read(path, specs, scaling)?.at_most(*most),
+            None => Dataset::random(specs, STAND_INS, self.options.seed)?,
+        };
+        if self.options.calib.is_none() {
+            let note = "accuracy is unverified: without --calib, gates are calibrated on random inputs";
+            dynamic.notes.push(note.to_owned());
+        }
+        let (fit, judging) = split(&data, &found);
+        self.watcher.step("calibrating gates");
+        let batch = specs.first().and_then(|s| s.dims.first()).copied().unwrap_or(1);
+        let parts = (self.model, self.graph);
+        let progress = |done, total| self.watcher.progress(done, total);
+        let wanted = (self.dynamics, batch);
+        let mut offers = offers(parts, self.target, &found, (&data, fit), wanted, &progress)?;
+        self.watcher.step("timing gates");
+        let inputs = random_inputs(specs, self.options.seed, 1.0)?;
+        time(parts, self.target, &inputs, &mut offers, &progress)?;
+        let chosen = self.choose(&mut offers, (&data, judging), &mut dynamic)?;
+        let chosen = match chosen {
+            Some(choice) if !self.dynamics.everywhere => self.cut_back(&offers, choice, base)?,
+            other => other.unwrap_or_else(|| vec![None; offers.len()]),
+        };
+        dynamic.gates.extend(self.rows(&found, &offers, &chosen));
+        let gates: Vec<&Gate> = picked(&offers, &chosen).map(|o| &o.gate).collect();
+        if gates.is_empty() {
+            dynamic.declined.get_or_insert_with(|| {
+                let any = offers.iter().flatten().any(|o| eligible(o, false));
+                if any {
+                    "every gate that saves time costs more accuracy than --dynamic-drop allows".to_owned()
+                } else {
+                    "no gate was measured to be faster than the dense block it would take the place of".to_owned()
+                }
+            });
+            return Ok(dynamic);
+        }
+        self.finish(dynamic, &gates, (original, base))
+    }
+
+    /// The gates by the user's share, or by what they save within the loss that is allowed.
+    fn choose(
+        &self,
+        offers: &mut [Vec<Offer>],
+        (data, judging): (&Dataset, std::ops::Range<usize>),
+        dynamic: &mut Dynamic,
+    ) -> Result<Option<Choice>> {
+        let everywhere = self.dynamics.everywhere;
+        let progress = |done, total| self.watcher.progress(done, total);
+        if self.dynamics.keep.is_some() {
+            let choice = fastest(offers, everywhere);
+            if self.options.calib.is_some() {
+                self.watcher.step("judging gates");
+                let judge = Judge::new((self.model, self.graph), self.target, data, judging)?;
+                let gates: Vec<&Gate> = picked(offers, &choice).map(|o| &o.gate).collect();
+                dynamic.held_out_drop = Some(judge.drop(&gates)?);
+            }
+            return Ok(Some(choice));
+        }
+        self.watcher.step("judging gates");
+        let judge = Judge::new((self.model, self.graph), self.target, data, judging)?;
+        let wanted: Vec<Vec<bool>> = offers
+            .iter()
+            .map(|list| (0..list.len()).map(|i| undominated(list, i, everywhere)).collect())
+            .collect();
+        for (list, wanted) in offers.iter_mut().zip(&wanted) {
+            // What is not judged cannot be chosen.
+            let mut at = 0;
+            list.iter_mut().for_each(|o| {
+                o.for_scale |= !wanted[at];
+                at += 1;
+            });
+        }
+        judge.losses(offers, &|o| !o.for_scale, &progress)?;
+        if std::env::var_os("DBG").is_some() { for o in offers.iter().flatten() { eprintln!("DBG {} {} {:?} keep {:.3} saved {:?} capt {:.3} fitted {} loss {:?} scale {}", o.gate.block.name, o.gate.kind(), o.gate.tiles.as_ref().map(|t| t.tiling.tile), o.gate.keep_share(), o.timed.map(|t| (t.dense_ms-t.gated_ms, t.faster)), o.captured, o.fitted, o.loss, o.for_scale); } }
+        self.watcher.step("choosing gates");
+        let most = self.dynamics.most_drop;
+        let found = within(offers, &judge, (most, everywhere), &progress)?;
+        dynamic.held_out_drop = found.as_ref().map(|f| f.1);
+        if found.is_some() && judge.samples() < (2.0 / most.max(1e-9)) as usize {
+            dynamic.notes.push(format!(
+                "the drop was judged on {} samples; more of them in --calib tell small drops better",
+                judge.samples()
+            ));
+        }
+        Ok(found.map(|f| f.0))
+    }
+
+    /// The choice without gates that do not make the whole model faster.
+    fn cut_back(&self, offers: &[Vec<Offer>], choice: Choice, base: &[u8]) -> Result<Choice> {
+        let mut at: Vec<usize> = (0..choice.len()).filter(|&b| choice[b].is_some()).collect();
+        if at.len() < 2 {
+            return Ok(choice);
+        }
+        // The least certain first.
+        let gain = |b: &usize| choice[*b].and_then(|o| offers[*b].get(o)).map_or(0.0, saved);
+        at.sort_by(|a, b| gain(a).total_cmp(&gain(b)));
+        at.truncate(LANES);
+        self.watcher.step("measuring whole models");
+        let without = |b: usize| {
+            let mut less = choice.clone();
+            less[b] = None;
+            less
+        };
+        let choices: Vec<Choice> = [choice.clone()].into_iter().chain(at.iter().map(|&b| without(b))).collect();
+        let mut models = vec![base.to_vec()];
+        for choice in &choices {
+            models.push(self.model_of(&picked(offers, choice).map(|o| &o.gate).collect::<Vec<_>>(), Form::Compact)?);
+        }
+        let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
+        let raced = race_loads(self.target, &lanes, &self.inputs()?, super::CHOOSING_SECONDS * 2.0)?;
+        let whole = raced[1].ratio();
+        let mut kept = choice;
+        for (lane, &b) in raced[2..].iter().zip(&at) {
+            if lane.ratio() < whole - WORTHLESS {
+                kept[b] = None;
+            }
+        }
+        Ok(kept)
+    }
+
+    fn inputs(&self) -> Result<Vec<(Vec<Named>, f64)>> {
+        let one = |l: &Load| Ok((random_inputs(&l.opened.specs, self.options.seed, 1.0)?, l.weight));
+        self.loads.iter().map(one).collect()
+    }
+
+    fn model_of(&self, gates: &[&Gate], form: Form) -> Result<Vec<u8>> {
+        Ok(encode(&gated(self.model, self.graph, gates, form)?))
+    }
+
+    /// Races, verifies, and keeps the model if it is faster.
+    fn finish(&self, mut dynamic: Dynamic, gates: &[&Gate], (original, base): (&[u8], &[u8])) -> Result<Dynamic> {
+        self.watcher.step("verifying the dynamic variant");
+        let (compact, masked) = (self.model_of(gates, Form::Compact)?, self.model_of(gates, Form::Masked)?);
+        let specs = &self.loads[0].opened.specs;
+        let twin = compare(self.target, &masked, &compact, specs, self.options.seed, 3)?;
+        let holds = twin.holds();
+        dynamic.twin = Some(twin);
+        let mask = self.dynamics.mode == Mode::Mask;
+        let model = if mask { masked } else { compact };
+        let lanes = race_loads(
+            self.target,
+            &[base, &model, original],
+            &self.inputs()?,
+            super::FINAL_SECONDS,
+        )?;
+        dynamic.latency = Some([&lanes[2], &lanes[0], &lanes[1]].map(|l| l.summary()));
+        dynamic.ratio = Some((lanes[1].ratio(), lanes[1].ratio_noise()));
+        dynamic.ratio_original = Some(lanes[1].ratio() / lanes[2].ratio());
+        let dense: u64 = self.analysis_macs();
+        let saved: u64 = gates.iter().map(|g| g.block.macs().saturating_sub(g.macs())).sum();
+        dynamic.macs = Some(if mask { dense } else { dense.saturating_sub(saved) });
+        if gates.iter().any(|g| g.channels.is_some()) && !mask {
+            let note = "gated channels are for one sample at a time: the dynamic file's batch is 1";
+            dynamic.notes.push(note.to_owned());
+        }
+        if let Some((path, scaling)) = &self.options.eval {
+            self.watcher.step("running real inputs through the dynamic variant");
+            let mut data = Dataset::read(path, specs, scaling)?;
+            if gates.iter().any(|g| g.channels.is_some()) && !mask {
+                data = data.one_at_a_time();
+            }
+            dynamic.task = compare_task(self.target, base, &model, &data)?;
+        }
+        if !holds {
+            dynamic.declined = Some("its outputs differ from its masked twin's; please report this model".to_owned());
+            return Ok(dynamic);
+        }
+        let faster = lanes[1].verdict() == Verdict::Faster && lanes[1].ratio() <= super::WORTH_A_FILE;
+        if !faster && !mask && !self.dynamics.everywhere {
+            dynamic.declined = Some(format!(
+                "with its gates the whole model takes {:.3} of the static one's time, no gain beyond the noise",
+                lanes[1].ratio()
+            ));
+            return Ok(dynamic);
+        }
+        dynamic.model = Some(model);
+        Ok(dynamic)
+    }
+
+    /// Multiply-accumulates of the model for one sample.
+    fn analysis_macs(&self) -> u64 {
+        let co = &self.analysis.coupling;
+        let widths = |name: &str| self.graph.constant(name).map(|t| t.dims);
+        let nodes = self.graph.proto.node.iter();
+        nodes
+            .filter_map(|n| {
+                let weight = widths(n.input.get(1)?)?;
+                let dims = co.by_name(n.output.first()?).map(|id| co.dims(id))?;
+                let places: usize = dims.iter().skip(2).product();
+                match n.op_type() {
+                    "Conv" => Some((weight.iter().product::<usize>() * places) as u64),
+                    "Gemm" | "MatMul" => Some(weight.iter().product::<usize>() as u64),
+                    _ => None,
+                }
+            })
+            .sum()
+    }
+
+    /// A line for every block.
+    fn rows(&self, found: &[Block], offers: &[Vec<Offer>], choice: &Choice) -> Vec<GateRow> {
+        let everywhere = self.dynamics.everywhere;
+        let line = |((block, list), at): ((&Block, &Vec<Offer>), &Option<usize>)| {
+            let best = (0..list.len())
+                .filter(|&i| list[i].timed.is_some() && (self.dynamics.keep.is_none() || !list[i].for_scale))
+                .max_by(|&a, &b| saved(&list[a]).total_cmp(&saved(&list[b])));
+            let shown = at.or(best).and_then(|i| list.get(i));
+            let reason = match (at, shown) {
+                (Some(_), _) => "measured faster, within the loss allowed".to_owned(),
+                (None, None) if list.is_empty() => "no tile divides it, and no channels can be left out".to_owned(),
+                (None, None) => "ONNX Runtime runs none of its gates".to_owned(),
+                (None, Some(o)) if !o.timed.is_some_and(|t| t.faster) => {
+                    "the gate takes longer than what it leaves out".to_owned()
+                }
+                (None, Some(_)) if self.dynamics.keep.is_some() => "does not pay in the whole model".to_owned(),
+                (None, Some(_)) => "saves time, but loses too much or does not pay in the whole model".to_owned(),
+            };
+            let reason = if everywhere && at.is_some() { "asked for everywhere".to_owned() } else { reason };
+            row(block, shown, shown.and_then(|o| break_even(list, o)), at.is_some(), &reason)
+        };
+        found.iter().zip(offers).zip(choice).map(line).collect()
+    }
+}
+
+/// A line for what looked like a block.
+fn bare(name: &str, why: &str) -> GateRow {
+    GateRow {
+        block: name.to_owned(),
+        kind: "dense",
+        used: false,
+        keep: None,
+        tile: None,
+        break_even: None,
+        ms_dense: None,
+        ms_gated: None,
+        flops_share: None,
+        loss: None,
+        captured: None,
+        attention: None,
+        reason: why.to_owned(),
+    }
+}

@@ -1,0 +1,173 @@
+//! The gates that each block could have, calibrated.
+
+use std::ops::Range;
+
+use super::options::{Dynamics, Mode};
+use crate::Result;
+use crate::data::Dataset;
+use crate::gate::{
+    Block, Gate, advance, best, channel_attentions, channel_gate, pairs, seen_channels, seen_tiles, tile_attentions,
+    tile_gate, tilings,
+};
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
+use crate::score::Walk;
+use crate::target::Target;
+
+/// A gate that a block could have.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    pub gate: Gate,
+    /// The share of what the block adds that the gate keeps, on samples that its attention was not fitted on.
+    pub captured: f64,
+    /// Whether fitted attention ranks better than equal weights.
+    pub fitted: bool,
+    /// Only timed, to see where gates of its kind break even.
+    pub for_scale: bool,
+    /// Milliseconds of the dense block with its neighbours, and of the gated one; and whether that is faster.
+    pub timed: Option<Timed>,
+    /// What the model's outputs lose with this gate alone.
+    pub loss: Option<f64>,
+}
+
+/// A block's dense and gated time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timed {
+    pub dense_ms: f64,
+    pub gated_ms: f64,
+    pub faster: bool,
+}
+
+/// Ways of cutting a block that are timed.
+const TILINGS: usize = 6;
+/// Shares that are tried where the user wants none in particular.
+const SHARES: [f64; 5] = [0.25, 0.375, 0.5, 0.625, 0.75];
+/// How far a gate's share may be from the one that is wanted.
+const NEAR: f64 = 0.08;
+/// Bytes that the values of a block may take for all samples that are looked at.
+const HELD_BYTES: usize = 3 << 29;
+
+/// The runs that gates are calibrated on, at most half of all and as many as fit in memory; the others judge them.
+pub(super) fn split(data: &Dataset, blocks: &[Block]) -> (Range<usize>, Range<usize>) {
+    let size = |d: &[usize; 3]| 4 * d.iter().product::<usize>();
+    let one = |b: &Block| 2 * size(&b.input_dims) + 6 * size(&b.output_dims);
+    let most = blocks.iter().map(one).max().unwrap_or(0).max(1);
+    let runs = data.runs();
+    let fit = (HELD_BYTES / most / data.batch().max(1)).clamp(1, (runs / 2).max(1)).min(runs);
+    (0..fit, if fit < runs { fit..runs } else { 0..runs })
+}
+
+/// Looks at all blocks on the samples of `runs` runs, and gives every block's offers; blocks in graph order.
+///
+/// # Errors
+/// When the model cannot be run in parts.
+pub(super) fn offers(
+    (model, graph): (&ModelProto, &Graph),
+    target: &dyn Target,
+    blocks: &[Block],
+    (data, runs): (&Dataset, Range<usize>),
+    (dynamics, batch): (Dynamics, usize),
+    progress: &dyn Fn(usize, usize),
+) -> Result<Vec<Vec<Offer>>> {
+    let mut walk = Walk::new(target, data, runs)?;
+    let mut all = Vec::new();
+    for (done, block) in blocks.iter().enumerate() {
+        progress(done, blocks.len());
+        let makers = if batch == 1 && dynamics.mode != Mode::Tiles {
+            pairs(block)
+        } else {
+            Vec::new()
+        };
+        advance(&mut walk, model, graph, block, &makers)?;
+        all.push(of_block(&walk, graph, block, &makers, dynamics)?);
+    }
+    progress(blocks.len(), blocks.len());
+    Ok(all)
+}
+
+fn of_block(walk: &Walk, graph: &Graph, block: &Block, makers: &[usize], dynamics: Dynamics) -> Result<Vec<Offer>> {
+    let mut offers = Vec::new();
+    let offer = |tiles, channels, captured, fitted, for_scale| Offer {
+        gate: Gate {
+            block: block.clone(),
+            tiles,
+            channels,
+        },
+        captured,
+        fitted,
+        for_scale,
+        timed: None,
+        loss: None,
+    };
+    let cuts = tilings(block, TILINGS);
+    let with_tiles = dynamics.mode != Mode::Channels && !cuts.is_empty();
+    if with_tiles {
+        for (tiling, seen) in cuts.iter().zip(seen_tiles(walk, graph, block, &cuts)?) {
+            let attentions = tile_attentions(&seen);
+            for (keep, for_scale) in counts(tiling.tiles(), dynamics.keep) {
+                if let Some((attention, captured)) = best(&seen, &attentions, keep) {
+                    let gate = tile_gate(&seen, attention, tiling, keep);
+                    offers.push(offer(Some(gate), None, captured, attention.fitted, for_scale));
+                }
+            }
+        }
+    }
+    let tiled = offers.clone();
+    for &maker in makers {
+        let Some(seen) = seen_channels(walk, graph, block, maker)? else { continue };
+        let attentions = channel_attentions(&seen, graph, block, maker);
+        for (keep, for_scale) in counts(seen.parts, dynamics.keep) {
+            let Some((attention, captured)) = best(&seen, &attentions, keep) else { continue };
+            let gate = channel_gate(&seen, attention, maker, keep);
+            offers.push(offer(None, Some(gate.clone()), captured, attention.fitted, for_scale));
+            // Both together, at the share that each has alone: where the user wants one share, that would be another.
+            let whole = maker == 0 && dynamics.keep.is_none() && dynamics.mode != Mode::Channels;
+            let share = keep as f64 / seen.parts as f64;
+            let alike = tiled.iter().filter(|t| whole && (t.gate.keep_share() - share).abs() < NEAR);
+            // One of the tilings is enough: the one that keeps most.
+            if let Some(t) = alike.max_by(|a, b| a.captured.total_cmp(&b.captured)) {
+                let both = offer(
+                    t.gate.tiles.clone(),
+                    Some(gate),
+                    t.captured * captured,
+                    t.fitted || attention.fitted,
+                    false,
+                );
+                offers.push(both);
+            }
+        }
+    }
+    Ok(offers)
+}
+
+/// How many of `parts` to keep; those that are only there to see how time grows with the share are marked.
+fn counts(parts: usize, wanted: Option<f64>) -> Vec<(usize, bool)> {
+    let near = |share: f64| {
+        let count = ((share * parts as f64).round() as usize).clamp(1, parts);
+        ((count as f64 / parts as f64 - share).abs() <= NEAR).then_some(count)
+    };
+    let mut found: Vec<(usize, bool)> = match wanted {
+        None => SHARES.iter().filter_map(|&s| near(s)).map(|n| (n, false)).collect(),
+        Some(share) => {
+            let own: Vec<_> = near(share).map(|n| (n, false)).into_iter().collect();
+            let more = near((1.6 * share).min(1.0)).map(|n| (n, true));
+            own.iter().copied().chain(more.filter(|m| !own.is_empty() && m.0 != own[0].0)).collect()
+        }
+    };
+    found.dedup_by_key(|f| f.0);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counts;
+
+    #[test]
+    fn shares_that_do_not_fit_are_left_out() {
+        assert_eq!(counts(4, None), [(1, false), (2, false), (3, false)]);
+        assert_eq!(counts(16, None).len(), 5);
+        assert_eq!(counts(2, Some(0.25)), []);
+        assert_eq!(counts(7, Some(0.5)), [(4, false), (6, true)]);
+        assert_eq!(counts(4, Some(1.0)), [(4, false)]);
+    }
+}

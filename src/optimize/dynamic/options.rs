@@ -1,0 +1,41 @@
+//! What the user wants of the dynamic variant.
+
+/// Which gates may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mode {
+    /// Whatever pays: tiles at any batch, channels and both together at batch 1.
+    #[default]
+    Auto,
+    /// Channels only (at batch 1).
+    Channels,
+    /// Tiles only.
+    Tiles,
+    /// As auto, written as masks over dense layers: the same outputs, no time saved.
+    Mask,
+    /// No dynamic variant.
+    Off,
+}
+
+/// How the dynamic variant is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dynamics {
+    /// Which gates.
+    pub mode: Mode,
+    /// The share of samples whose class may change, at most (the loss, for other outputs).
+    pub most_drop: f64,
+    /// One share of tiles or channels for all gates.
+    pub keep: Option<f64>,
+    /// Gates also where they cost time.
+    pub everywhere: bool,
+}
+
+impl Default for Dynamics {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Auto,
+            most_drop: 0.005,
+            keep: None,
+            everywhere: false,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Every offer timed as a whole against the dense block, in its place between its neighbours.
+
+use std::collections::HashSet;
+
+use super::offers::{Offer, Timed};
+use crate::gate::{Block, Form, Gate, gated};
+use crate::onnx::proto::ModelProto;
+use crate::onnx::{Graph, encode};
+use crate::score::{Walk, read_from};
+use crate::target::{Named, Target};
+use crate::verify::{Verdict, race};
+use crate::{Error, Result};
+
+/// Seconds for each lane of a block's race.
+const LANE_SECONDS: f64 = 0.35;
+/// Nodes looked at on each side for a convolution, whose layout the block's neighbours share.
+const NEIGHBOURS: usize = 6;
+
+/// Times all offers of all blocks, on the given inputs. An offer that ONNX Runtime refuses stays untimed.
+///
+/// # Errors
+/// When the dense model cannot be run in parts.
+pub(super) fn time(
+    (model, graph): (&ModelProto, &Graph),
+    target: &dyn Target,
+    inputs: &[Named],
+    offers: &mut [Vec<Offer>],
+    progress: &dyn Fn(usize, usize),
+) -> Result<()> {
+    let mut walk = Walk::of(target, inputs)?;
+    let total = offers.len();
+    for (done, list) in offers.iter_mut().enumerate() {
+        progress(done, total);
+        let Some(block) = list.first().map(|o| o.gate.block.clone()) else { continue };
+        let (from, to) = around(graph, &block);
+        if walk.at() > from {
+            walk = Walk::of(target, inputs)?;
+        }
+        walk.advance(model, graph, from, &[])?;
+        let keep: HashSet<&str> = read_from(graph, to);
+        let keep = |name: &str| keep.contains(name);
+        let Some((dense, given)) = walk.stretch(model, graph, from..to, &keep)? else {
+            continue;
+        };
+        let mut lanes = vec![encode(&dense)];
+        let mut raced = Vec::new();
+        for (at, offer) in list.iter().enumerate() {
+            if let Some(lane) = lane((model, graph), target, &walk, &offer.gate, (from, to), &keep)? {
+                lanes.push(lane);
+                raced.push(at);
+            }
+        }
+        let lanes: Vec<&[u8]> = lanes.iter().map(Vec::as_slice).collect();
+        let times = race(target, &lanes, &given, LANE_SECONDS * lanes.len() as f64)?;
+        let dense_ms = times[0].summary().median;
+        for (&at, lane) in raced.iter().zip(&times[1..]) {
+            list[at].timed = Some(Timed {
+                dense_ms,
+                gated_ms: dense_ms * lane.ratio(),
+                faster: lane.verdict() == Verdict::Faster,
+            });
+        }
+    }
+    progress(total, total);
+    Ok(())
+}
+
+/// The part of the gated model between the neighbours; `None` when ONNX Runtime refuses it.
+fn lane(
+    (model, graph): (&ModelProto, &Graph),
+    target: &dyn Target,
+    walk: &Walk,
+    gate: &Gate,
+    (from, to): (usize, usize),
+    keep: &dyn Fn(&str) -> bool,
+) -> Result<Option<Vec<u8>>> {
+    let with = gated(model, graph, &[gate], Form::Compact)?;
+    let own = with.graph.as_ref().ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
+    let own = Graph::new(own)?;
+    let range = place(graph, &own, from)..place(graph, &own, to);
+    let Some((part, given)) = walk.stretch(&with, &own, range, keep)? else {
+        return Ok(None);
+    };
+    let bytes = encode(&part);
+    Ok(target.load(&bytes, &given, false).is_ok().then_some(bytes))
+}
+
+/// Where node `at` of a graph stands in a rewritten one whose nodes outside of blocks are the same: behind the last
+/// node before it that both have.
+pub(super) fn place(graph: &Graph, other: &Graph, at: usize) -> usize {
+    let before = (0..at).rev().find_map(|n| {
+        let name = graph.proto.node[n].output.iter().find(|o| !o.is_empty())?;
+        other.producer.get(name.as_str())
+    });
+    before.map_or(0, |&n| n + 1)
+}
+
+/// The block's nodes and those around it up to the next convolution on each side.
+fn around(graph: &Graph, block: &Block) -> (usize, usize) {
+    let nodes = &graph.proto.node;
+    let first = block.nodes().into_iter().min().unwrap_or(0);
+    let source = graph.producer.get(block.input.as_str()).copied().unwrap_or(first).min(first);
+    let is_layer = |n: &usize| nodes[*n].op_type() == "Conv";
+    let from = (source.saturating_sub(NEIGHBOURS)..=source).rev().find(is_layer).unwrap_or(source);
+    let behind = block.last() + 1..(block.last() + 1 + NEIGHBOURS).min(nodes.len());
+    let to = behind.clone().find(is_layer).map_or(behind.end, |n| n + 1);
+    (from, to.max(block.last() + 1))
+}
