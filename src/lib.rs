@@ -9,6 +9,7 @@ pub mod channels;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod fused;
 pub mod gate;
 pub mod onnx;
 pub mod optimize;

@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{Case, cpu, difference, zoo_model};
-use snapprune::gate::{Block, ChannelGate, Form, Gate, Step, TileGate, Tiling, blocks, gated, pairs, tilings};
+use snapprune::gate::{Block, ChannelGate, Form, Gate, Step, TileGate, Tiling, blocks, fusible, gated, pairs, tilings};
 use snapprune::onnx::{Graph, Tensor, encode};
 use snapprune::target::{Named, Target};
 
@@ -59,6 +59,10 @@ fn inputs(case: &Case, samples: usize, seed: u64) -> Vec<Named> {
 
 /// Runs gates in both forms; the largest difference of any output over its range.
 fn apart(case: &Case, gates: &[&Gate], samples: usize) -> f64 {
+    apart_in(Form::Compact, case, gates, samples)
+}
+
+fn apart_in(form: Form, case: &Case, gates: &[&Gate], samples: usize) -> f64 {
     let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
     let target = cpu();
     let given = inputs(case, samples, 7);
@@ -67,7 +71,7 @@ fn apart(case: &Case, gates: &[&Gate], samples: usize) -> f64 {
         target.outputs(&encode(&model), &given).unwrap()
     };
     let masked = run(Form::Masked);
-    difference(&masked, &run(Form::Compact), &masked).raw
+    difference(&masked, &run(form), &masked).raw
 }
 
 fn unlike(case: &Case, gates: &[&Gate], samples: usize) -> f64 {
@@ -147,6 +151,9 @@ fn every_tiling_of_a_strided_block_with_halos_is_right() {
             let found = apart(&case, &[&gate], 2);
             assert!(found < 1e-4, "{} {:?}: {found}", block.name, tiling.tile);
             assert!(gate.macs() < block.macs() * 2, "{:?}", tiling.tile);
+            assert!(fusible(&graph, block));
+            let found = apart_in(Form::Fused, &case, &[&gate], 2);
+            assert!(found < 1e-4, "{} {:?} fused: {found}", block.name, tiling.tile);
         }
     }
 }

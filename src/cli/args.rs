@@ -233,6 +233,9 @@ pub struct DeviceArgs {
     /// float32 products in TF32 (GPU).
     #[arg(long, value_enum, default_value = "on")]
     pub tf32: Switch,
+    /// Capture each model once as a CUDA graph and replay it, as servers do (GPU).
+    #[arg(long, conflicts_with = "cpu")]
+    pub cuda_graph: bool,
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,

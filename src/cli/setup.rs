@@ -21,6 +21,7 @@ pub(super) fn target(runtime: &Runtime, args: &DeviceArgs) -> Result<Box<dyn Tar
                 algo: args.cudnn_algo,
                 nhwc: args.nhwc,
                 tf32: args.tf32 == Switch::On,
+                graph: args.cuda_graph,
             };
             Box::new(CudaTarget::new(runtime.clone(), index, options)?)
         }

@@ -25,9 +25,10 @@ pub(super) fn channel_choice(m: &mut Maker, gate: &ChannelGate, x: &str, form: F
     let scores = m.builder.op("Conv", &[&pooled, &weights, &bias], &[("kernel_shape", &[1, 1])]);
     let flat = m.builder.reshape(&scores, &[-1, channels as i64]);
     let chosen = m.builder.top(&flat, gate.keep);
-    match form {
-        Form::Compact => m.builder.reshape(&chosen, &[gate.keep as i64]),
-        Form::Masked => chosen,
+    if form == Form::Masked {
+        chosen
+    } else {
+        m.builder.reshape(&chosen, &[gate.keep as i64])
     }
 }
 

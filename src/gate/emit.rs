@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::attend::{channel_choice, channel_mask, tile_choice, tile_mask};
 use super::block::{Layer, Step};
 use super::builder::Builder;
+use super::fused::fusible;
 use super::spec::{ChannelGate, Gate, TileGate};
 use super::tiles::{gathered, scattered};
 use super::window::Tiling;
@@ -18,6 +19,8 @@ pub enum Form {
     Compact,
     /// Computes everything and masks it: as slow as the dense block, and simple enough to be believed.
     Masked,
+    /// Computes what is kept, by operators of our own where the gate allows it; compact elsewhere.
+    Fused,
 }
 
 /// What the nodes of one gate are made with.
@@ -44,7 +47,11 @@ pub fn emitted(graph: &Graph, gate: &Gate, form: Form, opset: i64, prefix: &str)
         dtype: weight.map_or(Dtype::Float, |w| w.dtype),
         opset,
     };
-    maker.make(form)?;
+    match (&gate.tiles, form) {
+        (Some(tiles), Form::Fused) if gate.channels.is_none() && fusible(graph, &gate.block) => maker.make_fused(tiles)?,
+        (_, Form::Fused) => maker.make(Form::Compact)?,
+        _ => maker.make(form)?,
+    }
     Ok(maker.builder)
 }
 
@@ -66,13 +73,12 @@ impl Maker<'_> {
         let sum = match &tiles {
             None => self.builder.op("Add", &[&branch, &block.other], &[]),
             Some((t, chosen)) => {
-                let placed = match form {
-                    Form::Compact => scattered(self, t, chosen, &branch),
-                    Form::Masked => {
-                        let mask = tile_mask(self, t, chosen);
-                        let kept = self.builder.op("Mul", &[&branch, &mask], &[]);
-                        self.builder.op("Add", &[&block.other, &kept], &[])
-                    }
+                let placed = if form == Form::Masked {
+                    let mask = tile_mask(self, t, chosen);
+                    let kept = self.builder.op("Mul", &[&branch, &mask], &[]);
+                    self.builder.op("Add", &[&block.other, &kept], &[])
+                } else {
+                    scattered(self, t, chosen, &branch)
                 };
                 self.plus(&placed, &t.fill)
             }

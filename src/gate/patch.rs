@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::emit::{Form, emitted};
 use super::spec::Gate;
 use crate::onnx::Graph;
-use crate::onnx::proto::{ModelProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
+use crate::onnx::proto::{ModelProto, OperatorSetIdProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
 use crate::{Error, Result};
 
 /// The model with gates, in graph order. Weights that nothing reads any more go. With gated channels the batch becomes
@@ -48,8 +48,15 @@ pub fn gated(model: &ModelProto, graph: &Graph, gates: &[&Gate], form: Form) -> 
     // Notes on values inside may name what is no longer there.
     body.value_info.clear();
     drop_unread(body);
-    if gates.iter().any(|g| g.channels.is_some()) && form == Form::Compact {
+    if gates.iter().any(|g| g.channels.is_some()) && form != Form::Masked {
         one_sample(body);
+    }
+    let ours = |n: &crate::onnx::proto::NodeProto| n.domain() == crate::fused::DOMAIN;
+    if body.node.iter().any(ours) && !out.opset_import.iter().any(|o| o.domain() == crate::fused::DOMAIN) {
+        out.opset_import.push(OperatorSetIdProto {
+            domain: Some(crate::fused::DOMAIN.to_owned()),
+            version: Some(1),
+        });
     }
     Ok(out)
 }

@@ -52,6 +52,8 @@ pub struct CudaOptions {
     pub nhwc: bool,
     /// float32 products in TF32.
     pub tf32: bool,
+    /// Models captured once as CUDA graphs and replayed.
+    pub graph: bool,
 }
 
 impl Default for CudaOptions {
@@ -60,6 +62,7 @@ impl Default for CudaOptions {
             algo: CudnnAlgo::Exhaustive,
             nhwc: false,
             tf32: true,
+            graph: false,
         }
     }
 }
@@ -155,6 +158,7 @@ impl CudaTarget {
     }
 
     fn provider(&self) -> ExecutionProviderDispatch {
+        let graph = self.options.graph;
         let options = self.options_of(match self.options.algo {
             CudnnAlgo::Exhaustive => ConvAlgorithmSearch::Exhaustive,
             CudnnAlgo::Heuristic => ConvAlgorithmSearch::Heuristic,
@@ -162,6 +166,7 @@ impl CudaTarget {
         });
         // SAFETY: the stream is kept alive by this target and by every session made here.
         let options = unsafe { options.with_compute_stream(self.stream.cu_stream().cast()) };
+        let options = if graph { options.with_cuda_graph(true) } else { options };
         options.build().error_on_failure()
     }
 
@@ -263,11 +268,12 @@ fn describe(runtime: &Runtime, context: &CudaContext, options: CudaOptions) -> R
         name,
         fingerprint: fingerprint(&facts),
         stack: format!(
-            "onnxruntime {} cuda driver={driver_version} cudnn_conv_algo_search={} tf32={} nhwc={}",
+            "onnxruntime {} cuda driver={driver_version} cudnn_conv_algo_search={} tf32={} nhwc={}{}",
             runtime.version,
             options.algo.name(),
             if options.tf32 { "on" } else { "off" },
             if options.nhwc { "on" } else { "off" },
+            if options.graph { " cuda_graph=on" } else { "" },
         ),
         facts,
     })
@@ -283,6 +289,10 @@ impl Target for CudaTarget {
     }
 
     fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+        if self.options.graph {
+            // A graph's memory is bound; a run for its values is not worth one.
+            return self.runner(model)?.run_tensors(inputs);
+        }
         let outputs = run_once(self.session(model, false)?, inputs)?;
         self.stream.synchronize().map_err(driver)?;
         Ok(tensors(outputs))

@@ -52,6 +52,7 @@ impl Runtime {
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_operators(crate::fused::domain()?)?
             .with_inter_threads(1)?;
         if threads > 0 {
             builder = builder.with_intra_threads(threads)?;
@@ -67,6 +68,7 @@ impl Runtime {
         let session = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::Disable)?
+            .with_operators(crate::fused::domain()?)?
             .commit_from_memory(model)?;
         run_once(session, inputs)
     }

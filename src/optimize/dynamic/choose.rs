@@ -26,28 +26,35 @@ pub(super) fn fastest(offers: &[Vec<Offer>], everywhere: bool) -> Choice {
     offers.iter().map(best).collect()
 }
 
-/// Whether no other offer of the block is as fast and keeps as much.
-pub(super) fn undominated(list: &[Offer], at: usize, everywhere: bool) -> bool {
-    let own = &list[at];
-    let better = |o: &Offer| {
+/// Offers of one block that are worth judging: no other is as fast and keeps as much; of many, some of every speed.
+pub(super) fn worth_judging(list: &[Offer], everywhere: bool) -> Vec<usize> {
+    let better = |o: &Offer, own: &Offer| {
         eligible(o, everywhere)
             && saved(o) >= saved(own)
             && o.captured >= own.captured
             && (saved(o) > saved(own) || o.captured > own.captured)
     };
-    eligible(own, everywhere) && !list.iter().any(better)
+    let mut front: Vec<usize> = (0..list.len())
+        .filter(|&i| eligible(&list[i], everywhere) && !list.iter().any(|o| better(o, &list[i])))
+        .collect();
+    front.sort_by(|&a, &b| saved(&list[a]).total_cmp(&saved(&list[b])));
+    let count = front.len().min(JUDGED);
+    (0..count).map(|k| front[k * (front.len() - 1) / (count - 1).max(1)]).collect()
 }
+
+/// Offers of a block whose loss is measured, at most.
+const JUDGED: usize = 8;
 
 /// Choices along the trade between time and loss, the most careful first.
 fn frontier(offers: &[Vec<Offer>], everywhere: bool) -> Vec<Choice> {
-    let usable = |o: &&Offer| eligible(o, everywhere) && o.loss.is_some_and(f64::is_finite) && saved(o) > 0.0;
+    let usable = |o: &&Offer| usable(o, everywhere);
     // Prices of loss at which something changes: what each offer saves for what it loses.
-    let price = |o: &Offer| saved(o) / o.loss.unwrap_or(0.0).max(TINY);
+    let price = |o: &Offer| saved(o) / loss(o).max(TINY);
     let mut prices: Vec<f64> = offers.iter().flatten().filter(usable).map(price).collect();
     prices.sort_by(|a, b| b.total_cmp(a));
     let mut all: Vec<Choice> = Vec::new();
     for price in prices.iter().copied().chain([0.0]) {
-        let worth = |o: &Offer| saved(o) - 0.999 * price * o.loss.unwrap_or(0.0).max(TINY);
+        let worth = |o: &Offer| saved(o) - 0.999 * price * loss(o).max(TINY);
         let best = |list: &Vec<Offer>| {
             let fit = (0..list.len()).filter(|&i| usable(&&list[i]) && worth(&list[i]) > 0.0);
             fit.max_by(|&a, &b| worth(&list[a]).total_cmp(&worth(&list[b])))
@@ -89,8 +96,58 @@ pub(super) fn within(
         }
         done += 1;
     }
+    if let Some(found) = best.take() {
+        best = Some(stepped(offers, judge, found, (most, everywhere), progress)?);
+    }
     progress(done, done);
     Ok(best)
+}
+
+/// Single changes that are tried between two choices of the frontier.
+const STEPS: usize = 8;
+
+/// A choice with more single gates, or bolder ones, as long as the whole model drops at most `most`; those that save most
+/// for what they lose are tried first.
+fn stepped(
+    offers: &[Vec<Offer>],
+    judge: &Judge,
+    (mut choice, mut drop): (Choice, f64),
+    (most, everywhere): (f64, bool),
+    progress: &dyn Fn(usize, usize),
+) -> Result<(Choice, f64)> {
+    let mut tried: Vec<(usize, usize)> = Vec::new();
+    for step in 0..STEPS {
+        progress(step, STEPS);
+        let now = |b: usize| choice[b].map_or((0.0, 0.0), |i| (saved(&offers[b][i]), loss(&offers[b][i])));
+        let bolder = |b: usize, i: usize| {
+            let (more, lost) = (saved(&offers[b][i]) - now(b).0, loss(&offers[b][i]) - now(b).1);
+            (more > 0.0).then(|| more / lost.max(TINY))
+        };
+        let next = (0..offers.len())
+            .flat_map(|b| (0..offers[b].len()).map(move |i| (b, i)))
+            .filter(|&(b, i)| usable(&offers[b][i], everywhere) && !tried.contains(&(b, i)))
+            .filter_map(|(b, i)| Some((bolder(b, i)?, b, i)))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((_, block, offer)) = next else { break };
+        tried.push((block, offer));
+        let mut more = choice.clone();
+        more[block] = Some(offer);
+        let gates: Vec<_> = picked(offers, &more).map(|o| &o.gate).collect();
+        let found = judge.drop(&gates)?;
+        if found <= most {
+            (choice, drop) = (more, found);
+        }
+    }
+    Ok((choice, drop))
+}
+
+fn loss(offer: &Offer) -> f64 {
+    offer.loss.unwrap_or(0.0)
+}
+
+/// Whether an offer saves time and its loss is known.
+fn usable(offer: &Offer, everywhere: bool) -> bool {
+    eligible(offer, everywhere) && offer.loss.is_some_and(f64::is_finite) && saved(offer) > 0.0
 }
 
 /// The chosen offers.

@@ -23,7 +23,7 @@ pub(super) struct Judge<'a> {
 }
 
 /// Samples for the losses of single gates, at most.
-const FEW: usize = 256;
+const FEW: usize = 128;
 
 impl<'a> Judge<'a> {
     /// Runs the model on the samples of some runs.

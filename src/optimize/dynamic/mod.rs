@@ -19,7 +19,7 @@ use crate::onnx::{Graph, encode, parse};
 use crate::target::{Named, Target, random_inputs};
 use crate::verify::{Verdict, compare, compare_task, race_loads};
 use crate::{Error, Result};
-use choose::{Choice, eligible, fastest, picked, saved, undominated, within};
+use choose::{Choice, eligible, fastest, picked, saved, within, worth_judging};
 use judge::Judge;
 use offers::{Offer, offers, split};
 use outcome::{break_even, row};
@@ -65,6 +65,9 @@ pub(super) fn dynamic(
         return Ok(Dynamic::none(
             "gates are calibrated on samples; give some with --calib",
         ));
+    }
+    if dynamics.mode == Mode::Fused && target.info().kind != "cuda" {
+        return Ok(Dynamic::none("fused gates are for NVIDIA GPUs; use --gpu, or --dynamic tiles"));
     }
     let mut proto = parse(base.to_vec())?.proto;
     let raised = match crate::gate::raise_opset(&mut proto) {
@@ -119,7 +122,7 @@ impl Search<'_> {
         let mut offers = offers(parts, self.target, &found, (&data, fit), wanted, &progress)?;
         self.watcher.step("timing gates");
         let inputs = random_inputs(specs, self.options.seed, 1.0)?;
-        time(parts, self.target, &inputs, &mut offers, &progress)?;
+        time(parts, self.target, (&inputs, self.dynamics.form()), &mut offers, &progress)?;
         let chosen = self.choose(&mut offers, (&data, judging), &mut dynamic)?;
         let chosen = match chosen {
             Some(choice) if !self.dynamics.everywhere => self.cut_back(&offers, choice, base)?,
@@ -162,20 +165,14 @@ impl Search<'_> {
         }
         self.watcher.step("judging gates");
         let judge = Judge::new((self.model, self.graph), self.target, data, judging)?;
-        let wanted: Vec<Vec<bool>> = offers
-            .iter()
-            .map(|list| (0..list.len()).map(|i| undominated(list, i, everywhere)).collect())
-            .collect();
-        for (list, wanted) in offers.iter_mut().zip(&wanted) {
+        for list in offers.iter_mut() {
             // What is not judged cannot be chosen.
-            let mut at = 0;
-            list.iter_mut().for_each(|o| {
-                o.for_scale |= !wanted[at];
-                at += 1;
-            });
+            let wanted = worth_judging(list, everywhere);
+            for (at, offer) in list.iter_mut().enumerate() {
+                offer.for_scale |= !wanted.contains(&at);
+            }
         }
         judge.losses(offers, &|o| !o.for_scale, &progress)?;
-        if std::env::var_os("DBG").is_some() { for o in offers.iter().flatten() { eprintln!("DBG {} {} {:?} keep {:.3} saved {:?} capt {:.3} fitted {} loss {:?} scale {}", o.gate.block.name, o.gate.kind(), o.gate.tiles.as_ref().map(|t| t.tiling.tile), o.gate.keep_share(), o.timed.map(|t| (t.dense_ms-t.gated_ms, t.faster)), o.captured, o.fitted, o.loss, o.for_scale); } }
         self.watcher.step("choosing gates");
         let most = self.dynamics.most_drop;
         let found = within(offers, &judge, (most, everywhere), &progress)?;
@@ -208,7 +205,7 @@ impl Search<'_> {
         let choices: Vec<Choice> = [choice.clone()].into_iter().chain(at.iter().map(|&b| without(b))).collect();
         let mut models = vec![base.to_vec()];
         for choice in &choices {
-            models.push(self.model_of(&picked(offers, choice).map(|o| &o.gate).collect::<Vec<_>>(), Form::Compact)?);
+            models.push(self.model_of(&picked(offers, choice).map(|o| &o.gate).collect::<Vec<_>>(), self.dynamics.form())?);
         }
         let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
         let raced = race_loads(self.target, &lanes, &self.inputs()?, super::CHOOSING_SECONDS * 2.0)?;
@@ -234,7 +231,7 @@ impl Search<'_> {
     /// Races, verifies, and keeps the model if it is faster.
     fn finish(&self, mut dynamic: Dynamic, gates: &[&Gate], (original, base): (&[u8], &[u8])) -> Result<Dynamic> {
         self.watcher.step("verifying the dynamic variant");
-        let (compact, masked) = (self.model_of(gates, Form::Compact)?, self.model_of(gates, Form::Masked)?);
+        let (compact, masked) = (self.model_of(gates, self.dynamics.form())?, self.model_of(gates, Form::Masked)?);
         let specs = &self.loads[0].opened.specs;
         let twin = compare(self.target, &masked, &compact, specs, self.options.seed, 3)?;
         let holds = twin.holds();
@@ -251,8 +248,9 @@ impl Search<'_> {
         dynamic.ratio = Some((lanes[1].ratio(), lanes[1].ratio_noise()));
         dynamic.ratio_original = Some(lanes[1].ratio() / lanes[2].ratio());
         let dense: u64 = self.analysis_macs();
-        let saved: u64 = gates.iter().map(|g| g.block.macs().saturating_sub(g.macs())).sum();
-        dynamic.macs = Some(if mask { dense } else { dense.saturating_sub(saved) });
+        // Halos can make a gate that keeps most do more than the dense block.
+        let (blocks, kept) = gates.iter().fold((0, 0), |(a, b), g| (a + g.block.macs(), b + g.macs()));
+        dynamic.macs = Some(if mask { dense } else { (dense + kept).saturating_sub(blocks) });
         if gates.iter().any(|g| g.channels.is_some()) && !mask {
             let note = "gated channels are for one sample at a time: the dynamic file's batch is 1";
             dynamic.notes.push(note.to_owned());
@@ -304,9 +302,13 @@ impl Search<'_> {
     fn rows(&self, found: &[Block], offers: &[Vec<Offer>], choice: &Choice) -> Vec<GateRow> {
         let everywhere = self.dynamics.everywhere;
         let line = |((block, list), at): ((&Block, &Vec<Offer>), &Option<usize>)| {
-            let best = (0..list.len())
-                .filter(|&i| list[i].timed.is_some() && (self.dynamics.keep.is_none() || !list[i].for_scale))
-                .max_by(|&a, &b| saved(&list[a]).total_cmp(&saved(&list[b])));
+            let fit = |i: &usize| list[*i].timed.is_some() && (self.dynamics.keep.is_none() || !list[*i].for_scale);
+            // Of those that were judged the one that loses least; else the fastest.
+            let worth = |i: usize| list[i].loss.map_or((0, saved(&list[i])), |l| (1, -l));
+            let best = (0..list.len()).filter(fit).max_by(|&a, &b| {
+                let (a, b) = (worth(a), worth(b));
+                a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+            });
             let shown = at.or(best).and_then(|i| list.get(i));
             let reason = match (at, shown) {
                 (Some(_), _) => "measured faster, within the loss allowed".to_owned(),

@@ -6,7 +6,7 @@ use super::options::{Dynamics, Mode};
 use crate::Result;
 use crate::data::Dataset;
 use crate::gate::{
-    Block, Gate, advance, best, channel_attentions, channel_gate, pairs, seen_channels, seen_tiles, tile_attentions,
+    Block, Gate, advance, best, channel_attentions, channel_gate, fusible, pairs, seen_channels, seen_tiles, tile_attentions,
     tile_gate, tilings,
 };
 use crate::onnx::Graph;
@@ -73,7 +73,7 @@ pub(super) fn offers(
     let mut all = Vec::new();
     for (done, block) in blocks.iter().enumerate() {
         progress(done, blocks.len());
-        let makers = if batch == 1 && dynamics.mode != Mode::Tiles {
+        let makers = if batch == 1 && !dynamics.only_tiles() {
             pairs(block)
         } else {
             Vec::new()
@@ -99,7 +99,11 @@ fn of_block(walk: &Walk, graph: &Graph, block: &Block, makers: &[usize], dynamic
         timed: None,
         loss: None,
     };
-    let cuts = tilings(block, TILINGS);
+    let cuts = if dynamics.mode == Mode::Fused && !fusible(graph, block) {
+        Vec::new()
+    } else {
+        tilings(block, TILINGS)
+    };
     let with_tiles = dynamics.mode != Mode::Channels && !cuts.is_empty();
     if with_tiles {
         for (tiling, seen) in cuts.iter().zip(seen_tiles(walk, graph, block, &cuts)?) {
@@ -137,8 +141,24 @@ fn of_block(walk: &Walk, graph: &Graph, block: &Block, makers: &[usize], dynamic
             }
         }
     }
+    if dynamics.keep.is_none() {
+        offers = promising(offers);
+    }
     Ok(offers)
 }
+
+/// Offers without those that do clearly more work than another of their kind and keep no more.
+fn promising(offers: Vec<Offer>) -> Vec<Offer> {
+    let worse = |a: &Offer, b: &Offer| {
+        let work = |o: &Offer| o.gate.macs() as f64;
+        a.gate.kind() == b.gate.kind() && work(b) < CLEARLY * work(a) && b.captured >= a.captured
+    };
+    let kept = |o: &&Offer| !offers.iter().any(|b| worse(o, b));
+    offers.iter().filter(kept).cloned().collect()
+}
+
+/// Work below this share of another gate's is clearly less.
+const CLEARLY: f64 = 0.9;
 
 /// How many of `parts` to keep; those that are only there to see how time grows with the share are marked.
 fn counts(parts: usize, wanted: Option<f64>) -> Vec<(usize, bool)> {
@@ -149,9 +169,9 @@ fn counts(parts: usize, wanted: Option<f64>) -> Vec<(usize, bool)> {
     let mut found: Vec<(usize, bool)> = match wanted {
         None => SHARES.iter().filter_map(|&s| near(s)).map(|n| (n, false)).collect(),
         Some(share) => {
-            let own: Vec<_> = near(share).map(|n| (n, false)).into_iter().collect();
-            let more = near((1.6 * share).min(1.0)).map(|n| (n, true));
-            own.iter().copied().chain(more.filter(|m| !own.is_empty() && m.0 != own[0].0)).collect()
+            let own = near(share);
+            let more = own.map(|n| (2 * n).min(parts)).filter(|&m| Some(m) != own);
+            own.map(|n| (n, false)).into_iter().chain(more.map(|n| (n, true))).collect()
         }
     };
     found.dedup_by_key(|f| f.0);
@@ -167,7 +187,8 @@ mod tests {
         assert_eq!(counts(4, None), [(1, false), (2, false), (3, false)]);
         assert_eq!(counts(16, None).len(), 5);
         assert_eq!(counts(2, Some(0.25)), []);
-        assert_eq!(counts(7, Some(0.5)), [(4, false), (6, true)]);
+        assert_eq!(counts(7, Some(0.5)), [(4, false), (7, true)]);
+        assert_eq!(counts(2, Some(0.5)), [(1, false), (2, true)]);
         assert_eq!(counts(4, Some(1.0)), [(4, false)]);
     }
 }

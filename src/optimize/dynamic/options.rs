@@ -1,5 +1,7 @@
 //! What the user wants of the dynamic variant.
 
+use crate::gate::Form;
+
 /// Which gates may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mode {
@@ -12,6 +14,8 @@ pub enum Mode {
     Tiles,
     /// As auto, written as masks over dense layers: the same outputs, no time saved.
     Mask,
+    /// Tiles by operators of our own on a GPU: the file needs our library beside it.
+    Fused,
     /// No dynamic variant.
     Off,
 }
@@ -27,6 +31,21 @@ pub struct Dynamics {
     pub keep: Option<f64>,
     /// Gates also where they cost time.
     pub everywhere: bool,
+}
+
+impl Dynamics {
+    /// The form whose time counts.
+    pub fn form(&self) -> Form {
+        match self.mode {
+            Mode::Fused => Form::Fused,
+            _ => Form::Compact,
+        }
+    }
+
+    /// Whether only tiles are wanted.
+    pub fn only_tiles(&self) -> bool {
+        matches!(self.mode, Mode::Tiles | Mode::Fused)
+    }
 }
 
 impl Default for Dynamics {

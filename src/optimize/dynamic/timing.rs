@@ -12,7 +12,7 @@ use crate::verify::{Verdict, race};
 use crate::{Error, Result};
 
 /// Seconds for each lane of a block's race.
-const LANE_SECONDS: f64 = 0.35;
+const LANE_SECONDS: f64 = 0.2;
 /// Nodes looked at on each side for a convolution, whose layout the block's neighbours share.
 const NEIGHBOURS: usize = 6;
 
@@ -23,7 +23,7 @@ const NEIGHBOURS: usize = 6;
 pub(super) fn time(
     (model, graph): (&ModelProto, &Graph),
     target: &dyn Target,
-    inputs: &[Named],
+    (inputs, form): (&[Named], Form),
     offers: &mut [Vec<Offer>],
     progress: &dyn Fn(usize, usize),
 ) -> Result<()> {
@@ -45,7 +45,7 @@ pub(super) fn time(
         let mut lanes = vec![encode(&dense)];
         let mut raced = Vec::new();
         for (at, offer) in list.iter().enumerate() {
-            if let Some(lane) = lane((model, graph), target, &walk, &offer.gate, (from, to), &keep)? {
+            if let Some(lane) = lane((model, graph), target, &walk, (&offer.gate, form), (from, to), &keep)? {
                 lanes.push(lane);
                 raced.push(at);
             }
@@ -70,11 +70,11 @@ fn lane(
     (model, graph): (&ModelProto, &Graph),
     target: &dyn Target,
     walk: &Walk,
-    gate: &Gate,
+    (gate, form): (&Gate, Form),
     (from, to): (usize, usize),
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<Option<Vec<u8>>> {
-    let with = gated(model, graph, &[gate], Form::Compact)?;
+    let with = gated(model, graph, &[gate], form)?;
     let own = with.graph.as_ref().ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
     let own = Graph::new(own)?;
     let range = place(graph, &own, from)..place(graph, &own, to);

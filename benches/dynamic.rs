@@ -1,0 +1,75 @@
+//! Top-1 against measured latency and against executed multiply-accumulates, with the same share of tiles or of channels
+//! kept in every block, whether that pays or not.
+//!
+//! `cargo bench --bench dynamic -- MODEL.onnx CALIB EVAL MEAN STD BATCH` on an idle machine; CPU, one thread. MEAN and STD
+//! are lists such as 0.485,0.456,0.406. Channels are measured at batch 1 only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::path::Path;
+
+use snapprune::data::Scaling;
+use snapprune::optimize::{Dynamics, Load, Mode, Options, Watcher, open, optimize};
+use snapprune::target::{CpuTarget, Runtime, ShapeOptions};
+
+struct Quiet;
+
+impl Watcher for Quiet {
+    fn step(&self, _: &str) {}
+    fn progress(&self, _: usize, _: usize) {}
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let [model, calib, eval, mean, std, batch] = args.as_slice() else {
+        println!("nothing named; nothing measured");
+        return;
+    };
+    let list = |text: &str| -> Vec<f32> { text.split(',').map(|v| v.parse().expect("a number")).collect() };
+    let scaling = Scaling {
+        mean: list(mean),
+        std: list(std),
+    };
+    let runtime = Runtime::load(None).expect("ONNX Runtime");
+    let target = CpuTarget::new(runtime.clone(), 1);
+    let batch: usize = batch.parse().expect("a batch");
+    let shapes = ShapeOptions {
+        batch: Some(batch),
+        ..Default::default()
+    };
+    println!("gates     keep   work   latency           top-1 %   (dense top-1 %)");
+    for mode in [Mode::Tiles, Mode::Channels] {
+        if mode == Mode::Channels && batch != 1 {
+            continue;
+        }
+        for keep in [1.0, 0.875, 0.75, 0.625, 0.5] {
+            let loads = [Load {
+                opened: open(Path::new(model), &runtime, &shapes).expect("a model"),
+                weight: 1.0,
+            }];
+            let options = Options {
+                calib: Some((calib.into(), scaling.clone(), 1024)),
+                eval: Some((eval.into(), scaling.clone())),
+                dynamics: Some(Dynamics {
+                    mode,
+                    keep: Some(keep),
+                    everywhere: true,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            };
+            let found = optimize(&loads, &target, None, None, &options, &Quiet).unwrap();
+            let dynamic = found.dynamic.unwrap();
+            let (Some((ratio, noise)), Some(macs), Some(task)) = (dynamic.ratio, dynamic.macs, dynamic.task) else {
+                println!("{mode:?} {keep}: {:?}", dynamic.declined);
+                continue;
+            };
+            let top1 = task.top1.unwrap_or_default();
+            println!(
+                "{mode:<9?} {keep:.3}  {:.3}  {ratio:.3} ± {noise:.3}     {:.2}     ({:.2})",
+                macs as f64 / found.macs.0 as f64,
+                100.0 * top1.1,
+                100.0 * top1.0,
+            );
+        }
+    }
+}

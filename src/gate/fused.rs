@@ -1,0 +1,114 @@
+//! Gates of tiles as operators of our own: every convolution reads its tiles where they lie.
+
+use super::attend::tile_choice;
+use super::block::{Block, Layer, Step};
+use super::builder::Builder;
+use super::emit::Maker;
+use super::spec::TileGate;
+use crate::fused::{DOMAIN, Layout};
+use crate::onnx::{Attributes, Dtype, Graph, Tensor};
+use crate::{Error, Result};
+
+/// Whether a block can be made of these operators: plain convolutions in float32, with nothing but ReLU between.
+pub fn fusible(graph: &Graph, block: &Block) -> bool {
+    let relu = |n: usize| graph.proto.node[n].op_type() == "Relu";
+    let fits = |s: &Step| match s {
+        Step::Conv(l) => l.groups == 1 && is_float32(graph, l),
+        Step::Pointwise(nodes) => matches!(nodes[..], [one] if relu(one)),
+    };
+    let twice = block.steps.windows(2).any(|w| matches!(w, [Step::Pointwise(_), Step::Pointwise(_)]));
+    let ends = matches!(block.steps.last(), Some(Step::Conv(_)));
+    block.steps.iter().all(fits) && ends && !twice && block.activation.is_none_or(relu)
+}
+
+fn is_float32(graph: &Graph, layer: &Layer) -> bool {
+    let weight = graph.proto.node[layer.node].input.get(1).and_then(|n| graph.constant(n));
+    weight.is_some_and(|w| w.dtype == Dtype::Float)
+}
+
+impl Maker<'_> {
+    /// The block as a choice of tiles and one operator for each convolution.
+    ///
+    /// # Errors
+    /// When a weight cannot be read.
+    pub(super) fn make_fused(&mut self, gate: &TileGate) -> Result<()> {
+        let block = self.gate.block.clone();
+        let t = &gate.tiling;
+        let chosen = tile_choice(self, gate);
+        let mut x = block.input.clone();
+        let convolutions = block.steps.iter().filter(|s| matches!(s, Step::Conv(_))).count();
+        let mut done = 0;
+        for (s, step) in block.steps.iter().enumerate() {
+            let Step::Conv(layer) = step else { continue };
+            done += 1;
+            let last = done == convolutions;
+            let behind = if matches!(block.steps.get(s + 1), Some(Step::Pointwise(_))) { s + 2 } else { s + 1 };
+            let pair = |f: &dyn Fn(usize) -> usize| [f(0) as i64, f(1) as i64];
+            let (from, to) = (t.windows[s], t.windows[behind]);
+            let first = done == 1;
+            let layout = Layout {
+                from_tiles: !first,
+                channels: [layer.inputs as i64, layer.outputs as i64],
+                source: pair(&|a| if first { t.extents[s][a] } else { from[a].size }),
+                tile: pair(&|a| to[a].size),
+                kernel: pair(&|a| layer.kernel[a]),
+                strides: pair(&|a| layer.strides[a]),
+                dilations: pair(&|a| layer.dilations[a]),
+                before: pair(&|a| match (t.cut(a), first) {
+                    (true, true) => from[a].before,
+                    (true, false) => 0,
+                    (false, _) => layer.pads[a][0],
+                }),
+                step: pair(&|a| if first { from[a].step } else { 0 }),
+                across: t.counts[1] as i64,
+                relu: if last { block.activation.is_some() } else { behind == s + 2 },
+                masked: t.overhangs(behind),
+                map: pair(&|a| t.extents[behind][a]),
+                map_step: pair(&|a| to[a].step),
+                map_before: pair(&|a| to[a].before),
+            };
+            let (weights, bias) = self.packed(layer)?;
+            let mut inputs = vec![x.clone(), weights, bias, chosen.clone()];
+            if last {
+                let fill = self.floats(&[gate.fill.len()], &gate.fill);
+                inputs.extend([block.other.clone(), fill]);
+            }
+            let names: Vec<&str> = inputs.iter().map(String::as_str).collect();
+            let output = if last { block.output.clone() } else { self.builder.fresh("tiles") };
+            self.builder.named(if last { "TileConvAdd" } else { "TileConv" }, &names, &[], &output);
+            with_layout(&mut self.builder, layout);
+            x = output;
+        }
+        Ok(())
+    }
+
+    /// A layer's weights as taps × inputs × outputs, and its bias.
+    fn packed(&mut self, layer: &Layer) -> Result<(String, String)> {
+        let node = &self.graph.proto.node[layer.node];
+        let unread = || Error::Model("a weight cannot be read as floats".to_owned());
+        let weight = self.graph.constant(&node.input[1]).and_then(|t| t.to_f32()).ok_or_else(unread)?;
+        let bias = match node.input.get(2).filter(|n| !n.is_empty()) {
+            Some(name) => self.graph.constant(name).and_then(|t| t.to_f32()).ok_or_else(unread)?,
+            None => vec![0.0; layer.outputs],
+        };
+        let (taps, inputs, outputs) = (layer.kernel[0] * layer.kernel[1], layer.inputs, layer.outputs);
+        let mut packed = vec![0.0f32; weight.len()];
+        for (o, row) in weight.chunks_exact(inputs * taps).enumerate() {
+            for (i, each) in row.chunks_exact(taps).enumerate() {
+                for (tap, &w) in each.iter().enumerate() {
+                    packed[(tap * inputs + i) * outputs + o] = w;
+                }
+            }
+        }
+        let weights = self.builder.constant(&Tensor::from_f32(vec![taps, inputs, outputs], &packed));
+        Ok((weights, self.builder.constant(&Tensor::from_f32(vec![outputs], &bias))))
+    }
+}
+
+/// Makes the last node one of our operators with a layout.
+fn with_layout(builder: &mut Builder, layout: Layout) {
+    if let Some(node) = builder.nodes.last_mut() {
+        node.domain = Some(DOMAIN.to_owned());
+        node.set_ints("layout", layout.to_ints());
+    }
+}

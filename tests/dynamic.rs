@@ -1,0 +1,161 @@
+//! The dynamic variant by the command, and its file in plain ONNX Runtime from Python.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::command::{fails, model, snapprune};
+use common::{cpu, difference};
+use ndarray::{ArrayD, IxDyn};
+use serde_json::Value;
+use snapprune::onnx::{Tensor, parse};
+use snapprune::target::Target;
+
+/// Python with numpy and ONNX Runtime: that of the virtual environment, where there is one.
+fn python() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    if own.exists() { own } else { PathBuf::from("python3") }
+}
+
+/// Runs a Python program to its end.
+fn run_python(args: &[&str]) {
+    let output = Command::new(python()).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// So many scenes of a seed as a file.
+fn scenes(folder: &Path, name: &str, count: usize, seed: usize) -> String {
+    let path = folder.join(name).display().to_string();
+    let script = model("scenes.py").display().to_string();
+    run_python(&[&script, &path, &count.to_string(), &seed.to_string()]);
+    path
+}
+
+/// Runs the main job on Scenes-96; the exit status, the report, and the dynamic file.
+fn job(folder: &Path, extra: &[&str]) -> (Option<i32>, Value, PathBuf) {
+    let out = folder.join("out.onnx");
+    let output = snapprune()
+        .arg(model("scenes96.onnx"))
+        .args(["--cpu", "--threads", "1", "--json", "--mean", "0.5", "--std", "0.5", "-o"])
+        .arg(&out)
+        .arg("--db")
+        .arg(folder.join("latency.db"))
+        .args(extra)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
+    (output.status.code(), report, folder.join("out.dynamic.onnx"))
+}
+
+fn used(report: &Value) -> Vec<&Value> {
+    let gates = report["gates"].as_array().unwrap();
+    gates.iter().filter(|g| g["used"] == true).collect()
+}
+
+/// The file's outputs from Python are the outputs here, for several batches.
+fn same_in_python(folder: &Path, file: &Path, batches: &[usize]) {
+    let script = folder.join("run.py");
+    let program = "import sys, numpy, onnxruntime\n\
+        s = onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n\
+        numpy.save(sys.argv[3], s.run(None, {s.get_inputs()[0].name: numpy.load(sys.argv[2])})[0])\n";
+    std::fs::write(&script, program).unwrap();
+    let bytes = std::fs::read(file).unwrap();
+    let mut random = fastrand::Rng::with_seed(4);
+    for &batch in batches {
+        let dims = vec![batch, 3, 96, 96];
+        let x = ArrayD::from_shape_simple_fn(IxDyn(&dims), || random.f32() * 2.0 - 1.0);
+        let (given, made) = (folder.join("x.npy"), folder.join("y.npy"));
+        ndarray_npy::write_npy(&given, &x).unwrap();
+        let paths = [&script, &file.to_path_buf(), &given, &made].map(|p| p.display().to_string());
+        run_python(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+        let theirs: ArrayD<f32> = ndarray_npy::read_npy(&made).unwrap();
+        let values: Vec<f32> = x.iter().copied().collect();
+        let ours = cpu()
+            .outputs(&bytes, &[("image".to_owned(), Tensor::from_f32(dims, &values))])
+            .unwrap();
+        let theirs = Tensor::from_f32(theirs.shape().to_vec(), &theirs.iter().copied().collect::<Vec<_>>());
+        let theirs = vec![(ours[0].0.clone(), theirs)];
+        assert!(difference(&ours, &theirs, &ours).raw < 1e-5);
+    }
+}
+
+fn operators(file: &Path) -> Vec<String> {
+    let model = parse(std::fs::read(file).unwrap()).unwrap().proto;
+    let nodes = model.graph.unwrap().node;
+    assert!(nodes.iter().all(|n| n.domain().is_empty()), "operators of other domains");
+    nodes.iter().map(|n| n.op_type().to_owned()).collect()
+}
+
+#[test]
+fn half_of_the_tiles_in_every_block_where_that_pays() {
+    let folder = tempfile::tempdir().unwrap();
+    let calib = scenes(folder.path(), "calib.npz", 60, 3);
+    let eval = scenes(folder.path(), "eval.npz", 60, 2);
+    let data = ["--calib", &calib, "--eval", &eval];
+    let args: Vec<&str> = data.iter().copied().chain(["--dynamic", "tiles", "--dynamic-keep", "0.5"]).collect();
+    let (code, report, file) = job(folder.path(), &args);
+    assert_eq!(code, Some(0), "{report}");
+    let gates = used(&report);
+    assert!(gates.len() >= 2, "{report}");
+    for gate in &gates {
+        assert_eq!(gate["kind"], "tiles");
+        let keep = gate["keep"].as_f64().unwrap();
+        assert!((keep - 0.5).abs() < 0.09, "{gate}");
+        assert!(gate["ms_gated"].as_f64().unwrap() < gate["ms_dense"].as_f64().unwrap(), "{gate}");
+        assert!(gate["flops_share"].as_f64().unwrap() < 0.85, "{gate}");
+    }
+    let macs = &report["macs"];
+    assert!(macs["dynamic"].as_u64().unwrap() < macs["after"].as_u64().unwrap());
+    let top1 = &report["verify"]["top1"];
+    assert!(top1["original"].as_f64().unwrap() > 0.95 && top1["dynamic"].is_f64(), "{top1}");
+    assert!(report["latency_ms"]["dynamic"]["median"].as_f64().unwrap() > 0.0);
+    assert!(report["dynamic"]["twin"]["max_rel_diff"].as_f64().unwrap() < 1e-3);
+    let ops = operators(&file);
+    let gathers = ["TopK", "Gather", "ScatterND"].map(|op| ops.iter().filter(|o| *o == op).count());
+    assert!(gathers.iter().all(|&n| n >= gates.len()), "{gathers:?}");
+    assert!(!ops.iter().any(|o| ["NonZero", "If", "Loop", "Shape"].contains(&o.as_str())), "{ops:?}");
+    same_in_python(folder.path(), &file, &[1, 3]);
+}
+
+#[test]
+fn gates_are_chosen_within_the_drop_that_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let calib = scenes(folder.path(), "calib.npz", 250, 3);
+    let (code, report, file) = job(folder.path(), &["--calib", &calib, "--dynamic-drop", "2%"]);
+    assert_eq!(code, Some(0), "{report}");
+    let gates = used(&report);
+    assert!(!gates.is_empty() && report["dynamic"]["written"] == true, "{report}");
+    assert!(report["dynamic"]["held_out_drop"].as_f64().unwrap() <= 0.02);
+    assert!(gates.iter().all(|g| g["loss"].is_f64() && g["captured"].as_f64().unwrap() <= 1.0));
+    let one = gates.iter().any(|g| g["kind"] != "tiles");
+    same_in_python(folder.path(), &file, if one { &[1] } else { &[1, 4] });
+}
+
+#[test]
+fn masks_compute_everything_and_any_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["--dynamic", "mask", "--dynamic-keep", "0.5", "--dynamic-all"];
+    let (code, report, file) = job(folder.path(), &args);
+    assert_eq!(code, Some(0), "{report}");
+    let ops = operators(&file);
+    assert!(ops.iter().any(|o| o == "TopK") && !ops.iter().any(|o| o == "ScatterND"), "{ops:?}");
+    assert_eq!(report["macs"]["dynamic"], report["macs"]["after"]);
+    let notes = report["dynamic"]["notes"].to_string();
+    assert!(notes.contains("--calib"), "{notes}");
+    same_in_python(folder.path(), &file, &[1, 2]);
+}
+
+#[test]
+fn without_samples_it_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, report, file) = job(folder.path(), &[]);
+    assert_eq!(code, Some(1), "{report}");
+    assert!(report["dynamic"]["declined"].as_str().unwrap().contains("--calib"));
+    assert!(!file.exists() && report["ratio_dynamic"].is_null());
+    let net = model("scenes96.onnx");
+    let text = fails(&[net.to_str().unwrap(), "--cpu", "--dynamic-keep", "0.5", "--dynamic-drop", "200%"], 2);
+    assert!(text.contains("200%"), "{text}");
+}
