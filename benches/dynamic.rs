@@ -1,5 +1,5 @@
-//! Top-1 against measured latency and against executed multiply-accumulates, with the same share of tiles or of channels
-//! kept in every block, whether that pays or not.
+//! Top-1 against measured latency and against executed multiply-accumulates, with gates everywhere, whether they pay or
+//! not: chosen for several drops, and with the same share of tiles or of channels in every block.
 //!
 //! `cargo bench --bench dynamic -- MODEL.onnx CALIB EVAL MEAN STD BATCH` on an idle machine; CPU, one thread. MEAN and STD
 //! are lists such as 0.485,0.456,0.406. Channels are measured at batch 1 only.
@@ -36,40 +36,58 @@ fn main() {
         batch: Some(batch),
         ..Default::default()
     };
-    println!("gates     keep   work   latency           top-1 %   (dense top-1 %)");
+    let run = |name: &str, dynamics: Dynamics| {
+        let loads = [Load {
+            opened: open(Path::new(model), &runtime, &shapes).expect("a model"),
+            weight: 1.0,
+        }];
+        let options = Options {
+            calib: Some((calib.into(), scaling.clone(), 1024)),
+            eval: Some((eval.into(), scaling.clone())),
+            dynamics: Some(dynamics),
+            ..Default::default()
+        };
+        let found = optimize(&loads, &target, None, None, &options, &Quiet).unwrap();
+        let dynamic = found.dynamic.unwrap();
+        let (Some((ratio, noise)), Some(macs), Some(task)) = (dynamic.ratio, dynamic.macs, dynamic.task) else {
+            println!("{name}: {:?}", dynamic.declined);
+            return;
+        };
+        let top1 = task.top1.unwrap_or_default();
+        println!(
+            "{name:<16}  {:.3}  {ratio:.3} ± {noise:.3}     {:.2}     ({:.2})",
+            macs as f64 / found.macs.0 as f64,
+            100.0 * top1.1,
+            100.0 * top1.0,
+        );
+    };
+    println!("gates             work   latency           top-1 %   (dense top-1 %)");
+    let everywhere = Dynamics {
+        everywhere: true,
+        ..Default::default()
+    };
+    // Chosen by what they lose.
+    for most_drop in [0.005, 0.01, 0.02, 0.05] {
+        run(
+            &format!("drop {most_drop}"),
+            Dynamics {
+                most_drop,
+                ..everywhere
+            },
+        );
+    }
+    // The same share in every block.
     for mode in [Mode::Tiles, Mode::Channels] {
         if mode == Mode::Channels && batch != 1 {
             continue;
         }
         for keep in [1.0, 0.875, 0.75, 0.625, 0.5] {
-            let loads = [Load {
-                opened: open(Path::new(model), &runtime, &shapes).expect("a model"),
-                weight: 1.0,
-            }];
-            let options = Options {
-                calib: Some((calib.into(), scaling.clone(), 1024)),
-                eval: Some((eval.into(), scaling.clone())),
-                dynamics: Some(Dynamics {
-                    mode,
-                    keep: Some(keep),
-                    everywhere: true,
-                    ..Default::default()
-                }),
-                ..Default::default()
+            let keep_all = Dynamics {
+                mode,
+                keep: Some(keep),
+                ..everywhere
             };
-            let found = optimize(&loads, &target, None, None, &options, &Quiet).unwrap();
-            let dynamic = found.dynamic.unwrap();
-            let (Some((ratio, noise)), Some(macs), Some(task)) = (dynamic.ratio, dynamic.macs, dynamic.task) else {
-                println!("{mode:?} {keep}: {:?}", dynamic.declined);
-                continue;
-            };
-            let top1 = task.top1.unwrap_or_default();
-            println!(
-                "{mode:<9?} {keep:.3}  {:.3}  {ratio:.3} ± {noise:.3}     {:.2}     ({:.2})",
-                macs as f64 / found.macs.0 as f64,
-                100.0 * top1.1,
-                100.0 * top1.0,
-            );
+            run(&format!("{mode:?} {keep}"), keep_all);
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! The modules are the flow of the data, in this order; each knows only those before it:
 //! [`onnx`] (the file) → [`channels`] (which axes change together) → [`target`] (the device) →
-//! [`profile`] (what a width costs) → [`plan`] (which widths) → [`rewrite`] (make it so) →
+//! [`profile`] (what a width costs) → [`plan`] (which widths) → [`rewrite`] (make it so) → [`gate`] (what can be
+//! skipped for this input) →
 //! [`verify`] (is it true) → [`report`] (show it); [`cli`] stands on all of them.
 
 pub mod channels;

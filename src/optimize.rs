@@ -26,8 +26,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::channels::Analysis;
-use crate::onnx::encode;
 use crate::data::Scaling;
+use crate::onnx::encode;
 use crate::plan::{Candidates, Costs, Plan};
 use crate::profile::{Database, Prober, Profile};
 use crate::target::{Named, Target};
@@ -131,7 +131,14 @@ pub fn optimize(
     if let (Some(dynamics), Some(load)) = (options.dynamics, loads.first()) {
         let original = encode(&load.opened.proto);
         let base = outcome.model.as_ref().unwrap_or(&original);
-        outcome.dynamic = Some(dynamic::dynamic(loads, target, (&original, base), options, dynamics, watcher)?);
+        outcome.dynamic = Some(dynamic::dynamic(
+            loads,
+            target,
+            (&original, base),
+            options,
+            dynamics,
+            watcher,
+        )?);
     }
     Ok(outcome)
 }

@@ -10,7 +10,8 @@ use common::command::{fails, model, snapprune};
 use common::{cpu, difference};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
-use snapprune::onnx::{Tensor, parse};
+use snapprune::gate::{Form, Gate, TileGate, blocks, gated, tilings};
+use snapprune::onnx::{Graph, Tensor, encode, parse};
 use snapprune::target::Target;
 
 /// Python with numpy and ONNX Runtime: that of the virtual environment, where there is one.
@@ -38,7 +39,17 @@ fn job(folder: &Path, extra: &[&str]) -> (Option<i32>, Value, PathBuf) {
     let out = folder.join("out.onnx");
     let output = snapprune()
         .arg(model("scenes96.onnx"))
-        .args(["--cpu", "--threads", "1", "--json", "--mean", "0.5", "--std", "0.5", "-o"])
+        .args([
+            "--cpu",
+            "--threads",
+            "1",
+            "--json",
+            "--mean",
+            "0.5",
+            "--std",
+            "0.5",
+            "-o",
+        ])
         .arg(&out)
         .arg("--db")
         .arg(folder.join("latency.db"))
@@ -85,7 +96,10 @@ fn same_in_python(folder: &Path, file: &Path, batches: &[usize]) {
 fn operators(file: &Path) -> Vec<String> {
     let model = parse(std::fs::read(file).unwrap()).unwrap().proto;
     let nodes = model.graph.unwrap().node;
-    assert!(nodes.iter().all(|n| n.domain().is_empty()), "operators of other domains");
+    assert!(
+        nodes.iter().all(|n| n.domain().is_empty()),
+        "operators of other domains"
+    );
     nodes.iter().map(|n| n.op_type().to_owned()).collect()
 }
 
@@ -95,7 +109,11 @@ fn half_of_the_tiles_in_every_block_where_that_pays() {
     let calib = scenes(folder.path(), "calib.npz", 60, 3);
     let eval = scenes(folder.path(), "eval.npz", 60, 2);
     let data = ["--calib", &calib, "--eval", &eval];
-    let args: Vec<&str> = data.iter().copied().chain(["--dynamic", "tiles", "--dynamic-keep", "0.5"]).collect();
+    let args: Vec<&str> = data
+        .iter()
+        .copied()
+        .chain(["--dynamic", "tiles", "--dynamic-keep", "0.5"])
+        .collect();
     let (code, report, file) = job(folder.path(), &args);
     assert_eq!(code, Some(0), "{report}");
     let gates = used(&report);
@@ -104,19 +122,29 @@ fn half_of_the_tiles_in_every_block_where_that_pays() {
         assert_eq!(gate["kind"], "tiles");
         let keep = gate["keep"].as_f64().unwrap();
         assert!((keep - 0.5).abs() < 0.09, "{gate}");
-        assert!(gate["ms_gated"].as_f64().unwrap() < gate["ms_dense"].as_f64().unwrap(), "{gate}");
+        assert!(
+            gate["ms_gated"].as_f64().unwrap() < gate["ms_dense"].as_f64().unwrap(),
+            "{gate}"
+        );
         assert!(gate["flops_share"].as_f64().unwrap() < 0.85, "{gate}");
     }
     let macs = &report["macs"];
     assert!(macs["dynamic"].as_u64().unwrap() < macs["after"].as_u64().unwrap());
     let top1 = &report["verify"]["top1"];
-    assert!(top1["original"].as_f64().unwrap() > 0.95 && top1["dynamic"].is_f64(), "{top1}");
+    assert!(
+        top1["original"].as_f64().unwrap() > 0.95 && top1["dynamic"].is_f64(),
+        "{top1}"
+    );
     assert!(report["latency_ms"]["dynamic"]["median"].as_f64().unwrap() > 0.0);
     assert!(report["dynamic"]["twin"]["max_rel_diff"].as_f64().unwrap() < 1e-3);
     let ops = operators(&file);
     let gathers = ["TopK", "Gather", "ScatterND"].map(|op| ops.iter().filter(|o| *o == op).count());
     assert!(gathers.iter().all(|&n| n >= gates.len()), "{gathers:?}");
-    assert!(!ops.iter().any(|o| ["NonZero", "If", "Loop", "Shape"].contains(&o.as_str())), "{ops:?}");
+    assert!(
+        !ops.iter()
+            .any(|o| ["NonZero", "If", "Loop", "Shape"].contains(&o.as_str())),
+        "{ops:?}"
+    );
     same_in_python(folder.path(), &file, &[1, 3]);
 }
 
@@ -129,7 +157,11 @@ fn gates_are_chosen_within_the_drop_that_is_allowed() {
     let gates = used(&report);
     assert!(!gates.is_empty() && report["dynamic"]["written"] == true, "{report}");
     assert!(report["dynamic"]["held_out_drop"].as_f64().unwrap() <= 0.02);
-    assert!(gates.iter().all(|g| g["loss"].is_f64() && g["captured"].as_f64().unwrap() <= 1.0));
+    assert!(
+        gates
+            .iter()
+            .all(|g| g["loss"].is_f64() && g["captured"].as_f64().unwrap() <= 1.0)
+    );
     let one = gates.iter().any(|g| g["kind"] != "tiles");
     same_in_python(folder.path(), &file, if one { &[1] } else { &[1, 4] });
 }
@@ -141,11 +173,68 @@ fn masks_compute_everything_and_any_batch() {
     let (code, report, file) = job(folder.path(), &args);
     assert_eq!(code, Some(0), "{report}");
     let ops = operators(&file);
-    assert!(ops.iter().any(|o| o == "TopK") && !ops.iter().any(|o| o == "ScatterND"), "{ops:?}");
+    assert!(
+        ops.iter().any(|o| o == "TopK") && !ops.iter().any(|o| o == "ScatterND"),
+        "{ops:?}"
+    );
     assert_eq!(report["macs"]["dynamic"], report["macs"]["after"]);
     let notes = report["dynamic"]["notes"].to_string();
     assert!(notes.contains("--calib"), "{notes}");
     same_in_python(folder.path(), &file, &[1, 2]);
+}
+
+/// Another process's ONNX Runtime loads our operators from the library and makes what ours makes.
+#[test]
+fn fused_gates_run_in_python_with_the_library() {
+    let case = common::Case::open(&model("scenes96.onnx"));
+    let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
+    let (found, _) = blocks(&graph, &case.analysis);
+    let tiling = tilings(&found[2], 2).remove(0);
+    let gate = Gate {
+        tiles: Some(TileGate {
+            keep: 1,
+            attention: vec![1.0; found[2].input_dims[0]],
+            fill: vec![0.1; found[2].output_dims[0]],
+            tiling,
+        }),
+        channels: None,
+        block: found[2].clone(),
+    };
+    let fused = gated(&case.proto, &graph, &[&gate], Form::Fused).unwrap();
+    let masked = gated(&case.proto, &graph, &[&gate], Form::Masked).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("fused.onnx");
+    std::fs::write(&file, encode(&fused)).unwrap();
+    // Beside the command, as a build leaves it.
+    let library = std::env::current_exe()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("libsnapprune.so");
+    let library = if library.exists() {
+        library
+    } else {
+        assert_cmd::cargo::cargo_bin("snapprune").with_file_name("libsnapprune.so")
+    };
+    let script = folder.path().join("run.py");
+    let program = "import sys, numpy, onnxruntime\n\
+        o = onnxruntime.SessionOptions(); o.register_custom_ops_library(sys.argv[4])\n\
+        s = onnxruntime.InferenceSession(sys.argv[1], o, providers=['CPUExecutionProvider'])\n\
+        numpy.save(sys.argv[3], s.run(None, {'image': numpy.load(sys.argv[2])})[0])\n";
+    std::fs::write(&script, program).unwrap();
+    let mut random = fastrand::Rng::with_seed(4);
+    let x = ArrayD::from_shape_simple_fn(IxDyn(&[2, 3, 96, 96]), || random.f32() * 2.0 - 1.0);
+    let (given, made) = (folder.path().join("x.npy"), folder.path().join("y.npy"));
+    ndarray_npy::write_npy(&given, &x).unwrap();
+    let paths = [&script, &file, &given, &made, &library].map(|p| p.display().to_string());
+    run_python(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let theirs: ArrayD<f32> = ndarray_npy::read_npy(&made).unwrap();
+    let theirs = Tensor::from_f32(theirs.shape().to_vec(), &theirs.iter().copied().collect::<Vec<_>>());
+    let values: Vec<f32> = x.iter().copied().collect();
+    let inputs = [("image".to_owned(), Tensor::from_f32(vec![2, 3, 96, 96], &values))];
+    let ours = cpu().outputs(&encode(&masked), &inputs).unwrap();
+    let theirs = vec![(ours[0].0.clone(), theirs)];
+    assert!(difference(&ours, &theirs, &ours).raw < 1e-4);
 }
 
 #[test]
@@ -156,6 +245,16 @@ fn without_samples_it_says_what_is_missing() {
     assert!(report["dynamic"]["declined"].as_str().unwrap().contains("--calib"));
     assert!(!file.exists() && report["ratio_dynamic"].is_null());
     let net = model("scenes96.onnx");
-    let text = fails(&[net.to_str().unwrap(), "--cpu", "--dynamic-keep", "0.5", "--dynamic-drop", "200%"], 2);
+    let text = fails(
+        &[
+            net.to_str().unwrap(),
+            "--cpu",
+            "--dynamic-keep",
+            "0.5",
+            "--dynamic-drop",
+            "200%",
+        ],
+        2,
+    );
     assert!(text.contains("200%"), "{text}");
 }

@@ -94,7 +94,9 @@ fn cases() -> Vec<(String, Case)> {
         "yolox_nano",
         "detector_c2f",
     ];
-    let found = zoo.iter().filter_map(|s| Some(((*s).to_owned(), Case::open(&zoo_model(s)?))));
+    let found = zoo
+        .iter()
+        .filter_map(|s| Some(((*s).to_owned(), Case::open(&zoo_model(s)?))));
     let ours = ["scenes96.onnx", "shapes96.onnx"].map(|n| (n.to_owned(), Case::open(&own(n))));
     found.chain(ours).collect()
 }
@@ -106,7 +108,11 @@ fn gated_tiles_make_what_their_masked_twin_makes() {
         let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
         let (found, refused) = blocks(&graph, &case.analysis);
         assert!(!found.is_empty(), "{name} has no block: {refused:?}");
-        let samples = if case.specs[0].open.contains(&0) { 3 } else { case.specs[0].dims[0] };
+        let samples = if case.specs[0].open.contains(&0) {
+            3
+        } else {
+            case.specs[0].dims[0]
+        };
         let mut gates = Vec::new();
         for (at, block) in found.iter().enumerate() {
             let all = tilings(block, 6);
@@ -167,8 +173,13 @@ fn gated_channels_alone_and_with_tiles_make_what_their_masked_twin_makes() {
         let mut gates = Vec::new();
         for (at, block) in found.iter().enumerate() {
             let makers = pairs(block);
-            let Some(&maker) = makers.get(at % makers.len().max(1)) else { continue };
-            let tiling = tilings(block, 4).into_iter().next().filter(|_| at % 2 == 0 && maker == 0);
+            let Some(&maker) = makers.get(at % makers.len().max(1)) else {
+                continue;
+            };
+            let tiling = tilings(block, 4)
+                .into_iter()
+                .next()
+                .filter(|_| at % 2 == 0 && maker == 0);
             let tiles = tiling.map(|t| dice.tiles(block, &t, t.tiles() / 2));
             gates.push(Gate {
                 block: block.clone(),
@@ -178,7 +189,10 @@ fn gated_channels_alone_and_with_tiles_make_what_their_masked_twin_makes() {
         }
         if gates.is_empty() {
             // Grouped layers stand between.
-            assert!(["mobilenet_v2", "regnet_x_400mf", "yolox_nano"].contains(&name.as_str()), "{name} has no pair");
+            assert!(
+                ["mobilenet_v2", "regnet_x_400mf", "yolox_nano"].contains(&name.as_str()),
+                "{name} has no pair"
+            );
             continue;
         }
         let found = apart(&case, &gates.iter().collect::<Vec<_>>(), 1);

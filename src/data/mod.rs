@@ -135,10 +135,10 @@ impl Dataset {
         })
     }
 
-    /// The same samples one at a time.
-    pub fn one_at_a_time(&self) -> Self {
+    /// The same samples, so many in a run.
+    pub fn in_runs_of(&self, batch: usize) -> Self {
         Self {
-            batch: 1,
+            batch: batch.clamp(1, self.count.max(1)),
             ..self.clone()
         }
     }

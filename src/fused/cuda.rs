@@ -37,7 +37,13 @@ type Key = (Layout, bool, usize);
 ///
 /// # Errors
 /// What the compiler or the driver says.
-pub(super) fn run(layout: &Layout, at: Addresses, samples: usize, keep: usize, stream: *mut c_void) -> Result<(), String> {
+pub(super) fn run(
+    layout: &Layout,
+    at: Addresses,
+    samples: usize,
+    keep: usize,
+    stream: *mut c_void,
+) -> Result<(), String> {
     let loaded = loaded(layout, at.added.is_some())?;
     let stream: sys::CUstream = stream.cast();
     let (mut tiles, mut keeping) = ((samples * keep) as i32, keep as i32);
@@ -117,7 +123,9 @@ fn capability() -> Result<i32, String> {
     let driver = |e: result::DriverError| format!("CUDA driver: {e}");
     let mut device = 0;
     // SAFETY: writes one integer; a context is current.
-    unsafe { sys::cuCtxGetDevice(&raw mut device) }.result().map_err(driver)?;
+    unsafe { sys::cuCtxGetDevice(&raw mut device) }
+        .result()
+        .map_err(driver)?;
     // SAFETY: the device is the current one.
     let get = |a| unsafe { result::device::get_attribute(device, a) }.map_err(driver);
     let major = get(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
@@ -148,6 +156,9 @@ fn definitions(l: &Layout, adds: bool) -> Vec<String> {
         ("MASKED", i64::from(l.masked)),
         ("ADDS", i64::from(adds)),
     ];
-    let both = pairs.iter().flat_map(|(name, [h, w])| [format!("-D{name}_H={h}"), format!("-D{name}_W={w}")]);
-    both.chain(singles.iter().map(|(name, v)| format!("-D{name}={v}"))).collect()
+    let both = pairs
+        .iter()
+        .flat_map(|(name, [h, w])| [format!("-D{name}_H={h}"), format!("-D{name}_W={w}")]);
+    both.chain(singles.iter().map(|(name, v)| format!("-D{name}={v}")))
+        .collect()
 }

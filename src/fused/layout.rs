@@ -86,7 +86,14 @@ impl Layout {
             map_step: pair(22),
             map_before: pair(24),
         };
-        let positive = [found.channels, found.source, found.tile, found.kernel, found.strides, found.dilations];
+        let positive = [
+            found.channels,
+            found.source,
+            found.tile,
+            found.kernel,
+            found.strides,
+            found.dilations,
+        ];
         let sound = positive.iter().flatten().all(|&v| (1..1 << 20).contains(&v));
         let others = [found.before, found.step, found.map, found.map_step, found.map_before];
         let small = others.iter().flatten().all(|v| (0..1 << 20).contains(v));

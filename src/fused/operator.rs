@@ -49,7 +49,12 @@ impl Operator for TileConv {
 
     fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
         let float = || OperatorInput::required(TensorElementType::Float32);
-        let mut all = vec![float(), float(), float(), OperatorInput::required(TensorElementType::Int64)];
+        let mut all = vec![
+            float(),
+            float(),
+            float(),
+            OperatorInput::required(TensorElementType::Int64),
+        ];
         if self.adds {
             all.extend([float(), float()]);
         }
@@ -61,12 +66,16 @@ impl Operator for TileConv {
     }
 
     fn create_kernel<'attr>(&self, context: &KernelContext<'attr>) -> ort::Result<Self::Kernel<'attr>> {
-        let ints: Vec<i64> = context.get("layout").ok_or_else(|| ort::Error::new("the layout is missing"))?;
+        let ints: Vec<i64> = context
+            .get("layout")
+            .ok_or_else(|| ort::Error::new("the layout is missing"))?;
         let Some(layout) = Layout::of_ints(&ints) else {
             return refuse("the layout makes no sense");
         };
         let adds = self.adds;
-        Ok(Box::new(move |context: &ComputeContext| compute(&layout, adds, context)))
+        Ok(Box::new(move |context: &ComputeContext| {
+            compute(&layout, adds, context)
+        }))
     }
 }
 

@@ -20,9 +20,14 @@ pub(super) fn tile_choice(m: &mut Maker, gate: &TileGate) -> String {
 pub(super) fn channel_choice(m: &mut Maker, gate: &ChannelGate, x: &str, form: Form) -> String {
     let channels = gate.fill.len();
     let pooled = m.builder.op("GlobalAveragePool", &[x], &[]);
-    let weights = m.floats(&[channels, gate.attention.len() / channels.max(1), 1, 1], &gate.attention);
+    let weights = m.floats(
+        &[channels, gate.attention.len() / channels.max(1), 1, 1],
+        &gate.attention,
+    );
     let bias = m.floats(&[channels], &gate.bias);
-    let scores = m.builder.op("Conv", &[&pooled, &weights, &bias], &[("kernel_shape", &[1, 1])]);
+    let scores = m
+        .builder
+        .op("Conv", &[&pooled, &weights, &bias], &[("kernel_shape", &[1, 1])]);
     let flat = m.builder.reshape(&scores, &[-1, channels as i64]);
     let chosen = m.builder.top(&flat, gate.keep);
     if form == Form::Masked {

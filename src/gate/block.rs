@@ -70,8 +70,23 @@ pub type Reason = String;
 
 /// Operators that change each element alone, or each channel's elements alike; further inputs are constants.
 const POINTWISE: [&str; 17] = [
-    "BatchNormalization", "PRelu", "Relu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "Elu", "Selu", "HardSigmoid", "HardSwish", "Softplus", "Softsign",
-    "Mish", "Gelu", "Identity", "Dropout",
+    "BatchNormalization",
+    "PRelu",
+    "Relu",
+    "LeakyRelu",
+    "Clip",
+    "Sigmoid",
+    "Tanh",
+    "Elu",
+    "Selu",
+    "HardSigmoid",
+    "HardSwish",
+    "Softplus",
+    "Softsign",
+    "Mish",
+    "Gelu",
+    "Identity",
+    "Dropout",
 ];
 
 impl Block {
@@ -172,7 +187,12 @@ impl Layer {
             dilations: pair("dilations")?,
             pads: [[top, bottom], [left, right]],
         };
-        let sound = layer.kernel.iter().chain(&layer.strides).chain(&layer.dilations).all(|&v| v > 0);
+        let sound = layer
+            .kernel
+            .iter()
+            .chain(&layer.strides)
+            .chain(&layer.dilations)
+            .all(|&v| v > 0);
         (sound && layer.outputs > 0 && layer.inputs > 0).then_some(layer)
     }
 
@@ -184,7 +204,9 @@ impl Layer {
     /// The output's extent for an input's.
     pub fn extent(&self, axis: usize, input: usize) -> usize {
         let padded = input + self.pads[axis][0] + self.pads[axis][1];
-        padded.checked_sub(self.reach(axis)).map_or(0, |left| left / self.strides[axis] + 1)
+        padded
+            .checked_sub(self.reach(axis))
+            .map_or(0, |left| left / self.strides[axis] + 1)
     }
 
     /// Multiply-accumulates for output rows and columns.
@@ -202,12 +224,11 @@ pub fn blocks(graph: &Graph, analysis: &Analysis) -> (Vec<Block>, Vec<(String, R
         match block(graph, analysis, index) {
             None => {}
             Some(Err(why)) => refused.push((label(&graph.proto.node[index], index), why)),
-            Some(Ok(block)) => {
-                if block.nodes().is_disjoint(&taken) {
-                    taken.extend(block.nodes());
-                    found.push(block);
-                }
+            Some(Ok(block)) if block.nodes().is_disjoint(&taken) => {
+                taken.extend(block.nodes());
+                found.push(block);
             }
+            Some(Ok(_)) => {}
         }
     }
     (found, refused)
@@ -247,7 +268,12 @@ fn described(
     (steps, input, other): (Vec<Step>, &str, &str),
 ) -> Result<Block, Reason> {
     let nodes = &graph.proto.node;
-    let branch = nodes[add].input.iter().find(|n| n.as_str() != other).cloned().unwrap_or_default();
+    let branch = nodes[add]
+        .input
+        .iter()
+        .find(|n| n.as_str() != other)
+        .cloned()
+        .unwrap_or_default();
     let sum = nodes[add].output.first().cloned().unwrap_or_default();
     let co = &analysis.coupling;
     let spatial = |name: &str| -> Result<[usize; 2], Reason> {
@@ -262,7 +288,10 @@ fn described(
     if spatial(other)? != to {
         return Err("its addends have different extents".to_owned());
     }
-    let layers: Vec<&Layer> = steps.iter().filter_map(|s| if let Step::Conv(l) = s { Some(l) } else { None }).collect();
+    let layers: Vec<&Layer> = steps
+        .iter()
+        .filter_map(|s| if let Step::Conv(l) = s { Some(l) } else { None })
+        .collect();
     let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
         return Err("it has no convolution".to_owned());
     };
@@ -357,7 +386,11 @@ fn swish<'g>(graph: &Graph<'g>, mul: usize) -> Option<(&'g str, usize)> {
 /// One input that is no constant, one output, and each element alone.
 fn is_unary(node: &NodeProto, graph: &Graph) -> bool {
     let known = POINTWISE.contains(&node.op_type()) && matches!(node.domain(), "" | "ai.onnx");
-    let rest = node.input.iter().skip(1).all(|n| n.is_empty() || graph.constant(n).is_some());
+    let rest = node
+        .input
+        .iter()
+        .skip(1)
+        .all(|n| n.is_empty() || graph.constant(n).is_some());
     let outputs = node.output.iter().filter(|n| !n.is_empty()).count();
     known && rest && outputs == 1
 }
@@ -372,7 +405,10 @@ fn never_negative(graph: &Graph, name: &str) -> bool {
         "Relu" | "Sigmoid" | "HardSigmoid" | "Softplus" => true,
         "MaxPool" | "Identity" => never_negative(graph, &node.input[0]),
         "Clip" => {
-            let least = node.input.get(1).and_then(|n| graph.constant(n)?.to_f32()?.first().copied());
+            let least = node
+                .input
+                .get(1)
+                .and_then(|n| graph.constant(n)?.to_f32()?.first().copied());
             least.unwrap_or_else(|| node.float("min", -1.0)) >= 0.0
         }
         _ => false,

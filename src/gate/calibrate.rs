@@ -109,7 +109,10 @@ pub fn best<'a>(seen: &Seen, attentions: &'a [Attention], keep: usize) -> Option
     let from = if from == seen.samples { 0 } else { from };
     let share = |a: &'a Attention| (a, captured(seen, a, keep, from, seen.samples));
     // The first of equals: weights that need no samples.
-    attentions.iter().map(share).reduce(|a, b| if b.1 > a.1 { b } else { a })
+    attentions
+        .iter()
+        .map(share)
+        .reduce(|a, b| if b.1 > a.1 { b } else { a })
 }
 
 /// What the parts that are not chosen are on average, by channel of their means.
@@ -211,7 +214,10 @@ mod tests {
         let (chosen, _) = best(&seen, &attentions, 2).ok_or("none")?;
         let all: f64 = seen.means.means()[0];
         let skipped = fill(&seen, chosen, 2);
-        assert!(skipped.iter().all(|&m| f64::from(m) < all - 0.1), "{skipped:?} against {all}");
+        assert!(
+            skipped.iter().all(|&m| f64::from(m) < all - 0.1),
+            "{skipped:?} against {all}"
+        );
         Ok(())
     }
 }

@@ -48,7 +48,9 @@ pub fn emitted(graph: &Graph, gate: &Gate, form: Form, opset: i64, prefix: &str)
         opset,
     };
     match (&gate.tiles, form) {
-        (Some(tiles), Form::Fused) if gate.channels.is_none() && fusible(graph, &gate.block) => maker.make_fused(tiles)?,
+        (Some(tiles), Form::Fused) if gate.channels.is_none() && fusible(graph, &gate.block) => {
+            maker.make_fused(tiles)?
+        }
         (_, Form::Fused) => maker.make(Form::Compact)?,
         _ => maker.make(form)?,
     }
@@ -59,10 +61,7 @@ impl Maker<'_> {
     fn make(&mut self, form: Form) -> Result<()> {
         let gate = self.gate;
         let block = &gate.block;
-        let tiles = match &gate.tiles {
-            Some(t) => Some((t, tile_choice(self, t))),
-            None => None,
-        };
+        let tiles = gate.tiles.as_ref().map(|t| (t, tile_choice(self, t)));
         let inner = tiles.as_ref().filter(|_| form == Form::Compact);
         let from = match inner {
             Some((t, chosen)) => gathered(self, t, chosen),
@@ -217,7 +216,9 @@ impl Maker<'_> {
             bias = Some(self.builder.constant(&tensor.clone()));
         }
         if let Some((axis, indices)) = role {
-            weight = self.builder.op("Gather", &[&weight, indices], &[("axis", &[axis as i64])]);
+            weight = self
+                .builder
+                .op("Gather", &[&weight, indices], &[("axis", &[axis as i64])]);
             if axis == 0
                 && let Some(all) = &bias
             {
@@ -247,7 +248,11 @@ impl Maker<'_> {
     fn cloned(&mut self, nodes: &[usize], x: &str, kept: Option<&str>) -> String {
         let all = &self.graph.proto.node;
         let mut names: HashMap<&str, String> = HashMap::new();
-        let made: Vec<&str> = nodes.iter().filter_map(|&n| all[n].output.first()).map(String::as_str).collect();
+        let made: Vec<&str> = nodes
+            .iter()
+            .filter_map(|&n| all[n].output.first())
+            .map(String::as_str)
+            .collect();
         let mut last = x.to_owned();
         for &index in nodes {
             let mut node = all[index].clone();
@@ -305,7 +310,11 @@ impl Maker<'_> {
 
     fn parts(&self, layer: &Layer) -> Parts {
         let node = &self.graph.proto.node[layer.node];
-        let bias = node.input.get(2).filter(|n| !n.is_empty()).and_then(|n| self.graph.constant(n));
+        let bias = node
+            .input
+            .get(2)
+            .filter(|n| !n.is_empty())
+            .and_then(|n| self.graph.constant(n));
         Parts {
             weight: node.input[1].clone(),
             bias,
@@ -368,6 +377,7 @@ impl Maker<'_> {
             (height / tile.tiling.counts[0]) as i64,
             (width / tile.tiling.counts[1]) as i64,
         ];
-        self.builder.op("AveragePool", &[&x], &[("kernel_shape", &sides), ("strides", &sides)])
+        self.builder
+            .op("AveragePool", &[&x], &[("kernel_shape", &sides), ("strides", &sides)])
     }
 }

@@ -16,13 +16,19 @@ pub fn fusible(graph: &Graph, block: &Block) -> bool {
         Step::Conv(l) => l.groups == 1 && is_float32(graph, l),
         Step::Pointwise(nodes) => matches!(nodes[..], [one] if relu(one)),
     };
-    let twice = block.steps.windows(2).any(|w| matches!(w, [Step::Pointwise(_), Step::Pointwise(_)]));
+    let twice = block
+        .steps
+        .windows(2)
+        .any(|w| matches!(w, [Step::Pointwise(_), Step::Pointwise(_)]));
     let ends = matches!(block.steps.last(), Some(Step::Conv(_)));
     block.steps.iter().all(fits) && ends && !twice && block.activation.is_none_or(relu)
 }
 
 fn is_float32(graph: &Graph, layer: &Layer) -> bool {
-    let weight = graph.proto.node[layer.node].input.get(1).and_then(|n| graph.constant(n));
+    let weight = graph.proto.node[layer.node]
+        .input
+        .get(1)
+        .and_then(|n| graph.constant(n));
     weight.is_some_and(|w| w.dtype == Dtype::Float)
 }
 
@@ -42,7 +48,11 @@ impl Maker<'_> {
             let Step::Conv(layer) = step else { continue };
             done += 1;
             let last = done == convolutions;
-            let behind = if matches!(block.steps.get(s + 1), Some(Step::Pointwise(_))) { s + 2 } else { s + 1 };
+            let behind = if matches!(block.steps.get(s + 1), Some(Step::Pointwise(_))) {
+                s + 2
+            } else {
+                s + 1
+            };
             let pair = |f: &dyn Fn(usize) -> usize| [f(0) as i64, f(1) as i64];
             let (from, to) = (t.windows[s], t.windows[behind]);
             let first = done == 1;
@@ -61,7 +71,11 @@ impl Maker<'_> {
                 }),
                 step: pair(&|a| if first { from[a].step } else { 0 }),
                 across: t.counts[1] as i64,
-                relu: if last { block.activation.is_some() } else { behind == s + 2 },
+                relu: if last {
+                    block.activation.is_some()
+                } else {
+                    behind == s + 2
+                },
                 masked: t.overhangs(behind),
                 map: pair(&|a| t.extents[behind][a]),
                 map_step: pair(&|a| to[a].step),
@@ -74,8 +88,13 @@ impl Maker<'_> {
                 inputs.extend([block.other.clone(), fill]);
             }
             let names: Vec<&str> = inputs.iter().map(String::as_str).collect();
-            let output = if last { block.output.clone() } else { self.builder.fresh("tiles") };
-            self.builder.named(if last { "TileConvAdd" } else { "TileConv" }, &names, &[], &output);
+            let output = if last {
+                block.output.clone()
+            } else {
+                self.builder.fresh("tiles")
+            };
+            self.builder
+                .named(if last { "TileConvAdd" } else { "TileConv" }, &names, &[], &output);
             with_layout(&mut self.builder, layout);
             x = output;
         }
@@ -86,7 +105,11 @@ impl Maker<'_> {
     fn packed(&mut self, layer: &Layer) -> Result<(String, String)> {
         let node = &self.graph.proto.node[layer.node];
         let unread = || Error::Model("a weight cannot be read as floats".to_owned());
-        let weight = self.graph.constant(&node.input[1]).and_then(|t| t.to_f32()).ok_or_else(unread)?;
+        let weight = self
+            .graph
+            .constant(&node.input[1])
+            .and_then(|t| t.to_f32())
+            .ok_or_else(unread)?;
         let bias = match node.input.get(2).filter(|n| !n.is_empty()) {
             Some(name) => self.graph.constant(name).and_then(|t| t.to_f32()).ok_or_else(unread)?,
             None => vec![0.0; layer.outputs],
@@ -100,7 +123,9 @@ impl Maker<'_> {
                 }
             }
         }
-        let weights = self.builder.constant(&Tensor::from_f32(vec![taps, inputs, outputs], &packed));
+        let weights = self
+            .builder
+            .constant(&Tensor::from_f32(vec![taps, inputs, outputs], &packed));
         Ok((weights, self.builder.constant(&Tensor::from_f32(vec![outputs], &bias))))
     }
 }

@@ -6,9 +6,36 @@ use crate::onnx::proto::ModelProto;
 const NEEDED: i64 = 11;
 /// Operators that mean the same from version 7 on, as written for that version.
 const SAME_SINCE_7: [&str; 30] = [
-    "Conv", "ConvTranspose", "Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Elu", "Selu", "Softplus", "Softsign", "HardSigmoid",
-    "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Add", "Sub", "Mul", "Div", "Concat", "Gemm", "MatMul",
-    "Flatten", "Reshape", "Transpose", "Softmax", "Identity", "Constant", "LRN",
+    "Conv",
+    "ConvTranspose",
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "Sigmoid",
+    "Tanh",
+    "Elu",
+    "Selu",
+    "Softplus",
+    "Softsign",
+    "HardSigmoid",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Concat",
+    "Gemm",
+    "MatMul",
+    "Flatten",
+    "Reshape",
+    "Transpose",
+    "Softmax",
+    "Identity",
+    "Constant",
+    "LRN",
 ];
 
 /// Makes the model's version at least 11, where every operator of it means the same there; a note if that changed it.
@@ -35,7 +62,9 @@ pub fn raise_opset(model: &mut ModelProto) -> Result<Option<String>, String> {
         ));
     }
     entry.version = Some(NEEDED);
-    Ok(Some(format!("the dynamic file's opset is {NEEDED}, the model's was {version}")))
+    Ok(Some(format!(
+        "the dynamic file's opset is {NEEDED}, the model's was {version}"
+    )))
 }
 
 /// Operators that mean the same under a condition.

@@ -5,7 +5,11 @@ use std::collections::{HashMap, HashSet};
 use super::emit::{Form, emitted};
 use super::spec::Gate;
 use crate::onnx::Graph;
-use crate::onnx::proto::{ModelProto, OperatorSetIdProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
+use crate::onnx::proto::{
+    ModelProto, OperatorSetIdProto, ValueInfoProto,
+    tensor_shape_proto::{Dimension, dimension::Value as Dim},
+    type_proto::Value as Kind,
+};
 use crate::{Error, Result};
 
 /// The model with gates, in graph order. Weights that nothing reads any more go. With gated channels the batch becomes
@@ -76,18 +80,32 @@ fn drop_unread(graph: &mut crate::onnx::proto::GraphProto) {
     kept.reverse();
     graph.node = kept;
     let inputs: HashSet<String> = graph.input.iter().map(|i| i.name().to_owned()).collect();
-    graph.initializer.retain(|t| read.contains(t.name()) || inputs.contains(t.name()));
+    graph
+        .initializer
+        .retain(|t| read.contains(t.name()) || inputs.contains(t.name()));
 }
 
-/// Sets the first extent of the real inputs and of the outputs to one.
+/// Sets the first extent of the real inputs to one, and extents of the same symbol wherever they are.
 fn one_sample(graph: &mut crate::onnx::proto::GraphProto) {
     let weights: HashSet<String> = graph.initializer.iter().map(|t| t.name().to_owned()).collect();
-    let real = graph.input.iter_mut().filter(|i| !weights.contains(i.name()));
-    for value in real.chain(&mut graph.output) {
-        if let Some(Kind::TensorType(tensor)) = value.r#type.as_mut().and_then(|t| t.value.as_mut())
-            && let Some(dim) = tensor.shape.as_mut().and_then(|s| s.dim.first_mut())
-        {
+    let mut symbols: HashSet<String> = HashSet::new();
+    let (inputs, outputs) = (&mut graph.input, &mut graph.output);
+    for value in inputs.iter_mut().filter(|i| !weights.contains(i.name())) {
+        let first = extents(value).and_then(|d| d.first_mut());
+        if let Some(Dim::DimParam(symbol)) = first.and_then(|f| f.value.replace(Dim::DimValue(1))) {
+            symbols.insert(symbol);
+        }
+    }
+    for dim in outputs.iter_mut().filter_map(extents).flatten() {
+        if matches!(&dim.value, Some(Dim::DimParam(symbol)) if symbols.contains(symbol)) {
             dim.value = Some(Dim::DimValue(1));
         }
+    }
+}
+
+fn extents(value: &mut ValueInfoProto) -> Option<&mut Vec<Dimension>> {
+    match value.r#type.as_mut()?.value.as_mut()? {
+        Kind::TensorType(tensor) => tensor.shape.as_mut().map(|s| &mut s.dim),
+        _ => None,
     }
 }

@@ -87,7 +87,9 @@ impl Values {
                 return Err(Error::Model(format!("value '{name}' is no map of floats")));
             };
             found.dims = [c, h, w];
-            found.samples.extend(values.chunks_exact((c * h * w).max(1)).map(<[f32]>::to_vec));
+            found
+                .samples
+                .extend(values.chunks_exact((c * h * w).max(1)).map(<[f32]>::to_vec));
         }
         Ok(found)
     }
@@ -123,7 +125,9 @@ pub fn seen_tiles(walk: &Walk, graph: &Graph, block: &Block, tilings: &[Tiling])
     let x = Values::of(walk, &block.input)?;
     let branch = Values::of(walk, &block.branch)?;
     let other = Values::of(walk, &block.other)?;
-    let relu = block.activation.is_some_and(|n| graph.proto.node[n].op_type() == "Relu");
+    let relu = block
+        .activation
+        .is_some_and(|n| graph.proto.node[n].op_type() == "Relu");
     let act = |v: f32| if relu { v.max(0.0) } else { v };
     let mut all = Vec::new();
     for tiling in tilings {
@@ -166,7 +170,9 @@ pub fn pairs(block: &Block) -> Vec<usize> {
     let whole = |s: usize| matches!(&block.steps[s], Step::Conv(l) if l.groups == 1);
     let plain = |s: usize| matches!(block.steps[s], Step::Pointwise(_));
     let reader = |s: usize| (s + 1..block.steps.len()).find(|&n| !plain(n));
-    (0..block.steps.len()).filter(|&s| whole(s) && reader(s).is_some_and(whole)).collect()
+    (0..block.steps.len())
+        .filter(|&s| whole(s) && reader(s).is_some_and(whole))
+        .collect()
 }
 
 /// Names of the values that a channel gate looks at: what the maker reads and what the reader reads.
@@ -265,7 +271,11 @@ pub fn plain_channel_attention(graph: &Graph, block: &Block, maker: usize) -> Op
     let weight = weights(graph, layer)?;
     let taps = layer.kernel[0] * layer.kernel[1];
     let node = &graph.proto.node[layer.node];
-    let bias = node.input.get(2).filter(|n| !n.is_empty()).and_then(|n| graph.constant(n)?.to_f32());
+    let bias = node
+        .input
+        .get(2)
+        .filter(|n| !n.is_empty())
+        .and_then(|n| graph.constant(n)?.to_f32());
     let mut attention = Vec::with_capacity(layer.outputs * layer.inputs);
     for (row, norm) in weight.chunks_exact(layer.inputs * taps).zip(&norms) {
         attention.extend(row.chunks_exact(taps).map(|w| w.iter().sum::<f32>() * norm.sqrt()));

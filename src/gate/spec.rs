@@ -62,8 +62,14 @@ impl Gate {
 
     /// The share of tiles and of channels that is computed, multiplied.
     pub fn keep_share(&self) -> f64 {
-        let tiles = self.tiles.as_ref().map_or(1.0, |t| t.keep as f64 / t.tiling.tiles() as f64);
-        let channels = self.channels.as_ref().map_or(1.0, |c| c.keep as f64 / c.fill.len() as f64);
+        let tiles = self
+            .tiles
+            .as_ref()
+            .map_or(1.0, |t| t.keep as f64 / t.tiling.tiles() as f64);
+        let channels = self
+            .channels
+            .as_ref()
+            .map_or(1.0, |c| c.keep as f64 / c.fill.len() as f64);
         tiles * channels
     }
 

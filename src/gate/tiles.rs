@@ -127,7 +127,11 @@ impl Maker<'_> {
         if self.builder.nodes.iter().any(|n| n.output.contains(&name)) {
             return name;
         }
-        let (first, zero, one) = (self.builder.ints(&[0]), self.builder.ints(&[0]), self.builder.ints(&[1]));
+        let (first, zero, one) = (
+            self.builder.ints(&[0]),
+            self.builder.ints(&[0]),
+            self.builder.ints(&[1]),
+        );
         let own = self.builder.op("Gather", &[chosen, &first], &[("axis", &[1])]);
         let zeros = self.builder.op("Mul", &[&own, &zero], &[]);
         let ones = self.builder.op("Add", &[&zeros, &one], &[]);

@@ -41,11 +41,11 @@ impl Tiling {
         let [_, height, width] = block.output_dims;
         let sizes = [tile.rows, tile.columns];
         let whole = [height, width];
-        if (0..2).any(|a| sizes[a] == 0 || whole[a] % sizes[a] != 0) {
+        if (0..2).any(|a| sizes[a] == 0 || !whole[a].is_multiple_of(sizes[a])) {
             return None;
         }
         let counts = [0, 1].map(|a| whole[a] / sizes[a]);
-        if counts[0] * counts[1] < 2 || (0..2).any(|a| block.input_dims[a + 1] % counts[a] != 0) {
+        if counts[0] * counts[1] < 2 || (0..2).any(|a| !block.input_dims[a + 1].is_multiple_of(counts[a])) {
             return None;
         }
         let extents = block.extents();
@@ -102,15 +102,17 @@ impl Tiling {
     pub fn inside(&self, step: usize) -> Vec<f32> {
         let [rows, columns] = self.windows[step];
         let within = |w: Window, tile: usize, place: usize, extent: usize| {
-            (tile * w.step + place).checked_sub(w.before).is_some_and(|at| at < extent)
+            (tile * w.step + place)
+                .checked_sub(w.before)
+                .is_some_and(|at| at < extent)
         };
         let mut all = Vec::new();
         for i in 0..self.counts[0] {
             for j in 0..self.counts[1] {
                 for r in 0..rows.size {
                     for c in 0..columns.size {
-                        let there = within(rows, i, r, self.extents[step][0])
-                            && within(columns, j, c, self.extents[step][1]);
+                        let there =
+                            within(rows, i, r, self.extents[step][0]) && within(columns, j, c, self.extents[step][1]);
                         all.push(f32::from(u8::from(there)));
                     }
                 }
@@ -139,7 +141,7 @@ impl Tiling {
 /// Tilings worth timing: those with the least halo first, at most `most`, and tiles of both kinds (bands and blocks).
 pub fn tilings(block: &Block, most: usize) -> Vec<Tiling> {
     let [_, height, width] = block.output_dims;
-    let divisors = |n: usize| (1..=n).filter(move |d| n % d == 0);
+    let divisors = |n: usize| (1..=n).filter(move |d| n.is_multiple_of(*d));
     let mut found: Vec<(f64, Tiling)> = Vec::new();
     for rows in divisors(height) {
         for columns in divisors(width) {
@@ -210,13 +212,20 @@ mod tests {
         let block = block(2, 8);
         let tiling = Tiling::new(&block, Tile { rows: 4, columns: 8 }).ok_or("no tiling")?;
         // Rows 4..8 of the output read 3..9 of the middle, those 5..18 of the input.
-        let rows: Vec<_> = tiling.windows.iter().map(|w| (w[0].size, w[0].step, w[0].before)).collect();
+        let rows: Vec<_> = tiling
+            .windows
+            .iter()
+            .map(|w| (w[0].size, w[0].step, w[0].before))
+            .collect();
         assert_eq!(rows, [(13, 8, 3), (6, 4, 1), (6, 4, 1), (4, 4, 0)]);
         assert_eq!(tiling.windows[0][1].size, 16);
         assert!(tiling.overhangs(0) && tiling.overhangs(2) && !tiling.overhangs(3));
         let inside = tiling.inside(2);
         // The first tile's first row lies above the map, the second tile's last below it.
-        assert_eq!((inside[0], inside[8], inside[2 * 48 - 1], inside[2 * 48 - 9]), (0.0, 1.0, 0.0, 1.0));
+        assert_eq!(
+            (inside[0], inside[8], inside[2 * 48 - 1], inside[2 * 48 - 9]),
+            (0.0, 1.0, 0.0, 1.0)
+        );
         Ok(())
     }
 

@@ -105,7 +105,10 @@ fn verify(outcome: &Outcome) -> Value {
         fields.insert("samples".to_owned(), json!(samples));
         fields.insert("top1".to_owned(), shares(|t| t.top1));
         fields.insert("top5".to_owned(), shares(|t| t.top5));
-        fields.insert("agreement".to_owned(), json!(outcome.task.as_ref().map(|t| t.agreement)));
+        fields.insert(
+            "agreement".to_owned(),
+            json!(outcome.task.as_ref().map(|t| t.agreement)),
+        );
         fields.insert("agreement_dynamic".to_owned(), json!(gated.map(|t| t.agreement)));
     }
     verify

@@ -146,7 +146,17 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
 /// The gate table and what the dynamic variant came to.
 fn dynamic_text(dynamic: &Dynamic, all: bool) -> String {
     let mut text = String::new();
-    let header = ["block", "gate", "keep", "break-even", "dense ms", "gated ms", "work", "loss", ""];
+    let header = [
+        "block",
+        "gate",
+        "keep",
+        "break-even",
+        "dense ms",
+        "gated ms",
+        "work",
+        "loss",
+        "",
+    ];
     let mut rows = table(&header, &[2, 3, 4, 5, 6, 7]);
     let share = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.2}"));
     let ms = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.3}"));
@@ -180,10 +190,18 @@ fn dynamic_text(dynamic: &Dynamic, all: bool) -> String {
         );
     }
     if let Some(macs) = dynamic.macs {
-        let _ = writeln!(text, "work      {} multiply-accumulates executed for an input", big(macs));
+        let _ = writeln!(
+            text,
+            "work      {} multiply-accumulates executed for an input",
+            big(macs)
+        );
     }
     if let Some(drop) = dynamic.held_out_drop {
-        let _ = writeln!(text, "drop      {:.2} % on calibration samples that were held out", 100.0 * drop);
+        let _ = writeln!(
+            text,
+            "drop      {:.2} % on calibration samples that were held out",
+            100.0 * drop
+        );
     }
     if let Some(task) = &dynamic.task {
         let _ = write!(text, "static → dynamic\n{}", task_text(task));

@@ -7,9 +7,14 @@ use crate::Result;
 /// The index of the chosen offer of each block.
 pub(super) type Choice = Vec<Option<usize>>;
 
-/// Milliseconds that an offer saves.
-pub(super) fn saved(offer: &Offer) -> f64 {
-    offer.timed.map_or(f64::NEG_INFINITY, |t| t.dense_ms - t.gated_ms)
+/// What an offer saves: milliseconds; where gates are wanted everywhere, millions of multiply-accumulates.
+pub(super) fn saved(offer: &Offer, everywhere: bool) -> f64 {
+    let work = |macs: u64| macs as f64 / 1e6;
+    match offer.timed {
+        None => f64::NEG_INFINITY,
+        Some(_) if everywhere => work(offer.gate.block.macs()) - work(offer.gate.macs()),
+        Some(t) => t.dense_ms - t.gated_ms,
+    }
 }
 
 /// Whether an offer may be chosen: it was timed, and it is faster, or gates are wanted everywhere.
@@ -21,7 +26,7 @@ pub(super) fn eligible(offer: &Offer, everywhere: bool) -> bool {
 pub(super) fn fastest(offers: &[Vec<Offer>], everywhere: bool) -> Choice {
     let best = |list: &Vec<Offer>| {
         let fit = (0..list.len()).filter(|&i| eligible(&list[i], everywhere));
-        fit.max_by(|&a, &b| saved(&list[a]).total_cmp(&saved(&list[b])))
+        fit.max_by(|&a, &b| saved(&list[a], everywhere).total_cmp(&saved(&list[b], everywhere)))
     };
     offers.iter().map(best).collect()
 }
@@ -30,16 +35,18 @@ pub(super) fn fastest(offers: &[Vec<Offer>], everywhere: bool) -> Choice {
 pub(super) fn worth_judging(list: &[Offer], everywhere: bool) -> Vec<usize> {
     let better = |o: &Offer, own: &Offer| {
         eligible(o, everywhere)
-            && saved(o) >= saved(own)
+            && saved(o, everywhere) >= saved(own, everywhere)
             && o.captured >= own.captured
-            && (saved(o) > saved(own) || o.captured > own.captured)
+            && (saved(o, everywhere) > saved(own, everywhere) || o.captured > own.captured)
     };
     let mut front: Vec<usize> = (0..list.len())
         .filter(|&i| eligible(&list[i], everywhere) && !list.iter().any(|o| better(o, &list[i])))
         .collect();
-    front.sort_by(|&a, &b| saved(&list[a]).total_cmp(&saved(&list[b])));
+    front.sort_by(|&a, &b| saved(&list[a], everywhere).total_cmp(&saved(&list[b], everywhere)));
     let count = front.len().min(JUDGED);
-    (0..count).map(|k| front[k * (front.len() - 1) / (count - 1).max(1)]).collect()
+    (0..count)
+        .map(|k| front[k * (front.len() - 1) / (count - 1).max(1)])
+        .collect()
 }
 
 /// Offers of a block whose loss is measured, at most.
@@ -49,12 +56,12 @@ const JUDGED: usize = 8;
 fn frontier(offers: &[Vec<Offer>], everywhere: bool) -> Vec<Choice> {
     let usable = |o: &&Offer| usable(o, everywhere);
     // Prices of loss at which something changes: what each offer saves for what it loses.
-    let price = |o: &Offer| saved(o) / loss(o).max(TINY);
+    let price = |o: &Offer| saved(o, everywhere) / loss(o).max(TINY);
     let mut prices: Vec<f64> = offers.iter().flatten().filter(usable).map(price).collect();
     prices.sort_by(|a, b| b.total_cmp(a));
     let mut all: Vec<Choice> = Vec::new();
     for price in prices.iter().copied().chain([0.0]) {
-        let worth = |o: &Offer| saved(o) - 0.999 * price * loss(o).max(TINY);
+        let worth = |o: &Offer| saved(o, everywhere) - 0.999 * price * loss(o).max(TINY);
         let best = |list: &Vec<Offer>| {
             let fit = (0..list.len()).filter(|&i| usable(&&list[i]) && worth(&list[i]) > 0.0);
             fit.max_by(|&a, &b| worth(&list[a]).total_cmp(&worth(&list[b])))
@@ -118,9 +125,12 @@ fn stepped(
     let mut tried: Vec<(usize, usize)> = Vec::new();
     for step in 0..STEPS {
         progress(step, STEPS);
-        let now = |b: usize| choice[b].map_or((0.0, 0.0), |i| (saved(&offers[b][i]), loss(&offers[b][i])));
+        let now = |b: usize| choice[b].map_or((0.0, 0.0), |i| (saved(&offers[b][i], everywhere), loss(&offers[b][i])));
         let bolder = |b: usize, i: usize| {
-            let (more, lost) = (saved(&offers[b][i]) - now(b).0, loss(&offers[b][i]) - now(b).1);
+            let (more, lost) = (
+                saved(&offers[b][i], everywhere) - now(b).0,
+                loss(&offers[b][i]) - now(b).1,
+            );
             (more > 0.0).then(|| more / lost.max(TINY))
         };
         let next = (0..offers.len())
@@ -147,7 +157,7 @@ fn loss(offer: &Offer) -> f64 {
 
 /// Whether an offer saves time and its loss is known.
 fn usable(offer: &Offer, everywhere: bool) -> bool {
-    eligible(offer, everywhere) && offer.loss.is_some_and(f64::is_finite) && saved(offer) > 0.0
+    eligible(offer, everywhere) && offer.loss.is_some_and(f64::is_finite) && saved(offer, everywhere) > 0.0
 }
 
 /// The chosen offers.

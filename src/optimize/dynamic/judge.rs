@@ -91,7 +91,10 @@ impl<'a> Judge<'a> {
             Form::Compact
         };
         let with = gated(self.model, self.graph, gates, form)?;
-        let own = with.graph.as_ref().ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
+        let own = with
+            .graph
+            .as_ref()
+            .ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
         let own = Graph::new(own)?;
         let from = place(self.graph, &own, walk.at());
         let (mut loss, mut same, mut all, mut runs) = (0.0, 0, 0, 0);

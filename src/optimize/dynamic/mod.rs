@@ -39,6 +39,8 @@ struct Search<'a> {
 
 /// Samples that stand in for real ones where gates are wanted without any.
 const STAND_INS: usize = 16;
+/// Batches of real samples that the last race runs on, for each load.
+const REAL_RUNS: usize = 4;
 /// Gates whose worth to the whole model is measured, and the gain that makes one worth nothing.
 const LANES: usize = 8;
 const WORTHLESS: f64 = 0.002;
@@ -62,12 +64,12 @@ pub(super) fn dynamic(
         return Ok(Dynamic::none("gates are chosen by time, and the device is not here"));
     }
     if options.calib.is_none() && dynamics.keep.is_none() {
-        return Ok(Dynamic::none(
-            "gates are calibrated on samples; give some with --calib",
-        ));
+        return Ok(Dynamic::none("gates are calibrated on samples; give some with --calib"));
     }
     if dynamics.mode == Mode::Fused && target.info().kind != "cuda" {
-        return Ok(Dynamic::none("fused gates are for NVIDIA GPUs; use --gpu, or --dynamic tiles"));
+        return Ok(Dynamic::none(
+            "fused gates are for NVIDIA GPUs; use --gpu, or --dynamic tiles",
+        ));
     }
     let mut proto = parse(base.to_vec())?.proto;
     let raised = match crate::gate::raise_opset(&mut proto) {
@@ -115,14 +117,21 @@ impl Search<'_> {
         }
         let (fit, judging) = split(&data, &found);
         self.watcher.step("calibrating gates");
-        let batch = specs.first().and_then(|s| s.dims.first()).copied().unwrap_or(1);
+        let batches = self.loads.iter().filter_map(|l| l.opened.specs.first()?.dims.first());
+        let batch = batches.copied().max().unwrap_or(1);
         let parts = (self.model, self.graph);
         let progress = |done, total| self.watcher.progress(done, total);
         let wanted = (self.dynamics, batch);
         let mut offers = offers(parts, self.target, &found, (&data, fit), wanted, &progress)?;
         self.watcher.step("timing gates");
         let inputs = random_inputs(specs, self.options.seed, 1.0)?;
-        time(parts, self.target, (&inputs, self.dynamics.form()), &mut offers, &progress)?;
+        time(
+            parts,
+            self.target,
+            (&inputs, self.dynamics.form()),
+            &mut offers,
+            &progress,
+        )?;
         let chosen = self.choose(&mut offers, (&data, judging), &mut dynamic)?;
         let chosen = match chosen {
             Some(choice) if !self.dynamics.everywhere => self.cut_back(&offers, choice, base)?,
@@ -136,7 +145,11 @@ impl Search<'_> {
                 if any {
                     "every gate that saves time costs more accuracy than --dynamic-drop allows".to_owned()
                 } else {
-                    "no gate was measured to be faster than the dense block it would take the place of".to_owned()
+                    let more = match (self.target.info().kind.as_str(), self.dynamics.mode) {
+                        ("cuda", mode) if mode != Mode::Fused => "; on a GPU try --dynamic fused and larger batches",
+                        _ => "",
+                    };
+                    format!("no gate was measured to be faster than the dense block it would take the place of{more}")
                 }
             });
             return Ok(dynamic);
@@ -193,7 +206,11 @@ impl Search<'_> {
             return Ok(choice);
         }
         // The least certain first.
-        let gain = |b: &usize| choice[*b].and_then(|o| offers[*b].get(o)).map_or(0.0, saved);
+        let gain = |b: &usize| {
+            choice[*b]
+                .and_then(|o| offers[*b].get(o))
+                .map_or(0.0, |o| saved(o, false))
+        };
         at.sort_by(|a, b| gain(a).total_cmp(&gain(b)));
         at.truncate(LANES);
         self.watcher.step("measuring whole models");
@@ -202,10 +219,16 @@ impl Search<'_> {
             less[b] = None;
             less
         };
-        let choices: Vec<Choice> = [choice.clone()].into_iter().chain(at.iter().map(|&b| without(b))).collect();
+        let choices: Vec<Choice> = [choice.clone()]
+            .into_iter()
+            .chain(at.iter().map(|&b| without(b)))
+            .collect();
         let mut models = vec![base.to_vec()];
         for choice in &choices {
-            models.push(self.model_of(&picked(offers, choice).map(|o| &o.gate).collect::<Vec<_>>(), self.dynamics.form())?);
+            models.push(self.model_of(
+                &picked(offers, choice).map(|o| &o.gate).collect::<Vec<_>>(),
+                self.dynamics.form(),
+            )?);
         }
         let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
         let raced = race_loads(self.target, &lanes, &self.inputs()?, super::CHOOSING_SECONDS * 2.0)?;
@@ -224,6 +247,35 @@ impl Search<'_> {
         self.loads.iter().map(one).collect()
     }
 
+    /// Several batches of real samples for every load that they fit, which share its weight; random ones elsewhere.
+    fn real_inputs(&self) -> Result<Vec<(Vec<Named>, f64)>> {
+        let eval = self.options.eval.as_ref().map(|(path, scaling)| (path, scaling));
+        let calib = self.options.calib.as_ref().map(|(path, scaling, _)| (path, scaling));
+        let Some((path, scaling)) = eval.or(calib) else {
+            return self.inputs();
+        };
+        let mut all = Vec::new();
+        for (load, random) in self.loads.iter().zip(self.inputs()?) {
+            let batch = load
+                .opened
+                .specs
+                .first()
+                .and_then(|s| s.dims.first())
+                .copied()
+                .unwrap_or(1);
+            let data = Dataset::read(path, &load.opened.specs, scaling).ok();
+            let data = data.filter(|d| d.count() >= batch).map(|d| d.in_runs_of(batch));
+            let Some(data) = data else {
+                all.push(random);
+                continue;
+            };
+            let runs = data.runs().min(REAL_RUNS);
+            let picked = (0..runs).map(|k| k * data.runs() / runs);
+            all.extend(picked.map(|k| (data.run(k).0, load.weight / runs as f64)));
+        }
+        Ok(all)
+    }
+
     fn model_of(&self, gates: &[&Gate], form: Form) -> Result<Vec<u8>> {
         Ok(encode(&gated(self.model, self.graph, gates, form)?))
     }
@@ -231,8 +283,12 @@ impl Search<'_> {
     /// Races, verifies, and keeps the model if it is faster.
     fn finish(&self, mut dynamic: Dynamic, gates: &[&Gate], (original, base): (&[u8], &[u8])) -> Result<Dynamic> {
         self.watcher.step("verifying the dynamic variant");
-        let (compact, masked) = (self.model_of(gates, self.dynamics.form())?, self.model_of(gates, Form::Masked)?);
+        let (compact, masked) = (
+            self.model_of(gates, self.dynamics.form())?,
+            self.model_of(gates, Form::Masked)?,
+        );
         let specs = &self.loads[0].opened.specs;
+        let inputs = random_inputs(specs, self.options.seed, 1.0)?;
         let twin = compare(self.target, &masked, &compact, specs, self.options.seed, 3)?;
         let holds = twin.holds();
         dynamic.twin = Some(twin);
@@ -241,7 +297,7 @@ impl Search<'_> {
         let lanes = race_loads(
             self.target,
             &[base, &model, original],
-            &self.inputs()?,
+            &self.real_inputs()?,
             super::FINAL_SECONDS,
         )?;
         dynamic.latency = Some([&lanes[2], &lanes[0], &lanes[1]].map(|l| l.summary()));
@@ -249,17 +305,31 @@ impl Search<'_> {
         dynamic.ratio_original = Some(lanes[1].ratio() / lanes[2].ratio());
         let dense: u64 = self.analysis_macs();
         // Halos can make a gate that keeps most do more than the dense block.
-        let (blocks, kept) = gates.iter().fold((0, 0), |(a, b), g| (a + g.block.macs(), b + g.macs()));
-        dynamic.macs = Some(if mask { dense } else { (dense + kept).saturating_sub(blocks) });
+        let (blocks, kept) = gates
+            .iter()
+            .fold((0, 0), |(a, b), g| (a + g.block.macs(), b + g.macs()));
+        dynamic.macs = Some(if mask {
+            dense
+        } else {
+            (dense + kept).saturating_sub(blocks)
+        });
         if gates.iter().any(|g| g.channels.is_some()) && !mask {
             let note = "gated channels are for one sample at a time: the dynamic file's batch is 1";
             dynamic.notes.push(note.to_owned());
+        }
+        if self.dynamics.mode == Mode::Fused {
+            let note = "the dynamic file needs snapprune's operator library: register libsnapprune.so with the session's options";
+            dynamic.notes.push(note.to_owned());
+        } else if self.target.load(base, &inputs, true).is_ok() && self.target.load(&model, &inputs, true).is_err() {
+            dynamic
+                .notes
+                .push("some of its nodes run on the CPU, beside the GPU".to_owned());
         }
         if let Some((path, scaling)) = &self.options.eval {
             self.watcher.step("running real inputs through the dynamic variant");
             let mut data = Dataset::read(path, specs, scaling)?;
             if gates.iter().any(|g| g.channels.is_some()) && !mask {
-                data = data.one_at_a_time();
+                data = data.in_runs_of(1);
             }
             dynamic.task = compare_task(self.target, base, &model, &data)?;
         }
@@ -304,7 +374,7 @@ impl Search<'_> {
         let line = |((block, list), at): ((&Block, &Vec<Offer>), &Option<usize>)| {
             let fit = |i: &usize| list[*i].timed.is_some() && (self.dynamics.keep.is_none() || !list[*i].for_scale);
             // Of those that were judged the one that loses least; else the fastest.
-            let worth = |i: usize| list[i].loss.map_or((0, saved(&list[i])), |l| (1, -l));
+            let worth = |i: usize| list[i].loss.map_or((0, saved(&list[i], everywhere)), |l| (1, -l));
             let best = (0..list.len()).filter(fit).max_by(|&a, &b| {
                 let (a, b) = (worth(a), worth(b));
                 a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
@@ -320,8 +390,18 @@ impl Search<'_> {
                 (None, Some(_)) if self.dynamics.keep.is_some() => "does not pay in the whole model".to_owned(),
                 (None, Some(_)) => "saves time, but loses too much or does not pay in the whole model".to_owned(),
             };
-            let reason = if everywhere && at.is_some() { "asked for everywhere".to_owned() } else { reason };
-            row(block, shown, shown.and_then(|o| break_even(list, o)), at.is_some(), &reason)
+            let reason = if everywhere && at.is_some() {
+                "asked for everywhere".to_owned()
+            } else {
+                reason
+            };
+            row(
+                block,
+                shown,
+                shown.and_then(|o| break_even(list, o)),
+                at.is_some(),
+                &reason,
+            )
         };
         found.iter().zip(offers).zip(choice).map(line).collect()
     }

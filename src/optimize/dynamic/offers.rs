@@ -6,8 +6,8 @@ use super::options::{Dynamics, Mode};
 use crate::Result;
 use crate::data::Dataset;
 use crate::gate::{
-    Block, Gate, advance, best, channel_attentions, channel_gate, fusible, pairs, seen_channels, seen_tiles, tile_attentions,
-    tile_gate, tilings,
+    Block, Gate, advance, best, channel_attentions, channel_gate, fusible, pairs, seen_channels, seen_tiles,
+    tile_attentions, tile_gate, tilings,
 };
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
@@ -53,7 +53,9 @@ pub(super) fn split(data: &Dataset, blocks: &[Block]) -> (Range<usize>, Range<us
     let one = |b: &Block| 2 * size(&b.input_dims) + 6 * size(&b.output_dims);
     let most = blocks.iter().map(one).max().unwrap_or(0).max(1);
     let runs = data.runs();
-    let fit = (HELD_BYTES / most / data.batch().max(1)).clamp(1, (runs / 2).max(1)).min(runs);
+    let fit = (HELD_BYTES / most / data.batch().max(1))
+        .clamp(1, (runs / 2).max(1))
+        .min(runs);
     (0..fit, if fit < runs { fit..runs } else { 0..runs })
 }
 
@@ -118,16 +120,22 @@ fn of_block(walk: &Walk, graph: &Graph, block: &Block, makers: &[usize], dynamic
     }
     let tiled = offers.clone();
     for &maker in makers {
-        let Some(seen) = seen_channels(walk, graph, block, maker)? else { continue };
+        let Some(seen) = seen_channels(walk, graph, block, maker)? else {
+            continue;
+        };
         let attentions = channel_attentions(&seen, graph, block, maker);
         for (keep, for_scale) in counts(seen.parts, dynamics.keep) {
-            let Some((attention, captured)) = best(&seen, &attentions, keep) else { continue };
+            let Some((attention, captured)) = best(&seen, &attentions, keep) else {
+                continue;
+            };
             let gate = channel_gate(&seen, attention, maker, keep);
             offers.push(offer(None, Some(gate.clone()), captured, attention.fitted, for_scale));
             // Both together, at the share that each has alone: where the user wants one share, that would be another.
             let whole = maker == 0 && dynamics.keep.is_none() && dynamics.mode != Mode::Channels;
             let share = keep as f64 / seen.parts as f64;
-            let alike = tiled.iter().filter(|t| whole && (t.gate.keep_share() - share).abs() < NEAR);
+            let alike = tiled
+                .iter()
+                .filter(|t| whole && (t.gate.keep_share() - share).abs() < NEAR);
             // One of the tilings is enough: the one that keeps most.
             if let Some(t) = alike.max_by(|a, b| a.captured.total_cmp(&b.captured)) {
                 let both = offer(
@@ -171,7 +179,10 @@ fn counts(parts: usize, wanted: Option<f64>) -> Vec<(usize, bool)> {
         Some(share) => {
             let own = near(share);
             let more = own.map(|n| (2 * n).min(parts)).filter(|&m| Some(m) != own);
-            own.map(|n| (n, false)).into_iter().chain(more.map(|n| (n, true))).collect()
+            own.map(|n| (n, false))
+                .into_iter()
+                .chain(more.map(|n| (n, true)))
+                .collect()
         }
     };
     found.dedup_by_key(|f| f.0);

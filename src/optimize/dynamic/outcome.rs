@@ -106,7 +106,9 @@ pub(super) fn break_even(list: &[Offer], of: &Offer) -> Option<f64> {
         .filter_map(|o| o.timed.map(|t| (o.gate.keep_share(), t.gated_ms / t.dense_ms)))
         .collect();
     let count = points.len() as f64;
-    let (mx, my) = points.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0 / count, y + p.1 / count));
+    let (mx, my) = points
+        .iter()
+        .fold((0.0, 0.0), |(x, y), p| (x + p.0 / count, y + p.1 / count));
     let spread: f64 = points.iter().map(|p| (p.0 - mx).powi(2)).sum();
     let slope = points.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum::<f64>() / spread;
     (points.len() > 1 && spread > 0.0 && slope > 0.0).then(|| (mx + (1.0 - my) / slope).clamp(0.0, 1.0))

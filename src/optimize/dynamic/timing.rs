@@ -31,7 +31,9 @@ pub(super) fn time(
     let total = offers.len();
     for (done, list) in offers.iter_mut().enumerate() {
         progress(done, total);
-        let Some(block) = list.first().map(|o| o.gate.block.clone()) else { continue };
+        let Some(block) = list.first().map(|o| o.gate.block.clone()) else {
+            continue;
+        };
         let (from, to) = around(graph, &block);
         if walk.at() > from {
             walk = Walk::of(target, inputs)?;
@@ -75,7 +77,10 @@ fn lane(
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<Option<Vec<u8>>> {
     let with = gated(model, graph, &[gate], form)?;
-    let own = with.graph.as_ref().ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
+    let own = with
+        .graph
+        .as_ref()
+        .ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
     let own = Graph::new(own)?;
     let range = place(graph, &own, from)..place(graph, &own, to);
     let Some((part, given)) = walk.stretch(&with, &own, range, keep)? else {
@@ -99,9 +104,17 @@ pub(super) fn place(graph: &Graph, other: &Graph, at: usize) -> usize {
 fn around(graph: &Graph, block: &Block) -> (usize, usize) {
     let nodes = &graph.proto.node;
     let first = block.nodes().into_iter().min().unwrap_or(0);
-    let source = graph.producer.get(block.input.as_str()).copied().unwrap_or(first).min(first);
+    let source = graph
+        .producer
+        .get(block.input.as_str())
+        .copied()
+        .unwrap_or(first)
+        .min(first);
     let is_layer = |n: &usize| nodes[*n].op_type() == "Conv";
-    let from = (source.saturating_sub(NEIGHBOURS)..=source).rev().find(is_layer).unwrap_or(source);
+    let from = (source.saturating_sub(NEIGHBOURS)..=source)
+        .rev()
+        .find(is_layer)
+        .unwrap_or(source);
     let behind = block.last() + 1..(block.last() + 1 + NEIGHBOURS).min(nodes.len());
     let to = behind.clone().find(is_layer).map_or(behind.end, |n| n + 1);
     (from, to.max(block.last() + 1))
