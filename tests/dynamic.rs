@@ -146,6 +146,21 @@ fn half_of_the_tiles_in_every_block_where_that_pays() {
         "{ops:?}"
     );
     same_in_python(folder.path(), &file, &[1, 3]);
+    // The file tells what was done to it.
+    let told = snapprune().arg("explain").arg(&file).output().unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    for part in [
+        "scenes96.onnx",
+        "tiles",
+        "--dynamic-keep 0.5",
+        "of the static model's",
+        "undo",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains(folder.path().to_str().unwrap()), "{told}");
+    let text = fails(&["explain", model("scenes96.onnx").to_str().unwrap()], 2);
+    assert!(text.contains("snapprune inspect"), "{text}");
 }
 
 #[test]

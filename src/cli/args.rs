@@ -31,6 +31,8 @@ pub struct Args {
 pub enum Command {
     /// Latencies of models side by side, interleaved.
     Bench(BenchArgs),
+    /// What was done to a written model, on which machine, and how to repeat or undo it: from the file alone.
+    Explain(ExplainArgs),
     /// Channel groups, barriers and why, MACs and parameters.
     Inspect(InspectArgs),
     /// What a narrower model loses against what it takes: the whole curve, measured at some points.
@@ -307,6 +309,16 @@ pub struct InspectArgs {
     /// Print a graph of layers and widths for Graphviz.
     #[arg(long)]
     pub dot: bool,
+}
+
+/// Flags of `explain`.
+#[derive(Debug, ClapArgs)]
+pub struct ExplainArgs {
+    /// A model that snapprune wrote.
+    pub model: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `profile`.

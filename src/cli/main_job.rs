@@ -9,7 +9,7 @@ use super::setup;
 use crate::onnx::save;
 use crate::optimize::{Load, Options, Outcome, Watcher, optimize};
 use crate::profile::Profile;
-use crate::report::{outcome_json, outcome_text};
+use crate::report::{Written, outcome_json, outcome_text, with_provenance};
 use crate::target::{RecordedTarget, Runtime};
 use crate::{Error, Result};
 
@@ -31,10 +31,16 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
         talk,
     })?;
     let opened = &loads[0].opened;
+    let command = command();
+    let about = |gated| Written {
+        path,
+        command: &command,
+        gated,
+    };
     let model = outcome.model.take();
-    outcome.model = model.map(|bytes| crate::report::with_provenance(&bytes, path, opened, &outcome));
+    outcome.model = model.map(|bytes| with_provenance(&bytes, about(false), opened, &outcome));
     let gated = outcome.dynamic.as_mut().and_then(|d| d.model.take());
-    let gated = gated.map(|bytes| crate::report::with_provenance(&bytes, path, opened, &outcome));
+    let gated = gated.map(|bytes| with_provenance(&bytes, about(true), opened, &outcome));
     if let Some(dynamic) = outcome.dynamic.as_mut() {
         dynamic.model = gated;
     }
@@ -110,6 +116,20 @@ pub(super) fn run_job(job: &Job) -> Result<(Outcome, Vec<Load>)> {
     let outcome = optimize(&loads, target.as_ref(), database, recorded, &job.options, &screen);
     screen.finish();
     Ok((outcome?, loads))
+}
+
+/// The command as it was typed, folders left out: they are nobody's business but the user's.
+fn command() -> String {
+    let word = |arg: String| {
+        let last = arg.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        if last.contains(char::is_whitespace) {
+            format!("'{last}'")
+        } else {
+            last
+        }
+    };
+    let words: Vec<String> = std::env::args().skip(1).map(word).collect();
+    format!("snapprune {}", words.join(" "))
 }
 
 /// Where the model and the report go; the folder must be writable before anything is measured.

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod db;
 mod dynamic_args;
+mod explain;
 mod inspect;
 mod main_job;
 mod pareto;
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
     let args = args::Args::parse();
     let done = match &args.command {
         Some(args::Command::Bench(bench)) => bench::run(bench),
+        Some(args::Command::Explain(explain)) => explain::run(explain),
         Some(args::Command::Inspect(inspect)) => inspect::run(inspect),
         Some(args::Command::Profile(profile)) => profile::run(profile),
         Some(args::Command::Pareto(pareto)) => pareto::run(pareto),

@@ -6,8 +6,20 @@ use crate::onnx::proto::StringStringEntryProto;
 use crate::onnx::{encode, parse};
 use crate::optimize::{Opened, Outcome};
 
+/// A model that is to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// The original.
+    pub path: &'a Path,
+    /// The command that makes it again.
+    pub command: &'a str,
+    /// Whether it is the dynamic variant.
+    pub gated: bool,
+}
+
 /// The model with entries on where it came from and what was done to it.
-pub fn with_provenance(bytes: &[u8], path: &Path, opened: &Opened, outcome: &Outcome) -> Vec<u8> {
+pub fn with_provenance(bytes: &[u8], written: Written, opened: &Opened, outcome: &Outcome) -> Vec<u8> {
+    let Written { path, command, gated } = written;
     let Ok(model) = parse(bytes.to_vec()) else {
         return bytes.to_vec();
     };
@@ -29,9 +41,18 @@ pub fn with_provenance(bytes: &[u8], path: &Path, opened: &Opened, outcome: &Out
         .file_name()
         .map(|n| n.to_string_lossy().into_owned())
         .unwrap_or_default();
-    let entries = [
+    let dynamic = outcome.dynamic.as_ref().filter(|_| gated);
+    let gates = dynamic.map_or(&[][..], |d| &d.gates).iter().filter(|g| g.used);
+    let gates: Vec<String> = gates
+        .map(|g| {
+            let tile = g.tile.map_or(String::new(), |(r, c)| format!(" {r}x{c}"));
+            format!("{}: {}{tile} keep {:.3}", g.block, g.kind, g.keep.unwrap_or(1.0))
+        })
+        .collect();
+    let mut entries = vec![
         ("snapprune.version", env!("CARGO_PKG_VERSION").to_owned()),
         ("snapprune.source", file),
+        ("snapprune.command", command.to_owned()),
         ("snapprune.source.blake3", opened.model.hash.clone()),
         (
             "snapprune.device",
@@ -44,10 +65,14 @@ pub fn with_provenance(bytes: &[u8], path: &Path, opened: &Opened, outcome: &Out
             outcome.ratio.map_or(String::new(), |r| format!("{:.4}", r.0)),
         ),
     ];
+    if let Some((ratio, _)) = dynamic.and_then(|d| d.ratio) {
+        entries.push(("snapprune.gates", gates.join("; ")));
+        entries.push(("snapprune.ratio_dynamic", format!("{ratio:.4}")));
+    }
     proto.metadata_props.retain(|p| !p.key().starts_with("snapprune."));
     proto
         .metadata_props
-        .extend(entries.map(|(key, value)| StringStringEntryProto {
+        .extend(entries.into_iter().map(|(key, value)| StringStringEntryProto {
             key: Some(key.to_owned()),
             value: Some(value),
         }));

@@ -5,15 +5,17 @@ mod judge;
 mod offers;
 mod options;
 mod outcome;
+mod rows;
 mod timing;
 
 pub use options::{Dynamics, Mode};
-pub use outcome::{Dynamic, GateRow};
+pub use outcome::Dynamic;
+pub use rows::GateRow;
 
 use super::{Load, Options, Watcher};
 use crate::channels::Analysis;
 use crate::data::Dataset;
-use crate::gate::{Block, Form, Gate, blocks, gated};
+use crate::gate::{Form, Gate, blocks, gated};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode, parse};
 use crate::target::{Named, Target, random_inputs};
@@ -22,7 +24,7 @@ use crate::{Error, Result};
 use choose::{Choice, eligible, fastest, picked, saved, within, worth_judging};
 use judge::Judge;
 use offers::{Offer, offers, split};
-use outcome::{break_even, row};
+use rows::{bare, rows};
 use timing::time;
 
 /// Everything that the search for gates works with.
@@ -97,9 +99,9 @@ impl Search<'_> {
     fn run(&self, original: &[u8], base: &[u8]) -> Result<Dynamic> {
         let (mut found, refused) = blocks(self.graph, self.analysis);
         found.sort_by_key(|b| b.nodes().into_iter().min());
-        let rows = refused.into_iter().map(|(name, why)| bare(&name, &why));
+        let dense = refused.iter().map(|(name, why)| bare(name, why));
         let mut dynamic = Dynamic {
-            gates: rows.collect(),
+            gates: dense.collect(),
             ..Dynamic::default()
         };
         if found.is_empty() {
@@ -133,11 +135,15 @@ impl Search<'_> {
             &progress,
         )?;
         let chosen = self.choose(&mut offers, (&data, judging), &mut dynamic)?;
-        let chosen = match chosen {
-            Some(choice) if !self.dynamics.everywhere => self.cut_back(&offers, choice, base)?,
-            other => other.unwrap_or_else(|| vec![None; offers.len()]),
+        let wished = chosen.unwrap_or_else(|| vec![None; offers.len()]);
+        let chosen = if self.dynamics.everywhere {
+            wished.clone()
+        } else {
+            self.cut_back(&offers, wished.clone(), base)?
         };
-        dynamic.gates.extend(self.rows(&found, &offers, &chosen));
+        dynamic
+            .gates
+            .extend(rows(&found, &offers, (&wished, &chosen), self.dynamics));
         let gates: Vec<&Gate> = picked(&offers, &chosen).map(|o| &o.gate).collect();
         if gates.is_empty() {
             dynamic.declined.get_or_insert_with(|| {
@@ -366,62 +372,5 @@ impl Search<'_> {
                 }
             })
             .sum()
-    }
-
-    /// A line for every block.
-    fn rows(&self, found: &[Block], offers: &[Vec<Offer>], choice: &Choice) -> Vec<GateRow> {
-        let everywhere = self.dynamics.everywhere;
-        let line = |((block, list), at): ((&Block, &Vec<Offer>), &Option<usize>)| {
-            let fit = |i: &usize| list[*i].timed.is_some() && (self.dynamics.keep.is_none() || !list[*i].for_scale);
-            // Of those that were judged the one that loses least; else the fastest.
-            let worth = |i: usize| list[i].loss.map_or((0, saved(&list[i], everywhere)), |l| (1, -l));
-            let best = (0..list.len()).filter(fit).max_by(|&a, &b| {
-                let (a, b) = (worth(a), worth(b));
-                a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
-            });
-            let shown = at.or(best).and_then(|i| list.get(i));
-            let reason = match (at, shown) {
-                (Some(_), _) => "measured faster, within the loss allowed".to_owned(),
-                (None, None) if list.is_empty() => "no tile divides it, and no channels can be left out".to_owned(),
-                (None, None) => "ONNX Runtime runs none of its gates".to_owned(),
-                (None, Some(o)) if !o.timed.is_some_and(|t| t.faster) => {
-                    "the gate takes longer than what it leaves out".to_owned()
-                }
-                (None, Some(_)) if self.dynamics.keep.is_some() => "does not pay in the whole model".to_owned(),
-                (None, Some(_)) => "saves time, but loses too much or does not pay in the whole model".to_owned(),
-            };
-            let reason = if everywhere && at.is_some() {
-                "asked for everywhere".to_owned()
-            } else {
-                reason
-            };
-            row(
-                block,
-                shown,
-                shown.and_then(|o| break_even(list, o)),
-                at.is_some(),
-                &reason,
-            )
-        };
-        found.iter().zip(offers).zip(choice).map(line).collect()
-    }
-}
-
-/// A line for what looked like a block.
-fn bare(name: &str, why: &str) -> GateRow {
-    GateRow {
-        block: name.to_owned(),
-        kind: "dense",
-        used: false,
-        keep: None,
-        tile: None,
-        break_even: None,
-        ms_dense: None,
-        ms_gated: None,
-        flops_share: None,
-        loss: None,
-        captured: None,
-        attention: None,
-        reason: why.to_owned(),
     }
 }

@@ -1,0 +1,133 @@
+//! One line for every block: its gate, or why it has none.
+
+use serde::Serialize;
+
+use super::choose::{Choice, saved};
+use super::offers::Offer;
+use super::options::Dynamics;
+use crate::gate::Block;
+
+/// One block and what became of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct GateRow {
+    /// The block: the name of its addition.
+    pub block: String,
+    /// `tiles`, `channels` or `both`; `dense` for a block without a gate.
+    pub kind: &'static str,
+    /// Whether the gate is in the written file.
+    pub used: bool,
+    /// The share of the block's tiles, channels, or both multiplied, that is computed.
+    pub keep: Option<f64>,
+    /// Rows and columns of a tile.
+    pub tile: Option<(usize, usize)>,
+    /// The share at which gates of this kind take as long as the dense block.
+    pub break_even: Option<f64>,
+    /// Milliseconds of the dense block with its neighbours, and of the gated one.
+    pub ms_dense: Option<f64>,
+    /// The same with the gate.
+    pub ms_gated: Option<f64>,
+    /// Multiply-accumulates that are executed, of the dense block's.
+    pub flops_share: Option<f64>,
+    /// What the model's outputs lose by this gate alone.
+    pub loss: Option<f64>,
+    /// The share of what the block adds that the kept parts hold, on samples that the attention was not fitted on.
+    pub captured: Option<f64>,
+    /// `fitted`, or `mean` for equal weights.
+    pub attention: Option<&'static str>,
+    /// Why it is used or not.
+    pub reason: String,
+}
+
+/// A line for every block. `wished` and `used`: the choice before and after gates went that do not pay in the whole model.
+pub(super) fn rows(
+    blocks: &[Block],
+    offers: &[Vec<Offer>],
+    (wished, used): (&Choice, &Choice),
+    dynamics: Dynamics,
+) -> Vec<GateRow> {
+    let mut all = Vec::new();
+    for (b, (block, list)) in blocks.iter().zip(offers).enumerate() {
+        let at = used[b];
+        let shown = at
+            .or(wished[b])
+            .or_else(|| telling(list, dynamics))
+            .and_then(|i| list.get(i));
+        let reason = match shown {
+            Some(_) if at.is_some() && dynamics.everywhere => "asked for everywhere",
+            Some(_) if at.is_some() && dynamics.keep.is_some() => "measured faster",
+            Some(_) if at.is_some() => "measured faster, within the loss allowed",
+            Some(_) if wished[b].is_some() => "does not pay in the whole model",
+            None if list.is_empty() => "no tile divides it, and no channels can be left out",
+            None => "ONNX Runtime runs none of its gates",
+            Some(o) if !o.timed.is_some_and(|t| t.faster) => "the gate takes longer than what it leaves out",
+            Some(_) => "saves time, but loses more than is allowed",
+        };
+        let even = shown.and_then(|o| break_even(list, o));
+        all.push(row(block, shown, even, at.is_some(), reason));
+    }
+    all
+}
+
+/// The offer that tells most about a block without a gate: of those that were judged the one that loses least, else the
+/// one that saves most.
+fn telling(list: &[Offer], dynamics: Dynamics) -> Option<usize> {
+    let fit = |i: &usize| list[*i].timed.is_some() && (dynamics.keep.is_none() || !list[*i].for_scale);
+    let worth = |i: usize| {
+        list[i]
+            .loss
+            .map_or((0, saved(&list[i], dynamics.everywhere)), |l| (1, -l))
+    };
+    (0..list.len()).filter(fit).max_by(|&a, &b| {
+        let (a, b) = (worth(a), worth(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    })
+}
+
+/// A line for what looked like a block.
+pub(super) fn bare(name: &str, why: &str) -> GateRow {
+    GateRow {
+        block: name.to_owned(),
+        kind: "dense",
+        reason: why.to_owned(),
+        ..GateRow::default()
+    }
+}
+
+/// A line for an offer, or for a block without one.
+fn row(block: &Block, offer: Option<&Offer>, break_even: Option<f64>, used: bool, reason: &str) -> GateRow {
+    let macs = block.macs().max(1) as f64;
+    let tile = offer.and_then(|o| o.gate.tiles.as_ref()).map(|t| t.tiling.tile);
+    GateRow {
+        block: block.name.clone(),
+        kind: offer.map_or("dense", |o| o.gate.kind()),
+        used,
+        keep: offer.map(|o| o.gate.keep_share()),
+        tile: tile.map(|t| (t.rows, t.columns)),
+        break_even,
+        ms_dense: offer.and_then(|o| o.timed).map(|t| t.dense_ms),
+        ms_gated: offer.and_then(|o| o.timed).map(|t| t.gated_ms),
+        flops_share: offer.map(|o| o.gate.macs() as f64 / macs),
+        loss: offer.and_then(|o| o.loss),
+        captured: offer.map(|o| o.captured),
+        attention: offer.map(|o| if o.fitted { "fitted" } else { "mean" }),
+        reason: reason.to_owned(),
+    }
+}
+
+/// The share at which gates of an offer's kind (and tile) cost what the dense block costs, by a line through their
+/// times; `None` with fewer than two shares.
+fn break_even(list: &[Offer], of: &Offer) -> Option<f64> {
+    let tile = |o: &Offer| o.gate.tiles.as_ref().map(|t| t.tiling.tile);
+    let maker = |o: &Offer| o.gate.channels.as_ref().map(|c| c.maker);
+    let alike = list.iter().filter(|o| tile(o) == tile(of) && maker(o) == maker(of));
+    let points: Vec<(f64, f64)> = alike
+        .filter_map(|o| o.timed.map(|t| (o.gate.keep_share(), t.gated_ms / t.dense_ms)))
+        .collect();
+    let count = points.len() as f64;
+    let (mx, my) = points
+        .iter()
+        .fold((0.0, 0.0), |(x, y), p| (x + p.0 / count, y + p.1 / count));
+    let spread: f64 = points.iter().map(|p| (p.0 - mx).powi(2)).sum();
+    let slope = points.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum::<f64>() / spread;
+    (points.len() > 1 && spread > 0.0 && slope > 0.0).then(|| (mx + (1.0 - my) / slope).clamp(0.0, 1.0))
+}
