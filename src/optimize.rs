@@ -130,6 +130,11 @@ pub fn optimize(
     })?;
     if let (Some(dynamics), Some(load)) = (options.dynamics, loads.first()) {
         let original = encode(&load.opened.proto);
+        if options.goals.any() && outcome.model.is_none() {
+            let why = "the dynamic variant is made from the model that reaches the goal, and there is none";
+            outcome.dynamic = Some(Dynamic::none(why));
+            return Ok(outcome);
+        }
         let base = outcome.model.as_ref().unwrap_or(&original);
         outcome.dynamic = Some(dynamic::dynamic(
             loads,

@@ -33,7 +33,7 @@ pub struct Dynamic {
 
 impl Dynamic {
     /// Nothing was made.
-    pub(super) fn none(why: &str) -> Self {
+    pub(in crate::optimize) fn none(why: &str) -> Self {
         Self {
             declined: Some(why.to_owned()),
             ..Self::default()
