@@ -5,25 +5,21 @@
 //! thread. MEAN and STD are lists such as 0.485,0.456,0.406.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
+use common::{Quiet, scaling};
 use snapprune::channels::{ClassChange, Edits};
-use snapprune::data::{Dataset, Scaling};
+use snapprune::data::Dataset;
 use snapprune::onnx::encode;
-use snapprune::optimize::{Amount, Goals, Load, Opened, Options, Samples, Watcher, open, optimize};
+use snapprune::optimize::{Amount, Goals, Load, Opened, Options, Samples, open, optimize};
 use snapprune::profile::Database;
 use snapprune::refit::{Change, Settings, refit};
 use snapprune::rewrite::rewrite;
 use snapprune::score::{Statistics, Walk, mixers, rank_group, reading};
 use snapprune::target::{CpuTarget, Runtime, ShapeOptions, random_inputs};
 use snapprune::verify::{classes, race};
-
-struct Quiet;
-
-impl Watcher for Quiet {
-    fn step(&self, _: &str) {}
-    fn progress(&self, _: usize, _: usize) {}
-}
 
 /// Every free group cut to `share` of its width, a multiple of 8.
 fn uniform(opened: &Opened, target: &CpuTarget, samples: &Samples, share: f64) -> Vec<u8> {
@@ -70,11 +66,7 @@ fn main() {
         println!("nothing named; nothing measured");
         return;
     };
-    let list = |text: &str| -> Vec<f32> { text.split(',').map(|v| v.parse().expect("a number")).collect() };
-    let scaling = Scaling {
-        mean: list(mean),
-        std: list(std),
-    };
+    let scaling = scaling(mean, std);
     let runtime = Runtime::load(None).expect("ONNX Runtime");
     let target = CpuTarget::new(runtime.clone(), 1);
     let shapes = ShapeOptions {

@@ -5,18 +5,13 @@
 //! are lists such as 0.485,0.456,0.406. Channels are measured at batch 1 only.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod common;
+
 use std::path::Path;
 
-use snapprune::data::Scaling;
-use snapprune::optimize::{Dynamics, Load, Mode, Options, Watcher, open, optimize};
+use common::{Quiet, scaling};
+use snapprune::optimize::{Dynamics, Load, Mode, Options, open, optimize};
 use snapprune::target::{CpuTarget, Runtime, ShapeOptions};
-
-struct Quiet;
-
-impl Watcher for Quiet {
-    fn step(&self, _: &str) {}
-    fn progress(&self, _: usize, _: usize) {}
-}
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
@@ -24,11 +19,7 @@ fn main() {
         println!("nothing named; nothing measured");
         return;
     };
-    let list = |text: &str| -> Vec<f32> { text.split(',').map(|v| v.parse().expect("a number")).collect() };
-    let scaling = Scaling {
-        mean: list(mean),
-        std: list(std),
-    };
+    let scaling = scaling(mean, std);
     let runtime = Runtime::load(None).expect("ONNX Runtime");
     let target = CpuTarget::new(runtime.clone(), 1);
     let batch: usize = batch.parse().expect("a batch");

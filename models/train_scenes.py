@@ -16,6 +16,7 @@ import torch
 from scenes import CLASSES, SIDE, scenes
 from torch import nn
 from torch.nn import functional as F
+from train_shapes import accuracy
 
 
 def conv(cin, cout, kernel, stride=1):
@@ -54,13 +55,6 @@ def batches(images, labels, size, device, shuffle):
             x = x.flip(3) if torch.rand(()) < 0.5 else x
             x = x.transpose(2, 3) if torch.rand(()) < 0.5 else x
         yield x, labels[part].to(device)
-
-
-def accuracy(net, images, labels, device):
-    net.eval()
-    with torch.no_grad():
-        hits = sum((net(x).argmax(1) == y).sum().item() for x, y in batches(images, labels, 250, device, False))
-    return hits / len(labels)
 
 
 def main(folder, epochs):

@@ -66,30 +66,46 @@ fn used(report: &Value) -> Vec<&Value> {
     gates.iter().filter(|g| g["used"] == true).collect()
 }
 
-/// The file's outputs from Python are the outputs here, for several batches.
-fn same_in_python(folder: &Path, file: &Path, batches: &[usize]) {
+/// Random images.
+fn images(count: usize, random: &mut fastrand::Rng) -> ArrayD<f32> {
+    ArrayD::from_shape_simple_fn(IxDyn(&[count, 3, 96, 96]), || random.f32() * 2.0 - 1.0)
+}
+
+fn tensor(array: &ArrayD<f32>) -> Tensor {
+    Tensor::from_f32(array.shape().to_vec(), &array.iter().copied().collect::<Vec<_>>())
+}
+
+/// The outputs of a file in Python, with a library of operators if one is named, against those of a model here.
+fn apart_from_python(folder: &Path, file: &Path, library: Option<&Path>, x: &ArrayD<f32>, here: &[u8]) -> f64 {
     let script = folder.join("run.py");
     let program = "import sys, numpy, onnxruntime\n\
-        s = onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n\
+        o = onnxruntime.SessionOptions()\n\
+        for library in sys.argv[4:]: o.register_custom_ops_library(library)\n\
+        s = onnxruntime.InferenceSession(sys.argv[1], o, providers=['CPUExecutionProvider'])\n\
         numpy.save(sys.argv[3], s.run(None, {s.get_inputs()[0].name: numpy.load(sys.argv[2])})[0])\n";
     std::fs::write(&script, program).unwrap();
+    let (given, made) = (folder.join("x.npy"), folder.join("y.npy"));
+    ndarray_npy::write_npy(&given, x).unwrap();
+    let paths = [script.as_path(), file, given.as_path(), made.as_path()];
+    let paths: Vec<String> = paths
+        .into_iter()
+        .chain(library)
+        .map(|p| p.display().to_string())
+        .collect();
+    run_python(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let theirs: ArrayD<f32> = ndarray_npy::read_npy(&made).unwrap();
+    let ours = cpu().outputs(here, &[("image".to_owned(), tensor(x))]).unwrap();
+    let theirs = vec![(ours[0].0.clone(), tensor(&theirs))];
+    difference(&ours, &theirs, &ours).raw
+}
+
+/// The file's outputs from Python are the outputs here, for several batches.
+fn same_in_python(folder: &Path, file: &Path, batches: &[usize]) {
     let bytes = std::fs::read(file).unwrap();
     let mut random = fastrand::Rng::with_seed(4);
     for &batch in batches {
-        let dims = vec![batch, 3, 96, 96];
-        let x = ArrayD::from_shape_simple_fn(IxDyn(&dims), || random.f32() * 2.0 - 1.0);
-        let (given, made) = (folder.join("x.npy"), folder.join("y.npy"));
-        ndarray_npy::write_npy(&given, &x).unwrap();
-        let paths = [&script, &file.to_path_buf(), &given, &made].map(|p| p.display().to_string());
-        run_python(&paths.iter().map(String::as_str).collect::<Vec<_>>());
-        let theirs: ArrayD<f32> = ndarray_npy::read_npy(&made).unwrap();
-        let values: Vec<f32> = x.iter().copied().collect();
-        let ours = cpu()
-            .outputs(&bytes, &[("image".to_owned(), Tensor::from_f32(dims, &values))])
-            .unwrap();
-        let theirs = Tensor::from_f32(theirs.shape().to_vec(), &theirs.iter().copied().collect::<Vec<_>>());
-        let theirs = vec![(ours[0].0.clone(), theirs)];
-        assert!(difference(&ours, &theirs, &ours).raw < 1e-5);
+        let x = images(batch, &mut random);
+        assert!(apart_from_python(folder, file, None, &x, &bytes) < 1e-5);
     }
 }
 
@@ -231,25 +247,9 @@ fn fused_gates_run_in_python_with_the_library() {
     } else {
         assert_cmd::cargo::cargo_bin("snapprune").with_file_name("libsnapprune.so")
     };
-    let script = folder.path().join("run.py");
-    let program = "import sys, numpy, onnxruntime\n\
-        o = onnxruntime.SessionOptions(); o.register_custom_ops_library(sys.argv[4])\n\
-        s = onnxruntime.InferenceSession(sys.argv[1], o, providers=['CPUExecutionProvider'])\n\
-        numpy.save(sys.argv[3], s.run(None, {'image': numpy.load(sys.argv[2])})[0])\n";
-    std::fs::write(&script, program).unwrap();
-    let mut random = fastrand::Rng::with_seed(4);
-    let x = ArrayD::from_shape_simple_fn(IxDyn(&[2, 3, 96, 96]), || random.f32() * 2.0 - 1.0);
-    let (given, made) = (folder.path().join("x.npy"), folder.path().join("y.npy"));
-    ndarray_npy::write_npy(&given, &x).unwrap();
-    let paths = [&script, &file, &given, &made, &library].map(|p| p.display().to_string());
-    run_python(&paths.iter().map(String::as_str).collect::<Vec<_>>());
-    let theirs: ArrayD<f32> = ndarray_npy::read_npy(&made).unwrap();
-    let theirs = Tensor::from_f32(theirs.shape().to_vec(), &theirs.iter().copied().collect::<Vec<_>>());
-    let values: Vec<f32> = x.iter().copied().collect();
-    let inputs = [("image".to_owned(), Tensor::from_f32(vec![2, 3, 96, 96], &values))];
-    let ours = cpu().outputs(&encode(&masked), &inputs).unwrap();
-    let theirs = vec![(ours[0].0.clone(), theirs)];
-    assert!(difference(&ours, &theirs, &ours).raw < 1e-4);
+    let x = images(2, &mut fastrand::Rng::with_seed(4));
+    let found = apart_from_python(folder.path(), &file, Some(&library), &x, &encode(&masked));
+    assert!(found < 1e-4, "{found}");
 }
 
 #[test]

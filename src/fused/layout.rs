@@ -36,7 +36,7 @@ pub struct Layout {
 }
 
 /// Integers of a layout.
-const LENGTH: usize = 28;
+const LENGTH: usize = 26;
 
 impl Layout {
     /// As an attribute.
@@ -59,7 +59,6 @@ impl Layout {
         for pair in [self.map, self.map_step, self.map_before] {
             all.extend(pair);
         }
-        all.extend([0, 0]);
         all
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::channels::Analysis;
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Graph, Tensor, label};
+use crate::score::Mixer;
 
 /// A convolution of two spatial axes with constant weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,16 @@ pub enum Step {
     Conv(Layer),
     /// Nodes that change every element alone, from one value to another.
     Pointwise(Vec<usize>),
+}
+
+impl Step {
+    /// The convolution, if it is one.
+    pub fn layer(&self) -> Option<&Layer> {
+        match self {
+            Self::Conv(layer) => Some(layer),
+            Self::Pointwise(_) => None,
+        }
+    }
 }
 
 /// A residual block: `output = act(other + branch(input))`.
@@ -92,15 +103,13 @@ const POINTWISE: [&str; 17] = [
 impl Block {
     /// The convolutions of the branch, front to back.
     pub fn layers(&self) -> Vec<&Layer> {
-        let layer = |s: &'_ Step| matches!(s, Step::Conv(_));
-        self.steps
-            .iter()
-            .filter(|s| layer(s))
-            .filter_map(|s| match s {
-                Step::Conv(l) => Some(l),
-                Step::Pointwise(_) => None,
-            })
-            .collect()
+        self.steps.iter().filter_map(Step::layer).collect()
+    }
+
+    /// Index of the next convolution behind a step; the step's own behind the last.
+    pub fn reader(&self, step: usize) -> usize {
+        let next = (step + 1..self.steps.len()).find(|&s| self.steps[s].layer().is_some());
+        next.unwrap_or(step)
     }
 
     /// Every node that a gate takes the place of.
@@ -137,12 +146,7 @@ impl Block {
     pub fn macs(&self) -> u64 {
         let extents = self.extents();
         let steps = self.steps.iter().zip(&extents[1..]);
-        steps
-            .map(|(step, e)| match step {
-                Step::Conv(l) => l.macs(*e),
-                Step::Pointwise(_) => 0,
-            })
-            .sum()
+        steps.filter_map(|(step, e)| Some(step.layer()?.macs(*e))).sum()
     }
 }
 
@@ -196,6 +200,16 @@ impl Layer {
         (sound && layer.outputs > 0 && layer.inputs > 0).then_some(layer)
     }
 
+    /// The weights in the order of the file; `None` where they cannot be read as floats.
+    pub fn weights(&self, graph: &Graph) -> Option<Vec<f32>> {
+        Mixer::of(graph, self.node)?.weights(graph)
+    }
+
+    /// The bias; zeros where there is none.
+    pub fn bias(&self, graph: &Graph) -> Option<Vec<f32>> {
+        Some(Mixer::of(graph, self.node)?.bias(graph))
+    }
+
     /// Input rows (`axis` 0) or columns that one output place covers.
     pub fn reach(&self, axis: usize) -> usize {
         (self.kernel[axis] - 1) * self.dilations[axis] + 1
@@ -246,16 +260,13 @@ fn block(graph: &Graph, analysis: &Analysis, add: usize) -> Option<Result<Block,
     let mut branches: Vec<(Vec<Step>, &str, &str)> = Vec::new();
     for (from, other) in [(a, b), (b, a)] {
         let (steps, input) = walk_back(graph, from);
-        if steps.iter().any(|s| matches!(s, Step::Conv(_))) {
+        if steps.iter().any(|s| s.layer().is_some()) {
             branches.push((steps, input, other));
         }
     }
     let weight = |steps: &[Step]| -> usize {
-        let one = |s: &Step| match s {
-            Step::Conv(l) => l.outputs * l.inputs / l.groups * l.kernel[0] * l.kernel[1],
-            Step::Pointwise(_) => 0,
-        };
-        steps.iter().map(one).sum()
+        let weights = |l: &Layer| l.outputs * l.inputs / l.groups * l.kernel[0] * l.kernel[1];
+        steps.iter().filter_map(Step::layer).map(weights).sum()
     };
     let (steps, input, other) = branches.into_iter().max_by_key(|(steps, ..)| weight(steps))?;
     Some(described(graph, analysis, add, (steps, input, other)))
@@ -288,10 +299,7 @@ fn described(
     if spatial(other)? != to {
         return Err("its addends have different extents".to_owned());
     }
-    let layers: Vec<&Layer> = steps
-        .iter()
-        .filter_map(|s| if let Step::Conv(l) = s { Some(l) } else { None })
-        .collect();
+    let layers: Vec<&Layer> = steps.iter().filter_map(Step::layer).collect();
     let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
         return Err("it has no convolution".to_owned());
     };

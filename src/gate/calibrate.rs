@@ -18,6 +18,21 @@ pub struct Attention {
     pub constants: Vec<f32>,
     /// Whether the weights were fitted to samples.
     pub fitted: bool,
+    /// Every sample's parts in the order of their scores.
+    orders: Vec<Vec<usize>>,
+}
+
+impl Attention {
+    fn new(seen: &Seen, weights: Vec<f32>, constants: Vec<f32>, fitted: bool) -> Self {
+        Self {
+            orders: (0..seen.samples)
+                .map(|s| ranked(seen, &weights, &constants, s))
+                .collect(),
+            weights,
+            constants,
+            fitted,
+        }
+    }
 }
 
 /// The share of samples that attention is fitted on; the rest chooses between kinds of attention.
@@ -26,44 +41,27 @@ const FITTED: f64 = 0.75;
 /// Attentions of tiles: equal weights, and fitted ones.
 pub fn tile_attentions(seen: &Seen) -> Vec<Attention> {
     let width = seen.features.width;
-    let mut all = vec![Attention {
-        weights: vec![1.0 / width.max(1) as f32; width],
-        constants: vec![0.0],
-        fitted: false,
-    }];
+    let equal = vec![1.0 / width.max(1) as f32; width];
+    let mut all = vec![Attention::new(seen, equal, vec![0.0], false)];
     let rows = fitting(seen.samples) * seen.parts;
     let targets = Table {
         width: 1,
         values: seen.energy.values[..rows].to_vec(),
     };
     let fit = regress::fit(&seen.features.part(0, rows), &targets);
-    all.extend(fit.map(|(weights, _)| Attention {
-        weights,
-        constants: vec![0.0],
-        fitted: true,
-    }));
+    all.extend(fit.map(|(weights, _)| Attention::new(seen, weights, vec![0.0], true)));
     all
 }
 
 /// Attentions of channels: the maker's own means, and fitted ones.
 pub fn channel_attentions(seen: &Seen, graph: &Graph, block: &Block, maker: usize) -> Vec<Attention> {
     let plain = plain_channel_attention(graph, block, maker);
-    let mut all: Vec<Attention> = plain
-        .into_iter()
-        .map(|(weights, constants)| Attention {
-            weights,
-            constants,
-            fitted: false,
-        })
-        .collect();
     let rows = fitting(seen.samples);
     let fit = regress::fit(&seen.features.part(0, rows), &seen.energy.part(0, rows));
-    all.extend(fit.map(|(weights, constants)| Attention {
-        weights,
-        constants,
-        fitted: true,
-    }));
-    all
+    let kinds = [(plain, false), (fit, true)].into_iter();
+    kinds
+        .filter_map(|(found, fitted)| found.map(|(w, c)| Attention::new(seen, w, c, fitted)))
+        .collect()
 }
 
 fn fitting(samples: usize) -> usize {
@@ -71,7 +69,7 @@ fn fitting(samples: usize) -> usize {
 }
 
 /// The parts of one sample in the order of their scores, greatest first; ties go to the first.
-fn ranked(seen: &Seen, attention: &Attention, sample: usize) -> Vec<usize> {
+fn ranked(seen: &Seen, weights: &[f32], constants: &[f32], sample: usize) -> Vec<usize> {
     let width = seen.features.width;
     let dot = |row: usize, weights: &[f32]| -> f32 {
         let features = &seen.features.values[row * width..(row + 1) * width];
@@ -80,9 +78,9 @@ fn ranked(seen: &Seen, attention: &Attention, sample: usize) -> Vec<usize> {
     let scores: Vec<f32> = (0..seen.parts)
         .map(|p| {
             if seen.channels {
-                dot(sample, &attention.weights[p * width..(p + 1) * width]) + attention.constants[p]
+                dot(sample, &weights[p * width..(p + 1) * width]) + constants[p]
             } else {
-                dot(sample * seen.parts + p, &attention.weights)
+                dot(sample * seen.parts + p, weights)
             }
         })
         .collect();
@@ -95,7 +93,7 @@ fn ranked(seen: &Seen, attention: &Attention, sample: usize) -> Vec<usize> {
 pub fn captured(seen: &Seen, attention: &Attention, keep: usize, from: usize, to: usize) -> f64 {
     let (mut held, mut all) = (0.0, 0.0);
     for sample in from..to {
-        let order = ranked(seen, attention, sample);
+        let order = &attention.orders[sample];
         let energy = |p: &usize| f64::from(seen.energy.at(sample, *p));
         held += order[..keep].iter().map(energy).sum::<f64>();
         all += order.iter().map(energy).sum::<f64>();
@@ -122,7 +120,7 @@ fn fill(seen: &Seen, attention: &Attention, keep: usize) -> Vec<f32> {
     let slots = if per_part { seen.parts } else { width };
     let (mut sums, mut counts) = (vec![0.0f64; slots], vec![0usize; slots]);
     for sample in 0..seen.samples {
-        for &part in &ranked(seen, attention, sample)[keep..] {
+        for &part in &attention.orders[sample][keep..] {
             let row = sample * seen.parts + part;
             for c in 0..width {
                 let slot = if per_part { part } else { c };

@@ -110,7 +110,7 @@ impl Maker<'_> {
             if let Some(c) = channels.filter(|c| c.maker == s) {
                 // Scores come from the whole map, so tiles do not change which channels are taken.
                 let seen = if s == 0 { &block.input } else { &x };
-                chosen = Some(channel_choice(self, c, &seen.clone(), form));
+                chosen = Some(channel_choice(self, c, seen, form));
             }
             let kept = chosen.clone().filter(|_| form == Form::Compact);
             if let (Some(c), Some(indices), true) = (channels, &chosen, reader == Some(s)) {
@@ -132,7 +132,7 @@ impl Maker<'_> {
                 (Some(_), Some(indices)) if reader == Some(s) => Some((1, indices.as_str())),
                 _ => None,
             };
-            x = self.convolved(layer, &parts, tiles.map(|(t, _)| t), role, &x)?;
+            x = self.convolved(layer, &parts, tiles.map(|(t, _)| t), role, &x);
             if let (Some(c), true) = (channels, reader == Some(s)) {
                 x = self.with_constant_part(c, layer, s, &x, tiles, inside.as_deref())?;
             }
@@ -198,7 +198,7 @@ impl Maker<'_> {
         };
         let mut single = layer.clone();
         single.inputs = 1;
-        let constant = self.convolved(&single, &parts, tiles.map(|(t, _)| t), None, &ones)?;
+        let constant = self.convolved(&single, &parts, tiles.map(|(t, _)| t), None, &ones);
         Ok(self.builder.op("Add", &[x, &constant], &[]))
     }
 
@@ -210,11 +210,9 @@ impl Maker<'_> {
         tiling: Option<&Tiling>,
         role: Option<(usize, &str)>,
         x: &str,
-    ) -> Result<String> {
-        let (mut weight, mut bias) = (parts.weight.clone(), None);
-        if let Some(tensor) = &parts.bias {
-            bias = Some(self.builder.constant(&tensor.clone()));
-        }
+    ) -> String {
+        let mut weight = parts.weight.clone();
+        let mut bias = parts.bias.as_ref().map(|tensor| self.builder.constant(tensor));
         if let Some((axis, indices)) = role {
             weight = self
                 .builder
@@ -231,7 +229,7 @@ impl Maker<'_> {
         let pad = |axis: usize, end: usize| if cut(axis) { 0 } else { layer.pads[axis][end] as i64 };
         let pads = [pad(0, 0), pad(1, 0), pad(0, 1), pad(1, 1)];
         let two = |v: [usize; 2]| v.map(|n| n as i64);
-        Ok(self.builder.op(
+        self.builder.op(
             "Conv",
             &inputs,
             &[
@@ -241,7 +239,7 @@ impl Maker<'_> {
                 ("pads", &pads),
                 ("group", &[layer.groups as i64]),
             ],
-        ))
+        )
     }
 
     /// Nodes of the original on another input, which has the channels `kept` only; the value that the last one makes.
@@ -323,7 +321,7 @@ impl Maker<'_> {
 
     fn weight(&self, layer: &Layer) -> Result<Vec<f32>> {
         let name = &self.graph.proto.node[layer.node].input[1];
-        let values = self.graph.constant(name).and_then(|t| t.to_f32());
+        let values = layer.weights(self.graph);
         values.ok_or_else(|| Error::tensor(name, "its values cannot be read as floats"))
     }
 

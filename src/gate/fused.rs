@@ -42,10 +42,10 @@ impl Maker<'_> {
         let t = &gate.tiling;
         let chosen = tile_choice(self, gate);
         let mut x = block.input.clone();
-        let convolutions = block.steps.iter().filter(|s| matches!(s, Step::Conv(_))).count();
+        let convolutions = block.layers().len();
         let mut done = 0;
         for (s, step) in block.steps.iter().enumerate() {
-            let Step::Conv(layer) = step else { continue };
+            let Some(layer) = step.layer() else { continue };
             done += 1;
             let last = done == convolutions;
             let behind = if matches!(block.steps.get(s + 1), Some(Step::Pointwise(_))) {
@@ -104,16 +104,9 @@ impl Maker<'_> {
     /// A layer's weights as taps × inputs × outputs, and its bias.
     fn packed(&mut self, layer: &Layer) -> Result<(String, String)> {
         let node = &self.graph.proto.node[layer.node];
-        let unread = || Error::Model("a weight cannot be read as floats".to_owned());
-        let weight = self
-            .graph
-            .constant(&node.input[1])
-            .and_then(|t| t.to_f32())
-            .ok_or_else(unread)?;
-        let bias = match node.input.get(2).filter(|n| !n.is_empty()) {
-            Some(name) => self.graph.constant(name).and_then(|t| t.to_f32()).ok_or_else(unread)?,
-            None => vec![0.0; layer.outputs],
-        };
+        let read = layer.weights(self.graph).zip(layer.bias(self.graph));
+        let (weight, bias) =
+            read.ok_or_else(|| Error::tensor(&node.input[1], "its values cannot be read as floats"))?;
         let (taps, inputs, outputs) = (layer.kernel[0] * layer.kernel[1], layer.inputs, layer.outputs);
         let mut packed = vec![0.0f32; weight.len()];
         for (o, row) in weight.chunks_exact(inputs * taps).enumerate() {

@@ -2,11 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::block::{Block, Layer, Step};
-use super::spec::ChannelGate;
+use super::block::Block;
 use super::window::Tiling;
+use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::onnx::{Graph, Tensor};
 use crate::score::Walk;
 use crate::{Error, Result};
 
@@ -164,31 +163,17 @@ pub fn seen_tiles(walk: &Walk, graph: &Graph, block: &Block, tilings: &[Tiling])
     Ok(all)
 }
 
-/// The step whose convolution makes channels that only the next convolution reads; `None` where a layer between them,
-/// or one of them, does not allow to leave channels out.
+/// The steps whose convolutions make channels that only the next convolution reads, where both allow to leave some out.
 pub fn pairs(block: &Block) -> Vec<usize> {
-    let whole = |s: usize| matches!(&block.steps[s], Step::Conv(l) if l.groups == 1);
-    let plain = |s: usize| matches!(block.steps[s], Step::Pointwise(_));
-    let reader = |s: usize| (s + 1..block.steps.len()).find(|&n| !plain(n));
-    (0..block.steps.len())
-        .filter(|&s| whole(s) && reader(s).is_some_and(whole))
-        .collect()
+    let whole = |s: usize| block.steps[s].layer().is_some_and(|l| l.groups == 1);
+    let read = |s: usize| block.reader(s) != s && whole(block.reader(s));
+    (0..block.steps.len()).filter(|&s| whole(s) && read(s)).collect()
 }
 
 /// Names of the values that a channel gate looks at: what the maker reads and what the reader reads.
 pub fn pair_values(graph: &Graph, block: &Block, maker: usize) -> Option<(String, String)> {
-    let probe = ChannelGate {
-        maker,
-        keep: 0,
-        attention: vec![],
-        bias: vec![],
-        fill: vec![],
-    };
-    let name = |s: usize| match &block.steps[s] {
-        Step::Conv(l) => graph.proto.node[l.node].input.first().cloned(),
-        Step::Pointwise(_) => None,
-    };
-    Some((name(maker)?, name(probe.reader(block))?))
+    let name = |s: usize| graph.proto.node[block.steps[s].layer()?.node].input.first().cloned();
+    Some((name(maker)?, name(block.reader(maker))?))
 }
 
 /// What a walk shows of the channels between two convolutions.
@@ -235,17 +220,8 @@ pub fn seen_channels(walk: &Walk, graph: &Graph, block: &Block, maker: usize) ->
 
 /// Squared norms of the weights by which a pair's reader reads each channel.
 fn reader_norms(graph: &Graph, block: &Block, maker: usize) -> Option<Vec<f32>> {
-    let probe = ChannelGate {
-        maker,
-        keep: 0,
-        attention: vec![],
-        bias: vec![],
-        fill: vec![],
-    };
-    let Step::Conv(reader) = &block.steps[probe.reader(block)] else {
-        return None;
-    };
-    let weight = weights(graph, reader)?;
+    let reader = block.steps[block.reader(maker)].layer()?;
+    let weight = reader.weights(graph)?;
     let taps = reader.kernel[0] * reader.kernel[1];
     let mut norms = vec![0.0f32; reader.inputs];
     for row in weight.chunks_exact(reader.inputs * taps) {
@@ -256,31 +232,17 @@ fn reader_norms(graph: &Graph, block: &Block, maker: usize) -> Option<Vec<f32>> 
     Some(norms)
 }
 
-fn weights(graph: &Graph, layer: &Layer) -> Option<Vec<f32>> {
-    let name = graph.proto.node[layer.node].input.get(1)?;
-    graph.constant(name).as_ref().and_then(Tensor::to_f32)
-}
-
 /// Scores that need no samples: how far a channel's mean is expected above zero (the maker's weights summed over its
 /// taps, on the means of its input), by how strongly the reader takes it.
 pub fn plain_channel_attention(graph: &Graph, block: &Block, maker: usize) -> Option<(Vec<f32>, Vec<f32>)> {
-    let Step::Conv(layer) = &block.steps[maker] else {
-        return None;
-    };
+    let layer = block.steps[maker].layer()?;
     let norms = reader_norms(graph, block, maker)?;
-    let weight = weights(graph, layer)?;
+    let (weight, bias) = (layer.weights(graph)?, layer.bias(graph)?);
     let taps = layer.kernel[0] * layer.kernel[1];
-    let node = &graph.proto.node[layer.node];
-    let bias = node
-        .input
-        .get(2)
-        .filter(|n| !n.is_empty())
-        .and_then(|n| graph.constant(n)?.to_f32());
     let mut attention = Vec::with_capacity(layer.outputs * layer.inputs);
     for (row, norm) in weight.chunks_exact(layer.inputs * taps).zip(&norms) {
         attention.extend(row.chunks_exact(taps).map(|w| w.iter().sum::<f32>() * norm.sqrt()));
     }
-    let bias = bias.unwrap_or_else(|| vec![0.0; layer.outputs]);
     Some((attention, bias.iter().zip(&norms).map(|(b, n)| b * n.sqrt()).collect()))
 }
 

@@ -1,6 +1,6 @@
 //! What a gate is, as data.
 
-use super::block::{Block, Step};
+use super::block::Block;
 use super::window::Tiling;
 
 /// What takes the place of a block: which tiles and which hidden channels are computed, and how they are chosen.
@@ -45,8 +45,7 @@ pub struct ChannelGate {
 impl ChannelGate {
     /// Index of the step that reads the channels.
     pub fn reader(&self, block: &Block) -> usize {
-        let next = (self.maker + 1..block.steps.len()).find(|&s| matches!(block.steps[s], Step::Conv(_)));
-        next.unwrap_or(self.maker)
+        block.reader(self.maker)
     }
 }
 
@@ -80,7 +79,7 @@ impl Gate {
         let times = self.tiles.as_ref().map_or(1, |t| t.keep as u64);
         let mut sum = 0;
         for (s, step) in block.steps.iter().enumerate() {
-            let Step::Conv(layer) = step else { continue };
+            let Some(layer) = step.layer() else { continue };
             let extent = match &self.tiles {
                 Some(t) => t.tiling.windows[s + 1].map(|w| w.size),
                 None => extents[s + 1],

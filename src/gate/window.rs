@@ -125,10 +125,7 @@ impl Tiling {
     pub fn macs(&self, block: &Block) -> u64 {
         let steps = block.steps.iter().zip(&self.windows[1..]);
         steps
-            .map(|(step, [r, c])| match step {
-                Step::Conv(l) => l.macs([r.size, c.size]),
-                Step::Pointwise(_) => 0,
-            })
+            .filter_map(|(step, [r, c])| Some(step.layer()?.macs([r.size, c.size])))
             .sum()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attribute::Attributes;
-use super::proto::{GraphProto, NodeProto};
+use super::proto::{GraphProto, ModelProto, NodeProto};
 use super::tensor::Tensor;
 use crate::{Error, Result};
 
@@ -48,6 +48,15 @@ pub struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
+    /// Indexes the main graph of a model.
+    ///
+    /// # Errors
+    /// When it has none, or as in [`Graph::new`].
+    pub fn of(model: &'a ModelProto) -> Result<Self> {
+        let graph = model.graph.as_ref();
+        Self::new(graph.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?)
+    }
+
     /// Indexes `proto`.
     ///
     /// # Errors

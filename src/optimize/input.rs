@@ -29,13 +29,8 @@ impl Opened {
     /// # Errors
     /// None for an opened model.
     pub fn graph(&self) -> Result<Graph<'_>> {
-        graph_of(&self.proto)
+        Graph::of(&self.proto)
     }
-}
-
-fn graph_of(proto: &ModelProto) -> Result<Graph<'_>> {
-    let graph = proto.graph.as_ref();
-    Graph::new(graph.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?)
 }
 
 /// Loads a model, runs it once for its shapes, and relates its channels.
@@ -49,7 +44,7 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
         other => other,
     };
     let mut notes = Vec::new();
-    let specs = input_specs(&graph_of(&model.proto).map_err(named)?, options).map_err(named)?;
+    let specs = input_specs(&Graph::of(&model.proto).map_err(named)?, options).map_err(named)?;
     for spec in &specs {
         for (axis, symbol, extent) in &spec.assumed {
             if *axis > 0 {
@@ -76,7 +71,7 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
     if model.external {
         notes.push("weights in other files are read; the written model holds its weights itself".to_owned());
     }
-    let analysis = analyze(&graph_of(&proto)?, model.opset(), &observed.shapes)?;
+    let analysis = analyze(&Graph::of(&proto)?, model.opset(), &observed.shapes)?;
     Ok(Opened {
         model,
         proto,

@@ -240,8 +240,7 @@ fn losses(
         let ranked = &rankings[&g];
         for &gone in ranked.compensated.keys() {
             let model = narrowed(opened, graph, ranked, gone)?;
-            let proto = model.graph.as_ref();
-            let own = Graph::new(proto.ok_or_else(|| crate::Error::Model("the model has no graph".to_owned()))?)?;
+            let own = Graph::of(&model)?;
             let name = graph.proto.node[at].output.iter().find(|n| !n.is_empty());
             let from = name.and_then(|n| own.producer.get(n.as_str())).copied().unwrap_or(0);
             let (mut sum, mut count) = (0.0, 0.0f64);

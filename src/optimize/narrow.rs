@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::knowledge::{Knowledge, Samples, guess, guessed_biases, learn};
 use super::outcome::Calibration;
 use super::{Load, Opened, Options, Outcome, Watcher, probes};
+use crate::Result;
 use crate::channels::Edits;
 use crate::data::Dataset;
 use crate::onnx::proto::ModelProto;
@@ -17,7 +18,6 @@ use crate::rewrite::{element_shares, rewrite};
 use crate::score::{Reference, Walk};
 use crate::target::{Named, Target};
 use crate::verify::{Verdict, compare_task, race_loads};
-use crate::{Error, Result};
 
 /// Everything that a search for a narrower model works with.
 pub(super) struct Narrowing<'a, 't> {
@@ -236,8 +236,7 @@ impl Narrowing<'_, '_> {
             reference.push(&outputs);
             Ok(())
         })?;
-        let graph = model.graph.as_ref();
-        let graph = Graph::new(graph.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?)?;
+        let graph = Graph::of(model)?;
         let (mut loss, mut same, mut all) = (0.0, 0, 0);
         walk.finish(model, &graph, 0, &mut |run, outputs| {
             loss += reference.loss(run, &outputs);

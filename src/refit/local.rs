@@ -1,6 +1,6 @@
 //! A model with the weights that a ranking left: the compensation of one group alone.
 
-use super::{drop_unread, graph_of, store};
+use super::{drop_unread, store};
 use crate::channels::{Analysis, Edits};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
@@ -52,7 +52,7 @@ fn cut(
     old: &Mixer,
     (weights, bias): (&[f32], &[f32]),
 ) -> Result<(Vec<f32>, Vec<f32>, Mixer)> {
-    let graph = graph_of(pruned)?;
+    let graph = Graph::of(pruned)?;
     let at = graph.producer.get(old.output.as_str());
     let new = at.and_then(|&at| Mixer::of(&graph, at));
     let new =

@@ -84,7 +84,7 @@ pub fn refit(
         progress(k, todo.len());
         let wanted: Vec<&str> = aims[k..].iter().flat_map(Aim::names).collect();
         let new = {
-            let graph = graph_of(&pruned)?;
+            let graph = Graph::of(&pruned)?;
             let at = graph.producer.get(old.output.as_str()).copied();
             let Some(new) = at.and_then(|at| Mixer::of(&graph, at)) else {
                 continue;
@@ -95,7 +95,7 @@ pub fn refit(
         let aim = aim.within(&after);
         let until = aim.node().max(old.node) + 1;
         before.advance(change.model, change.graph, until, &wanted)?;
-        let graph = graph_of(&pruned)?;
+        let graph = Graph::of(&pruned)?;
         let Some(weights) = new.weights(&graph) else { continue };
         let bias = new.bias(&graph);
         let kept = kept_outputs(change, old);
@@ -128,11 +128,6 @@ fn kept_outputs(change: Change, old: &Mixer) -> Vec<Option<usize>> {
         .by_name(&old.output)
         .and_then(|id| change.edits.get(id, old.channel_axis(co.dims(id).len())));
     edit.map_or_else(|| (0..old.outputs).map(Some).collect(), |e| e.gather())
-}
-
-fn graph_of(model: &ModelProto) -> Result<Graph<'_>> {
-    let graph = model.graph.as_ref();
-    Graph::new(graph.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?)
 }
 
 /// Rows of an output value, only the kept outputs in their new order.

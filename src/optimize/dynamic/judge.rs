@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use super::offers::Offer;
 use super::timing::place;
+use crate::Result;
 use crate::data::Dataset;
 use crate::gate::{Form, Gate, gated};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::score::{Reference, Walk};
 use crate::target::Target;
-use crate::{Error, Result};
 
 /// The model's own outputs, which gated ones are compared with.
 pub(super) struct Judge<'a> {
@@ -91,11 +91,7 @@ impl<'a> Judge<'a> {
             Form::Compact
         };
         let with = gated(self.model, self.graph, gates, form)?;
-        let own = with
-            .graph
-            .as_ref()
-            .ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
-        let own = Graph::new(own)?;
+        let own = Graph::of(&with)?;
         let from = place(self.graph, &own, walk.at());
         let (mut loss, mut same, mut all, mut runs) = (0.0, 0, 0, 0);
         walk.finish(&with, &own, from, &mut |run, outputs| {

@@ -13,6 +13,7 @@ pub use outcome::Dynamic;
 pub use rows::GateRow;
 
 use super::{Load, Options, Watcher};
+use crate::Result;
 use crate::channels::Analysis;
 use crate::data::Dataset;
 use crate::gate::{Form, Gate, blocks, gated};
@@ -20,7 +21,6 @@ use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode, parse};
 use crate::target::{Named, Target, random_inputs};
 use crate::verify::{Verdict, compare, compare_task, race_loads};
-use crate::{Error, Result};
 use choose::{Choice, eligible, fastest, picked, saved, within, worth_judging};
 use judge::Judge;
 use offers::{Offer, offers, split};
@@ -78,8 +78,7 @@ pub(super) fn dynamic(
         Ok(raised) => raised,
         Err(why) => return Ok(Dynamic::none(&why)),
     };
-    let body = proto.graph.as_ref();
-    let graph = Graph::new(body.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?)?;
+    let graph = Graph::of(&proto)?;
     let search = Search {
         loads,
         analysis: &load.opened.analysis,
@@ -326,7 +325,10 @@ impl Search<'_> {
         if self.dynamics.mode == Mode::Fused {
             let note = "the dynamic file needs snapprune's operator library: register libsnapprune.so with the session's options";
             dynamic.notes.push(note.to_owned());
-        } else if self.target.load(base, &inputs, true).is_ok() && self.target.load(&model, &inputs, true).is_err() {
+        } else if self.target.info().kind == "cuda"
+            && self.target.load(base, &inputs, true).is_ok()
+            && self.target.load(&model, &inputs, true).is_err()
+        {
             dynamic
                 .notes
                 .push("some of its nodes run on the CPU, beside the GPU".to_owned());

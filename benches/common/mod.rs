@@ -1,0 +1,21 @@
+//! Shared by the benches.
+
+use snapprune::data::Scaling;
+use snapprune::optimize::Watcher;
+
+/// Shows nothing.
+pub struct Quiet;
+
+impl Watcher for Quiet {
+    fn step(&self, _: &str) {}
+    fn progress(&self, _: usize, _: usize) {}
+}
+
+/// Means and deviations from lists such as 0.485,0.456,0.406.
+pub fn scaling(mean: &str, std: &str) -> Scaling {
+    let list = |text: &str| -> Vec<f32> { text.split(',').map(|v| v.parse().expect("a number")).collect() };
+    Scaling {
+        mean: list(mean),
+        std: list(std),
+    }
+}
