@@ -45,6 +45,9 @@ pub enum Error {
     /// A plan does not fit the graph.
     #[error("{0}")]
     Plan(String),
+    /// It was asked to stop.
+    #[error("stopped; nothing was written, and what was measured is kept: run it again to go on from there")]
+    Stopped,
     /// The command was called in a way that cannot work.
     #[error("{0}")]
     Usage(String),

@@ -14,13 +14,15 @@ mod outcome;
 mod pareto;
 mod prepare;
 mod space;
+mod staircases;
 
 pub use dynamic::{Dynamic, Dynamics, GateRow, Mode};
 pub use goals::{Amount, Goals};
 pub use input::{Opened, open};
 pub use knowledge::Samples;
-pub use outcome::{Calibration, GroupRow, Outcome, Probes};
-pub use pareto::ParetoRow;
+pub use outcome::{Calibration, ChosenPoint, GroupRow, Outcome, Probes};
+pub use pareto::{Measured, ParetoRow};
+pub use staircases::{Curve, Staircase, Step, use_of};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +62,8 @@ pub struct Options {
     pub dynamics: Option<Dynamics>,
     /// Takes times of another device or stack where it has none of this one.
     pub allow_mismatch: bool,
+    /// For how long widths are timed for the picture of the staircases alone, when all else is done.
+    pub staircases: Duration,
 }
 
 /// When widths grow.
@@ -87,6 +91,8 @@ pub trait Watcher {
     fn step(&self, what: &str);
     /// The step has done `done` of `total`.
     fn progress(&self, done: usize, total: usize);
+    /// Nothing more is to come.
+    fn done(&self) {}
 }
 
 /// A model less than 1 % faster is not worth a file: the next run may show it slower.
@@ -118,16 +124,19 @@ pub fn optimize(
     options: &Options,
     watcher: &dyn Watcher,
 ) -> Result<Outcome> {
-    let mut outcome = prepared(loads, target, (database, recorded), options, watcher, |p| {
-        if options.goals.any() {
-            let (mut costs, mut prober, narrowing) = p.narrowing()?;
-            narrowing.run(&mut costs, &mut prober)
+    let planned = |p: prepare::Prepared, costs: &mut Costs, prober: &mut Prober| {
+        let (opened, original) = (p.opened, p.original.clone());
+        let mut outcome = if options.goals.any() {
+            p.narrowing()?.run(costs, prober)?
         } else if target.is_here() {
-            exact::exact(p)
+            exact::exact(p, costs, prober)?
         } else {
-            offline::plan(p)
-        }
-    })?;
+            offline::plan(p, costs, prober)?
+        };
+        staircases::draw(&mut outcome, (opened, &original), costs, prober, options, watcher)?;
+        Ok(outcome)
+    };
+    let mut outcome = prepared(loads, target, (database, recorded), options, watcher, planned)?;
     if let (Some(dynamics), Some(load)) = (options.dynamics, loads.first()) {
         let original = encode(&load.opened.proto);
         if options.goals.any() && outcome.model.is_none() {
@@ -160,9 +169,9 @@ pub fn pareto(
     measured: usize,
     watcher: &dyn Watcher,
 ) -> Result<Vec<ParetoRow>> {
-    prepared(loads, target, (database, None), options, watcher, |p| {
-        let (mut costs, mut prober, mut narrowing) = p.narrowing()?;
-        let search = narrowing.search(&mut costs, &mut prober)?;
+    prepared(loads, target, (database, None), options, watcher, |p, costs, prober| {
+        let mut narrowing = p.narrowing()?;
+        let search = narrowing.search(costs, prober)?;
         narrowing.pareto(&search, measured)
     })
 }

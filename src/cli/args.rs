@@ -1,11 +1,13 @@
 //! The flags.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::dynamic_args::DynamicArgs;
-use super::planning_args::{CalibArgs, DataArgs, GoalArgs, PlanningArgs};
+use super::planning_args::{CalibArgs, DataArgs, GoalArgs, PlanningArgs, duration};
 use crate::target::CudnnAlgo;
 
 /// Snaps the channel counts of an ONNX CNN to widths at which this machine wastes nothing.
@@ -14,7 +16,7 @@ use crate::target::CudnnAlgo;
 /// more of them faster, and writes the rewritten model. The outputs stay the same within float
 /// tolerance, and the model is measured to be faster, or nothing is written.
 ///
-/// Exit status: 0 a faster model was written; 1 none was found; 2 error in use or input.
+/// Exit status: 0 a faster model was written; 1 none was found; 2 error in use or input; 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
@@ -47,15 +49,42 @@ pub enum Command {
     Widths(WidthsArgs),
     /// The latency database: list, show, merge, export, import, check, tidy.
     Db(DbArgs),
+    /// Checks ONNX Runtime, GPU libraries and permissions, and says what to do about what is missing.
+    Doctor(DoctorArgs),
+    /// Prints a script that completes commands and flags in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Writes manual pages.
+    Man {
+        /// The folder to write them to.
+        folder: PathBuf,
+    },
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, ClapArgs)]
+pub struct DoctorArgs {
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
+    /// The latency database.
+    #[arg(long, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of the main job.
 #[derive(Debug, ClapArgs)]
 pub struct MainArgs {
-    /// The ONNX model to optimize; it is never changed.
+    /// The ONNX model to optimize; it is never changed. `-` reads it from standard input, and writes to standard output.
     #[arg(value_name = "MODEL")]
     pub model: Option<PathBuf>,
-    /// Where to write the model [default: MODEL.snap.onnx beside MODEL; the report goes beside it].
+    /// Where to write the model [default: MODEL.snap.onnx beside MODEL; the reports go beside it]. `-`: standard output, without
+    /// reports and dynamic variant.
     #[arg(short, long, value_name = "OUT.onnx")]
     pub output: Option<PathBuf>,
     /// The device and the library.
@@ -85,6 +114,12 @@ pub struct MainArgs {
     /// Seed of the random inputs.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Write the page with the report here, whatever came out [default: beside the model, when one is written].
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Time further widths for so long, so that the report's staircases show more steps (0s: none).
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub staircases: Duration,
     /// Print the report as JSON on standard output, and nothing else there.
     #[arg(long)]
     pub json: bool,
@@ -198,6 +233,9 @@ pub struct ApplyArgs {
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
+    /// Print nothing but errors.
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// Where times are kept.
@@ -329,6 +367,9 @@ pub struct ProfileArgs {
     /// Where to write the times, for `--profile`.
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Where to write a page of plots.
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
     /// The device and the library.
     #[command(flatten)]
     pub device: DeviceArgs,
@@ -344,6 +385,9 @@ pub struct ProfileArgs {
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// Print nothing but errors.
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// Flags of `widths`.

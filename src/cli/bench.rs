@@ -7,13 +7,13 @@ use super::setup;
 use crate::data::Dataset;
 use crate::onnx::{Graph, encode, load};
 use crate::report::bench_table;
-use crate::target::{Runtime, input_specs, random_inputs};
+use crate::target::{input_specs, random_inputs};
 use crate::verify::{Verdict, classes, race};
 use crate::{Error, Result};
 
 /// Always `true`: whatever is faster, the measurement was made.
 pub(super) fn run(args: &BenchArgs) -> Result<bool> {
-    let runtime = Runtime::load(args.device.ort_lib.as_deref())?;
+    let runtime = setup::runtime(args.device.ort_lib.as_deref())?;
     let target = setup::target(&runtime, &args.device)?;
     let shapes = setup::shapes(&args.shapes)?;
     let mut models = Vec::new();

@@ -5,11 +5,10 @@ use super::setup;
 use crate::Result;
 use crate::optimize::open;
 use crate::report::{inspect_dot, inspect_json, inspect_text};
-use crate::target::Runtime;
 
 /// Always `true`: there is nothing to find wanting.
 pub(super) fn run(args: &InspectArgs) -> Result<bool> {
-    let runtime = Runtime::load(args.ort_lib.as_deref())?;
+    let runtime = setup::runtime(args.ort_lib.as_deref())?;
     let opened = open(&args.model, &runtime, &setup::shapes(&args.shapes)?)?;
     if args.json {
         println!("{:#}", inspect_json(&opened));

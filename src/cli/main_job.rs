@@ -1,40 +1,143 @@
 //! `snapprune MODEL`.
 
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use serde_json::Value;
+
 use super::args::{DeviceArgs, MainArgs, ShapeArgs, StoreArgs};
 use super::screen::Screen;
-use super::setup;
+use super::source::{Source, is_stream};
+use super::{interrupt, setup};
 use crate::onnx::save;
 use crate::optimize::{Load, Options, Outcome, Watcher, optimize};
 use crate::profile::Profile;
-use crate::report::{Written, outcome_json, outcome_text, with_provenance};
-use crate::target::{RecordedTarget, Runtime};
+use crate::report::{About, Written, outcome_html, outcome_json, outcome_text, with_provenance};
+use crate::target::{RecordedTarget, Runtime, Stop};
 use crate::{Error, Result};
+
+/// Where the results go.
+struct Places {
+    /// The model: a file, or `None` for standard output.
+    model: Option<PathBuf>,
+    /// The reports.
+    json: Option<PathBuf>,
+    html: Option<PathBuf>,
+}
 
 /// `true` when a faster model was written, static or dynamic.
 pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let start = Instant::now();
-    let (out, report) = outputs(path, args.output.as_deref())?;
+    let source = Source::of(path)?;
+    let places = places(&source, args)?;
     let talk = !args.quiet && !args.json;
+    // What is said must not mix with a model on standard output.
+    let say = |text: String| match (talk, &places.model) {
+        (false, _) => {}
+        (true, None) => eprint!("{text}"),
+        (true, Some(_)) => print!("{text}"),
+    };
+    let screen = Screen::new(args.quiet);
+    let written_name = places.model.as_deref().and_then(Path::file_name);
+    let written_name = written_name.map_or("stdout.onnx".into(), |n| n.to_string_lossy());
+    let done = job(
+        &source,
+        args,
+        &command(),
+        &written_name,
+        interrupt::stop(),
+        &screen,
+        &|device| {
+            say(format!("device    {device}\n"));
+        },
+    )?;
+    let text = format!("{:#}\n", done.json);
+    let mut written = Vec::new();
+    if let Some(model) = &done.outcome.model {
+        written.push(put(places.model.as_deref(), model)?);
+    }
+    let dynamic = done.outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
+    if let (Some(beside), Some(model)) = (places.model.as_ref().map(|p| p.with_extension("dynamic.onnx")), dynamic) {
+        written.push(put(Some(&beside), model)?);
+    }
+    let any = !written.is_empty();
+    if let Some(json) = places.json.as_deref().filter(|_| any) {
+        written.push(put(Some(json), text.as_bytes())?);
+    }
+    let asked = args.report.is_some();
+    if let Some(html) = places.html.as_deref().filter(|_| any || asked) {
+        written.push(put(Some(html), done.html.as_bytes())?);
+    }
+    if args.json {
+        print!("{text}");
+    }
+    say(outcome_text(&done.outcome, args.verbose > 0));
+    let seconds = start.elapsed().as_secs_f64();
+    if let Some(why) = &done.outcome.declined {
+        say(format!("no static model: {why}\n"));
+    }
+    match written.split_last() {
+        Some((last, [])) => say(format!("written   {last} in {seconds:.1} s\n")),
+        Some((last, rest)) => say(format!("written   {} and {last} in {seconds:.1} s\n", rest.join(", "))),
+        None => say(format!(
+            "nothing written ({seconds:.1} s); deploy the original, give up some accuracy for speed with --target-latency 0.9x \
+             --calib DATA, or see why with --report FILE.html\n"
+        )),
+    }
+    if any && let Some(model) = places.model.as_ref().filter(|_| done.outcome.model.is_some()) {
+        say(format!(
+            "next      snapprune bench {} {}\n",
+            source.name,
+            model.display()
+        ));
+    }
+    Ok(any)
+}
+
+/// What the main job gives.
+pub(crate) struct Done {
+    /// What came out; models have their provenance in them.
+    pub outcome: Outcome,
+    /// The report for programs.
+    pub json: Value,
+    /// The report for people.
+    pub html: String,
+}
+
+/// The main job on a model, without writing anything.
+///
+/// # Errors
+/// When the model or the data cannot be read, the device is not there, a run fails, or it is asked to stop.
+pub(crate) fn job(
+    source: &Source,
+    args: &MainArgs,
+    command: &str,
+    written: &str,
+    stop: &Stop,
+    watcher: &dyn Watcher,
+    device: &dyn Fn(&str),
+) -> Result<Done> {
     let mut options = args.planning.options(args.seed, &args.store, &args.goals, &args.data);
     options.dynamics = args.dynamic.dynamics();
+    options.staircases = args.staircases;
     let (mut outcome, loads) = run_job(&Job {
-        path,
+        source,
         options,
         device: &args.device,
         shapes: &args.shapes,
         profile: args.planning.profile.as_deref(),
         store: &args.store,
-        quiet: args.quiet,
-        talk,
+        notes: !args.quiet,
+        stop,
+        watcher,
+        tell: device,
     })?;
     let opened = &loads[0].opened;
-    let command = command();
+    let name = source.file_name();
     let about = |gated| Written {
-        path,
-        command: &command,
+        name: &name,
+        command,
         gated,
     };
     let model = outcome.model.take();
@@ -44,56 +147,39 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     if let Some(dynamic) = outcome.dynamic.as_mut() {
         dynamic.model = gated;
     }
-    let dynamic = outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
-    let json = outcome_json(&path.display().to_string(), &loads, &outcome);
-    let text = format!("{json:#}\n");
-    let beside = out.with_extension("dynamic.onnx");
-    let mut written = Vec::new();
-    for (file, model) in [(&out, outcome.model.as_ref()), (&beside, dynamic)] {
-        if let Some(model) = model {
-            save(file, model)?;
-            written.push(file.display().to_string());
-        }
-    }
-    if !written.is_empty() {
-        save(&report, text.as_bytes())?;
-        written.push(report.display().to_string());
-    }
-    if args.json {
-        print!("{text}");
-    }
-    if talk {
-        print!("{}", outcome_text(&outcome, args.verbose > 0));
-        let seconds = start.elapsed().as_secs_f64();
-        if let Some(why) = &outcome.declined {
-            println!("no static model: {why}");
-        }
-        match written.split_last() {
-            Some((last, [])) => println!("written   {last} in {seconds:.1} s"),
-            Some((last, rest)) => println!("written   {} and {last} in {seconds:.1} s", rest.join(", ")),
-            None => println!("nothing written ({seconds:.1} s)"),
-        }
-    }
-    Ok(!written.is_empty())
+    let page = About {
+        name: &name,
+        written,
+        command,
+    };
+    Ok(Done {
+        json: outcome_json(&source.name, &loads, &outcome),
+        html: outcome_html(page, &loads, &outcome)?,
+        outcome,
+    })
 }
 
 /// What the main job and `plan` have in common.
 pub(super) struct Job<'a> {
-    pub path: &'a Path,
+    pub source: &'a Source,
     pub options: Options,
     pub device: &'a DeviceArgs,
     pub shapes: &'a ShapeArgs,
     pub profile: Option<&'a Path>,
     pub store: &'a StoreArgs,
-    pub quiet: bool,
-    pub talk: bool,
+    /// Whether notes on the file go to standard error.
+    pub notes: bool,
+    pub stop: &'a Stop,
+    pub watcher: &'a dyn Watcher,
+    /// Told the device.
+    pub tell: &'a dyn Fn(&str),
 }
 
 /// Opens the model at all its loads and optimizes it; at least one load comes back.
 pub(super) fn run_job(job: &Job) -> Result<(Outcome, Vec<Load>)> {
     let recorded = job.profile.map(Profile::read).transpose()?;
     let database = setup::store(job.store)?;
-    let runtime = Runtime::load(job.device.ort_lib.as_deref())?;
+    let runtime = Runtime::load(job.device.ort_lib.as_deref())?.stopped_by(job.stop);
     let mut target = setup::target(&runtime, job.device)?;
     if let Some(profile) = &recorded
         && profile.device.fingerprint != target.info().fingerprint
@@ -102,19 +188,16 @@ pub(super) fn run_job(job: &Job) -> Result<(Outcome, Vec<Load>)> {
     {
         target = Box::new(RecordedTarget::new(runtime.clone(), profile.device.clone()));
     }
-    if job.talk {
-        println!("device    {}", setup::describe(target.as_ref(), job.device));
-    }
-    let screen = Screen::new(job.quiet);
-    screen.step("reading the model");
-    let loads = setup::opened(job.path, &runtime, job.shapes)?;
-    if !job.quiet {
+    (job.tell)(&setup::describe(target.as_ref(), job.device));
+    job.watcher.step("reading the model");
+    let loads = setup::opened(job.source, &runtime, job.shapes)?;
+    if job.notes {
         for note in loads.iter().take(1).flat_map(|l| &l.opened.notes) {
             eprintln!("note: {note}");
         }
     }
-    let outcome = optimize(&loads, target.as_ref(), database, recorded, &job.options, &screen);
-    screen.finish();
+    let outcome = optimize(&loads, target.as_ref(), database, recorded, &job.options, job.watcher);
+    job.watcher.done();
     Ok((outcome?, loads))
 }
 
@@ -132,29 +215,61 @@ fn command() -> String {
     format!("snapprune {}", words.join(" "))
 }
 
-/// Where the model and the report go; the folder must be writable before anything is measured.
-fn outputs(path: &Path, output: Option<&Path>) -> Result<(PathBuf, PathBuf)> {
-    let out = output.map_or_else(|| path.with_extension("snap.onnx"), Path::to_path_buf);
-    let report = out.with_extension("json");
-    if setup::same_file(&out, path) || setup::same_file(&report, path) {
-        return Err(Error::Usage(format!(
-            "-o {} would overwrite the model that is read; name another file",
-            out.display()
-        )));
+/// Writes a file, or to standard output; the name for people.
+fn put(place: Option<&Path>, bytes: &[u8]) -> Result<String> {
+    match place {
+        Some(path) => {
+            save(path, bytes)?;
+            Ok(path.display().to_string())
+        }
+        None => {
+            let mut out = std::io::stdout().lock();
+            let done = out.write_all(bytes).and_then(|()| out.flush());
+            done.map_err(|e| Error::file("standard output", e))?;
+            Ok("standard output".to_owned())
+        }
     }
-    if !path.is_file() {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(Error::file(path, missing));
+}
+
+/// Where the model and the reports go; the folders must be writable before anything is measured.
+fn places(source: &Source, args: &MainArgs) -> Result<Places> {
+    let named = args.output.as_deref();
+    let streams = named.map_or(source.is_copy(), is_stream);
+    if streams {
+        if args.json {
+            let what = "--json and the model cannot both go to standard output; name a file for the model with -o";
+            return Err(Error::Usage(what.to_owned()));
+        }
+        if std::io::stdout().is_terminal() {
+            let what =
+                "the model would go to standard output, which is a terminal: send it to a file, or name one with -o";
+            return Err(Error::Usage(what.to_owned()));
+        }
     }
-    let folder = match out.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
+    let model = (!streams).then(|| named.map_or_else(|| source.path.with_extension("snap.onnx"), Path::to_path_buf));
+    let beside = |ending: &str| model.as_ref().map(|m| m.with_extension(ending));
+    let places = Places {
+        json: beside("json"),
+        html: args.report.clone().or_else(|| beside("html")),
+        model,
     };
-    tempfile::tempfile_in(folder).map_err(|e| {
-        Error::Usage(format!(
-            "{} cannot be written to ({e}); name another place with -o",
-            folder.display()
-        ))
-    })?;
-    Ok((out, report))
+    for file in [&places.model, &places.json, &places.html].into_iter().flatten() {
+        if setup::same_file(file, &source.path) {
+            return Err(Error::Usage(format!(
+                "{} would overwrite the model that is read; name another file",
+                file.display()
+            )));
+        }
+        let folder = match file.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        tempfile::tempfile_in(folder).map_err(|e| {
+            Error::Usage(format!(
+                "{} cannot be written to ({e}); name another place with -o",
+                folder.display()
+            ))
+        })?;
+    }
+    Ok(places)
 }

@@ -4,23 +4,24 @@ use super::args::ParetoArgs;
 use super::planning_args::GoalArgs;
 use super::screen::Screen;
 use super::setup;
+use super::source::Source;
 use crate::onnx::save;
 use crate::optimize::{Amount, Watcher, pareto};
 use crate::report::{pareto_svg, pareto_text};
-use crate::target::Runtime;
 use crate::{Error, Result};
 
 /// Always `true`: whatever the curve looks like, it was found.
 pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
     let database = setup::store(&args.store)?;
-    let runtime = Runtime::load(args.device.ort_lib.as_deref())?;
+    let runtime = setup::runtime(args.device.ort_lib.as_deref())?;
     let target = setup::target(&runtime, &args.device)?;
     if !args.json {
         println!("device    {}", setup::describe(target.as_ref(), &args.device));
     }
     let screen = Screen::new(args.quiet);
     screen.step("reading the model");
-    let loads = setup::opened(&args.model, &runtime, &args.shapes)?;
+    let source = Source::of(&args.model)?;
+    let loads = setup::opened(&source, &runtime, &args.shapes)?;
     // The curve is one of latencies; the widths on it are free of tails.
     let goals = GoalArgs {
         target_latency: Some(Amount::Times(1.0)),
@@ -30,7 +31,7 @@ pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
     };
     let options = args.planning.options(args.seed, &args.store, &goals, &args.data);
     let rows = pareto(&loads, target.as_ref(), database, &options, args.measure, &screen);
-    screen.finish();
+    screen.done();
     let rows = rows?;
     if let Some(path) = &args.output {
         let name = args.model.file_name().unwrap_or_default().to_string_lossy();

@@ -3,30 +3,28 @@
 use super::args::{ApplyArgs, PlanArgs};
 use super::main_job::{Job, run_job};
 use super::screen::Screen;
-use super::setup;
+use super::source::Source;
+use super::{interrupt, setup};
 use crate::channels::Edits;
 use crate::data::Dataset;
 use crate::onnx::{encode, save};
-use crate::optimize::{Watcher, open};
+use crate::optimize::{Outcome, Watcher, open};
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::refit::{Change, Settings, refit};
 use crate::report::task_text;
 use crate::rewrite::rewrite;
-use crate::target::{CpuTarget, Runtime};
-use crate::verify::{compare, compare_task};
+use crate::target::{CpuTarget, Runtime, Stop};
+use crate::verify::{Agreement, Task, compare, compare_task};
 use crate::{Error, Result};
 
 /// Writes the plan that the main job would apply.
 pub(super) fn plan(args: &PlanArgs) -> Result<bool> {
-    let (outcome, _) = run_job(&Job {
-        path: &args.model,
-        options: args.planning.options(args.seed, &args.store, &args.goals, &args.data),
-        device: &args.device,
-        shapes: &args.shapes,
-        profile: args.planning.profile.as_deref(),
-        store: &args.store,
-        quiet: args.quiet,
-        talk: !args.quiet,
+    let screen = Screen::new(args.quiet);
+    let source = Source::of(&args.model)?;
+    let outcome = planned(&source, args, interrupt::stop(), &screen, &|device| {
+        if !args.quiet {
+            println!("device    {device}");
+        }
     })?;
     let Some(plan) = &outcome.plan else {
         if !args.quiet {
@@ -46,18 +44,90 @@ pub(super) fn plan(args: &PlanArgs) -> Result<bool> {
     Ok(true)
 }
 
+/// The main job up to its plan, without writing anything.
+///
+/// # Errors
+/// Those of the main job.
+pub(crate) fn planned(
+    source: &Source,
+    args: &PlanArgs,
+    stop: &Stop,
+    watcher: &dyn Watcher,
+    device: &dyn Fn(&str),
+) -> Result<Outcome> {
+    let (outcome, _) = run_job(&Job {
+        source,
+        options: args.planning.options(args.seed, &args.store, &args.goals, &args.data),
+        device: &args.device,
+        shapes: &args.shapes,
+        profile: args.planning.profile.as_deref(),
+        store: &args.store,
+        notes: !args.quiet,
+        stop,
+        watcher,
+        tell: device,
+    })?;
+    Ok(outcome)
+}
+
+/// What applying a plan gives.
+pub(crate) struct Applied {
+    /// The model.
+    pub model: Vec<u8>,
+    /// How its outputs agree with the original's.
+    pub agreement: Agreement,
+    /// How both do on real inputs.
+    pub task: Option<Task>,
+    /// Removed channels that carried something.
+    pub carrying: usize,
+}
+
 /// Applies a plan, measured or edited, without timing anything.
 pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
-    let text = std::fs::read_to_string(&args.plan).map_err(|e| Error::file(&args.plan, e))?;
-    let plan: PlanFile =
-        serde_json::from_str(&text).map_err(|e| Error::Usage(format!("{} is not a plan: {e}", args.plan.display())))?;
     if setup::same_file(&args.output, &args.model) {
         return Err(Error::Usage(
             "-o would overwrite the model that is read; name another file".to_owned(),
         ));
     }
-    let runtime = Runtime::load(args.ort_lib.as_deref())?;
-    let opened = open(&args.model, &runtime, &setup::shapes(&args.shapes)?)?;
+    let screen = Screen::new(args.quiet);
+    let source = Source::of(&args.model)?;
+    let done = applied(&source, args, interrupt::stop(), &screen)?;
+    screen.done();
+    save(&args.output, &done.model)?;
+    if args.quiet {
+        return Ok(true);
+    }
+    if let Some(task) = &done.task {
+        print!("{}", task_text(task));
+    }
+    println!(
+        "outputs   largest difference {:.1e} ({:.1e} of the range), cosine {:.7}",
+        done.agreement.max_abs_diff, done.agreement.max_rel_diff, done.agreement.cosine
+    );
+    match (done.carrying, args.calib.calib.is_some()) {
+        (0, _) => {}
+        (n, true) => {
+            println!("note      {n} of the removed channels carried something; weights were fitted to make up for it");
+        }
+        (n, false) => println!(
+            "note      {n} of the removed channels carried something: the outputs change, and nothing makes up for it; give \
+             samples with --calib"
+        ),
+    }
+    println!("written   {}", args.output.display());
+    Ok(true)
+}
+
+/// The model that a plan makes.
+///
+/// # Errors
+/// When the plan does not fit the model, or is exact and the outputs differ all the same.
+pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &dyn Watcher) -> Result<Applied> {
+    let text = std::fs::read_to_string(&args.plan).map_err(|e| Error::file(&args.plan, e))?;
+    let plan: PlanFile =
+        serde_json::from_str(&text).map_err(|e| Error::Usage(format!("{} is not a plan: {e}", args.plan.display())))?;
+    let runtime = Runtime::load(args.ort_lib.as_deref())?.stopped_by(stop);
+    let opened = open(&source.path, &runtime, &setup::shapes(&args.shapes)?)?;
     if plan.model != opened.model.hash && !args.other_weights {
         return Err(Error::Usage(format!(
             "{} was made for another file; if that is the same network with other weights, say --other-weights",
@@ -85,46 +155,32 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
             analysis: &opened.analysis,
             edits: &edits,
         };
-        let screen = Screen::new(false);
-        screen.step("fitting weights");
-        let progress = |done, total| screen.progress(done, total);
-        let fitted = refit(
+        watcher.step("fitting weights");
+        proto = refit(
             &target,
             change,
             proto,
             (&data, 0..data.runs()),
             Settings::default(),
-            &progress,
-        );
-        screen.finish();
-        proto = fitted?;
+            &|done, total| watcher.progress(done, total),
+        )?;
     }
     let (before, after) = (encode(&opened.proto), encode(&proto));
+    watcher.step("verifying");
     let agreement = compare(&target, &before, &after, &opened.specs, 0, 3)?;
-    if let Some(data) = &eval
-        && let Some(task) = compare_task(&target, &before, &after, data)?
-    {
-        print!("{}", task_text(&task));
-    }
-    println!(
-        "outputs   largest difference {:.1e} ({:.1e} of the range), cosine {:.7}",
-        agreement.max_abs_diff, agreement.max_rel_diff, agreement.cosine
-    );
-    if carrying > 0 && args.calib.calib.is_some() {
-        println!(
-            "note      {carrying} of the removed channels carried something; weights were fitted to make up for it"
-        );
-    } else if carrying > 0 {
-        println!(
-            "note      {carrying} of the removed channels carried something: the outputs change, and nothing makes up for \
-             it; give samples with --calib"
-        );
-    } else if !agreement.holds() {
+    let task = match &eval {
+        Some(data) => compare_task(&target, &before, &after, data)?,
+        None => None,
+    };
+    if carrying == 0 && !agreement.holds() {
         return Err(Error::Plan(
             "the outputs differ though the plan is exact; please report this model".to_owned(),
         ));
     }
-    save(&args.output, &after)?;
-    println!("written   {}", args.output.display());
-    Ok(true)
+    Ok(Applied {
+        model: after,
+        agreement,
+        task,
+        carrying,
+    })
 }

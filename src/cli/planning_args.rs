@@ -127,6 +127,7 @@ impl PlanningArgs {
             split: self.grow_init == GrowInit::Split,
             dynamics: None,
             allow_mismatch: store.allow_mismatch,
+            staircases: Duration::ZERO,
         }
     }
 }
@@ -144,7 +145,7 @@ impl GoalArgs {
 }
 
 /// Seconds, minutes or hours: `90`, `90s`, `5m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(['s', 'm', 'h']);
     let unit = match &text[digits.len()..] {
         "" | "s" => 1.0,

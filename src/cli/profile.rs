@@ -2,110 +2,129 @@
 
 use super::args::ProfileArgs;
 use super::screen::Screen;
-use super::setup;
+use super::source::Source;
+use super::{interrupt, setup};
 use crate::Result;
-use crate::optimize::{Watcher, open};
-use crate::profile::{Multiprocessors, Prober, Problem, Profile, find_edges, layers};
-use crate::report::staircase_text;
-use crate::target::Runtime;
+use crate::onnx::save;
+use crate::optimize::{Staircase, Watcher, open};
+use crate::profile::{Multiprocessors, Prober, Problem, Profile, layers};
+use crate::report::{profile_html, staircase_text};
+use crate::target::{Runtime, Stop};
 
 /// Times every layer at a range of output widths and records the times.
 pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
-    let runtime = Runtime::load(args.device.ort_lib.as_deref())?;
+    let screen = Screen::new(args.quiet);
+    let source = Source::of(&args.model)?;
+    let done = profiled(&source, args, interrupt::stop(), &screen)?;
+    screen.done();
+    let device = Multiprocessors::of(&done.profile.device);
+    if !args.quiet {
+        println!("device    {}", done.described);
+        for (name, present, _) in &done.layers {
+            let alike = |r: &&_| Prober::alike(present, r);
+            let known: Vec<_> = done.profile.records.iter().filter(alike).collect();
+            print!("{}", staircase_text(name, present, &known, device.as_ref()));
+        }
+        println!(
+            "{} problems timed, {} reused; every width would be {}",
+            done.made,
+            done.reused,
+            done.layers.iter().map(|(_, _, w)| w.len()).sum::<usize>()
+        );
+    }
+    let mut written = Vec::new();
+    if let Some(out) = &args.out {
+        done.profile.write(out)?;
+        written.push(out);
+    }
+    if let Some(page) = &args.report {
+        save(page, done.html.as_bytes())?;
+        written.push(page);
+    }
+    for file in written.iter().filter(|_| !args.quiet) {
+        println!("written   {}", file.display());
+    }
+    Ok(true)
+}
+
+/// A model's staircases, timed.
+pub(crate) struct Profiled {
+    /// What was timed or known.
+    pub profile: Profile,
+    /// Layers with different problems: name, problem, and the widths that were looked at.
+    layers: Vec<(String, Problem, Vec<usize>)>,
+    /// The same for programs.
+    pub staircases: Vec<Staircase>,
+    /// A page of plots.
+    pub html: String,
+    described: String,
+    /// Problems timed in this run, and known before.
+    pub made: usize,
+    /// Known before.
+    pub reused: usize,
+}
+
+/// Times the layers of a model at a range of widths.
+///
+/// # Errors
+/// When the model cannot be read, the device is not there, or a probe fails.
+pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher: &dyn Watcher) -> Result<Profiled> {
+    let runtime = Runtime::load(args.device.ort_lib.as_deref())?.stopped_by(stop);
     let target = setup::target(&runtime, &args.device)?;
-    let opened = open(&args.model, &runtime, &setup::shapes(&args.shapes)?)?;
+    watcher.step("reading the model");
+    let opened = open(&source.path, &runtime, &setup::shapes(&args.shapes)?)?;
     let graph = opened.graph()?;
-    let mut staircases: Vec<(String, Problem, Vec<usize>)> = Vec::new();
+    let mut found: Vec<(String, Problem, Vec<usize>)> = Vec::new();
+    let mut staircases: Vec<Staircase> = Vec::new();
     for layer in layers(&graph, &opened.analysis) {
-        if !staircases.iter().any(|(_, p, _)| *p == layer.problem) {
-            let widths = widths(&layer.problem, args.step.unwrap_or(1), args.reach);
-            staircases.push((layer.name.clone(), layer.problem.clone(), widths));
+        match staircases.iter_mut().find(|s| s.problem == layer.problem) {
+            Some(same) => same.layers.push(layer.name.clone()),
+            None => {
+                let widths = layer.problem.widths(args.step.unwrap_or(1), args.reach);
+                found.push((layer.name.clone(), layer.problem.clone(), widths));
+                staircases.push(Staircase::new(&layer.name, &layer.problem));
+            }
         }
     }
-    let database = setup::store(&args.store)?;
-    let mut prober = Prober::new(target.as_ref(), database);
-    let screen = Screen::new(false);
-    screen.step("timing widths");
-    let every: usize = staircases.iter().map(|(_, _, w)| w.len()).sum();
-    let timed = if args.step.is_some() {
-        let all: Vec<Problem> = staircases
+    let mut prober = Prober::new(target.as_ref(), setup::store(&args.store)?);
+    watcher.step("timing widths");
+    if args.step.is_some() {
+        let all: Vec<Problem> = found
             .iter()
-            .flat_map(|(_, p, w)| w.iter().map(|&w| at(p, w)))
+            .flat_map(|(_, p, w)| w.iter().map(|&w| p.with_output(w)))
             .collect();
-        prober.require(&all, &|done, total| screen.progress(done, total))
+        prober.require(&all, &|done, total| watcher.progress(done, total))?;
     } else {
-        search(&mut prober, &staircases, &screen)
-    };
-    screen.finish();
-    timed?;
-    let device = Multiprocessors::of(target.info());
-    println!("device    {}", setup::describe(target.as_ref(), &args.device));
-    for (name, present, problems) in &staircases {
-        let known: Vec<_> = problems.iter().filter_map(|&w| prober.get(&at(present, w))).collect();
-        print!("{}", staircase_text(name, present, &known, device.as_ref()));
+        search(&mut prober, &found, watcher)?;
     }
-    println!(
-        "{} problems timed, {} reused; every width would be {every}",
-        prober.made, prober.reused
-    );
-    if let Some(out) = &args.out {
-        let profile = Profile {
+    staircases.iter_mut().for_each(|s| s.look_up(&prober));
+    let described = setup::describe(target.as_ref(), &args.device);
+    Ok(Profiled {
+        html: profile_html(&source.file_name(), &described, &staircases)?,
+        staircases,
+        layers: found,
+        described,
+        made: prober.made,
+        reused: prober.reused,
+        profile: Profile {
             schema_version: 1,
             device: target.info().clone(),
             records: prober.records(),
-        };
-        profile.write(out)?;
-        println!("written   {}", out.display());
-    }
-    Ok(true)
+        },
+    })
 }
 
 /// At most a tenth of the widths is timed, but at least this many.
 const FEW: usize = 5;
 
 /// Searches each staircase for its steps.
-fn search(prober: &mut Prober, staircases: &[(String, Problem, Vec<usize>)], screen: &Screen) -> Result<()> {
+fn search(prober: &mut Prober, staircases: &[(String, Problem, Vec<usize>)], watcher: &dyn Watcher) -> Result<()> {
     // The first widths of all in common sessions, then each staircase's own.
     let present: Vec<Problem> = staircases.iter().map(|(_, p, _)| p.clone()).collect();
-    prober.require(&present, &|done, total| screen.progress(done, total))?;
+    prober.require(&present, &|done, total| watcher.progress(done, total))?;
     for (k, (_, p, widths)) in staircases.iter().enumerate() {
-        screen.progress(k, staircases.len());
-        let budget = (widths.len() / 10).max(FEW);
-        find_edges(widths, &[p.cout], budget, &mut |wanted| {
-            let problems: Vec<Problem> = wanted.iter().map(|&w| at(p, w)).collect();
-            prober.require(&problems, &|_, _| {})?;
-            let time = |p: &Problem| {
-                prober
-                    .get(p)
-                    .map_or((0.0, 0.0), |r| (r.summary().median, r.summary().half_width()))
-            };
-            Ok(problems.iter().map(time).collect())
-        })?;
+        watcher.progress(k, staircases.len());
+        prober.find_steps(p, widths, (widths.len() / 10).max(FEW))?;
     }
     Ok(())
-}
-
-/// The problem at an output width; a depthwise layer's input follows.
-pub(super) fn at(problem: &Problem, width: usize) -> Problem {
-    let unit = if problem.is_depthwise() {
-        problem.cout / problem.cin
-    } else {
-        0
-    };
-    problem.at(width.checked_div(unit).unwrap_or(problem.cin), width)
-}
-
-/// Output widths: multiples of `step` around the present one, up to `reach` times it, that the layer's
-/// groups allow. The present width is always among them.
-pub(super) fn widths(problem: &Problem, step: usize, reach: f64) -> Vec<usize> {
-    let step = step.max(1);
-    let most = (problem.cout as f64 * reach.max(1.0)).ceil() as usize;
-    let least = ((problem.cout as f64 / reach.max(1.0)).floor() as usize).max(1);
-    let unit = if problem.is_depthwise() {
-        problem.cout / problem.cin
-    } else {
-        problem.groups
-    };
-    let fits = |w: &usize| *w == problem.cout || (w.is_multiple_of(step) && w.is_multiple_of(unit));
-    (least..=most).filter(fits).collect()
 }

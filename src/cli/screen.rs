@@ -6,38 +6,58 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::optimize::Watcher;
 
-/// A progress bar on standard error; hidden when that is not a terminal or when quiet.
+/// A line on standard error; hidden when that is not a terminal or when quiet. It shows the step, how much of it is done and
+/// how long that will take, where that is known.
 pub(super) struct Screen {
     bar: ProgressBar,
 }
 
+/// With a known end, and without.
+const BAR: &str = "{spinner} {msg:34} {wide_bar:.} {percent:>3} % {elapsed:>4}, {eta:>4} left";
+const SPINNER: &str = "{spinner} {msg:34} {elapsed:>4}";
+
 impl Screen {
     pub(super) fn new(quiet: bool) -> Self {
-        let bar = ProgressBar::new(0);
+        let bar = ProgressBar::no_length();
         if quiet {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        if let Ok(style) = ProgressStyle::with_template("{msg:26} {wide_bar} {pos}/{len} {eta}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar }
+        let screen = Self { bar };
+        screen.style(SPINNER);
+        screen.bar.enable_steady_tick(Duration::from_millis(200));
+        screen
     }
 
-    pub(super) fn finish(&self) {
-        self.bar.finish_and_clear();
+    fn style(&self, template: &str) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style.progress_chars("█▌ "));
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.done();
     }
 }
 
 impl Watcher for Screen {
     fn step(&self, what: &str) {
+        self.style(SPINNER);
+        self.bar.unset_length();
         self.bar.reset();
-        self.bar.set_length(0);
         self.bar.set_message(what.to_owned());
     }
 
     fn progress(&self, done: usize, total: usize) {
-        self.bar.set_length(total as u64);
+        if self.bar.length() != Some(total as u64) {
+            self.style(BAR);
+            self.bar.set_length(total as u64);
+        }
         self.bar.set_position(done as u64);
+    }
+
+    fn done(&self) {
+        self.bar.finish_and_clear();
     }
 }

@@ -3,10 +3,17 @@
 use std::path::Path;
 
 use super::args::{DeviceArgs, ShapeArgs, StoreArgs, Switch};
+use super::interrupt;
+use super::source::Source;
 use crate::optimize::{Load, open};
 use crate::profile::Database;
 use crate::target::{CpuTarget, CudaOptions, CudaTarget, Runtime, ShapeOptions, Target, gpu_present};
 use crate::{Error, Result};
+
+/// ONNX Runtime, whose jobs Ctrl-C ends.
+pub(super) fn runtime(library: Option<&Path>) -> Result<Runtime> {
+    Ok(Runtime::load(library)?.stopped_by(interrupt::stop()))
+}
 
 /// The device asked for, or GPU 0 if there is one, else the CPU.
 pub(super) fn target(runtime: &Runtime, args: &DeviceArgs) -> Result<Box<dyn Target>> {
@@ -77,9 +84,9 @@ fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
 }
 
 /// The model, opened at all its loads; never empty.
-pub(super) fn opened(path: &Path, runtime: &Runtime, args: &ShapeArgs) -> Result<Vec<Load>> {
+pub(super) fn opened(source: &Source, runtime: &Runtime, args: &ShapeArgs) -> Result<Vec<Load>> {
     let one = |(shapes, weight): (ShapeOptions, f64)| {
-        let opened = open(path, runtime, &shapes)?;
+        let opened = open(&source.path, runtime, &shapes)?;
         Ok(Load { opened, weight })
     };
     loads(args)?.into_iter().map(one).collect()

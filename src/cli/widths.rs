@@ -3,11 +3,9 @@
 use serde_json::{Value, json};
 
 use super::args::WidthsArgs;
-use super::profile::{at, widths};
 use super::setup;
 use crate::optimize::open;
 use crate::profile::{CostModel, GPUS, Multiprocessors, Problem, Profile, gpu, layers, tail_free};
-use crate::target::Runtime;
 use crate::{Error, Result};
 
 /// A layer's name, its problem, and its candidate widths with their predicted milliseconds.
@@ -35,13 +33,15 @@ pub(super) fn run(args: &WidthsArgs) -> Result<bool> {
         ))
     })?;
     let model = model(args)?.on(device.count);
-    let runtime = Runtime::load(args.ort_lib.as_deref())?;
+    let runtime = setup::runtime(args.ort_lib.as_deref())?;
     let opened = open(&args.model, &runtime, &setup::shapes(&args.shapes)?)?;
     let mut rows: Vec<Row> = Vec::new();
     for layer in layers(&opened.graph()?, &opened.analysis) {
-        let times: Option<Vec<(usize, f64)>> = widths(&layer.problem, BLOCK, args.reach)
+        let times: Option<Vec<(usize, f64)>> = layer
+            .problem
+            .widths(BLOCK, args.reach)
             .into_iter()
-            .map(|w| Some((w, model.predict(&at(&layer.problem, w))?)))
+            .map(|w| Some((w, model.predict(&layer.problem.with_output(w))?)))
             .collect();
         let times = times.unwrap_or_default();
         let free = tail_free(&times.iter().map(|t| t.1).collect::<Vec<_>>(), STEP);

@@ -5,18 +5,17 @@ use super::prepare::Prepared;
 use super::{CHOOSING_SECONDS, FINAL_SECONDS, Growth, Outcome, WORTH_A_FILE, agreement, counts, probes};
 use crate::Result;
 use crate::onnx::encode;
-use crate::plan::{Plan, search};
+use crate::plan::{Costs, Plan, search};
+use crate::profile::Prober;
 use crate::verify::{Verdict, compare_task, race_loads};
 
 /// Plans, chooses, verifies.
-pub(super) fn exact(p: Prepared) -> Result<Outcome> {
+pub(super) fn exact(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Result<Outcome> {
     let Prepared {
         loads,
         opened,
         graph,
         target,
-        mut prober,
-        mut costs,
         removable,
         candidates,
         inputs,
@@ -28,7 +27,7 @@ pub(super) fn exact(p: Prepared) -> Result<Outcome> {
     } = p;
     let analysis = &opened.analysis;
     let base = counts(analysis, &Plan::default());
-    let found = search(analysis, &candidates, &mut costs, &mut prober, &|done, total| {
+    let found = search(analysis, &candidates, costs, prober, &|done, total| {
         watcher.progress(done, total);
     })?;
     let job = Job {
@@ -40,22 +39,20 @@ pub(super) fn exact(p: Prepared) -> Result<Outcome> {
         removable: &removable,
     };
     watcher.step("measuring whole models");
-    let mut chosen = job.choose(&found, &costs, &prober, CHOOSING_SECONDS, watcher)?;
+    let mut chosen = job.choose(&found, costs, prober, CHOOSING_SECONDS, watcher)?;
     if options.growth == Growth::Free {
         let base = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
         watcher.step("growing for free");
-        chosen = job
-            .grow_for_free(base, &candidates, &mut costs, &mut prober)?
-            .or(chosen);
+        chosen = job.grow_for_free(base, &candidates, costs, prober)?.or(chosen);
     }
     let all = costs.all();
     let plan = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
-    costs.require(&mut prober, &[(all, counts(analysis, &plan))], &|_, _| {})?;
+    costs.require(prober, &[(all, counts(analysis, &plan))], &|_, _| {})?;
     let mut outcome = Outcome::new(
         opened,
         target.info(),
         &candidates,
-        probes(&prober, &costs, &candidates, &base),
+        probes(prober, costs, &candidates, &base),
     );
     let Some(chosen) = chosen else {
         outcome.nothing(if prober.skipped > 0 {
@@ -99,7 +96,7 @@ pub(super) fn exact(p: Prepared) -> Result<Outcome> {
         watcher.step("running real inputs");
         outcome.task = compare_task(target, &original, &model, data)?;
     }
-    outcome.fill(opened, graph, &chosen.plan, &chosen.proto, &removable, &costs);
+    outcome.fill(opened, graph, &chosen.plan, &chosen.proto, &removable, costs);
     outcome.model = Some(model);
     Ok(outcome)
 }

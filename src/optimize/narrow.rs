@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::knowledge::{Knowledge, Samples, guess, guessed_biases, learn};
-use super::outcome::Calibration;
+use super::outcome::{Calibration, ChosenPoint};
 use super::{Load, Opened, Options, Outcome, Watcher, probes};
 use crate::Result;
 use crate::channels::Edits;
@@ -95,6 +95,7 @@ impl Narrowing<'_, '_> {
                 "accuracy: without --calib channels are chosen by their weights and nothing is fitted".to_owned(),
             );
         }
+        outcome.curve = search.predicted();
         let chosen = match self.choose(&search)? {
             Ok(chosen) => chosen,
             Err(why) => {
@@ -114,6 +115,12 @@ impl Narrowing<'_, '_> {
             held_out_agreement: fitted.held_out.and_then(|h| h.1),
             search_seconds: calibrated,
             fit_seconds: began.elapsed().as_secs_f64(),
+        });
+        outcome.chosen = Some(ChosenPoint {
+            latency: search.latency_share(&chosen.plan),
+            loss: chosen.loss,
+            measured: None,
+            held_out_loss: fitted.held_out.map(|h| h.0),
         });
         self.finish(outcome, &search, &chosen.plan, &fitted.proto, costs)
     }
@@ -266,6 +273,9 @@ impl Narrowing<'_, '_> {
             super::FINAL_SECONDS,
         )?;
         outcome.measured(&lanes, agreement);
+        if let Some(chosen) = outcome.chosen.as_mut() {
+            chosen.measured = Some(lanes[1].ratio());
+        }
         if let Some(data) = &self.eval {
             self.watcher.step("running real inputs");
             outcome.task = compare_task(self.target, &self.original, &model, data)?;

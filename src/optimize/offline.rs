@@ -4,7 +4,8 @@ use super::prepare::Prepared;
 use super::{Outcome, counts, probes};
 use crate::Result;
 use crate::onnx::encode;
-use crate::plan::{Plan, search};
+use crate::plan::{Costs, Plan, search};
+use crate::profile::Prober;
 use crate::rewrite::rewrite;
 use crate::verify::{compare, compare_task};
 
@@ -12,13 +13,11 @@ use crate::verify::{compare, compare_task};
 const WORTH_A_FILE: f64 = 0.97;
 
 /// The plan that is predicted to be fastest; its outputs are checked on this machine, its latency is not.
-pub(super) fn plan(p: Prepared) -> Result<Outcome> {
+pub(super) fn plan(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Result<Outcome> {
     let Prepared {
         opened,
         graph,
         target,
-        mut prober,
-        mut costs,
         candidates,
         removable,
         eval,
@@ -28,12 +27,12 @@ pub(super) fn plan(p: Prepared) -> Result<Outcome> {
     let analysis = &opened.analysis;
     let base = counts(analysis, &Plan::default());
     let unknown = costs.leave_out_unknown(&base);
-    let found = search(analysis, &candidates, &mut costs, &mut prober, &|_, _| {})?;
+    let found = search(analysis, &candidates, costs, prober, &|_, _| {})?;
     let mut outcome = Outcome::new(
         opened,
         target.info(),
         &candidates,
-        probes(&prober, &costs, &candidates, &base),
+        probes(prober, costs, &candidates, &base),
     );
     outcome.unverified.push(format!(
         "latency: {} is not here; measure with `snapprune bench` there before you deploy",
@@ -70,7 +69,7 @@ pub(super) fn plan(p: Prepared) -> Result<Outcome> {
     if let Some(data) = &eval {
         outcome.task = compare_task(target, &original, &model, data)?;
     }
-    outcome.fill(opened, graph, &best.plan, &proto, &removable, &costs);
+    outcome.fill(opened, graph, &best.plan, &proto, &removable, costs);
     outcome.model = Some(model);
     Ok(outcome)
 }

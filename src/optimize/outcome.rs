@@ -1,6 +1,6 @@
 //! The result of the main job, as data.
 
-use super::{Dynamic, Opened, counts};
+use super::{Dynamic, Opened, ParetoRow, Staircase, counts};
 use crate::channels::{Analysis, Group};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, label};
@@ -84,6 +84,25 @@ pub struct Outcome {
     pub calibration: Option<Calibration>,
     /// The dynamic variant, where one was looked for.
     pub dynamic: Option<Dynamic>,
+    /// Time against width of the layers, those that take most of the model's time first.
+    pub staircases: Vec<Staircase>,
+    /// What plans lose against what they take, where channels that carry something may go.
+    pub curve: Vec<ParetoRow>,
+    /// The plan that was chosen from it.
+    pub chosen: Option<ChosenPoint>,
+}
+
+/// A plan that was chosen: shares of the original's latency, and losses as in [`Calibration`].
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct ChosenPoint {
+    /// Latency as predicted.
+    pub latency: f64,
+    /// Loss as predicted.
+    pub loss: f64,
+    /// Latency as measured in the last race.
+    pub measured: Option<f64>,
+    /// Loss as measured on samples that were held out.
+    pub held_out_loss: Option<f64>,
 }
 
 /// Counts of probes.
@@ -125,6 +144,9 @@ impl Outcome {
             unverified: Vec::new(),
             calibration: None,
             dynamic: None,
+            staircases: Vec::new(),
+            curve: Vec::new(),
+            chosen: None,
         }
     }
 

@@ -6,6 +6,7 @@ use super::approach::frontier;
 use super::narrow::{Narrowing, Search};
 use crate::Result;
 use crate::onnx::encode;
+use crate::plan::{Plan, Point, Resource};
 use crate::verify::compare_task;
 
 /// One plan of the curve. Shares are of the original's.
@@ -45,25 +46,50 @@ pub struct Measured {
 /// Seconds to race one point.
 const SECONDS: f64 = 3.0;
 
+impl Search {
+    /// Points as rows of the curve, nothing measured.
+    fn rows(&self, points: &[Point]) -> Vec<ParetoRow> {
+        let sizes = self.space.sizes();
+        let present = self.space.present();
+        let share = |r: &Resource, choice: &[usize]| r.of(&sizes, choice) / r.of(&sizes, &present);
+        let row = |p: &Point| ParetoRow {
+            latency: share(&self.latency, &p.choice),
+            macs: share(&self.macs, &p.choice),
+            params: share(&self.params, &p.choice),
+            loss: p.loss,
+            groups: p.choice.iter().zip(&present).filter(|(a, b)| a != b).count(),
+            measured: None,
+        };
+        points.iter().map(row).collect()
+    }
+
+    /// The whole curve as predicted.
+    pub(super) fn predicted(&self) -> Vec<ParetoRow> {
+        self.rows(&frontier(self, &self.latency).curve())
+    }
+
+    /// The predicted latency of a plan, as a share of the original's.
+    pub(super) fn latency_share(&self, plan: &Plan) -> f64 {
+        let (sizes, present) = (self.space.sizes(), self.space.present());
+        let options = self.space.groups.iter().zip(&self.space.options).zip(&present);
+        let choice: Vec<usize> = options
+            .map(|((g, o), &at)| {
+                plan.counts
+                    .get(g)
+                    .and_then(|n| o.iter().position(|m| m == n))
+                    .unwrap_or(at)
+            })
+            .collect();
+        self.latency.of(&sizes, &choice) / self.latency.of(&sizes, &present)
+    }
+}
+
 impl Narrowing<'_, '_> {
     /// The plans of the curve from the widest to the narrowest; `measured` of them, evenly spread by latency, are made,
     /// raced, and run on the evaluation samples.
     pub(super) fn pareto(&self, search: &Search, measured: usize) -> Result<Vec<ParetoRow>> {
-        let sizes = search.space.sizes();
-        let present = search.space.present();
-        let share = |r: &crate::plan::Resource, choice: &[usize]| r.of(&sizes, choice) / r.of(&sizes, &present);
         let points = frontier(search, &search.latency).curve();
-        let mut rows: Vec<ParetoRow> = points
-            .iter()
-            .map(|p| ParetoRow {
-                latency: share(&search.latency, &p.choice),
-                macs: share(&search.macs, &p.choice),
-                params: share(&search.params, &p.choice),
-                loss: p.loss,
-                groups: p.choice.iter().zip(&present).filter(|(a, b)| a != b).count(),
-                measured: None,
-            })
-            .collect();
+        let mut rows = search.rows(&points);
         for at in spread(&rows, measured) {
             let plan = search.plan(&points[at]);
             if plan.is_empty() {

@@ -23,8 +23,6 @@ pub(super) struct Prepared<'a, 't> {
     pub opened: &'a Opened,
     pub graph: &'a Graph<'a>,
     pub target: &'t dyn Target,
-    pub prober: Prober<'t>,
-    pub costs: Costs<'a>,
     pub removable: Removable,
     pub candidates: Candidates,
     pub inputs: Vec<(Vec<Named>, f64)>,
@@ -42,7 +40,7 @@ pub(super) fn prepared<R>(
     (database, recorded): (Option<Database>, Option<Profile>),
     options: &Options,
     watcher: &dyn Watcher,
-    then: impl FnOnce(Prepared) -> Result<R>,
+    then: impl FnOnce(Prepared, &mut Costs, &mut Prober) -> Result<R>,
 ) -> Result<R> {
     let began = Instant::now();
     let opened = &first(loads)?.opened;
@@ -111,13 +109,11 @@ pub(super) fn prepared<R>(
             costs.correct(&seen, &base, whole_ms);
         }
     }
-    then(Prepared {
+    let prepared = Prepared {
         loads,
         opened,
         graph: &graph,
         target,
-        prober,
-        costs,
         removable,
         candidates,
         inputs,
@@ -126,19 +122,20 @@ pub(super) fn prepared<R>(
         calib,
         options,
         watcher,
-    })
+    };
+    then(prepared, &mut costs, &mut prober)
 }
 
 impl<'a, 't> Prepared<'a, 't> {
     /// For plans that lose something.
-    pub(super) fn narrowing(self) -> Result<(Costs<'a>, Prober<'t>, narrow::Narrowing<'a, 't>)> {
+    pub(super) fn narrowing(self) -> Result<narrow::Narrowing<'a, 't>> {
         if !self.target.is_here() {
             return Err(Error::Usage(format!(
                 "{} is not here; goals need a device to measure on: leave out --profile, or the goals",
                 self.target.info().name
             )));
         }
-        let narrowing = narrow::Narrowing {
+        Ok(narrow::Narrowing {
             loads: self.loads,
             opened: self.opened,
             graph: self.graph,
@@ -151,8 +148,7 @@ impl<'a, 't> Prepared<'a, 't> {
             samples: self.calib.map(Samples::new),
             eval: self.eval,
             watcher: self.watcher,
-        };
-        Ok((self.costs, self.prober, narrowing))
+        })
     }
 }
 

@@ -203,6 +203,17 @@ impl<'a> Costs<'a> {
         any.and_then(|k| time(k.1, k.2)).unwrap_or(0.0)
     }
 
+    /// The layers themselves, in the order of their numbers.
+    pub fn layers(&self) -> &'a [Layer] {
+        self.layers
+    }
+
+    /// A layer's input and output width under a plan.
+    pub fn widths_at(&self, layer: usize, counts: &Counts) -> (usize, usize) {
+        let (_, cin, cout) = self.at(layer, counts);
+        (cin, cout)
+    }
+
     /// All layers.
     pub fn all(&self) -> Vec<usize> {
         (0..self.layers.len()).collect()

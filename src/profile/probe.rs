@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use super::Database;
+use super::edges::find_edges;
 use super::probe_model::build;
 use super::problem::{Feed, Problem};
 use super::record::{Facts, Record};
@@ -96,6 +97,35 @@ impl<'t> Prober<'t> {
         all.into_iter().map(|(_, r)| r.clone()).collect()
     }
 
+    /// Whether a record is of a problem but for the output width.
+    pub fn alike(problem: &Problem, record: &Record) -> bool {
+        problem.with_output(record.problem.cout) == record.problem
+    }
+
+    /// What is known of a problem at other output widths, the narrowest first.
+    pub fn staircase(&self, problem: &Problem) -> Vec<&Record> {
+        let mut found: Vec<&Record> = self.known.values().filter(|r| Self::alike(problem, r)).collect();
+        found.sort_by_key(|r| r.problem.cout);
+        found
+    }
+
+    /// Times at most `budget` of a problem's output `widths` so that the steps are between those timed ([`find_edges`]).
+    ///
+    /// # Errors
+    /// When a probe cannot run or the database cannot be written.
+    pub fn find_steps(&mut self, problem: &Problem, widths: &[usize], budget: usize) -> Result<()> {
+        find_edges(widths, &[problem.cout], budget, &mut |wanted| {
+            let problems: Vec<Problem> = wanted.iter().map(|&w| problem.with_output(w)).collect();
+            self.require(&problems, &|_, _| {})?;
+            let time = |p: &Problem| {
+                let summary = self.get(p).map(Record::summary);
+                summary.map_or((0.0, 0.0), |s| (s.median, s.half_width()))
+            };
+            Ok(problems.iter().map(time).collect())
+        })?;
+        Ok(())
+    }
+
     /// Makes sure that all `problems` are known: from the database, else by measuring.
     ///
     /// # Errors
@@ -147,6 +177,30 @@ impl<'t> Prober<'t> {
         }
         Ok(())
     }
+}
+
+/// Runs one small convolution on a device; its time in milliseconds.
+///
+/// # Errors
+/// When the device cannot.
+pub fn smoke(target: &dyn Target) -> Result<f64> {
+    let problem = Problem {
+        op: "Conv".to_owned(),
+        batch: 1,
+        cin: 16,
+        cout: 16,
+        groups: 1,
+        space: vec![8, 8],
+        kernel: vec![3, 3],
+        lists: vec![],
+        auto_pad: String::new(),
+        bias: true,
+        activation: String::new(),
+        feed: Feed::Plain,
+        dtype: "f32".to_owned(),
+    };
+    let (model, inputs) = build(&[problem], false);
+    target.load(&encode(&model), &inputs, false)?.run()
 }
 
 /// Problems of one space and batch go together; sessions stay small.

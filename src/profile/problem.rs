@@ -61,6 +61,27 @@ impl Problem {
         problem
     }
 
+    /// The same problem at an output width; a depthwise layer's input follows.
+    pub fn with_output(&self, width: usize) -> Self {
+        let unit = if self.is_depthwise() { self.cout / self.cin } else { 0 };
+        self.at(width.checked_div(unit).unwrap_or(self.cin), width)
+    }
+
+    /// Output widths: multiples of `step` around the present one, from its `reach`-th part to `reach` times it, that the
+    /// layer's groups allow. The present width is always among them.
+    pub fn widths(&self, step: usize, reach: f64) -> Vec<usize> {
+        let (step, reach) = (step.max(1), reach.max(1.0));
+        let most = (self.cout as f64 * reach).ceil() as usize;
+        let least = ((self.cout as f64 / reach).floor() as usize).max(1);
+        let unit = if self.is_depthwise() {
+            self.cout / self.cin
+        } else {
+            self.groups
+        };
+        let fits = |w: &usize| *w == self.cout || (w.is_multiple_of(step) && w.is_multiple_of(unit));
+        (least..=most).filter(fits).collect()
+    }
+
     /// Whether every input channel is a group of its own.
     pub fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.cin

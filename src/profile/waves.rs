@@ -56,7 +56,7 @@ impl Multiprocessors {
 }
 
 /// How a kernel fills a device.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Waves {
     /// Blocks in the grid.
     pub blocks: usize,

@@ -1,8 +1,10 @@
-//! Showing what was done: JSON for programs, tables for people.
+//! Showing what was done: JSON for programs, tables and a page for people.
 
 mod curve;
 mod dot;
 mod json;
+mod numbers;
+mod page;
 mod provenance;
 mod staircase;
 mod terminal;
@@ -10,6 +12,7 @@ mod terminal;
 pub use curve::{pareto_svg, pareto_text};
 pub use dot::inspect_dot;
 pub use json::{inspect_json, outcome_json};
+pub use page::{About, outcome_html, profile_html};
 pub use provenance::{Written, with_provenance};
 pub use staircase::staircase_text;
 pub use terminal::{bench_table, inspect_text, outcome_text, task_text};

@@ -1,7 +1,5 @@
 //! What the written file says of itself, under `snapprune.*` in its metadata.
 
-use std::path::Path;
-
 use crate::onnx::proto::StringStringEntryProto;
 use crate::onnx::{encode, parse};
 use crate::optimize::{Opened, Outcome};
@@ -9,8 +7,8 @@ use crate::optimize::{Opened, Outcome};
 /// A model that is to be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'a> {
-    /// The original.
-    pub path: &'a Path,
+    /// The original's file name.
+    pub name: &'a str,
     /// The command that makes it again.
     pub command: &'a str,
     /// Whether it is the dynamic variant.
@@ -19,7 +17,7 @@ pub struct Written<'a> {
 
 /// The model with entries on where it came from and what was done to it.
 pub fn with_provenance(bytes: &[u8], written: Written, opened: &Opened, outcome: &Outcome) -> Vec<u8> {
-    let Written { path, command, gated } = written;
+    let Written { name, command, gated } = written;
     let Ok(model) = parse(bytes.to_vec()) else {
         return bytes.to_vec();
     };
@@ -37,10 +35,6 @@ pub fn with_provenance(bytes: &[u8], written: Written, opened: &Opened, outcome:
             )
         })
         .collect();
-    let file = path
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
     let dynamic = outcome.dynamic.as_ref().filter(|_| gated);
     let gates = dynamic.map_or(&[][..], |d| &d.gates).iter().filter(|g| g.used);
     let gates: Vec<String> = gates
@@ -51,7 +45,7 @@ pub fn with_provenance(bytes: &[u8], written: Written, opened: &Opened, outcome:
         .collect();
     let mut entries = vec![
         ("snapprune.version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("snapprune.source", file),
+        ("snapprune.source", name.to_owned()),
         ("snapprune.command", command.to_owned()),
         ("snapprune.source.blake3", opened.model.hash.clone()),
         (

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::numbers::big;
 use crate::onnx::label;
 use crate::optimize::{Dynamic, Opened, Outcome};
 use crate::verify::{Lane, Task, Verdict};
@@ -35,15 +36,6 @@ fn list(names: &[String]) -> String {
         [] => String::new(),
         [one] => shorten(one, 36),
         [first, rest @ ..] => format!("{} +{}", shorten(first, 30), rest.len()),
-    }
-}
-
-fn big(count: u64) -> String {
-    match count {
-        n if n >= 1_000_000_000 => format!("{:.2} G", n as f64 / 1e9),
-        n if n >= 1_000_000 => format!("{:.2} M", n as f64 / 1e6),
-        n if n >= 1_000 => format!("{:.1} k", n as f64 / 1e3),
-        n => n.to_string(),
     }
 }
 

@@ -10,7 +10,7 @@ use ort::session::Session;
 use super::node_times::{NodeTime, read_profile};
 use super::runtime::{Runtime, run_once, tensors};
 use super::values::{names, to_value};
-use super::{DeviceInfo, Named, Runner, Target, Timed, fingerprint};
+use super::{DeviceInfo, Named, Runner, Stop, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
 /// This machine's processor, with a number of threads.
@@ -76,7 +76,7 @@ impl Target for CpuTarget {
 
     fn load(&self, model: &[u8], inputs: &[Named], _strict: bool) -> Result<Box<dyn Timed>> {
         let session = self.runtime.builder(self.threads, &[])?.commit_from_memory(model)?;
-        Ok(Box::new(Bound::new(session, inputs)?))
+        Ok(Box::new(Bound::new(session, inputs, &self.runtime)?))
     }
 
     fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
@@ -85,7 +85,8 @@ impl Target for CpuTarget {
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
-        Ok(Runner::new(self.runtime.builder(0, &[])?.commit_from_memory(model)?))
+        let session = self.runtime.builder(0, &[])?.commit_from_memory(model)?;
+        Ok(Runner::new(session, &self.runtime.stop))
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
@@ -99,7 +100,7 @@ impl Target for CpuTarget {
             .builder(self.threads, &[])?
             .with_profiling(folder.path().join("profile"))?
             .commit_from_memory(model)?;
-        let mut bound = Bound::new(session, inputs)?;
+        let mut bound = Bound::new(session, inputs, &self.runtime)?;
         let mut before = bound.run()?;
         let mut warm = 1;
         while warm < MOST_WARMUP {
@@ -130,10 +131,11 @@ const MOST_WARMUP: usize = 10;
 struct Bound {
     session: Session,
     binding: IoBinding,
+    stop: Stop,
 }
 
 impl Bound {
-    fn new(session: Session, inputs: &[Named]) -> Result<Self> {
+    fn new(session: Session, inputs: &[Named], runtime: &Runtime) -> Result<Self> {
         let mut binding = session.create_binding()?;
         for (name, tensor) in inputs {
             binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
@@ -142,12 +144,17 @@ impl Bound {
         for name in names(session.outputs()) {
             binding.bind_output_to_device(name, &memory)?;
         }
-        Ok(Self { session, binding })
+        Ok(Self {
+            session,
+            binding,
+            stop: runtime.stop.clone(),
+        })
     }
 }
 
 impl Timed for Bound {
     fn run(&mut self) -> Result<f64> {
+        self.stop.check()?;
         let start = Instant::now();
         self.session.run_binding(&self.binding)?;
         Ok(start.elapsed().as_secs_f64() * 1e3)

@@ -18,7 +18,7 @@ use super::products::{CudaProducts, Products};
 use super::runtime::{Runtime, run_once, tensors};
 use super::trace::{cupti_present, traced};
 use super::values::{names, to_value};
-use super::{Conditions, DeviceInfo, Kernel, Named, Runner, Target, Timed, fingerprint};
+use super::{Conditions, DeviceInfo, Kernel, Named, Runner, Stop, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
 /// How cuDNN picks a convolution's algorithm.
@@ -84,7 +84,7 @@ fn driver(error: DriverError) -> Error {
 }
 
 /// The number of GPUs that the driver shows; 0 without a driver.
-fn gpu_count() -> usize {
+pub fn gpu_count() -> usize {
     // SAFETY: only tries to open the driver's library.
     if !unsafe { sys::is_culib_present() } {
         return 0;
@@ -97,7 +97,8 @@ pub fn gpu_present(runtime: &Runtime) -> bool {
     provider_beside(runtime) && gpu_count() > 0
 }
 
-fn provider_beside(runtime: &Runtime) -> bool {
+/// Whether a CUDA provider lies beside ONNX Runtime.
+pub fn provider_beside(runtime: &Runtime) -> bool {
     runtime
         .library
         .parent()
@@ -129,6 +130,7 @@ impl CudaTarget {
                 runtime.library.display()
             )));
         }
+        runtime.preload();
         let context = CudaContext::new(index).map_err(driver)?;
         let stream = context.new_stream().map_err(driver)?;
         let info = describe(&runtime, &context, options)?;
@@ -217,6 +219,7 @@ impl CudaTarget {
             start: event()?,
             end: event()?,
             repeats: 1,
+            stop: self.runtime.stop.clone(),
         };
         on_gpu.settle()?;
         Ok(on_gpu)
@@ -305,9 +308,8 @@ impl Target for CudaTarget {
             .options_of(ConvAlgorithmSearch::Heuristic)
             .build()
             .error_on_failure();
-        Ok(Runner::new(
-            self.runtime.builder(0, &[provider])?.commit_from_memory(model)?,
-        ))
+        let session = self.runtime.builder(0, &[provider])?.commit_from_memory(model)?;
+        Ok(Runner::new(session, &self.runtime.stop))
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
@@ -338,6 +340,7 @@ impl Target for CudaTarget {
 
 /// A session whose inputs and outputs live on the GPU.
 struct OnGpu {
+    stop: Stop,
     session: Session,
     binding: IoBinding,
     options: RunOptions,
@@ -384,6 +387,7 @@ impl OnGpu {
 
 impl Timed for OnGpu {
     fn run(&mut self) -> Result<f64> {
+        self.stop.check()?;
         self.sample()
     }
 }

@@ -6,9 +6,9 @@ use half::{bf16, f16};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorElementType, ValueType};
 
-use super::Named;
 use super::runtime::tensors;
 use super::values::{extents, from_value, names, to_value};
+use super::{Named, Stop};
 use crate::onnx::{Dtype, Tensor};
 use crate::{Error, Result};
 
@@ -74,11 +74,11 @@ impl Held {
 
 /// A loaded model whose inputs and outputs stay with ONNX Runtime.
 #[derive(Debug)]
-pub struct Runner(Session);
+pub struct Runner(Session, Stop);
 
 impl Runner {
-    pub(super) fn new(session: Session) -> Self {
-        Self(session)
+    pub(super) fn new(session: Session, stop: &Stop) -> Self {
+        Self(session, stop.clone())
     }
 
     /// Runs once; every output with its name, in the order of the file.
@@ -86,6 +86,7 @@ impl Runner {
     /// # Errors
     /// When the run fails.
     pub fn run(&mut self, inputs: &[(&str, &Held)]) -> Result<Vec<(String, Held)>> {
+        self.1.check()?;
         let values: Vec<(String, SessionInputValue)> =
             inputs.iter().map(|(n, v)| ((*n).to_owned(), (&v.0).into())).collect();
         let order = names(self.0.outputs());
@@ -103,6 +104,7 @@ impl Runner {
     /// # Errors
     /// When the run fails.
     pub fn run_tensors(&mut self, inputs: &[Named]) -> Result<Vec<Named>> {
+        self.1.check()?;
         Ok(tensors(super::runtime::run(&mut self.0, inputs)?))
     }
 }

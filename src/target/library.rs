@@ -24,14 +24,7 @@ pub fn find_library(explicit: Option<&Path>) -> Result<PathBuf> {
             )))
         };
     }
-    let mut environments: Vec<PathBuf> = Vec::new();
-    environments.extend(set("VIRTUAL_ENV").map(PathBuf::from));
-    environments.extend(set("CONDA_PREFIX").map(PathBuf::from));
-    environments.push(PathBuf::from(".venv"));
-    environments.push(PathBuf::from("venv"));
-    let from_environments = environments.iter().flat_map(|root| site_packages(root));
-    from_environments
-        .chain(python_packages())
+    package_folders()
         .find_map(|site| library_in(&site.join("onnxruntime/capi")))
         .or_else(|| {
             [
@@ -52,6 +45,20 @@ pub fn find_library(explicit: Option<&Path>) -> Result<PathBuf> {
                     .to_owned(),
             )
         })
+}
+
+/// Folders of Python packages: of an active or local virtual environment, then of `python3`.
+pub(super) fn package_folders() -> impl Iterator<Item = PathBuf> {
+    let mut environments: Vec<PathBuf> = Vec::new();
+    environments.extend(set("VIRTUAL_ENV").map(PathBuf::from));
+    environments.extend(set("CONDA_PREFIX").map(PathBuf::from));
+    environments.push(PathBuf::from(".venv"));
+    environments.push(PathBuf::from("venv"));
+    let python = std::iter::once(()).flat_map(|()| python_packages());
+    environments
+        .into_iter()
+        .flat_map(|root| site_packages(&root))
+        .chain(python)
 }
 
 fn set(variable: &str) -> Option<String> {

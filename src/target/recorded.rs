@@ -41,7 +41,8 @@ impl Target for RecordedTarget {
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
-        Ok(Runner::new(self.runtime.builder(0, &[])?.commit_from_memory(model)?))
+        let session = self.runtime.builder(0, &[])?.commit_from_memory(model)?;
+        Ok(Runner::new(session, &self.runtime.stop))
     }
 
     fn node_times(&self, _: &[u8], _: &[Named], _: usize, _: usize) -> Result<Option<Vec<NodeTime>>> {

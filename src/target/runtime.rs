@@ -8,9 +8,9 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use super::Named;
 use super::library::find_library;
 use super::values::{from_value, names, to_value};
+use super::{Named, Stop};
 use crate::{Error, Result};
 
 /// ONNX Runtime in this process.
@@ -21,6 +21,8 @@ pub struct Runtime {
     pub library: PathBuf,
     /// Its version, such as `1.31.1`.
     pub version: String,
+    /// Ends every job that uses this one, before its next run of a model.
+    pub stop: Stop,
 }
 
 impl Runtime {
@@ -44,11 +46,27 @@ impl Runtime {
             environment,
             library,
             version,
+            stop: Stop::default(),
         })
+    }
+
+    /// Loads the NVIDIA libraries that Python's packages bring, where the system's loader does not find its own.
+    pub fn preload(&self) {
+        super::nvidia::preload(&self.library);
+    }
+
+    /// The same, ended by `stop` too.
+    #[must_use]
+    pub fn stopped_by(self, stop: &Stop) -> Self {
+        Self {
+            stop: stop.clone(),
+            ..self
+        }
     }
 
     /// A builder of sessions that use `threads` threads within a node (0: ONNX Runtime's choice).
     pub(super) fn builder(&self, threads: usize, providers: &[ExecutionProviderDispatch]) -> Result<SessionBuilder> {
+        self.stop.check()?;
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::All)?

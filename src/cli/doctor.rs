@@ -1,0 +1,259 @@
+//! `snapprune doctor`: what is here, what is missing, and the command for it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::args::{DeviceArgs, DoctorArgs, Switch};
+use super::setup;
+use crate::Result;
+use crate::profile::Database;
+use crate::target::{CudaOptions, CudaTarget, CudnnAlgo, NEEDED, Runtime, Target, gpu_count, provider_beside};
+
+/// How one thing stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// As it should be.
+    Ok,
+    /// It works, but something is worth knowing.
+    Note,
+    /// It does not work.
+    Fault,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: String,
+    state: State,
+    found: String,
+    /// What to do.
+    todo: Option<String>,
+}
+
+/// `false` when something is at fault.
+pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
+    let mut checks = Vec::new();
+    let runtime = runtime(args, &mut checks);
+    processor(&mut checks);
+    gpu(runtime.as_ref(), &mut checks);
+    places(args, &mut checks);
+    let well = checks.iter().all(|c| c.state != State::Fault);
+    if args.json {
+        println!(
+            "{:#}",
+            serde_json::json!({"schema_version": 1, "well": well, "checks": checks})
+        );
+        return Ok(well);
+    }
+    for c in &checks {
+        let mark = match c.state {
+            State::Ok => "ok",
+            State::Note => "note",
+            State::Fault => "FAULT",
+        };
+        println!("{mark:<6} {:<17} {}", c.name, c.found);
+        for line in c.todo.iter().flat_map(|t| t.lines()) {
+            println!("{:24} → {line}", "");
+        }
+    }
+    println!(
+        "\n{}",
+        match well {
+            true => "snapprune can work here: try `snapprune MODEL.onnx`",
+            false => "do what the arrows say, then run `snapprune doctor` again",
+        }
+    );
+    Ok(well)
+}
+
+fn check(name: &str, state: State, found: String, todo: Option<&str>) -> Check {
+    Check {
+        name: name.to_owned(),
+        state,
+        found,
+        todo: todo.map(str::to_owned),
+    }
+}
+
+/// The library, and whether a model runs in it.
+fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
+    let runtime = match setup::runtime(args.ort_lib.as_deref()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let said = error.to_string();
+            let (found, todo) = said
+                .split_once(". ")
+                .unwrap_or((&said, "pip install onnxruntime==1.31.1"));
+            checks.push(check("ONNX Runtime", State::Fault, found.to_owned(), Some(todo)));
+            return None;
+        }
+    };
+    let found = format!("{} at {}", runtime.version, runtime.library.display());
+    checks.push(check("ONNX Runtime", State::Ok, found, None));
+    let target = crate::target::CpuTarget::new(runtime.clone(), 1);
+    checks.push(match crate::profile::smoke(&target) {
+        Ok(ms) => check(
+            "runs on the CPU",
+            State::Ok,
+            format!("a convolution in {ms:.3} ms"),
+            None,
+        ),
+        Err(error) => {
+            let todo = "reinstall it: pip install --force-reinstall onnxruntime==1.31.1";
+            check("runs on the CPU", State::Fault, error.to_string(), Some(todo))
+        }
+    });
+    Some(runtime)
+}
+
+/// What makes timings noisy.
+fn processor(checks: &mut Vec<Check>) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").ok();
+    let load = load.and_then(|t| t.split_whitespace().next()?.parse::<f64>().ok());
+    checks.push(match load {
+        Some(load) if load > 0.5 * cores as f64 => {
+            let todo = "end other programs before timing, and use --threads 1: times are noisy on a busy machine";
+            check(
+                "processor",
+                State::Note,
+                format!("{cores} cores, load {load:.1}"),
+                Some(todo),
+            )
+        }
+        _ => check("processor", State::Ok, format!("{cores} cores, idle enough"), None),
+    });
+    let governor = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    if governor.is_ok_and(|g| g.trim() == "powersave") {
+        let todo = "sudo cpupower frequency-set -g performance";
+        checks.push(check(
+            "clock",
+            State::Note,
+            "governor `powersave`: clocks drift".to_owned(),
+            Some(todo),
+        ));
+    }
+}
+
+/// The GPU, NVIDIA's libraries and the CUDA provider.
+fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
+    let count = gpu_count();
+    if count == 0 {
+        let driver = Path::new("/proc/driver/nvidia/version").is_file();
+        checks.push(match driver {
+            true => check(
+                "GPU",
+                State::Fault,
+                "the NVIDIA driver is loaded, but shows no GPU".to_owned(),
+                Some("look at `nvidia-smi` and CUDA_VISIBLE_DEVICES; in a container, give it the GPU (--gpus all)"),
+            ),
+            false => check("GPU", State::Ok, "none here; the CPU is used".to_owned(), None),
+        });
+        return;
+    }
+    checks.push(check("GPU", State::Ok, format!("{count} by the driver"), None));
+    let Some(runtime) = runtime else { return };
+    const INSTALL: &str = "pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'";
+    if !provider_beside(runtime) {
+        let found = "ONNX Runtime has no CUDA provider: this is the package for the CPU".to_owned();
+        checks.push(check("CUDA provider", State::Fault, found, Some(INSTALL)));
+        return;
+    }
+    runtime.preload();
+    for needed in NEEDED {
+        checks.push(match (needed.present(), needed.required) {
+            (true, _) => check(needed.name, State::Ok, "here".to_owned(), None),
+            (false, required) => {
+                let state = if required { State::Fault } else { State::Note };
+                let todo = match needed.name {
+                    "CUPTI" => "pip install nvidia-cuda-cupti",
+                    "NVRTC" => "pip install nvidia-cuda-nvrtc",
+                    _ => INSTALL,
+                };
+                check(needed.name, state, format!("not found: {}", needed.without), Some(todo))
+            }
+        });
+    }
+    let device = DeviceArgs {
+        gpu: Some(0),
+        cpu: false,
+        threads: 0,
+        cudnn_algo: CudnnAlgo::Heuristic,
+        nhwc: false,
+        tf32: Switch::On,
+        cuda_graph: false,
+        ort_lib: None,
+    };
+    let options = CudaOptions {
+        algo: device.cudnn_algo,
+        ..CudaOptions::default()
+    };
+    let ran = CudaTarget::new(runtime.clone(), 0, options)
+        .and_then(|t| crate::profile::smoke(&t).map(|ms| (setup::describe(&t, &device), t.conditions(), ms)));
+    checks.push(match ran {
+        Ok((name, conditions, ms)) => {
+            let clocks = conditions.map(|c| format!(", {} MHz, {} °C", c.sm_mhz, c.celsius));
+            let found = format!("{name}: a convolution in {ms:.3} ms{}", clocks.unwrap_or_default());
+            check("runs on GPU 0", State::Ok, found, None)
+        }
+        Err(error) => {
+            let said = error.to_string();
+            let (found, todo) = said.split_once('\n').unwrap_or((&said, INSTALL));
+            check("runs on GPU 0", State::Fault, found.to_owned(), Some(todo))
+        }
+    });
+}
+
+/// Places that are written to.
+fn places(args: &DoctorArgs, checks: &mut Vec<Check>) {
+    let path = args.db.clone().or_else(Database::default_path);
+    checks.push(match path {
+        None => check(
+            "database",
+            State::Note,
+            "no cache folder is known: times are not kept".to_owned(),
+            Some("set HOME or XDG_CACHE_HOME, or name a file with --db"),
+        ),
+        Some(path) => match Database::open(&path).and_then(|d| d.rows()) {
+            Ok(rows) => check(
+                "database",
+                State::Ok,
+                format!("{} problems in {}", rows.len(), path.display()),
+                None,
+            ),
+            Err(error) => check(
+                "database",
+                State::Fault,
+                error.to_string(),
+                Some("make its folder writable, or name another file with --db; `snapprune db verify` checks one"),
+            ),
+        },
+    });
+    for (name, folder, todo) in [
+        (
+            "temporary files",
+            std::env::temp_dir(),
+            "set TMPDIR to a folder that can be written to",
+        ),
+        (
+            "this folder",
+            PathBuf::from("."),
+            "work in a folder of yours, or name another place with -o",
+        ),
+    ] {
+        let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
+        checks.push(match tempfile::tempfile_in(&folder) {
+            Ok(_) => check(name, State::Ok, format!("{} can be written to", folder.display()), None),
+            Err(error) => {
+                let state = if name == "this folder" {
+                    State::Note
+                } else {
+                    State::Fault
+                };
+                check(name, state, format!("{}: {error}", folder.display()), Some(todo))
+            }
+        });
+    }
+}

@@ -1,0 +1,27 @@
+//! Ctrl-C, and the signal that schedulers send: the job ends before its next run of a model, and cleans up behind itself.
+
+use std::sync::OnceLock;
+
+use crate::target::Stop;
+
+/// The exit status of a command that was interrupted, as shells have it.
+pub(super) const INTERRUPTED: u8 = 130;
+
+/// This process's wish to stop.
+pub(super) fn stop() -> &'static Stop {
+    static STOP: OnceLock<Stop> = OnceLock::new();
+    STOP.get_or_init(Stop::default)
+}
+
+/// From here on the first signal asks to stop, and the second one ends the process at once. Files are written under other
+/// names and then renamed, and the database writes whole transactions, so that neither leaves anything half done.
+pub(super) fn listen() {
+    // Without a handler the first signal ends the process, which is as safe.
+    let _ = ctrlc::set_handler(|| {
+        if stop().requested() {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        stop().request();
+        eprintln!("\nstopping (press Ctrl-C again to stop at once)");
+    });
+}

@@ -1,0 +1,271 @@
+//! The headline, and the tables of what was verified and measured.
+
+use super::Card;
+use crate::optimize::{Load, Outcome};
+use crate::profile::Summary;
+use crate::report::numbers::{big, milliseconds};
+use crate::verify::Task;
+
+/// A line of a table.
+pub(super) struct Fact {
+    pub what: &'static str,
+    pub value: String,
+}
+
+fn fact(what: &'static str, value: String) -> Fact {
+    Fact { what, value }
+}
+
+/// What came out, in a sentence.
+pub(super) fn verdict(outcome: &Outcome) -> String {
+    let gated = outcome.dynamic.as_ref().filter(|d| d.model.is_some());
+    let mut parts = Vec::new();
+    match (&outcome.model, outcome.ratio, &outcome.declined) {
+        (Some(_), Some((ratio, noise)), _) => parts.push(format!(
+            "Takes {ratio:.3} ± {noise:.3} of the time of the original: {:.2} times as fast.",
+            1.0 / ratio
+        )),
+        (Some(_), None, _) => parts.push("A new model, whose latency was predicted and not measured.".to_owned()),
+        (None, _, Some(why)) => parts.push(format!("No static model was written: {why}.")),
+        (None, _, None) => parts.push("No static model was written.".to_owned()),
+    }
+    if let Some((ratio, noise)) = gated.and_then(|d| d.ratio) {
+        let than = if outcome.model.is_some() {
+            "static model"
+        } else {
+            "original"
+        };
+        parts.push(format!(
+            "The dynamic variant takes {ratio:.3} ± {noise:.3} of the time of the {than}."
+        ));
+    }
+    parts.join(" ")
+}
+
+/// The numbers that matter most.
+pub(super) fn cards(outcome: &Outcome) -> Vec<Card> {
+    let mut cards = Vec::new();
+    let mut card = |title, value: String, note: String, class| {
+        cards.push(Card {
+            title,
+            value,
+            note,
+            class,
+        });
+    };
+    let ms = |s: &Summary| {
+        (
+            format!("{} ms", milliseconds(s.median)),
+            format!("± {} ms", milliseconds(s.mad)),
+        )
+    };
+    let gated = outcome.dynamic.as_ref().filter(|d| d.model.is_some());
+    let written = outcome.model.is_some();
+    match (
+        gated.and_then(|d| d.latency.as_ref()),
+        &outcome.latency,
+        outcome.predicted_ms,
+    ) {
+        (Some([original, fixed, dynamic]), _, _) => {
+            let (value, note) = ms(original);
+            card("latency before", value, note, "");
+            if written {
+                let (value, note) = ms(fixed);
+                card("latency after", value, note, "after");
+            }
+            let (value, note) = ms(dynamic);
+            card("latency, dynamic", value, note, "gated");
+        }
+        (None, Some((before, after)), _) => {
+            let (value, note) = ms(before);
+            card("latency before", value, note, "");
+            let (value, note) = ms(after);
+            card(
+                if written {
+                    "latency after"
+                } else {
+                    "latency, not written"
+                },
+                value,
+                note,
+                "after",
+            );
+        }
+        (None, None, Some((before, after))) => {
+            let value = format!("{} → {} ms", milliseconds(before), milliseconds(after));
+            card("latency, predicted", value, "not measured".to_owned(), "");
+        }
+        (None, None, None) => {}
+    }
+    let fixed = outcome.task.as_ref().and_then(|t| Some((t, t.top1?)));
+    let moving = gated.and_then(|d| d.task.as_ref()).and_then(|t| Some((t, t.top1?)));
+    let share = |v: f64| format!("{:.2} %", 100.0 * v);
+    if let Some((task, (before, _))) = fixed.or(moving) {
+        card("top-1 before", share(before), format!("{} samples", task.samples), "");
+    }
+    if let Some((task, (before, after))) = fixed {
+        let note = format!(
+            "{:+.2} points, {} of classes agree",
+            100.0 * (after - before),
+            share(task.agreement)
+        );
+        card("top-1 after", share(after), note, "after");
+    }
+    if let Some((_, (before, after))) = moving {
+        let note = format!("{:+.2} points to the static model", 100.0 * (after - before));
+        card("top-1, dynamic", share(after), note, "gated");
+    }
+    // A number and its unit stay on one line.
+    let whole = |n: u64| big(n).replace(' ', "\u{a0}");
+    let count = |(a, b): (u64, u64)| match a == b {
+        true => (whole(a), "unchanged".to_owned()),
+        false => (
+            format!("{} → {}", whole(a), whole(b)),
+            format!("{:.3}×", b as f64 / a.max(1) as f64),
+        ),
+    };
+    let (value, note) = count(outcome.macs);
+    card("MACs", value, note, "");
+    let (value, note) = count(outcome.params);
+    card("parameters", value, note, "");
+    cards
+}
+
+/// What was checked of the outputs and the accuracy.
+pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    if let Some(a) = &outcome.agreement {
+        let judged = match (a.holds(), outcome.calibration.is_some()) {
+            (true, _) => "the same within float tolerance",
+            (false, true) => "they differ, as channels that carried something went",
+            (false, false) => "they differ",
+        };
+        facts.push(fact(
+            "outputs",
+            format!(
+                "{judged}: largest difference {:.1e}, {:.1e} of the range; cosine {:.7}; {} random inputs",
+                a.max_abs_diff, a.max_rel_diff, a.cosine, a.inputs_tried
+            ),
+        ));
+        let rounding = format!(
+            "{:.1e} of the range, between two ways of running the original",
+            a.rounding
+        );
+        facts.push(fact("rounding alone", rounding));
+    }
+    let task = |t: &Task| {
+        let share = |v: f64| format!("{:.2} %", 100.0 * v);
+        let right = t.top1.zip(t.top5).map(|(one, five)| {
+            format!(
+                "top-1 {} → {}, top-5 {} → {}, ",
+                share(one.0),
+                share(one.1),
+                share(five.0),
+                share(five.1)
+            )
+        });
+        format!(
+            "{}same class for {} of {} samples",
+            right.unwrap_or_default(),
+            share(t.agreement),
+            t.samples
+        )
+    };
+    facts.extend(outcome.task.as_ref().map(|t| fact("real inputs", task(t))));
+    if let Some(c) = &outcome.calibration {
+        let held_out = c
+            .held_out_loss
+            .map(|l| format!(", {l:.4} measured on samples held out"));
+        let value = format!("{:.4} predicted{}", c.predicted_loss, held_out.unwrap_or_default());
+        facts.push(fact("loss", value));
+        facts.push(fact("calibration samples", c.samples.to_string()));
+    }
+    if let Some(d) = &outcome.dynamic {
+        let twin = d.twin.as_ref();
+        facts.extend(twin.map(|a| {
+            let value = format!("{:.1e} of the range from the masked twin's outputs", a.max_rel_diff);
+            fact("dynamic variant", value)
+        }));
+        facts.extend(d.task.as_ref().map(|t| fact("static → dynamic", task(t))));
+        let drop = d
+            .held_out_drop
+            .map(|v| format!("{:.2} % on calibration samples held out", 100.0 * v));
+        facts.extend(drop.map(|v| fact("dynamic drop", v)));
+    }
+    if facts.is_empty() {
+        facts.push(fact(
+            "outputs",
+            "nothing was written, so nothing had to be compared".to_owned(),
+        ));
+    }
+    facts
+}
+
+/// How the numbers came about.
+pub(super) fn measured(loads: &[Load], outcome: &Outcome) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let shapes: Vec<String> = loads
+        .iter()
+        .map(|l| {
+            let shape = |dims: &[usize]| dims.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
+            let inputs: Vec<String> = l
+                .opened
+                .specs
+                .iter()
+                .map(|s| format!("{} {}", s.name, shape(&s.dims)))
+                .collect();
+            match loads.len() {
+                1 => inputs.join(", "),
+                _ => format!("{} ({:.0} % of the traffic)", inputs.join(", "), 100.0 * l.weight),
+            }
+        })
+        .collect();
+    facts.push(fact("inputs", shapes.join("; ")));
+    if let Some(load) = loads.first() {
+        facts.push(fact("original", format!("blake3 {}", load.opened.model.hash)));
+    }
+    if let (Some((before, after)), Some((ratio, noise))) = (&outcome.latency, outcome.ratio) {
+        facts.push(fact(
+            "latency",
+            format!(
+                "{} runs of each model, interleaved, in three sets of fresh sessions; medians ± median absolute deviation",
+                before.n
+            ),
+        ));
+        facts.push(fact(
+            "noise",
+            format!(
+                "ratio {ratio:.4} ± {noise:.4} (95 %); 95 of 100 runs within {} and {} ms",
+                milliseconds(before.p95),
+                milliseconds(after.p95)
+            ),
+        ));
+    }
+    let p = &outcome.probes;
+    facts.push(fact(
+        "layers",
+        format!(
+            "{} problems timed, {} known from before{}{}",
+            p.made,
+            p.reused,
+            match p.skipped {
+                0 => String::new(),
+                n => format!(", {n} left out"),
+            },
+            match p.exhaustive {
+                n if n > p.made + p.reused => format!("; every width would have been {n}"),
+                _ => String::new(),
+            }
+        ),
+    ));
+    if let Some(predicted) = outcome.predicted_ratio() {
+        facts.push(fact(
+            "prediction",
+            format!("a ratio of {predicted:.3} from the times of the layers"),
+        ));
+    }
+    let known = outcome.device.facts.iter().filter(|(k, _)| *k != "model");
+    let known: Vec<String> = known.map(|(k, v)| format!("{} {v}", k.replace('_', " "))).collect();
+    facts.push(fact("device", format!("{}: {}", outcome.device.name, known.join(", "))));
+    facts
+}
