@@ -54,6 +54,33 @@ pub enum Error {
 }
 
 impl Error {
+    /// What to do about it, where its message does not say so.
+    pub fn next_step(&self) -> Option<&'static str> {
+        use std::io::ErrorKind;
+        match self {
+            Self::File { source, .. } => Some(match source.kind() {
+                ErrorKind::NotFound => "check the path; relative ones start in the present folder",
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                    "make it readable (and its folder writable), or name another place"
+                }
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or name a place on another disk",
+                _ => "look at the disk and the file, then run it again",
+            }),
+            Self::Model(_) | Self::Tensor { .. } => Some(
+                "export the model again, and check it with `check-model` of the onnx package; was it downloaded in full?",
+            ),
+            Self::Session(_) => Some(
+                "`snapprune doctor` checks the installation; if ONNX Runtime alone cannot run the model either, export it again",
+            ),
+            Self::Device(_) => Some("`snapprune doctor` checks drivers and libraries"),
+            Self::Database { .. } => Some("`snapprune db verify` checks it; --db names another file"),
+            Self::Plan(_) => Some("make the plan for this very file with `snapprune plan`"),
+            Self::Runtime(_) => Some("`snapprune doctor` checks the installation"),
+            Self::Usage(_) => Some("`snapprune --help`, or `snapprune COMMAND --help`, shows how it is used"),
+            Self::Stopped => None,
+        }
+    }
+
     /// Wraps an I/O error with the file it concerns.
     pub fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::File {

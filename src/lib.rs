@@ -16,6 +16,8 @@ pub mod onnx;
 pub mod optimize;
 pub mod plan;
 pub mod profile;
+#[cfg(feature = "python")]
+mod python;
 pub mod refit;
 pub mod report;
 pub mod rewrite;

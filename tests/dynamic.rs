@@ -43,6 +43,8 @@ fn job(folder: &Path, extra: &[&str]) -> (Option<i32>, Value, PathBuf) {
             "--cpu",
             "--threads",
             "1",
+            "--staircases",
+            "0s",
             "--json",
             "--mean",
             "0.5",

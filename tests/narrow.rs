@@ -14,7 +14,7 @@ const SCALING: [&str; 4] = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224
 fn report(args: &[&str]) -> (Option<i32>, Value) {
     let output = snapprune()
         .args(args)
-        .args(["--cpu", "--threads", "1", "--json"])
+        .args(["--cpu", "--threads", "1", "--staircases", "0s", "--json"])
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

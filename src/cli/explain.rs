@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::args::ExplainArgs;
+use super::source::Source;
 use crate::onnx::load;
 use crate::{Error, Result};
 
 /// Always `true`: a file that says nothing is an error.
 pub(super) fn run(args: &ExplainArgs) -> Result<bool> {
-    let model = load(&args.model)?;
+    let source = Source::of(&args.model)?;
+    let model = load(&source.path).map_err(|e| source.named(e))?;
     let entries = model.proto.metadata_props.iter();
     let said: BTreeMap<&str, &str> = entries
         .filter_map(|p| Some((p.key().strip_prefix("snapprune.")?, p.value())))

@@ -44,7 +44,7 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let done = job(
         &source,
         args,
-        &command(),
+        &command(std::env::args().skip(1)),
         &written_name,
         interrupt::stop(),
         &screen,
@@ -202,7 +202,7 @@ pub(super) fn run_job(job: &Job) -> Result<(Outcome, Vec<Load>)> {
 }
 
 /// The command as it was typed, folders left out: they are nobody's business but the user's.
-fn command() -> String {
+pub(crate) fn command(words: impl Iterator<Item = String>) -> String {
     let word = |arg: String| {
         let last = arg.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
         if last.contains(char::is_whitespace) {
@@ -211,12 +211,12 @@ fn command() -> String {
             last
         }
     };
-    let words: Vec<String> = std::env::args().skip(1).map(word).collect();
+    let words: Vec<String> = words.map(word).collect();
     format!("snapprune {}", words.join(" "))
 }
 
 /// Writes a file, or to standard output; the name for people.
-fn put(place: Option<&Path>, bytes: &[u8]) -> Result<String> {
+pub(super) fn put(place: Option<&Path>, bytes: &[u8]) -> Result<String> {
     match place {
         Some(path) => {
             save(path, bytes)?;

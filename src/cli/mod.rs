@@ -1,6 +1,6 @@
 //! The command line.
 
-mod args;
+pub(crate) mod args;
 mod bench;
 mod db;
 mod doctor;
@@ -8,11 +8,11 @@ mod dynamic_args;
 mod explain;
 mod inspect;
 mod interrupt;
-mod main_job;
+pub(crate) mod main_job;
 mod pareto;
-mod plan;
+pub(crate) mod plan;
 mod planning_args;
-mod profile;
+pub(crate) mod profile;
 mod screen;
 mod setup;
 mod shell;
@@ -24,14 +24,16 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::Error;
+#[cfg(feature = "python")]
+pub(crate) use source::Source;
 
 /// Runs the command: 0 done; 1 nothing helps or a check failed; 2 error in use or input.
 pub fn main() -> ExitCode {
-    run(std::env::args_os())
+    ExitCode::from(run(std::env::args_os()))
 }
 
 /// The same for given arguments, the first of which is the command's name.
-pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     let args = args::Args::parse_from(args);
     interrupt::listen();
     let done = match &args.command {
@@ -55,15 +57,16 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
         },
     };
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(true) => 0,
+        Ok(false) => 1,
         Err(Error::Stopped) => {
             eprintln!("snapprune: {}", Error::Stopped);
-            ExitCode::from(interrupt::INTERRUPTED)
+            interrupt::INTERRUPTED
         }
         Err(error) => {
             eprintln!("snapprune: {error}");
-            ExitCode::from(2)
+            error.next_step().iter().for_each(|step| eprintln!("  → {step}"));
+            2
         }
     }
 }

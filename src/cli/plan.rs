@@ -1,13 +1,15 @@
 //! `snapprune plan MODEL` and `snapprune apply MODEL PLAN`.
 
+use std::path::Path;
+
 use super::args::{ApplyArgs, PlanArgs};
-use super::main_job::{Job, run_job};
+use super::main_job::{Job, put, run_job};
 use super::screen::Screen;
-use super::source::Source;
+use super::source::{Source, is_stream};
 use super::{interrupt, setup};
 use crate::channels::Edits;
 use crate::data::Dataset;
-use crate::onnx::{encode, save};
+use crate::onnx::encode;
 use crate::optimize::{Outcome, Watcher, open};
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::refit::{Change, Settings, refit};
@@ -21,27 +23,37 @@ use crate::{Error, Result};
 pub(super) fn plan(args: &PlanArgs) -> Result<bool> {
     let screen = Screen::new(args.quiet);
     let source = Source::of(&args.model)?;
+    let say = voice(args.quiet, &args.output);
     let outcome = planned(&source, args, interrupt::stop(), &screen, &|device| {
-        if !args.quiet {
-            println!("device    {device}");
-        }
+        say(format!("device    {device}\n"));
     })?;
     let Some(plan) = &outcome.plan else {
-        if !args.quiet {
-            println!(
-                "nothing written: {}",
-                outcome.declined.as_deref().unwrap_or("no plan was found")
-            );
-        }
+        let why = outcome.declined.as_deref().unwrap_or("no plan was found");
+        say(format!(
+            "nothing written: {why}; the original stays the best there is\n"
+        ));
         return Ok(false);
     };
     let text = serde_json::to_string_pretty(plan).map_err(|e| Error::Plan(e.to_string()))?;
-    save(&args.output, format!("{text}\n").as_bytes())?;
-    if !args.quiet {
-        print!("{}", crate::report::outcome_text(&outcome, false));
-        println!("written   {}; apply it with `snapprune apply`", args.output.display());
-    }
+    let written = put(place(&args.output), format!("{text}\n").as_bytes())?;
+    say(crate::report::outcome_text(&outcome, false));
+    say(format!("written   {written}; apply it with `snapprune apply`\n"));
     Ok(true)
+}
+
+/// A file, or `None` for standard output.
+fn place(output: &Path) -> Option<&Path> {
+    (!is_stream(output)).then_some(output)
+}
+
+/// Says things where they do not mix with what is written; nothing when quiet.
+fn voice(quiet: bool, output: &Path) -> impl Fn(String) {
+    let mixed = is_stream(output);
+    move |text| match (quiet, mixed) {
+        (true, _) => {}
+        (false, true) => eprint!("{text}"),
+        (false, false) => print!("{text}"),
+    }
 }
 
 /// The main job up to its plan, without writing anything.
@@ -93,28 +105,24 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
     let source = Source::of(&args.model)?;
     let done = applied(&source, args, interrupt::stop(), &screen)?;
     screen.done();
-    save(&args.output, &done.model)?;
-    if args.quiet {
-        return Ok(true);
-    }
-    if let Some(task) = &done.task {
-        print!("{}", task_text(task));
-    }
-    println!(
-        "outputs   largest difference {:.1e} ({:.1e} of the range), cosine {:.7}",
+    let written = put(place(&args.output), &done.model)?;
+    let say = voice(args.quiet, &args.output);
+    done.task.iter().for_each(|t| say(task_text(t)));
+    say(format!(
+        "outputs   largest difference {:.1e} ({:.1e} of the range), cosine {:.7}\n",
         done.agreement.max_abs_diff, done.agreement.max_rel_diff, done.agreement.cosine
-    );
+    ));
     match (done.carrying, args.calib.calib.is_some()) {
         (0, _) => {}
-        (n, true) => {
-            println!("note      {n} of the removed channels carried something; weights were fitted to make up for it");
-        }
-        (n, false) => println!(
+        (n, true) => say(format!(
+            "note      {n} of the removed channels carried something; weights were fitted to make up for it\n"
+        )),
+        (n, false) => say(format!(
             "note      {n} of the removed channels carried something: the outputs change, and nothing makes up for it; give \
-             samples with --calib"
-        ),
+             samples with --calib\n"
+        )),
     }
-    println!("written   {}", args.output.display());
+    say(format!("written   {written}\n"));
     Ok(true)
 }
 
@@ -127,7 +135,7 @@ pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &
     let plan: PlanFile =
         serde_json::from_str(&text).map_err(|e| Error::Usage(format!("{} is not a plan: {e}", args.plan.display())))?;
     let runtime = Runtime::load(args.ort_lib.as_deref())?.stopped_by(stop);
-    let opened = open(&source.path, &runtime, &setup::shapes(&args.shapes)?)?;
+    let opened = open(&source.path, &runtime, &setup::shapes(&args.shapes)?).map_err(|e| source.named(e))?;
     if plan.model != opened.model.hash && !args.other_weights {
         return Err(Error::Usage(format!(
             "{} was made for another file; if that is the same network with other weights, say --other-weights",

@@ -26,7 +26,8 @@ pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
             print!("{}", staircase_text(name, present, &known, device.as_ref()));
         }
         println!(
-            "{} problems timed, {} reused; every width would be {}",
+            "{} staircases: {} problems timed, {} reused; every width would be {}",
+            done.staircases.len(),
             done.made,
             done.reused,
             done.layers.iter().map(|(_, _, w)| w.len()).sum::<usize>()
@@ -72,7 +73,7 @@ pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher
     let runtime = Runtime::load(args.device.ort_lib.as_deref())?.stopped_by(stop);
     let target = setup::target(&runtime, &args.device)?;
     watcher.step("reading the model");
-    let opened = open(&source.path, &runtime, &setup::shapes(&args.shapes)?)?;
+    let opened = open(&source.path, &runtime, &setup::shapes(&args.shapes)?).map_err(|e| source.named(e))?;
     let graph = opened.graph()?;
     let mut found: Vec<(String, Problem, Vec<usize>)> = Vec::new();
     let mut staircases: Vec<Staircase> = Vec::new();

@@ -86,7 +86,7 @@ fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
 /// The model, opened at all its loads; never empty.
 pub(super) fn opened(source: &Source, runtime: &Runtime, args: &ShapeArgs) -> Result<Vec<Load>> {
     let one = |(shapes, weight): (ShapeOptions, f64)| {
-        let opened = open(&source.path, runtime, &shapes)?;
+        let opened = open(&source.path, runtime, &shapes).map_err(|e| source.named(e))?;
         Ok(Load { opened, weight })
     };
     loads(args)?.into_iter().map(one).collect()

@@ -70,6 +70,15 @@ impl Source {
         })
     }
 
+    /// An error about the model, with its name in place of that of the copy.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        let path = self.path.display().to_string();
+        match error {
+            Error::Model(what) if self.is_copy() => Error::Model(what.replace(&path, &self.name)),
+            other => other,
+        }
+    }
+
     /// Whether it came as bytes and lies in no file of the user's.
     pub(crate) fn is_copy(&self) -> bool {
         self.copy.is_some()

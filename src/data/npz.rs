@@ -16,7 +16,12 @@ pub(super) struct Npz {
 
 pub(super) fn open(path: &Path) -> Result<Npz> {
     let file = File::open(path).map_err(|e| Error::file(path, e))?;
-    let wrong = |e: ndarray_npy::ReadNpzError| Error::Usage(format!("{} is no .npz file: {e}", path.display()));
+    let wrong = |e: ndarray_npy::ReadNpzError| {
+        Error::Usage(format!(
+            "{} is no .npz file ({e}); write one with numpy.savez, or name a folder of images",
+            path.display()
+        ))
+    };
     let mut reader = NpzReader::new(file).map_err(wrong)?;
     let names = reader.names().map_err(wrong)?;
     Ok(Npz {

@@ -84,19 +84,23 @@ impl Profile {
         Ok(profile)
     }
 
-    /// Writes a profile, one record a line.
+    /// Writes a profile.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
+        save(path, self.text().as_bytes())
+    }
+
+    /// The profile as JSON, one record a line.
+    pub fn text(&self) -> String {
         let records: Vec<String> = self.records.iter().map(json).collect();
-        let text = format!(
+        format!(
             "{{\"schema_version\":{},\"device\":{},\"records\":[\n{}\n]}}\n",
             self.schema_version,
             json(&self.device),
             records.join(",\n")
-        );
-        save(path, text.as_bytes())
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! ONNX Runtime, loaded once, and its sessions.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
 use ort::ep::ExecutionProviderDispatch;
@@ -25,6 +26,9 @@ pub struct Runtime {
     pub stop: Stop,
 }
 
+/// The one that was loaded first.
+static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
+
 impl Runtime {
     /// Finds and loads the library.
     ///
@@ -32,6 +36,21 @@ impl Runtime {
     /// When there is none, or it is too old or of another architecture; the message says what to install.
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
         let library = find_library(explicit)?;
+        // A process can have one environment only; jobs that follow the first one share it.
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(first) = loaded.as_ref() {
+            if first.library == library {
+                return Ok(Self {
+                    stop: Stop::default(),
+                    ..first.clone()
+                });
+            }
+            return Err(Error::Runtime(format!(
+                "{} is loaded already, and one process can use one ONNX Runtime only: start another process for {}",
+                first.library.display(),
+                library.display()
+            )));
+        }
         let unusable = |e: &dyn std::fmt::Display| {
             Error::Runtime(format!(
                 "{} cannot be used: {e}. Install onnxruntime==1.31.1 with pip, or name another library with --ort-lib",
@@ -42,12 +61,14 @@ impl Runtime {
         let environment = builder.with_name("snapprune").build().map_err(|e| unusable(&e))?;
         environment.set_log_level(LogLevel::Fatal);
         let version = version_of(&library);
-        Ok(Self {
+        let runtime = Self {
             environment,
             library,
             version,
             stop: Stop::default(),
-        })
+        };
+        *loaded = Some(runtime.clone());
+        Ok(runtime)
     }
 
     /// Loads the NVIDIA libraries that Python's packages bring, where the system's loader does not find its own.

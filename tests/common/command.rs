@@ -29,7 +29,7 @@ pub fn optimized(folder: &Path, extra: &[&str]) -> (Option<i32>, Value) {
     let db = folder.join("latency.db");
     let output = snapprune()
         .arg(model("shapes96_off_stair.onnx"))
-        .args(["--cpu", "--threads", "1", "--json", "-o"])
+        .args(["--cpu", "--threads", "1", "--staircases", "1s", "--json", "-o"])
         .arg(&out)
         .arg("--db")
         .arg(&db)

@@ -1,0 +1,33 @@
+//! Our errors as Python's: the classes of `snapprune.errors`.
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::Error;
+
+/// The exception for an error.
+pub(super) fn raised(py: Python<'_>, error: &Error) -> PyErr {
+    let class = match error {
+        Error::File { .. } => "FileError",
+        Error::Model(_) | Error::Tensor { .. } => "ModelError",
+        Error::Runtime(_) => "RuntimeMissingError",
+        Error::Session(_) => "SessionError",
+        Error::Device(_) => "DeviceError",
+        Error::Database { .. } => "DatabaseError",
+        Error::Plan(_) => "PlanError",
+        Error::Stopped => "StoppedError",
+        Error::Usage(_) => "UsageError",
+    };
+    let message = match error.next_step() {
+        Some(step) if !matches!(error, Error::Usage(_)) => format!("{error}\n  -> {step}"),
+        _ => error.to_string(),
+    };
+    let made = py
+        .import("snapprune.errors")
+        .and_then(|module| module.getattr(class))
+        .and_then(|class| class.call1((message.as_str(),)));
+    match made {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(_) => PyRuntimeError::new_err(message),
+    }
+}

@@ -1,0 +1,171 @@
+//! The jobs. Flags come as on the command line; models as a path or as bytes; reports go back as JSON and HTML.
+
+use clap::Parser;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::errors::raised;
+use super::run::run;
+use crate::cli::args::{ApplyArgs, Args, Command, MainArgs, PlanArgs, ProfileArgs};
+use crate::cli::{Source, main_job, plan as plans, profile as profiles};
+use crate::onnx::{Graph, parse};
+use crate::target::{ShapeOptions, input_specs};
+use crate::{Error, Result};
+
+/// A model as Python gives it: a path, or a name and bytes.
+#[derive(FromPyObject)]
+pub(super) enum Given {
+    Path(std::path::PathBuf),
+    Bytes(String, Vec<u8>),
+}
+
+impl Given {
+    fn source(&self) -> Result<Source> {
+        match self {
+            Self::Path(path) => Source::of(path),
+            Self::Bytes(name, bytes) => Source::of_bytes(bytes, name),
+        }
+    }
+}
+
+/// Flags, after the command's name.
+fn parsed(args: Vec<String>) -> Result<Args> {
+    let words = std::iter::once("snapprune".to_owned()).chain(args);
+    Args::try_parse_from(words).map_err(|e| {
+        let said = e.to_string();
+        let said = said.split("\n\n").next().unwrap_or_default();
+        Error::Usage(said.trim_start_matches("error: ").to_owned())
+    })
+}
+
+fn wrong_command(_: Args) -> PyErr {
+    PyTypeError::new_err("these are the flags of another command")
+}
+
+/// Name, extents (0 where they are open) and element type of every input.
+#[pyfunction]
+pub(super) fn inputs(py: Python<'_>, model: Given) -> PyResult<Vec<(String, Vec<usize>, String)>> {
+    let found = || -> Result<_> {
+        let source = model.source()?;
+        let bytes = std::fs::read(&source.path).map_err(|e| Error::file(&source.path, e))?;
+        let model = parse(bytes)?;
+        input_specs(&Graph::of(&model.proto)?, &ShapeOptions::default())
+    };
+    let specs = found().map_err(|e| raised(py, &e))?;
+    let row = |s: crate::target::InputSpec| {
+        let extent = |(i, n): (usize, &usize)| if s.open.contains(&i) { 0 } else { *n };
+        let dims = s.dims.iter().enumerate().map(extent).collect();
+        (s.name, dims, s.dtype.as_str_name().to_lowercase())
+    };
+    Ok(specs.into_iter().map(row).collect())
+}
+
+/// A model's bytes, if there are any.
+type Model = Option<Py<PyBytes>>;
+
+fn bytes(py: Python<'_>, model: Option<&Vec<u8>>) -> Model {
+    model.map(|m| PyBytes::new(py, m).unbind())
+}
+
+/// The main job: static model, dynamic model, JSON and HTML.
+#[pyfunction]
+#[pyo3(signature = (model, args, progress=None))]
+pub(super) fn optimize(
+    py: Python<'_>,
+    model: Given,
+    args: Vec<String>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(Model, Model, String, String)> {
+    let flags = args.clone();
+    let args = parsed(args).map_err(|e| raised(py, &e))?;
+    if args.command.is_some() {
+        return Err(wrong_command(args));
+    }
+    let main: MainArgs = args.main;
+    let done = run(py, progress.as_ref(), |stop, watcher| {
+        let source = model.source()?;
+        let command = main_job::command(std::iter::once(source.file_name()).chain(flags));
+        let written = source.file_name();
+        let written = format!("{}.snap.onnx", written.trim_end_matches(".onnx"));
+        main_job::job(&source, &main, &command, &written, stop, watcher, &|_| {})
+    })?;
+    let gated = done.outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
+    Ok((
+        bytes(py, done.outcome.model.as_ref()),
+        bytes(py, gated),
+        done.json.to_string(),
+        done.html,
+    ))
+}
+
+/// Staircases: the profile's file, the staircases as JSON, and HTML.
+#[pyfunction]
+#[pyo3(signature = (model, args, progress=None))]
+pub(super) fn profile(
+    py: Python<'_>,
+    model: Given,
+    args: Vec<String>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(String, String, String)> {
+    let args: ProfileArgs = match parsed(args).map_err(|e| raised(py, &e))? {
+        Args {
+            command: Some(Command::Profile(args)),
+            ..
+        } => args,
+        other => return Err(wrong_command(other)),
+    };
+    let done = run(py, progress.as_ref(), |stop, watcher| {
+        profiles::profiled(&model.source()?, &args, stop, watcher)
+    })?;
+    let staircases = serde_json::to_string(&done.staircases).unwrap_or_default();
+    Ok((done.profile.text(), staircases, done.html))
+}
+
+/// The plan as JSON, if there is one, and why there is none.
+#[pyfunction]
+#[pyo3(signature = (model, args, progress=None))]
+pub(super) fn plan(
+    py: Python<'_>,
+    model: Given,
+    args: Vec<String>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(Option<String>, Option<String>)> {
+    let args: PlanArgs = match parsed(args).map_err(|e| raised(py, &e))? {
+        Args {
+            command: Some(Command::Plan(args)),
+            ..
+        } => args,
+        other => return Err(wrong_command(other)),
+    };
+    let outcome = run(py, progress.as_ref(), |stop, watcher| {
+        plans::planned(&model.source()?, &args, stop, watcher, &|_| {})
+    })?;
+    let text = outcome.plan.as_ref().and_then(|p| serde_json::to_string(p).ok());
+    Ok((text, outcome.declined))
+}
+
+/// The model that a plan makes, and how it compares with the original as JSON.
+#[pyfunction]
+#[pyo3(signature = (model, args, progress=None))]
+pub(super) fn apply(
+    py: Python<'_>,
+    model: Given,
+    args: Vec<String>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(Py<PyBytes>, String)> {
+    let args: ApplyArgs = match parsed(args).map_err(|e| raised(py, &e))? {
+        Args {
+            command: Some(Command::Apply(args)),
+            ..
+        } => args,
+        other => return Err(wrong_command(other)),
+    };
+    let done = run(py, progress.as_ref(), |stop, watcher| {
+        plans::applied(&model.source()?, &args, stop, watcher)
+    })?;
+    let report = serde_json::json!({
+        "outputs": done.agreement, "task": done.task, "carrying_channels_removed": done.carrying,
+    });
+    Ok((PyBytes::new(py, &done.model).unbind(), report.to_string()))
+}

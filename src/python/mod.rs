@@ -1,0 +1,28 @@
+//! The Python module `snapprune._native`: the jobs of the command line, on models in memory, with the flags of the command
+//! line. The package in `snapprune/` makes Python of it.
+
+mod errors;
+mod jobs;
+mod run;
+
+use std::ffi::OsString;
+
+use pyo3::prelude::*;
+
+/// Runs the command line in this process; its exit status.
+#[pyfunction]
+fn main(py: Python<'_>, args: Vec<OsString>) -> u8 {
+    py.detach(|| crate::cli::run(args.into_iter()))
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(main, module)?)?;
+    module.add_function(wrap_pyfunction!(jobs::inputs, module)?)?;
+    module.add_function(wrap_pyfunction!(jobs::optimize, module)?)?;
+    module.add_function(wrap_pyfunction!(jobs::profile, module)?)?;
+    module.add_function(wrap_pyfunction!(jobs::plan, module)?)?;
+    module.add_function(wrap_pyfunction!(jobs::apply, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,302 @@
+"""The jobs: Python's arguments become the flags of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from . import _native
+from ._data import Samples, to_file
+from ._progress import Progress, shown
+from ._results import Applied, Plan, Profile, Report, Result, Staircase
+from ._runtime import library
+
+if TYPE_CHECKING:
+    import onnx
+
+#: A path, an ONNX file's bytes, or a message of the ``onnx`` package.
+Model = Union[str, "os.PathLike[str]", bytes, "onnx.ModelProto"]
+#: A number is a share of the original's (0.7); a string is as on the command line ("0.7x", "3.2ms", "80M").
+Amount = Union[str, float]
+
+
+def optimize(
+    model: Model,
+    *,
+    gpu: int | None = None,
+    cpu: bool = False,
+    threads: int | None = None,
+    nhwc: bool = False,
+    cuda_graph: bool = False,
+    batch: int | str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int | str] | None = None,
+    calib: Samples | None = None,
+    calib_samples: int = 1024,
+    eval: Samples | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    target_latency: Amount | None = None,
+    target_macs: Amount | None = None,
+    max_params: Amount | None = None,
+    max_drop: str | float | None = None,
+    min_width: int | None = None,
+    keep: Iterable[str] = (),
+    grow: str = "faster",
+    grow_init: str = "zero",
+    dynamic: str = "auto",
+    dynamic_drop: str | float | None = None,
+    dynamic_keep: str | float | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    time_budget: str | float | None = None,
+    staircases: str | float = "10s",
+    seed: int = 0,
+    db: str | os.PathLike[str] | None = None,
+    shared_db: Iterable[str | os.PathLike[str]] = (),
+    allow_mismatch: bool = False,
+    ort_lib: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = True,
+) -> Result:
+    """Makes a model faster on the device that it will run on.
+
+    Without goals its outputs stay the same within float tolerance. With ``target_latency``, ``target_macs``, ``max_params`` or
+    ``max_drop`` it also becomes narrower, and what is left is fitted to ``calib`` samples. Nothing is given that was not
+    measured to be faster: then ``result.model`` is ``None`` and ``result.report.declined`` says why.
+
+    Args:
+        model: a path, an ONNX file's bytes, or an ``onnx.ModelProto``.
+        gpu: the NVIDIA GPU to time on (default: GPU 0 if there is one, else the CPU).
+        cpu: time on the CPU.
+        threads: threads within a node on the CPU (default: ONNX Runtime's choice).
+        nhwc: convolutions in channels-last layout (GPU).
+        cuda_graph: capture each model once as a CUDA graph and replay it (GPU).
+        batch: extent of a symbolic first axis; several with their shares of the traffic as ``"1:0.7,8:0.3"``.
+        shapes: input shapes, by name.
+        dims: symbolic extents, by name.
+        calib: samples to fit weights on, without labels: a file or folder; an array with samples first (uint8 NxHxWxC images, or
+            floats as the input takes them); arrays by input name; or an iterable of samples or batches, such as a data loader.
+        calib_samples: take at most so many (0: all).
+        eval: samples to compare the models on; with labels as ``(samples, labels)``, or from a data loader that gives both.
+        mean, std: how 8-bit images become inputs: (x / 255 - mean) / std, channel by channel.
+        target_latency, target_macs, max_params: goals; a number is a share of the original's.
+        max_drop: top-1 that may be lost on ``eval``, a share.
+        min_width: no layer becomes narrower than this.
+        keep: names of layers whose widths stay.
+        grow: ``"none"``, ``"faster"`` or ``"free"``.
+        grow_init: what new channels hold: ``"zero"`` or ``"split"``.
+        dynamic: the dynamic variant: ``"auto"``, ``"tiles"``, ``"channels"``, ``"mask"``, ``"fused"`` or ``"off"``.
+        dynamic_drop: the share of samples whose class it may change (0.005).
+        dynamic_keep: compute this share of every block where that pays.
+        profile: times recorded earlier.
+        time_budget: begin no more probes after so many seconds.
+        staircases: seconds for timing further widths for the report alone.
+        seed: seed of the random inputs.
+        db, shared_db, allow_mismatch: latency databases: the own one, others to read, and whether other devices' times serve.
+        ort_lib: ONNX Runtime's shared library (default: that of this environment).
+        progress: a bar, a function ``(step or None, done, total)``, or ``False``.
+
+    Raises:
+        snapprune.Error: one of :mod:`snapprune.errors`.
+        KeyboardInterrupt: what was measured is kept; a second call goes on from there.
+    """
+    with _call(model, ort_lib, progress) as call:
+        flags = call.flags(
+            gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, batch=batch, mean=mean, std=std,
+            target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
+            max_drop=max_drop, min_width=min_width, keep=list(keep), grow=grow, grow_init=grow_init, dynamic=dynamic,
+            dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
+            db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples,
+            eval=call.samples(eval, "eval"), profile=call.profile(profile),
+        )  # fmt: skip
+        static, gated, text, page = _native.optimize(call.model, [*flags, "--quiet"], call.progress)
+    return Result(static, gated, Report(json.loads(text), page))
+
+
+def profile(
+    model: Model,
+    *,
+    gpu: int | None = None,
+    cpu: bool = False,
+    threads: int | None = None,
+    nhwc: bool = False,
+    batch: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int] | None = None,
+    step: int | None = None,
+    reach: float = 1.34,
+    db: str | os.PathLike[str] | None = None,
+    shared_db: Iterable[str | os.PathLike[str]] = (),
+    ort_lib: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = True,
+) -> Profile:
+    """Times every convolution at output widths from the ``reach``-th part of its own to ``reach`` times it.
+
+    Args:
+        step: time every multiple of it (default: search for the steps with a tenth of the widths).
+        reach: how far around the present width.
+
+    The other arguments are those of :func:`optimize`.
+    """
+    with _call(model, ort_lib, progress) as call:
+        flags = call.flags(
+            gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch, step=step, reach=reach, db=db,
+            shared_db=list(shared_db), shape=_shapes(shapes), dim=_dims(dims),
+        )  # fmt: skip
+        text, staircases, page = _native.profile(call.model, ["profile", "-", *flags, "--quiet"], call.progress)
+    return Profile([Staircase._of(s) for s in json.loads(staircases)], text, page)
+
+
+def plan(
+    model: Model,
+    *,
+    gpu: int | None = None,
+    cpu: bool = False,
+    threads: int | None = None,
+    nhwc: bool = False,
+    batch: int | str | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int | str] | None = None,
+    calib: Samples | None = None,
+    calib_samples: int = 1024,
+    eval: Samples | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    target_latency: Amount | None = None,
+    target_macs: Amount | None = None,
+    max_params: Amount | None = None,
+    max_drop: str | float | None = None,
+    min_width: int | None = None,
+    keep: Iterable[str] = (),
+    grow: str = "faster",
+    profile: Profile | str | os.PathLike[str] | None = None,
+    time_budget: str | float | None = None,
+    seed: int = 0,
+    db: str | os.PathLike[str] | None = None,
+    shared_db: Iterable[str | os.PathLike[str]] = (),
+    allow_mismatch: bool = False,
+    ort_lib: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = True,
+) -> Plan | None:
+    """The plan that :func:`optimize` would apply; ``None`` if no plan is faster. Arguments as there."""
+    with _call(model, ort_lib, progress) as call:
+        flags = call.flags(
+            gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch, mean=mean, std=std,
+            target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
+            max_drop=max_drop, min_width=min_width, keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
+            shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples,
+            eval=call.samples(eval, "eval"), profile=call.profile(profile),
+        )  # fmt: skip
+        text, _ = _native.plan(call.model, ["plan", "-", "-o", "-", *flags, "--quiet"], call.progress)
+    return None if text is None else Plan(json.loads(text))
+
+
+def apply(
+    model: Model,
+    plan: Plan | str | os.PathLike[str],
+    *,
+    calib: Samples | None = None,
+    calib_samples: int = 1024,
+    eval: Samples | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    batch: int | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    dims: Mapping[str, int] | None = None,
+    other_weights: bool = False,
+    ort_lib: str | os.PathLike[str] | None = None,
+    progress: bool | Progress = True,
+) -> Applied:
+    """Applies a plan, measured or edited, without timing anything; with ``calib`` samples weights are fitted.
+
+    Args:
+        plan: a :class:`Plan`, or the file of one.
+        other_weights: the model is the network that the plan was made for, with other weights.
+
+    The other arguments are those of :func:`optimize`.
+    """
+    with _call(model, ort_lib, progress) as call:
+        flags = call.flags(
+            batch=batch, mean=mean, std=std, shape=_shapes(shapes), dim=_dims(dims), other_weights=other_weights,
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, eval=call.samples(eval, "eval"),
+        )  # fmt: skip
+        file = call.plan(plan)
+        made, text = _native.apply(call.model, ["apply", "-", file, "-o", "-", *flags, "--quiet"], call.progress)
+    return Applied(made, **json.loads(text))
+
+
+def custom_ops_library() -> str:
+    """The library for ``onnxruntime.SessionOptions.register_custom_ops_library``, which models with fused gates need."""
+    return str(_native.__file__)
+
+
+class _Call:
+    """One call: the model, a folder for what has to lie in files, and the progress."""
+
+    def __init__(self, model: Any, folder: Path, ort_lib: Any, progress: Progress | None) -> None:
+        self.folder = folder
+        self.progress = progress
+        self.ort_lib = ort_lib if ort_lib is not None or "ORT_DYLIB_PATH" in os.environ else library()
+        if isinstance(model, (str, os.PathLike)):
+            self.model: Any = os.fspath(model)
+        elif isinstance(model, (bytes, bytearray, memoryview)):
+            self.model = ("model.onnx", bytes(model))
+        elif hasattr(model, "SerializeToString"):
+            name = "".join(c if c.isalnum() or c in "-_." else "_" for c in model.graph.name) or "model"
+            self.model = (f"{name}.onnx", model.SerializeToString())
+        else:
+            raise TypeError(f"a model is a path, bytes or an onnx.ModelProto, not {type(model).__name__}")
+
+    def samples(self, samples: Samples | None, name: str, most: int = 0) -> str | None:
+        return None if samples is None else to_file(samples, _native.inputs(self.model), self.folder, name, most)
+
+    def profile(self, given: Profile | str | os.PathLike[str] | None) -> str | None:
+        return self._file(given, Profile, "profile.json")
+
+    def plan(self, given: Plan | str | os.PathLike[str]) -> str:
+        return str(self._file(given, Plan, "plan.json"))
+
+    def _file(self, given: Any, kind: type, name: str) -> str | None:
+        if isinstance(given, kind):
+            given.save(self.folder / name)
+            return str(self.folder / name)
+        return None if given is None else os.fspath(given)
+
+    def flags(self, **values: Any) -> list[str]:
+        """``name=value`` as ``--name=value``: nothing for ``None`` and ``False``, several for a list."""
+        flags = []
+        for name, value in {**values, "ort_lib": self.ort_lib}.items():
+            flag = "--" + name.replace("_", "-")
+            if value is True:
+                flags.append(flag)
+            elif name in ("mean", "std") and value is not None:
+                flags.append(f"{flag}={','.join(str(float(v)) for v in value)}")
+            elif isinstance(value, list):
+                flags.extend(f"{flag}={os.fspath(v)}" for v in value)
+            elif value is not None and value is not False:
+                flags.append(f"{flag}={value}")
+        return flags
+
+
+@contextmanager
+def _call(model: Any, ort_lib: Any, progress: bool | Progress):  # noqa: ANN202
+    with tempfile.TemporaryDirectory(prefix="snapprune-") as folder, shown(progress) as tell:
+        yield _Call(model, Path(folder), ort_lib, tell)
+
+
+def _share(amount: Amount | None) -> str | None:
+    return f"{amount}x" if isinstance(amount, (int, float)) else amount
+
+
+def _shapes(shapes: Mapping[str, Sequence[int]] | None) -> list[str]:
+    return [f"{name}:{','.join(str(int(n)) for n in dims)}" for name, dims in (shapes or {}).items()]
+
+
+def _dims(dims: Mapping[str, int | str] | None) -> list[str]:
+    return [f"{name}={extent}" for name, extent in (dims or {}).items()]

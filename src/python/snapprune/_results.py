@@ -1,0 +1,311 @@
+"""What the jobs give."""
+
+from __future__ import annotations
+
+import html as _html
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UsageError
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def _proto(model: bytes | None) -> onnx.ModelProto | None:
+    if model is None:
+        return None
+    import onnx
+
+    return onnx.load_from_string(model)
+
+
+def _framed(page: str) -> str:
+    """A page within a notebook's page, so that neither changes how the other looks."""
+    return (
+        f'<iframe srcdoc="{_html.escape(page)}" style="width:100%;height:42rem;border:1px solid #8884;border-radius:6px"'
+        ' title="report of snapprune"></iframe>'
+    )
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Times of one model in milliseconds, of ``n`` interleaved runs."""
+
+    median: float
+    mad: float
+    min: float
+    p95: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Layers whose widths are one, and what became of them."""
+
+    id: int
+    layers: list[str]
+    tensors: list[str]
+    width_before: int
+    width_after: int
+    #: ``grow``, ``prune``, ``keep`` or ``barrier``
+    action: str
+    reason: str
+    #: predicted milliseconds of the layers that it touches, ``before`` and ``after``
+    layers_ms: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A residual block of the dynamic variant, and its gate."""
+
+    block: str
+    #: ``tiles``, ``channels``, ``both``, or ``dense`` without a gate
+    kind: str
+    used: bool
+    reason: str
+    keep: float | None = None
+    tile: tuple[int, int] | None = None
+    break_even: float | None = None
+    ms_dense: float | None = None
+    ms_gated: float | None = None
+    flops_share: float | None = None
+    loss: float | None = None
+    captured: float | None = None
+    attention: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One width of a staircase."""
+
+    cout: int
+    #: median and median absolute deviation, milliseconds
+    ms: float
+    mad: float
+    #: whether any wider width is slower
+    tail_free: bool
+    waves: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Staircase:
+    """Time against output width of layers with one problem."""
+
+    layers: list[str]
+    problem: dict[str, Any]
+    #: input and output width in the new model
+    after: tuple[int, int]
+    #: share of the time of all layers (0 where that was not asked)
+    share: float
+    #: steps by input width (``None`` for a depthwise layer)
+    curves: dict[int | None, list[Step]]
+
+    @classmethod
+    def _of(cls, data: dict[str, Any]) -> Staircase:
+        curves = {c["cin"]: [Step(**s) for s in c["steps"]] for c in data["curves"]}
+        return cls(data["layers"], data["problem"], tuple(data["after"]), data["share"], curves)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done, with every number. ``data`` is the whole report as in ``MODEL.snap.json``."""
+
+    data: dict[str, Any] = field(repr=False)
+    html: str = field(repr=False)
+
+    @property
+    def ratio(self) -> float | None:
+        """Latency of the new model over that of the original, measured side by side; ``None`` where nothing was raced."""
+        return self.data["ratio_static"]
+
+    @property
+    def ratio_noise(self) -> float | None:
+        """Half the width of the 95 % interval of :attr:`ratio`."""
+        return self.data["ratio_static_noise"]
+
+    @property
+    def ratio_dynamic(self) -> float | None:
+        """Latency of the dynamic variant over that of the static model."""
+        return self.data["ratio_dynamic"]
+
+    @property
+    def declined(self) -> str | None:
+        """Why there is no new static model; ``None`` if there is one."""
+        return self.data["declined"]
+
+    @property
+    def latency(self) -> dict[str, Latency]:
+        """Times of the ``original``, ``static`` and ``dynamic`` models, as far as they were measured."""
+        times = self.data["latency_ms"] or {}
+        return {name: Latency(**t) for name, t in times.items()}
+
+    @property
+    def groups(self) -> list[Group]:
+        """Every group of channels."""
+        return [Group(**g) for g in self.data["groups"]]
+
+    @property
+    def gates(self) -> list[Gate]:
+        """Every block of the dynamic variant."""
+        return [Gate(**{**g, "tile": g["tile"] and tuple(g["tile"])}) for g in self.data["gates"]]
+
+    @property
+    def staircases(self) -> list[Staircase]:
+        """Time against width of the layers, those that take longest first."""
+        return [Staircase._of(s) for s in self.data["staircases"]]
+
+    @property
+    def device(self) -> dict[str, Any]:
+        """Name, software and facts of the device."""
+        return self.data["device"]
+
+    @property
+    def top1(self) -> dict[str, float | None] | None:
+        """Top-1 of the ``original``, ``static`` and ``dynamic`` models on the evaluation samples, 0 to 1."""
+        return (self.data["verify"] or {}).get("top1")
+
+    def __repr__(self) -> str:
+        moved = sum(g["width_before"] != g["width_after"] for g in self.data["groups"])
+        return f"Report(ratio={self.ratio}, ratio_dynamic={self.ratio_dynamic}, moved={moved}, declined={self.declined!r})"
+
+    def _repr_html_(self) -> str:
+        return _framed(self.html)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The new models, where they are faster, and the report."""
+
+    #: the static model, an ONNX file's bytes; ``None`` if none is faster (the report says why)
+    model: bytes | None = field(repr=False)
+    #: the dynamic variant
+    dynamic: bytes | None = field(repr=False)
+    report: Report
+    _original: bytes | None = field(default=None, repr=False)
+
+    @property
+    def faster(self) -> bool:
+        """Whether there is a new model, static or dynamic."""
+        return self.model is not None or self.dynamic is not None
+
+    @property
+    def proto(self) -> onnx.ModelProto | None:
+        """The static model as a message of the ``onnx`` package."""
+        return _proto(self.model)
+
+    @property
+    def dynamic_proto(self) -> onnx.ModelProto | None:
+        """The dynamic variant as a message of the ``onnx`` package."""
+        return _proto(self.dynamic)
+
+    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+        """Writes the models there are and the reports: ``X.onnx``, ``X.dynamic.onnx``, ``X.json``, ``X.html``.
+
+        Returns the files. Where nothing is faster only the reports are written.
+        """
+        path = Path(path)
+        files: list[tuple[Path, bytes]] = []
+        if self.model is not None:
+            files.append((path, self.model))
+        if self.dynamic is not None:
+            files.append((path.with_suffix(".dynamic.onnx"), self.dynamic))
+        text = json.dumps(self.report.data, indent=2) + "\n"
+        files.append((path.with_suffix(".json"), text.encode()))
+        files.append((path.with_suffix(".html"), self.report.html.encode()))
+        for file, content in files:
+            _write(file, content)
+        return [file for file, _ in files]
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which channels stay: ``groups`` may be edited, ``weights`` follow from them."""
+
+    data: dict[str, Any] = field(repr=False)
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """Groups that change: ``group``, ``layers``, ``width_before``, ``width_after``, ``kept``."""
+        return self.data["groups"]
+
+    @property
+    def weights(self) -> dict[str, dict[str, list[int]]]:
+        """For every weight that changes, by name and axis: the old index at each new place, -1 for a new one."""
+        return self.data["weights"]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes it as JSON, for ``snapprune apply``."""
+        _write(Path(path), (json.dumps(self.data, indent=2) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Plan:
+        """Reads what :meth:`save` or ``snapprune plan`` wrote."""
+        text = Path(path).read_text()
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise UsageError(f"{os.fspath(path)} is not a plan: {error}") from error
+        return cls(data)
+
+    def __repr__(self) -> str:
+        moves = ", ".join(f"{g['layers'][0]}: {g['width_before']} -> {g['width_after']}" for g in self.groups[:4])
+        return f"Plan({len(self.groups)} groups: {moves}{', ...' if len(self.groups) > 4 else ''})"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A model made by a plan."""
+
+    model: bytes = field(repr=False)
+    #: how its outputs agree with the original's on random inputs
+    outputs: dict[str, Any]
+    #: accuracy of both on the evaluation samples
+    task: dict[str, Any] | None
+    #: removed channels that carried something
+    carrying_channels_removed: int
+
+    @property
+    def proto(self) -> onnx.ModelProto | None:
+        """The model as a message of the ``onnx`` package."""
+        return _proto(self.model)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The staircases of a model's layers on a device. ``text`` is the file that ``--profile`` takes."""
+
+    staircases: list[Staircase]
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+
+    @property
+    def device(self) -> dict[str, Any]:
+        """Name, software and facts of the device."""
+        return json.loads(self.text)["device"]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes it, for ``optimize(profile=...)`` and ``--profile``."""
+        _write(Path(path), self.text.encode())
+
+    def __repr__(self) -> str:
+        return f"Profile({len(self.staircases)} staircases on {self.device['name']})"
+
+    def _repr_html_(self) -> str:
+        return _framed(self.html)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Under another name first, so that nobody sees half a file."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
