@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Opened, Options, Outcome, Watcher, counts, remembered, whole_key};
 use crate::Result;
 use crate::plan::{Costs, Counts, Plan};
-use crate::profile::{Multiprocessors, Prober, Problem, Record, Summary, Waves, tail_free, waves};
+use crate::profile::{Multiprocessors, Prober, Problem, Profile, Record, Summary, Waves, tail_free, waves};
 
 /// Layers with one problem, before and after.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -82,7 +82,7 @@ pub(super) fn draw(
     }
     wanted.dedup();
     if prober.target().is_here() {
-        watcher.step("timing further widths for the report");
+        watcher.step("timing widths for the report");
         let keys: Vec<String> = wanted.iter().map(Problem::key).collect();
         let key = whole_key(&format!("staircases {}", keys.join(" ")), &[original], &[], 0.0);
         let before = prober.deadline.take();
@@ -119,7 +119,22 @@ impl Staircase {
     /// Takes the times that the prober knows.
     pub fn look_up(&mut self, prober: &Prober) {
         let device = Multiprocessors::of(prober.target().info());
-        let curves = self.sides().into_iter().map(|p| curve(prober, &p, device.as_ref()));
+        self.take(&|p| prober.staircase(p), device.as_ref());
+    }
+
+    /// Takes the times that a profile holds.
+    pub fn recorded(&mut self, profile: &Profile) {
+        let device = Multiprocessors::of(&profile.device);
+        let alike = |p: &Problem| {
+            let mut found: Vec<&Record> = profile.records.iter().filter(|r| Prober::alike(p, r)).collect();
+            found.sort_by_key(|r| r.problem.cout);
+            found
+        };
+        self.take(&alike, device.as_ref());
+    }
+
+    fn take<'r>(&mut self, known: &dyn Fn(&Problem) -> Vec<&'r Record>, device: Option<&Multiprocessors>) {
+        let curves = self.sides().into_iter().map(|p| curve(&p, &known(&p), device));
         self.curves = curves.filter(|c| c.steps.len() > 1).collect();
     }
 
@@ -223,8 +238,7 @@ fn spread(widths: &[usize], present: usize, count: usize) -> Vec<usize> {
 }
 
 /// What is known of a problem, with the edges of its plateaus.
-fn curve(prober: &Prober, problem: &Problem, device: Option<&Multiprocessors>) -> Curve {
-    let records = prober.staircase(problem);
+fn curve(problem: &Problem, records: &[&Record], device: Option<&Multiprocessors>) -> Curve {
     let times: Vec<Summary> = records.iter().map(|r| r.summary()).collect();
     let medians: Vec<f64> = times.iter().map(|s| s.median).collect();
     let edges = tail_free(&medians, noise(&times));

@@ -12,7 +12,7 @@ mod terminal;
 pub use curve::{pareto_svg, pareto_text};
 pub use dot::inspect_dot;
 pub use json::{inspect_json, outcome_json};
-pub use page::{About, outcome_html, profile_html};
+pub use page::{About, outcome_html, profile_html, staircase_svg};
 pub use provenance::{Written, with_provenance};
 pub use staircase::staircase_text;
 pub use terminal::{bench_table, inspect_text, outcome_text, task_text};

@@ -3,6 +3,8 @@
 mod facts;
 mod plot;
 
+pub use plot::staircase_svg;
+
 use askama::Template;
 
 use super::numbers::{big, milliseconds, percent};

@@ -65,6 +65,22 @@ macro_rules! axes {
     }};
 }
 
+/// A staircase as a picture by itself, in the light theme's colours.
+pub fn staircase_svg(s: &Staircase, about: &str) -> String {
+    let fixed = [
+        ("paper", "#ffffff"),
+        ("ink", "#1b1f24"),
+        ("muted", "#586069"),
+        ("line", "#d5dbe1"),
+        ("before", "#1f61a8"),
+        ("after", "#a8480a"),
+    ];
+    let svg = fixed.iter().fold(staircase(s, about), |svg, (name, color)| {
+        svg.replace(&format!("var(--{name})"), color)
+    });
+    svg.replacen('>', "><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>", 1)
+}
+
 /// Time against output width of one layer.
 pub(super) fn staircase(s: &Staircase, about: &str) -> String {
     image(about, |area| {
