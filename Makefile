@@ -1,11 +1,11 @@
-# Two commands: `make demo` and `make test`. Both set up ONNX Runtime in .venv first.
+# Three commands: `make demo`, `make test` and `make check`. Each sets up what it needs under .venv and target.
 
 ORT := onnxruntime==1.31.1
 VENV := .venv/.onnxruntime-1.31.1
 MODEL := models/shapes96_off_stair.onnx
 OUT := target/demo/shapes96.onnx
 
-.PHONY: demo test check ops
+.PHONY: demo test test-rust test-python check ops
 
 $(VENV):
 	python3 -m venv .venv
@@ -19,12 +19,22 @@ demo: $(VENV)
 	target/release/snapprune $(MODEL) --cpu --threads 1 -o $(OUT)
 	target/release/snapprune bench $(MODEL) $(OUT) --cpu --threads 1
 
-test: $(VENV)
+test: test-rust test-python
+
+test-rust: $(VENV)
 	cargo test
+
+# The wheel, installed into an environment that has nothing else.
+test-python:
+	rm -rf target/python target/wheels
+	python3 -m venv target/python
+	MATURIN_PEP517_ARGS="--profile dev" target/python/bin/pip wheel --quiet --disable-pip-version-check --no-deps -w target/wheels .
+	target/python/bin/pip install --quiet --disable-pip-version-check "$$(ls target/wheels/*.whl)[cpu,test]"
+	cd target && python/bin/python -m pytest -q -p no:cacheprovider --rootdir .. ../tests/python
 
 check: $(VENV)
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features python -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
 # Writes SUPPORTED-OPS.md anew.

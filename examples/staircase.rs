@@ -1,6 +1,6 @@
 //! Draws the staircase of one layer of a recorded profile as an SVG image:
 //!
-//!     cargo run --example staircase -- fixtures/profiles/h200_resnet18_b64.json 256 14 docs/staircase.svg
+//!     cargo run --example staircase -- fixtures/profiles/h100_conv256_b64.json 256 14 docs/staircase.svg
 
 use std::path::Path;
 

@@ -37,9 +37,14 @@ fn staircase(profile: &Profile, like: impl Fn(&Record) -> bool) -> Vec<(usize, f
 #[test]
 fn every_recorded_profile_says_where_it_was_measured() {
     let all = fixtures();
-    assert_eq!(all.len(), 19);
+    assert_eq!(all.len(), 20);
     for (name, profile) in &all {
-        assert_eq!(profile.device.name, "NVIDIA H200", "{name}");
+        let device = if name.starts_with("h200") {
+            "NVIDIA H200"
+        } else {
+            "NVIDIA H100 80GB HBM3"
+        };
+        assert_eq!(profile.device.name, device, "{name}");
         assert!(profile.device.stack.contains("onnxruntime 1.31.1 cuda"), "{name}");
         assert_eq!(profile.device.facts["multiprocessors"], "132", "{name}");
         assert!(profile.records.len() > 50, "{name}");

@@ -202,16 +202,12 @@ fn explore(prober: &mut Prober, wanted: &[Problem], time: Duration, watcher: &dy
             (total * 10.0) as usize,
         );
     };
-    // At first only those that take longest: each is a session of its own.
-    let some: Vec<Problem> = wanted
-        .iter()
-        .flat_map(|p| {
-            spread(&p.widths(1, REACH), p.cout, FIRST)
-                .into_iter()
-                .map(|w| p.with_output(w))
-        })
-        .collect();
-    prober.require(&some, &|_, _| told())?;
+    // One after the other, so that those that take longest are served first.
+    for problem in wanted {
+        let some = spread(&problem.widths(1, REACH), problem.cout, FIRST);
+        let some: Vec<Problem> = some.into_iter().map(|w| problem.with_output(w)).collect();
+        prober.require(&some, &|_, _| told())?;
+    }
     for problem in wanted {
         told();
         if began.elapsed() >= time {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -262,7 +262,7 @@ class _Call:
     def plan(self, given: Plan | str | os.PathLike[str]) -> str:
         return str(self._file(given, Plan, "plan.json"))
 
-    def _file(self, given: Any, kind: type, name: str) -> str | None:
+    def _file(self, given: Any, kind: type[Profile] | type[Plan], name: str) -> str | None:
         if isinstance(given, kind):
             given.save(self.folder / name)
             return str(self.folder / name)
@@ -285,7 +285,7 @@ class _Call:
 
 
 @contextmanager
-def _call(model: Any, ort_lib: Any, progress: bool | Progress):  # noqa: ANN202
+def _call(model: Any, ort_lib: Any, progress: bool | Progress) -> Iterator[_Call]:
     with tempfile.TemporaryDirectory(prefix="snapprune-") as folder, shown(progress) as tell:
         yield _Call(model, Path(folder), ort_lib, tell)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,9 +20,14 @@ def shown(progress: bool | Progress) -> Iterator[Progress | None]:
     else:
         from tqdm.auto import tqdm
 
-        with tqdm(leave=False, bar_format="{desc:<34} {bar} {percentage:3.0f} % {elapsed}, {remaining} left") as bar:
+        # In a file or a pipe a bar is only noise.
+        notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
+        hidden = not notebook and not sys.stderr.isatty()
+        with tqdm(leave=False, disable=hidden, bar_format="{desc:<34} {bar} {percentage:3.0f} % {elapsed}, {remaining} left") as bar:
 
             def tell(step: str | None, done: int, total: int) -> None:
+                if hidden:
+                    return
                 if step is not None:
                     bar.reset(total=1)
                     bar.set_description_str(step)

@@ -1,0 +1,325 @@
+//! Every command that the README and the documentation show, run as it is written, in a folder that has the files it names.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::command::{model, snapprune};
+use common::net::Net;
+use ndarray::{Array1, Array4};
+use ndarray_npy::NpzWriter;
+use snapprune::onnx::proto::ModelProto;
+use snapprune::onnx::proto::tensor_shape_proto::dimension::Value as Dim;
+use snapprune::onnx::proto::type_proto::Value as Type;
+use snapprune::onnx::{Attributes, encode};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The README and the pages, by name.
+fn pages() -> Vec<(String, String)> {
+    let mut files = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
+    let docs = std::fs::read_dir(root().join("docs"))
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    files.extend(docs.filter(|p| p.extension().is_some_and(|e| e == "md")));
+    files.sort();
+    let page = |p: PathBuf| {
+        (
+            p.file_name().unwrap().to_string_lossy().into_owned(),
+            std::fs::read_to_string(&p).unwrap(),
+        )
+    };
+    files.into_iter().map(page).collect()
+}
+
+/// Lines of code blocks that begin like a command, without their remarks.
+fn commands(text: &str) -> Vec<String> {
+    const KNOWN: [&str; 9] = [
+        "snapprune",
+        "make",
+        "pip",
+        "python",
+        "olive",
+        "bash",
+        "cat",
+        "cargo",
+        "PYTHONPATH=examples/olive",
+    ];
+    let lines = text.lines().filter_map(|l| l.strip_prefix("    "));
+    let bare = lines.map(|l| l.split("  #").next().unwrap_or_default().trim().to_owned());
+    bare.filter(|l| l.split_whitespace().next().is_some_and(|w| KNOWN.contains(&w)))
+        .collect()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> Vec<String> {
+    let prose: Vec<&str> = text
+        .lines()
+        .filter(|l| !l.starts_with("    ") && !l.starts_with("```"))
+        .collect();
+    prose
+        .join("\n")
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|s| s.replace('\n', " "))
+        .collect()
+}
+
+/// A small residual network off the stairs with an open batch, on 96×96 images.
+fn small() -> ModelProto {
+    let mut net = Net::new(17, 5);
+    let x = net.input("image", &[1, 3, 96, 96]);
+    let shrink = |net: &mut Net, x: &str, cin: usize, cout: usize| {
+        let (w, b) = (net.weights(&[cout, cin, 3, 3]), net.floats(&[cout], -0.3, 0.3));
+        let y = net.node("Conv", &[x, &w, &b], |n| {
+            n.set_ints("strides", vec![4, 4]);
+            n.set_ints("pads", vec![1; 4]);
+        });
+        net.node("Relu", &[&y], |_| {})
+    };
+    let x = shrink(&mut net, &x, 3, 29);
+    let x = shrink(&mut net, &x, 29, 32);
+    let y = net.conv(&x, 32, 45, 3, 1);
+    let y = net.node("Relu", &[&y], |_| {});
+    let y = net.conv(&y, 45, 32, 3, 1);
+    let y = net.node("Add", &[&x, &y], |_| {});
+    let y = net.node("Relu", &[&y], |_| {});
+    let y = net.node("GlobalAveragePool", &[&y], |_| {});
+    let y = net.node("Flatten", &[&y], |_| {});
+    let (w, b) = (net.weights(&[10, 32]), net.floats(&[10], -0.3, 0.3));
+    let y = net.node("Gemm", &[&y, &w, &b], |n| n.set_int("transB", 1));
+    net.output(&y);
+    let mut model = net.model();
+    let input = &mut model.graph.as_mut().unwrap().input[0];
+    let Some(Type::TensorType(t)) = input.r#type.as_mut().unwrap().value.as_mut() else {
+        panic!("the input is a tensor")
+    };
+    t.shape.as_mut().unwrap().dim[0].value = Some(Dim::DimParam("N".to_owned()));
+    model
+}
+
+/// Images that differ, with labels.
+fn samples(path: &Path, count: usize, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let images = Array4::from_shape_simple_fn((count, 96, 96, 3), || random.u8(..));
+    let labels = Array1::from_shape_simple_fn(count, || i64::from(random.u8(..10)));
+    let mut file = NpzWriter::new(std::fs::File::create(path).unwrap());
+    file.add_array("images", &images).unwrap();
+    file.add_array("labels", &labels).unwrap();
+    file.finish().unwrap();
+}
+
+/// A folder with the files that the pages name.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        std::fs::write(place.at("model.onnx"), encode(&small())).unwrap();
+        samples(&place.at("samples.npz"), 64, 1);
+        samples(&place.at("test.npz"), 40, 2);
+        std::os::unix::fs::symlink(root().join("examples"), place.at("examples")).unwrap();
+        // Two files that only a gain makes, from a model that has one: a machine that is busy may hide it once.
+        let off = model("shapes96_off_stair.onnx");
+        let made = |args: &[&str]| {
+            let file = if args.is_empty() { "off.snap.onnx" } else { "off.json" };
+            let mut command = snapprune();
+            command
+                .args(args)
+                .arg(&off)
+                .args(["--cpu", "--threads", "1", "-o"])
+                .arg(place.at(file));
+            let done = command.arg("--db").arg(place.at("off.db")).output().unwrap();
+            done.status.code() == Some(0)
+        };
+        assert!((0..3).any(|_| made(&[])), "no faster model in three tries");
+        assert!((0..3).any(|_| made(&["plan"])), "no plan in three tries");
+        std::fs::copy(off, place.at("off.onnx")).unwrap();
+        place
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs a line as a shell does; its exit status and what it said.
+    fn run(&self, line: &str) -> (Option<i32>, String) {
+        let binaries = Path::new(env!("CARGO_BIN_EXE_snapprune")).parent().unwrap();
+        let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
+        let done = Command::new("bash")
+            .args(["-c", line])
+            .current_dir(&self.0)
+            .env("PATH", path)
+            .env("XDG_CACHE_HOME", self.at("cache"))
+            .env(
+                "ORT_DYLIB_PATH",
+                std::fs::canonicalize(&common::runtime().library).unwrap(),
+            )
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned() + &String::from_utf8_lossy(&done.stdout);
+        (done.status.code(), said)
+    }
+}
+
+/// Runs one command of a page.
+fn checked(place: &Place, line: &str) {
+    let first = line.split_whitespace().next().unwrap();
+    match first {
+        "make" => {
+            let done = Command::new("make")
+                .current_dir(root())
+                .arg("-n")
+                .args(line.split_whitespace().skip(1))
+                .output();
+            assert!(done.unwrap().status.success(), "{line}");
+        }
+        // Installed and tried by the tests in tests/python.
+        "pip" => {
+            let extra = line
+                .split_once('[')
+                .and_then(|(_, r)| r.split_once(']'))
+                .map(|(e, _)| e.to_owned());
+            let project = std::fs::read_to_string(root().join("pyproject.toml")).unwrap();
+            assert!(project.contains(&format!("\n{} = [", extra.unwrap())), "{line}");
+        }
+        "python" => {
+            let script = line.split_whitespace().nth(1).unwrap();
+            let (code, said) = match place.run("python3 -c 'import torchvision, onnxscript, snapprune'").0 {
+                Some(0) => place.run(&line.replacen("python", "python3", 1)),
+                _ => place.run(&format!(
+                    "python3 -c 'import ast; ast.parse(open(\"{script}\").read())'"
+                )),
+            };
+            assert_eq!(code, Some(0), "{line}: {said}");
+        }
+        "PYTHONPATH=examples/olive" => {
+            if place.run("command -v olive").0 == Some(0) {
+                let (code, said) = place.run(&format!("cd '{}' && {line}", root().display()));
+                assert_eq!(code, Some(0), "{line}: {said}");
+            }
+            for word in line.split_whitespace().filter(|w| w.ends_with(".json")) {
+                let text = std::fs::read_to_string(root().join(word)).unwrap();
+                assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{word}");
+            }
+        }
+        _ => {
+            let here = line
+                .replace("--gpu 0", "--cpu --threads 1")
+                .replace("--gpu 1", "--cpu --threads 1");
+            // What needs a gain reads the model that has one.
+            let gains = ["apply", "explain", "bench"]
+                .iter()
+                .any(|c| here.starts_with(&format!("snapprune {c}")));
+            let here = match gains {
+                true => here.replace("model.", "off.").replace("plan.json", "off.json"),
+                false => here,
+            };
+            let (code, said) = place.run(&here);
+            let fine = if gains { vec![Some(0)] } else { vec![Some(0), Some(1)] };
+            assert!(fine.contains(&code), "{line}: {code:?} {said}");
+            assert!(!said.contains("panicked"), "{line}: {said}");
+        }
+    }
+}
+
+#[test]
+fn every_command_of_the_pages_runs() {
+    let mut lines = BTreeSet::new();
+    for (name, text) in pages() {
+        let found = commands(&text);
+        println!("{name}: {} commands", found.len());
+        lines.extend(found);
+    }
+    assert!(lines.len() > 30, "{lines:?}");
+    let place = Place::new();
+    // Files that one command writes and another reads come first.
+    let (first, rest): (Vec<_>, Vec<_>) = lines.into_iter().partition(|l| l.starts_with("snapprune profile"));
+    for line in first.iter().chain(&rest) {
+        let start = std::time::Instant::now();
+        checked(&place, line);
+        println!("{:5.1} s  {line}", start.elapsed().as_secs_f64());
+    }
+}
+
+#[test]
+fn commands_and_flags_in_the_text_exist() {
+    let help = |args: &[&str]| {
+        let done = snapprune().args(args).arg("--help").output().unwrap();
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let main = help(&[]);
+    let commands: Vec<&str> = main
+        .lines()
+        .skip_while(|l| !l.starts_with("Commands:"))
+        .skip(1)
+        .take_while(|l| l.starts_with("  "))
+        .filter_map(|l| {
+            l.strip_prefix("  ")?
+                .split_whitespace()
+                .next()
+                .filter(|w| w.starts_with(char::is_alphabetic))
+        })
+        .collect();
+    assert!(
+        commands.contains(&"doctor") && commands.contains(&"bench"),
+        "{commands:?}"
+    );
+    let every: String = commands
+        .iter()
+        .filter(|c| **c != "help")
+        .map(|c| help(&[c]))
+        .collect::<String>()
+        + &main;
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for (page, text) in pages() {
+        for code in quoted(&text) {
+            let words: Vec<&str> = code.split_whitespace().collect();
+            for word in words.iter().filter(|w| w.starts_with("--") && w.len() > 2) {
+                let flag: String = word
+                    .chars()
+                    .take_while(|c| c.is_ascii_lowercase() || *c == '-')
+                    .collect();
+                let others = ["--bench", "--example", "--release", "--test"];
+                assert!(
+                    every.contains(&flag) || others.contains(&flag.as_str()),
+                    "{page}: {code}: no flag {flag}"
+                );
+            }
+            match words.as_slice() {
+                ["snapprune", command, ..] if command.chars().all(|c| c.is_ascii_lowercase()) => {
+                    assert!(commands.contains(command), "{page}: {code}");
+                }
+                ["cargo", "bench", "--bench", name, ..] => {
+                    assert!(manifest.contains(&format!("name = \"{name}\"")), "{page}: {code}");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn links_lead_to_files() {
+    for (page, text) in pages() {
+        let folder = if ["README.md", "CONTRIBUTING.md"].contains(&page.as_str()) {
+            root()
+        } else {
+            root().join("docs")
+        };
+        let targets = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')').map(|(t, _)| t));
+        for target in targets.filter(|t| !t.starts_with("http")) {
+            let file = target.split('#').next().unwrap_or_default();
+            assert!(folder.join(file).exists(), "{page}: {target}");
+        }
+    }
+}
