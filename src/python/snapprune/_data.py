@@ -31,7 +31,7 @@ def to_file(samples: Samples, inputs: list[Input], folder: Path, name: str, most
     else:
         arrays = _collected(samples, inputs, most)
     path = folder / f"{name}.npz"
-    numpy.savez(path, allow_pickle=False, **arrays)
+    numpy.savez(path, **arrays)  # type: ignore[arg-type]
     return str(path)
 
 
