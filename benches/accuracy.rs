@@ -79,7 +79,7 @@ fn main() {
     let data = Dataset::read(Path::new(eval), &opened.specs, &scaling).unwrap();
     let samples = Samples::new(Dataset::read(Path::new(calib), &opened.specs, &scaling).unwrap());
     let top1 = |bytes: &[u8]| -> f64 {
-        let found = classes(&target, bytes, &data).unwrap();
+        let found = classes(&target, bytes, &data, &|_, _| {}).unwrap();
         100.0 * found.right.expect("labels").0 as f64 / found.best.len() as f64
     };
     println!("original: top-1 {:.2} %\n", top1(&original));

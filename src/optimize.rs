@@ -93,6 +93,10 @@ pub trait Watcher {
     fn progress(&self, done: usize, total: usize);
     /// Nothing more is to come.
     fn done(&self) {}
+    /// Shows something else for once, without what is being shown in the way.
+    fn aside(&self, show: &dyn Fn()) {
+        show();
+    }
 }
 
 /// A model less than 1 % faster is not worth a file: the next run may show it slower.

@@ -311,11 +311,18 @@ fn the_cifar_models_have_their_published_accuracy_on_real_images() {
     let opened = open(&path, &runtime(), &ShapeOptions::default()).unwrap();
     let data = Dataset::read(&shared.join("data/cifar10/eval.npz"), &opened.specs, &scaling).unwrap();
     let model = std::fs::read(&path).unwrap();
-    let found = classes(&cpu(), &model, &data).unwrap();
+    let found = classes(&cpu(), &model, &data, &|_, _| {}).unwrap();
     assert_eq!(found.best.len(), 5000);
     let top1 = found.right.unwrap().0 as f64 / 5000.0;
     assert!((top1 - 0.9128).abs() < 0.001, "{top1}");
-    let same = compare_task(&cpu(), &model, &model, &data).unwrap().unwrap();
+    let told = std::cell::RefCell::new(Vec::new());
+    let tell = |done, total| told.borrow_mut().push((done, total));
+    let same = compare_task(&cpu(), &model, &model, &data, &tell).unwrap().unwrap();
+    let told = told.into_inner();
+    assert!(
+        told.is_sorted() && told.last().is_some_and(|(done, total)| done == total),
+        "{told:?}"
+    );
     assert_eq!((same.agreement, same.top1.unwrap().0), (1.0, top1));
 }
 

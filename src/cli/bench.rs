@@ -50,7 +50,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
     if let (Some(path), Some(specs)) = (&args.data.eval, &first) {
         let data = Dataset::read(path, specs, &args.data.scaling())?;
         for model in &models {
-            let found = classes(target.as_ref(), model, &data)?;
+            let found = classes(target.as_ref(), model, &data, &|_, _| {})?;
             let samples = found.best.len().max(1) as f64;
             right.push(
                 found

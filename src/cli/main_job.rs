@@ -80,10 +80,15 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     match written.split_last() {
         Some((last, [])) => say(format!("written   {last} in {seconds:.1} s\n")),
         Some((last, rest)) => say(format!("written   {} and {last} in {seconds:.1} s\n", rest.join(", "))),
-        None => say(format!(
-            "nothing written ({seconds:.1} s); deploy the original, give up some accuracy for speed with --target-latency 0.9x \
-             --calib DATA, or see why with --report FILE.html\n"
-        )),
+        None => {
+            let next = match args.goals.goals().any() {
+                true => "relax the goal",
+                false => "give up some accuracy for speed with --target-latency 0.9x --calib DATA",
+            };
+            say(format!(
+                "nothing written ({seconds:.1} s); deploy the original, {next}, or see more with --report FILE.html\n"
+            ));
+        }
     }
     if any && let Some(model) = places.model.as_ref().filter(|_| done.outcome.model.is_some()) {
         say(format!(
@@ -193,7 +198,7 @@ pub(super) fn run_job(job: &Job) -> Result<(Outcome, Vec<Load>)> {
     let loads = setup::opened(job.source, &runtime, job.shapes)?;
     if job.notes {
         for note in loads.iter().take(1).flat_map(|l| &l.opened.notes) {
-            eprintln!("note: {note}");
+            job.watcher.aside(&|| eprintln!("note: {note}"));
         }
     }
     let outcome = optimize(&loads, target.as_ref(), database, recorded, &job.options, job.watcher);

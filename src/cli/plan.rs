@@ -177,7 +177,9 @@ pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &
     watcher.step("verifying");
     let agreement = compare(&target, &before, &after, &opened.specs, 0, 3)?;
     let task = match &eval {
-        Some(data) => compare_task(&target, &before, &after, data)?,
+        Some(data) => compare_task(&target, &before, &after, data, &|done, total| {
+            watcher.progress(done, total)
+        })?,
         None => None,
     };
     if carrying == 0 && !agreement.holds() {

@@ -26,10 +26,10 @@ pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
             print!("{}", staircase_text(name, present, &known, device.as_ref()));
         }
         println!(
-            "{} staircases: {} problems timed, {} reused; every width would be {}",
-            done.staircases.len(),
+            "{} problems timed, {} reused; every width of these {} staircases would be {}",
             done.made,
             done.reused,
+            done.staircases.len(),
             done.layers.iter().map(|(_, _, w)| w.len()).sum::<usize>()
         );
     }

@@ -24,7 +24,6 @@ impl Screen {
         }
         let screen = Self { bar };
         screen.style(SPINNER);
-        screen.bar.enable_steady_tick(Duration::from_millis(200));
         screen
     }
 
@@ -43,6 +42,8 @@ impl Drop for Screen {
 
 impl Watcher for Screen {
     fn step(&self, what: &str) {
+        // Not before: what is printed ahead of the first step would share its line.
+        self.bar.enable_steady_tick(Duration::from_millis(200));
         self.style(SPINNER);
         self.bar.unset_length();
         self.bar.reset();
@@ -59,5 +60,9 @@ impl Watcher for Screen {
 
     fn done(&self) {
         self.bar.finish_and_clear();
+    }
+
+    fn aside(&self, show: &dyn Fn()) {
+        self.bar.suspend(show);
     }
 }

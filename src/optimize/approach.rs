@@ -150,7 +150,9 @@ impl Narrowing<'_, '_> {
         };
         let points = frontier(search, &search.latency).curve();
         self.watcher.step("running real inputs");
-        let before = classes(self.target, &self.original, data)?;
+        let before = classes(self.target, &self.original, data, &|done, total| {
+            self.watcher.progress(done, total)
+        })?;
         let mut best: Option<(usize, Fitted)> = None;
         // The first point is what loses nothing; later ones lose ever more.
         let (mut low, mut high) = (0, points.len());
@@ -158,7 +160,12 @@ impl Narrowing<'_, '_> {
             let at = (low + high) / 2;
             let fitted = self.fitted(&search.plan(&points[at]))?;
             self.watcher.step("running real inputs");
-            let after = classes(self.target, &crate::onnx::encode(&fitted.proto), data)?;
+            let after = classes(
+                self.target,
+                &crate::onnx::encode(&fitted.proto),
+                data,
+                &|done, total| self.watcher.progress(done, total),
+            )?;
             match drop_of(&before, &after) {
                 Some(drop) if drop <= most => {
                     best = Some((at, fitted));

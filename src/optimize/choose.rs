@@ -51,7 +51,7 @@ impl Job<'_> {
         let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
         let key = whole_key("race", &lanes, self.inputs, seconds);
         remembered(prober, &key, || {
-            let raced = race_loads(self.target, &lanes, self.inputs, seconds)?;
+            let raced = race_loads(self.target, &lanes, self.inputs, seconds, &|_, _| {})?;
             Ok(raced.iter().skip(1).map(|l| (l.ratio(), l.verdict())).collect())
         })
     }

@@ -81,7 +81,9 @@ pub(super) fn exact(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resu
             (zero, agreement)
         }
     };
-    let lanes = race_loads(target, &[&original, &model], &inputs, FINAL_SECONDS)?;
+    let lanes = race_loads(target, &[&original, &model], &inputs, FINAL_SECONDS, &|done, total| {
+        watcher.progress(done, total)
+    })?;
     outcome.measured(&lanes, agreement.clone());
     if !agreement.holds() {
         outcome.nothing("the rewritten model's outputs differ; please report this model");
@@ -94,7 +96,9 @@ pub(super) fn exact(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resu
     }
     if let Some(data) = &eval {
         watcher.step("running real inputs");
-        outcome.task = compare_task(target, &original, &model, data)?;
+        outcome.task = compare_task(target, &original, &model, data, &|done, total| {
+            watcher.progress(done, total)
+        })?;
     }
     outcome.fill(opened, graph, &chosen.plan, &chosen.proto, &removable, costs);
     outcome.model = Some(model);

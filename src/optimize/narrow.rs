@@ -175,7 +175,13 @@ impl Narrowing<'_, '_> {
     /// Milliseconds of a plan's model, and its ratio to the original's.
     pub(super) fn measure(&self, plan: &Plan, seconds: f64) -> Result<(f64, f64)> {
         let model = encode(&self.apply(plan)?.0);
-        let lanes = race_loads(self.target, &[&self.original, &model], &self.inputs, seconds)?;
+        let lanes = race_loads(
+            self.target,
+            &[&self.original, &model],
+            &self.inputs,
+            seconds,
+            &|_, _| {},
+        )?;
         Ok((lanes[1].summary().median, lanes[1].ratio()))
     }
 
@@ -271,6 +277,7 @@ impl Narrowing<'_, '_> {
             &[&self.original, &model],
             &self.inputs,
             super::FINAL_SECONDS,
+            &|done, total| self.watcher.progress(done, total),
         )?;
         outcome.measured(&lanes, agreement);
         if let Some(chosen) = outcome.chosen.as_mut() {
@@ -278,7 +285,9 @@ impl Narrowing<'_, '_> {
         }
         if let Some(data) = &self.eval {
             self.watcher.step("running real inputs");
-            outcome.task = compare_task(self.target, &self.original, &model, data)?;
+            outcome.task = compare_task(self.target, &self.original, &model, data, &|done, total| {
+                self.watcher.progress(done, total)
+            })?;
         }
         let goals = self.options.goals;
         let (ratio, ms) = (lanes[1].ratio(), lanes[1].summary().median);

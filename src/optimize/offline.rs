@@ -22,6 +22,7 @@ pub(super) fn plan(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resul
         removable,
         eval,
         options,
+        watcher,
         ..
     } = p;
     let analysis = &opened.analysis;
@@ -67,7 +68,9 @@ pub(super) fn plan(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resul
         return Ok(outcome);
     }
     if let Some(data) = &eval {
-        outcome.task = compare_task(target, &original, &model, data)?;
+        outcome.task = compare_task(target, &original, &model, data, &|done, total| {
+            watcher.progress(done, total)
+        })?;
     }
     outcome.fill(opened, graph, &best.plan, &proto, &removable, costs);
     outcome.model = Some(model);

@@ -101,7 +101,13 @@ impl Narrowing<'_, '_> {
             let task = match &self.eval {
                 Some(data) => {
                     self.watcher.step("running real inputs");
-                    compare_task(self.target, &self.original, &encode(&fitted.proto), data)?
+                    compare_task(
+                        self.target,
+                        &self.original,
+                        &encode(&fitted.proto),
+                        data,
+                        &|done, total| self.watcher.progress(done, total),
+                    )?
                 }
                 None => None,
             };

@@ -103,7 +103,7 @@ pub(super) fn prepared<R>(
         if let Some(seen) = seen {
             let key = whole_key("alone", &[&original], &inputs, ALONE_SECONDS);
             let whole_ms = remembered(&prober, &key, || {
-                let alone = race_loads(target, &[&original], &inputs, ALONE_SECONDS)?;
+                let alone = race_loads(target, &[&original], &inputs, ALONE_SECONDS, &|_, _| {})?;
                 Ok(alone.first().map_or(0.0, |l| l.summary().median))
             })?;
             costs.correct(&seen, &base, whole_ms);

@@ -68,6 +68,17 @@ const BLOCKS: usize = 3;
 /// # Errors
 /// When a model cannot be loaded or a run fails.
 pub fn race(target: &dyn Target, models: &[&[u8]], inputs: &[Named], seconds: f64) -> Result<Vec<Lane>> {
+    race_told(target, models, inputs, seconds, &|_| {})
+}
+
+/// The same; `told` hears how much of it is done, from 0 to 1.
+fn race_told(
+    target: &dyn Target,
+    models: &[&[u8]],
+    inputs: &[Named],
+    seconds: f64,
+    told: &dyn Fn(f64),
+) -> Result<Vec<Lane>> {
     let mut lanes = vec![
         Lane {
             samples: vec![],
@@ -90,6 +101,8 @@ pub fn race(target: &dyn Target, models: &[&[u8]], inputs: &[Named], seconds: f6
         let start = Instant::now();
         let mut round = 0;
         while round < 5 || (start.elapsed().as_secs_f64() < seconds / BLOCKS as f64 && round < 400) {
+            let share = start.elapsed().as_secs_f64() * BLOCKS as f64 / seconds.max(1e-9);
+            told((block as f64 + share.min(1.0)) / BLOCKS as f64);
             let mut times = vec![0.0; models.len()];
             for k in 0..models.len() {
                 let at = (k + round + block) % models.len();
@@ -109,7 +122,7 @@ pub fn race(target: &dyn Target, models: &[&[u8]], inputs: &[Named], seconds: f6
 }
 
 /// Races models on several loads (inputs and their weight): every time is the weighted sum over the loads, and
-/// so are the ratios.
+/// so are the ratios. `told` hears how much of how much is done.
 ///
 /// # Errors
 /// When a model cannot be loaded or a run fails.
@@ -118,11 +131,18 @@ pub fn race_loads(
     models: &[&[u8]],
     loads: &[(Vec<Named>, f64)],
     seconds: f64,
+    told: &dyn Fn(usize, usize),
 ) -> Result<Vec<Lane>> {
     let mut raced = Vec::new();
-    for (inputs, weight) in loads {
-        raced.push((race(target, models, inputs, seconds / loads.len() as f64)?, *weight));
+    let most = 100 * loads.len();
+    for (k, (inputs, weight)) in loads.iter().enumerate() {
+        let part = |share: f64| told(100 * k + (100.0 * share) as usize, most);
+        raced.push((
+            race_told(target, models, inputs, seconds / loads.len() as f64, &part)?,
+            *weight,
+        ));
     }
+    told(most, most);
     if let [(_, _)] = raced.as_slice() {
         return Ok(raced.remove(0).0);
     }

@@ -36,17 +36,19 @@ impl Task {
     }
 }
 
-/// Runs a model on all samples and takes the first output as values of classes.
+/// Runs a model on all samples and takes the first output as values of classes. `told` hears how many runs of how many are
+/// done.
 ///
 /// # Errors
 /// When a run fails.
-pub fn classes(target: &dyn Target, model: &[u8], data: &Dataset) -> Result<Classes> {
+pub fn classes(target: &dyn Target, model: &[u8], data: &Dataset, told: &dyn Fn(usize, usize)) -> Result<Classes> {
     let mut found = Classes::default();
     let mut inputs = (0..data.runs()).map(|k| data.run(k).0);
     let mut k = 0;
     target.each_output(model, &mut inputs, &mut |outputs| {
         let labels = data.run(k).1;
         k += 1;
+        told(k, data.runs());
         let best = outputs.first().map(|(_, t)| best_classes(t)).unwrap_or_default();
         for (i, five) in best.into_iter().enumerate() {
             if let Some(&label) = labels.and_then(|l| l.get(i)) {
@@ -65,9 +67,16 @@ pub fn classes(target: &dyn Target, model: &[u8], data: &Dataset) -> Result<Clas
 ///
 /// # Errors
 /// When a run fails.
-pub fn compare_task(target: &dyn Target, original: &[u8], rewritten: &[u8], data: &Dataset) -> Result<Option<Task>> {
-    let before = classes(target, original, data)?;
-    Ok(task_of(&before, &classes(target, rewritten, data)?))
+pub fn compare_task(
+    target: &dyn Target,
+    original: &[u8],
+    rewritten: &[u8],
+    data: &Dataset,
+    told: &dyn Fn(usize, usize),
+) -> Result<Option<Task>> {
+    let before = classes(target, original, data, &|done, runs| told(done, 2 * runs))?;
+    let after = classes(target, rewritten, data, &|done, runs| told(runs + done, 2 * runs))?;
+    Ok(task_of(&before, &after))
 }
 
 /// What another model's classes lose, as [`Task::drop`] tells it.

@@ -236,7 +236,13 @@ impl Search<'_> {
             )?);
         }
         let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
-        let raced = race_loads(self.target, &lanes, &self.inputs()?, super::CHOOSING_SECONDS * 2.0)?;
+        let raced = race_loads(
+            self.target,
+            &lanes,
+            &self.inputs()?,
+            super::CHOOSING_SECONDS * 2.0,
+            &|done, total| self.watcher.progress(done, total),
+        )?;
         let whole = raced[1].ratio();
         let mut kept = choice;
         for (lane, &b) in raced[2..].iter().zip(&at) {
@@ -304,6 +310,7 @@ impl Search<'_> {
             &[base, &model, original],
             &self.real_inputs()?,
             super::FINAL_SECONDS,
+            &|done, total| self.watcher.progress(done, total),
         )?;
         dynamic.latency = Some([&lanes[2], &lanes[0], &lanes[1]].map(|l| l.summary()));
         dynamic.ratio = Some((lanes[1].ratio(), lanes[1].ratio_noise()));
@@ -339,7 +346,9 @@ impl Search<'_> {
             if gates.iter().any(|g| g.channels.is_some()) && !mask {
                 data = data.in_runs_of(1);
             }
-            dynamic.task = compare_task(self.target, base, &model, &data)?;
+            dynamic.task = compare_task(self.target, base, &model, &data, &|done, total| {
+                self.watcher.progress(done, total)
+            })?;
         }
         if !holds {
             dynamic.declined = Some("its outputs differ from its masked twin's; please report this model".to_owned());
