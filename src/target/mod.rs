@@ -3,6 +3,7 @@
 mod conditions;
 mod cpu;
 mod cuda;
+mod first;
 mod held;
 mod inputs;
 mod library;

@@ -9,6 +9,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use super::first::first_session;
 use super::library::find_library;
 use super::values::{from_value, names, to_value};
 use super::{Named, Stop};
@@ -60,6 +61,7 @@ impl Runtime {
         let builder = ort::init_from(&library).map_err(|e| unusable(&e))?;
         let environment = builder.with_name("snapprune").build().map_err(|e| unusable(&e))?;
         environment.set_log_level(LogLevel::Fatal);
+        first_session(&environment)?;
         let version = version_of(&library);
         let runtime = Self {
             environment,

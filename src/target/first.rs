@@ -1,0 +1,65 @@
+//! The first session of a process.
+
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use ort::session::Session;
+
+use crate::Result;
+use crate::onnx::encode;
+use crate::onnx::proto::tensor_shape_proto::{Dimension, dimension::Value as Extent};
+use crate::onnx::proto::{
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+};
+
+/// Makes one session with our operators, and drops it. ONNX Runtime enters the name of their domain into a table of the process when
+/// the first session asks for it, and two sessions that do so at the same time get in each other's way.
+///
+/// # Errors
+/// When ONNX Runtime cannot make a session at all.
+pub(super) fn first_session(environment: &Environment) -> Result<()> {
+    Session::builder(environment)?
+        .with_log_level(LogLevel::Fatal)?
+        .with_operators(crate::fused::domain()?)?
+        .commit_from_memory(&encode(&smallest()))?;
+    Ok(())
+}
+
+/// One value that is passed on.
+fn smallest() -> ModelProto {
+    let one = Dimension {
+        value: Some(Extent::DimValue(1)),
+        ..Dimension::default()
+    };
+    let tensor = type_proto::Tensor {
+        elem_type: Some(1),
+        shape: Some(TensorShapeProto { dim: vec![one] }),
+    };
+    let value = |name: &str| ValueInfoProto {
+        name: Some(name.to_owned()),
+        r#type: Some(TypeProto {
+            value: Some(type_proto::Value::TensorType(tensor.clone())),
+            ..TypeProto::default()
+        }),
+        ..ValueInfoProto::default()
+    };
+    ModelProto {
+        ir_version: Some(8),
+        opset_import: vec![OperatorSetIdProto {
+            domain: Some(String::new()),
+            version: Some(13),
+        }],
+        graph: Some(GraphProto {
+            name: Some("first".to_owned()),
+            node: vec![NodeProto {
+                op_type: Some("Identity".to_owned()),
+                input: vec!["x".to_owned()],
+                output: vec!["y".to_owned()],
+                ..NodeProto::default()
+            }],
+            input: vec![value("x")],
+            output: vec![value("y")],
+            ..GraphProto::default()
+        }),
+        ..ModelProto::default()
+    }
+}
