@@ -129,7 +129,7 @@ pub fn optimize(
     watcher: &dyn Watcher,
 ) -> Result<Outcome> {
     let planned = |p: prepare::Prepared, costs: &mut Costs, prober: &mut Prober| {
-        let (opened, original) = (p.opened, p.original.clone());
+        let opened = p.opened;
         let mut outcome = if options.goals.any() {
             p.narrowing()?.run(costs, prober)?
         } else if target.is_here() {
@@ -137,7 +137,7 @@ pub fn optimize(
         } else {
             offline::plan(p, costs, prober)?
         };
-        staircases::draw(&mut outcome, (opened, &original), costs, prober, options, watcher)?;
+        staircases::draw(&mut outcome, opened, costs, prober, options, watcher)?;
         Ok(outcome)
     };
     let mut outcome = prepared(loads, target, (database, recorded), options, watcher, planned)?;
@@ -224,17 +224,33 @@ fn remembered<T: serde::Serialize + serde::de::DeserializeOwned>(
     key: &str,
     make: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
-    let Some(database) = prober.database() else {
-        return make();
-    };
-    let info = prober.target().info();
-    let known = database.remembered(info, key)?;
-    if let Some(known) = known.and_then(|text| serde_json::from_str(&text).ok()) {
+    if let Some(known) = recalled(prober, key)? {
         return Ok(known);
     }
     let made = make()?;
-    database.remember(info, key, &serde_json::to_string(&made).unwrap_or_default())?;
+    remember(prober, key, &made)?;
     Ok(made)
+}
+
+/// What the database remembers under a key, if there is a database and it does.
+fn recalled<T: serde::de::DeserializeOwned>(prober: &Prober, key: &str) -> Result<Option<T>> {
+    let Some(database) = prober.database() else {
+        return Ok(None);
+    };
+    let known = database.remembered(prober.target().info(), key)?;
+    Ok(known.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// Has the database remember something, if there is one.
+fn remember<T: serde::Serialize>(prober: &Prober, key: &str, made: &T) -> Result<()> {
+    let Some(database) = prober.database() else {
+        return Ok(());
+    };
+    database.remember(
+        prober.target().info(),
+        key,
+        &serde_json::to_string(made).unwrap_or_default(),
+    )
 }
 
 /// Channel counts of all groups under a plan.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::args::{DeviceArgs, DoctorArgs, Switch};
+use super::args::DoctorArgs;
 use super::setup;
 use crate::Result;
 use crate::profile::Database;
@@ -176,22 +176,14 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
             }
         });
     }
-    let device = DeviceArgs {
-        gpu: Some(0),
-        cpu: false,
-        threads: 0,
-        cudnn_algo: CudnnAlgo::Heuristic,
-        nhwc: false,
-        tf32: Switch::On,
-        cuda_graph: false,
-        ort_lib: None,
-    };
     let options = CudaOptions {
-        algo: device.cudnn_algo,
+        algo: CudnnAlgo::Heuristic,
         ..CudaOptions::default()
     };
-    let ran = CudaTarget::new(runtime.clone(), 0, options)
-        .and_then(|t| crate::profile::smoke(&t).map(|ms| (setup::describe(&t, &device), t.conditions(), ms)));
+    let ran = CudaTarget::new(runtime.clone(), 0, options).and_then(|t| {
+        let ms = crate::profile::smoke(&t)?;
+        Ok((format!("{} · {}", t.info().name, t.info().stack), t.conditions(), ms))
+    });
     checks.push(match ran {
         Ok((name, conditions, ms)) => {
             let clocks = conditions.map(|c| format!(", {} MHz, {} °C", c.sm_mhz, c.celsius));

@@ -4,14 +4,13 @@ use super::args::InspectArgs;
 use super::setup;
 use super::source::Source;
 use crate::Result;
-use crate::optimize::open;
 use crate::report::{inspect_dot, inspect_json, inspect_text};
 
 /// Always `true`: there is nothing to find wanting.
 pub(super) fn run(args: &InspectArgs) -> Result<bool> {
     let runtime = setup::runtime(args.ort_lib.as_deref())?;
     let source = Source::of(&args.model)?;
-    let opened = open(&source.path, &runtime, &setup::shapes(&args.shapes)?).map_err(|e| source.named(e))?;
+    let opened = source.open(&runtime, &setup::shapes(&args.shapes)?)?;
     if args.json {
         println!("{:#}", inspect_json(&opened));
     } else if args.dot {

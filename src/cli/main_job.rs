@@ -1,6 +1,6 @@
 //! `snapprune MODEL`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::args::{DeviceArgs, MainArgs, ShapeArgs, StoreArgs};
 use super::screen::Screen;
+use super::sink::{put, voice};
 use super::source::{Source, is_stream};
 use super::{interrupt, setup};
-use crate::onnx::save;
 use crate::optimize::{Load, Options, Outcome, Watcher, optimize};
 use crate::profile::Profile;
 use crate::report::{About, Written, outcome_html, outcome_json, outcome_text, with_provenance};
@@ -32,12 +32,7 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let source = Source::of(path)?;
     let places = places(&source, args)?;
     let talk = !args.quiet && !args.json;
-    // What is said must not mix with a model on standard output.
-    let say = |text: String| match (talk, &places.model) {
-        (false, _) => {}
-        (true, None) => eprint!("{text}"),
-        (true, Some(_)) => print!("{text}"),
-    };
+    let say = voice(!talk, places.model.as_deref());
     let screen = Screen::new(args.quiet);
     let written_name = places.model.as_deref().and_then(Path::file_name);
     let written_name = written_name.map_or("stdout.onnx".into(), |n| n.to_string_lossy());
@@ -218,22 +213,6 @@ pub(crate) fn command(words: impl Iterator<Item = String>) -> String {
     };
     let words: Vec<String> = words.map(word).collect();
     format!("snapprune {}", words.join(" "))
-}
-
-/// Writes a file, or to standard output; the name for people.
-pub(super) fn put(place: Option<&Path>, bytes: &[u8]) -> Result<String> {
-    match place {
-        Some(path) => {
-            save(path, bytes)?;
-            Ok(path.display().to_string())
-        }
-        None => {
-            let mut out = std::io::stdout().lock();
-            let done = out.write_all(bytes).and_then(|()| out.flush());
-            done.map_err(|e| Error::file("standard output", e))?;
-            Ok("standard output".to_owned())
-        }
-    }
 }
 
 /// Where the model and the reports go; the folders must be writable before anything is measured.

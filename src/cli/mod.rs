@@ -16,6 +16,7 @@ pub(crate) mod profile;
 mod screen;
 mod setup;
 mod shell;
+mod sink;
 mod source;
 mod widths;
 

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use super::args::{ApplyArgs, PlanArgs};
-use super::main_job::{Job, put, run_job};
+use super::main_job::{Job, run_job};
 use super::screen::Screen;
+use super::sink::{put, voice};
 use super::source::{Source, is_stream};
 use super::{interrupt, setup};
 use crate::channels::Edits;
 use crate::data::Dataset;
 use crate::onnx::encode;
-use crate::optimize::{Outcome, Watcher, open};
+use crate::optimize::{Outcome, Watcher};
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::refit::{Change, Settings, refit};
 use crate::report::task_text;
@@ -23,7 +24,7 @@ use crate::{Error, Result};
 pub(super) fn plan(args: &PlanArgs) -> Result<bool> {
     let screen = Screen::new(args.quiet);
     let source = Source::of(&args.model)?;
-    let say = voice(args.quiet, &args.output);
+    let say = voice(args.quiet, place(&args.output));
     let outcome = planned(&source, args, interrupt::stop(), &screen, &|device| {
         say(format!("device    {device}\n"));
     })?;
@@ -44,16 +45,6 @@ pub(super) fn plan(args: &PlanArgs) -> Result<bool> {
 /// A file, or `None` for standard output.
 fn place(output: &Path) -> Option<&Path> {
     (!is_stream(output)).then_some(output)
-}
-
-/// Says things where they do not mix with what is written; nothing when quiet.
-fn voice(quiet: bool, output: &Path) -> impl Fn(String) {
-    let mixed = is_stream(output);
-    move |text| match (quiet, mixed) {
-        (true, _) => {}
-        (false, true) => eprint!("{text}"),
-        (false, false) => print!("{text}"),
-    }
 }
 
 /// The main job up to its plan, without writing anything.
@@ -106,7 +97,7 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
     let done = applied(&source, args, interrupt::stop(), &screen)?;
     screen.done();
     let written = put(place(&args.output), &done.model)?;
-    let say = voice(args.quiet, &args.output);
+    let say = voice(args.quiet, place(&args.output));
     done.task.iter().for_each(|t| say(task_text(t)));
     say(format!(
         "outputs   largest difference {:.1e} ({:.1e} of the range), cosine {:.7}\n",
@@ -135,7 +126,7 @@ pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &
     let plan: PlanFile =
         serde_json::from_str(&text).map_err(|e| Error::Usage(format!("{} is not a plan: {e}", args.plan.display())))?;
     let runtime = Runtime::load(args.ort_lib.as_deref())?.stopped_by(stop);
-    let opened = open(&source.path, &runtime, &setup::shapes(&args.shapes)?).map_err(|e| source.named(e))?;
+    let opened = source.open(&runtime, &setup::shapes(&args.shapes)?)?;
     if plan.model != opened.model.hash && !args.other_weights {
         return Err(Error::Usage(format!(
             "{} was made for another file; if that is the same network with other weights, say --other-weights",

@@ -6,8 +6,8 @@ use super::source::Source;
 use super::{interrupt, setup};
 use crate::Result;
 use crate::onnx::save;
-use crate::optimize::{Staircase, Watcher, open};
-use crate::profile::{Multiprocessors, Prober, Problem, Profile, layers};
+use crate::optimize::{Staircase, Watcher};
+use crate::profile::{Multiprocessors, Prober, Problem, Profile, layers, staircase};
 use crate::report::{profile_html, staircase_text};
 use crate::target::{Runtime, Stop};
 
@@ -21,8 +21,7 @@ pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
     if !args.quiet {
         println!("device    {}", done.described);
         for (name, present, _) in &done.layers {
-            let alike = |r: &&_| Prober::alike(present, r);
-            let known: Vec<_> = done.profile.records.iter().filter(alike).collect();
+            let known = staircase(present, &done.profile.records);
             print!("{}", staircase_text(name, present, &known, device.as_ref()));
         }
         println!(
@@ -73,7 +72,7 @@ pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher
     let runtime = Runtime::load(args.device.ort_lib.as_deref())?.stopped_by(stop);
     let target = setup::target(&runtime, &args.device)?;
     watcher.step("reading the model");
-    let opened = open(&source.path, &runtime, &setup::shapes(&args.shapes)?).map_err(|e| source.named(e))?;
+    let opened = source.open(&runtime, &setup::shapes(&args.shapes)?)?;
     let graph = opened.graph()?;
     let mut found: Vec<(String, Problem, Vec<usize>)> = Vec::new();
     let mut staircases: Vec<Staircase> = Vec::new();

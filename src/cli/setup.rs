@@ -5,7 +5,7 @@ use std::path::Path;
 use super::args::{DeviceArgs, ShapeArgs, StoreArgs, Switch};
 use super::interrupt;
 use super::source::Source;
-use crate::optimize::{Load, open};
+use crate::optimize::Load;
 use crate::profile::Database;
 use crate::target::{CpuTarget, CudaOptions, CudaTarget, Runtime, ShapeOptions, Target, gpu_present};
 use crate::{Error, Result};
@@ -86,7 +86,7 @@ fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
 /// The model, opened at all its loads; never empty.
 pub(super) fn opened(source: &Source, runtime: &Runtime, args: &ShapeArgs) -> Result<Vec<Load>> {
     let one = |(shapes, weight): (ShapeOptions, f64)| {
-        let opened = open(&source.path, runtime, &shapes).map_err(|e| source.named(e))?;
+        let opened = source.open(runtime, &shapes)?;
         Ok(Load { opened, weight })
     };
     loads(args)?.into_iter().map(one).collect()

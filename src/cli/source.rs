@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::optimize::{Opened, open};
+use crate::target::{Runtime, ShapeOptions};
 use crate::{Error, Result};
 
 /// What stands for standard input and standard output among file names.
@@ -68,6 +70,14 @@ impl Source {
             name: name.to_owned(),
             copy: Some(copy),
         })
+    }
+
+    /// Loads it at input shapes, and relates its channels.
+    ///
+    /// # Errors
+    /// Those of [`open`], with the model's name.
+    pub(crate) fn open(&self, runtime: &Runtime, shapes: &ShapeOptions) -> Result<Opened> {
+        open(&self.path, runtime, shapes).map_err(|e| self.named(e))
     }
 
     /// An error about the model, with its name in place of that of the copy.

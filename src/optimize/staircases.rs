@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Opened, Options, Outcome, Watcher, counts, remembered, whole_key};
+use super::{Opened, Options, Outcome, Watcher, counts, recalled, remember, whole_key};
 use crate::Result;
 use crate::plan::{Costs, Counts, Plan};
-use crate::profile::{Multiprocessors, Prober, Problem, Profile, Record, Summary, Waves, tail_free, waves};
+use crate::profile::{Multiprocessors, Prober, Problem, Profile, Record, Summary, Waves, staircase, tail_free, waves};
 
 /// Layers with one problem, before and after.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,7 +66,7 @@ const REACH: f64 = 1.5;
 /// same model takes the same widths from the database.
 pub(super) fn draw(
     outcome: &mut Outcome,
-    (opened, original): (&Opened, &[u8]),
+    opened: &Opened,
     costs: &Costs,
     prober: &mut Prober,
     options: &Options,
@@ -84,15 +84,13 @@ pub(super) fn draw(
     if prober.target().is_here() {
         watcher.step("timing widths for the report");
         let keys: Vec<String> = wanted.iter().map(Problem::key).collect();
-        let key = whole_key(&format!("staircases {}", keys.join(" ")), &[original], &[], 0.0);
+        let what = format!("staircases {} {}", opened.model.hash, keys.join(" "));
+        let key = whole_key(&what, &[], &[], 0.0);
         let before = prober.deadline.take();
-        let known = remembered(prober, &key, || Ok(Vec::<Problem>::new()))?;
+        let known = recalled::<Vec<Problem>>(prober, &key)?.unwrap_or_default();
         if known.is_empty() {
             let timed = explore(prober, &wanted, options.staircases, watcher)?;
-            if let Some(database) = prober.database() {
-                let text = serde_json::to_string(&timed).unwrap_or_default();
-                database.remember(prober.target().info(), &key, &text)?;
-            }
+            remember(prober, &key, &timed)?;
         } else {
             prober.require(&known, &|done, total| watcher.progress(done, total))?;
         }
@@ -125,12 +123,7 @@ impl Staircase {
     /// Takes the times that a profile holds.
     pub fn recorded(&mut self, profile: &Profile) {
         let device = Multiprocessors::of(&profile.device);
-        let alike = |p: &Problem| {
-            let mut found: Vec<&Record> = profile.records.iter().filter(|r| Prober::alike(p, r)).collect();
-            found.sort_by_key(|r| r.problem.cout);
-            found
-        };
-        self.take(&alike, device.as_ref());
+        self.take(&|p| staircase(p, &profile.records), device.as_ref());
     }
 
     fn take<'r>(&mut self, known: &dyn Fn(&Problem) -> Vec<&'r Record>, device: Option<&Multiprocessors>) {

@@ -21,7 +21,7 @@ pub use edges::{Time, fastest_from, find_edges};
 pub use extract::{Layer, layers};
 pub use gpus::{GPUS, gpu};
 pub use in_model::{InModel, in_model};
-pub use probe::{Prober, Progress, smoke};
+pub use probe::{Prober, Progress, smoke, staircase};
 pub use problem::{Feed, Problem};
 pub use record::{Facts, Profile, Record};
 pub use samples::{Summary, mad, median, summarize};

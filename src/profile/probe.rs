@@ -97,16 +97,9 @@ impl<'t> Prober<'t> {
         all.into_iter().map(|(_, r)| r.clone()).collect()
     }
 
-    /// Whether a record is of a problem but for the output width.
-    pub fn alike(problem: &Problem, record: &Record) -> bool {
-        problem.with_output(record.problem.cout) == record.problem
-    }
-
     /// What is known of a problem at other output widths, the narrowest first.
     pub fn staircase(&self, problem: &Problem) -> Vec<&Record> {
-        let mut found: Vec<&Record> = self.known.values().filter(|r| Self::alike(problem, r)).collect();
-        found.sort_by_key(|r| r.problem.cout);
-        found
+        staircase(problem, self.known.values())
     }
 
     /// Times at most `budget` of a problem's output `widths` so that the steps are between those timed ([`find_edges`]).
@@ -177,6 +170,14 @@ impl<'t> Prober<'t> {
         }
         Ok(())
     }
+}
+
+/// Those records that are of a problem but for the output width, the narrowest first.
+pub fn staircase<'r>(problem: &Problem, records: impl IntoIterator<Item = &'r Record>) -> Vec<&'r Record> {
+    let alike = |r: &&Record| problem.with_output(r.problem.cout) == r.problem;
+    let mut found: Vec<&Record> = records.into_iter().filter(alike).collect();
+    found.sort_by_key(|r| r.problem.cout);
+    found
 }
 
 /// Runs one small convolution on a device; its time in milliseconds.

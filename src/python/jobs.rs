@@ -7,7 +7,7 @@ use pyo3::types::PyBytes;
 
 use super::errors::raised;
 use super::run::run;
-use crate::cli::args::{ApplyArgs, Args, Command, MainArgs, PlanArgs, ProfileArgs};
+use crate::cli::args::{Args, Command, MainArgs};
 use crate::cli::{Source, main_job, plan as plans, profile as profiles};
 use crate::onnx::{Graph, parse};
 use crate::target::{ShapeOptions, input_specs};
@@ -39,7 +39,13 @@ fn parsed(args: Vec<String>) -> Result<Args> {
     })
 }
 
-fn wrong_command(_: Args) -> PyErr {
+/// The flags of one command.
+fn flags_of<T>(py: Python<'_>, args: Vec<String>, of: impl FnOnce(Option<Command>) -> Option<T>) -> PyResult<T> {
+    let args = parsed(args).map_err(|e| raised(py, &e))?;
+    of(args.command).ok_or_else(wrong_command)
+}
+
+fn wrong_command() -> PyErr {
     PyTypeError::new_err("these are the flags of another command")
 }
 
@@ -80,7 +86,7 @@ pub(super) fn optimize(
     let flags = args.clone();
     let args = parsed(args).map_err(|e| raised(py, &e))?;
     if args.command.is_some() {
-        return Err(wrong_command(args));
+        return Err(wrong_command());
     }
     let main: MainArgs = args.main;
     let done = run(py, progress.as_ref(), |stop, watcher| {
@@ -108,13 +114,10 @@ pub(super) fn profile(
     args: Vec<String>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<(String, String, String)> {
-    let args: ProfileArgs = match parsed(args).map_err(|e| raised(py, &e))? {
-        Args {
-            command: Some(Command::Profile(args)),
-            ..
-        } => args,
-        other => return Err(wrong_command(other)),
-    };
+    let args = flags_of(py, args, |command| match command {
+        Some(Command::Profile(args)) => Some(args),
+        _ => None,
+    })?;
     let done = run(py, progress.as_ref(), |stop, watcher| {
         profiles::profiled(&model.source()?, &args, stop, watcher)
     })?;
@@ -131,13 +134,10 @@ pub(super) fn plan(
     args: Vec<String>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<(Option<String>, Option<String>)> {
-    let args: PlanArgs = match parsed(args).map_err(|e| raised(py, &e))? {
-        Args {
-            command: Some(Command::Plan(args)),
-            ..
-        } => args,
-        other => return Err(wrong_command(other)),
-    };
+    let args = flags_of(py, args, |command| match command {
+        Some(Command::Plan(args)) => Some(args),
+        _ => None,
+    })?;
     let outcome = run(py, progress.as_ref(), |stop, watcher| {
         plans::planned(&model.source()?, &args, stop, watcher, &|_| {})
     })?;
@@ -154,13 +154,10 @@ pub(super) fn apply(
     args: Vec<String>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<(Py<PyBytes>, String)> {
-    let args: ApplyArgs = match parsed(args).map_err(|e| raised(py, &e))? {
-        Args {
-            command: Some(Command::Apply(args)),
-            ..
-        } => args,
-        other => return Err(wrong_command(other)),
-    };
+    let args = flags_of(py, args, |command| match command {
+        Some(Command::Apply(args)) => Some(args),
+        _ => None,
+    })?;
     let done = run(py, progress.as_ref(), |stop, watcher| {
         plans::applied(&model.source()?, &args, stop, watcher)
     })?;

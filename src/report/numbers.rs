@@ -21,6 +21,12 @@ pub(super) fn milliseconds(ms: f64) -> String {
     }
 }
 
+/// Extents: `3×3`.
+pub(super) fn extents(all: &[usize]) -> String {
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    all.join("×")
+}
+
 /// A share in percent.
 pub(super) fn percent(share: f64) -> String {
     let p = 100.0 * share;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::numbers::extents;
 use crate::profile::{Multiprocessors, Problem, Record, tail_free, waves};
 
 /// Characters of the longest bar.
@@ -19,13 +20,12 @@ pub fn staircase_text(name: &str, present: &Problem, records: &[&Record], device
         .fold(0.01, f64::max);
     let edges = tail_free(&times, noise.min(0.1));
     let longest = times.iter().copied().fold(0.0, f64::max);
-    let shape = |extents: &[usize]| extents.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let mut text = format!(
         "\n{name}: {} {} from {} channels at {}, batch {}, {}\n",
         present.op,
-        shape(&present.kernel),
+        extents(&present.kernel),
         present.cin,
-        shape(&present.space),
+        extents(&present.space),
         present.batch,
         present.dtype
     );

@@ -3,7 +3,7 @@
 use super::Card;
 use crate::optimize::{Load, Outcome};
 use crate::profile::Summary;
-use crate::report::numbers::{big, milliseconds};
+use crate::report::numbers::{big, extents, milliseconds};
 use crate::verify::Task;
 
 /// A line of a table.
@@ -207,12 +207,11 @@ pub(super) fn measured(loads: &[Load], outcome: &Outcome) -> Vec<Fact> {
     let shapes: Vec<String> = loads
         .iter()
         .map(|l| {
-            let shape = |dims: &[usize]| dims.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
             let inputs: Vec<String> = l
                 .opened
                 .specs
                 .iter()
-                .map(|s| format!("{} {}", s.name, shape(&s.dims)))
+                .map(|s| format!("{} {}", s.name, extents(&s.dims)))
                 .collect();
             match loads.len() {
                 1 => inputs.join(", "),

@@ -7,7 +7,7 @@ pub use plot::staircase_svg;
 
 use askama::Template;
 
-use super::numbers::{big, milliseconds, percent};
+use super::numbers::{big, extents, milliseconds, percent};
 use crate::optimize::{GroupRow, Load, Outcome, Staircase, use_of};
 use crate::{Error, Result};
 use facts::{Fact, cards, measured, verdict, verified};
@@ -204,14 +204,13 @@ fn group(g: &GroupRow, widest: usize) -> Group {
 
 fn plotted(s: &Staircase) -> Plot {
     let p = &s.problem;
-    let shape = |extents: &[usize]| extents.iter().map(ToString::to_string).collect::<Vec<_>>().join("×");
     let depthwise = if p.is_depthwise() { "depthwise " } else { "" };
     let about = format!(
         "{depthwise}{} {} from {} channels at {}, batch {}, {}{}",
         p.op,
-        shape(&p.kernel),
+        extents(&p.kernel),
         p.cin,
-        shape(&p.space),
+        extents(&p.space),
         p.batch,
         p.dtype,
         match s.share > 0.0 {
