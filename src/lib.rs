@@ -4,7 +4,7 @@
 //! [`onnx`] (the file) → [`channels`] (which axes change together) → [`target`] (the device) →
 //! [`profile`] (what a width costs) → [`plan`] (which widths) → [`rewrite`] (make it so) → [`gate`] (what can be
 //! skipped for this input) →
-//! [`verify`] (is it true) → [`report`] (show it); [`cli`] stands on all of them.
+//! [`verify`] (is it true) → [`report`] (show it); [`zoo`] does it for many models, and [`cli`] stands on all of them.
 
 pub mod channels;
 pub mod cli;
@@ -24,5 +24,6 @@ pub mod rewrite;
 pub mod score;
 pub mod target;
 pub mod verify;
+pub mod zoo;
 
 pub use error::{Error, Result};

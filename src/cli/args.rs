@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::dynamic_args::DynamicArgs;
 use super::planning_args::{CalibArgs, DataArgs, GoalArgs, PlanningArgs, duration};
+use super::work_args::WorkArgs;
+use super::zoo::{WorkerArgs, ZooArgs};
 use crate::target::CudnnAlgo;
 
 /// Snaps the channel counts of an ONNX CNN to widths at which this machine wastes nothing.
@@ -45,6 +46,11 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Latency against width of every convolution: the staircases.
     Profile(ProfileArgs),
+    /// Many models: one command, one report. Goes on from where it was interrupted.
+    Zoo(Box<ZooArgs>),
+    /// Does single jobs of a zoo, as they come in.
+    #[command(hide = true)]
+    ZooWorker(WorkerArgs),
     /// Predicted tail-free widths for a GPU that is not here.
     Widths(WidthsArgs),
     /// The latency database: list, show, merge, export, import, check, tidy.
@@ -87,33 +93,9 @@ pub struct MainArgs {
     /// reports and dynamic variant.
     #[arg(short, long, value_name = "OUT.onnx")]
     pub output: Option<PathBuf>,
-    /// The device and the library.
+    /// The work.
     #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Input shapes.
-    #[command(flatten)]
-    pub shapes: ShapeArgs,
-    /// Make exact moves only: the outputs stay the same (the default without a goal).
-    #[arg(long, conflicts_with_all = ["target_latency", "target_macs", "max_params", "max_drop"])]
-    pub exact: bool,
-    /// The dynamic variant.
-    #[command(flatten)]
-    pub dynamic: DynamicArgs,
-    /// What may be planned, and from what.
-    #[command(flatten)]
-    pub planning: PlanningArgs,
-    /// What a narrower model should reach.
-    #[command(flatten)]
-    pub goals: GoalArgs,
-    /// Real inputs.
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// The latency databases.
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// Seed of the random inputs.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
+    pub work: WorkArgs,
     /// Write the page with the report here, whatever came out [default: beside the model, when one is written].
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,

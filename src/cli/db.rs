@@ -1,7 +1,7 @@
 //! `snapprune db`.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::{DbAction, DbArgs};
 use crate::onnx::save;
@@ -42,7 +42,7 @@ pub(super) fn run(args: &DbArgs) -> Result<bool> {
             let rows = database.rows()?;
             faults.extend(
                 rows.iter()
-                    .filter(|r| !sound(r))
+                    .filter(|r| !r.is_sound())
                     .map(|r| format!("{} on {}: times that cannot be", r.problem.key(), r.device)),
             );
             faults.iter().for_each(|f| println!("{f}"));
@@ -51,10 +51,6 @@ pub(super) fn run(args: &DbArgs) -> Result<bool> {
         }
     }
     Ok(true)
-}
-
-fn sound(row: &Row) -> bool {
-    !row.samples.is_empty() && row.samples.iter().all(|t| t.is_finite() && *t >= 0.0)
 }
 
 fn list(rows: &[Row]) {
@@ -100,33 +96,17 @@ fn show(rows: &[Row], device: &str) -> Result<()> {
 }
 
 fn export(rows: &[Row], file: &Path) -> Result<()> {
-    let lines: Vec<String> = rows.iter().filter_map(|r| serde_json::to_string(r).ok()).collect();
-    let text = lines.iter().map(|l| format!("{l}\n")).collect::<String>();
+    let text = Row::lines(rows);
     if file == Path::new("-") {
         let out = std::io::stdout().write_all(text.as_bytes());
         return out.map_err(|e| Error::file("standard output", e));
     }
     save(file, text.as_bytes())?;
-    println!("{}: {} records", file.display(), lines.len());
+    println!("{}: {} records", file.display(), rows.len());
     Ok(())
 }
 
-fn read_lines(file: &PathBuf) -> Result<Vec<Row>> {
+fn read_lines(file: &Path) -> Result<Vec<Row>> {
     let text = std::fs::read_to_string(file).map_err(|e| Error::file(file, e))?;
-    text.lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-        .map(|(k, line)| {
-            let row: Row = serde_json::from_str(line)
-                .map_err(|e| Error::Usage(format!("{} line {}: {e}", file.display(), k + 1)))?;
-            if sound(&row) {
-                return Ok(row);
-            }
-            Err(Error::Usage(format!(
-                "{} line {}: times that cannot be",
-                file.display(),
-                k + 1
-            )))
-        })
-        .collect()
+    Row::of_lines(&text, &file.display().to_string())
 }

@@ -6,15 +6,14 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::args::{DeviceArgs, MainArgs, ShapeArgs, StoreArgs};
+use super::args::{DeviceArgs, MainArgs, ShapeArgs};
+use super::place::Place;
 use super::screen::Screen;
 use super::sink::{put, voice};
 use super::source::{Source, is_stream};
 use super::{interrupt, setup};
 use crate::optimize::{Load, Options, Outcome, Watcher, optimize};
-use crate::profile::Profile;
 use crate::report::{About, Written, outcome_html, outcome_json, outcome_text, with_provenance};
-use crate::target::{RecordedTarget, Runtime, Stop};
 use crate::{Error, Result};
 
 /// Where the results go.
@@ -37,11 +36,11 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     let written_name = places.model.as_deref().and_then(Path::file_name);
     let written_name = written_name.map_or("stdout.onnx".into(), |n| n.to_string_lossy());
     let done = job(
+        Place::of(&args.work, interrupt::stop())?,
         &source,
         args,
         &command(std::env::args().skip(1)),
         &written_name,
-        interrupt::stop(),
         &screen,
         &|device| {
             say(format!("device    {device}\n"));
@@ -76,7 +75,7 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
         Some((last, [])) => say(format!("written   {last} in {seconds:.1} s\n")),
         Some((last, rest)) => say(format!("written   {} and {last} in {seconds:.1} s\n", rest.join(", "))),
         None => {
-            let next = match args.goals.goals().any() {
+            let next = match args.work.goals.goals().any() {
                 true => "relax the goal",
                 false => "give up some accuracy for speed with --target-latency 0.9x --calib DATA",
             };
@@ -110,29 +109,26 @@ pub(crate) struct Done {
 /// # Errors
 /// When the model or the data cannot be read, the device is not there, a run fails, or it is asked to stop.
 pub(crate) fn job(
+    place: Place,
     source: &Source,
     args: &MainArgs,
     command: &str,
     written: &str,
-    stop: &Stop,
     watcher: &dyn Watcher,
     device: &dyn Fn(&str),
 ) -> Result<Done> {
-    let mut options = args.planning.options(args.seed, &args.store, &args.goals, &args.data);
-    options.dynamics = args.dynamic.dynamics();
-    options.staircases = args.staircases;
-    let (mut outcome, loads) = run_job(&Job {
-        source,
-        options,
-        device: &args.device,
-        shapes: &args.shapes,
-        profile: args.planning.profile.as_deref(),
-        store: &args.store,
-        notes: !args.quiet,
-        stop,
-        watcher,
-        tell: device,
-    })?;
+    let (mut outcome, loads) = run_job(
+        place,
+        &Job {
+            source,
+            options: options(args),
+            device: &args.work.device,
+            shapes: &args.work.shapes,
+            notes: !args.quiet,
+            watcher,
+            tell: device,
+        },
+    )?;
     let opened = &loads[0].opened;
     let name = source.file_name();
     let about = |gated| Written {
@@ -159,35 +155,36 @@ pub(crate) fn job(
     })
 }
 
+/// The flags as options of the job.
+pub(super) fn options(args: &MainArgs) -> Options {
+    let work = &args.work;
+    let mut options = work.planning.options(work.seed, &work.store, &work.goals, &work.data);
+    options.dynamics = work.dynamic.dynamics();
+    options.staircases = args.staircases;
+    options
+}
+
 /// What the main job and `plan` have in common.
 pub(super) struct Job<'a> {
     pub source: &'a Source,
     pub options: Options,
     pub device: &'a DeviceArgs,
     pub shapes: &'a ShapeArgs,
-    pub profile: Option<&'a Path>,
-    pub store: &'a StoreArgs,
     /// Whether notes on the file go to standard error.
     pub notes: bool,
-    pub stop: &'a Stop,
     pub watcher: &'a dyn Watcher,
     /// Told the device.
     pub tell: &'a dyn Fn(&str),
 }
 
 /// Opens the model at all its loads and optimizes it; at least one load comes back.
-pub(super) fn run_job(job: &Job) -> Result<(Outcome, Vec<Load>)> {
-    let recorded = job.profile.map(Profile::read).transpose()?;
-    let database = setup::store(job.store)?;
-    let runtime = Runtime::load(job.device.ort_lib.as_deref())?.stopped_by(job.stop);
-    let mut target = setup::target(&runtime, job.device)?;
-    if let Some(profile) = &recorded
-        && profile.device.fingerprint != target.info().fingerprint
-        && !job.device.cpu
-        && job.device.gpu.is_none()
-    {
-        target = Box::new(RecordedTarget::new(runtime.clone(), profile.device.clone()));
-    }
+pub(super) fn run_job(place: Place, job: &Job) -> Result<(Outcome, Vec<Load>)> {
+    let Place {
+        runtime,
+        target,
+        recorded,
+        database,
+    } = place;
     (job.tell)(&setup::describe(target.as_ref(), job.device));
     job.watcher.step("reading the model");
     let loads = setup::opened(job.source, &runtime, job.shapes)?;

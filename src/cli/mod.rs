@@ -10,6 +10,7 @@ mod inspect;
 mod interrupt;
 pub(crate) mod main_job;
 mod pareto;
+mod place;
 pub(crate) mod plan;
 mod planning_args;
 pub(crate) mod profile;
@@ -19,14 +20,35 @@ mod shell;
 mod sink;
 mod source;
 mod widths;
+mod work_args;
+pub(crate) mod zoo;
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::Error;
+use crate::zoo::Program;
+#[cfg(feature = "python")]
+pub(crate) use place::Place;
 #[cfg(feature = "python")]
 pub(crate) use source::Source;
+
+/// How this program is called, where it is not a program of its own.
+static CALLED: OnceLock<Program> = OnceLock::new();
+
+/// Says how worker processes are started.
+#[cfg(feature = "python")]
+pub(crate) fn called_as(program: Program) {
+    // Said once for all; a second time says the same.
+    let _ = CALLED.set(program);
+}
+
+/// How worker processes are started.
+fn program() -> Program {
+    CALLED.get().cloned().unwrap_or_else(zoo::this_program)
+}
 
 /// Runs the command: 0 done; 1 nothing helps or a check failed; 2 error in use or input.
 pub fn main() -> ExitCode {
@@ -35,8 +57,13 @@ pub fn main() -> ExitCode {
 
 /// The same for given arguments, the first of which is the command's name.
 pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
-    let args = args::Args::parse_from(args);
+    let matches = args::Args::command().get_matches_from(args);
+    let args = match args::Args::from_arg_matches(&matches) {
+        Ok(args) => args,
+        Err(error) => error.exit(),
+    };
     interrupt::listen();
+    let status = |done: bool| u8::from(!done);
     let done = match &args.command {
         Some(args::Command::Bench(bench)) => bench::run(bench),
         Some(args::Command::Explain(explain)) => explain::run(explain),
@@ -45,6 +72,11 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         Some(args::Command::Pareto(pareto)) => pareto::run(pareto),
         Some(args::Command::Plan(plan)) => plan::plan(plan),
         Some(args::Command::Apply(apply)) => plan::apply(apply),
+        Some(args::Command::Zoo(zoo)) => match zoo::run(zoo, matches.subcommand_matches("zoo").unwrap_or(&matches)) {
+            Ok(status) => return status,
+            Err(error) => Err(error),
+        },
+        Some(args::Command::ZooWorker(_)) => zoo::work(),
         Some(args::Command::Widths(widths)) => widths::run(widths),
         Some(args::Command::Db(db)) => db::run(db),
         Some(args::Command::Doctor(doctor)) => doctor::run(doctor),
@@ -58,8 +90,7 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         },
     };
     match done {
-        Ok(true) => 0,
-        Ok(false) => 1,
+        Ok(done) => status(done),
         Err(Error::Stopped) => {
             eprintln!("snapprune: {}", Error::Stopped);
             interrupt::INTERRUPTED

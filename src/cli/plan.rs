@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::args::{ApplyArgs, PlanArgs};
 use super::main_job::{Job, run_job};
+use super::place::Place;
 use super::screen::Screen;
 use super::sink::{put, voice};
 use super::source::{Source, is_stream};
@@ -58,18 +59,19 @@ pub(crate) fn planned(
     watcher: &dyn Watcher,
     device: &dyn Fn(&str),
 ) -> Result<Outcome> {
-    let (outcome, _) = run_job(&Job {
-        source,
-        options: args.planning.options(args.seed, &args.store, &args.goals, &args.data),
-        device: &args.device,
-        shapes: &args.shapes,
-        profile: args.planning.profile.as_deref(),
-        store: &args.store,
-        notes: !args.quiet,
-        stop,
-        watcher,
-        tell: device,
-    })?;
+    let place = Place::with(&args.device, args.planning.profile.as_deref(), &args.store, stop)?;
+    let (outcome, _) = run_job(
+        place,
+        &Job {
+            source,
+            options: args.planning.options(args.seed, &args.store, &args.goals, &args.data),
+            device: &args.device,
+            shapes: &args.shapes,
+            notes: !args.quiet,
+            watcher,
+            tell: device,
+        },
+    )?;
     Ok(outcome)
 }
 

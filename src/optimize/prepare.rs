@@ -135,7 +135,12 @@ impl<'a, 't> Prepared<'a, 't> {
                 self.target.info().name
             )));
         }
-        Ok(narrow::Narrowing {
+        Ok(self.narrowing_of())
+    }
+
+    /// The same, also where nothing can be measured.
+    pub(super) fn narrowing_of(self) -> narrow::Narrowing<'a, 't> {
+        narrow::Narrowing {
             loads: self.loads,
             opened: self.opened,
             graph: self.graph,
@@ -148,7 +153,7 @@ impl<'a, 't> Prepared<'a, 't> {
             samples: self.calib.map(Samples::new),
             eval: self.eval,
             watcher: self.watcher,
-        })
+        }
     }
 }
 

@@ -12,8 +12,25 @@ impl Narrowing<'_, '_> {
     /// The widths that may be chosen: narrower ones and grown ones that leave no tail, and the present one. Where only
     /// MACs or parameters count, a width passes as long as no wider one is faster.
     pub(super) fn space(&self, costs: &mut Costs, prober: &mut Prober) -> Result<Space> {
-        let analysis = &self.opened.analysis;
         let fine = self.is_fine();
+        let mut space = self.widths(fine)?;
+        self.watcher.step("timing widths");
+        self.time_alone(&space, costs, prober)?;
+        self.drop_tails(&mut space, costs, !fine);
+        if !fine {
+            self.time_together(&space, costs, prober)?;
+        }
+        Ok(space)
+    }
+
+    /// Asks for what is timed first, whatever comes of it.
+    pub(super) fn ask(&self, costs: &mut Costs, prober: &mut Prober) -> Result<()> {
+        self.time_alone(&self.widths(self.is_fine())?, costs, prober)
+    }
+
+    /// The widths that are looked at.
+    fn widths(&self, fine: bool) -> Result<Space> {
+        let analysis = &self.opened.analysis;
         let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
         let kept = super::prepare::kept(self.graph, analysis, self.options)?;
         let (mut groups, mut options) = (Vec::new(), Vec::new());
@@ -27,14 +44,7 @@ impl Narrowing<'_, '_> {
             groups.push(group.id);
             options.push(counts);
         }
-        let mut space = Space { groups, options, base };
-        self.watcher.step("timing widths");
-        self.time_alone(&space, costs, prober)?;
-        self.drop_tails(&mut space, costs, !fine);
-        if !fine {
-            self.time_together(&space, costs, prober)?;
-        }
-        Ok(space)
+        Ok(Space { groups, options, base })
     }
 
     /// Whether widths between blocks are options too: where latency is no goal.

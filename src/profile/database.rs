@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::problem::Problem;
-use super::record::{Facts, Record};
+use super::record::Record;
+use super::row::Row;
 use crate::target::DeviceInfo;
 use crate::{Error, Result};
 
@@ -338,26 +337,6 @@ impl Database {
         let lines: Vec<String> = lines.collect::<rusqlite::Result<_>>().map_err(fail)?;
         Ok(lines.into_iter().filter(|l| l != "ok").collect())
     }
-}
-
-/// One record of a database, as `export` writes it: a JSON object a line.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// The device's fingerprint.
-    pub device: String,
-    /// The device's name.
-    pub name: String,
-    /// The software and its options.
-    pub stack: String,
-    /// The problem.
-    pub problem: Problem,
-    /// Every time measured, milliseconds.
-    pub samples: Vec<f64>,
-    /// When, in seconds since 1970.
-    pub made: i64,
-    /// What was seen besides the times.
-    #[serde(default)]
-    pub facts: Facts,
 }
 
 fn database_error(path: &Path, error: &rusqlite::Error) -> Error {

@@ -29,6 +29,8 @@ pub struct Prober<'t> {
     pub reused: usize,
     /// Problems left untimed because the time was up.
     pub skipped: usize,
+    /// Problems left untimed because the device is not here.
+    pub wanted: Vec<Problem>,
     /// When no more probes are begun.
     pub deadline: Option<Instant>,
 }
@@ -49,6 +51,7 @@ impl<'t> Prober<'t> {
             made: 0,
             reused: 0,
             skipped: 0,
+            wanted: Vec::new(),
             deadline: None,
         }
     }
@@ -147,11 +150,12 @@ impl<'t> Prober<'t> {
         }
         if !self.target.is_here() {
             self.skipped += missing.len();
+            self.wanted.extend(missing);
             return Ok(());
         }
         let total = missing.len();
         let mut done = 0;
-        for batch in batches(missing) {
+        for batch in sessions(missing) {
             if self.deadline.is_some_and(|end| Instant::now() >= end) {
                 self.skipped += total - done;
                 break;
@@ -204,8 +208,8 @@ pub fn smoke(target: &dyn Target) -> Result<f64> {
     target.load(&encode(&model), &inputs, false)?.run()
 }
 
-/// Problems of one space and batch go together; sessions stay small.
-fn batches(mut problems: Vec<Problem>) -> Vec<Vec<Problem>> {
+/// The sessions that problems are timed in: those of one space and batch go together, and sessions stay small.
+pub fn sessions(mut problems: Vec<Problem>) -> Vec<Vec<Problem>> {
     problems.sort_by(|a, b| {
         let shape = |p: &Problem| {
             (

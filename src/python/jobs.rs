@@ -8,7 +8,7 @@ use pyo3::types::PyBytes;
 use super::errors::raised;
 use super::run::run;
 use crate::cli::args::{Args, Command, MainArgs};
-use crate::cli::{Source, main_job, plan as plans, profile as profiles};
+use crate::cli::{Place, Source, main_job, plan as plans, profile as profiles};
 use crate::onnx::{Graph, parse};
 use crate::target::{ShapeOptions, input_specs};
 use crate::{Error, Result};
@@ -94,7 +94,7 @@ pub(super) fn optimize(
         let command = main_job::command(std::iter::once(source.file_name()).chain(flags));
         let written = source.file_name();
         let written = format!("{}.snap.onnx", written.trim_end_matches(".onnx"));
-        main_job::job(&source, &main, &command, &written, stop, watcher, &|_| {})
+        main_job::job(Place::of(&main.work, stop)?, &source, &main, &command, &written, watcher, &|_| {})
     })?;
     let gated = done.outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
     Ok((

@@ -15,4 +15,6 @@ pub use json::{inspect_json, outcome_json};
 pub use page::{About, outcome_html, profile_html, staircase_svg};
 pub use provenance::{Written, with_provenance};
 pub use staircase::staircase_text;
+pub(crate) use numbers::milliseconds;
+pub(crate) use terminal::table;
 pub use terminal::{bench_table, inspect_text, outcome_text, task_text};

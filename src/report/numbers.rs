@@ -11,7 +11,7 @@ pub(super) fn big(count: u64) -> String {
 }
 
 /// Milliseconds with three significant digits at least.
-pub(super) fn milliseconds(ms: f64) -> String {
+pub(crate) fn milliseconds(ms: f64) -> String {
     match ms {
         ms if ms >= 100.0 => format!("{ms:.0}"),
         ms if ms >= 10.0 => format!("{ms:.1}"),

@@ -9,7 +9,7 @@ use crate::onnx::label;
 use crate::optimize::{Dynamic, Opened, Outcome};
 use crate::verify::{Lane, Task, Verdict};
 
-pub(super) fn table(header: &[&str], numbers: &[usize]) -> Table {
+pub(crate) fn table(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_FULL_CONDENSED)

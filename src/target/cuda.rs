@@ -333,6 +333,14 @@ impl Target for CudaTarget {
         self.products.as_ref().map(|p| p as &dyn Products)
     }
 
+    fn unit(&self) -> String {
+        let hex = |byte: &std::ffi::c_char| format!("{byte:02x}");
+        match self.context.uuid() {
+            Ok(uuid) => format!("cuda-{}", uuid.bytes.iter().map(hex).collect::<String>()),
+            Err(_) => format!("cuda-{}", self.index),
+        }
+    }
+
     fn conditions(&self) -> Option<Conditions> {
         self.conditions.as_ref().and_then(Reader::read)
     }

@@ -44,7 +44,7 @@ pub type Named = (String, Tensor);
 pub type Runs<'r> = &'r mut dyn Iterator<Item = Vec<Named>>;
 
 /// What a device is, as far as latency depends on it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeviceInfo {
     /// `cpu` or `cuda`.
     pub kind: String,
@@ -138,6 +138,11 @@ pub trait Target {
     /// Clocks and temperature now, where they can be read. They are never set.
     fn conditions(&self) -> Option<Conditions> {
         None
+    }
+
+    /// Which of a machine's devices it is, whatever number this process knows it by.
+    fn unit(&self) -> String {
+        self.info().kind.clone()
     }
 
     /// Whether anything can be timed: not on a device that is only known from a recorded profile.

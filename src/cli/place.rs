@@ -1,0 +1,60 @@
+//! Where a job is done: the device, what is known of it, and where new times are kept.
+
+use std::path::Path;
+
+use super::args::{DeviceArgs, StoreArgs};
+use super::setup;
+use super::work_args::WorkArgs;
+use crate::Result;
+use crate::profile::{Database, Profile};
+use crate::target::{RecordedTarget, Runtime, Stop, Target};
+
+/// A device with its times.
+pub(crate) struct Place {
+    pub runtime: Runtime,
+    pub target: Box<dyn Target>,
+    /// Times recorded earlier.
+    pub recorded: Option<Profile>,
+    /// The latency database.
+    pub database: Option<Database>,
+}
+
+impl Place {
+    /// What the flags of the work name.
+    ///
+    /// # Errors
+    /// When the device is not there, or a file cannot be read.
+    pub(crate) fn of(work: &WorkArgs, stop: &Stop) -> Result<Self> {
+        Self::with(&work.device, work.planning.profile.as_deref(), &work.store, stop)
+    }
+
+    /// The device of the flags; that of a recorded profile where it is another one and the flags name none.
+    ///
+    /// # Errors
+    /// When the device is not there, or a file cannot be read.
+    pub(crate) fn with(device: &DeviceArgs, profile: Option<&Path>, store: &StoreArgs, stop: &Stop) -> Result<Self> {
+        let recorded = profile.map(Profile::read).transpose()?;
+        let database = setup::store(store)?;
+        let runtime = Runtime::load(device.ort_lib.as_deref())?.stopped_by(stop);
+        let mut target = setup::target(&runtime, device)?;
+        if let Some(profile) = &recorded
+            && profile.device.fingerprint != target.info().fingerprint
+            && !device.cpu
+            && device.gpu.is_none()
+        {
+            target = Box::new(RecordedTarget::new(runtime.clone(), profile.device.clone()));
+        }
+        Ok(Self {
+            runtime,
+            target,
+            recorded,
+            database,
+        })
+    }
+
+    /// The same device, where nothing is timed any more.
+    pub(crate) fn from_known_times(mut self) -> Self {
+        self.target = Box::new(RecordedTarget::new(self.runtime.clone(), self.target.info().clone()));
+        self
+    }
+}

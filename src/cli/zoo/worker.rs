@@ -1,0 +1,183 @@
+//! `snapprune zoo-worker`: does jobs as they come in on standard input, and answers on standard output.
+
+use std::fs::File;
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use super::flags::parsed;
+use crate::cli::main_job::{self, Done, job};
+use crate::cli::place::Place;
+use crate::cli::source::Source;
+use crate::cli::{interrupt, setup};
+use crate::onnx::save;
+use crate::optimize::{Watcher, problems};
+use crate::profile::{Database, Prober, Problem};
+use crate::target::Target;
+use crate::zoo::{Answer, Collected, Event, Flags, Job, Numbers, Optimize, Optimized, Trouble};
+use crate::{Error, Result};
+
+/// How long a job may go on when nobody waits for it any more.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Until standard input ends.
+pub(in crate::cli) fn run() -> Result<bool> {
+    let (sender, jobs) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(std::io::Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+        // Whoever started this process is gone, or wants it to stop.
+        drop(sender);
+        interrupt::stop().request();
+        std::thread::sleep(GRACE);
+        let own = rustix::process::getpid();
+        let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+    });
+    for line in jobs {
+        let answer = match serde_json::from_str::<Job>(&line) {
+            Ok(job) => done(&job),
+            Err(e) => Err(Error::Usage(format!("not a job ({e})"))),
+        };
+        tell(&Event::Answer(Box::new(match answer {
+            Ok(answer) => answer,
+            Err(Error::Stopped) => Answer::Stopped,
+            Err(error) => {
+                eprintln!("snapprune: {error}");
+                Answer::Failed {
+                    trouble: Trouble::of(&error),
+                    reason: error.to_string(),
+                }
+            }
+        })));
+    }
+    Ok(true)
+}
+
+fn tell(event: &Event) {
+    let mut out = std::io::stdout().lock();
+    // Nobody listens any more when the other side is gone.
+    let _ = writeln!(out, "{}", serde_json::to_string(event).unwrap_or_default()).and_then(|()| out.flush());
+}
+
+/// Says the steps.
+struct Teller;
+
+impl Watcher for Teller {
+    fn step(&self, what: &str) {
+        eprintln!("{what}");
+        tell(&Event::Step(what.to_owned()));
+    }
+
+    fn progress(&self, _: usize, _: usize) {}
+}
+
+fn done(job: &Job) -> Result<Answer> {
+    match job {
+        Job::Device { flags } => {
+            tell(&Event::Begun);
+            let place = Place::of(&parsed("", flags)?.work, interrupt::stop())?;
+            Ok(Answer::Device {
+                info: place.target.info().clone(),
+                here: place.target.is_here(),
+            })
+        }
+        Job::Collect { model, flags } => {
+            tell(&Event::Begun);
+            collected(model, flags)
+        }
+        Job::Probe { flags, problems } => probed(flags, problems),
+        Job::Optimize(what) => optimized(what),
+    }
+}
+
+/// What a model needs timed, whatever is chosen for it.
+fn collected(model: &std::path::Path, flags: &Flags) -> Result<Answer> {
+    let args = parsed(&model.to_string_lossy(), flags)?;
+    let runtime = setup::runtime(args.work.device.ort_lib.as_deref())?;
+    let loads = setup::opened(&Source::of(model)?, &runtime, &args.work.shapes)?;
+    let options = main_job::options(&args);
+    let macs = loads.first().map_or(0, |l| l.opened.analysis.total_macs());
+    let (layers, problems) = problems(&loads, &runtime, &options)?;
+    Ok(Answer::Collected(Collected { macs, layers, problems }))
+}
+
+fn probed(flags: &Flags, problems: &[Problem]) -> Result<Answer> {
+    let place = Place::of(&parsed("", flags)?.work, interrupt::stop())?;
+    let alone = alone(place.target.as_ref())?;
+    tell(&Event::Begun);
+    let mut prober = Prober::new(place.target.as_ref(), place.database);
+    prober.learn(place.recorded.into_iter().flat_map(|p| p.records));
+    prober.require(problems, &|_, _| {})?;
+    drop(alone);
+    Ok(Answer::Probed {
+        made: prober.made,
+        known: prober.reused,
+    })
+}
+
+/// Waits until no other process times anything on this device. It may go on when the file is closed.
+fn alone(target: &dyn Target) -> Result<File> {
+    let folder = Database::default_path().and_then(|p| p.parent().map(PathBuf::from)).unwrap_or_else(std::env::temp_dir);
+    std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
+    // Home folders are shared between machines, devices are not.
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let path = folder.join(format!("{machine}-{}.lock", target.unit()));
+    let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::file(&path, e))?;
+    match file.lock() {
+        Err(e) if e.kind() != std::io::ErrorKind::Unsupported => Err(Error::file(&path, e)),
+        _ => Ok(file),
+    }
+}
+
+/// The main job with everything written: a file is whole or not there.
+fn optimized(what: &Optimize) -> Result<Answer> {
+    let args = parsed(&what.model.to_string_lossy(), &what.flags)?;
+    let source = Source::of(&what.model)?;
+    let stem = what.stem.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let written = format!("{stem}.snap.onnx");
+    let command = main_job::command([source.file_name()].into_iter().chain(what.flags.of_result().words()).chain(["-o".to_owned(), written.clone()]));
+    let mut place = Place::of(&args.work, interrupt::stop())?;
+    if what.plan_only {
+        place = place.from_known_times();
+    }
+    let here = place.target.is_here();
+    let _alone = here.then(|| alone(place.target.as_ref())).transpose()?;
+    tell(&Event::Begun);
+    let Done { outcome, json, html } = job(place, &source, &args, &command, &written, &Teller, &|_| {})?;
+    let mut optimized = Optimized {
+        declined: outcome.declined.clone(),
+        differs: outcome.agreement.as_ref().is_some_and(|a| !a.holds()),
+        device: format!("{} · {}", outcome.device.name, outcome.device.stack),
+        numbers: Numbers::of(&outcome),
+        ..Optimized::default()
+    };
+    let mut put = |ending: &str, bytes: &[u8]| -> Result<()> {
+        let name = format!("{stem}{ending}");
+        save(&what.stem.with_file_name(&name), bytes)?;
+        optimized.files.insert(name, blake3::hash(bytes).to_hex().to_string());
+        Ok(())
+    };
+    if let Some(plan) = &outcome.plan {
+        let text = format!("{}\n", serde_json::to_string_pretty(plan).unwrap_or_default());
+        if what.plan_only {
+            put(".plan.json", text.as_bytes())?;
+        }
+        optimized.plan = Some(blake3::hash(text.as_bytes()).to_hex().to_string());
+    }
+    if !what.plan_only {
+        if let Some(model) = &outcome.model {
+            put(".snap.onnx", model)?;
+        }
+        if let Some(gated) = outcome.dynamic.as_ref().and_then(|d| d.model.as_ref()) {
+            put(".snap.dynamic.onnx", gated)?;
+            optimized.declined = None;
+        }
+        put(".snap.html", html.as_bytes())?;
+        put(".snap.json", format!("{json:#}\n").as_bytes())?;
+    }
+    Ok(Answer::Optimized(Box::new(optimized)))
+}

@@ -1,0 +1,130 @@
+//! The third phase: each model planned, rewritten and verified, in a process of its own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::entry::{Entry, State};
+use super::item::Item;
+use super::message::{Answer, Job, Optimize};
+use super::run::{Desk, spread};
+use super::trouble::Trouble;
+use crate::{Error, Result};
+
+/// How long a process that an interrupted run left behind may take to end.
+const LEFT_BEHIND: Duration = Duration::from_secs(20);
+
+/// Does what is left to do of `items`.
+///
+/// # Errors
+/// When the output folder cannot be written to, or it is asked to stop.
+pub(super) fn apply(desk: &Desk, items: Vec<&Item>) -> Result<()> {
+    let timed = !desk.setup.plan_only && !desk.recorded;
+    let what = if desk.setup.plan_only { "planning" } else { "optimizing models" };
+    spread(desk, what, timed, items, &|slot, item| {
+        let Some(log) = locked(desk, item)? else {
+            // Another run is at it, and will journal it.
+            return Ok(());
+        };
+        // Another run may have finished it while this one waited.
+        if desk.is_fresh(&desk.journal.read(item), item) {
+            return Ok(());
+        }
+        one(desk, slot, item, &log)
+    })
+}
+
+/// The model's lock. A process left behind by a run that was killed has it for a moment.
+fn locked(desk: &Desk, item: &Item) -> Result<Option<File>> {
+    let end = Instant::now() + LEFT_BEHIND;
+    loop {
+        let lock = desk.journal.lock(item)?;
+        if lock.is_some() || Instant::now() >= end {
+            return Ok(lock);
+        }
+        desk.setup.stop.check()?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A journal entry for work that begins now.
+pub(super) fn begun(desk: &Desk, item: &Item) -> Entry {
+    let before = desk.journal.read(item);
+    let data: Vec<PathBuf> = desk.flags(item).read().map(PathBuf::from).collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Entry {
+        schema_version: 1,
+        name: item.name.clone(),
+        model: item.model.clone(),
+        state: State::Running,
+        inputs: desk.journal.inputs(item, &data),
+        token: item.token.clone(),
+        settings: desk.settings(item),
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        device: desk.device.clone(),
+        attempts: before.attempts,
+        started: now.map_or(0, |t| t.as_secs()),
+        ..Entry::default()
+    }
+}
+
+fn one(desk: &Desk, slot: usize, item: &Item, log: &File) -> Result<()> {
+    let mut entry = begun(desk, item);
+    entry.attempts += 1;
+    desk.note(&entry)?;
+    let stem = desk.stem(item)?;
+    let job = Job::Optimize(Optimize {
+        model: item.model.clone(),
+        flags: desk.with_store(&desk.flags(item)),
+        stem: stem.clone(),
+        plan_only: desk.setup.plan_only,
+    });
+    let start = Instant::now();
+    let answer = desk.engine.run(slot, &job, Some(log), desk.setup.timeout);
+    entry.seconds = start.elapsed().as_secs_f64();
+    match answer {
+        Answer::Optimized(done) => {
+            let below = |name: &String| match Path::new(&item.name).parent().filter(|p| *p != Path::new("")) {
+                Some(folder) if !name.contains("://") => format!("{}/{name}", folder.display()),
+                _ => name.clone(),
+            };
+            entry.state = match (&done.declined, desk.setup.plan_only) {
+                _ if done.differs => State::Failed,
+                (Some(_), _) => State::Declined,
+                (None, true) => State::Planned,
+                (None, false) => State::Written,
+            };
+            entry.trouble = done.differs.then_some(Trouble::Verification);
+            entry.reason = done.declined;
+            entry.device = Some(done.device);
+            entry.plan = done.plan;
+            entry.inputs.extend(done.inputs);
+            entry.files = done.files.iter().map(|(name, hash)| (below(name), hash.clone())).collect();
+            entry.numbers = Some(done.numbers);
+            desk.note(&entry)
+        }
+        answer => desk.failed(entry, answer),
+    }
+}
+
+impl Desk<'_> {
+    /// Journals a failure.
+    ///
+    /// # Errors
+    /// When it cannot be written, or it was no failure but a stop.
+    pub(super) fn failed(&self, mut entry: Entry, answer: Answer) -> Result<()> {
+        let (trouble, reason) = match answer {
+            Answer::Stopped => {
+                entry.state = State::Pending;
+                self.note(&entry)?;
+                return Err(Error::Stopped);
+            }
+            Answer::Failed { trouble, reason } => (trouble, reason),
+            _ => (Trouble::Crash, "its process gave an answer to another question".to_owned()),
+        };
+        entry.state = State::Failed;
+        entry.trouble = Some(trouble);
+        entry.reason = Some(reason);
+        self.note(&entry)
+    }
+}

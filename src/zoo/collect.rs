@@ -1,0 +1,78 @@
+//! The first phase: what the models' layers are, each problem once.
+
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use super::apply::begun;
+use super::entry::State;
+use super::item::Item;
+use super::message::{Answer, Job};
+use super::problems::{Collected, Distinct};
+use super::run::{Desk, spread};
+use crate::Result;
+use crate::onnx::save;
+
+/// What was collected from a model, and what it was collected from.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    /// Hash of the model, the flags and the version.
+    key: String,
+    collected: Collected,
+}
+
+/// A model's problems from the output folder, if they are of its present content and flags.
+pub(super) fn stored(desk: &Desk, item: &Item, key: &str) -> Option<Collected> {
+    let path = desk.journal.out().join("problems").join(format!("{}.json", item.name));
+    let stored: Stored = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+    (stored.key == key).then_some(stored.collected)
+}
+
+/// What a model's problems depend on.
+pub(super) fn key(desk: &Desk, item: &Item) -> String {
+    let content = match &item.token {
+        Some(token) => token.clone(),
+        None => desk.journal.inputs(item, &[]).into_values().collect(),
+    };
+    let flags = desk.flags(item).without_data().of_result().words();
+    let text = format!("{} {content} {flags:?}", env!("CARGO_PKG_VERSION"));
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+/// Collects the problems of `items`, unless that was done before; those that cannot be read are journalled as failed. What
+/// all of them need, each problem once.
+///
+/// # Errors
+/// When the output folder cannot be written to, or it is asked to stop.
+pub(super) fn collect(desk: &Desk, items: Vec<&Item>) -> Result<Distinct> {
+    let distinct = Mutex::new(Distinct::default());
+    let add = |item: &Item, collected| {
+        if let Ok(mut distinct) = distinct.lock() {
+            distinct.add(&desk.flags(item), collected);
+        }
+    };
+    spread(desk, "reading models", false, items, &|slot, item| {
+        let key = key(desk, item);
+        if let Some(collected) = stored(desk, item, &key) {
+            add(item, collected);
+            return Ok(());
+        }
+        let job = Job::Collect {
+            model: item.model.clone(),
+            flags: desk.flags(item).without_data(),
+        };
+        let mut entry = begun(desk, item);
+        match desk.engine.run(slot, &job, None, desk.setup.timeout) {
+            Answer::Collected(collected) => {
+                let text = serde_json::to_string(&Stored { key, collected: collected.clone() }).unwrap_or_default();
+                save(&desk.journal.place("problems", &item.name, ".json")?, text.as_bytes())?;
+                entry.state = State::Collected;
+                desk.note(&entry)?;
+                add(item, collected);
+            }
+            answer => desk.failed(entry, answer)?,
+        }
+        Ok(())
+    })?;
+    Ok(distinct.into_inner().unwrap_or_default())
+}

@@ -1,0 +1,20 @@
+//! Who does the jobs.
+
+use std::fs::File;
+use std::time::Duration;
+
+use super::entry::Entry;
+use super::message::{Answer, Job};
+
+/// Where jobs are done: processes of this machine, or a cluster.
+pub trait Engine: Sync {
+    /// How many jobs may be under way at once; timed ones never run side by side on one device.
+    fn slots(&self, timed: bool) -> usize;
+
+    /// Does a job and waits for its end, at most for `limit` from when it has its device. What it says of itself goes to
+    /// `log`.
+    fn run(&self, slot: usize, job: &Job, log: Option<&File>, limit: Option<Duration>) -> Answer;
+
+    /// Told that the journal of a model was written.
+    fn noted(&self, _entry: &Entry) {}
+}

@@ -1,0 +1,111 @@
+//! Flags of the main job as data, so that they can be laid over each other and travel.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Flags by their long names, without the dashes; a switch has no value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Flags(pub BTreeMap<String, Vec<String>>);
+
+/// Flags that say where the work is done, not what comes out.
+const PLACE: [&str; 4] = ["db", "shared-db", "gpu", "ort-lib"];
+/// Flags whose values are files or folders that are read.
+const READ: [&str; 3] = ["calib", "eval", "profile"];
+/// Flags that a device's times depend on.
+const DEVICE: [&str; 8] = [
+    "cpu",
+    "gpu",
+    "threads",
+    "cudnn-algo",
+    "nhwc",
+    "tf32",
+    "cuda-graph",
+    "ort-lib",
+];
+
+impl Flags {
+    /// As words of a command line.
+    pub fn words(&self) -> Vec<String> {
+        let word = |(name, values): (&String, &Vec<String>)| match values.as_slice() {
+            [] => vec![format!("--{name}")],
+            values => values.iter().map(|v| format!("--{name}={v}")).collect(),
+        };
+        self.0.iter().flat_map(word).collect()
+    }
+
+    /// These, with `other` in place of those of the same name.
+    pub fn with(&self, other: &Self) -> Self {
+        let mut all = self.clone();
+        all.0.extend(other.0.clone());
+        all
+    }
+
+    /// These and one more.
+    pub fn and(&self, name: &str, value: impl Into<String>) -> Self {
+        let mut all = self.clone();
+        all.0.insert(name.to_owned(), vec![value.into()]);
+        all
+    }
+
+    /// The only or last value of a flag.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(|v| v.last()).map(String::as_str)
+    }
+
+    /// Those that a device's times depend on.
+    pub fn of_device(&self) -> Self {
+        self.only(|name| DEVICE.contains(&name))
+    }
+
+    /// Those that decide what comes out.
+    pub fn of_result(&self) -> Self {
+        self.only(|name| !PLACE.contains(&name))
+    }
+
+    /// Those without the ones that only choosing needs, for collecting problems.
+    pub fn without_data(&self) -> Self {
+        self.only(|name| !READ.contains(&name))
+    }
+
+    fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        Self(self.0.iter().filter(|(n, _)| keep(n)).map(|(n, v)| (n.clone(), v.clone())).collect())
+    }
+
+    /// The files and folders that are read besides the model.
+    pub fn read(&self) -> impl Iterator<Item = &str> {
+        let values = self.0.iter().filter(|(n, _)| READ.contains(&n.as_str()));
+        values.flat_map(|(_, v)| v).map(String::as_str)
+    }
+
+    /// Whether a flag's values are paths that are read, and thus relative to the file that names them.
+    pub fn is_path(name: &str) -> bool {
+        READ.contains(&name) || name == "shared-db"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Flags;
+
+    fn flags(list: &[(&str, &[&str])]) -> Flags {
+        let own = |s: &&str| (*s).to_owned();
+        Flags(list.iter().map(|(n, v)| ((*n).to_owned(), v.iter().map(own).collect())).collect())
+    }
+
+    #[test]
+    fn a_model_s_own_flags_take_the_place_of_those_of_all() {
+        let all = flags(&[("batch", &["1"]), ("dim", &["h=224", "w=224"]), ("cpu", &[])]);
+        let own = flags(&[("dim", &["h=96"]), ("mean", &["-0.5", "0.5"])]);
+        let words = all.with(&own).words();
+        assert_eq!(words, ["--batch=1", "--cpu", "--dim=h=96", "--mean=-0.5", "--mean=0.5"]);
+    }
+
+    #[test]
+    fn where_it_is_done_does_not_count_as_what_is_done() {
+        let a = flags(&[("db", &["a.db"]), ("gpu", &["0"]), ("batch", &["8"])]);
+        assert_eq!(a.of_result(), flags(&[("batch", &["8"])]));
+        assert_eq!(a.of_device(), flags(&[("gpu", &["0"])]));
+    }
+}

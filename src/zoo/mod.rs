@@ -1,0 +1,43 @@
+//! Many models: which they are, what is left to do, who does it, and what came out.
+//!
+//! Three phases, which can run apart and on several machines: *collect* the problems of all models and keep each once,
+//! *profile* them, *apply*: plan, rewrite and verify each model. A worker process does the jobs, so that a model that
+//! crashes or hangs costs itself alone; the [`Journal`] remembers what is done.
+
+mod apply;
+mod collect;
+mod counts;
+mod digest;
+mod engine;
+mod entry;
+mod flags;
+mod item;
+mod journal;
+mod local;
+mod message;
+mod numbers;
+mod page;
+mod problems;
+mod probing;
+mod process;
+mod run;
+mod shard;
+mod summary;
+pub mod text;
+mod times;
+mod trouble;
+
+pub use engine::Engine;
+pub use entry::{Entry, State};
+pub use flags::Flags;
+pub use item::{Item, find, manifest};
+pub use journal::Journal;
+pub use local::{Local, Program};
+pub use message::{Answer, Event, Job, Optimize, Optimized};
+pub use numbers::{Moved, Numbers};
+pub use page::page;
+pub use problems::{Collected, units};
+pub use run::{Phase, Setup, Zoo, run};
+pub use shard::{Shard, shares};
+pub use summary::{Summary, csv, summary};
+pub use trouble::{Code, Trouble};

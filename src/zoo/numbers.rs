@@ -1,0 +1,83 @@
+//! What is reported of one model.
+
+use serde::{Deserialize, Serialize};
+
+use crate::optimize::Outcome;
+use crate::verify::Task;
+
+/// A group whose width changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Its first layer.
+    pub layer: String,
+    /// Channels before.
+    pub before: usize,
+    /// Channels after.
+    pub after: usize,
+}
+
+/// The numbers of one model; pairs are before and after.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Numbers {
+    /// Median latency, milliseconds, side by side.
+    pub latency_ms: Option<(f64, f64)>,
+    /// Ratio of the latencies, with half the width of its 95 % interval.
+    pub ratio: Option<(f64, f64)>,
+    /// The ratio that the times of the layers predict.
+    pub predicted_ratio: Option<f64>,
+    /// Latency of the dynamic variant over that of the static model.
+    pub ratio_dynamic: Option<f64>,
+    /// Largest difference of an output over its range.
+    pub max_rel_diff: Option<f64>,
+    /// Least cosine of an output.
+    pub cosine: Option<f64>,
+    /// Top-1 on the evaluation samples.
+    pub top1: Option<(f64, f64)>,
+    /// Share of samples with the same class.
+    pub agreement: Option<f64>,
+    /// Multiply-accumulates.
+    pub macs: (u64, u64),
+    /// Parameters.
+    pub params: (u64, u64),
+    /// Widths that changed.
+    pub moved: Vec<Moved>,
+    /// Problems timed for this model alone, and known before.
+    pub probes: (usize, usize),
+    /// What was not verified.
+    pub unverified: Vec<String>,
+}
+
+impl Numbers {
+    /// Those of an outcome.
+    pub fn of(outcome: &Outcome) -> Self {
+        let moved = outcome.groups.iter().filter(|g| g.before != g.after);
+        let task = |of: fn(&Task) -> Option<(f64, f64)>| outcome.task.as_ref().and_then(of);
+        Self {
+            latency_ms: outcome.latency.as_ref().map(|(a, b)| (a.median, b.median)),
+            ratio: outcome.ratio,
+            predicted_ratio: outcome.predicted_ratio(),
+            ratio_dynamic: outcome.dynamic.as_ref().and_then(|d| d.ratio).map(|r| r.0),
+            max_rel_diff: outcome.agreement.as_ref().map(|a| a.max_rel_diff),
+            cosine: outcome.agreement.as_ref().map(|a| a.cosine),
+            top1: task(|t| t.top1),
+            agreement: outcome.task.as_ref().map(|t| t.agreement),
+            macs: outcome.macs,
+            params: outcome.params,
+            moved: moved
+                .map(|g| Moved {
+                    layer: g.layers.first().cloned().unwrap_or_default(),
+                    before: g.before,
+                    after: g.after,
+                })
+                .collect(),
+            probes: (outcome.probes.made, outcome.probes.reused),
+            unverified: outcome.unverified.clone(),
+        }
+    }
+
+    /// Channels that came or went.
+    pub fn channels_moved(&self) -> usize {
+        self.moved.iter().map(|m| m.before.abs_diff(m.after)).sum()
+    }
+}

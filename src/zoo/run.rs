@@ -1,0 +1,281 @@
+//! The phases, one after the other.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::apply::apply;
+use super::collect::{collect, key, stored};
+use super::engine::Engine;
+use super::entry::{Entry, State};
+use super::flags::Flags;
+use super::item::Item;
+use super::journal::Journal;
+use super::message::{Answer, Job};
+use super::probing::probe;
+use super::shard::{Shard, shares};
+use super::problems::Distinct;
+use super::summary::{Summary, summary};
+use super::times;
+use super::trouble::Code;
+use crate::optimize::Watcher;
+use crate::target::Stop;
+use crate::{Error, Result};
+
+/// A part of the work that can be done apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Phase {
+    /// Read every model and list the problems that must be timed, each once.
+    Collect,
+    /// Time them.
+    Profile,
+    /// Plan, rewrite and verify every model.
+    Apply,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct Setup<'a> {
+    /// The models, in the order of their names.
+    pub items: Vec<Item>,
+    /// The output folder.
+    pub out: PathBuf,
+    /// Where models are written, if not into the output folder: an address that the engine knows.
+    pub target: Option<String>,
+    /// Flags of the main job for all models; a model's own take their place.
+    pub flags: Flags,
+    /// The latency database.
+    pub db: Option<PathBuf>,
+    /// The phases to do.
+    pub phases: Vec<Phase>,
+    /// This machine's share.
+    pub shard: Shard,
+    /// How long a job may take.
+    pub timeout: Option<Duration>,
+    /// Try again what failed.
+    pub retry_failed: bool,
+    /// Plan from known times only.
+    pub plan_only: bool,
+    /// The wish to stop.
+    pub stop: &'a Stop,
+}
+
+/// What came out.
+#[derive(Debug)]
+pub struct Zoo {
+    /// Totals and all models.
+    pub summary: Summary,
+    /// The exit status, for this share.
+    pub code: Code,
+    /// Models that were finished before.
+    pub skipped: usize,
+}
+
+/// What all phases work with.
+pub(super) struct Desk<'a> {
+    pub setup: &'a Setup<'a>,
+    pub engine: &'a dyn Engine,
+    pub journal: Journal,
+    /// The device and its software; `None` where it is not needed.
+    pub device: Option<String>,
+    /// Whether the device is known from a recorded profile only.
+    pub recorded: bool,
+    watcher: &'a (dyn Watcher + Sync),
+    told: &'a (dyn Fn(&Entry) + Sync),
+}
+
+impl Desk<'_> {
+    /// A model's flags.
+    pub(super) fn flags(&self, item: &Item) -> Flags {
+        self.setup.flags.with(&item.flags)
+    }
+
+    /// Flags with the database.
+    pub(super) fn with_store(&self, flags: &Flags) -> Flags {
+        match &self.setup.db {
+            Some(db) => flags.and("db", db.to_string_lossy()),
+            None => flags.clone(),
+        }
+    }
+
+    /// A hash of the flags that decide what comes out.
+    pub(super) fn settings(&self, item: &Item) -> String {
+        let words = self.flags(item).of_result().words();
+        blake3::hash(format!("{words:?} plan only: {}", self.setup.plan_only).as_bytes()).to_hex().to_string()
+    }
+
+    /// Where a model's files go, up to their endings.
+    pub(super) fn stem(&self, item: &Item) -> Result<PathBuf> {
+        match &self.setup.target {
+            Some(address) => Ok(PathBuf::from(format!("{address}/{}", item.name))),
+            None => {
+                let stem = self.journal.out().join(&item.name);
+                if let Some(folder) = stem.parent() {
+                    std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+                }
+                Ok(stem)
+            }
+        }
+    }
+
+    /// Whether there is nothing left to do for a model.
+    pub(super) fn is_fresh(&self, entry: &Entry, item: &Item) -> bool {
+        let (settings, again) = (self.settings(item), self.setup.retry_failed);
+        self.journal.is_fresh(entry, item, &settings, self.device.as_deref(), again)
+    }
+
+    /// Writes a journal, and tells of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn note(&self, entry: &Entry) -> Result<()> {
+        self.journal.write(entry)?;
+        self.engine.noted(entry);
+        if entry.state.is_finished() {
+            (self.told)(entry);
+        }
+        Ok(())
+    }
+}
+
+/// Does pieces of work in as many threads as the engine has slots. The first error ends it.
+pub(super) fn spread<T: Send>(
+    desk: &Desk,
+    what: &str,
+    timed: bool,
+    pieces: Vec<T>,
+    each: &(dyn Fn(usize, T) -> Result<()> + Sync),
+) -> Result<()> {
+    if pieces.is_empty() {
+        return Ok(());
+    }
+    let total = pieces.len();
+    desk.watcher.step(what);
+    desk.watcher.progress(0, total);
+    let (queue, done) = (Mutex::new(pieces.into_iter()), AtomicUsize::new(0));
+    let wrong: Mutex<Option<Error>> = Mutex::new(None);
+    let work = |slot: usize| {
+        loop {
+            let failed = wrong.lock().map_or(true, |w| w.is_some());
+            let next = queue.lock().ok().and_then(|mut q| q.next());
+            let Some(piece) = next.filter(|_| !failed) else { return };
+            let result = desk.setup.stop.check().and_then(|()| each(slot, piece));
+            if let (Err(error), Ok(mut wrong)) = (result, wrong.lock()) {
+                wrong.get_or_insert(error);
+            }
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..desk.engine.slots(timed).clamp(1, total)).map(|slot| scope.spawn(move || work(slot))).collect();
+        while threads.iter().any(|t| !t.is_finished()) {
+            desk.watcher.progress(done.load(Ordering::Relaxed), total);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    desk.watcher.progress(total, total);
+    wrong.into_inner().ok().flatten().map_or(Ok(()), Err)
+}
+
+/// Does what is left to do. `told` hears of every model that is finished.
+///
+/// # Errors
+/// When the output folder cannot be written to, the device is not there, or it is asked to stop.
+pub fn run(
+    setup: &Setup,
+    engine: &dyn Engine,
+    watcher: &(dyn Watcher + Sync),
+    told: &(dyn Fn(&Entry) + Sync),
+) -> Result<Zoo> {
+    let began = Instant::now();
+    let mut desk = Desk {
+        setup,
+        engine,
+        journal: Journal::open(&setup.out)?,
+        device: None,
+        recorded: false,
+        watcher,
+        told,
+    };
+    if setup.phases.iter().any(|p| *p != Phase::Collect) {
+        watcher.step("looking at the device");
+        let job = Job::Device {
+            flags: setup.flags.clone(),
+        };
+        match engine.run(0, &job, None, Some(Duration::from_secs(120))) {
+            Answer::Device { info, here } => {
+                desk.device = Some(format!("{} · {}", info.name, info.stack));
+                desk.recorded = !here;
+            }
+            Answer::Failed { reason, .. } => return Err(Error::Device(reason)),
+            _ => return Err(Error::Stopped),
+        }
+        if let Some(db) = &setup.db {
+            times::gather(&setup.out, db)?;
+        }
+    }
+    let done = phases(&desk);
+    watcher.done();
+    let skipped = done?;
+    let entries: Vec<Entry> = setup.items.iter().map(|i| desk.journal.read(i)).collect();
+    let own: Vec<Entry> = own(&desk).into_iter().map(|i| desk.journal.read(i)).collect();
+    let last = setup.phases.iter().max().copied().unwrap_or(Phase::Apply);
+    let reached = |e: &&Entry| last == Phase::Apply || e.state != State::Pending;
+    Ok(Zoo {
+        code: Code::of(own.iter().filter(reached)),
+        summary: summary(&setup.out, desk.device.clone(), entries, began.elapsed().as_secs_f64()),
+        skipped,
+    })
+}
+
+/// The phases asked for; how many models were finished before.
+fn phases(desk: &Desk) -> Result<usize> {
+    let setup = desk.setup;
+    let asked = |phase| setup.phases.contains(&phase);
+    let own = own(desk);
+    let all = own.len();
+    let mut todo = left(desk, own);
+    let skipped = all - todo.len();
+    let mut distinct = Distinct::default();
+    if asked(Phase::Collect) {
+        distinct = collect(desk, todo.clone())?;
+        todo = left(desk, todo);
+    }
+    if asked(Phase::Profile) && !desk.recorded {
+        // By itself, this phase times its share of what all machines collected.
+        let mut shard = Shard::default();
+        if !asked(Phase::Collect) {
+            shard = setup.shard;
+            for item in &setup.items {
+                if let Some(collected) = stored(desk, item, &key(desk, item)) {
+                    distinct.add(&desk.flags(item), collected);
+                }
+            }
+        }
+        probe(desk, distinct, shard)?;
+        times::publish(setup)?;
+    }
+    if asked(Phase::Apply) {
+        apply(desk, todo)?;
+        times::publish(setup)?;
+    }
+    Ok(skipped)
+}
+
+/// Those with something left to do.
+fn left<'a>(desk: &Desk, mut items: Vec<&'a Item>) -> Vec<&'a Item> {
+    items.retain(|i| !desk.is_fresh(&desk.journal.read(i), i));
+    items
+}
+
+/// This machine's models: in turns, or by their work where a phase of its own has collected that.
+fn own<'a>(desk: &Desk<'a>) -> Vec<&'a Item> {
+    let setup = desk.setup;
+    let by_work = setup.shard.count > 1 && !setup.phases.contains(&Phase::Collect);
+    let macs = |i: &Item| stored(desk, i, &key(desk, i)).map_or(0.0, |c| c.macs as f64);
+    let work: Vec<f64> = setup.items.iter().map(|i| if by_work { macs(i) } else { 0.0 }).collect();
+    let share = shares(&work, setup.shard.count);
+    let items = setup.items.iter().zip(share);
+    items.filter(|(_, s)| *s == setup.shard.index).map(|(i, _)| i).collect()
+}
