@@ -113,7 +113,7 @@ fn main() {
             weight: 1.0,
         };
         let database = Database::default_path().map(|p| Database::open(&p).unwrap());
-        let outcome = optimize(&[load], &target, database, None, &options, &Quiet).unwrap();
+        let outcome = optimize(&[load], &target, known, &options, &Quiet).unwrap();
         match outcome.model {
             Some(bytes) => _ = show(&format!("snapprune, at most {ratio:.3}"), &bytes),
             None => println!(

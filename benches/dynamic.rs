@@ -38,7 +38,7 @@ fn main() {
             dynamics: Some(dynamics),
             ..Default::default()
         };
-        let found = optimize(&loads, &target, None, None, &options, &Quiet).unwrap();
+        let found = optimize(&loads, &target, Known::default(), &options, &Quiet).unwrap();
         let dynamic = found.dynamic.unwrap();
         let (Some((ratio, noise)), Some(macs), Some(task)) = (dynamic.ratio, dynamic.macs, dynamic.task) else {
             println!("{name}: {:?}", dynamic.declined);

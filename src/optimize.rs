@@ -21,11 +21,12 @@ pub use dynamic::{Dynamic, Dynamics, GateRow, Mode};
 pub use goals::{Amount, Goals};
 pub use input::{Opened, open};
 pub use knowledge::Samples;
-pub use needs::problems;
+pub use needs::{Alternative, Needs, needs};
 pub use outcome::{Calibration, ChosenPoint, GroupRow, Outcome, Probes};
 pub use pareto::{Measured, ParetoRow};
 pub use staircases::{Curve, Staircase, Step, use_of};
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -118,6 +119,17 @@ pub struct Load {
     pub weight: f64,
 }
 
+/// What is known of a device before anything is timed.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The latency database, which new times go to.
+    pub database: Option<Database>,
+    /// Times recorded earlier.
+    pub recorded: Option<Profile>,
+    /// Problems (their keys) that need not be timed: no choice that uses them is likely to be faster.
+    pub spared: HashSet<String>,
+}
+
 /// Optimizes a model on a device, for the weighted sum of its loads' latencies.
 ///
 /// # Errors
@@ -125,8 +137,7 @@ pub struct Load {
 pub fn optimize(
     loads: &[Load],
     target: &dyn Target,
-    database: Option<Database>,
-    recorded: Option<Profile>,
+    known: Known,
     options: &Options,
     watcher: &dyn Watcher,
 ) -> Result<Outcome> {
@@ -142,7 +153,7 @@ pub fn optimize(
         staircases::draw(&mut outcome, opened, costs, prober, options, watcher)?;
         Ok(outcome)
     };
-    let mut outcome = prepared(loads, target, (database, recorded), options, watcher, planned)?;
+    let mut outcome = prepared(loads, target, known, options, watcher, planned)?;
     if let (Some(dynamics), Some(load)) = (options.dynamics, loads.first()) {
         let original = encode(&load.opened.proto);
         if options.goals.any() && outcome.model.is_none() {
@@ -175,7 +186,11 @@ pub fn pareto(
     measured: usize,
     watcher: &dyn Watcher,
 ) -> Result<Vec<ParetoRow>> {
-    prepared(loads, target, (database, None), options, watcher, |p, costs, prober| {
+    let known = Known {
+        database,
+        ..Known::default()
+    };
+    prepared(loads, target, known, options, watcher, |p, costs, prober| {
         let mut narrowing = p.narrowing()?;
         let search = narrowing.search(costs, prober)?;
         narrowing.pareto(&search, measured)

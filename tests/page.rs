@@ -144,7 +144,7 @@ fn everything(path: &Path) -> (Outcome, Vec<Load>) {
         staircases: std::time::Duration::from_secs(1),
         ..Options::default()
     };
-    let mut outcome = optimize(&loads, &cpu(), None, None, &options, &Silent).unwrap();
+    let mut outcome = optimize(&loads, &cpu(), Known::default(), &options, &Silent).unwrap();
     let row = |k: usize| ParetoRow {
         latency: 1.0 - 0.02 * k as f64,
         macs: 1.0 - 0.03 * k as f64,

@@ -123,7 +123,7 @@ fn a_plan_for_a_device_elsewhere_says_what_is_unverified() {
             device: elsewhere(),
             records,
         };
-        optimize(&loads, &target, None, Some(profile), &Options::default(), &Silent).unwrap()
+        optimize(&loads, &target, known, &Options::default(), &Silent).unwrap()
     };
     let outcome = plan(records());
     assert!(outcome.model.is_some(), "{:?}", outcome.declined);

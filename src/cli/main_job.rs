@@ -12,7 +12,7 @@ use super::screen::Screen;
 use super::sink::{put, voice};
 use super::source::{Source, is_stream};
 use super::{interrupt, setup};
-use crate::optimize::{Load, Options, Outcome, Watcher, optimize};
+use crate::optimize::{Known, Load, Options, Outcome, Watcher, optimize};
 use crate::report::{About, Written, outcome_html, outcome_json, outcome_text, with_provenance};
 use crate::{Error, Result};
 
@@ -184,6 +184,7 @@ pub(super) fn run_job(place: Place, job: &Job) -> Result<(Outcome, Vec<Load>)> {
         target,
         recorded,
         database,
+        spared,
     } = place;
     (job.tell)(&setup::describe(target.as_ref(), job.device));
     job.watcher.step("reading the model");
@@ -193,7 +194,12 @@ pub(super) fn run_job(place: Place, job: &Job) -> Result<(Outcome, Vec<Load>)> {
             job.watcher.aside(&|| eprintln!("note: {note}"));
         }
     }
-    let outcome = optimize(&loads, target.as_ref(), database, recorded, &job.options, job.watcher);
+    let known = Known {
+        database,
+        recorded,
+        spared,
+    };
+    let outcome = optimize(&loads, target.as_ref(), known, &job.options, job.watcher);
     job.watcher.done();
     Ok((outcome?, loads))
 }

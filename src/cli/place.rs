@@ -1,5 +1,6 @@
 //! Where a job is done: the device, what is known of it, and where new times are kept.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::args::{DeviceArgs, StoreArgs};
@@ -17,6 +18,8 @@ pub(crate) struct Place {
     pub recorded: Option<Profile>,
     /// The latency database.
     pub database: Option<Database>,
+    /// Problems (their keys) that need not be timed.
+    pub spared: HashSet<String>,
 }
 
 impl Place {
@@ -49,6 +52,7 @@ impl Place {
             target,
             recorded,
             database,
+            spared: HashSet::new(),
         })
     }
 

@@ -1,13 +1,38 @@
 //! What must be timed before anything is chosen, so that many models can share it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::prepare::prepared;
-use super::{Load, Options, Watcher};
+use super::{Known, Load, Options, Watcher, counts};
 use crate::Result;
-use crate::plan::search;
+use crate::plan::{Costs, Counts, Plan, starts, sweep};
 use crate::profile::{Problem, layers};
 use crate::target::{DeviceInfo, RecordedTarget, Runtime};
+
+/// The problems that the main job asks for as long as it does not know a single time. Which others it asks for depends on the
+/// times.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Needs {
+    /// Layers that are timed.
+    pub layers: usize,
+    /// The problems, each once.
+    pub problems: Vec<Problem>,
+    /// How many of them, from the first on, any choice rests on.
+    pub must: usize,
+    /// What the others are for.
+    pub alternatives: Vec<Alternative>,
+}
+
+/// Other widths for some layers, which are of use only if they make the layers faster together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// Problem before, problem after, and for how many layers (by their share of the load).
+    pub changes: Vec<(usize, usize, f64)>,
+    /// The alternative that this one starts from, if not from the model as it is.
+    pub from: Option<usize>,
+}
 
 /// Tells nobody.
 struct Nobody;
@@ -17,12 +42,11 @@ impl Watcher for Nobody {
     fn progress(&self, _: usize, _: usize) {}
 }
 
-/// The layers that are timed, and the problems that any plan for this model needs, each once: those that the main job asks for
-/// as long as it does not know a single time. Which others it asks for depends on the times.
+/// The problems that planning for this model begins with.
 ///
 /// # Errors
 /// When the loads do not fit each other or the flags not the model.
-pub fn problems(loads: &[Load], runtime: &Runtime, options: &Options) -> Result<(usize, Vec<Problem>)> {
+pub fn needs(loads: &[Load], runtime: &Runtime, options: &Options) -> Result<Needs> {
     // A device that is not here and of which nothing is known.
     let nowhere = RecordedTarget::new(runtime.clone(), DeviceInfo::default());
     let options = Options {
@@ -30,19 +54,73 @@ pub fn problems(loads: &[Load], runtime: &Runtime, options: &Options) -> Result<
         calib: None,
         ..options.clone()
     };
-    let mut count = 0;
+    let mut needs = Needs::default();
     for load in loads {
-        count += layers(&load.opened.graph()?, &load.opened.analysis).len();
+        needs.layers += layers(&load.opened.graph()?, &load.opened.analysis).len();
     }
-    let mut wanted = prepared(loads, &nowhere, (None, None), &options, &Nobody, |p, costs, prober| {
-        if options.goals.any() {
-            p.narrowing_of().ask(costs, prober)?;
-        } else {
-            search(&p.opened.analysis, &p.candidates, costs, prober, &|_, _| {})?;
+    prepared(loads, &nowhere, Known::default(), &options, &Nobody, |p, costs, prober| {
+        let mut at = HashMap::new();
+        for problem in std::mem::take(&mut prober.wanted) {
+            needs.index(&mut at, problem);
         }
-        Ok(std::mem::take(&mut prober.wanted))
+        needs.must = needs.problems.len();
+        if options.goals.any() {
+            // Every width may be worth its loss.
+            p.narrowing_of().ask(costs, prober)?;
+            for problem in std::mem::take(&mut prober.wanted) {
+                needs.index(&mut at, problem);
+            }
+            needs.must = needs.problems.len();
+            return Ok(());
+        }
+        let analysis = &p.opened.analysis;
+        let base = counts(analysis, &Plan::default());
+        for start in starts(analysis, &p.candidates) {
+            let from = (start != base).then_some(needs.alternatives.len());
+            if start != base {
+                let all = costs.all();
+                needs.compare(&mut at, costs, &all, (&base, &start), None);
+            }
+            for (g, other) in sweep(&start, &p.candidates) {
+                needs.compare(&mut at, costs, costs.touched_by(g), (&start, &other), from);
+            }
+        }
+        Ok(())
     })?;
-    let mut seen = HashSet::new();
-    wanted.retain(|p| seen.insert(p.key()));
-    Ok((count, wanted))
+    Ok(needs)
+}
+
+impl Needs {
+    fn index(&mut self, at: &mut HashMap<String, usize>, problem: Problem) -> usize {
+        *at.entry(problem.key()).or_insert_with(|| {
+            self.problems.push(problem);
+            self.problems.len() - 1
+        })
+    }
+
+    fn compare(
+        &mut self,
+        at: &mut HashMap<String, usize>,
+        costs: &Costs,
+        layers: &[usize],
+        (before, after): (&Counts, &Counts),
+        from: Option<usize>,
+    ) {
+        let mut changes: Vec<(usize, usize, f64)> = Vec::new();
+        for &layer in layers {
+            let a = self.index(at, costs.problem_at(layer, before));
+            let b = self.index(at, costs.problem_at(layer, after));
+            match changes.iter_mut().find(|c| (c.0, c.1) == (a, b)) {
+                _ if a == b => {}
+                Some(known) => known.2 += costs.layers()[layer].weight,
+                None => changes.push((a, b, costs.layers()[layer].weight)),
+            }
+        }
+        if !changes.is_empty() {
+            self.alternatives.push(Alternative { changes, from });
+        } else if from.is_none() && before != after {
+            // A start without a change has a place all the same, so that sweeps from it find it.
+            self.alternatives.push(Alternative::default());
+        }
+    }
 }

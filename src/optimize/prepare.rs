@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{ALONE_SECONDS, Growth, Load, Opened, Options, Samples, Watcher, counts, narrow, remembered, whole_key};
+use super::{ALONE_SECONDS, Growth, Known, Load, Opened, Options, Samples, Watcher, counts, narrow, remembered, whole_key};
 use crate::channels::{Analysis, Group};
 use crate::data::Dataset;
 use crate::onnx::{Graph, encode, label};
 use crate::plan::{Candidates, Costs, Plan, Removable, candidates, removable};
-use crate::profile::{Database, InModel, Layer, Prober, Profile, in_model};
+use crate::profile::{InModel, Layer, Prober, in_model};
 use crate::score::crossing_bytes;
 use crate::target::{Named, Target, random_inputs};
 use crate::verify::race_loads;
@@ -37,7 +37,7 @@ pub(super) struct Prepared<'a, 't> {
 pub(super) fn prepared<R>(
     loads: &[Load],
     target: &dyn Target,
-    (database, recorded): (Option<Database>, Option<Profile>),
+    known: Known,
     options: &Options,
     watcher: &dyn Watcher,
     then: impl FnOnce(Prepared, &mut Costs, &mut Prober) -> Result<R>,
@@ -65,8 +65,9 @@ pub(super) fn prepared<R>(
         own.iter_mut().for_each(|l| l.weight = load.weight);
         layers.extend(own);
     }
-    let mut prober = Prober::new(target, database);
-    if let Some(profile) = recorded {
+    let mut prober = Prober::new(target, known.database);
+    prober.spared = known.spared;
+    if let Some(profile) = known.recorded {
         let same =
             profile.device.fingerprint == target.info().fingerprint && profile.device.stack == target.info().stack;
         if !same && !options.allow_mismatch {

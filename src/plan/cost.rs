@@ -229,6 +229,11 @@ impl<'a> Costs<'a> {
         (layer, width(0), width(1))
     }
 
+    /// A layer's problem under a plan.
+    pub fn problem_at(&self, layer: usize, counts: &Counts) -> Problem {
+        self.problem(self.at(layer, counts))
+    }
+
     fn problem(&self, key: (usize, usize, usize)) -> Problem {
         self.layers[key.0].at(key.1, key.2)
     }

@@ -23,4 +23,4 @@ pub use narrow::{narrower, without_tail};
 pub use pareto::{Frontier, Point};
 pub use removable::{Fold, Removable, removable};
 pub use resource::{Resource, Space};
-pub use search::{Found, search};
+pub use search::{Found, search, starts, sweep};

@@ -37,22 +37,7 @@ pub fn search(
     progress: Progress,
 ) -> Result<Vec<Found>> {
     let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
-    let mut starts: Vec<Counts> = vec![base.clone()];
-    for block in [8, 16, 32] {
-        let mut start = base.clone();
-        for (&g, options) in candidates {
-            let unit = analysis.groups[g].unit;
-            let fitting = options
-                .iter()
-                .filter(|&&n| n >= base[g] && (n * unit).is_multiple_of(block));
-            if let Some(&n) = fitting.min() {
-                start[g] = n;
-            }
-        }
-        if !starts.contains(&start) {
-            starts.push(start);
-        }
-    }
+    let starts = starts(analysis, candidates);
     let all = costs.all();
     let first: Vec<_> = starts.iter().map(|s| (all.clone(), s.clone())).collect();
     costs.require(prober, &first, progress)?;
@@ -80,6 +65,41 @@ pub fn search(
     Ok(found)
 }
 
+/// Where the search starts from: the present counts first, then all groups rounded up to one block size.
+pub fn starts(analysis: &Analysis, candidates: &Candidates) -> Vec<Counts> {
+    let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let mut starts: Vec<Counts> = vec![base.clone()];
+    for block in [8, 16, 32] {
+        let mut start = base.clone();
+        for (&g, options) in candidates {
+            let unit = analysis.groups[g].unit;
+            let fitting = options
+                .iter()
+                .filter(|&&n| n >= base[g] && (n * unit).is_multiple_of(block));
+            if let Some(&n) = fitting.min() {
+                start[g] = n;
+            }
+        }
+        if !starts.contains(&start) {
+            starts.push(start);
+        }
+    }
+    starts
+}
+
+/// What a sweep from `counts` compares: each group at each of its options, with all others as they are.
+pub fn sweep(counts: &Counts, candidates: &Candidates) -> Vec<(usize, Counts)> {
+    let mut all = Vec::new();
+    for (&g, options) in candidates {
+        for &n in options {
+            let mut other = counts.clone();
+            other[g] = n;
+            all.push((g, other));
+        }
+    }
+    all
+}
+
 fn descend(
     base: &Counts,
     mut counts: Counts,
@@ -89,14 +109,8 @@ fn descend(
     progress: Progress,
 ) -> Result<Counts> {
     for _ in 0..SWEEPS {
-        let mut wanted = Vec::new();
-        for (&g, options) in candidates {
-            for &n in options {
-                let mut other = counts.clone();
-                other[g] = n;
-                wanted.push((costs.touched_by(g).to_vec(), other));
-            }
-        }
+        let sweep = sweep(&counts, candidates).into_iter();
+        let wanted: Vec<_> = sweep.map(|(g, other)| (costs.touched_by(g).to_vec(), other)).collect();
         costs.require(prober, &wanted, progress)?;
         let before = counts.clone();
         for (&g, options) in candidates {

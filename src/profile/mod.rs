@@ -1,5 +1,6 @@
 //! What each width costs: layers as problems, probed in small models on the device, kept in a database.
 
+mod alike;
 mod cost_model;
 mod database;
 mod edges;
@@ -16,6 +17,7 @@ mod samples;
 mod stairs;
 mod waves;
 
+pub use alike::{Alike, Kind, kind};
 pub use cost_model::{CostModel, Regret, regret};
 pub use database::Database;
 pub use edges::{Time, fastest_from, find_edges};

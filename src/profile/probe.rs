@@ -31,6 +31,8 @@ pub struct Prober<'t> {
     pub skipped: usize,
     /// Problems left untimed because the device is not here.
     pub wanted: Vec<Problem>,
+    /// Problems (their keys) that are not timed, though they are used where they are known.
+    pub spared: HashSet<String>,
     /// When no more probes are begun.
     pub deadline: Option<Instant>,
 }
@@ -52,6 +54,7 @@ impl<'t> Prober<'t> {
             reused: 0,
             skipped: 0,
             wanted: Vec::new(),
+            spared: HashSet::new(),
             deadline: None,
         }
     }
@@ -145,6 +148,7 @@ impl<'t> Prober<'t> {
                     self.reused += 1;
                     self.known.insert(key, record);
                 }
+                None if self.spared.contains(&key) => {}
                 None => missing.push(problem.clone()),
             }
         }

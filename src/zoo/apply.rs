@@ -4,11 +4,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::collect::{key, stored};
 use super::entry::{Entry, State};
 use super::item::Item;
 use super::message::{Answer, Job, Optimize};
 use super::run::{Desk, spread};
+use super::spared::Spared;
 use super::trouble::Trouble;
+use crate::profile::Problem;
 use crate::{Error, Result};
 
 /// How long a process that an interrupted run left behind may take to end.
@@ -21,6 +24,7 @@ const LEFT_BEHIND: Duration = Duration::from_secs(20);
 pub(super) fn apply(desk: &Desk, items: Vec<&Item>) -> Result<()> {
     let timed = !desk.setup.plan_only && !desk.recorded;
     let what = if desk.setup.plan_only { "planning" } else { "optimizing models" };
+    let spared = Spared::read(desk.journal.out());
     spread(desk, what, timed, items, &|slot, item| {
         let Some(log) = locked(desk, item)? else {
             // Another run is at it, and will journal it.
@@ -30,7 +34,7 @@ pub(super) fn apply(desk: &Desk, items: Vec<&Item>) -> Result<()> {
         if desk.is_fresh(&desk.journal.read(item), item) {
             return Ok(());
         }
-        one(desk, slot, item, &log)
+        one(desk, slot, item, &log, &spared)
     })
 }
 
@@ -68,7 +72,7 @@ pub(super) fn begun(desk: &Desk, item: &Item) -> Entry {
     }
 }
 
-fn one(desk: &Desk, slot: usize, item: &Item, log: &File) -> Result<()> {
+fn one(desk: &Desk, slot: usize, item: &Item, log: &File, spared: &Spared) -> Result<()> {
     let mut entry = begun(desk, item);
     entry.attempts += 1;
     desk.note(&entry)?;
@@ -78,6 +82,7 @@ fn one(desk: &Desk, slot: usize, item: &Item, log: &File) -> Result<()> {
         flags: desk.with_store(&desk.flags(item)),
         stem: stem.clone(),
         plan_only: desk.setup.plan_only,
+        spared: spared_of(desk, item, spared),
     });
     let start = Instant::now();
     let answer = desk.engine.run(slot, &job, Some(log), desk.setup.timeout);
@@ -105,6 +110,15 @@ fn one(desk: &Desk, slot: usize, item: &Item, log: &File) -> Result<()> {
         }
         answer => desk.failed(entry, answer),
     }
+}
+
+/// A model's problems that were spared.
+fn spared_of(desk: &Desk, item: &Item, spared: &Spared) -> Vec<Problem> {
+    let device = desk.flags(item).of_device().words();
+    let collected = stored(desk, item, &key(desk, item)).unwrap_or_default();
+    let mut problems = collected.needs.problems;
+    problems.retain(|p| spared.has(&device, p));
+    problems
 }
 
 impl Desk<'_> {

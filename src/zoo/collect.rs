@@ -8,7 +8,7 @@ use super::apply::begun;
 use super::entry::State;
 use super::item::Item;
 use super::message::{Answer, Job};
-use super::problems::{Collected, Distinct};
+use super::problems::Collected;
 use super::run::{Desk, spread};
 use crate::Result;
 use crate::onnx::save;
@@ -39,16 +39,15 @@ pub(super) fn key(desk: &Desk, item: &Item) -> String {
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
-/// Collects the problems of `items`, unless that was done before; those that cannot be read are journalled as failed. What
-/// all of them need, each problem once.
+/// Collects what `items` need, unless that was done before; those that cannot be read are journalled as failed.
 ///
 /// # Errors
 /// When the output folder cannot be written to, or it is asked to stop.
-pub(super) fn collect(desk: &Desk, items: Vec<&Item>) -> Result<Distinct> {
-    let distinct = Mutex::new(Distinct::default());
-    let add = |item: &Item, collected| {
-        if let Ok(mut distinct) = distinct.lock() {
-            distinct.add(&desk.flags(item), collected);
+pub(super) fn collect<'i>(desk: &Desk, items: Vec<&'i Item>) -> Result<Vec<(&'i Item, Collected)>> {
+    let found = Mutex::new(Vec::new());
+    let add = |item: &'i Item, collected: Collected| {
+        if let Ok(mut found) = found.lock() {
+            found.push((item, collected));
         }
     };
     spread(desk, "reading models", false, items, &|slot, item| {
@@ -64,15 +63,18 @@ pub(super) fn collect(desk: &Desk, items: Vec<&Item>) -> Result<Distinct> {
         let mut entry = begun(desk, item);
         match desk.engine.run(slot, &job, None, desk.setup.timeout) {
             Answer::Collected(collected) => {
-                let text = serde_json::to_string(&Stored { key, collected: collected.clone() }).unwrap_or_default();
+                let stored = Stored { key, collected };
+                let text = serde_json::to_string(&stored).unwrap_or_default();
                 save(&desk.journal.place("problems", &item.name, ".json")?, text.as_bytes())?;
                 entry.state = State::Collected;
                 desk.note(&entry)?;
-                add(item, collected);
+                add(item, stored.collected);
+                Ok(())
             }
-            answer => desk.failed(entry, answer)?,
+            answer => desk.failed(entry, answer),
         }
-        Ok(())
     })?;
-    Ok(distinct.into_inner().unwrap_or_default())
+    let mut found = found.into_inner().unwrap_or_default();
+    found.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    Ok(found)
 }

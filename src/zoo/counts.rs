@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::problems::Distinct;
 use super::shard::Shard;
 use crate::onnx::save;
 use crate::{Error, Result};
@@ -33,13 +32,13 @@ pub struct Counts {
 
 impl Counts {
     /// Goes on with the counts of earlier runs.
-    pub(super) fn begin(out: &Path, shard: Shard, distinct: &Distinct) -> Self {
+    pub(super) fn begin(out: &Path, shard: Shard, needed: usize, distinct: usize) -> Self {
         let file = out.join("counts").join(format!("{}-of-{}.json", shard.index, shard.count));
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let earlier: Self = serde_json::from_str(&text).unwrap_or_default();
         Self {
-            needed: earlier.needed.max(distinct.needed),
-            distinct: earlier.distinct.max(distinct.count()),
+            needed: earlier.needed.max(needed),
+            distinct: earlier.distinct.max(distinct),
             before: (earlier.made, earlier.known),
             file,
             failed: 0,
@@ -81,12 +80,12 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Distinct, Shard};
+    use super::{Counts, Shard};
 
     #[test]
     fn what_an_earlier_run_timed_is_not_taken_for_known_before() {
         let folder = tempfile::tempdir().unwrap();
-        let begin = || Counts::begin(folder.path(), Shard::default(), &Distinct::default());
+        let begin = || Counts::begin(folder.path(), Shard::default(), 0, 0);
         let mut first = begin();
         first.add(10, 4, 0).unwrap();
         // Killed; the next run meets all 14 again, and times 6 more.

@@ -50,6 +50,8 @@ pub struct Optimize {
     pub stem: PathBuf,
     /// Write a plan from times that are known; time nothing.
     pub plan_only: bool,
+    /// Problems that need not be timed: no choice that uses them is likely to be faster.
+    pub spared: Vec<Problem>,
 }
 
 impl Job {

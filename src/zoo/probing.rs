@@ -1,50 +1,131 @@
-//! The second phase: every problem timed once.
+//! The second phase: problems timed once, and those spared that like ones were measured to be slow.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::message::{Answer, Job};
-use super::problems::{Distinct, Unit};
 use super::counts::Counts;
+use super::flags::Flags;
+use super::item::Item;
+use super::message::{Answer, Job};
+use super::presume::Presumption;
+use super::problems::{Collected, units};
 use super::run::{Desk, spread};
 use super::shard::{Shard, shares};
+use super::spared::Spared;
 use super::trouble::Trouble;
+use crate::profile::{Database, Problem};
+use crate::target::DeviceInfo;
 use crate::{Error, Result};
 
 /// Failures in a row after which the device is not tried any more.
 const LOST: usize = 3;
 
-/// Times this share of the problems; what the database knows already is not timed again.
+/// Times what the models need, this machine's share of them: each model is one share's, and a problem that several need is
+/// timed for the first of them. What the database knows already is not timed again.
 ///
 /// # Errors
 /// When the device is lost, or it is asked to stop.
-pub(super) fn probe(desk: &Desk, distinct: Distinct, shard: Shard) -> Result<()> {
-    let counts = Mutex::new(Counts::begin(desk.journal.out(), desk.setup.shard, &distinct));
-    let units = distinct.units();
-    let work: Vec<f64> = units.iter().map(|u| u.work).collect();
+pub(super) fn probe(desk: &Desk, collected: Vec<(&Item, Collected)>, shard: Shard) -> Result<()> {
+    let work: Vec<f64> = collected.iter().map(|(_, c)| c.needs.problems.len() as f64).collect();
     let share = shares(&work, shard.count);
-    let mut own: Vec<Unit> = units.into_iter().zip(share).filter(|(_, s)| *s == shard.index).map(|(u, _)| u).collect();
-    // Large ones first, so that no device is left with one at the end.
-    own.sort_by(|a, b| b.work.total_cmp(&a.work));
-    let count = |made: usize, known: usize, failed: usize| match counts.lock() {
-        Ok(mut counts) => counts.add(made, known, failed),
-        Err(_) => Ok(()),
-    };
-    let in_a_row = AtomicUsize::new(0);
-    let one = |slot: usize, unit: &Unit| -> Result<bool> {
-        let job = Job::Probe {
-            flags: desk.with_store(&unit.flags),
-            problems: unit.problems.clone(),
+    let mut sets: BTreeMap<Vec<String>, (Flags, Presumption, HashSet<String>)> = BTreeMap::new();
+    let (mut needed, mut distinct) = (0, HashSet::new());
+    for ((item, collected), share) in collected.into_iter().zip(share) {
+        let flags = desk.flags(item).of_device();
+        let words = flags.words();
+        needed += collected.needs.problems.len();
+        let hash = |p: &Problem| blake3::hash(format!("{words:?} {}", p.key()).as_bytes());
+        distinct.extend(collected.needs.problems.iter().map(hash));
+        let (_, presumption, elsewhere) =
+            sets.entry(words).or_insert_with(|| (flags, Presumption::default(), HashSet::new()));
+        let must = &collected.needs.problems[..collected.needs.must.min(collected.needs.problems.len())];
+        if share == shard.index {
+            presumption.add(collected);
+        } else {
+            elsewhere.extend(must.iter().map(Problem::key).filter(|k| !presumption.has(k)));
+        }
+    }
+    let counts = Mutex::new(Counts::begin(desk.journal.out(), desk.setup.shard, needed, distinct.len()));
+    let mut spared = Spared::default();
+    for (words, (flags, mut presumption, elsewhere)) in sets {
+        let info = desk.device_of(&flags)?;
+        let prober = Prober {
+            desk,
+            flags,
+            info,
+            counts: &counts,
+            in_a_row: AtomicUsize::new(0),
         };
-        match desk.engine.run(slot, &job, None, desk.setup.timeout) {
-            Answer::Probed { made: new, known: old } => {
-                in_a_row.store(0, Ordering::Relaxed);
-                count(new, old, 0)?;
+        let mut must = presumption.must();
+        must.retain(|p| !elsewhere.contains(&p.key()));
+        prober.time(must, &mut presumption)?;
+        for round in 0.. {
+            let database = Database::open(&desk.setup.db)?;
+            let time = |p: &Problem| {
+                let record = database.find(&prober.info, p).ok().flatten();
+                record.map(|r| r.summary().median)
+            };
+            let wanted = presumption.next(round, &time);
+            if wanted.is_empty() && presumption.is_settled(round) {
+                break;
+            }
+            prober.time(wanted, &mut presumption)?;
+        }
+        spared.extend(&words, presumption.spared());
+    }
+    spared.write(desk.journal.out(), desk.setup.shard)
+}
+
+/// Has problems timed on a device.
+struct Prober<'a> {
+    desk: &'a Desk<'a>,
+    flags: Flags,
+    info: DeviceInfo,
+    counts: &'a Mutex<Counts>,
+    in_a_row: AtomicUsize,
+}
+
+impl Prober<'_> {
+    /// Times problems in sessions, the longest first; those that cannot be timed are given up.
+    fn time(&self, problems: Vec<Problem>, presumption: &mut Presumption) -> Result<()> {
+        let mut sessions = units(problems);
+        sessions.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let given_up = Mutex::new(Vec::new());
+        spread(self.desk, "timing problems", true, sessions, &|slot, (problems, _)| {
+            if self.session(slot, &problems)? {
+                return Ok(());
+            }
+            // One of them is to blame: each for itself.
+            for problem in problems {
+                if !self.session(slot, std::slice::from_ref(&problem))?
+                    && let Ok(mut given_up) = given_up.lock()
+                {
+                    given_up.push(problem);
+                }
+            }
+            Ok(())
+        })?;
+        let given_up = given_up.into_inner().unwrap_or_default();
+        presumption.give_up(&given_up);
+        self.count(0, 0, given_up.len())
+    }
+
+    /// `false` when it did not work.
+    fn session(&self, slot: usize, problems: &[Problem]) -> Result<bool> {
+        let job = Job::Probe {
+            flags: self.desk.with_store(&self.flags),
+            problems: problems.to_vec(),
+        };
+        match self.desk.engine.run(slot, &job, None, self.desk.setup.timeout) {
+            Answer::Probed { made, known } => {
+                self.in_a_row.store(0, Ordering::Relaxed);
+                self.count(made, known, 0)?;
                 Ok(true)
             }
             Answer::Stopped => Err(Error::Stopped),
             Answer::Failed { trouble, reason } => {
-                let lost = in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= LOST;
+                let lost = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= LOST;
                 if lost && trouble == Trouble::Machine {
                     return Err(Error::Device(format!("nothing can be timed on the device: {reason}")));
                 }
@@ -52,21 +133,12 @@ pub(super) fn probe(desk: &Desk, distinct: Distinct, shard: Shard) -> Result<()>
             }
             _ => Ok(false),
         }
-    };
-    spread(desk, "timing problems", true, own, &|slot, unit| {
-        if one(slot, &unit)? {
-            return Ok(());
+    }
+
+    fn count(&self, made: usize, known: usize, failed: usize) -> Result<()> {
+        match self.counts.lock() {
+            Ok(mut counts) => counts.add(made, known, failed),
+            Err(_) => Ok(()),
         }
-        // One of them is to blame: each for itself.
-        for problem in &unit.problems {
-            let single = Unit {
-                problems: vec![problem.clone()],
-                ..unit.clone()
-            };
-            if !one(slot, &single)? {
-                count(0, 0, 1)?;
-            }
-        }
-        Ok(())
-    })
+    }
 }

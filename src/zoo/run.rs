@@ -15,12 +15,11 @@ use super::journal::Journal;
 use super::message::{Answer, Job};
 use super::probing::probe;
 use super::shard::{Shard, shares};
-use super::problems::Distinct;
 use super::summary::{Summary, summary};
 use super::times;
 use super::trouble::Code;
 use crate::optimize::Watcher;
-use crate::target::Stop;
+use crate::target::{DeviceInfo, Stop};
 use crate::{Error, Result};
 
 /// A part of the work that can be done apart.
@@ -46,7 +45,7 @@ pub struct Setup<'a> {
     /// Flags of the main job for all models; a model's own take their place.
     pub flags: Flags,
     /// The latency database.
-    pub db: Option<PathBuf>,
+    pub db: PathBuf,
     /// The phases to do.
     pub phases: Vec<Phase>,
     /// This machine's share.
@@ -72,6 +71,9 @@ pub struct Zoo {
     pub skipped: usize,
 }
 
+/// How long it may take to look at a device.
+const LOOKING: Duration = Duration::from_secs(120);
+
 /// What all phases work with.
 pub(super) struct Desk<'a> {
     pub setup: &'a Setup<'a>,
@@ -93,9 +95,16 @@ impl Desk<'_> {
 
     /// Flags with the database.
     pub(super) fn with_store(&self, flags: &Flags) -> Flags {
-        match &self.setup.db {
-            Some(db) => flags.and("db", db.to_string_lossy()),
-            None => flags.clone(),
+        flags.and("db", self.setup.db.to_string_lossy())
+    }
+
+    /// The device that flags mean.
+    pub(super) fn device_of(&self, flags: &Flags) -> Result<DeviceInfo> {
+        let job = Job::Device { flags: flags.clone() };
+        match self.engine.run(0, &job, None, Some(LOOKING)) {
+            Answer::Device { info, .. } => Ok(info),
+            Answer::Failed { reason, .. } => Err(Error::Device(reason)),
+            _ => Err(Error::Stopped),
         }
     }
 
@@ -203,7 +212,7 @@ pub fn run(
         let job = Job::Device {
             flags: setup.flags.clone(),
         };
-        match engine.run(0, &job, None, Some(Duration::from_secs(120))) {
+        match engine.run(0, &job, None, Some(LOOKING)) {
             Answer::Device { info, here } => {
                 desk.device = Some(format!("{} · {}", info.name, info.stack));
                 desk.recorded = !here;
@@ -211,9 +220,7 @@ pub fn run(
             Answer::Failed { reason, .. } => return Err(Error::Device(reason)),
             _ => return Err(Error::Stopped),
         }
-        if let Some(db) = &setup.db {
-            times::gather(&setup.out, db)?;
-        }
+        times::gather(&setup.out, &setup.db)?;
     }
     let done = phases(&desk);
     watcher.done();
@@ -237,9 +244,9 @@ fn phases(desk: &Desk) -> Result<usize> {
     let all = own.len();
     let mut todo = left(desk, own);
     let skipped = all - todo.len();
-    let mut distinct = Distinct::default();
+    let mut collected = Vec::new();
     if asked(Phase::Collect) {
-        distinct = collect(desk, todo.clone())?;
+        collected = collect(desk, todo.clone())?;
         todo = left(desk, todo);
     }
     if asked(Phase::Profile) && !desk.recorded {
@@ -247,13 +254,10 @@ fn phases(desk: &Desk) -> Result<usize> {
         let mut shard = Shard::default();
         if !asked(Phase::Collect) {
             shard = setup.shard;
-            for item in &setup.items {
-                if let Some(collected) = stored(desk, item, &key(desk, item)) {
-                    distinct.add(&desk.flags(item), collected);
-                }
-            }
+            let all = setup.items.iter();
+            collected = all.filter_map(|i| Some((i, stored(desk, i, &key(desk, i))?))).collect();
         }
-        probe(desk, distinct, shard)?;
+        probe(desk, collected, shard)?;
         times::publish(setup)?;
     }
     if asked(Phase::Apply) {

@@ -37,12 +37,12 @@ pub(super) fn gather(out: &Path, db: &Path) -> Result<()> {
 /// # Errors
 /// When the database cannot be read or the file not be written.
 pub(super) fn publish(setup: &Setup) -> Result<()> {
-    let Some(db) = setup.db.as_ref().filter(|db| setup.shard.count > 1 && db.is_file()) else {
+    if setup.shard.count < 2 || !setup.db.is_file() {
         return Ok(());
-    };
+    }
     let file = file(&setup.out, setup.shard);
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
     }
-    save(&file, Row::lines(&Database::open(db)?.rows()?).as_bytes())
+    save(&file, Row::lines(&Database::open(&setup.db)?.rows()?).as_bytes())
 }

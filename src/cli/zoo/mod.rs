@@ -101,6 +101,7 @@ pub(crate) fn zoo(
         // Machines do not share a database file; what they time goes round as text.
         n => Some(args.out.join("times").join(format!("{}-of-{n}.db", args.shard.index))),
     });
+    let db = db.unwrap_or_else(|| args.out.join("latency.db"));
     let setup = Setup {
         items: asked.items,
         out: args.out.clone(),

@@ -12,7 +12,7 @@ use crate::cli::place::Place;
 use crate::cli::source::Source;
 use crate::cli::{interrupt, setup};
 use crate::onnx::save;
-use crate::optimize::{Watcher, problems};
+use crate::optimize::{Watcher, needs};
 use crate::profile::{Database, Prober, Problem};
 use crate::target::Target;
 use crate::zoo::{Answer, Collected, Event, Flags, Job, Numbers, Optimize, Optimized, Trouble};
@@ -101,8 +101,8 @@ fn collected(model: &std::path::Path, flags: &Flags) -> Result<Answer> {
     let loads = setup::opened(&Source::of(model)?, &runtime, &args.work.shapes)?;
     let options = main_job::options(&args);
     let macs = loads.first().map_or(0, |l| l.opened.analysis.total_macs());
-    let (layers, problems) = problems(&loads, &runtime, &options)?;
-    Ok(Answer::Collected(Collected { macs, layers, problems }))
+    let needs = needs(&loads, &runtime, &options)?;
+    Ok(Answer::Collected(Collected { macs, needs }))
 }
 
 fn probed(flags: &Flags, problems: &[Problem]) -> Result<Answer> {
@@ -144,6 +144,7 @@ fn optimized(what: &Optimize) -> Result<Answer> {
     if what.plan_only {
         place = place.from_known_times();
     }
+    place.spared = what.spared.iter().map(Problem::key).collect();
     let here = place.target.is_here();
     let _alone = here.then(|| alone(place.target.as_ref())).transpose()?;
     tell(&Event::Begun);

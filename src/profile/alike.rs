@@ -1,0 +1,138 @@
+//! What a change of widths costs, judged by like changes of other layers.
+
+use std::collections::HashMap;
+
+use super::problem::{Feed, Problem};
+
+/// What changes must share to be judged by each other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kind {
+    op: String,
+    dtype: String,
+    depthwise: bool,
+    grouped: bool,
+    pointwise: bool,
+    plain_feed: bool,
+    /// The largest block that divides each width, before and after: input, output.
+    blocks: [usize; 4],
+}
+
+/// Changes that were timed, by their kind.
+#[derive(Clone, Debug, Default)]
+pub struct Alike {
+    seen: HashMap<Kind, Vec<f64>>,
+}
+
+/// A judgement needs so many like changes.
+const FEW: usize = 3;
+/// Layers of one kind differ by at least this much (standard deviation of the logarithm).
+const LEAST_SPREAD: f64 = 0.04;
+
+impl Alike {
+    /// Takes in what a change did to a layer's time.
+    pub fn learn(&mut self, before: &Problem, after: &Problem, times: (f64, f64)) {
+        if times.0 > 0.0 && times.1 > 0.0 {
+            let gain = (times.1 / times.0).ln() - growth(before, after);
+            self.seen.entry(kind(before, after)).or_default().push(gain);
+        }
+    }
+
+    /// The time after over the time before, as a logarithm: its mean and standard deviation for a further layer of this kind.
+    /// Where both widths change and too few such changes were seen, one width after the other is judged. `None` when too few
+    /// of these were seen either.
+    ///
+    /// The change is taken relative to that of the work, which layers of different sizes share.
+    pub fn judge(&self, before: &Problem, after: &Problem) -> Option<(f64, f64)> {
+        self.directly(before, after).or_else(|| {
+            let between = before.at(after.cin, before.cout);
+            if between == *before || between == *after || before.is_depthwise() {
+                return None;
+            }
+            let (input, output) = (self.directly(before, &between)?, self.directly(&between, after)?);
+            Some((input.0 + output.0, input.1.hypot(output.1)))
+        })
+    }
+
+    fn directly(&self, before: &Problem, after: &Problem) -> Option<(f64, f64)> {
+        let seen = self.seen.get(&kind(before, after)).filter(|s| s.len() >= FEW)?;
+        let n = seen.len() as f64;
+        let mean = seen.iter().sum::<f64>() / n;
+        let variance = seen.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+        let spread = variance.sqrt().max(LEAST_SPREAD) * (1.0 + 1.0 / n).sqrt();
+        Some((mean + growth(before, after), spread))
+    }
+}
+
+/// The logarithm of the growth of the work.
+fn growth(before: &Problem, after: &Problem) -> f64 {
+    let work = |p: &Problem| (p.cin * p.cout / p.groups.max(1)).max(1) as f64;
+    (work(after) / work(before)).ln()
+}
+
+/// The kind of a change.
+pub fn kind(before: &Problem, after: &Problem) -> Kind {
+    let block = |width: usize| [32, 16, 8, 4, 2].into_iter().find(|b| width.is_multiple_of(*b)).unwrap_or(1);
+    Kind {
+        op: before.op.clone(),
+        dtype: before.dtype.clone(),
+        depthwise: before.is_depthwise(),
+        grouped: before.groups > 1,
+        pointwise: before.kernel.iter().all(|&k| k == 1),
+        plain_feed: before.feed != Feed::Input,
+        blocks: [before.cin, after.cin, before.cout, after.cout].map(block),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Alike, Feed, Problem};
+
+    fn layer(cin: usize, cout: usize) -> Problem {
+        Problem {
+            op: "Conv".into(),
+            batch: 1,
+            cin,
+            cout,
+            groups: 1,
+            space: vec![14, 14],
+            kernel: vec![3, 3],
+            lists: vec![],
+            auto_pad: String::new(),
+            bias: true,
+            activation: String::new(),
+            feed: Feed::Plain,
+            dtype: "f32".into(),
+        }
+    }
+
+    #[test]
+    fn like_changes_are_judged_by_each_other_and_others_are_not() {
+        let mut alike = Alike::default();
+        let (before, after) = (layer(64, 56), layer(64, 64));
+        assert_eq!(alike.judge(&before, &after), None);
+        // From a multiple of 8 to one of 32, at four sizes: as fast as before.
+        for n in [1, 2, 3, 5] {
+            alike.learn(&layer(64, 64 * n - 8), &layer(64, 64 * n), (n as f64, n as f64 * 1.01));
+        }
+        let (mean, spread) = alike.judge(&before, &after).unwrap();
+        assert!(mean.abs() < 0.12 && spread < 0.12, "{mean} {spread}");
+        assert_eq!(alike.judge(&layer(64, 60), &after), None);
+        // Both sides at once: one after the other.
+        for n in [1, 2, 3] {
+            alike.learn(&layer(64 * n - 8, 56), &layer(64 * n, 56), (n as f64, n as f64 * 1.02));
+        }
+        let (both, _) = alike.judge(&layer(56, 56), &layer(64, 64)).unwrap();
+        assert!((both - mean).abs() < 0.2, "{both} {mean}");
+    }
+
+    #[test]
+    fn what_only_adds_work_is_judged_slower() {
+        let mut alike = Alike::default();
+        for n in [1usize, 2, 3] {
+            let work = (64 * n + 32) as f64 / (64 * n) as f64;
+            alike.learn(&layer(64, 64 * n), &layer(64, 64 * n + 32), (1.0, work));
+        }
+        let (mean, spread) = alike.judge(&layer(64, 256), &layer(64, 288)).unwrap();
+        assert!(mean - 2.0 * spread > 0.0, "{mean} {spread}");
+    }
+}

@@ -1,0 +1,265 @@
+//! Which alternatives need not be timed, because like changes of other models' layers were measured to cost time.
+
+use std::collections::{HashMap, HashSet};
+
+use super::problems::Collected;
+use crate::profile::{Alike, Kind, Problem, kind};
+
+/// An alternative of one model, by the keys of its problems.
+#[derive(Clone, Debug)]
+struct Choice {
+    changes: Vec<(usize, usize, f64)>,
+    from: Option<usize>,
+    state: Fate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    /// All its problems are timed, or will be.
+    Timed,
+    /// It is slower by all that is known.
+    Spared,
+}
+
+/// The alternatives of many models, and what is known of their problems' times.
+#[derive(Debug, Default)]
+pub(super) struct Presumption {
+    problems: Vec<Problem>,
+    at: HashMap<String, usize>,
+    must: HashSet<usize>,
+    choices: Vec<Choice>,
+    times: HashMap<usize, f64>,
+    learnt: HashSet<(usize, usize)>,
+    given_up: HashSet<usize>,
+    alike: Alike,
+}
+
+/// An alternative is spared when it would be slower even if its layers did better by so many standard deviations.
+const SURE: f64 = 2.0;
+/// Of each kind of change so many are timed in a round.
+const SAMPLE: usize = 2;
+/// Changes of more layers than this wait until single ones have taught what they can, for so many rounds.
+const MANY: usize = 12;
+const FIRST: usize = 3;
+/// After so many rounds, all that is still open is timed.
+const ROUNDS: usize = 8;
+
+impl Presumption {
+    /// Adds a model's problems.
+    pub(super) fn add(&mut self, collected: Collected) {
+        let needs = collected.needs;
+        let own: Vec<usize> = needs.problems.into_iter().map(|p| self.index(p)).collect();
+        self.must.extend(&own[..needs.must.min(own.len())]);
+        let first = self.choices.len();
+        for alternative in needs.alternatives {
+            let change = |&(a, b, w): &(usize, usize, f64)| Some((*own.get(a)?, *own.get(b)?, w));
+            self.choices.push(Choice {
+                changes: alternative.changes.iter().filter_map(change).collect(),
+                from: alternative.from.map(|f| f + first),
+                state: Fate::Open,
+            });
+        }
+    }
+
+    fn index(&mut self, problem: Problem) -> usize {
+        *self.at.entry(problem.key()).or_insert_with(|| {
+            self.problems.push(problem);
+            self.problems.len() - 1
+        })
+    }
+
+    /// Whether a problem is among them.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.at.contains_key(key)
+    }
+
+    /// Problems that cannot be timed.
+    pub(super) fn give_up(&mut self, problems: &[Problem]) {
+        self.given_up.extend(problems.iter().filter_map(|p| self.at.get(&p.key())));
+    }
+
+    /// Whether nothing more comes after a round in which nothing was wanted.
+    pub(super) fn is_settled(&self, round: usize) -> bool {
+        round > ROUNDS
+    }
+
+    /// The problems that any choice rests on.
+    pub(super) fn must(&self) -> Vec<Problem> {
+        let mut all: Vec<usize> = self.must.iter().copied().collect();
+        all.sort_unstable();
+        all.into_iter().map(|i| self.problems[i].clone()).collect()
+    }
+
+    /// The problems to time next, given the times of those asked for before (`time` in milliseconds); none when everything is
+    /// timed or spared.
+    pub(super) fn next(&mut self, round: usize, time: &dyn Fn(&Problem) -> Option<f64>) -> Vec<Problem> {
+        self.learn(time);
+        let mut wanted: HashSet<usize> = HashSet::new();
+        let mut taken: HashMap<Kind, usize> = HashMap::new();
+        for k in 0..self.choices.len() {
+            let choice = &self.choices[k];
+            if choice.state != Fate::Open {
+                continue;
+            }
+            // What starts from a plan that is not looked at is not looked at.
+            let from = choice.from.map_or(Fate::Timed, |f| self.choices[f].state);
+            let known = choice.changes.iter().all(|c| self.times.contains_key(&c.1));
+            self.choices[k].state = match (from, known) {
+                (Fate::Spared, _) => Fate::Spared,
+                (Fate::Open, _) => continue,
+                (Fate::Timed, true) => Fate::Timed,
+                (Fate::Timed, false) if self.is_slower(&self.choices[k]) => Fate::Spared,
+                (Fate::Timed, false) => Fate::Open,
+            };
+            if self.choices[k].state == Fate::Open && self.is_due(&self.choices[k], round, &mut taken) {
+                wanted.extend(self.choices[k].changes.iter().flat_map(|c| [c.0, c.1]));
+            }
+        }
+        wanted.retain(|i| !self.times.contains_key(i) && !self.given_up.contains(i));
+        let mut wanted: Vec<usize> = wanted.into_iter().collect();
+        wanted.sort_unstable();
+        wanted.into_iter().map(|i| self.problems[i].clone()).collect()
+    }
+
+    /// The problems that were spared: not timed, and not to be.
+    pub(super) fn spared(&self) -> Vec<&Problem> {
+        (0..self.problems.len()).filter(|i| !self.times.contains_key(i) && !self.must.contains(i)).map(|i| &self.problems[i]).collect()
+    }
+
+    fn learn(&mut self, time: &dyn Fn(&Problem) -> Option<f64>) {
+        for i in 0..self.problems.len() {
+            if !self.times.contains_key(&i)
+                && let Some(ms) = time(&self.problems[i])
+            {
+                self.times.insert(i, ms);
+            }
+        }
+        for choice in &self.choices {
+            for &(a, b, _) in &choice.changes {
+                if let (Some(&before), Some(&after)) = (self.times.get(&a), self.times.get(&b))
+                    && self.learnt.insert((a, b))
+                {
+                    self.alike.learn(&self.problems[a], &self.problems[b], (before, after));
+                }
+            }
+        }
+    }
+
+    /// Whether an alternative is slower beyond doubt.
+    fn is_slower(&self, choice: &Choice) -> bool {
+        let (mut change, mut variance) = (0.0, 0.0);
+        for &(a, b, weight) in &choice.changes {
+            let Some(&before) = self.times.get(&a) else { return false };
+            if let Some(&after) = self.times.get(&b) {
+                change += weight * (after - before);
+                continue;
+            }
+            let Some((mean, spread)) = self.alike.judge(&self.problems[a], &self.problems[b]) else {
+                return false;
+            };
+            change += weight * before * (mean.exp() - 1.0);
+            variance += (weight * before * mean.exp() * spread).powi(2);
+        }
+        change - SURE * variance.sqrt() > 0.0
+    }
+
+    /// Whether to time an alternative now: it may be faster, or has a change of a kind of which too little is known.
+    fn is_due(&self, choice: &Choice, round: usize, taken: &mut HashMap<Kind, usize>) -> bool {
+        let unjudged: Vec<Kind> = choice
+            .changes
+            .iter()
+            .filter(|c| !self.times.contains_key(&c.1))
+            .map(|c| (&self.problems[c.0], &self.problems[c.1]))
+            .filter(|(a, b)| self.alike.judge(a, b).is_none())
+            .map(|(a, b)| kind(a, b))
+            .collect();
+        if unjudged.is_empty() || round >= ROUNDS {
+            return true;
+        }
+        if choice.changes.len() > MANY && round < FIRST {
+            return false;
+        }
+        let new = unjudged.iter().any(|k| taken.get(k).is_none_or(|&n| n < SAMPLE));
+        if new {
+            unjudged.into_iter().for_each(|k| *taken.entry(k).or_insert(0) += 1);
+        }
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Collected, Presumption};
+    use crate::optimize::{Alternative, Needs};
+    use crate::profile::{Feed, Problem};
+
+    fn layer(cin: usize, cout: usize, space: usize) -> Problem {
+        Problem {
+            op: "Conv".into(),
+            batch: 1,
+            cin,
+            cout,
+            groups: 1,
+            space: vec![space, space],
+            kernel: vec![3, 3],
+            lists: vec![],
+            auto_pad: String::new(),
+            bias: true,
+            activation: String::new(),
+            feed: Feed::Plain,
+            dtype: "f32".into(),
+        }
+    }
+
+    /// A machine that computes sixteen output channels at a time.
+    fn time(p: &Problem) -> f64 {
+        (p.cin * p.cout.next_multiple_of(16) * p.space[0]) as f64
+    }
+
+    fn model(cout: usize, to: usize, space: usize) -> Collected {
+        Collected {
+            macs: 1,
+            needs: Needs {
+                layers: 1,
+                problems: vec![layer(64, cout, space), layer(64, to, space)],
+                must: 1,
+                alternatives: vec![Alternative {
+                    changes: vec![(0, 1, 1.0)],
+                    from: None,
+                }],
+            },
+        }
+    }
+
+    fn timed(models: Vec<Collected>) -> (Presumption, usize) {
+        let mut all = Presumption::default();
+        models.into_iter().for_each(|m| all.add(m));
+        let mut known: Vec<Problem> = all.must();
+        for round in 0.. {
+            let wanted = all.next(round, &|p| known.contains(p).then(|| time(p)));
+            if wanted.is_empty() && all.is_settled(round) {
+                break;
+            }
+            known.extend(wanted);
+        }
+        (all, known.len())
+    }
+
+    #[test]
+    fn what_cost_time_elsewhere_is_spared_and_what_gained_is_timed() {
+        // 64 to 96 adds work; 60 to 64 is free.
+        let growing: Vec<Collected> = (10..30).map(|s| model(64, 96, s)).collect();
+        let (all, known) = timed(growing);
+        assert!(known < 30 && all.spared().len() > 10, "{known} {}", all.spared().len());
+        let snapping: Vec<Collected> = (10..30).map(|s| model(60, 64, s)).collect();
+        let (all, known) = timed(snapping);
+        assert_eq!((known, all.spared().len()), (40, 0));
+    }
+
+    #[test]
+    fn problems_of_two_models_are_timed_once() {
+        let (all, known) = timed(vec![model(64, 80, 9), model(64, 80, 9)]);
+        assert_eq!((all.problems.len(), known), (2, 2));
+    }
+}
