@@ -13,7 +13,7 @@ use common::{Quiet, scaling};
 use snapprune::channels::{ClassChange, Edits};
 use snapprune::data::Dataset;
 use snapprune::onnx::encode;
-use snapprune::optimize::{Amount, Goals, Load, Opened, Options, Samples, open, optimize};
+use snapprune::optimize::{Amount, Goals, Known, Load, Opened, Options, Samples, open, optimize};
 use snapprune::profile::Database;
 use snapprune::refit::{Change, Settings, refit};
 use snapprune::rewrite::rewrite;
@@ -112,7 +112,10 @@ fn main() {
             opened: open(Path::new(model), &runtime, &shapes).unwrap(),
             weight: 1.0,
         };
-        let database = Database::default_path().map(|p| Database::open(&p).unwrap());
+        let known = Known {
+            database: Database::default_path().map(|p| Database::open(&p).unwrap()),
+            ..Known::default()
+        };
         let outcome = optimize(&[load], &target, known, &options, &Quiet).unwrap();
         match outcome.model {
             Some(bytes) => _ = show(&format!("snapprune, at most {ratio:.3}"), &bytes),

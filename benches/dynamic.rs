@@ -10,7 +10,7 @@ mod common;
 use std::path::Path;
 
 use common::{Quiet, scaling};
-use snapprune::optimize::{Dynamics, Load, Mode, Options, open, optimize};
+use snapprune::optimize::{Dynamics, Known, Load, Mode, Options, open, optimize};
 use snapprune::target::{CpuTarget, Runtime, ShapeOptions};
 
 fn main() {

@@ -8,7 +8,7 @@ use std::path::Path;
 use common::browser::look;
 use common::command::{model, optimized, snapprune};
 use common::{cpu, runtime, zoo_model};
-use snapprune::optimize::{ChosenPoint, Dynamic, GateRow, Load, Options, Outcome, ParetoRow, open, optimize};
+use snapprune::optimize::{ChosenPoint, Dynamic, GateRow, Known, Load, Options, Outcome, ParetoRow, open, optimize};
 use snapprune::report::{About, outcome_html};
 use snapprune::target::ShapeOptions;
 

@@ -9,7 +9,7 @@ use common::command::{fails, model, optimized, snapprune};
 use common::{cpu, runtime, shared};
 use serde_json::Value;
 use snapprune::data::{Dataset, Scaling};
-use snapprune::optimize::{Load, Options, Watcher, open, optimize};
+use snapprune::optimize::{Known, Load, Options, Watcher, open, optimize};
 use snapprune::profile::{Database, Facts, Profile, Record, layers};
 use snapprune::target::{DeviceInfo, RecordedTarget, ShapeOptions};
 use snapprune::verify::{classes, compare_task};
@@ -122,6 +122,10 @@ fn a_plan_for_a_device_elsewhere_says_what_is_unverified() {
             schema_version: 1,
             device: elsewhere(),
             records,
+        };
+        let known = Known {
+            recorded: Some(profile),
+            ..Known::default()
         };
         optimize(&loads, &target, known, &Options::default(), &Silent).unwrap()
     };

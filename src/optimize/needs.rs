@@ -58,35 +58,42 @@ pub fn needs(loads: &[Load], runtime: &Runtime, options: &Options) -> Result<Nee
     for load in loads {
         needs.layers += layers(&load.opened.graph()?, &load.opened.analysis).len();
     }
-    prepared(loads, &nowhere, Known::default(), &options, &Nobody, |p, costs, prober| {
-        let mut at = HashMap::new();
-        for problem in std::mem::take(&mut prober.wanted) {
-            needs.index(&mut at, problem);
-        }
-        needs.must = needs.problems.len();
-        if options.goals.any() {
-            // Every width may be worth its loss.
-            p.narrowing_of().ask(costs, prober)?;
+    prepared(
+        loads,
+        &nowhere,
+        Known::default(),
+        &options,
+        &Nobody,
+        |p, costs, prober| {
+            let mut at = HashMap::new();
             for problem in std::mem::take(&mut prober.wanted) {
                 needs.index(&mut at, problem);
             }
             needs.must = needs.problems.len();
-            return Ok(());
-        }
-        let analysis = &p.opened.analysis;
-        let base = counts(analysis, &Plan::default());
-        for start in starts(analysis, &p.candidates) {
-            let from = (start != base).then_some(needs.alternatives.len());
-            if start != base {
-                let all = costs.all();
-                needs.compare(&mut at, costs, &all, (&base, &start), None);
+            if options.goals.any() {
+                // Every width may be worth its loss.
+                p.narrowing_of().ask(costs, prober)?;
+                for problem in std::mem::take(&mut prober.wanted) {
+                    needs.index(&mut at, problem);
+                }
+                needs.must = needs.problems.len();
+                return Ok(());
             }
-            for (g, other) in sweep(&start, &p.candidates) {
-                needs.compare(&mut at, costs, costs.touched_by(g), (&start, &other), from);
+            let analysis = &p.opened.analysis;
+            let base = counts(analysis, &Plan::default());
+            for start in starts(analysis, &p.candidates) {
+                let from = (start != base).then_some(needs.alternatives.len());
+                if start != base {
+                    let all = costs.all();
+                    needs.compare(&mut at, costs, &all, (&base, &start), None);
+                }
+                for (g, other) in sweep(&start, &p.candidates) {
+                    needs.compare(&mut at, costs, costs.touched_by(g), (&start, &other), from);
+                }
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     Ok(needs)
 }
 

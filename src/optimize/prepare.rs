@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{ALONE_SECONDS, Growth, Known, Load, Opened, Options, Samples, Watcher, counts, narrow, remembered, whole_key};
+use super::{
+    ALONE_SECONDS, Growth, Known, Load, Opened, Options, Samples, Watcher, counts, narrow, remembered, whole_key,
+};
 use crate::channels::{Analysis, Group};
 use crate::data::Dataset;
 use crate::onnx::{Graph, encode, label};

@@ -71,7 +71,12 @@ fn growth(before: &Problem, after: &Problem) -> f64 {
 
 /// The kind of a change.
 pub fn kind(before: &Problem, after: &Problem) -> Kind {
-    let block = |width: usize| [32, 16, 8, 4, 2].into_iter().find(|b| width.is_multiple_of(*b)).unwrap_or(1);
+    let block = |width: usize| {
+        [32, 16, 8, 4, 2]
+            .into_iter()
+            .find(|b| width.is_multiple_of(*b))
+            .unwrap_or(1)
+    };
     Kind {
         op: before.op.clone(),
         dtype: before.dtype.clone(),

@@ -94,7 +94,15 @@ pub(super) fn optimize(
         let command = main_job::command(std::iter::once(source.file_name()).chain(flags));
         let written = source.file_name();
         let written = format!("{}.snap.onnx", written.trim_end_matches(".onnx"));
-        main_job::job(Place::of(&main.work, stop)?, &source, &main, &command, &written, watcher, &|_| {})
+        main_job::job(
+            Place::of(&main.work, stop)?,
+            &source,
+            &main,
+            &command,
+            &written,
+            watcher,
+            &|_| {},
+        )
     })?;
     let gated = done.outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
     Ok((

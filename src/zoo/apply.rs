@@ -23,7 +23,11 @@ const LEFT_BEHIND: Duration = Duration::from_secs(20);
 /// When the output folder cannot be written to, or it is asked to stop.
 pub(super) fn apply(desk: &Desk, items: Vec<&Item>) -> Result<()> {
     let timed = !desk.setup.plan_only && !desk.recorded;
-    let what = if desk.setup.plan_only { "planning" } else { "optimizing models" };
+    let what = if desk.setup.plan_only {
+        "planning"
+    } else {
+        "optimizing models"
+    };
     let spared = Spared::read(desk.journal.out());
     spread(desk, what, timed, items, &|slot, item| {
         let Some(log) = locked(desk, item)? else {
@@ -104,7 +108,11 @@ fn one(desk: &Desk, slot: usize, item: &Item, log: &File, spared: &Spared) -> Re
             entry.device = Some(done.device);
             entry.plan = done.plan;
             entry.inputs.extend(done.inputs);
-            entry.files = done.files.iter().map(|(name, hash)| (below(name), hash.clone())).collect();
+            entry.files = done
+                .files
+                .iter()
+                .map(|(name, hash)| (below(name), hash.clone()))
+                .collect();
             entry.numbers = Some(done.numbers);
             desk.note(&entry)
         }
@@ -134,7 +142,10 @@ impl Desk<'_> {
                 return Err(Error::Stopped);
             }
             Answer::Failed { trouble, reason } => (trouble, reason),
-            _ => (Trouble::Crash, "its process gave an answer to another question".to_owned()),
+            _ => (
+                Trouble::Crash,
+                "its process gave an answer to another question".to_owned(),
+            ),
         };
         entry.state = State::Failed;
         entry.trouble = Some(trouble);

@@ -33,7 +33,9 @@ pub struct Counts {
 impl Counts {
     /// Goes on with the counts of earlier runs.
     pub(super) fn begin(out: &Path, shard: Shard, needed: usize, distinct: usize) -> Self {
-        let file = out.join("counts").join(format!("{}-of-{}.json", shard.index, shard.count));
+        let file = out
+            .join("counts")
+            .join(format!("{}-of-{}.json", shard.index, shard.count));
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let earlier: Self = serde_json::from_str(&text).unwrap_or_default();
         Self {

@@ -70,7 +70,13 @@ impl Flags {
     }
 
     fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
-        Self(self.0.iter().filter(|(n, _)| keep(n)).map(|(n, v)| (n.clone(), v.clone())).collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|(n, _)| keep(n))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect(),
+        )
     }
 
     /// The files and folders that are read besides the model.
@@ -91,7 +97,11 @@ mod tests {
 
     fn flags(list: &[(&str, &[&str])]) -> Flags {
         let own = |s: &&str| (*s).to_owned();
-        Flags(list.iter().map(|(n, v)| ((*n).to_owned(), v.iter().map(own).collect())).collect())
+        Flags(
+            list.iter()
+                .map(|(n, v)| ((*n).to_owned(), v.iter().map(own).collect()))
+                .collect(),
+        )
     }
 
     #[test]

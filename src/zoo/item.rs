@@ -112,7 +112,12 @@ fn walk(folder: &Path, out: &Path, seen: &mut BTreeSet<PathBuf>, files: &mut Vec
         return Ok(());
     }
     let entries = std::fs::read_dir(folder).map_err(fail)?;
-    let mut paths: Vec<PathBuf> = entries.collect::<std::io::Result<Vec<_>>>().map_err(fail)?.iter().map(|e| e.path()).collect();
+    let mut paths: Vec<PathBuf> = entries
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(fail)?
+        .iter()
+        .map(|e| e.path())
+        .collect();
     paths.sort();
     for path in paths {
         if path.is_dir() {
@@ -135,12 +140,16 @@ pub fn manifest(file: &Path) -> Result<Vec<Item>> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
     lines
-        .map(|(k, line)| row(line, folder).map_err(|what| Error::Usage(format!("{} line {}: {what}", file.display(), k + 1))))
+        .map(|(k, line)| {
+            row(line, folder).map_err(|what| Error::Usage(format!("{} line {}: {what}", file.display(), k + 1)))
+        })
         .collect()
 }
 
 /// Flags that hold for the whole zoo, or that it sets itself.
-const NOT_IN_ROWS: [&str; 9] = ["cpu", "gpu", "db", "ort-lib", "output", "report", "json", "quiet", "verbose"];
+const NOT_IN_ROWS: [&str; 9] = [
+    "cpu", "gpu", "db", "ort-lib", "output", "report", "json", "quiet", "verbose",
+];
 
 fn row(line: &str, folder: &Path) -> std::result::Result<Item, String> {
     let fields: Map<String, Value> = serde_json::from_str(line).map_err(|e| format!("not a JSON object ({e})"))?;
@@ -156,20 +165,28 @@ fn row(line: &str, folder: &Path) -> std::result::Result<Item, String> {
         false => folder.join(path).to_string_lossy().into_owned(),
     };
     let mut flags = BTreeMap::new();
-    for (key, value) in fields.iter().filter(|(k, _)| !["model", "name", "token"].contains(&k.as_str())) {
+    for (key, value) in fields
+        .iter()
+        .filter(|(k, _)| !["model", "name", "token"].contains(&k.as_str()))
+    {
         let (name, mut values) = match flag(key, value)? {
             Some(flag) => flag,
             None => continue,
         };
         if NOT_IN_ROWS.contains(&name.as_str()) {
-            return Err(format!("\"{key}\" holds for the whole zoo; give it on the command line"));
+            return Err(format!(
+                "\"{key}\" holds for the whole zoo; give it on the command line"
+            ));
         }
         if Flags::is_path(&name) {
             values.iter_mut().for_each(|v| *v = place(v));
         }
         flags.insert(name, values);
     }
-    let mut found = item(Path::new(model), Path::new(Path::new(model).file_name().unwrap_or_default()));
+    let mut found = item(
+        Path::new(model),
+        Path::new(Path::new(model).file_name().unwrap_or_default()),
+    );
     if let Some(name) = text("name")? {
         let plain = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
         if !plain || name.contains('\\') {
@@ -202,11 +219,17 @@ fn flag(key: &str, value: &Value) -> std::result::Result<Option<(String, Vec<Str
         (_, Value::Null | Value::Bool(false)) => None,
         (_, Value::Bool(true)) => Some((name, Vec::new())),
         ("shapes" | "shape", Value::Object(all)) => {
-            let values = all.iter().map(|(n, v)| named(n, v, ':')).collect::<std::result::Result<_, _>>()?;
+            let values = all
+                .iter()
+                .map(|(n, v)| named(n, v, ':'))
+                .collect::<std::result::Result<_, _>>()?;
             Some(("shape".to_owned(), values))
         }
         ("dims" | "dim", Value::Object(all)) => {
-            let values = all.iter().map(|(n, v)| named(n, v, '=')).collect::<std::result::Result<_, _>>()?;
+            let values = all
+                .iter()
+                .map(|(n, v)| named(n, v, '='))
+                .collect::<std::result::Result<_, _>>()?;
             Some(("dim".to_owned(), values))
         }
         (_, Value::Array(list)) => Some((name, list.iter().map(scalar).collect::<std::result::Result<_, _>>()?)),
@@ -224,7 +247,15 @@ mod tests {
     fn folders_patterns_and_files_give_models_with_names() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        for file in ["a/x.onnx", "b/x.onnx", "b/x.snap.onnx", "b/notes.txt", "out/old.onnx", ".hidden.onnx", "v1.2.onnx"] {
+        for file in [
+            "a/x.onnx",
+            "b/x.onnx",
+            "b/x.snap.onnx",
+            "b/notes.txt",
+            "out/old.onnx",
+            ".hidden.onnx",
+            "v1.2.onnx",
+        ] {
             std::fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
             std::fs::write(root.join(file), "").unwrap();
         }
@@ -236,7 +267,9 @@ mod tests {
         assert_eq!(names(&[root.to_path_buf()]), ["a/x", "b/x", "v1.2"]);
         assert_eq!(names(&[root.join("*/x*.onnx")]), ["a/x", "b/x"]);
         assert_eq!(names(&[root.join("a/x.onnx")]), ["x"]);
-        let twice = find(&[root.join("a/x.onnx"), root.join("b/x.onnx")], root).unwrap_err().to_string();
+        let twice = find(&[root.join("a/x.onnx"), root.join("b/x.onnx")], root)
+            .unwrap_err()
+            .to_string();
         assert!(twice.contains("two models are called 'x'"), "{twice}");
         let none = find(&[root.join("*.tflite")], root).unwrap_err().to_string();
         assert!(none.contains("no models there"), "{none}");
@@ -260,10 +293,29 @@ mod tests {
         assert_eq!(found[0].model, Path::new(&at("m/a.onnx")));
         let words = found[0].flags.words();
         let calib = format!("--calib={}", at("c.npz"));
-        assert_eq!(words, ["--batch=8", &calib, "--dim=h=480", "--mean=0.5", "--mean=-0.1", "--shape=x:1,3,9,9"]);
-        assert_eq!((found[1].name.as_str(), found[1].model.as_path()), ("other/a", Path::new("/abs/a.onnx")));
-        assert_eq!(found[1].flags.words(), ["--keep=l1", "--keep=l2", "--nhwc", "--target-latency=0.8x"]);
-        assert_eq!((found[2].name.as_str(), found[2].token.as_deref()), ("b", Some("etag-1")));
+        assert_eq!(
+            words,
+            [
+                "--batch=8",
+                &calib,
+                "--dim=h=480",
+                "--mean=0.5",
+                "--mean=-0.1",
+                "--shape=x:1,3,9,9"
+            ]
+        );
+        assert_eq!(
+            (found[1].name.as_str(), found[1].model.as_path()),
+            ("other/a", Path::new("/abs/a.onnx"))
+        );
+        assert_eq!(
+            found[1].flags.words(),
+            ["--keep=l1", "--keep=l2", "--nhwc", "--target-latency=0.8x"]
+        );
+        assert_eq!(
+            (found[2].name.as_str(), found[2].token.as_deref()),
+            ("b", Some("etag-1"))
+        );
         assert_eq!(found[2].model, Path::new("s3://bucket/b.onnx"));
         for (row, what) in [
             ("[]", "not a JSON object"),

@@ -50,7 +50,9 @@ impl Journal {
     pub fn read(&self, item: &Item) -> Entry {
         let path = self.out.join("journal").join(format!("{}.json", item.name));
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        let known = serde_json::from_str::<Entry>(&text).ok().filter(|e| e.schema_version == 1);
+        let known = serde_json::from_str::<Entry>(&text)
+            .ok()
+            .filter(|e| e.schema_version == 1);
         known.unwrap_or_else(|| Entry {
             schema_version: 1,
             name: item.name.clone(),
@@ -94,14 +96,19 @@ impl Journal {
     pub(super) fn inputs(&self, item: &Item, data: &[PathBuf]) -> std::collections::BTreeMap<PathBuf, String> {
         let model = item.token.is_none().then_some(&item.model);
         let files = model.into_iter().chain(data.iter().filter(|p| !is_remote(p)));
-        files
-            .filter_map(|p| Some((p.clone(), self.digests.of(p)?)))
-            .collect()
+        files.filter_map(|p| Some((p.clone(), self.digests.of(p)?))).collect()
     }
 
     /// Whether a model is finished and nothing that it came from, or that was written, has changed since. `device` is the one
     /// at hand, where that matters. Failures are tried again when the machine was to blame, or when `again`.
-    pub(super) fn is_fresh(&self, entry: &Entry, item: &Item, settings: &str, device: Option<&str>, again: bool) -> bool {
+    pub(super) fn is_fresh(
+        &self,
+        entry: &Entry,
+        item: &Item,
+        settings: &str,
+        device: Option<&str>,
+        again: bool,
+    ) -> bool {
         let failed = entry.state == State::Failed;
         let other_device = device.is_some_and(|d| entry.device.as_deref().is_some_and(|e| e != d));
         entry.state.is_finished()
@@ -111,7 +118,10 @@ impl Journal {
             && entry.settings == settings
             && entry.tool == env!("CARGO_PKG_VERSION")
             && !other_device
-            && entry.inputs.iter().all(|(path, hash)| is_remote(path) || self.digests.of(path).as_ref() == Some(hash))
+            && entry
+                .inputs
+                .iter()
+                .all(|(path, hash)| is_remote(path) || self.digests.of(path).as_ref() == Some(hash))
             && (item.token.is_some() || entry.inputs.contains_key(&item.model) == item.model.is_file())
             && entry.files.iter().all(|(name, hash)| {
                 let path = self.out.join(name);

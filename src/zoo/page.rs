@@ -59,7 +59,11 @@ pub fn page(name: &str, summary: &Summary) -> Result<String> {
                     "{} faster, {} stay, {failed} failed{}",
                     totals.written + totals.planned,
                     totals.declined,
-                    if totals.pending > 0 { format!(", {} to do", totals.pending) } else { String::new() }
+                    if totals.pending > 0 {
+                        format!(", {} to do", totals.pending)
+                    } else {
+                        String::new()
+                    }
                 ),
             },
             Card {
@@ -85,7 +89,8 @@ pub fn page(name: &str, summary: &Summary) -> Result<String> {
         others: summary.models.iter().filter(|e| !is_faster(e)).map(row).collect(),
         probes: probes(summary),
     };
-    page.render().map_err(|e| Error::Usage(format!("the page cannot be made: {e}")))
+    page.render()
+        .map_err(|e| Error::Usage(format!("the page cannot be made: {e}")))
 }
 
 fn is_faster(entry: &Entry) -> bool {
@@ -143,7 +148,11 @@ fn row(entry: &Entry) -> Row {
         .map(|(a, b)| format!("top-1 {:.2} → {:.2} %", 100.0 * a, 100.0 * b))
         .or(numbers.agreement.map(|a| format!("same class {:.2} %", 100.0 * a)))
         .or(numbers.max_rel_diff.map(|d| format!("differ by {d:.0e} of the range")));
-    let layers = numbers.moved.iter().take(3).map(|m| format!("{}: {} → {}", m.layer, m.before, m.after));
+    let layers = numbers
+        .moved
+        .iter()
+        .take(3)
+        .map(|m| format!("{}: {} → {}", m.layer, m.before, m.after));
     let layers: Vec<String> = layers.collect();
     let more = numbers.moved.len().saturating_sub(layers.len());
     Row {
@@ -163,10 +172,12 @@ fn row(entry: &Entry) -> Row {
             (None, Some(r)) if is_faster(entry) => format!("{r:.3} predicted"),
             _ => String::new(),
         },
-        share: ratio.filter(|_| is_faster(entry)).map_or(String::new(), |r| format!("{:.1}", 100.0 * r.clamp(0.0, 1.0))),
-        times: numbers
-            .latency_ms
-            .map_or(String::new(), |(b, a)| format!("{} → {}", milliseconds(b), milliseconds(a))),
+        share: ratio
+            .filter(|_| is_faster(entry))
+            .map_or(String::new(), |r| format!("{:.1}", 100.0 * r.clamp(0.0, 1.0))),
+        times: numbers.latency_ms.map_or(String::new(), |(b, a)| {
+            format!("{} → {}", milliseconds(b), milliseconds(a))
+        }),
         outputs: accuracy.unwrap_or_default(),
         moved: match (layers.is_empty(), more) {
             (true, _) => String::new(),

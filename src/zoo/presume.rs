@@ -76,7 +76,8 @@ impl Presumption {
 
     /// Problems that cannot be timed.
     pub(super) fn give_up(&mut self, problems: &[Problem]) {
-        self.given_up.extend(problems.iter().filter_map(|p| self.at.get(&p.key())));
+        self.given_up
+            .extend(problems.iter().filter_map(|p| self.at.get(&p.key())));
     }
 
     /// Whether nothing more comes after a round in which nothing was wanted.
@@ -124,7 +125,10 @@ impl Presumption {
 
     /// The problems that were spared: not timed, and not to be.
     pub(super) fn spared(&self) -> Vec<&Problem> {
-        (0..self.problems.len()).filter(|i| !self.times.contains_key(i) && !self.must.contains(i)).map(|i| &self.problems[i]).collect()
+        (0..self.problems.len())
+            .filter(|i| !self.times.contains_key(i) && !self.must.contains(i))
+            .map(|i| &self.problems[i])
+            .collect()
     }
 
     fn learn(&mut self, time: &dyn Fn(&Problem) -> Option<f64>) {
@@ -150,7 +154,9 @@ impl Presumption {
     fn is_slower(&self, choice: &Choice) -> bool {
         let (mut change, mut variance) = (0.0, 0.0);
         for &(a, b, weight) in &choice.changes {
-            let Some(&before) = self.times.get(&a) else { return false };
+            let Some(&before) = self.times.get(&a) else {
+                return false;
+            };
             if let Some(&after) = self.times.get(&b) {
                 change += weight * (after - before);
                 continue;

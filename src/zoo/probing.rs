@@ -37,8 +37,9 @@ pub(super) fn probe(desk: &Desk, collected: Vec<(&Item, Collected)>, shard: Shar
         needed += collected.needs.problems.len();
         let hash = |p: &Problem| blake3::hash(format!("{words:?} {}", p.key()).as_bytes());
         distinct.extend(collected.needs.problems.iter().map(hash));
-        let (_, presumption, elsewhere) =
-            sets.entry(words).or_insert_with(|| (flags, Presumption::default(), HashSet::new()));
+        let (_, presumption, elsewhere) = sets
+            .entry(words)
+            .or_insert_with(|| (flags, Presumption::default(), HashSet::new()));
         let must = &collected.needs.problems[..collected.needs.must.min(collected.needs.problems.len())];
         if share == shard.index {
             presumption.add(collected);
@@ -46,7 +47,12 @@ pub(super) fn probe(desk: &Desk, collected: Vec<(&Item, Collected)>, shard: Shar
             elsewhere.extend(must.iter().map(Problem::key).filter(|k| !presumption.has(k)));
         }
     }
-    let counts = Mutex::new(Counts::begin(desk.journal.out(), desk.setup.shard, needed, distinct.len()));
+    let counts = Mutex::new(Counts::begin(
+        desk.journal.out(),
+        desk.setup.shard,
+        needed,
+        distinct.len(),
+    ));
     let mut spared = Spared::default();
     for (words, (flags, mut presumption, elsewhere)) in sets {
         let info = desk.device_of(&flags)?;

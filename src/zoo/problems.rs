@@ -19,5 +19,9 @@ pub(super) fn units(problems: Vec<Problem>) -> Vec<(Vec<Problem>, f64)> {
     /// Multiply-accumulates that take about as long as making a session.
     const SESSION: f64 = 5e8;
     let work = |unit: &[Problem]| 1.0 + unit.iter().map(Problem::size).sum::<f64>() / SESSION;
-    sessions(problems).into_iter().map(|u| (work(&u), u)).map(|(w, u)| (u, w)).collect()
+    sessions(problems)
+        .into_iter()
+        .map(|u| (work(&u), u))
+        .map(|(w, u)| (u, w))
+        .collect()
 }

@@ -71,7 +71,10 @@ impl Worker {
     /// Does a job. After an answer that tells of a crash, a time-out or a stop the process is gone.
     pub(super) fn run(&mut self, job: &Job, limit: Option<Duration>, stop: &Stop) -> Answer {
         let line = serde_json::to_string(job).unwrap_or_default();
-        let sent = self.stdin.as_mut().map(|s| writeln!(s, "{line}").and_then(|()| s.flush()));
+        let sent = self
+            .stdin
+            .as_mut()
+            .map(|s| writeln!(s, "{line}").and_then(|()| s.flush()));
         if !matches!(sent, Some(Ok(()))) {
             return self.ended();
         }
@@ -175,7 +178,8 @@ fn meaning(status: &ExitStatus, said: &str) -> (Trouble, String) {
     match (status.signal(), status.code()) {
         (Some(KILLED), _) => (
             Trouble::Memory,
-            "its process was killed, as the system does when memory is short; give it more, or a smaller batch".to_owned(),
+            "its process was killed, as the system does when memory is short; give it more, or a smaller batch"
+                .to_owned(),
         ),
         (Some(ABORTED), _) | (None, _) if out_of_memory(said) => (
             Trouble::Memory,
@@ -193,7 +197,9 @@ fn meaning(status: &ExitStatus, said: &str) -> (Trouble, String) {
             };
             (
                 Trouble::Crash,
-                format!("its process was ended by signal {signal}{name}; if ONNX Runtime runs the model, please report it"),
+                format!(
+                    "its process was ended by signal {signal}{name}; if ONNX Runtime runs the model, please report it"
+                ),
             )
         }
         (None, code) => (
@@ -228,7 +234,10 @@ mod tests {
         assert_eq!(by(9, ""), Trouble::Memory);
         assert_eq!(by(11, ""), Trouble::Crash);
         assert_eq!(by(6, "memory allocation of 123 bytes failed"), Trouble::Memory);
-        assert_eq!(by(6, "terminate called after throwing an instance of 'std::bad_alloc'"), Trouble::Memory);
+        assert_eq!(
+            by(6, "terminate called after throwing an instance of 'std::bad_alloc'"),
+            Trouble::Memory
+        );
         assert_eq!(by(6, "assertion failed"), Trouble::Crash);
         assert_eq!(meaning(&ExitStatus::from_raw(3 << 8), "").0, Trouble::Crash);
     }

@@ -111,7 +111,9 @@ impl Desk<'_> {
     /// A hash of the flags that decide what comes out.
     pub(super) fn settings(&self, item: &Item) -> String {
         let words = self.flags(item).of_result().words();
-        blake3::hash(format!("{words:?} plan only: {}", self.setup.plan_only).as_bytes()).to_hex().to_string()
+        blake3::hash(format!("{words:?} plan only: {}", self.setup.plan_only).as_bytes())
+            .to_hex()
+            .to_string()
     }
 
     /// Where a model's files go, up to their endings.
@@ -131,7 +133,8 @@ impl Desk<'_> {
     /// Whether there is nothing left to do for a model.
     pub(super) fn is_fresh(&self, entry: &Entry, item: &Item) -> bool {
         let (settings, again) = (self.settings(item), self.setup.retry_failed);
-        self.journal.is_fresh(entry, item, &settings, self.device.as_deref(), again)
+        self.journal
+            .is_fresh(entry, item, &settings, self.device.as_deref(), again)
     }
 
     /// Writes a journal, and tells of it.
@@ -177,7 +180,9 @@ pub(super) fn spread<T: Send>(
         }
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..desk.engine.slots(timed).clamp(1, total)).map(|slot| scope.spawn(move || work(slot))).collect();
+        let threads: Vec<_> = (0..desk.engine.slots(timed).clamp(1, total))
+            .map(|slot| scope.spawn(move || work(slot)))
+            .collect();
         while threads.iter().any(|t| !t.is_finished()) {
             desk.watcher.progress(done.load(Ordering::Relaxed), total);
             std::thread::sleep(Duration::from_millis(50));
@@ -278,7 +283,11 @@ fn own<'a>(desk: &Desk<'a>) -> Vec<&'a Item> {
     let setup = desk.setup;
     let by_work = setup.shard.count > 1 && !setup.phases.contains(&Phase::Collect);
     let macs = |i: &Item| stored(desk, i, &key(desk, i)).map_or(0.0, |c| c.macs as f64);
-    let work: Vec<f64> = setup.items.iter().map(|i| if by_work { macs(i) } else { 0.0 }).collect();
+    let work: Vec<f64> = setup
+        .items
+        .iter()
+        .map(|i| if by_work { macs(i) } else { 0.0 })
+        .collect();
     let share = shares(&work, setup.shard.count);
     let items = setup.items.iter().zip(share);
     items.filter(|(_, s)| *s == setup.shard.index).map(|(i, _)| i).collect()

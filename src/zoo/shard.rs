@@ -29,7 +29,11 @@ impl Shard {
         let number = |name: &str| -> Result<Option<usize>> {
             let parse = |text: String| {
                 let number = text.trim().parse();
-                number.map_err(|_| Error::Usage(format!("{name} is '{text}', not a number; give the share as --shard I/N")))
+                number.map_err(|_| {
+                    Error::Usage(format!(
+                        "{name} is '{text}', not a number; give the share as --shard I/N"
+                    ))
+                })
             };
             variable(name).map(parse).transpose()
         };
@@ -40,7 +44,10 @@ impl Shard {
             let step = number("SLURM_ARRAY_TASK_STEP")?.unwrap_or(1).max(1);
             (id.saturating_sub(first) / step, count)
         } else if let Some(index) = number("JOB_COMPLETION_INDEX")? {
-            (index, number("JOB_COMPLETIONS")?.ok_or_else(|| missing("JOB_COMPLETIONS"))?)
+            (
+                index,
+                number("JOB_COMPLETIONS")?.ok_or_else(|| missing("JOB_COMPLETIONS"))?,
+            )
         } else {
             let what = "--shard auto: neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX is set; give the share as --shard I/N";
             return Err(Error::Usage(what.to_owned()));
@@ -80,7 +87,9 @@ pub fn shares(work: &[f64], count: usize) -> Vec<usize> {
     let mut load = vec![0.0f64; count.max(1)];
     let mut share = vec![0; work.len()];
     for piece in order {
-        let least = (0..load.len()).min_by(|&a, &b| load[a].total_cmp(&load[b])).unwrap_or(0);
+        let least = (0..load.len())
+            .min_by(|&a, &b| load[a].total_cmp(&load[b]))
+            .unwrap_or(0);
         share[piece] = least;
         // Nothing is free: pieces without a known size still take turns.
         load[least] += work[piece].max(f64::MIN_POSITIVE);
@@ -102,11 +111,20 @@ mod tests {
             let set: Vec<(String, String)> = set.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
             Shard::of_scheduler(move |n| set.iter().find(|(k, _)| k == n).map(|(_, v)| v.clone()))
         };
-        let slurm = [("SLURM_ARRAY_TASK_ID", "5"), ("SLURM_ARRAY_TASK_COUNT", "3"), ("SLURM_ARRAY_TASK_MIN", "4")];
+        let slurm = [
+            ("SLURM_ARRAY_TASK_ID", "5"),
+            ("SLURM_ARRAY_TASK_COUNT", "3"),
+            ("SLURM_ARRAY_TASK_MIN", "4"),
+        ];
         assert_eq!(with(&slurm).unwrap(), Shard { index: 1, count: 3 });
         let kubernetes = [("JOB_COMPLETION_INDEX", "0"), ("JOB_COMPLETIONS", "2")];
         assert_eq!(with(&kubernetes).unwrap(), Shard { index: 0, count: 2 });
-        assert!(with(&kubernetes[..1]).unwrap_err().to_string().contains("JOB_COMPLETIONS"));
+        assert!(
+            with(&kubernetes[..1])
+                .unwrap_err()
+                .to_string()
+                .contains("JOB_COMPLETIONS")
+        );
         assert!(with(&[]).unwrap_err().to_string().contains("--shard I/N"));
     }
 
@@ -114,7 +132,9 @@ mod tests {
     fn work_is_spread_evenly_and_completely() {
         let work: Vec<f64> = (1..=97).map(|k| f64::from(k * k % 31 + 1)).collect();
         let share = shares(&work, 4);
-        let loads: Vec<f64> = (0..4).map(|s| (0..97).filter(|&k| share[k] == s).map(|k| work[k]).sum()).collect();
+        let loads: Vec<f64> = (0..4)
+            .map(|s| (0..97).filter(|&k| share[k] == s).map(|k| work[k]).sum())
+            .collect();
         let (least, most) = loads.iter().fold((f64::MAX, 0.0f64), |(a, b), &l| (a.min(l), b.max(l)));
         assert!(most - least <= 31.0, "{loads:?}");
         assert_eq!(shares(&[0.0; 4], 2), [0, 1, 0, 1]);

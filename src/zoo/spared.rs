@@ -31,14 +31,21 @@ impl Spared {
         let folder = out.join("spared");
         std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
         let text: String = self.0.iter().map(|h| format!("{h}\n")).collect();
-        save(&folder.join(format!("{}-of-{}.txt", shard.index, shard.count)), text.as_bytes())
+        save(
+            &folder.join(format!("{}-of-{}.txt", shard.index, shard.count)),
+            text.as_bytes(),
+        )
     }
 
     /// Reads those of all shares.
     pub(super) fn read(out: &Path) -> Self {
         let files = std::fs::read_dir(out.join("spared")).into_iter().flatten().flatten();
         let texts = files.filter_map(|f| std::fs::read_to_string(f.path()).ok());
-        Self(texts.flat_map(|t| t.lines().map(str::to_owned).collect::<Vec<_>>()).collect())
+        Self(
+            texts
+                .flat_map(|t| t.lines().map(str::to_owned).collect::<Vec<_>>())
+                .collect(),
+        )
     }
 }
 

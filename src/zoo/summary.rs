@@ -238,13 +238,25 @@ mod tests {
         ];
         let found = summary(folder.path(), None, models, 1.0);
         let t = &found.totals;
-        assert_eq!((t.models, t.written, t.declined, t.failed[&Trouble::Input]), (3, 1, 1, 1));
+        assert_eq!(
+            (t.models, t.written, t.declined, t.failed[&Trouble::Input]),
+            (3, 1, 1, 1)
+        );
         assert_eq!((t.latency_ms, t.channels_moved, t.ratio), ((5.0, 3.0), 7, Some(0.5)));
         assert_eq!((t.probes.one_by_one, t.probes.timed, t.probes.saved), (20, 3, 17));
         let text = csv(&found);
-        assert!(text.lines().nth(1).unwrap().starts_with("a,,written,,,4,2,0.5,0.01,"), "{text}");
-        assert!(text.contains("\"c, the \"\"third\"\"\",,failed,bad input,\"two\nlines\","), "{text}");
+        assert!(
+            text.lines().nth(1).unwrap().starts_with("a,,written,,,4,2,0.5,0.01,"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\"c, the \"\"third\"\"\",,failed,bad input,\"two\nlines\","),
+            "{text}"
+        );
         let columns = |line: &str| line.split(',').count();
-        assert_eq!(columns(text.lines().next().unwrap()), columns(text.lines().nth(1).unwrap()));
+        assert_eq!(
+            columns(text.lines().next().unwrap()),
+            columns(text.lines().nth(1).unwrap())
+        );
     }
 }

@@ -23,12 +23,18 @@ pub fn line(entry: &Entry) -> String {
 /// What came of all of them.
 pub fn totals(summary: &Summary, skipped: usize) -> String {
     let mut rows = table(&["model", "", "latency ms", "ratio", "channels"], &[2, 3, 4]);
-    for e in summary.models.iter().filter(|e| matches!(e.state, State::Written | State::Planned)) {
+    for e in summary
+        .models
+        .iter()
+        .filter(|e| matches!(e.state, State::Written | State::Planned))
+    {
         let n = e.numbers.clone().unwrap_or_default();
         rows.add_row([
             e.name.clone(),
             word(e.state).to_owned(),
-            n.latency_ms.map_or(String::new(), |(b, a)| format!("{} → {}", milliseconds(b), milliseconds(a))),
+            n.latency_ms.map_or(String::new(), |(b, a)| {
+                format!("{} → {}", milliseconds(b), milliseconds(a))
+            }),
             match (n.ratio, n.predicted_ratio) {
                 (Some((r, noise)), _) => format!("{r:.3} ± {noise:.3}"),
                 (None, Some(r)) => format!("{r:.3} predicted"),

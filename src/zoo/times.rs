@@ -10,7 +10,8 @@ use crate::profile::{Database, Row};
 use crate::{Error, Result};
 
 fn file(out: &Path, shard: Shard) -> PathBuf {
-    out.join("times").join(format!("{}-of-{}.jsonl", shard.index, shard.count))
+    out.join("times")
+        .join(format!("{}-of-{}.jsonl", shard.index, shard.count))
 }
 
 /// Takes over what other machines timed.

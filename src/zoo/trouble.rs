@@ -42,7 +42,9 @@ impl Trouble {
                 _ => Self::Machine,
             },
             Error::Session(what) if of_a_device(what) => Self::Machine,
-            Error::Model(_) | Error::Tensor { .. } | Error::Session(_) | Error::Plan(_) | Error::Usage(_) => Self::Input,
+            Error::Model(_) | Error::Tensor { .. } | Error::Session(_) | Error::Plan(_) | Error::Usage(_) => {
+                Self::Input
+            }
             Error::Runtime(_) | Error::Device(_) | Error::Database { .. } | Error::Stopped => Self::Machine,
         }
     }
@@ -86,7 +88,9 @@ pub(super) fn out_of_memory(text: &str) -> bool {
 }
 
 fn of_a_device(what: &str) -> bool {
-    ["CUDA", "CUBLAS", "CUDNN", "cudaError"].iter().any(|s| what.contains(s))
+    ["CUDA", "CUBLAS", "CUDNN", "cudaError"]
+        .iter()
+        .any(|s| what.contains(s))
 }
 
 /// Exit statuses of a zoo. They are stable.
@@ -153,8 +157,14 @@ mod tests {
         assert_eq!(kind(file(std::io::ErrorKind::NotFound)), Trouble::Input);
         assert_eq!(kind(file(std::io::ErrorKind::StorageFull)), Trouble::Machine);
         assert_eq!(kind(Error::Session("This is an invalid model".into())), Trouble::Input);
-        assert_eq!(kind(Error::Session("CUDA failure 700: an illegal memory access".into())), Trouble::Machine);
-        assert_eq!(kind(Error::Session("CUDA failure 2: out of memory".into())), Trouble::Memory);
+        assert_eq!(
+            kind(Error::Session("CUDA failure 700: an illegal memory access".into())),
+            Trouble::Machine
+        );
+        assert_eq!(
+            kind(Error::Session("CUDA failure 2: out of memory".into())),
+            Trouble::Memory
+        );
         assert_eq!(kind(Error::Session("std::bad_alloc".into())), Trouble::Memory);
         assert_eq!(kind(Error::Device("GPU 3 is not there".into())), Trouble::Machine);
     }
@@ -171,8 +181,14 @@ mod tests {
         assert_eq!(Code::of([&written]), Code::Done);
         assert_eq!(Code::of([&written, &declined]), Code::Declined);
         assert_eq!(Code::of([&declined, &failed(Trouble::Input)]), Code::Input);
-        assert_eq!(Code::of([&failed(Trouble::Input), &failed(Trouble::Timeout)]), Code::Timeout);
-        assert_eq!(Code::of([&failed(Trouble::Crash), &failed(Trouble::Machine)]), Code::Machine);
+        assert_eq!(
+            Code::of([&failed(Trouble::Input), &failed(Trouble::Timeout)]),
+            Code::Timeout
+        );
+        assert_eq!(
+            Code::of([&failed(Trouble::Crash), &failed(Trouble::Machine)]),
+            Code::Machine
+        );
         assert_eq!(Code::of([&written, &entry(State::Pending, None)]), Code::Machine);
         assert_eq!(Code::of([]), Code::Done);
     }

@@ -33,7 +33,10 @@ pub(super) fn given(matches: &ArgMatches) -> Flags {
 /// # Errors
 /// When they are not such flags.
 pub(super) fn parsed(model: &str, flags: &Flags) -> Result<MainArgs> {
-    let words = ["snapprune".to_owned()].into_iter().chain(flags.words()).chain(["--".to_owned(), model.to_owned()]);
+    let words = ["snapprune".to_owned()]
+        .into_iter()
+        .chain(flags.words())
+        .chain(["--".to_owned(), model.to_owned()]);
     let args = Args::try_parse_from(words).map_err(|e| {
         let said = e.to_string();
         let said = said.split("\n\n").next().unwrap_or_default();
@@ -62,15 +65,38 @@ mod tests {
     #[test]
     fn flags_are_passed_on_as_they_were_given() {
         let words = [
-            "snapprune", "zoo", "m", "--out", "o", "--cpu", "--threads", "1", "--mean", "-0.5,0.25", "--dim", "h=3", "--dim=w=4",
-            "--target-latency", "0.8x", "--jobs", "3",
+            "snapprune",
+            "zoo",
+            "m",
+            "--out",
+            "o",
+            "--cpu",
+            "--threads",
+            "1",
+            "--mean",
+            "-0.5,0.25",
+            "--dim",
+            "h=3",
+            "--dim=w=4",
+            "--target-latency",
+            "0.8x",
+            "--jobs",
+            "3",
         ];
         let matches = Args::command().try_get_matches_from(words).unwrap();
         let flags = given(matches.subcommand_matches("zoo").unwrap());
         let words = flags.words().join(" ");
-        assert_eq!(words, "--cpu --dim=h=3 --dim=w=4 --mean=-0.5 --mean=0.25 --target-latency=0.8x --threads=1");
+        assert_eq!(
+            words,
+            "--cpu --dim=h=3 --dim=w=4 --mean=-0.5 --mean=0.25 --target-latency=0.8x --threads=1"
+        );
         let main = parsed("m.onnx", &flags).unwrap();
         assert_eq!(main.work.data.mean, [-0.5, 0.25]);
-        assert!(parsed("m.onnx", &flags.and("bach", "8")).unwrap_err().to_string().contains("--bach"));
+        assert!(
+            parsed("m.onnx", &flags.and("bach", "8"))
+                .unwrap_err()
+                .to_string()
+                .contains("--bach")
+        );
     }
 }

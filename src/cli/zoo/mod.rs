@@ -17,7 +17,9 @@ use crate::onnx::save;
 use crate::optimize::Watcher;
 use crate::profile::Database;
 use crate::target::Stop;
-use crate::zoo::{text as zoo_text, Engine, Entry, Flags, Item, Local, Phase, Program, Setup, Zoo, csv, find, page, run as run_zoo};
+use crate::zoo::{
+    Engine, Entry, Flags, Item, Local, Phase, Program, Setup, Zoo, csv, find, page, run as run_zoo, text as zoo_text,
+};
 use crate::{Error, Result};
 
 /// The exit status.
@@ -55,7 +57,8 @@ pub(crate) struct Asked {
 pub(crate) fn asked(args: &ZooArgs, matches: &ArgMatches) -> Result<Asked> {
     let mut flags = flags::given(matches);
     if !flags.0.contains_key("profile") && args.plan_only && args.work.goals.goals().any() {
-        let what = "--plan-only writes plans from known times, and goals are reached by measuring: leave out one of them";
+        let what =
+            "--plan-only writes plans from known times, and goals are reached by measuring: leave out one of them";
         return Err(Error::Usage(what.to_owned()));
     }
     // Pictures are for those who look at one model.
@@ -68,7 +71,13 @@ pub(crate) fn asked(args: &ZooArgs, matches: &ArgMatches) -> Result<Asked> {
 /// This machine's processes.
 pub(crate) fn local(args: &ZooArgs, stop: &Stop) -> Local {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Local::new(super::program(), args.gpus.clone(), args.jobs.unwrap_or(cores), args.isolate, stop.clone())
+    Local::new(
+        super::program(),
+        args.gpus.clone(),
+        args.jobs.unwrap_or(cores),
+        args.isolate,
+        stop.clone(),
+    )
 }
 
 /// Does the zoo and writes its report.
@@ -91,7 +100,8 @@ pub(crate) fn zoo(
     }
     if phases == [Phase::Collect, Phase::Apply] {
         return Err(Error::Usage(
-            "--phase collect,apply leaves out the one between them; leave out --phase, or do one phase at a time".to_owned(),
+            "--phase collect,apply leaves out the one between them; leave out --phase, or do one phase at a time"
+                .to_owned(),
         ));
     }
     let mut flags = asked.flags;
@@ -125,8 +135,14 @@ fn write(out: &Path, zoo: &Zoo) -> Result<()> {
     let text = serde_json::to_string_pretty(&zoo.summary).unwrap_or_default();
     save(&out.join("zoo.json"), format!("{text}\n").as_bytes())?;
     save(&out.join("zoo.csv"), csv(&zoo.summary).as_bytes())?;
-    let name = out.canonicalize().ok().and_then(|o| o.file_name().map(|n| n.to_string_lossy().into_owned()));
-    save(&out.join("zoo.html"), page(&name.unwrap_or_else(|| "zoo".to_owned()), &zoo.summary)?.as_bytes())
+    let name = out
+        .canonicalize()
+        .ok()
+        .and_then(|o| o.file_name().map(|n| n.to_string_lossy().into_owned()));
+    save(
+        &out.join("zoo.html"),
+        page(&name.unwrap_or_else(|| "zoo".to_owned()), &zoo.summary)?.as_bytes(),
+    )
 }
 
 /// How this very program is called again.

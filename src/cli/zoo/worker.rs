@@ -121,12 +121,18 @@ fn probed(flags: &Flags, problems: &[Problem]) -> Result<Answer> {
 
 /// Waits until no other process times anything on this device. It may go on when the file is closed.
 fn alone(target: &dyn Target) -> Result<File> {
-    let folder = Database::default_path().and_then(|p| p.parent().map(PathBuf::from)).unwrap_or_else(std::env::temp_dir);
+    let folder = Database::default_path()
+        .and_then(|p| p.parent().map(PathBuf::from))
+        .unwrap_or_else(std::env::temp_dir);
     std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
     // Home folders are shared between machines, devices are not.
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let path = folder.join(format!("{machine}-{}.lock", target.unit()));
-    let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::file(&path, e))?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|e| Error::file(&path, e))?;
     match file.lock() {
         Err(e) if e.kind() != std::io::ErrorKind::Unsupported => Err(Error::file(&path, e)),
         _ => Ok(file),
@@ -139,7 +145,12 @@ fn optimized(what: &Optimize) -> Result<Answer> {
     let source = Source::of(&what.model)?;
     let stem = what.stem.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let written = format!("{stem}.snap.onnx");
-    let command = main_job::command([source.file_name()].into_iter().chain(what.flags.of_result().words()).chain(["-o".to_owned(), written.clone()]));
+    let command = main_job::command(
+        [source.file_name()]
+            .into_iter()
+            .chain(what.flags.of_result().words())
+            .chain(["-o".to_owned(), written.clone()]),
+    );
     let mut place = Place::of(&args.work, interrupt::stop())?;
     if what.plan_only {
         place = place.from_known_times();
