@@ -218,6 +218,7 @@ fn probes(prober: &Prober, costs: &Costs, candidates: &Candidates, base: &[usize
         made: prober.made,
         reused: prober.reused,
         skipped: prober.skipped,
+        spared: prober.left_out(),
         exhaustive: costs.exhaustive(candidates, &base.to_vec()),
     }
 }

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::planning_args::{CalibArgs, DataArgs, GoalArgs, PlanningArgs, duration};
 use super::work_args::WorkArgs;
 use super::zoo::{WorkerArgs, ZooArgs};
 use crate::target::CudnnAlgo;
+use crate::{Error, Result};
 
 /// Snaps the channel counts of an ONNX CNN to widths at which this machine wastes nothing.
 ///
@@ -27,6 +28,19 @@ pub struct Args {
     /// Flags of the main job.
     #[command(flatten)]
     pub main: MainArgs,
+}
+
+/// Flags that come from elsewhere than this program's own command line; the first word is the program's name.
+///
+/// # Errors
+/// When they are not such flags; the message is clap's, without its hints.
+pub(crate) fn parsed(words: impl Iterator<Item = String>) -> Result<(Args, ArgMatches)> {
+    let found = Args::command().try_get_matches_from(words);
+    found.and_then(|m| Ok((Args::from_arg_matches(&m)?, m))).map_err(|e| {
+        let said = e.to_string();
+        let said = said.split("\n\n").next().unwrap_or_default();
+        Error::Usage(said.trim_start_matches("error: ").to_owned())
+    })
 }
 
 /// Other commands.

@@ -46,7 +46,7 @@ pub(crate) fn called_as(program: Program) {
 }
 
 /// How worker processes are started.
-fn program() -> Program {
+pub(crate) fn program() -> Program {
     CALLED.get().cloned().unwrap_or_else(zoo::this_program)
 }
 

@@ -1,9 +1,10 @@
 //! Weights kept in files beside the model: read only from inside the model's own folder.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::proto::{GraphProto, ModelProto, TensorProto, tensor_proto::DataLocation};
 use crate::{Error, Result};
@@ -11,6 +12,18 @@ use crate::{Error, Result};
 /// Whether any tensor of the main graph keeps its data in another file.
 pub(super) fn uses_external_data(model: &ModelProto) -> bool {
     model.graph.as_ref().is_some_and(|g| tensors(g).any(is_external))
+}
+
+/// The files that a model names for its weights, relative to its folder; those that leave it are not among them.
+pub(super) fn locations(model: &ModelProto) -> BTreeSet<PathBuf> {
+    let tensors = model.graph.iter().flat_map(tensors).filter(|t| is_external(t));
+    let entries = tensors.flat_map(|t| &t.external_data).filter(|e| e.key() == "location");
+    entries.map(|e| PathBuf::from(e.value())).filter(|p| is_inside(p)).collect()
+}
+
+/// Whether a path goes nowhere but down.
+fn is_inside(path: &Path) -> bool {
+    path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
 }
 
 fn tensors(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
@@ -69,10 +82,7 @@ fn read_one(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>> {
         }
     }
     let location = Path::new(location.ok_or_else(|| fail("external data without location".into()))?);
-    if location
-        .components()
-        .any(|c| !matches!(c, Component::Normal(_) | Component::CurDir))
-    {
+    if !is_inside(location) {
         return Err(fail(format!(
             "external data location '{}' leaves the model's folder",
             location.display()

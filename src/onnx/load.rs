@@ -1,10 +1,10 @@
 //! From a file to a model in memory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use super::external::{read_external_data, uses_external_data};
+use super::external::{locations, read_external_data, uses_external_data};
 use super::proto::{GraphProto, ModelProto};
 use crate::{Error, Result};
 
@@ -58,6 +58,14 @@ pub fn load(path: &Path) -> Result<Model> {
         read_external_data(&mut model.proto, folder).map_err(|e| Error::Model(format!("{}: {e}", path.display())))?;
     }
     Ok(model)
+}
+
+/// The files that a model is made of: its own and, as far as it can be read, those beside it that hold weights.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    let read = std::fs::read(path).ok().and_then(|b| parse(b).ok());
+    let beside = read.map_or_else(Default::default, |m| locations(&m.proto));
+    let folder = path.parent().unwrap_or(Path::new(""));
+    std::iter::once(path.to_path_buf()).chain(beside.into_iter().map(|l| folder.join(l))).collect()
 }
 
 /// Decodes a model from bytes. External data is not read.

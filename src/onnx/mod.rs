@@ -14,6 +14,6 @@ mod tensor;
 
 pub use attribute::Attributes;
 pub use graph::{Graph, captured_names, label};
-pub use load::{Model, load, parse};
+pub use load::{Model, files, load, parse};
 pub use save::{encode, save};
 pub use tensor::{Dtype, Tensor};

@@ -19,8 +19,10 @@ pub struct Needs {
     pub layers: usize,
     /// The problems, each once.
     pub problems: Vec<Problem>,
-    /// How many of them, from the first on, any choice rests on.
+    /// How many of them, from the first on, are of the model as it is, or otherwise needed in any case.
     pub must: usize,
+    /// Whether any choice rests on all of these: without, those that no alternative changes are the same in every plan.
+    pub all: bool,
     /// What the others are for.
     pub alternatives: Vec<Alternative>,
 }
@@ -77,6 +79,7 @@ pub fn needs(loads: &[Load], runtime: &Runtime, options: &Options) -> Result<Nee
                     needs.index(&mut at, problem);
                 }
                 needs.must = needs.problems.len();
+                needs.all = true;
                 return Ok(());
             }
             let analysis = &p.opened.analysis;

@@ -114,6 +114,8 @@ pub struct Probes {
     pub reused: usize,
     /// Left untimed because the time was up, or the device is not here.
     pub skipped: usize,
+    /// Left untimed because no choice rests on them, or like ones were slow.
+    pub spared: usize,
     /// What timing every width from the least candidate to the greatest would take.
     pub exhaustive: usize,
 }

@@ -111,6 +111,12 @@ pub(super) fn prepared<R>(
             })?;
             costs.correct(&seen, &base, whole_ms);
         }
+            if !costs.knows(&base) {
+            // Nothing is seen inside of models here: no layer's probe can be spared.
+            let own = costs.all().into_iter().map(|l| costs.problem_at(l, &base).key());
+            own.for_each(|key| _ = prober.spared.remove(&key));
+            costs.require(&mut prober, &[(costs.all(), base.clone())], &|_, _| {})?;
+        }
     }
     let prepared = Prepared {
         loads,

@@ -6,7 +6,7 @@ use super::candidates::Candidates;
 
 use crate::Result;
 use crate::channels::{Analysis, ValueId};
-use crate::profile::{InModel, Layer, Prober, Problem, Progress, Summary};
+use crate::profile::{InModel, Layer, Prober, Problem, Progress, Summary, summarize};
 
 /// Channel counts of all groups, by group number.
 pub type Counts = Vec<usize>;
@@ -86,17 +86,14 @@ impl<'a> Costs<'a> {
 
     /// Corrects the tables by what the layers took in the whole model at their `present` widths, and the sum
     /// by what the model takes when nothing watches it (`whole_ms`): a profiler adds its own time to each node.
-    /// A probe that is off by more than three times is left as it is.
+    /// A probe that is off by more than three times is left as it is; a layer that was not probed has its time in the model.
     pub fn correct(&mut self, seen: &InModel, present: &Counts, whole_ms: f64) {
         for layer in 0..self.layers.len() {
-            let probed = self.times.get(&self.at(layer, present)).map(|s| s.median);
-            if let (Some(Some(ms)), Some(probed)) = (seen.layers.get(layer), probed)
-                && probed > 0.0
-            {
-                let factor = ms / probed;
-                if (1.0 / 3.0..=3.0).contains(&factor) {
-                    self.factors[layer] = factor;
-                }
+            let Some(&Some(ms)) = seen.layers.get(layer) else { continue };
+            let probed = *self.times.entry(self.at(layer, present)).or_insert_with(|| summarize(&[ms]));
+            let factor = ms / probed.median;
+            if (1.0 / 3.0..=3.0).contains(&factor) {
+                self.factors[layer] = factor;
             }
         }
         self.others = seen.others;
@@ -131,6 +128,11 @@ impl<'a> Costs<'a> {
             }
         }
         keys.len()
+    }
+
+    /// Whether the time of every layer is known under a plan.
+    pub fn knows(&self, counts: &Counts) -> bool {
+        (0..self.layers.len()).all(|l| self.times.contains_key(&self.at(l, counts)))
     }
 
     /// Leaves out the layers whose time at `present` is not known; how many there are.

@@ -33,6 +33,8 @@ pub struct Prober<'t> {
     pub wanted: Vec<Problem>,
     /// Problems (their keys) that are not timed, though they are used where they are known.
     pub spared: HashSet<String>,
+    /// Those of them that were asked for.
+    left_out: HashSet<String>,
     /// When no more probes are begun.
     pub deadline: Option<Instant>,
 }
@@ -55,6 +57,7 @@ impl<'t> Prober<'t> {
             skipped: 0,
             wanted: Vec::new(),
             spared: HashSet::new(),
+            left_out: HashSet::new(),
             deadline: None,
         }
     }
@@ -103,6 +106,11 @@ impl<'t> Prober<'t> {
         all.into_iter().map(|(_, r)| r.clone()).collect()
     }
 
+    /// How many problems were asked for and spared.
+    pub fn left_out(&self) -> usize {
+        self.left_out.iter().filter(|k| !self.known.contains_key(*k)).count()
+    }
+
     /// What is known of a problem at other output widths, the narrowest first.
     pub fn staircase(&self, problem: &Problem) -> Vec<&Record> {
         staircase(problem, self.known.values())
@@ -148,7 +156,7 @@ impl<'t> Prober<'t> {
                     self.reused += 1;
                     self.known.insert(key, record);
                 }
-                None if self.spared.contains(&key) => {}
+                None if self.spared.contains(&key) => _ = self.left_out.insert(key),
                 None => missing.push(problem.clone()),
             }
         }

@@ -1,13 +1,12 @@
 //! The jobs. Flags come as on the command line; models as a path or as bytes; reports go back as JSON and HTML.
 
-use clap::Parser;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::errors::raised;
 use super::run::run;
-use crate::cli::args::{Args, Command, MainArgs};
+use crate::cli::args::{self, Args, Command, MainArgs};
 use crate::cli::{Place, Source, main_job, plan as plans, profile as profiles};
 use crate::onnx::{Graph, parse};
 use crate::target::{ShapeOptions, input_specs};
@@ -31,12 +30,7 @@ impl Given {
 
 /// Flags, after the command's name.
 fn parsed(args: Vec<String>) -> Result<Args> {
-    let words = std::iter::once("snapprune".to_owned()).chain(args);
-    Args::try_parse_from(words).map_err(|e| {
-        let said = e.to_string();
-        let said = said.split("\n\n").next().unwrap_or_default();
-        Error::Usage(said.trim_start_matches("error: ").to_owned())
-    })
+    Ok(args::parsed(std::iter::once("snapprune".to_owned()).chain(args))?.0)
 }
 
 /// The flags of one command.

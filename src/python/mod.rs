@@ -1,9 +1,11 @@
 //! The Python module `snapprune._native`: the jobs of the command line, on models in memory, with the flags of the command
 //! line. The package in `snapprune/` makes Python of it.
 
+mod engine;
 mod errors;
 mod jobs;
 mod run;
+mod zoo;
 
 use std::ffi::OsString;
 
@@ -24,5 +26,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(jobs::profile, module)?)?;
     module.add_function(wrap_pyfunction!(jobs::plan, module)?)?;
     module.add_function(wrap_pyfunction!(jobs::apply, module)?)?;
+    module.add_class::<engine::Wish>()?;
+    module.add_function(wrap_pyfunction!(zoo::zoo, module)?)?;
+    module.add_function(wrap_pyfunction!(zoo::called_as, module)?)?;
+    module.add_function(wrap_pyfunction!(zoo::beside, module)?)?;
+    module.add_function(wrap_pyfunction!(zoo::work, module)?)?;
+    module.add_function(wrap_pyfunction!(zoo::times, module)?)?;
+    module.add_function(wrap_pyfunction!(zoo::take_times, module)?)?;
     Ok(())
 }

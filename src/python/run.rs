@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(super) fn run<R: Send>(
     py: Python<'_>,
     progress: Option<&Py<PyAny>>,
-    job: impl FnOnce(&Stop, &dyn Watcher) -> Result<R> + Send,
+    job: impl FnOnce(&Stop, &(dyn Watcher + Sync)) -> Result<R> + Send,
 ) -> PyResult<R> {
     let stop = Stop::default();
     let (sender, receiver) = channel();

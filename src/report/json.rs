@@ -65,7 +65,7 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
         "verify": verify(outcome),
         "probes": {
             "made": outcome.probes.made, "reused": outcome.probes.reused,
-            "skipped": outcome.probes.skipped, "exhaustive": outcome.probes.exhaustive,
+            "skipped": outcome.probes.skipped, "spared": outcome.probes.spared, "exhaustive": outcome.probes.exhaustive,
         },
         "calibration": outcome.calibration,
         "staircases": outcome.staircases,

@@ -11,6 +11,7 @@ use super::message::{Answer, Job, Optimize};
 use super::run::{Desk, spread};
 use super::spared::Spared;
 use super::trouble::Trouble;
+use crate::onnx::files;
 use crate::profile::Problem;
 use crate::{Error, Result};
 
@@ -58,14 +59,17 @@ fn locked(desk: &Desk, item: &Item) -> Result<Option<File>> {
 /// A journal entry for work that begins now.
 pub(super) fn begun(desk: &Desk, item: &Item) -> Entry {
     let before = desk.journal.read(item);
-    let data: Vec<PathBuf> = desk.flags(item).read().map(PathBuf::from).collect();
+    let mut read: Vec<PathBuf> = desk.flags(item).read().map(PathBuf::from).collect();
+    if item.token.is_none() {
+        read.extend(files(&item.model));
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     Entry {
         schema_version: 1,
         name: item.name.clone(),
         model: item.model.clone(),
         state: State::Running,
-        inputs: desk.journal.inputs(item, &data),
+        inputs: desk.journal.inputs(item, &read),
         token: item.token.clone(),
         settings: desk.settings(item),
         tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -107,7 +111,6 @@ fn one(desk: &Desk, slot: usize, item: &Item, log: &File, spared: &Spared) -> Re
             entry.reason = done.declined;
             entry.device = Some(done.device);
             entry.plan = done.plan;
-            entry.inputs.extend(done.inputs);
             entry.files = done
                 .files
                 .iter()

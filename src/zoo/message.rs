@@ -55,6 +55,14 @@ pub struct Optimize {
 }
 
 impl Job {
+    /// The flags of the main job that it comes with.
+    pub fn flags(&self) -> &Flags {
+        match self {
+            Self::Device { flags } | Self::Collect { flags, .. } | Self::Probe { flags, .. } => flags,
+            Self::Optimize(what) => &what.flags,
+        }
+    }
+
     /// Whether anything is timed, so that nothing else may run on the device.
     pub fn is_timed(&self) -> bool {
         match self {
@@ -121,8 +129,6 @@ pub struct Optimized {
     pub device: String,
     /// BLAKE3 of the plan.
     pub plan: Option<String>,
-    /// What was read, with its BLAKE3: the model, files beside it, data.
-    pub inputs: BTreeMap<PathBuf, String>,
     /// What was written, by its name beside the stem, with its BLAKE3.
     pub files: BTreeMap<String, String>,
     /// For the report.

@@ -44,6 +44,9 @@ pub struct Numbers {
     pub moved: Vec<Moved>,
     /// Problems timed for this model alone, and known before.
     pub probes: (usize, usize),
+    /// Problems that need not be timed, by what is known of other models.
+    #[serde(default)]
+    pub probes_spared: usize,
     /// What was not verified.
     pub unverified: Vec<String>,
 }
@@ -72,6 +75,7 @@ impl Numbers {
                 })
                 .collect(),
             probes: (outcome.probes.made, outcome.probes.reused),
+            probes_spared: outcome.probes.spared,
             unverified: outcome.unverified.clone(),
         }
     }

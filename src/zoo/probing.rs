@@ -42,7 +42,7 @@ pub(super) fn probe(desk: &Desk, collected: Vec<(&Item, Collected)>, shard: Shar
             .or_insert_with(|| (flags, Presumption::default(), HashSet::new()));
         let must = &collected.needs.problems[..collected.needs.must.min(collected.needs.problems.len())];
         if share == shard.index {
-            presumption.add(collected);
+            presumption.add(collected, desk.setup.plan_only);
         } else {
             elsewhere.extend(must.iter().map(Problem::key).filter(|k| !presumption.has(k)));
         }

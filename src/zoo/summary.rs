@@ -44,7 +44,7 @@ pub struct Probes {
     pub timed: usize,
     /// Known before the zoo began.
     pub known_before: usize,
-    /// Spared because models share problems.
+    /// Spared: because models share problems, no choice rests on them, or like ones were slow.
     pub saved: usize,
     /// `timed` over `one_by_one`.
     pub share: Option<f64>,
@@ -103,7 +103,7 @@ pub fn summary(out: &Path, device: Option<String>, models: Vec<Entry>, wall_seco
             totals.latency_ms.0 += before;
             totals.latency_ms.1 += if entry.state == State::Written { after } else { before };
         }
-        totals.probes.one_by_one += numbers.probes.0 + numbers.probes.1;
+        totals.probes.one_by_one += numbers.probes.0 + numbers.probes.1 + numbers.probes_spared;
         totals.probes.timed += numbers.probes.0;
         if matches!(entry.state, State::Written | State::Planned) {
             totals.channels_moved += numbers.channels_moved();
@@ -137,7 +137,7 @@ pub fn summary(out: &Path, device: Option<String>, models: Vec<Entry>, wall_seco
 pub fn csv(summary: &Summary) -> String {
     const HEAD: &str = "name,model,state,trouble,reason,latency_ms_before,latency_ms_after,ratio,ratio_noise,predicted_ratio,\
         ratio_dynamic,max_rel_diff,top1_before,top1_after,agreement,macs_before,macs_after,params_before,params_after,\
-        widths_moved,channels_moved,probes_timed,probes_known,seconds,attempts,plan";
+        widths_moved,channels_moved,probes_timed,probes_known,probes_spared,seconds,attempts,plan";
     let mut text = format!("{HEAD}\n");
     for e in &summary.models {
         let n = e.numbers.clone().unwrap_or_default();
@@ -168,6 +168,7 @@ pub fn csv(summary: &Summary) -> String {
             whole(n.channels_moved()),
             whole(n.probes.0),
             whole(n.probes.1),
+            whole(n.probes_spared),
             format!("{:.3}", e.seconds),
             e.attempts.to_string(),
             e.plan.clone().unwrap_or_default(),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as _, Command, Parser};
+use clap::{ArgMatches, Args as _, Command};
 
-use crate::cli::args::{Args, MainArgs};
+use crate::cli::args::{self, MainArgs};
 use crate::cli::work_args::WorkArgs;
 use crate::zoo::{Flags, Item};
 use crate::{Error, Result};
@@ -28,21 +28,14 @@ pub(super) fn given(matches: &ArgMatches) -> Flags {
     Flags(flags)
 }
 
-/// The main job's flags for a model.
+/// The main job's flags for a model; without a model where its name is empty.
 ///
 /// # Errors
 /// When they are not such flags.
 pub(super) fn parsed(model: &str, flags: &Flags) -> Result<MainArgs> {
-    let words = ["snapprune".to_owned()]
-        .into_iter()
-        .chain(flags.words())
-        .chain(["--".to_owned(), model.to_owned()]);
-    let args = Args::try_parse_from(words).map_err(|e| {
-        let said = e.to_string();
-        let said = said.split("\n\n").next().unwrap_or_default();
-        Error::Usage(said.trim_start_matches("error: ").to_owned())
-    })?;
-    Ok(args.main)
+    let model = (!model.is_empty()).then(|| ["--".to_owned(), model.to_owned()]);
+    let words = ["snapprune".to_owned()].into_iter().chain(flags.words()).chain(model.into_iter().flatten());
+    Ok(args::parsed(words)?.0.main)
 }
 
 /// Checks a model's own flags, together with those of all.
@@ -60,7 +53,8 @@ pub(super) fn check(item: &Item, flags: &Flags) -> Result<()> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Args, given, parsed};
+    use super::{given, parsed};
+    use crate::cli::args::Args;
 
     #[test]
     fn flags_are_passed_on_as_they_were_given() {

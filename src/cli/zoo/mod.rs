@@ -48,6 +48,8 @@ pub(super) fn run(args: &ZooArgs, matches: &ArgMatches) -> Result<u8> {
 pub(crate) struct Asked {
     pub items: Vec<Item>,
     pub flags: Flags,
+    /// The address of an object store for what is written, where the engine knows such addresses.
+    pub target: Option<String>,
 }
 
 /// Finds the models and checks all flags, before anything is begun.
@@ -65,7 +67,8 @@ pub(crate) fn asked(args: &ZooArgs, matches: &ArgMatches) -> Result<Asked> {
     flags.0.insert("staircases".to_owned(), vec!["0s".to_owned()]);
     let items = find(&args.models, &args.out)?;
     items.iter().try_for_each(|i| flags::check(i, &flags))?;
-    Ok(Asked { items, flags })
+    let target = None;
+    Ok(Asked { items, flags, target })
 }
 
 /// This machine's processes.
@@ -115,7 +118,7 @@ pub(crate) fn zoo(
     let setup = Setup {
         items: asked.items,
         out: args.out.clone(),
-        target: None,
+        target: asked.target,
         flags,
         db,
         phases,

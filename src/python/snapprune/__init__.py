@@ -14,6 +14,7 @@ from . import errors
 from ._jobs import apply, custom_ops_library, optimize, plan, profile
 from ._native import __version__
 from ._results import Applied, Gate, Group, Latency, Plan, Profile, Report, Result, Staircase, Step
+from ._zoo import Zoo, zoo
 from .errors import Error
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Result",
     "Staircase",
     "Step",
+    "Zoo",
     "__version__",
     "apply",
     "custom_ops_library",
@@ -35,4 +37,5 @@ __all__ = [
     "optimize",
     "plan",
     "profile",
+    "zoo",
 ]

@@ -1,17 +1,14 @@
 """The ``snapprune`` command."""
 
-import os
 import sys
 
 from . import _native
-from ._runtime import library
+from ._work import callable_again
 
 
 def main() -> int:
     """Runs the command line; returns its exit status."""
-    found = library()
-    if found is not None:
-        os.environ.setdefault("ORT_DYLIB_PATH", found)
+    callable_again()
     return _native.main(["snapprune", *sys.argv[1:]])
 
 

@@ -1,0 +1,103 @@
+//! Zoos from Python: the driver, with the machine's own processes or a Python engine; and what an engine needs where the jobs
+//! are done.
+
+use std::io::{Read, Seek};
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+
+use super::engine::{PyEngine, Wish};
+use super::errors::raised;
+use super::run::run;
+use crate::cli::{args, zoo as zoos};
+use crate::profile::{Database, Row};
+use crate::target::Stop;
+use crate::zoo::{Engine, Entry, Job, Local, text};
+use crate::{Error, Result};
+
+/// Does a zoo: `args` are those of the command line. The exit status, the report as JSON, and how many models were finished
+/// before. `target`: the address of an object store for what is written; `told` is called with a line for every model that is
+/// finished.
+#[pyfunction]
+#[pyo3(signature = (args, engine=None, target=None, told=None, progress=None))]
+pub(super) fn zoo(
+    py: Python<'_>,
+    args: Vec<String>,
+    engine: Option<Py<PyAny>>,
+    target: Option<String>,
+    told: Option<Py<PyAny>>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<(u8, String, usize)> {
+    let told = |entry: &Entry| {
+        if let Some(told) = &told {
+            // A function that fails to show a line costs that line.
+            let _ = Python::attach(|py| told.call1(py, (text::line(entry),)));
+        }
+    };
+    let zoo = run(py, progress.as_ref(), |stop, watcher| {
+        let words = ["snapprune".to_owned(), "zoo".to_owned()].into_iter().chain(args);
+        let (parsed, matches) = args::parsed(words)?;
+        let (Some(args::Command::Zoo(zoo)), Some(matches)) = (parsed.command, matches.subcommand_matches("zoo")) else {
+            return Err(Error::Usage("these are the flags of another command".to_owned()));
+        };
+        let mut asked = zoos::asked(&zoo, matches)?;
+        asked.target = target;
+        let engine: Box<dyn Engine> = match engine {
+            Some(engine) => Box::new(PyEngine {
+                engine,
+                stop: stop.clone(),
+            }),
+            None => Box::new(zoos::local(&zoo, stop)),
+        };
+        zoos::zoo(&zoo, asked, engine.as_ref(), stop, watcher, &told)
+    })?;
+    let report = serde_json::to_string(&zoo.summary).unwrap_or_default();
+    Ok((zoo.code as u8, report, zoo.skipped))
+}
+
+/// Says how worker processes are started.
+#[pyfunction]
+pub(super) fn called_as(path: PathBuf, args: Vec<String>) {
+    crate::cli::called_as(crate::zoo::Program { path, args });
+}
+
+/// Does one job in a process of its own; the answer and the log, as texts. `limit`: seconds.
+#[pyfunction]
+#[pyo3(signature = (job, limit=None, wish=None))]
+pub(super) fn work(py: Python<'_>, job: String, limit: Option<f64>, wish: Option<Py<Wish>>) -> PyResult<(String, String)> {
+    let wish: Option<Stop> = wish.map(|w| w.get().stop().clone());
+    run(py, None, |stop, _| {
+        let job: Job = serde_json::from_str(&job).map_err(|e| Error::Usage(format!("not a job ({e})")))?;
+        let fail = |e| Error::file(std::env::temp_dir(), e);
+        let mut log = tempfile::tempfile().map_err(fail)?;
+        let limit = limit.and_then(|l| std::time::Duration::try_from_secs_f64(l).ok());
+        let stop = wish.unwrap_or_else(|| stop.clone());
+        let answer = Local::new(crate::cli::program(), Vec::new(), 1, true, stop).run(0, &job, Some(&log), limit);
+        let mut said = Vec::new();
+        log.rewind().and_then(|()| log.read_to_end(&mut said)).map_err(fail)?;
+        let answer = serde_json::to_string(&answer).unwrap_or_default();
+        Ok((answer, String::from_utf8_lossy(&said).into_owned()))
+    })
+}
+
+/// All times of a latency database, a JSON object a line.
+#[pyfunction]
+pub(super) fn times(py: Python<'_>, db: PathBuf) -> PyResult<String> {
+    let read = || -> Result<String> { Ok(Row::lines(&Database::open(&db)?.rows()?)) };
+    py.detach(read).map_err(|e| raised(py, &e))
+}
+
+/// The files beside a model that hold weights, relative to its folder.
+#[pyfunction]
+pub(super) fn beside(model: PathBuf) -> Vec<PathBuf> {
+    let folder = model.parent().map(PathBuf::from).unwrap_or_default();
+    let all = crate::onnx::files(&model);
+    all.iter().skip(1).filter_map(|f| f.strip_prefix(&folder).ok().map(PathBuf::from)).collect()
+}
+
+/// Takes over times into a latency database.
+#[pyfunction]
+pub(super) fn take_times(py: Python<'_>, db: PathBuf, lines: String) -> PyResult<usize> {
+    let take = || -> Result<usize> { Database::open(&db)?.take_over(&Row::of_lines(&lines, "times")?) };
+    py.detach(take).map_err(|e| raised(py, &e))
+}
