@@ -18,12 +18,16 @@ pub(super) fn uses_external_data(model: &ModelProto) -> bool {
 pub(super) fn locations(model: &ModelProto) -> BTreeSet<PathBuf> {
     let tensors = model.graph.iter().flat_map(tensors).filter(|t| is_external(t));
     let entries = tensors.flat_map(|t| &t.external_data).filter(|e| e.key() == "location");
-    entries.map(|e| PathBuf::from(e.value())).filter(|p| is_inside(p)).collect()
+    entries
+        .map(|e| PathBuf::from(e.value()))
+        .filter(|p| is_inside(p))
+        .collect()
 }
 
 /// Whether a path goes nowhere but down.
 fn is_inside(path: &Path) -> bool {
-    path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
+    path.components()
+        .all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
 }
 
 fn tensors(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {

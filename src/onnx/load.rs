@@ -65,7 +65,9 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     let read = std::fs::read(path).ok().and_then(|b| parse(b).ok());
     let beside = read.map_or_else(Default::default, |m| locations(&m.proto));
     let folder = path.parent().unwrap_or(Path::new(""));
-    std::iter::once(path.to_path_buf()).chain(beside.into_iter().map(|l| folder.join(l))).collect()
+    std::iter::once(path.to_path_buf())
+        .chain(beside.into_iter().map(|l| folder.join(l)))
+        .collect()
 }
 
 /// Decodes a model from bytes. External data is not read.

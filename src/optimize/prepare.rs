@@ -111,7 +111,7 @@ pub(super) fn prepared<R>(
             })?;
             costs.correct(&seen, &base, whole_ms);
         }
-            if !costs.knows(&base) {
+        if !costs.knows(&base) {
             // Nothing is seen inside of models here: no layer's probe can be spared.
             let own = costs.all().into_iter().map(|l| costs.problem_at(l, &base).key());
             own.for_each(|key| _ = prober.spared.remove(&key));

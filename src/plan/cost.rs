@@ -89,8 +89,13 @@ impl<'a> Costs<'a> {
     /// A probe that is off by more than three times is left as it is; a layer that was not probed has its time in the model.
     pub fn correct(&mut self, seen: &InModel, present: &Counts, whole_ms: f64) {
         for layer in 0..self.layers.len() {
-            let Some(&Some(ms)) = seen.layers.get(layer) else { continue };
-            let probed = *self.times.entry(self.at(layer, present)).or_insert_with(|| summarize(&[ms]));
+            let Some(&Some(ms)) = seen.layers.get(layer) else {
+                continue;
+            };
+            let probed = *self
+                .times
+                .entry(self.at(layer, present))
+                .or_insert_with(|| summarize(&[ms]));
             let factor = ms / probed.median;
             if (1.0 / 3.0..=3.0).contains(&factor) {
                 self.factors[layer] = factor;

@@ -60,8 +60,12 @@ impl PyEngine {
         let limit = limit.map(|l| l.as_secs_f64());
         let back: Back = Python::attach(|py| {
             let wish = Wish(self.stop.clone());
-            let answer = self.engine.call_method1(py, "run", (slot, line, read(job), times, limit, wish));
-            answer.and_then(|a| a.extract(py)).map_err(|e: PyErr| Error::Device(e.to_string()))
+            let answer = self
+                .engine
+                .call_method1(py, "run", (slot, line, read(job), times, limit, wish));
+            answer
+                .and_then(|a| a.extract(py))
+                .map_err(|e: PyErr| Error::Device(e.to_string()))
         })?;
         let (answer, said, times, written) = back;
         if let Some(mut log) = log {
@@ -71,14 +75,19 @@ impl PyEngine {
         if let Some(db) = &db {
             Database::open(db)?.take_over(&Row::of_lines(&times, "a worker's times")?)?;
         }
-        let mut answer = serde_json::from_str(&answer).map_err(|e| Error::Device(format!("no answer but {answer}: {e}")))?;
+        let mut answer =
+            serde_json::from_str(&answer).map_err(|e| Error::Device(format!("no answer but {answer}: {e}")))?;
         if let (Job::Optimize(what), Answer::Optimized(done)) = (job, &mut answer) {
             for (name, bytes) in written {
                 save(&what.stem.with_file_name(name), &bytes)?;
             }
             if is_address(&what.stem) {
                 let address = |name: &String| what.stem.with_file_name(name).to_string_lossy().into_owned();
-                done.files = done.files.iter().map(|(name, hash)| (address(name), hash.clone())).collect();
+                done.files = done
+                    .files
+                    .iter()
+                    .map(|(name, hash)| (address(name), hash.clone()))
+                    .collect();
             }
         }
         Ok(answer)

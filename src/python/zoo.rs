@@ -64,7 +64,12 @@ pub(super) fn called_as(path: PathBuf, args: Vec<String>) {
 /// Does one job in a process of its own; the answer and the log, as texts. `limit`: seconds.
 #[pyfunction]
 #[pyo3(signature = (job, limit=None, wish=None))]
-pub(super) fn work(py: Python<'_>, job: String, limit: Option<f64>, wish: Option<Py<Wish>>) -> PyResult<(String, String)> {
+pub(super) fn work(
+    py: Python<'_>,
+    job: String,
+    limit: Option<f64>,
+    wish: Option<Py<Wish>>,
+) -> PyResult<(String, String)> {
     let wish: Option<Stop> = wish.map(|w| w.get().stop().clone());
     run(py, None, |stop, _| {
         let job: Job = serde_json::from_str(&job).map_err(|e| Error::Usage(format!("not a job ({e})")))?;
@@ -92,7 +97,10 @@ pub(super) fn times(py: Python<'_>, db: PathBuf) -> PyResult<String> {
 pub(super) fn beside(model: PathBuf) -> Vec<PathBuf> {
     let folder = model.parent().map(PathBuf::from).unwrap_or_default();
     let all = crate::onnx::files(&model);
-    all.iter().skip(1).filter_map(|f| f.strip_prefix(&folder).ok().map(PathBuf::from)).collect()
+    all.iter()
+        .skip(1)
+        .filter_map(|f| f.strip_prefix(&folder).ok().map(PathBuf::from))
+        .collect()
 }
 
 /// Takes over times into a latency database.

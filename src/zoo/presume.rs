@@ -35,8 +35,8 @@ pub(super) struct Presumption {
     alike: Alike,
 }
 
-/// An alternative is spared when it would be slower even if its layers did better by so many standard deviations.
-const SURE: f64 = 2.0;
+/// An alternative is spared when it would be slower even if its layers did better than like ones by so many standard deviations.
+const SURE: f64 = 1.0;
 /// Of each kind of change so many are timed in a round.
 const SAMPLE: usize = 2;
 /// Changes of more layers than this wait until single ones have taught what they can, for so many rounds.
@@ -51,7 +51,12 @@ impl Presumption {
         let needs = collected.needs;
         let own: Vec<usize> = needs.problems.into_iter().map(|p| self.index(p)).collect();
         let all = needs.all || whole;
-        let changed: HashSet<usize> = needs.alternatives.iter().flat_map(|a| &a.changes).map(|c| c.0).collect();
+        let changed: HashSet<usize> = needs
+            .alternatives
+            .iter()
+            .flat_map(|a| &a.changes)
+            .map(|c| c.0)
+            .collect();
         let must = (0..needs.must.min(own.len())).filter(|at| all || changed.contains(at));
         self.must.extend(must.map(|at| own[at]));
         let first = self.choices.len();

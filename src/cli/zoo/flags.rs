@@ -34,7 +34,10 @@ pub(super) fn given(matches: &ArgMatches) -> Flags {
 /// When they are not such flags.
 pub(super) fn parsed(model: &str, flags: &Flags) -> Result<MainArgs> {
     let model = (!model.is_empty()).then(|| ["--".to_owned(), model.to_owned()]);
-    let words = ["snapprune".to_owned()].into_iter().chain(flags.words()).chain(model.into_iter().flatten());
+    let words = ["snapprune".to_owned()]
+        .into_iter()
+        .chain(flags.words())
+        .chain(model.into_iter().flatten());
     Ok(args::parsed(words)?.0.main)
 }
 
