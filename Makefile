@@ -29,7 +29,7 @@ test-python:
 	rm -rf target/python target/wheels
 	python3 -m venv target/python
 	MATURIN_PEP517_ARGS="--profile dev" target/python/bin/pip wheel --quiet --disable-pip-version-check --no-deps -w target/wheels .
-	target/python/bin/pip install --quiet --disable-pip-version-check "$$(ls target/wheels/*.whl)[cpu,test]"
+	target/python/bin/pip install --quiet --disable-pip-version-check "$$(ls target/wheels/*.whl)[cpu,ray,test]"
 	cd target && python/bin/python -m pytest -q -p no:cacheprovider --rootdir .. ../tests/python
 
 check: $(VENV)

@@ -11,7 +11,7 @@ pub trait Engine: Sync {
     /// How many jobs may be under way at once; timed ones never run side by side on one device.
     fn slots(&self, timed: bool) -> usize;
 
-    /// Does a job and waits for its end, at most for `limit` from when it has its device. What it says of itself goes to
+    /// Does a job and waits for its end, at most for `limit`, in which waiting for the device does not count. What it says of itself goes to
     /// `log`.
     fn run(&self, slot: usize, job: &Job, log: Option<&File>, limit: Option<Duration>) -> Answer;
 

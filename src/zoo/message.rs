@@ -77,6 +77,8 @@ impl Job {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
+    /// It waits until nothing else is timed on the device; that is not its own time.
+    Waiting,
     /// It has the device for itself, where it needs it; its time runs from here.
     Begun,
     /// A step begins.

@@ -8,6 +8,7 @@ use crate::profile::{Alike, Kind, Problem, kind};
 /// An alternative of one model, by the keys of its problems.
 #[derive(Clone, Debug)]
 struct Choice {
+    model: usize,
     changes: Vec<(usize, usize, f64)>,
     from: Option<usize>,
     state: Fate,
@@ -29,6 +30,7 @@ pub(super) struct Presumption {
     at: HashMap<String, usize>,
     must: HashSet<usize>,
     choices: Vec<Choice>,
+    models: usize,
     times: HashMap<usize, f64>,
     learnt: HashSet<(usize, usize)>,
     given_up: HashSet<usize>,
@@ -36,7 +38,10 @@ pub(super) struct Presumption {
 }
 
 /// An alternative is spared when it would be slower even if its layers did better than like ones by so many standard deviations.
-const SURE: f64 = 1.0;
+const SURE: f64 = 1.2;
+/// The same for the most promising alternatives of each model, so that a model with few of them is not spared all.
+const SURER: f64 = 2.0;
+const PROMISING: usize = 5;
 /// Of each kind of change so many are timed in a round.
 const SAMPLE: usize = 2;
 /// Changes of more layers than this wait until single ones have taught what they can, for so many rounds.
@@ -63,11 +68,13 @@ impl Presumption {
         for alternative in needs.alternatives {
             let change = |&(a, b, w): &(usize, usize, f64)| Some((*own.get(a)?, *own.get(b)?, w));
             self.choices.push(Choice {
+                model: self.models,
                 changes: alternative.changes.iter().filter_map(change).collect(),
                 from: alternative.from.map(|f| f + first),
                 state: Fate::Open,
             });
         }
+        self.models += 1;
     }
 
     fn index(&mut self, problem: Problem) -> usize {
@@ -106,6 +113,7 @@ impl Presumption {
         self.learn(time);
         let mut wanted: HashSet<usize> = HashSet::new();
         let mut taken: HashMap<Kind, usize> = HashMap::new();
+        let promising = self.promising();
         for k in 0..self.choices.len() {
             let choice = &self.choices[k];
             if choice.state != Fate::Open {
@@ -118,7 +126,7 @@ impl Presumption {
                 (Fate::Spared, _) => Fate::Spared,
                 (Fate::Open, _) => continue,
                 (Fate::Timed, true) => Fate::Timed,
-                (Fate::Timed, false) if self.is_slower(&self.choices[k]) => Fate::Spared,
+                (Fate::Timed, false) if self.is_slower(k, promising.contains(&k)) => Fate::Spared,
                 (Fate::Timed, false) => Fate::Open,
             };
             if self.choices[k].state == Fate::Open && self.is_due(&self.choices[k], round, &mut taken) {
@@ -159,23 +167,39 @@ impl Presumption {
     }
 
     /// Whether an alternative is slower beyond doubt.
-    fn is_slower(&self, choice: &Choice) -> bool {
+    fn is_slower(&self, choice: usize, promising: bool) -> bool {
+        let sure = if promising { SURER } else { SURE };
+        self.judged(&self.choices[choice]).is_some_and(|(change, spread)| change - sure * spread > 0.0)
+    }
+
+    /// The alternatives of each model that may gain most.
+    fn promising(&self) -> HashSet<usize> {
+        let mut open: Vec<(usize, f64, usize)> = Vec::new();
+        for (k, choice) in self.choices.iter().enumerate().filter(|(_, c)| c.state == Fate::Open) {
+            if let Some((change, spread)) = self.judged(choice) {
+                open.push((choice.model, change - SURER * spread, k));
+            }
+        }
+        open.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        let of_each = open.chunk_by(|a, b| a.0 == b.0);
+        of_each.flat_map(|own| own.iter().take(PROMISING).map(|o| o.2)).collect()
+    }
+
+    /// What an alternative adds to its model's time, milliseconds, and the standard deviation of that; `None` where too little
+    /// is known.
+    fn judged(&self, choice: &Choice) -> Option<(f64, f64)> {
         let (mut change, mut variance) = (0.0, 0.0);
         for &(a, b, weight) in &choice.changes {
-            let Some(&before) = self.times.get(&a) else {
-                return false;
-            };
+            let &before = self.times.get(&a)?;
             if let Some(&after) = self.times.get(&b) {
                 change += weight * (after - before);
                 continue;
             }
-            let Some((mean, spread)) = self.alike.judge(&self.problems[a], &self.problems[b]) else {
-                return false;
-            };
+            let (mean, spread) = self.alike.judge(&self.problems[a], &self.problems[b])?;
             change += weight * before * (mean.exp() - 1.0);
             variance += (weight * before * mean.exp() * spread).powi(2);
         }
-        change - SURE * variance.sqrt() > 0.0
+        Some((change, variance.sqrt()))
     }
 
     /// Whether to time an alternative now: it may be faster, or has a change of a kind of which too little is known.

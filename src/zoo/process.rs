@@ -78,12 +78,14 @@ impl Worker {
         if !matches!(sent, Some(Ok(()))) {
             return self.ended();
         }
-        let mut end: Option<Instant> = None;
+        let limited = || limit.map(|l| Instant::now() + l);
+        let mut end = limited();
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 // What is no event comes from a library that writes where it should not.
                 Ok(line) => match serde_json::from_str(&line) {
-                    Ok(Event::Begun) => end = limit.map(|l| Instant::now() + l),
+                    Ok(Event::Waiting) => end = None,
+                    Ok(Event::Begun) => end = limited(),
                     Ok(Event::Answer(answer)) => {
                         self.done += 1;
                         return *answer;

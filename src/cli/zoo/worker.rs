@@ -133,6 +133,7 @@ fn alone(target: &dyn Target) -> Result<File> {
         .append(true)
         .open(&path)
         .map_err(|e| Error::file(&path, e))?;
+    tell(&Event::Waiting);
     match file.lock() {
         Err(e) if e.kind() != std::io::ErrorKind::Unsupported => Err(Error::file(&path, e)),
         _ => Ok(file),
