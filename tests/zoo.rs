@@ -67,8 +67,18 @@ fn models(folder: &Path, names: &[&str]) -> PathBuf {
 /// `snapprune zoo`, to be run here or started.
 fn zoo(models: &Path, out: &Path, profile: &Path, extra: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_snapprune"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("zoo").arg(models).arg("--out").arg(out);
-    command.arg("--profile").arg(profile).arg("--db").arg(out.with_extension("db")).args(extra);
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .arg("zoo")
+        .arg(models)
+        .arg("--out")
+        .arg(out);
+    command
+        .arg("--profile")
+        .arg(profile)
+        .arg("--db")
+        .arg(out.with_extension("db"))
+        .args(extra);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -88,18 +98,29 @@ fn report(out: &Path) -> Value {
 fn journals(out: &Path, names: &[&str]) -> BTreeMap<String, Value> {
     let read = |n: &&str| {
         let text = std::fs::read_to_string(out.join(format!("journal/{n}.json"))).ok()?;
-        Some(((*n).to_owned(), serde_json::from_str(&text).expect("a journal is whole at every moment")))
+        Some((
+            (*n).to_owned(),
+            serde_json::from_str(&text).expect("a journal is whole at every moment"),
+        ))
     };
     names.iter().filter_map(read).collect()
 }
 
 fn is_finished(entry: &Value) -> bool {
-    matches!(entry["state"].as_str().unwrap(), "written" | "planned" | "declined" | "failed")
+    matches!(
+        entry["state"].as_str().unwrap(),
+        "written" | "planned" | "declined" | "failed"
+    )
 }
 
 /// What was written for the models, without what tells of the moment.
 fn outputs(out: &Path, names: &[&str]) -> BTreeMap<String, blake3::Hash> {
-    let hash = |n: &&str| Some(((*n).to_owned(), blake3::hash(&std::fs::read(out.join(format!("{n}.snap.onnx"))).ok()?)));
+    let hash = |n: &&str| {
+        Some((
+            (*n).to_owned(),
+            blake3::hash(&std::fs::read(out.join(format!("{n}.snap.onnx"))).ok()?),
+        ))
+    };
     names.iter().filter_map(hash).collect()
 }
 
@@ -138,7 +159,11 @@ fn killed_at_three_moments_it_ends_with_the_same_and_repeats_nothing() {
     }
     assert_eq!(outputs(&out, &names), outputs(&whole, &names));
     let totals = &report(&out)["totals"];
-    assert_eq!((totals["models"].as_u64(), totals["written"].as_u64()), (Some(8), Some(8)), "{totals}");
+    assert_eq!(
+        (totals["models"].as_u64(), totals["written"].as_u64()),
+        (Some(8), Some(8)),
+        "{totals}"
+    );
 
     // Once more: nothing to do; then what changed is done again, and that alone.
     let (code, said) = done(zoo(&models, &out, &profile, &[]));
@@ -149,7 +174,11 @@ fn killed_at_three_moments_it_ends_with_the_same_and_repeats_nothing() {
     assert!(said.contains("(6 were finished before)"), "{said}");
     let after = journals(&out, &names);
     for (name, entry) in &now {
-        assert_eq!(after[name] == *entry, !["four", "five"].contains(&name.as_str()), "{name}");
+        assert_eq!(
+            after[name] == *entry,
+            !["four", "five"].contains(&name.as_str()),
+            "{name}"
+        );
     }
     assert_eq!(outputs(&out, &names)["five"], outputs(&whole, &names)["five"]);
 }
@@ -163,7 +192,10 @@ fn newest_child(parent: u32) -> Option<u32> {
         let state = fields.next().unwrap_or("Z").to_owned();
         state != "Z" && fields.next().and_then(|p| p.parse().ok()) == Some(parent)
     };
-    let all = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    let all = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
     all.filter(own).max()
 }
 
@@ -171,11 +203,19 @@ fn newest_child(parent: u32) -> Option<u32> {
 fn signal(zoo: &Child, out: &Path, name: &str, signal: &str) {
     let end = Instant::now() + Duration::from_secs(60);
     while Instant::now() < end {
-        let at_it = journals(out, &[name]).get(name).is_some_and(|e| e["state"] == "running");
+        let at_it = journals(out, &[name])
+            .get(name)
+            .is_some_and(|e| e["state"] == "running");
         if let Some(child) = newest_child(zoo.id()).filter(|_| at_it) {
             let log = std::fs::read_link(format!("/proc/{child}/fd/2")).unwrap_or_default();
             if log.ends_with(format!("{name}.log")) {
-                assert!(Command::new("kill").args([signal, &child.to_string()]).status().unwrap().success());
+                assert!(
+                    Command::new("kill")
+                        .args([signal, &child.to_string()])
+                        .status()
+                        .unwrap()
+                        .success()
+                );
                 return;
             }
         }
@@ -194,14 +234,28 @@ fn what_goes_wrong_with_a_model_costs_that_model() {
     std::fs::write(models.join("text.onnx"), "this is a note, not a model\n").unwrap();
     std::fs::write(models.join("empty.onnx"), "").unwrap();
     let out = folder.path().join("out");
-    let child = zoo(&models, &out, &profile, &["--jobs", "1", "--timeout", "8s"]).spawn().unwrap();
+    let child = zoo(&models, &out, &profile, &["--jobs", "1", "--timeout", "8s"])
+        .spawn()
+        .unwrap();
     signal(&child, &out, "crashes", "-SEGV");
     signal(&child, &out, "hangs", "-STOP");
     signal(&child, &out, "killed", "-KILL");
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(5), "{said}");
-    let found = journals(&out, &["crashes", "fine", "hangs", "killed", "last", "truncated", "text", "empty"]);
+    let found = journals(
+        &out,
+        &[
+            "crashes",
+            "fine",
+            "hangs",
+            "killed",
+            "last",
+            "truncated",
+            "text",
+            "empty",
+        ],
+    );
     let is = |name: &str, trouble: &str, why: &str| {
         let entry = &found[name];
         assert_eq!(entry["trouble"], trouble, "{entry}");
@@ -219,10 +273,16 @@ fn what_goes_wrong_with_a_model_costs_that_model() {
     }
     // The report tells of them all.
     let all = report(&out);
-    assert_eq!(all["totals"]["failed"], serde_json::json!({"input": 3, "memory": 1, "timeout": 1, "crash": 1}));
+    assert_eq!(
+        all["totals"]["failed"],
+        serde_json::json!({"input": 3, "memory": 1, "timeout": 1, "crash": 1})
+    );
     let csv = std::fs::read_to_string(out.join("zoo.csv")).unwrap();
     assert_eq!(csv.lines().count(), 9, "{csv}");
-    assert!(csv.lines().all(|l| !l.contains('"') || l.matches('"').count() % 2 == 0), "{csv}");
+    assert!(
+        csv.lines().all(|l| !l.contains('"') || l.matches('"').count() % 2 == 0),
+        "{csv}"
+    );
     let html = std::fs::read_to_string(out.join("zoo.html")).unwrap();
     for (name, width) in [("wide", 1280), ("narrow", 390)] {
         if let Some(seen) = look(&html, width, folder.path()) {
@@ -238,7 +298,13 @@ fn what_goes_wrong_with_a_model_costs_that_model() {
     assert_eq!(code, Some(3), "{said}");
     assert_eq!(report(&out)["totals"]["written"], 5, "{said}");
     let again = journals(&out, &names);
-    assert_eq!((again["crashes"]["attempts"].as_u64(), again["fine"]["attempts"].as_u64()), (Some(2), Some(1)));
+    assert_eq!(
+        (
+            again["crashes"]["attempts"].as_u64(),
+            again["fine"]["attempts"].as_u64()
+        ),
+        (Some(2), Some(1))
+    );
 }
 
 #[test]
@@ -249,10 +315,17 @@ fn shards_share_the_models_and_read_what_schedulers_set() {
     let out = folder.path().join("out");
     let (code, said) = done(zoo(&models, &out, &profile, &["--shard", "0/2"]));
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(outputs(&out, &names).into_keys().collect::<Vec<_>>(), ["m0", "m2", "m4"]);
+    assert_eq!(
+        outputs(&out, &names).into_keys().collect::<Vec<_>>(),
+        ["m0", "m2", "m4"]
+    );
     assert_eq!(report(&out)["totals"]["pending"], 2);
     let mut slurm = zoo(&models, &out, &profile, &["--shard", "auto"]);
-    slurm.envs([("SLURM_ARRAY_TASK_ID", "4"), ("SLURM_ARRAY_TASK_MIN", "3"), ("SLURM_ARRAY_TASK_COUNT", "2")]);
+    slurm.envs([
+        ("SLURM_ARRAY_TASK_ID", "4"),
+        ("SLURM_ARRAY_TASK_MIN", "3"),
+        ("SLURM_ARRAY_TASK_COUNT", "2"),
+    ]);
     let (code, said) = done(slurm);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(outputs(&out, &names).len(), 5);
@@ -263,7 +336,10 @@ fn shards_share_the_models_and_read_what_schedulers_set() {
     let (code, said) = done(kubernetes);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(outputs(&other, &names).into_keys().collect::<Vec<_>>(), ["m1"]);
-    let said = fails(&["zoo", "models", "--out", other.to_str().unwrap(), "--shard", "5/5"], 2);
+    let said = fails(
+        &["zoo", "models", "--out", other.to_str().unwrap(), "--shard", "5/5"],
+        2,
+    );
     assert!(said.contains("share 5 of 5"), "{said}");
 }
 
@@ -284,16 +360,28 @@ fn a_manifest_names_models_with_flags_of_their_own() {
     let found = journals(&out, &["as/it/is", "kept", "gone"]);
     assert_eq!(found["as/it/is"]["state"], "planned");
     assert_eq!(found["kept"]["state"], "declined");
-    assert!(found["gone"]["reason"].as_str().unwrap().contains("gone.onnx"), "{found:?}");
+    assert!(
+        found["gone"]["reason"].as_str().unwrap().contains("gone.onnx"),
+        "{found:?}"
+    );
     // The plan is one that `apply` takes, and gives the model that the zoo writes.
     let plan = out.join("as/it/is.plan.json");
     let made = folder.path().join("made.onnx");
-    let applied = snapprune().arg("apply").args([&models.join("m.onnx"), &plan]).arg("-o").arg(&made).output().unwrap();
+    let applied = snapprune()
+        .arg("apply")
+        .args([&models.join("m.onnx"), &plan])
+        .arg("-o")
+        .arg(&made)
+        .output()
+        .unwrap();
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     std::fs::write(&manifest, r#"{"model": "models/m.onnx", "bach": 4}"#).unwrap();
     let nothing = folder.path().join("nothing");
     let (code, said) = done(zoo(&manifest, &nothing, &profile, &[]));
-    assert!(code == Some(2) && said.contains("--bach") && !nothing.exists(), "{said}");
+    assert!(
+        code == Some(2) && said.contains("--bach") && !nothing.exists(),
+        "{said}"
+    );
 }
 
 #[test]
@@ -303,12 +391,24 @@ fn phases_run_apart_and_no_problem_is_timed_twice() {
     let out = folder.path().join("out");
     let run = |phase: &str| {
         let mut command = snapprune();
-        command.arg("zoo").arg(&models).arg("--out").arg(&out).args(["--cpu", "--threads", "1", "--phase", phase, "--db"]);
+        command.arg("zoo").arg(&models).arg("--out").arg(&out).args([
+            "--cpu",
+            "--threads",
+            "1",
+            "--phase",
+            phase,
+            "--db",
+        ]);
         let output = command.arg(out.with_extension("db")).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.code(), said)
     };
-    let states = |out: &Path| -> Vec<Value> { journals(out, &["one", "same"]).into_values().map(|e| e["state"].clone()).collect() };
+    let states = |out: &Path| -> Vec<Value> {
+        journals(out, &["one", "same"])
+            .into_values()
+            .map(|e| e["state"].clone())
+            .collect()
+    };
     assert_eq!(run("collect").0, Some(0));
     assert_eq!(states(&out), ["collected", "collected"]);
     let (code, said) = run("profile");
@@ -327,6 +427,16 @@ fn phases_run_apart_and_no_problem_is_timed_twice() {
             assert!(entry["numbers"]["ratio"][0].as_f64().unwrap() < 1.0, "{entry}");
         }
     }
-    let said = fails(&["zoo", "models", "--out", out.to_str().unwrap(), "--phase", "collect,apply"], 2);
+    let said = fails(
+        &[
+            "zoo",
+            "models",
+            "--out",
+            out.to_str().unwrap(),
+            "--phase",
+            "collect,apply",
+        ],
+        2,
+    );
     assert!(said.contains("leaves out the one between"), "{said}");
 }

@@ -169,7 +169,8 @@ impl Presumption {
     /// Whether an alternative is slower beyond doubt.
     fn is_slower(&self, choice: usize, promising: bool) -> bool {
         let sure = if promising { SURER } else { SURE };
-        self.judged(&self.choices[choice]).is_some_and(|(change, spread)| change - sure * spread > 0.0)
+        self.judged(&self.choices[choice])
+            .is_some_and(|(change, spread)| change - sure * spread > 0.0)
     }
 
     /// The alternatives of each model that may gain most.
@@ -182,7 +183,9 @@ impl Presumption {
         }
         open.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         let of_each = open.chunk_by(|a, b| a.0 == b.0);
-        of_each.flat_map(|own| own.iter().take(PROMISING).map(|o| o.2)).collect()
+        of_each
+            .flat_map(|own| own.iter().take(PROMISING).map(|o| o.2))
+            .collect()
     }
 
     /// What an alternative adds to its model's time, milliseconds, and the standard deviation of that; `None` where too little

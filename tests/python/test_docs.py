@@ -1,6 +1,7 @@
 """The Python that the README and the documentation show, run as it is written."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy
@@ -49,12 +50,17 @@ def small() -> onnx.ModelProto:
 @pytest.mark.parametrize("block", BLOCKS)
 def test_it_runs(block, tmp_path, monkeypatch):
     onnx.save(small(), tmp_path / "model.onnx")
+    (tmp_path / "models").mkdir()
+    onnx.save(small(), tmp_path / "models" / "model.onnx")
     random = numpy.random.default_rng(3)
     images = random.integers(0, 256, (80, 96, 96, 3), dtype=numpy.uint8)
     numpy.savez(tmp_path / "samples.npz", images=images, labels=random.integers(0, 10, 80))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     exec(compile(block, "<the documentation>", "exec"), {})
+    if "ray" in sys.modules:
+        # A cluster of this block's own.
+        sys.modules["ray"].shutdown()
 
 
 def test_there_is_something_to_run():
