@@ -111,11 +111,12 @@ pub(super) fn prepared<R>(
             })?;
             costs.correct(&seen, &base, whole_ms);
         }
-        if !costs.knows(&base) {
-            // Nothing is seen inside of models here: no layer's probe can be spared.
-            let own = costs.all().into_iter().map(|l| costs.problem_at(l, &base).key());
+        // What was spared and is not seen within the model has to be timed after all.
+        let unseen = costs.unknown_at(&base);
+        if !unseen.is_empty() {
+            let own = unseen.iter().map(|&l| costs.problem_at(l, &base).key());
             own.for_each(|key| _ = prober.spared.remove(&key));
-            costs.require(&mut prober, &[(costs.all(), base.clone())], &|_, _| {})?;
+            costs.require(&mut prober, &[(unseen, base.clone())], &|_, _| {})?;
         }
     }
     let prepared = Prepared {

@@ -135,15 +135,15 @@ impl<'a> Costs<'a> {
         keys.len()
     }
 
-    /// Whether the time of every layer is known under a plan.
-    pub fn knows(&self, counts: &Counts) -> bool {
-        (0..self.layers.len()).all(|l| self.times.contains_key(&self.at(l, counts)))
+    /// The layers whose time under a plan is not known.
+    pub fn unknown_at(&self, counts: &Counts) -> Vec<usize> {
+        let known = |l: &usize| self.times.contains_key(&self.at(*l, counts));
+        (0..self.layers.len()).filter(|l| !known(l)).collect()
     }
 
     /// Leaves out the layers whose time at `present` is not known; how many there are.
     pub fn leave_out_unknown(&mut self, present: &Counts) -> usize {
-        let known = |l: &usize| self.times.contains_key(&self.at(*l, present));
-        self.unknown = (0..self.layers.len()).filter(|l| !known(l)).collect();
+        self.unknown = self.unknown_at(present);
         self.unknown.len()
     }
 

@@ -20,7 +20,8 @@ pub struct Kind {
 /// Changes that were timed, by their kind.
 #[derive(Clone, Debug, Default)]
 pub struct Alike {
-    seen: HashMap<Kind, Vec<f64>>,
+    /// The logarithms of what the time and what the work was multiplied by.
+    seen: HashMap<Kind, Vec<(f64, f64)>>,
 }
 
 /// A judgement needs so many like changes.
@@ -32,8 +33,8 @@ impl Alike {
     /// Takes in what a change did to a layer's time.
     pub fn learn(&mut self, before: &Problem, after: &Problem, times: (f64, f64)) {
         if times.0 > 0.0 && times.1 > 0.0 {
-            let gain = (times.1 / times.0).ln() - growth(before, after);
-            self.seen.entry(kind(before, after)).or_default().push(gain);
+            let change = ((times.1 / times.0).ln(), growth(before, after));
+            self.seen.entry(kind(before, after)).or_default().push(change);
         }
     }
 
@@ -41,7 +42,8 @@ impl Alike {
     /// Where both widths change and too few such changes were seen, one width after the other is judged. `None` when too few
     /// of these were seen either.
     ///
-    /// The change is taken relative to that of the work, which layers of different sizes share.
+    /// Such changes multiply the time by one factor (where what is added is free), or by one factor besides that of the work:
+    /// whichever those seen agree on better.
     pub fn judge(&self, before: &Problem, after: &Problem) -> Option<(f64, f64)> {
         self.directly(before, after).or_else(|| {
             let between = before.at(after.cin, before.cout);
@@ -56,10 +58,15 @@ impl Alike {
     fn directly(&self, before: &Problem, after: &Problem) -> Option<(f64, f64)> {
         let seen = self.seen.get(&kind(before, after)).filter(|s| s.len() >= FEW)?;
         let n = seen.len() as f64;
-        let mean = seen.iter().sum::<f64>() / n;
-        let variance = seen.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        let spread = variance.sqrt().max(LEAST_SPREAD) * (1.0 + 1.0 / n).sqrt();
-        Some((mean + growth(before, after), spread))
+        let of = |share: f64| {
+            let rest = |c: &(f64, f64)| c.0 - share * c.1;
+            let mean = seen.iter().map(rest).sum::<f64>() / n;
+            let variance = seen.iter().map(|c| (rest(c) - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            let spread = variance.sqrt().max(LEAST_SPREAD) * (1.0 + 1.0 / n).sqrt();
+            (mean + share * growth(before, after), spread)
+        };
+        let (free, paid) = (of(0.0), of(1.0));
+        Some(if free.1 < paid.1 { free } else { paid })
     }
 }
 

@@ -119,8 +119,12 @@ impl Presumption {
             if choice.state != Fate::Open {
                 continue;
             }
-            // What starts from a plan that is not looked at is not looked at.
-            let from = choice.from.map_or(Fate::Timed, |f| self.choices[f].state);
+            // What starts from a plan that is not looked at, or that was timed and is slower, is not looked at.
+            let slower = |f: usize| self.judged(&self.choices[f]).is_some_and(|(change, _)| change > 0.0);
+            let from = choice.from.map_or(Fate::Timed, |f| match self.choices[f].state {
+                Fate::Timed if slower(f) => Fate::Spared,
+                state => state,
+            });
             let known = choice.changes.iter().all(|c| self.times.contains_key(&c.1));
             self.choices[k].state = match (from, known) {
                 (Fate::Spared, _) => Fate::Spared,
