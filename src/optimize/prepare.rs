@@ -101,22 +101,21 @@ pub(super) fn prepared<R>(
     })?;
     prober.deadline = options.time_budget.map(|budget| began + budget);
     if target.is_here() {
+        let alone = |prober: &Prober| {
+            let key = whole_key("alone", &[&original], &inputs, ALONE_SECONDS);
+            remembered(prober, &key, || {
+                let alone = race_loads(target, &[&original], &inputs, ALONE_SECONDS, &|_, _| {})?;
+                Ok(alone.first().map_or(0.0, |l| l.summary().median))
+            })
+        };
         let key = whole_key("nodes", &[&original], &inputs, 0.0);
         let seen = remembered(&prober, &key, || in_loads(target, &original, &inputs, &graph, &layers))?;
         if let Some(seen) = seen {
-            let key = whole_key("alone", &[&original], &inputs, ALONE_SECONDS);
-            let whole_ms = remembered(&prober, &key, || {
-                let alone = race_loads(target, &[&original], &inputs, ALONE_SECONDS, &|_, _| {})?;
-                Ok(alone.first().map_or(0.0, |l| l.summary().median))
-            })?;
-            costs.correct(&seen, &base, whole_ms);
+            costs.correct(&seen, &base, alone(&prober)?);
         }
-        // What was spared and is not seen within the model has to be timed after all.
-        let unseen = costs.unknown_at(&base);
-        if !unseen.is_empty() {
-            let own = unseen.iter().map(|&l| costs.problem_at(l, &base).key());
-            own.for_each(|key| _ = prober.spared.remove(&key));
-            costs.require(&mut prober, &[(unseen, base.clone())], &|_, _| {})?;
+        if !costs.unknown_at(&base).is_empty() {
+            // Layers that no plan changes were not probed, and are not seen within the model either.
+            costs.rest_of(alone(&prober)?, &base);
         }
     }
     let prepared = Prepared {

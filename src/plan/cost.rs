@@ -108,6 +108,15 @@ impl<'a> Costs<'a> {
         }
     }
 
+    /// Takes the layers whose time at `present` is not known to be part of what the whole model (`whole_ms`) takes besides
+    /// those known. No plan may change them.
+    pub fn rest_of(&mut self, whole_ms: f64, present: &Counts) {
+        self.leave_out_unknown(present);
+        let known = self.of(&self.all(), present).map_or(0.0, |(ms, _)| ms);
+        self.others = (whole_ms - known).max(0.0);
+        self.scale = 1.0;
+    }
+
     /// The predicted time of all nodes under a plan, milliseconds: corrected layers, and the rest in
     /// proportion to the elements it makes (`rest` is that proportion). `None` when a layer is not known.
     pub fn predict(&self, counts: &Counts, rest: f64) -> Option<f64> {
