@@ -237,7 +237,7 @@ fn what_goes_wrong_with_a_model_costs_that_model() {
     let child = zoo(&models, &out, &profile, &["--jobs", "1", "--timeout", "8s"])
         .spawn()
         .unwrap();
-    signal(&child, &out, "crashes", "-SEGV");
+    signal(&child, &out, "crashes", "-ILL");
     signal(&child, &out, "hangs", "-STOP");
     signal(&child, &out, "killed", "-KILL");
     let output = child.wait_with_output().unwrap();
@@ -262,7 +262,7 @@ fn what_goes_wrong_with_a_model_costs_that_model() {
         assert!(entry["reason"].as_str().unwrap().contains(why), "{entry}");
         assert!(said.contains(&format!(" {name}: ")), "{said}");
     };
-    is("crashes", "crash", "segmentation fault");
+    is("crashes", "crash", "illegal instruction");
     is("hangs", "timeout", "longer than 8s");
     is("killed", "memory", "memory is short");
     is("truncated", "input", "not an ONNX model");
