@@ -39,6 +39,7 @@ impl Place {
         let recorded = profile.map(Profile::read).transpose()?;
         let database = setup::store(store)?;
         let runtime = Runtime::load(device.ort_lib.as_deref())?.stopped_by(stop);
+        let runtime = runtime.with_threads(device.threads);
         let mut target = setup::target(&runtime, device)?;
         if let Some(profile) = &recorded
             && profile.device.fingerprint != target.info().fingerprint

@@ -62,8 +62,11 @@ pub fn load(path: &Path) -> Result<Model> {
 
 /// The files that a model is made of: its own and, as far as it can be read, those beside it that hold weights.
 pub fn files(path: &Path) -> Vec<PathBuf> {
-    let read = std::fs::read(path).ok().and_then(|b| parse(b).ok());
-    let beside = read.map_or_else(Default::default, |m| locations(&m.proto));
+    let read = std::fs::read(path).unwrap_or_default();
+    // Few models have such files, and those name the key.
+    let named = memchr::memmem::find(&read, b"location").is_some();
+    let model = named.then(|| parse(read).ok()).flatten();
+    let beside = model.map_or_else(Default::default, |m| locations(&m.proto));
     let folder = path.parent().unwrap_or(Path::new(""));
     std::iter::once(path.to_path_buf())
         .chain(beside.into_iter().map(|l| folder.join(l)))

@@ -123,20 +123,22 @@ fn is_address(path: &Path) -> bool {
 }
 
 /// The files and addresses that a job reads: where it finds a model in a file, also those beside it.
-fn read(job: &Job) -> Vec<PathBuf> {
+fn read(job: &Job) -> Vec<String> {
     let model = match job {
         Job::Device { .. } | Job::Probe { .. } => None,
         Job::Collect { model, .. } => Some(model),
         Job::Optimize(what) => Some(&what.model),
     };
+    // As text: Python's paths make one of the two slashes of an address.
+    let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut all = Vec::new();
-    for path in model {
+    if let Some(path) = model {
         match is_address(path) {
-            true => all.push(path.clone()),
-            false => all.extend(files(path)),
+            true => all.push(text(path)),
+            false => all.extend(files(path).iter().map(|p| text(p))),
         }
     }
-    all.extend(job.flags().read().map(PathBuf::from));
+    all.extend(job.flags().read().map(str::to_owned));
     all
 }
 

@@ -30,7 +30,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(zoo::zoo, module)?)?;
     module.add_function(wrap_pyfunction!(zoo::called_as, module)?)?;
     module.add_function(wrap_pyfunction!(zoo::beside, module)?)?;
-    module.add_function(wrap_pyfunction!(zoo::work, module)?)?;
+    module.add_class::<zoo::Processes>()?;
     module.add_function(wrap_pyfunction!(zoo::times, module)?)?;
     module.add_function(wrap_pyfunction!(zoo::take_times, module)?)?;
     Ok(())

@@ -11,7 +11,6 @@ use super::errors::raised;
 use super::run::run;
 use crate::cli::{args, zoo as zoos};
 use crate::profile::{Database, Row};
-use crate::target::Stop;
 use crate::zoo::{Engine, Entry, Job, Local, text};
 use crate::{Error, Result};
 
@@ -61,28 +60,39 @@ pub(super) fn called_as(path: PathBuf, args: Vec<String>) {
     crate::cli::called_as(crate::zoo::Program { path, args });
 }
 
-/// Does one job in a process of its own; the answer and the log, as texts. `limit`: seconds.
-#[pyfunction]
-#[pyo3(signature = (job, limit=None, wish=None))]
-pub(super) fn work(
-    py: Python<'_>,
-    job: String,
-    limit: Option<f64>,
-    wish: Option<Py<Wish>>,
-) -> PyResult<(String, String)> {
-    let wish: Option<Stop> = wish.map(|w| w.get().stop().clone());
-    run(py, None, |stop, _| {
-        let job: Job = serde_json::from_str(&job).map_err(|e| Error::Usage(format!("not a job ({e})")))?;
-        let fail = |e| Error::file(std::env::temp_dir(), e);
-        let mut log = tempfile::tempfile().map_err(fail)?;
-        let limit = limit.and_then(|l| std::time::Duration::try_from_secs_f64(l).ok());
-        let stop = wish.unwrap_or_else(|| stop.clone());
-        let answer = Local::new(crate::cli::program(), Vec::new(), 1, true, stop).run(0, &job, Some(&log), limit);
-        let mut said = Vec::new();
-        log.rewind().and_then(|()| log.read_to_end(&mut said)).map_err(fail)?;
-        let answer = serde_json::to_string(&answer).unwrap_or_default();
-        Ok((answer, String::from_utf8_lossy(&said).into_owned()))
-    })
+/// Worker processes of this machine, which go on from job to job.
+#[pyclass(frozen)]
+pub(super) struct Processes(Local);
+
+#[pymethods]
+impl Processes {
+    /// At most so many at once.
+    #[new]
+    fn new(slots: usize, wish: &Wish) -> Self {
+        let stop = wish.stop().clone();
+        Self(Local::new(crate::cli::program(), Vec::new(), slots, false, stop))
+    }
+
+    /// Does one job; the answer and the log, as texts. `limit`: seconds.
+    #[pyo3(signature = (slot, job, limit=None))]
+    fn work(&self, py: Python<'_>, slot: usize, job: String, limit: Option<f64>) -> PyResult<(String, String)> {
+        py.detach(|| worked(&self.0, slot, &job, limit))
+            .map_err(|e| raised(py, &e))
+    }
+}
+
+fn worked(processes: &Local, slot: usize, job: &str, limit: Option<f64>) -> Result<(String, String)> {
+    let job: Job = serde_json::from_str(job).map_err(|e| Error::Usage(format!("not a job ({e})")))?;
+    let fail = |e| Error::file(std::env::temp_dir(), e);
+    let limit = limit.and_then(|l| std::time::Duration::try_from_secs_f64(l).ok());
+    // A process that goes on keeps the log it was started with; only what does one job has one of its own.
+    let mut log = tempfile::tempfile().map_err(fail)?;
+    let own = matches!(job, Job::Optimize(_)).then_some(&log);
+    let answer = processes.run(slot, &job, own, limit);
+    let mut said = Vec::new();
+    log.rewind().and_then(|()| log.read_to_end(&mut said)).map_err(fail)?;
+    let answer = serde_json::to_string(&answer).unwrap_or_default();
+    Ok((answer, String::from_utf8_lossy(&said).into_owned()))
 }
 
 /// All times of a latency database, a JSON object a line.

@@ -25,6 +25,8 @@ pub struct Runtime {
     pub version: String,
     /// Ends every job that uses this one, before its next run of a model.
     pub stop: Stop,
+    /// Threads of runs that are not timed (0: ONNX Runtime's choice).
+    threads: usize,
 }
 
 /// The one that was loaded first.
@@ -43,6 +45,7 @@ impl Runtime {
             if first.library == library {
                 return Ok(Self {
                     stop: Stop::default(),
+                    threads: 0,
                     ..first.clone()
                 });
             }
@@ -68,6 +71,7 @@ impl Runtime {
             library,
             version,
             stop: Stop::default(),
+            threads: 0,
         };
         *loaded = Some(runtime.clone());
         Ok(runtime)
@@ -85,6 +89,12 @@ impl Runtime {
             stop: stop.clone(),
             ..self
         }
+    }
+
+    /// The same with so many threads for runs that are not timed (0: ONNX Runtime's choice).
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
     }
 
     /// A builder of sessions that use `threads` threads within a node (0: ONNX Runtime's choice).
@@ -106,12 +116,14 @@ impl Runtime {
 
     /// Runs a model once on the CPU without rewriting the graph, whatever the target is.
     pub(super) fn run_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<(String, ort::value::DynValue)>> {
-        let session = Session::builder(&self.environment)?
+        let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::Disable)?
-            .with_operators(crate::fused::domain()?)?
-            .commit_from_memory(model)?;
-        run_once(session, inputs)
+            .with_operators(crate::fused::domain()?)?;
+        if self.threads > 0 {
+            builder = builder.with_intra_threads(self.threads)?;
+        }
+        run_once(builder.commit_from_memory(model)?, inputs)
     }
 }
 

@@ -30,6 +30,12 @@ pub(super) fn apply(desk: &Desk, items: Vec<&Item>) -> Result<()> {
         "optimizing models"
     };
     let spared = Spared::read(desk.journal.out());
+    let mut items = items;
+    if desk.engine.slots(timed) > 1 {
+        // The largest first, so that no slot is left with one at the end.
+        let macs = |i: &&Item| stored(desk, i, &key(desk, i)).map_or(0, |c| c.macs);
+        items.sort_by_cached_key(|i| std::cmp::Reverse(macs(i)));
+    }
     spread(desk, what, timed, items, &|slot, item| {
         let Some(log) = locked(desk, item)? else {
             // Another run is at it, and will journal it.

@@ -50,6 +50,9 @@ pub(super) fn collect<'i>(desk: &Desk, items: Vec<&'i Item>) -> Result<Vec<(&'i 
             found.push((item, collected));
         }
     };
+    // The largest first, so that no slot is left with one at the end.
+    let mut items = items;
+    items.sort_by_key(|i| std::cmp::Reverse(i.model.metadata().map_or(0, |m| m.len())));
     spread(desk, "reading models", false, items, &|slot, item| {
         let key = key(desk, item);
         if let Some(collected) = stored(desk, item, &key) {

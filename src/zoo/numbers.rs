@@ -28,6 +28,8 @@ pub struct Numbers {
     pub predicted_ratio: Option<f64>,
     /// Latency of the dynamic variant over that of the static model.
     pub ratio_dynamic: Option<f64>,
+    /// Largest difference of an output.
+    pub max_abs_diff: Option<f64>,
     /// Largest difference of an output over its range.
     pub max_rel_diff: Option<f64>,
     /// Least cosine of an output.
@@ -61,6 +63,7 @@ impl Numbers {
             ratio: outcome.ratio,
             predicted_ratio: outcome.predicted_ratio(),
             ratio_dynamic: outcome.dynamic.as_ref().and_then(|d| d.ratio).map(|r| r.0),
+            max_abs_diff: outcome.agreement.as_ref().map(|a| a.max_abs_diff),
             max_rel_diff: outcome.agreement.as_ref().map(|a| a.max_rel_diff),
             cosine: outcome.agreement.as_ref().map(|a| a.cosine),
             top1: task(|t| t.top1),

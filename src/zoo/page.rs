@@ -74,7 +74,7 @@ pub fn page(name: &str, summary: &Summary) -> Result<String> {
             Card {
                 title: "sum of latencies",
                 value: match totals.latency_ms {
-                    (b, a) if b > 0.0 => format!("{} → {}", milliseconds(b), milliseconds(a)),
+                    (b, a) if b > 0.0 => format!("{} → {} ms", milliseconds(b), milliseconds(a)),
                     _ => "–".to_owned(),
                 },
                 note: "of the models that were raced, run one after the other".to_owned(),
@@ -139,6 +139,16 @@ pub(super) fn probes(summary: &Summary) -> String {
     )
 }
 
+/// The end of a layer's name, which tells it from others.
+fn short(name: &str) -> String {
+    const MOST: usize = 32;
+    let length = name.chars().count();
+    match length > MOST {
+        true => std::iter::once('…').chain(name.chars().skip(length - MOST)).collect(),
+        false => name.to_owned(),
+    }
+}
+
 fn row(entry: &Entry) -> Row {
     let numbers = entry.numbers.clone().unwrap_or_default();
     let ratio = numbers.ratio.map(|r| r.0).or(numbers.predicted_ratio);
@@ -147,12 +157,12 @@ fn row(entry: &Entry) -> Row {
         .top1
         .map(|(a, b)| format!("top-1 {:.2} → {:.2} %", 100.0 * a, 100.0 * b))
         .or(numbers.agreement.map(|a| format!("same class {:.2} %", 100.0 * a)))
-        .or(numbers.max_rel_diff.map(|d| format!("differ by {d:.0e} of the range")));
+        .or(numbers.max_abs_diff.map(|d| format!("outputs differ by {d:.0e}")));
     let layers = numbers
         .moved
         .iter()
         .take(3)
-        .map(|m| format!("{}: {} → {}", m.layer, m.before, m.after));
+        .map(|m| format!("{}: {} → {}", short(&m.layer), m.before, m.after));
     let layers: Vec<String> = layers.collect();
     let more = numbers.moved.len().saturating_sub(layers.len());
     Row {
@@ -176,7 +186,7 @@ fn row(entry: &Entry) -> Row {
             .filter(|_| is_faster(entry))
             .map_or(String::new(), |r| format!("{:.1}", 100.0 * r.clamp(0.0, 1.0))),
         times: numbers.latency_ms.map_or(String::new(), |(b, a)| {
-            format!("{} → {}", milliseconds(b), milliseconds(a))
+            format!("{} → {} ms", milliseconds(b), milliseconds(a))
         }),
         outputs: accuracy.unwrap_or_default(),
         moved: match (layers.is_empty(), more) {

@@ -136,7 +136,7 @@ pub fn summary(out: &Path, device: Option<String>, models: Vec<Entry>, wall_seco
 /// The models as a table for spreadsheets: a head line, and a line each.
 pub fn csv(summary: &Summary) -> String {
     const HEAD: &str = "name,model,state,trouble,reason,latency_ms_before,latency_ms_after,ratio,ratio_noise,predicted_ratio,\
-        ratio_dynamic,max_rel_diff,top1_before,top1_after,agreement,macs_before,macs_after,params_before,params_after,\
+        ratio_dynamic,max_abs_diff,max_rel_diff,top1_before,top1_after,agreement,macs_before,macs_after,params_before,params_after,\
         widths_moved,channels_moved,probes_timed,probes_known,probes_spared,seconds,attempts,plan";
     let mut text = format!("{HEAD}\n");
     for e in &summary.models {
@@ -156,6 +156,7 @@ pub fn csv(summary: &Summary) -> String {
             number(n.ratio.map(|r| r.1)),
             number(n.predicted_ratio),
             number(n.ratio_dynamic),
+            number(n.max_abs_diff),
             number(n.max_rel_diff),
             number(n.top1.map(|t| t.0)),
             number(n.top1.map(|t| t.1)),

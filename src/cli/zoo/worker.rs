@@ -97,7 +97,8 @@ fn done(job: &Job) -> Result<Answer> {
 /// What a model needs timed, whatever is chosen for it.
 fn collected(model: &std::path::Path, flags: &Flags) -> Result<Answer> {
     let args = parsed(&model.to_string_lossy(), flags)?;
-    let runtime = setup::runtime(args.work.device.ort_lib.as_deref())?;
+    let device = &args.work.device;
+    let runtime = setup::runtime(device.ort_lib.as_deref())?.with_threads(device.threads);
     let loads = setup::opened(&Source::of(model)?, &runtime, &args.work.shapes)?;
     let options = main_job::options(&args);
     let macs = loads.first().map_or(0, |l| l.opened.analysis.total_macs());

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import _native
-from ._work import Done, contents, do, is_address
+from ._work import Done, callable_again, contents, do, is_address
 
 #: How often the wish to stop is looked at, seconds.
 _PATIENCE = 0.5
@@ -28,6 +28,7 @@ class Here(Engine):
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
+        self.processes: _native.Processes | None = None
 
     def slots(self, timed: bool) -> int:
         return 1 if timed else self.jobs
@@ -35,7 +36,9 @@ class Here(Engine):
     def run(self, slot: int, job: str, reads: Sequence[Any], times: str, limit: float | None, wish: _native.Wish) -> Done:
         paths = [str(p) for p in reads]
         files = [f for p in paths if not is_address(p) for f in contents(p)]
-        return do(job, paths, files, times, limit, wish)
+        if self.processes is None:
+            self.processes = _native.Processes(self.jobs, wish)
+        return do(self.processes, slot, job, paths, files, times, limit)
 
 
 class Ray(Engine):
@@ -103,8 +106,16 @@ class Ray(Engine):
         return self.shared[path]
 
 
+#: The processes of a Ray worker.
+_processes: list[_native.Processes] = []
+
+
 def _task(version: str, job: str, reads: list[str], names: list[str], times: str, limit: float | None, *data: bytes) -> Done:
     """What a Ray worker does."""
     if version != _native.__version__:
         raise RuntimeError(f"this node has snapprune {_native.__version__}, the driver {version}; install the same everywhere")
-    return do(job, reads, list(zip(names, data)), times, limit)
+    # A Ray worker does one task at a time, and is there for the next one.
+    if not _processes:
+        callable_again()
+        _processes.append(_native.Processes(1, _native.Wish()))
+    return do(_processes[0], 0, job, reads, list(zip(names, data)), times, limit)

@@ -40,9 +40,10 @@ def contents(path: str) -> list[tuple[str, bytes]]:
     return [(os.path.abspath(p), p.read_bytes()) for p in files]
 
 
-def do(job: str, reads: Sequence[str], files: Sequence[tuple[str, bytes]], times: str, limit: float | None, wish: Any = None) -> Done:
+def do(
+    processes: _native.Processes, slot: int, job: str, reads: Sequence[str], files: Sequence[tuple[str, bytes]], times: str, limit: float | None
+) -> Done:
     """Does a job: ``reads`` are the paths and addresses that it reads, ``files`` the contents of those that are paths."""
-    callable_again()
     with tempfile.TemporaryDirectory(prefix="snapprune-") as folder:
         root = Path(folder)
         (kind, what), *_ = json.loads(job).items()
@@ -72,7 +73,7 @@ def do(job: str, reads: Sequence[str], files: Sequence[tuple[str, bytes]], times
         out.mkdir()
         if target:
             what["stem"] = str(out / os.path.basename(target))
-        answer, said = _native.work(json.dumps({kind: what}), limit, wish)
+        answer, said = processes.work(slot, json.dumps({kind: what}), limit)
         made = ""
         if "db" in flags:
             known = set(times.splitlines())

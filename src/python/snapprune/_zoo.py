@@ -96,7 +96,8 @@ def run(places: list[str], out: str, words: list[str], engine: Engine | None, pr
     remote = [p for p in places if is_address(p)]
     if engine is None and (remote or is_address(out)):
         engine = Here(os.cpu_count() or 1)
-    if isinstance(engine, Ray) and not any(w.split("=")[0] in ("--cpu", "--gpu") for w in words):
+    # With a recorded profile and no device, plans are for the device of the profile.
+    if isinstance(engine, Ray) and not any(w.split("=")[0] in ("--cpu", "--gpu", "--profile") for w in words):
         words = [*words, "--gpu=0" if engine.gpu else "--cpu"]
     with tempfile.TemporaryDirectory(prefix="snapprune-") as folder:
         places = [p for p in places if p not in remote]
