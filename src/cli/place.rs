@@ -58,7 +58,7 @@ impl Place {
     }
 
     /// The same device, where nothing is timed any more.
-    pub(crate) fn from_known_times(mut self) -> Self {
+    pub(crate) fn of_known_times(mut self) -> Self {
         self.target = Box::new(RecordedTarget::new(self.runtime.clone(), self.target.info().clone()));
         self
     }

@@ -155,7 +155,7 @@ fn optimized(what: &Optimize) -> Result<Answer> {
     );
     let mut place = Place::of(&args.work, interrupt::stop())?;
     if what.plan_only {
-        place = place.from_known_times();
+        place = place.of_known_times();
     }
     place.spared = what.spared.iter().map(Problem::key).collect();
     let here = place.target.is_here();
