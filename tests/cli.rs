@@ -341,3 +341,49 @@ fn processes_that_share_a_database_lose_nothing() {
         assert!(text.contains("\n0 problems timed"), "{text}");
     }
 }
+
+#[test]
+fn verify_compares_two_models_by_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let output = snapprune()
+            .arg("verify")
+            .args(args)
+            .args(["--cpu", "--threads", "1"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), said)
+    };
+    let own = model("shapes96.onnx");
+    let own = own.to_str().unwrap();
+    let (code, said) = run(&[own, own]);
+    assert!(code == Some(0) && said.contains("same"), "{said}");
+    // One weight is another.
+    let mut changed = snapprune::onnx::load(&model("shapes96.onnx")).unwrap().proto;
+    let weight = changed
+        .graph
+        .as_mut()
+        .unwrap()
+        .initializer
+        .iter_mut()
+        .find(|t| t.dims.len() == 4)
+        .unwrap();
+    weight.raw_data.as_mut().unwrap()[..4].copy_from_slice(&9.0f32.to_le_bytes());
+    let other = folder.path().join("other.onnx");
+    std::fs::write(&other, snapprune::onnx::encode(&changed)).unwrap();
+    let other = other.to_str().unwrap();
+    let (code, said) = run(&[own, other, "--json"]);
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, report["same"].as_bool()), (Some(1), Some(false)));
+    assert!(report["outputs"][0]["different"].as_u64().unwrap() > 0, "{report}");
+    // Real inputs, and a tolerance that lets it pass.
+    let eval = model("shapes96_eval.npz");
+    let eval = eval.to_str().unwrap();
+    assert_eq!(run(&[own, other, "--eval", eval]).0, Some(1));
+    let (code, said) = run(&[own, other, "--eval", eval, "--rtol", "0", "--atol", "1e9"]);
+    assert!(code == Some(0), "{said}");
+    let (code, said) = run(&[own, model("scenes96.onnx").to_str().unwrap()]);
+    assert!(code == Some(2) || code == Some(1), "{said}");
+    assert_eq!(run(&[own, own, "--tries", "0"]).0, Some(2));
+}

@@ -65,6 +65,8 @@ pub enum Command {
     /// Does single jobs of a zoo, as they come in.
     #[command(hide = true)]
     ZooWorker(WorkerArgs),
+    /// Compares the outputs of two models, element by element; the exit status is 1 if they differ.
+    Verify(VerifyArgs),
     /// Predicted tail-free widths for a GPU that is not here.
     Widths(WidthsArgs),
     /// The latency database: list, show, merge, export, import, check, tidy.
@@ -318,6 +320,41 @@ pub struct BenchArgs {
     /// Seconds to measure, about.
     #[arg(long, default_value_t = 6.0)]
     pub seconds: f64,
+    /// Seed of the random inputs.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `verify`.
+#[derive(Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// The model that is right.
+    #[arg(value_name = "A.onnx")]
+    pub first: PathBuf,
+    /// The model to compare with it; its inputs must be the same.
+    #[arg(value_name = "B.onnx")]
+    pub second: PathBuf,
+    /// The device and the library.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// Real inputs, in place of random ones.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Tolerated difference, as a share of A's value.
+    #[arg(long, default_value_t = 1e-3)]
+    pub rtol: f64,
+    /// Tolerated difference besides, in units of the output.
+    #[arg(long, default_value_t = 1e-5)]
+    pub atol: f64,
+    /// Random inputs to try.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    pub tries: u64,
     /// Seed of the random inputs.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

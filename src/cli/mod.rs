@@ -19,6 +19,7 @@ mod setup;
 mod shell;
 mod sink;
 mod source;
+mod verify;
 mod widths;
 mod work_args;
 pub(crate) mod zoo;
@@ -77,6 +78,7 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
             Err(error) => Err(error),
         },
         Some(args::Command::ZooWorker(_)) => zoo::work(),
+        Some(args::Command::Verify(verify)) => verify::run(verify),
         Some(args::Command::Widths(widths)) => widths::run(widths),
         Some(args::Command::Db(db)) => db::run(db),
         Some(args::Command::Doctor(doctor)) => doctor::run(doctor),

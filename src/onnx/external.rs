@@ -1,12 +1,16 @@
 //! Weights kept in files beside the model: read only from inside the model's own folder.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
+
 use super::proto::{GraphProto, ModelProto, TensorProto, tensor_proto::DataLocation};
+use super::tensor::expected_bytes;
 use crate::{Error, Result};
 
 /// Whether any tensor of the main graph keeps its data in another file.
@@ -43,11 +47,15 @@ fn is_external(tensor: &TensorProto) -> bool {
     tensor.data_location() == DataLocation::External
 }
 
+/// Regions of a file may serve several tensors (tied weights), but what is read stays in proportion to what is there.
+const TIED: u64 = 4;
+const SMALL: u64 = 1 << 20;
+
 /// Brings every external tensor of the main graph into the message.
 ///
 /// # Errors
 /// When a location is absolute, leaves `folder` (by `..`, a symbolic link or a hard link), names an
-/// unknown key, or when offset and length do not lie in the file.
+/// unknown key, or when offset and length do not lie in the file or do not fit the tensor's extents.
 pub(super) fn read_external_data(model: &mut ModelProto, folder: &Path) -> Result<()> {
     let Some(graph) = model.graph.as_mut() else {
         return Ok(());
@@ -56,9 +64,27 @@ pub(super) fn read_external_data(model: &mut ModelProto, folder: &Path) -> Resul
         .node
         .iter_mut()
         .flat_map(|n| n.attribute.iter_mut().filter_map(|a| a.t.as_mut()));
+    let (mut there, mut read): (HashMap<(u64, u64), u64>, u64) = (HashMap::new(), 0);
     for tensor in graph.initializer.iter_mut().chain(attributes) {
         if is_external(tensor) {
-            let bytes = read_one(tensor, folder)?;
+            let place = Place::of(tensor)?;
+            let (file, info) = open_beneath(tensor, folder, place.location)?;
+            there.insert((info.dev(), info.ino()), info.len());
+            let length = place.length_in(tensor, info.len())?;
+            read = read.saturating_add(length);
+            if read > there.values().sum::<u64>().saturating_mul(TIED).saturating_add(SMALL) {
+                return Err(Error::tensor(
+                    tensor.name(),
+                    "external data names the same bytes of its files again and again",
+                ));
+            }
+            let bytes = read_at(file, place.offset, length).map_err(|e| Error::file(folder.join(place.location), e))?;
+            if bytes.len() as u64 != length {
+                return Err(Error::tensor(
+                    tensor.name(),
+                    "external data became shorter while it was read",
+                ));
+            }
             tensor.raw_data = Some(bytes);
             tensor.external_data.clear();
             tensor.data_location = None;
@@ -67,54 +93,128 @@ pub(super) fn read_external_data(model: &mut ModelProto, folder: &Path) -> Resul
     Ok(())
 }
 
-fn read_one(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>> {
-    let fail = |what: String| Error::tensor(tensor.name(), what);
-    let (mut location, mut offset, mut length) = (None, 0u64, None);
-    for entry in &tensor.external_data {
-        let number = || {
-            entry
-                .value()
-                .parse::<u64>()
-                .map_err(|_| fail(format!("external data {} '{}'", entry.key(), entry.value())))
-        };
-        match entry.key() {
-            "location" => location = Some(entry.value()),
-            "offset" => offset = number()?,
-            "length" => length = Some(number()?),
-            "checksum" => {}
-            other => return Err(fail(format!("unknown external data key '{other}'"))),
+/// Where a tensor's bytes are, as the message says.
+struct Place<'a> {
+    location: &'a Path,
+    offset: u64,
+    length: Option<u64>,
+}
+
+impl<'a> Place<'a> {
+    fn of(tensor: &'a TensorProto) -> Result<Self> {
+        let fail = |what: String| Error::tensor(tensor.name(), what);
+        let (mut location, mut offset, mut length) = (None, None, None);
+        for entry in &tensor.external_data {
+            let number = || {
+                entry
+                    .value()
+                    .parse::<u64>()
+                    .map_err(|_| fail(format!("external data {} '{}'", entry.key(), entry.value())))
+            };
+            let twice = match entry.key() {
+                "location" => location.replace(entry.value()).is_some(),
+                "offset" => offset.replace(number()?).is_some(),
+                "length" => length.replace(number()?).is_some(),
+                "checksum" => false,
+                other => return Err(fail(format!("unknown external data key '{other}'"))),
+            };
+            if twice {
+                return Err(fail(format!("external data key '{}' is there twice", entry.key())));
+            }
+        }
+        let location = Path::new(location.ok_or_else(|| fail("external data without location".into()))?);
+        if !is_inside(location) || location.as_os_str().is_empty() {
+            return Err(fail(format!(
+                "external data location '{}' leaves the model's folder",
+                location.display()
+            )));
+        }
+        Ok(Self {
+            location,
+            offset: offset.unwrap_or(0),
+            length,
+        })
+    }
+
+    /// How many bytes to read from a file of `size` bytes.
+    fn length_in(&self, tensor: &TensorProto, size: u64) -> Result<u64> {
+        let fail = |what: String| Error::tensor(tensor.name(), what);
+        let available = size
+            .checked_sub(self.offset)
+            .ok_or_else(|| fail(format!("external data offset {} is past the end", self.offset)))?;
+        let expected = expected_bytes(tensor)?.map(|n| n as u64);
+        let length = self.length.or(expected).unwrap_or(available);
+        if length > available {
+            return Err(fail(format!("external data length {length} is past the end")));
+        }
+        match expected {
+            Some(expected) if expected != length => Err(fail(format!(
+                "external data of {length} bytes for {:?}, {expected} expected",
+                tensor.dims
+            ))),
+            _ => Ok(length),
         }
     }
-    let location = Path::new(location.ok_or_else(|| fail("external data without location".into()))?);
-    if !is_inside(location) {
-        return Err(fail(format!(
-            "external data location '{}' leaves the model's folder",
-            location.display()
-        )));
+}
+
+/// Opens a plain file of its own inside the folder; no part of its path is a link.
+fn open_beneath(tensor: &TensorProto, folder: &Path, location: &Path) -> Result<(File, Metadata)> {
+    let refused = || {
+        Error::tensor(
+            tensor.name(),
+            format!(
+                "external data '{}' is not a plain file of its own inside the model's folder",
+                location.display()
+            ),
+        )
+    };
+    let file = match beneath(folder, location) {
+        Ok(file) => file,
+        Err(Errno::LOOP | Errno::XDEV | Errno::NXIO) => return Err(refused()),
+        Err(e) => return Err(Error::file(folder.join(location), e.into())),
+    };
+    let info = file.metadata().map_err(|e| Error::file(folder.join(location), e))?;
+    if !info.is_file() || info.nlink() > 1 {
+        return Err(refused());
     }
-    let root = fs::canonicalize(folder).map_err(|e| Error::file(folder, e))?;
-    let path = folder.join(location);
-    let real = fs::canonicalize(&path).map_err(|e| Error::file(&path, e))?;
-    let info = fs::symlink_metadata(&path).map_err(|e| Error::file(&path, e))?;
-    if !real.starts_with(&root) || !info.is_file() || info.nlink() > 1 {
-        return Err(fail(format!(
-            "external data '{}' is not a plain file of its own inside the model's folder",
-            location.display()
-        )));
+    Ok((file, info))
+}
+
+/// The kernel resolves the path, and never beyond the folder; where it cannot, the path is walked part by part.
+fn beneath(folder: &Path, location: &Path) -> rustix::io::Result<File> {
+    let entered = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // A pipe in place of a file must not make anybody wait.
+    let read = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let here = if folder == Path::new("") {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let mut at = openat(CWD, here, OFlags::RDONLY | entered, Mode::empty())?;
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(&at, location, read, Mode::empty(), inside) {
+        Err(Errno::NOSYS | Errno::PERM) => {}
+        done => return done.map(File::from),
     }
-    let available = info
-        .len()
-        .checked_sub(offset)
-        .ok_or_else(|| fail(format!("external data offset {offset} is past the end")))?;
-    let length = length.unwrap_or(available);
-    if length > available {
-        return Err(fail(format!("external data length {length} is past the end")));
+    let parts: Vec<Component> = location
+        .components()
+        .filter(|c| matches!(c, Component::Normal(_)))
+        .collect();
+    let (last, folders) = parts.split_last().ok_or(Errno::INVAL)?;
+    for part in folders {
+        at = openat(
+            &at,
+            part.as_os_str(),
+            OFlags::RDONLY | entered | OFlags::NOFOLLOW,
+            Mode::empty(),
+        )?;
     }
-    let mut file = File::open(&real).map_err(|e| Error::file(&real, e))?;
-    file.seek(SeekFrom::Start(offset)).map_err(|e| Error::file(&real, e))?;
-    let mut bytes = Vec::new();
-    file.take(length)
-        .read_to_end(&mut bytes)
-        .map_err(|e| Error::file(&real, e))?;
+    openat(&at, last.as_os_str(), read | OFlags::NOFOLLOW, Mode::empty()).map(File::from)
+}
+
+fn read_at(mut file: File, offset: u64, length: u64) -> std::io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(length).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -81,10 +81,7 @@ impl<'a> Graph<'a> {
         for (i, node) in proto.node.iter().enumerate() {
             for name in node.input.iter().filter(|n| !n.is_empty()) {
                 if !known.contains(name.as_str()) {
-                    return Err(Error::Model(format!(
-                        "node {} uses '{name}', which nothing before it makes",
-                        label(node, i)
-                    )));
+                    return Err(Error::Model(unknown(proto, i, name)));
                 }
                 let users = consumers.entry(name).or_default();
                 if users.last() != Some(&i) {
@@ -145,6 +142,20 @@ impl<'a> Graph<'a> {
             .map(|v| v.name())
             .filter(|n| !self.initializers.contains_key(n))
             .collect()
+    }
+}
+
+/// Says why a value that a node uses is not there.
+fn unknown(graph: &GraphProto, at: usize, name: &str) -> String {
+    let user = label(&graph.node[at], at);
+    let makes = |n: &NodeProto| n.output.iter().any(|o| o == name);
+    match graph.node.iter().enumerate().find(|(_, n)| makes(n)) {
+        None => format!("node {user} uses '{name}', which nothing makes"),
+        Some((k, _)) if k == at => format!("node {user} uses '{name}', which it makes itself: the graph has a cycle"),
+        Some((k, maker)) => format!(
+            "node {user} uses '{name}', which node {} makes after it: the graph is not sorted, or has a cycle",
+            label(maker, k)
+        ),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
+use super::check::{check, check_values};
 use super::external::{locations, read_external_data, uses_external_data};
 use super::proto::{GraphProto, ModelProto};
 use crate::{Error, Result};
@@ -57,6 +58,9 @@ pub fn load(path: &Path) -> Result<Model> {
         };
         read_external_data(&mut model.proto, folder).map_err(|e| Error::Model(format!("{}: {e}", path.display())))?;
     }
+    if let Some(graph) = &model.proto.graph {
+        check_values(graph).map_err(|e| Error::Model(format!("{}: {e}", path.display())))?;
+    }
     Ok(model)
 }
 
@@ -76,12 +80,14 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
 /// Decodes a model from bytes. External data is not read.
 ///
 /// # Errors
-/// When the bytes are not an ONNX model with a graph.
+/// When the bytes are not an ONNX model with a graph, or it breaks a rule: a name that is there twice, a tensor whose bytes do not
+/// fit its extents, an attribute that makes no sense.
 pub fn parse(bytes: Vec<u8>) -> Result<Model> {
     let proto = ModelProto::decode(bytes.as_slice()).map_err(|e| Error::Model(format!("not an ONNX model ({e})")))?;
     if proto.graph.as_ref().is_none_or(|g| g.node.is_empty()) {
         return Err(Error::Model("not an ONNX model: it has no nodes".to_owned()));
     }
+    check(&proto)?;
     Ok(Model {
         external: uses_external_data(&proto),
         hash: blake3::hash(&bytes).to_hex().to_string(),

@@ -3,7 +3,10 @@
 use half::{bf16, f16};
 use ndarray::ArrayD;
 
-use super::proto::{TensorProto, tensor_proto::DataType};
+use super::proto::{
+    TensorProto,
+    tensor_proto::{DataLocation, DataType},
+};
 use crate::{Error, Result};
 
 /// An element type, as in `TensorProto.DataType`.
@@ -37,6 +40,73 @@ pub struct Tensor {
     pub dtype: Dtype,
     /// Row-major little-endian elements.
     pub bytes: Vec<u8>,
+}
+
+/// The number of elements of a message's extents.
+fn element_count(proto: &TensorProto) -> Result<usize> {
+    let fail = |what: String| Error::tensor(proto.name(), what);
+    proto.dims.iter().try_fold(1usize, |count, &d| {
+        let d = usize::try_from(d).map_err(|_| fail(format!("negative extent {d}")))?;
+        count.checked_mul(d).ok_or_else(|| fail("extents overflow".to_owned()))
+    })
+}
+
+/// The bytes that a message's extents and element type ask for; `None` where the type does not say (texts).
+///
+/// # Errors
+/// When extents are negative or overflow, or the type is unknown.
+pub(super) fn expected_bytes(proto: &TensorProto) -> Result<Option<usize>> {
+    let fail = |what: String| Error::tensor(proto.name(), what);
+    let dtype =
+        Dtype::try_from(proto.data_type()).map_err(|_| fail(format!("unknown data type {}", proto.data_type())))?;
+    let count = element_count(proto)?;
+    Ok(match (element_size(dtype), dtype) {
+        (Some(size), _) => Some(
+            count
+                .checked_mul(size)
+                .ok_or_else(|| fail("extents overflow".to_owned()))?,
+        ),
+        (None, Dtype::Int4 | Dtype::Uint4 | Dtype::Float4e2m1) => Some(count.div_ceil(2)),
+        (None, Dtype::Int2 | Dtype::Uint2) => Some(count.div_ceil(4)),
+        _ => None,
+    })
+}
+
+/// Checks that a message whose data it holds itself holds as much as its extents say, without copying it.
+///
+/// # Errors
+/// When it does not.
+pub(super) fn check_size(proto: &TensorProto) -> Result<()> {
+    let expected = expected_bytes(proto)?;
+    if proto.data_location() == DataLocation::External {
+        return Ok(());
+    }
+    let count = element_count(proto)?;
+    let (have, want, what) = match (&proto.raw_data, expected) {
+        (Some(raw), Some(want)) => (raw.len(), want, "bytes"),
+        (None, Some(_)) => {
+            let dtype = Dtype::try_from(proto.data_type()).unwrap_or(Dtype::Undefined);
+            match dtype {
+                Dtype::Float => (proto.float_data.len(), count, "values"),
+                Dtype::Complex64 => (proto.float_data.len(), count.saturating_mul(2), "values"),
+                Dtype::Double => (proto.double_data.len(), count, "values"),
+                Dtype::Complex128 => (proto.double_data.len(), count.saturating_mul(2), "values"),
+                Dtype::Int64 => (proto.int64_data.len(), count, "values"),
+                Dtype::Uint32 | Dtype::Uint64 => (proto.uint64_data.len(), count, "values"),
+                // Packed in ways that differ between writers.
+                Dtype::Int4 | Dtype::Uint4 | Dtype::Float4e2m1 | Dtype::Int2 | Dtype::Uint2 => return Ok(()),
+                _ => (proto.int32_data.len(), count, "values"),
+            }
+        }
+        (_, None) => (proto.string_data.len(), count, "texts"),
+    };
+    if have == want {
+        return Ok(());
+    }
+    Err(Error::tensor(
+        proto.name(),
+        format!("{have} {what} for {:?}, {want} expected", proto.dims),
+    ))
 }
 
 impl Tensor {
@@ -163,6 +233,18 @@ impl Tensor {
             Dtype::Bfloat16 => chunks(bytes).map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
             _ => return None,
         })
+    }
+
+    /// The values as numbers (64-bit integers beyond 2⁵³ are rounded); `None` for types that neither [`Tensor::to_f32`] nor
+    /// [`Tensor::to_i64`] reads.
+    pub fn numbers(&self) -> Option<Vec<f64>> {
+        if self.dtype == Dtype::Double {
+            return Some(chunks(&self.bytes).map(f64::from_le_bytes).collect());
+        }
+        match self.to_f32() {
+            Some(values) => Some(values.into_iter().map(f64::from).collect()),
+            None => Some(self.to_i64()?.into_iter().map(|v| v as f64).collect()),
+        }
     }
 
     /// The values as an array of float32 with this tensor's dims; `None` as in [`Tensor::to_f32`].

@@ -121,6 +121,7 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
         }
         specs.push(spec);
     }
+    specs.iter().try_for_each(affordable)?;
     if let Some(unknown) = options.dims.keys().find(|n| !symbols.contains(n)) {
         symbols.retain(|s| !s.is_empty());
         symbols.sort();
@@ -142,6 +143,22 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
         )));
     }
     Ok(specs)
+}
+
+/// Elements of one input beyond which nobody means it: 8 GiB of float32.
+const MOST: usize = 1 << 31;
+
+/// Refuses an input that no memory holds.
+fn affordable(spec: &InputSpec) -> Result<()> {
+    let count = spec.dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    if count.is_some_and(|n| n <= MOST) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "input '{}' of {:?} has more elements than fit into memory; give smaller extents with --shape or --dim where the model \
+         leaves them open",
+        spec.name, spec.dims
+    )))
 }
 
 /// Batch 1; the channels that the first convolution wants; a usual side for the rest.

@@ -1,9 +1,11 @@
 //! Is it true: the outputs of the rewritten model against the original's, and their latencies side by side.
 
 mod outputs;
+mod pairs;
 mod race;
 mod task;
 
 pub use outputs::{Agreement, compare};
+pub use pairs::{Pair, Tolerance, pairs};
 pub use race::{Lane, Verdict, race, race_loads};
 pub use task::{Classes, Task, classes, compare_task, drop_of};

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::onnx::Tensor;
 use crate::target::{InputSpec, Named, Target, random_inputs};
 use crate::{Error, Result};
 
@@ -79,20 +78,13 @@ fn add(agreement: &mut Agreement, before: &[Named], after: &[Named], plain: &[Na
                 format!("the rewritten model gives {:?} instead of {:?}", b.dims, a.dims),
             ));
         }
-        let (Some(x), Some(y)) = (numbers(a), numbers(b)) else {
+        let (Some(x), Some(y)) = (a.numbers(), b.numbers()) else {
             continue;
         };
-        let own = plain.iter().find(|(n, _)| n == name).and_then(|(_, t)| numbers(t));
+        let own = plain.iter().find(|(n, _)| n == name).and_then(|(_, t)| t.numbers());
         one(agreement, &x, &y, &own.unwrap_or_else(|| x.clone()));
     }
     Ok(())
-}
-
-fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
-    match tensor.to_f32() {
-        Some(values) => Some(values.into_iter().map(f64::from).collect()),
-        None => Some(tensor.to_i64()?.into_iter().map(|v| v as f64).collect()),
-    }
 }
 
 /// The largest difference of two lists. Equal infinities and two NaNs are no difference; one alone

@@ -1,0 +1,186 @@
+//! What the published vulnerabilities of ONNX external data did does not work here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::path::Path;
+
+use common::command::{fails, snapprune};
+use common::net::Net;
+use snapprune::onnx::proto::{ModelProto, StringStringEntryProto, TensorProto, tensor_proto::DataLocation};
+use snapprune::onnx::{encode, load};
+
+/// A model whose first weight (48 bytes) lies outside, by these keys.
+fn external(keys: &[(&str, &str)]) -> ModelProto {
+    let mut net = Net::new(13, 1);
+    let image = net.input("image", &[1, 3, 4, 4]);
+    let y = net.conv(&image, 3, 4, 1, 1);
+    net.output(&y);
+    let mut model = net.model();
+    let weight: &mut TensorProto = &mut model.graph.as_mut().unwrap().initializer[0];
+    weight.raw_data = None;
+    weight.data_location = Some(DataLocation::External as i32);
+    let entry = |(key, value): &(&str, &str)| StringStringEntryProto {
+        key: Some((*key).into()),
+        value: Some((*value).into()),
+    };
+    weight.external_data = keys.iter().map(entry).collect();
+    model
+}
+
+/// A folder with a secret in it, and in that the model's folder.
+fn place() -> (tempfile::TempDir, std::path::PathBuf) {
+    let outer = tempfile::tempdir().unwrap();
+    let inner = outer.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    std::fs::write(outer.path().join("secret.bin"), [1u8; 48]).unwrap();
+    (outer, inner)
+}
+
+fn refused(inner: &Path, keys: &[(&str, &str)], why: &str) {
+    let file = inner.join("model.onnx");
+    std::fs::write(&file, encode(&external(keys))).unwrap();
+    let error = load(&file).map(|_| ()).unwrap_err().to_string();
+    assert!(
+        error.contains("model.onnx") && error.contains("'c1'") && error.contains(why),
+        "{keys:?}: {error}"
+    );
+}
+
+#[test]
+fn cve_2022_25882_a_path_out_of_the_folder() {
+    let (_outer, inner) = place();
+    refused(&inner, &[("location", "../secret.bin")], "leaves the model's folder");
+    refused(
+        &inner,
+        &[("location", "../../../etc/passwd")],
+        "leaves the model's folder",
+    );
+    refused(&inner, &[("location", "/etc/passwd")], "leaves the model's folder");
+}
+
+#[test]
+fn cve_2024_27318_a_path_that_hides_where_it_leads() {
+    let (outer, inner) = place();
+    std::fs::create_dir(inner.join("a")).unwrap();
+    refused(
+        &inner,
+        &[("location", "a/../../secret.bin")],
+        "leaves the model's folder",
+    );
+    refused(&inner, &[("location", "./../secret.bin")], "leaves the model's folder");
+    let absolute = outer.path().join("inner/../secret.bin");
+    refused(
+        &inner,
+        &[("location", absolute.to_str().unwrap())],
+        "leaves the model's folder",
+    );
+}
+
+#[test]
+fn cve_2024_5187_names_that_write_elsewhere() {
+    // No archive is unpacked; what names files to write is a zoo's manifest.
+    let (outer, inner) = place();
+    std::fs::write(inner.join("model.onnx"), encode(&external(&[("location", "w.bin")]))).unwrap();
+    std::fs::write(inner.join("w.bin"), [0u8; 48]).unwrap();
+    let out = outer.path().join("out");
+    for name in ["../escaped", "/tmp/escaped", "a/../../escaped"] {
+        let row = serde_json::json!({"model": "model.onnx", "name": name});
+        std::fs::write(inner.join("zoo.jsonl"), row.to_string()).unwrap();
+        let said = fails(
+            &[
+                "zoo",
+                inner.join("zoo.jsonl").to_str().unwrap(),
+                "--out",
+                out.to_str().unwrap(),
+            ],
+            2,
+        );
+        assert!(said.contains("no relative path below the output folder"), "{said}");
+    }
+    assert!(!out.exists());
+}
+
+#[test]
+fn cve_2025_51480_a_model_that_names_a_file_to_be_overwritten() {
+    // What is written holds its weights itself: a model's locations are never written to.
+    let (outer, inner) = place();
+    std::fs::write(inner.join("w.bin"), [0u8; 48]).unwrap();
+    for location in ["w.bin", "../secret.bin"] {
+        std::fs::write(inner.join("model.onnx"), encode(&external(&[("location", location)]))).unwrap();
+        let mut command = snapprune();
+        command
+            .arg("plan")
+            .arg(inner.join("model.onnx"))
+            .args(["--cpu", "--threads", "1", "-o"]);
+        command
+            .arg(inner.join("plan.json"))
+            .arg("--db")
+            .arg(outer.path().join("l.db"));
+        let output = command.output().unwrap();
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{output:?}");
+        assert_eq!(std::fs::read(outer.path().join("secret.bin")).unwrap(), [1u8; 48]);
+        assert_eq!(std::fs::read(inner.join("w.bin")).unwrap(), [0u8; 48]);
+    }
+}
+
+#[test]
+fn cve_2026_27489_and_34447_symbolic_links() {
+    let (outer, inner) = place();
+    std::os::unix::fs::symlink(outer.path().join("secret.bin"), inner.join("link.bin")).unwrap();
+    std::os::unix::fs::symlink("..", inner.join("up")).unwrap();
+    std::os::unix::fs::symlink("link.bin", inner.join("chain.bin")).unwrap();
+    for location in ["link.bin", "up/secret.bin", "chain.bin"] {
+        refused(&inner, &[("location", location)], "not a plain file of its own");
+    }
+}
+
+#[test]
+fn cve_2026_34446_hard_links() {
+    let (outer, inner) = place();
+    std::fs::hard_link(outer.path().join("secret.bin"), inner.join("hard.bin")).unwrap();
+    refused(&inner, &[("location", "hard.bin")], "not a plain file of its own");
+}
+
+#[test]
+fn cve_2026_34445_keys_that_are_none_and_sizes_beyond_the_file() {
+    let (_outer, inner) = place();
+    std::fs::write(inner.join("w.bin"), [0u8; 48]).unwrap();
+    let with = |key: &'static str, value: &'static str| [("location", "w.bin"), (key, value)];
+    refused(&inner, &with("__class__", "x"), "unknown external data key");
+    refused(&inner, &with("basepath", "/etc"), "unknown external data key");
+    refused(&inner, &with("length", "9000000000000000000"), "past the end");
+    refused(&inner, &with("length", "12"), "48 expected");
+    refused(&inner, &with("offset", "49"), "past the end");
+    refused(&inner, &with("offset", "18446744073709551615"), "past the end");
+    refused(&inner, &with("location", "w.bin"), "twice");
+}
+
+#[test]
+fn what_is_no_file_and_bytes_that_are_named_again_and_again() {
+    let (_outer, inner) = place();
+    std::fs::create_dir(inner.join("folder.bin")).unwrap();
+    refused(&inner, &[("location", "folder.bin")], "not a plain file of its own");
+    let made = std::process::Command::new("mkfifo")
+        .arg(inner.join("pipe.bin"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    refused(&inner, &[("location", "pipe.bin")], "not a plain file of its own");
+    refused(&inner, &[("location", "")], "leaves the model's folder");
+    refused(&inner, &[], "without location");
+    // A few bytes of disk do not become a memory full of weights.
+    let megabyte = 1 << 20;
+    std::fs::write(inner.join("w.bin"), vec![0u8; megabyte]).unwrap();
+    let mut model = external(&[("location", "w.bin")]);
+    let graph = model.graph.as_mut().unwrap();
+    graph.initializer[0].dims = vec![(megabyte / 12) as i64 / 4 * 4, 3, 1, 1];
+    for k in 0..40 {
+        let mut more = graph.initializer[0].clone();
+        more.name = Some(format!("more{k}"));
+        graph.initializer.push(more);
+    }
+    std::fs::write(inner.join("model.onnx"), encode(&model)).unwrap();
+    let error = load(&inner.join("model.onnx")).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("again and again"), "{error}");
+}
