@@ -224,7 +224,7 @@ fn checked(place: &Place, line: &str) {
                 .replace("--gpu 0", "--cpu --threads 1")
                 .replace("--gpu 1", "--cpu --threads 1");
             // What needs a gain reads the model that has one.
-            let gains = ["apply", "explain", "bench"]
+            let gains = ["apply", "explain", "bench", "verify"]
                 .iter()
                 .any(|c| here.starts_with(&format!("snapprune {c}")));
             let here = match gains {

@@ -3,6 +3,7 @@
 mod conditions;
 mod cpu;
 mod cuda;
+mod elf;
 mod first;
 mod held;
 mod inputs;

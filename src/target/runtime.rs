@@ -61,6 +61,9 @@ impl Runtime {
                 library.display()
             ))
         };
+        if let Some(fault) = super::elf::fault(&library) {
+            return Err(unusable(&fault));
+        }
         let builder = ort::init_from(&library).map_err(|e| unusable(&e))?;
         let environment = builder.with_name("snapprune").build().map_err(|e| unusable(&e))?;
         environment.set_log_level(LogLevel::Fatal);
