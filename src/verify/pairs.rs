@@ -108,7 +108,7 @@ impl Pair {
                 self.max_rel = self.max_rel.max(difference / a.abs());
             }
             // Neither NaN nor a tolerance of nothing may hide a difference.
-            if !(excess <= 1.0) {
+            if excess > 1.0 || excess.is_nan() {
                 self.different += 1;
                 if self.worst.is_none() || excess > self.excess {
                     (self.worst, self.excess) = (Some((at, a, b)), excess);
