@@ -1,0 +1,65 @@
+"""Writes small models, arrays and exports as seeds: python fuzz/seeds.py (needs numpy and onnx)."""
+
+import json
+from pathlib import Path
+
+import numpy
+from onnx import TensorProto, helper, numpy_helper
+
+HERE = Path(__file__).parent / "corpus"
+
+
+def seed(target: str, name: str, data: bytes) -> None:
+    folder = HERE / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def model(nodes, initializers, dims, opset=17) -> bytes:
+    graph = helper.make_graph(
+        nodes,
+        "seed",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        initializers,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8).SerializeToString()
+
+
+def weight(name: str, *dims: int, dtype=numpy.float32):
+    values = numpy.arange(numpy.prod(dims)).reshape(dims) / 16
+    return numpy_helper.from_array(values.astype(dtype), name)
+
+
+conv = helper.make_node("Conv", ["x", "w", "b"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=1)
+seed("load", "conv", model([conv], [weight("w", 4, 2, 3, 3), weight("b", 4)], [1, 2, 4, 4]))
+halves = helper.make_node("Conv", ["x", "w"], ["y"])
+seed("load", "half", model([halves], [weight("w", 2, 2, 1, 1, dtype=numpy.float16)], ["N", 2, 4, 4]))
+typed = helper.make_tensor("w", TensorProto.FLOAT, [2, 2, 1, 1], [1.0, 2.0, 3.0, 4.0])
+seed("load", "typed", model([halves], [typed], [1, 2, "h", "w"]))
+constant = helper.make_node("Constant", [], ["k"], value=helper.make_tensor("v", TensorProto.INT64, [2], [1, -1]))
+reshape = helper.make_node("Reshape", ["x", "k"], ["y"])
+seed("load", "constant", model([constant, reshape], [], [2, 3]))
+body = helper.make_graph([helper.make_node("Relu", ["x"], ["z"])], "body", [], [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)])
+branch = helper.make_node("If", ["c"], ["y"], then_branch=body, else_branch=body)
+seed("load", "if", model([branch], [helper.make_tensor("c", TensorProto.BOOL, [], [True])], [3]))
+outside = helper.make_tensor("w", TensorProto.FLOAT, [2, 2, 1, 1], bytes(16), raw=True)
+outside.ClearField("raw_data")
+outside.data_location = TensorProto.EXTERNAL
+for key, value in [("location", "w.bin"), ("offset", "0"), ("length", "16")]:
+    entry = outside.external_data.add()
+    entry.key, entry.value = key, value
+seed("load", "external", model([halves], [outside], [1, 2, 4, 4]))
+
+HERE.mkdir(exist_ok=True)
+(HERE / "npz").mkdir(exist_ok=True)
+numpy.savez(HERE / "npz/floats.npz", image=numpy.zeros((3, 3, 4, 4), numpy.float32))
+numpy.savez(HERE / "npz/images.npz", images=numpy.zeros((3, 4, 4, 3), numpy.uint8), labels=numpy.arange(3))
+numpy.savez_compressed(HERE / "npz/packed.npz", images=numpy.zeros((2, 4, 4, 3), numpy.uint8))
+
+problem = {
+    "op": "Conv", "batch": 1, "cin": 3, "cout": 8, "groups": 1, "space": [8, 8], "kernel": [3, 3], "lists": [],
+    "auto_pad": "", "bias": True, "activation": "", "feed": "plain", "dtype": "f32",
+}  # fmt: skip
+row = {"device": "0", "name": "d", "stack": "s", "problem": problem, "samples": [1.0, 2.0], "made": 1, "facts": {}}
+seed("db_import", "row", (json.dumps(row) + "\n").encode())
