@@ -11,32 +11,14 @@ use std::time::Duration;
 use common::command::{fails, model, snapprune};
 use common::runtime;
 use snapprune::optimize::{Known, Load, Options, Watcher, open, optimize};
-use snapprune::profile::{Database, Facts, Feed, Problem, Record};
+use snapprune::profile::{Database, Facts, Problem, Record};
 use snapprune::target::{CpuTarget, DeviceInfo, Named, NodeTime, Runner, ShapeOptions, Target, Timed};
 use snapprune::{Error, Result};
-
-fn problem(cout: usize) -> Problem {
-    Problem {
-        op: "Conv".into(),
-        batch: 1,
-        cin: 16,
-        cout,
-        groups: 1,
-        space: vec![8, 8],
-        kernel: vec![3, 3],
-        lists: vec![],
-        auto_pad: String::new(),
-        bias: true,
-        activation: String::new(),
-        feed: Feed::Plain,
-        dtype: "f32".into(),
-    }
-}
 
 /// A database with so many records.
 fn database(path: &Path, records: usize) {
     let record = |cout: usize| Record {
-        problem: problem(cout),
+        problem: Problem::plain(16, cout, 8),
         samples: vec![cout as f64; 20],
         facts: Facts::default(),
     };

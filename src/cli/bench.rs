@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::BenchArgs;
 use super::setup;
 use crate::data::Dataset;
-use crate::onnx::{Graph, encode, load};
+use crate::onnx::{Graph, load};
 use crate::report::bench_table;
 use crate::target::{input_specs, random_inputs};
 use crate::verify::{Verdict, classes, race};
@@ -38,11 +38,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
             }
             Some(_) => {}
         }
-        models.push(if model.external {
-            encode(&model.proto)
-        } else {
-            model.bytes
-        });
+        models.push(model.into_bytes());
     }
     let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
     let raced = race(target.as_ref(), &lanes, &inputs, args.seconds)?;

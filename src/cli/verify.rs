@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::VerifyArgs;
 use super::setup;
 use crate::data::Dataset;
-use crate::onnx::{Graph, Model, encode, load};
+use crate::onnx::{Graph, Model, load};
 use crate::report::table;
 use crate::target::{InputSpec, Named, input_specs, random_inputs};
 use crate::verify::{Pair, Tolerance, pairs};
@@ -42,8 +42,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<bool> {
         .as_ref()
         .map(|path| Dataset::read(path, &own, &args.data.scaling()))
         .transpose()?;
-    let bytes = |m: Model| if m.external { encode(&m.proto) } else { m.bytes };
-    let models = [bytes(first), bytes(second)];
+    let models = [first.into_bytes(), second.into_bytes()];
     let random: Vec<Vec<Named>> = match &data {
         Some(_) => Vec::new(),
         None => {

@@ -1,6 +1,6 @@
 //! What a model must keep to before anything is done with it. What is wrong is told with the name of the node or tensor.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::attribute::Attributes;
 use super::graph::label;
@@ -23,11 +23,9 @@ pub(super) fn check(model: &ModelProto) -> Result<()> {
     };
     sizes(graph)?;
     names(graph)?;
-    graph
-        .node
-        .iter()
-        .enumerate()
-        .try_for_each(|(i, n)| convolution(graph, n, i))
+    let weights: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|t| (t.name(), t)).collect();
+    let mut nodes = graph.node.iter().enumerate();
+    nodes.try_for_each(|(i, n)| convolution(&weights, n, i))
 }
 
 /// Checks what only holds once all weights are here.
@@ -102,15 +100,12 @@ fn names(graph: &GraphProto) -> Result<()> {
 }
 
 /// A convolution's weight has channels, and its attributes are such that it can be computed.
-fn convolution(graph: &GraphProto, node: &NodeProto, at: usize) -> Result<()> {
+fn convolution(weights: &HashMap<&str, &TensorProto>, node: &NodeProto, at: usize) -> Result<()> {
     if !matches!(node.op_type(), "Conv" | "ConvTranspose") || !matches!(node.domain(), "" | "ai.onnx") {
         return Ok(());
     }
     let wrong = |what: String| Err(Error::Model(format!("node {}: {what}", label(node, at))));
-    let weight = node
-        .input
-        .get(1)
-        .and_then(|w| graph.initializer.iter().find(|t| t.name() == w));
+    let weight = node.input.get(1).and_then(|w| weights.get(w.as_str()));
     let dims: &[i64] = weight.map_or(&[], |t| &t.dims);
     if weight.is_some() && dims.len() < 3 {
         return wrong(format!("its weight has {} axes", dims.len()));

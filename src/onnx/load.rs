@@ -7,6 +7,7 @@ use prost::Message;
 use super::check::{check, check_values};
 use super::external::{locations, read_external_data, uses_external_data};
 use super::proto::{GraphProto, ModelProto};
+use super::save::encode;
 use crate::{Error, Result};
 
 /// A model, with the bytes it came from.
@@ -32,6 +33,11 @@ impl Model {
             .graph
             .as_ref()
             .ok_or_else(|| Error::Model("the model has no graph".to_owned()))
+    }
+
+    /// The bytes of a file that holds all weights itself.
+    pub fn into_bytes(self) -> Vec<u8> {
+        if self.external { encode(&self.proto) } else { self.bytes }
     }
 
     /// The version of the standard operators that the model uses.

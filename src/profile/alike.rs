@@ -100,24 +100,10 @@ pub fn kind(before: &Problem, after: &Problem) -> Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::{Alike, Feed, Problem};
+    use super::{Alike, Problem};
 
     fn layer(cin: usize, cout: usize) -> Problem {
-        Problem {
-            op: "Conv".into(),
-            batch: 1,
-            cin,
-            cout,
-            groups: 1,
-            space: vec![14, 14],
-            kernel: vec![3, 3],
-            lists: vec![],
-            auto_pad: String::new(),
-            bias: true,
-            activation: String::new(),
-            feed: Feed::Plain,
-            dtype: "f32".into(),
-        }
+        Problem::plain(cin, cout, 14)
     }
 
     #[test]

@@ -201,22 +201,7 @@ pub fn staircase<'r>(problem: &Problem, records: impl IntoIterator<Item = &'r Re
 /// # Errors
 /// When the device cannot.
 pub fn smoke(target: &dyn Target) -> Result<f64> {
-    let problem = Problem {
-        op: "Conv".to_owned(),
-        batch: 1,
-        cin: 16,
-        cout: 16,
-        groups: 1,
-        space: vec![8, 8],
-        kernel: vec![3, 3],
-        lists: vec![],
-        auto_pad: String::new(),
-        bias: true,
-        activation: String::new(),
-        feed: Feed::Plain,
-        dtype: "f32".to_owned(),
-    };
-    let (model, inputs) = build(&[problem], false);
+    let (model, inputs) = build(&[Problem::plain(16, 16, 8)], false);
     target.load(&encode(&model), &inputs, false)?.run()
 }
 

@@ -61,6 +61,25 @@ impl Problem {
         problem
     }
 
+    /// A plain 3×3 convolution of float32 on a square, one image at a time.
+    pub fn plain(cin: usize, cout: usize, side: usize) -> Self {
+        Self {
+            op: "Conv".to_owned(),
+            batch: 1,
+            cin,
+            cout,
+            groups: 1,
+            space: vec![side, side],
+            kernel: vec![3, 3],
+            lists: vec![],
+            auto_pad: String::new(),
+            bias: true,
+            activation: String::new(),
+            feed: Feed::Plain,
+            dtype: "f32".to_owned(),
+        }
+    }
+
     /// The same problem at an output width; a depthwise layer's input follows.
     pub fn with_output(&self, width: usize) -> Self {
         let unit = if self.is_depthwise() { self.cout / self.cin } else { 0 };

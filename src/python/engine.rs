@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use crate::onnx::{files, save};
 use crate::profile::{Database, Row};
 use crate::target::Stop;
-use crate::zoo::{Answer, Engine, Entry, Job, Trouble};
+use crate::zoo::{Answer, Engine, Entry, Job, Trouble, is_address};
 use crate::{Error, Result};
 
 /// The wish to stop, as Python sees it.
@@ -115,11 +115,6 @@ impl Engine for PyEngine {
         // What it does with it is its own affair; the journal is written.
         let _ = Python::attach(|py| self.engine.call_method1(py, "noted", (entry.name.as_str(),)));
     }
-}
-
-/// Whether a path is an address of an object store.
-fn is_address(path: &Path) -> bool {
-    path.to_string_lossy().contains("://")
 }
 
 /// The files and addresses that a job reads: where it finds a model in a file, also those beside it.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::collect::{key, stored};
+use super::collect::collected;
 use super::entry::{Entry, State};
 use super::item::Item;
 use super::message::{Answer, Job, Optimize};
@@ -33,7 +33,7 @@ pub(super) fn apply(desk: &Desk, items: Vec<&Item>) -> Result<()> {
     let mut items = items;
     if desk.engine.slots(timed) > 1 {
         // The largest first, so that no slot is left with one at the end.
-        let macs = |i: &&Item| stored(desk, i, &key(desk, i)).map_or(0, |c| c.macs);
+        let macs = |i: &&Item| collected(desk, i).map_or(0, |c| c.macs);
         items.sort_by_cached_key(|i| std::cmp::Reverse(macs(i)));
     }
     spread(desk, what, timed, items, &|slot, item| {
@@ -132,8 +132,7 @@ fn one(desk: &Desk, slot: usize, item: &Item, log: &File, spared: &Spared) -> Re
 /// A model's problems that were spared.
 fn spared_of(desk: &Desk, item: &Item, spared: &Spared) -> Vec<Problem> {
     let device = desk.flags(item).of_device().words();
-    let collected = stored(desk, item, &key(desk, item)).unwrap_or_default();
-    let mut problems = collected.needs.problems;
+    let mut problems = collected(desk, item).unwrap_or_default().needs.problems;
     problems.retain(|p| spared.has(&device, p));
     problems
 }

@@ -22,14 +22,18 @@ struct Stored {
 }
 
 /// A model's problems from the output folder, if they are of its present content and flags.
-pub(super) fn stored(desk: &Desk, item: &Item, key: &str) -> Option<Collected> {
+pub(super) fn collected(desk: &Desk, item: &Item) -> Option<Collected> {
+    stored(desk, item, &key(desk, item))
+}
+
+fn stored(desk: &Desk, item: &Item, key: &str) -> Option<Collected> {
     let path = desk.journal.out().join("problems").join(format!("{}.json", item.name));
     let stored: Stored = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
     (stored.key == key).then_some(stored.collected)
 }
 
 /// What a model's problems depend on.
-pub(super) fn key(desk: &Desk, item: &Item) -> String {
+fn key(desk: &Desk, item: &Item) -> String {
     let content = match &item.token {
         Some(token) => token.clone(),
         None => desk.journal.inputs(item, &[]).into_values().collect(),

@@ -95,7 +95,7 @@ impl Journal {
     /// is left out.
     pub(super) fn inputs(&self, item: &Item, data: &[PathBuf]) -> std::collections::BTreeMap<PathBuf, String> {
         let model = item.token.is_none().then_some(&item.model);
-        let files = model.into_iter().chain(data.iter().filter(|p| !is_remote(p)));
+        let files = model.into_iter().chain(data.iter().filter(|p| !is_address(p)));
         files.filter_map(|p| Some((p.clone(), self.digests.of(p)?))).collect()
     }
 
@@ -121,16 +121,16 @@ impl Journal {
             && entry
                 .inputs
                 .iter()
-                .all(|(path, hash)| is_remote(path) || self.digests.of(path).as_ref() == Some(hash))
+                .all(|(path, hash)| is_address(path) || self.digests.of(path).as_ref() == Some(hash))
             && (item.token.is_some() || entry.inputs.contains_key(&item.model) == item.model.is_file())
             && entry.files.iter().all(|(name, hash)| {
                 let path = self.out.join(name);
-                is_remote(Path::new(name)) || digest(&path).is_ok_and(|h| h == *hash)
+                is_address(Path::new(name)) || digest(&path).is_ok_and(|h| h == *hash)
             })
     }
 }
 
 /// Whether a path is an address, whose content is somewhere else.
-fn is_remote(path: &Path) -> bool {
+pub fn is_address(path: &Path) -> bool {
     path.to_string_lossy().contains("://")
 }

@@ -33,7 +33,7 @@ pub use engine::Engine;
 pub use entry::{Entry, State};
 pub use flags::Flags;
 pub use item::{Item, find, manifest};
-pub use journal::Journal;
+pub use journal::{Journal, is_address};
 pub use local::{Local, Program};
 pub use message::{Answer, Event, Job, Optimize, Optimized};
 pub use numbers::{Moved, Numbers};

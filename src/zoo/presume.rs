@@ -237,25 +237,7 @@ impl Presumption {
 mod tests {
     use super::{Collected, Presumption};
     use crate::optimize::{Alternative, Needs};
-    use crate::profile::{Feed, Problem};
-
-    fn layer(cin: usize, cout: usize, space: usize) -> Problem {
-        Problem {
-            op: "Conv".into(),
-            batch: 1,
-            cin,
-            cout,
-            groups: 1,
-            space: vec![space, space],
-            kernel: vec![3, 3],
-            lists: vec![],
-            auto_pad: String::new(),
-            bias: true,
-            activation: String::new(),
-            feed: Feed::Plain,
-            dtype: "f32".into(),
-        }
-    }
+    use crate::profile::Problem;
 
     /// A machine that computes sixteen output channels at a time.
     fn time(p: &Problem) -> f64 {
@@ -267,7 +249,11 @@ mod tests {
             macs: 1,
             needs: Needs {
                 layers: 1,
-                problems: vec![layer(64, cout, space), layer(64, 8, space), layer(64, to, space)],
+                problems: vec![
+                    Problem::plain(64, cout, space),
+                    Problem::plain(64, 8, space),
+                    Problem::plain(64, to, space),
+                ],
                 must: 2,
                 all: false,
                 alternatives: vec![Alternative {

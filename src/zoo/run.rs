@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::apply::apply;
-use super::collect::{collect, key, stored};
+use super::collect::{collect, collected as collected_of};
 use super::engine::Engine;
 use super::entry::{Entry, State};
 use super::flags::Flags;
@@ -260,7 +260,7 @@ fn phases(desk: &Desk) -> Result<usize> {
         if !asked(Phase::Collect) {
             shard = setup.shard;
             let all = setup.items.iter();
-            collected = all.filter_map(|i| Some((i, stored(desk, i, &key(desk, i))?))).collect();
+            collected = all.filter_map(|i| Some((i, collected_of(desk, i)?))).collect();
         }
         probe(desk, collected, shard)?;
         times::publish(setup)?;
@@ -282,7 +282,7 @@ fn left<'a>(desk: &Desk, mut items: Vec<&'a Item>) -> Vec<&'a Item> {
 fn own<'a>(desk: &Desk<'a>) -> Vec<&'a Item> {
     let setup = desk.setup;
     let by_work = setup.shard.count > 1 && !setup.phases.contains(&Phase::Collect);
-    let macs = |i: &Item| stored(desk, i, &key(desk, i)).map_or(0.0, |c| c.macs as f64);
+    let macs = |i: &Item| collected_of(desk, i).map_or(0.0, |c| c.macs as f64);
     let work: Vec<f64> = setup
         .items
         .iter()
