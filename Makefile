@@ -1,11 +1,16 @@
 # Three commands: `make demo`, `make test` and `make check`. Each sets up what it needs under .venv and target.
+# For a release: `make audit`, `make release` and `make sbom`; for longer looks: `make fuzz`.
 
 ORT := onnxruntime==1.31.1
 VENV := .venv/.onnxruntime-1.31.1
 MODEL := models/shapes96_off_stair.onnx
 OUT := target/demo/shapes96.onnx
 
-.PHONY: demo test test-rust test-python check ops
+# Paths of the machine that builds stay out of the binary, so that others can build the same.
+PLAIN := --remap-path-prefix=$(CURDIR)=/snapprune --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+SECONDS := 600
+
+.PHONY: demo test test-rust test-python check ops audit release sbom fuzz
 
 $(VENV):
 	python3 -m venv .venv
@@ -40,3 +45,29 @@ check: $(VENV)
 # Writes SUPPORTED-OPS.md anew.
 ops: $(VENV)
 	SNAPPRUNE_UPDATE=1 cargo test --test supported_ops
+
+# Advisories, licences and sources of all dependencies. Needs the network: both tools fetch the advisory database.
+audit:
+	command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
+	command -v cargo-audit > /dev/null || cargo install --locked cargo-audit
+	cargo deny check
+	cargo audit
+	cargo audit --file fuzz/Cargo.lock
+
+release:
+	RUSTFLAGS="$(PLAIN)" CFLAGS="-ffile-prefix-map=$(CURDIR)=/snapprune -ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo" \
+	    CARGO_INCREMENTAL=0 cargo build --release --locked --target-dir target/reproducible
+	sha256sum target/reproducible/release/snapprune target/reproducible/release/libsnapprune.so
+
+# What the release is made of, as CycloneDX: target/snapprune.cdx.json.
+sbom:
+	command -v cargo-cyclonedx > /dev/null || cargo install --locked cargo-cyclonedx
+	cargo cyclonedx --format json --spec-version 1.5 --no-build-deps --override-filename snapprune.cdx
+	mkdir -p target && mv snapprune.cdx.json target/
+
+# Every fuzz target for SECONDS, from the stored inputs; needs cargo-fuzz.
+fuzz: $(VENV)
+	for target in load inspect apply npz db_import; do \
+	    mkdir -p fuzz/work/$$target && (cd fuzz && RUSTC_BOOTSTRAP=1 ORT_DYLIB_PATH=$$(ls $(CURDIR)/.venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so*) \
+	    cargo fuzz run $$target work/$$target corpus/$$target -- -max_total_time=$(SECONDS) -max_len=4096 -timeout=10 -malloc_limit_mb=512 -rss_limit_mb=2048) || exit 1; \
+	done

@@ -3,6 +3,9 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto/onnx.proto");
     let files = protox::compile(["onnx.proto"], ["proto"])?;
-    prost_build::Config::new().compile_fds(files)?;
+    // Weights are parts of the file as it was read, not copies.
+    prost_build::Config::new()
+        .bytes([".onnx.TensorProto.raw_data"])
+        .compile_fds(files)?;
     Ok(())
 }

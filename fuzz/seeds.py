@@ -1,16 +1,23 @@
-"""Writes small models, arrays and exports as seeds: python fuzz/seeds.py (needs numpy and onnx)."""
+"""Writes small models, arrays and exports as seeds: python fuzz/seeds.py (needs numpy and onnx).
+
+With --operators the ONNX project's own operator cases are written too, below fuzz/operators, which is not kept. The operators that
+snapprune has rules for come from its tests: SNAPPRUNE_SEEDS=fuzz/corpus/inspect cargo test --test operators.
+"""
 
 import json
+import random
+import sys
 from pathlib import Path
 
 import numpy
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 HERE = Path(__file__).parent / "corpus"
+OPERATORS = Path(__file__).parent / "operators"
 
 
-def seed(target: str, name: str, data: bytes) -> None:
-    folder = HERE / target
+def seed(target: str, name: str, data: bytes, place: Path = HERE) -> None:
+    folder = place / target
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(data)
 
@@ -63,3 +70,36 @@ problem = {
 }  # fmt: skip
 row = {"device": "0", "name": "d", "stack": "s", "problem": problem, "samples": [1.0, 2.0], "made": 1, "facts": {}}
 seed("db_import", "row", (json.dumps(row) + "\n").encode())
+conditions = {"sm_mhz": 1980, "memory_mhz": 2619, "celsius": 41, "milliwatts": 250000}
+other = row | {"device": "1", "problem": problem | {"op": "ConvTranspose", "lists": [["strides", [2, 2]]]}, "facts": {"conditions": conditions}}
+seed("db_import", "rows", "".join(json.dumps(r) + "\n" for r in [row, other, row]).encode())
+seed("db_import", "cut", json.dumps(row)[:-9].encode())
+
+drawn = random.Random(1)
+for k in range(48):
+    seed("apply", f"drawn{k}", drawn.randbytes(96))
+
+
+def as_weights(case) -> bytes:
+    """The case's model with its first input left open, the others as weights, and the shapes of all values."""
+    network = case.model
+    held = {t.name for t in network.graph.initializer}
+    for given, info in list(zip(case.data_sets[0][0], network.graph.input))[1:]:
+        if isinstance(given, numpy.ndarray) and info.name not in held:
+            network.graph.initializer.append(numpy_helper.from_array(given, info.name))
+    return shape_inference.infer_shapes(network).SerializeToString()
+
+
+if "--operators" in sys.argv:
+    from onnx.backend.test.case.node import collect_testcases
+
+    for case in collect_testcases(None):
+        try:
+            data = as_weights(case)
+        except Exception as e:  # a case that cannot be written down is no seed
+            print(f"{case.name}: {e}", file=sys.stderr)
+            continue
+        if len(data) <= 8192:
+            seed("load", case.name, data, OPERATORS)
+            # The first bytes draw a plan.
+            seed("inspect", case.name, drawn.randbytes(16) + data, OPERATORS)

@@ -34,7 +34,7 @@ use crate::channels::Analysis;
 use crate::data::Scaling;
 use crate::onnx::encode;
 use crate::plan::{Candidates, Costs, Plan};
-use crate::profile::{Database, Prober, Profile};
+use crate::profile::{Database, Noise, Prober, Profile};
 use crate::target::{Named, Target};
 use crate::verify::{Agreement, compare};
 use crate::{Error, Result};
@@ -151,6 +151,10 @@ pub fn optimize(
             offline::plan(p, costs, prober)?
         };
         staircases::draw(&mut outcome, opened, costs, prober, options, watcher)?;
+        outcome.noise = Noise {
+            racing_drift: outcome.noise.racing_drift,
+            ..prober.noise()?
+        };
         Ok(outcome)
     };
     let mut outcome = prepared(loads, target, known, options, watcher, planned)?;

@@ -369,7 +369,7 @@ fn verify_compares_two_models_by_themselves() {
         .iter_mut()
         .find(|t| t.dims.len() == 4)
         .unwrap();
-    weight.raw_data.as_mut().unwrap()[..4].copy_from_slice(&9.0f32.to_le_bytes());
+    common::with_bytes(weight, |raw| raw[..4].copy_from_slice(&9.0f32.to_le_bytes()));
     let other = folder.path().join("other.onnx");
     std::fs::write(&other, snapprune::onnx::encode(&changed)).unwrap();
     let other = other.to_str().unwrap();

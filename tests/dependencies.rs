@@ -8,14 +8,7 @@ use serde_json::Value;
 
 fn packages() -> Vec<Value> {
     let done = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--locked",
-            "--offline",
-            "--all-features",
-        ])
+        .args(["metadata", "--format-version", "1", "--locked", "--all-features"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
@@ -90,5 +83,34 @@ fn expressions_are_read_as_they_are_meant() {
     }
     for unmet in ["GPL-3.0", "MIT AND GPL-3.0", "(GPL-3.0 OR LGPL-2.1) AND MIT", "none"] {
         assert!(!is_met(unmet, &allowed), "{unmet}");
+    }
+}
+
+/// `1.95` as numbers.
+fn version(text: &str) -> Vec<u64> {
+    text.split(['.', '-']).map_while(|part| part.parse().ok()).collect()
+}
+
+#[test]
+fn the_stated_rust_version_is_enough_and_is_the_one_that_builds_here() {
+    let packages = packages();
+    let own = packages.iter().find(|p| p["name"] == "snapprune").unwrap();
+    let stated = version(own["rust_version"].as_str().unwrap());
+    assert!(stated.len() >= 2);
+    for package in &packages {
+        if let Some(needs) = package["rust_version"].as_str() {
+            assert!(version(needs) <= stated, "{} needs Rust {needs}", package["name"]);
+        }
+    }
+    let compiler = Command::new("rustc").arg("--version").output().unwrap();
+    let compiler = String::from_utf8(compiler.stdout).unwrap();
+    let here = version(compiler.split_whitespace().nth(1).unwrap());
+    assert!(here >= stated, "{compiler}");
+    if std::env::var_os("CI").is_some() {
+        assert_eq!(
+            here[..2],
+            stated[..2],
+            "CI must build with the Rust version of Cargo.toml: {compiler}"
+        );
     }
 }

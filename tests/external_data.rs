@@ -103,7 +103,7 @@ fn cve_2024_5187_names_that_write_elsewhere() {
 
 #[test]
 fn cve_2025_51480_a_model_that_names_a_file_to_be_overwritten() {
-    // What is written holds its weights itself: a model's locations are never written to.
+    // Files are called after the output; the locations that a model names are never written to.
     let (outer, inner) = place();
     std::fs::write(inner.join("w.bin"), [0u8; 48]).unwrap();
     for location in ["w.bin", "../secret.bin"] {

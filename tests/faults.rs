@@ -5,15 +5,12 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::command::{fails, model, snapprune};
 use common::runtime;
-use snapprune::optimize::{Known, Load, Options, Watcher, open, optimize};
 use snapprune::profile::{Database, Facts, Problem, Record};
-use snapprune::target::{CpuTarget, DeviceInfo, Named, NodeTime, Runner, ShapeOptions, Target, Timed};
-use snapprune::{Error, Result};
+use snapprune::target::DeviceInfo;
 
 /// A database with so many records.
 fn database(path: &Path, records: usize) {
@@ -295,88 +292,4 @@ fn a_full_disk_or_a_folder_that_cannot_be_written_to_leaves_nothing() {
     );
     assert!(nowhere.contains("/proc/out.onnx") && nowhere.contains('→'), "{nowhere}");
     assert!(std::fs::read(model("shapes96_off_stair.onnx")).unwrap() == original);
-}
-
-/// A device that is lost after it has loaded so many models.
-struct Losing {
-    inner: CpuTarget,
-    left: AtomicUsize,
-    says: &'static str,
-}
-
-impl Target for Losing {
-    fn info(&self) -> &DeviceInfo {
-        self.inner.info()
-    }
-
-    fn load(&self, model: &[u8], inputs: &[Named], strict: bool) -> Result<Box<dyn Timed>> {
-        let less = |n: usize| n.checked_sub(1);
-        match self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) {
-            Ok(_) => self.inner.load(model, inputs, strict),
-            Err(_) => Err(Error::Session(self.says.to_owned())),
-        }
-    }
-
-    fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
-        self.inner.outputs(model, inputs)
-    }
-
-    fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
-        self.inner.outputs_plain(model, inputs)
-    }
-
-    fn runner(&self, model: &[u8]) -> Result<Runner> {
-        self.inner.runner(model)
-    }
-
-    fn node_times(&self, model: &[u8], inputs: &[Named], warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>> {
-        self.inner.node_times(model, inputs, warmup, runs)
-    }
-}
-
-struct Silent;
-
-impl Watcher for Silent {
-    fn step(&self, _: &str) {}
-    fn progress(&self, _: usize, _: usize) {}
-}
-
-#[test]
-fn a_device_that_is_lost_or_full_ends_the_run_and_keeps_what_was_measured() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("l.db");
-    let opened = open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
-    let loads = [Load { opened, weight: 1.0 }];
-    let options = Options {
-        staircases: Duration::ZERO,
-        ..Options::default()
-    };
-    let known = || Known {
-        database: Some(Database::open(&path).unwrap()),
-        ..Known::default()
-    };
-    let mut before = 0;
-    for (left, says) in [
-        (1, "CUDA error 2: out of memory"),
-        (5, "CUDA failure 999: unknown error ; GPU=0"),
-        (9, "CUDNN failure 4000: CUDNN_STATUS_INTERNAL_ERROR"),
-    ] {
-        let target = Losing {
-            inner: CpuTarget::new(runtime(), 1),
-            left: AtomicUsize::new(left),
-            says,
-        };
-        let error = optimize(&loads, &target, known(), &options, &Silent)
-            .map(|_| ())
-            .unwrap_err();
-        assert!(error.to_string().contains(says), "{error}");
-        assert!(error.next_step().is_some());
-        // Each try goes on from where the last one ended.
-        let now = count(&path);
-        assert!(now > 0 && now >= before, "{now} records after {before}");
-        before = now;
-    }
-    let target = CpuTarget::new(runtime(), 1);
-    let outcome = optimize(&loads, &target, known(), &options, &Silent).unwrap();
-    assert!(outcome.probes.reused >= before, "{:?} after {before}", outcome.probes);
 }

@@ -17,7 +17,7 @@ fn entry(key: &str, value: &str) -> StringStringEntryProto {
 }
 
 /// A model whose first weight lies at `location`, with the bytes of that weight.
-fn external(location: &str, offset: u64, length: u64) -> (ModelProto, Vec<u8>) {
+fn external(location: &str, offset: u64, length: u64) -> (ModelProto, bytes::Bytes) {
     let mut net = Net::new(13, 1);
     let image = net.input("image", &[1, 3, 4, 4]);
     let y = net.conv(&image, 3, 4, 1, 1);
@@ -76,7 +76,7 @@ fn declared_sizes_must_fit_the_bytes() {
     let proto = |dims: Vec<i64>, bytes: usize| TensorProto {
         dims,
         data_type: Some(Dtype::Float as i32),
-        raw_data: Some(vec![0; bytes]),
+        raw_data: Some(vec![0; bytes].into()),
         name: Some("w".into()),
         ..Default::default()
     };

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::net::Net;
-use common::runtime;
+use common::{runtime, with_bytes};
 use snapprune::onnx::proto::attribute_proto::AttributeType;
 use snapprune::onnx::proto::tensor_proto::DataLocation;
 use snapprune::onnx::proto::tensor_shape_proto::dimension::Value as Dim;
@@ -107,12 +107,12 @@ const CASES: &[Case] = &[
     ),
     (
         "more bytes than extents",
-        |m| weight(m).raw_data.as_mut().unwrap().extend([0; 4]),
+        |m| with_bytes(weight(m), |raw| raw.extend([0; 4])),
         "expected",
     ),
     (
         "half an element",
-        |m| _ = weight(m).raw_data.as_mut().unwrap().pop(),
+        |m| with_bytes(weight(m), |raw| raw.truncate(raw.len() - 1)),
         "expected",
     ),
     ("no data", |m| weight(m).raw_data = None, "0 values"),
@@ -135,12 +135,16 @@ const CASES: &[Case] = &[
     ("texts as weights", |m| weight(m).data_type = Some(8), "0 texts"),
     (
         "NaN as a weight",
-        |m| weight(m).raw_data.as_mut().unwrap()[..4].copy_from_slice(&f32::NAN.to_le_bytes()),
+        |m| with_bytes(weight(m), |raw| raw[..4].copy_from_slice(&f32::NAN.to_le_bytes())),
         "element 0 of this weight",
     ),
     (
         "an infinite weight",
-        |m| weight(m).raw_data.as_mut().unwrap()[8..12].copy_from_slice(&f32::INFINITY.to_le_bytes()),
+        |m| {
+            with_bytes(weight(m), |raw| {
+                raw[8..12].copy_from_slice(&f32::INFINITY.to_le_bytes())
+            })
+        },
         "element 2 of this weight",
     ),
     (
@@ -157,7 +161,7 @@ const CASES: &[Case] = &[
         |m| {
             let t = weight(m);
             t.dims[0] = 0;
-            t.raw_data = Some(vec![]);
+            t.raw_data = Some(Default::default());
         },
         "node node0: its weight has no elements",
     ),
@@ -166,7 +170,7 @@ const CASES: &[Case] = &[
         |m| {
             let t = weight(m);
             t.dims[1] = 0;
-            t.raw_data = Some(vec![]);
+            t.raw_data = Some(Default::default());
         },
         "node node0: its weight has no elements",
     ),
@@ -175,7 +179,7 @@ const CASES: &[Case] = &[
         |m| {
             let t = weight(m);
             t.dims[2] = 0;
-            t.raw_data = Some(vec![]);
+            t.raw_data = Some(Default::default());
         },
         "no elements",
     ),

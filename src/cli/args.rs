@@ -7,6 +7,7 @@ use clap::{ArgAction, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatch
 use clap_complete::Shell;
 
 use super::planning_args::{CalibArgs, DataArgs, GoalArgs, PlanningArgs, duration};
+use super::save_args::SaveArgs;
 use super::work_args::WorkArgs;
 use super::zoo::{WorkerArgs, ZooArgs};
 use crate::target::CudnnAlgo;
@@ -216,6 +217,9 @@ pub struct ApplyArgs {
     /// Where to write the model.
     #[arg(short, long, value_name = "OUT.onnx")]
     pub output: PathBuf,
+    /// How the model is written.
+    #[command(flatten)]
+    pub save: SaveArgs,
     /// Apply it to the same network with other weights than the plan was made for.
     #[arg(long)]
     pub other_weights: bool,

@@ -40,7 +40,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
         }
         models.push(model.into_bytes());
     }
-    let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
+    let lanes: Vec<&[u8]> = models.iter().map(|m| &m[..]).collect();
     let raced = race(target.as_ref(), &lanes, &inputs, args.seconds)?;
     let mut right = Vec::new();
     if let (Some(path), Some(specs)) = (&args.data.eval, &first) {

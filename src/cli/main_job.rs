@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::args::{DeviceArgs, MainArgs, ShapeArgs};
 use super::place::Place;
 use super::screen::Screen;
-use super::sink::{put, voice};
+use super::sink::{put, put_model, voice};
 use super::source::{Source, is_stream};
 use super::{interrupt, setup};
 use crate::optimize::{Known, Load, Options, Outcome, Watcher, optimize};
@@ -47,13 +47,14 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
         },
     )?;
     let text = format!("{:#}\n", done.json);
+    let weights = args.work.save.weights();
     let mut written = Vec::new();
     if let Some(model) = &done.outcome.model {
-        written.push(put(places.model.as_deref(), model)?);
+        written.extend(put_model(places.model.as_deref(), model, weights)?);
     }
     let dynamic = done.outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
     if let (Some(beside), Some(model)) = (places.model.as_ref().map(|p| p.with_extension("dynamic.onnx")), dynamic) {
-        written.push(put(Some(&beside), model)?);
+        written.extend(put_model(Some(&beside), model, weights)?);
     }
     let any = !written.is_empty();
     if let Some(json) = places.json.as_deref().filter(|_| any) {
@@ -137,9 +138,9 @@ pub(crate) fn job(
         gated,
     };
     let model = outcome.model.take();
-    outcome.model = model.map(|bytes| with_provenance(&bytes, about(false), opened, &outcome));
+    outcome.model = model.map(|bytes| with_provenance(bytes, about(false), opened, &outcome));
     let gated = outcome.dynamic.as_mut().and_then(|d| d.model.take());
-    let gated = gated.map(|bytes| with_provenance(&bytes, about(true), opened, &outcome));
+    let gated = gated.map(|bytes| with_provenance(bytes, about(true), opened, &outcome));
     if let Some(dynamic) = outcome.dynamic.as_mut() {
         dynamic.model = gated;
     }
@@ -225,6 +226,10 @@ fn places(source: &Source, args: &MainArgs) -> Result<Places> {
     if streams {
         if args.json {
             let what = "--json and the model cannot both go to standard output; name a file for the model with -o";
+            return Err(Error::Usage(what.to_owned()));
+        }
+        if args.work.save.save_as_external_data {
+            let what = "--save-as-external-data writes two files, and the model goes to standard output; name a file for it with -o";
             return Err(Error::Usage(what.to_owned()));
         }
         if std::io::stdout().is_terminal() {

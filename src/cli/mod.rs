@@ -14,6 +14,7 @@ mod place;
 pub(crate) mod plan;
 mod planning_args;
 pub(crate) mod profile;
+mod save_args;
 mod screen;
 mod setup;
 mod shell;

@@ -6,7 +6,7 @@ use super::args::{ApplyArgs, PlanArgs};
 use super::main_job::{Job, run_job};
 use super::place::Place;
 use super::screen::Screen;
-use super::sink::{put, voice};
+use super::sink::{put, put_model, voice};
 use super::source::{Source, is_stream};
 use super::{interrupt, setup};
 use crate::channels::Edits;
@@ -98,7 +98,7 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
     let source = Source::of(&args.model)?;
     let done = applied(&source, args, interrupt::stop(), &screen)?;
     screen.done();
-    let written = put(place(&args.output), &done.model)?;
+    let written = put_model(place(&args.output), &done.model, args.save.weights())?.join(" and ");
     let say = voice(args.quiet, place(&args.output));
     done.task.iter().for_each(|t| say(task_text(t)));
     say(format!(

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::onnx::save;
+use crate::onnx::{LARGEST, Weights, save, save_model};
 use crate::{Error, Result};
 
 /// Writes a file, or to standard output; the name for people.
@@ -19,6 +19,20 @@ pub(super) fn put(place: Option<&Path>, bytes: &[u8]) -> Result<String> {
             done.map_err(|e| Error::file("standard output", e))?;
             Ok("standard output".to_owned())
         }
+    }
+}
+
+/// Writes a model, and where its weights do not go into its own file, one with them; the names for people.
+pub(super) fn put_model(place: Option<&Path>, model: &[u8], weights: Weights) -> Result<Vec<String>> {
+    match place {
+        Some(path) => {
+            let saved = save_model(path, model, weights)?;
+            Ok(saved.iter().map(|s| s.path.display().to_string()).collect())
+        }
+        None if weights.beside || model.len() > LARGEST => Err(Error::Usage(
+            "weights in a file of their own need a place: name a file for the model with -o".to_owned(),
+        )),
+        None => Ok(vec![put(None, model)?]),
     }
 }
 

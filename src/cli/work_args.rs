@@ -5,6 +5,7 @@ use clap::Args as ClapArgs;
 use super::args::{DeviceArgs, ShapeArgs, StoreArgs};
 use super::dynamic_args::DynamicArgs;
 use super::planning_args::{DataArgs, GoalArgs, PlanningArgs};
+use super::save_args::SaveArgs;
 
 /// What is done to a model, on what device.
 #[derive(Clone, Debug, ClapArgs)]
@@ -33,6 +34,9 @@ pub struct WorkArgs {
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// How models are written.
+    #[command(flatten)]
+    pub save: SaveArgs,
     /// Seed of the random inputs.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

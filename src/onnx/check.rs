@@ -6,6 +6,7 @@ use super::attribute::Attributes;
 use super::graph::label;
 use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use super::tensor::{Dtype, check_size};
+use super::tensors::tensors;
 use crate::{Error, Result};
 
 /// Extents, strides and the like beyond this make no sense in any network.
@@ -21,7 +22,8 @@ pub(super) fn check(model: &ModelProto) -> Result<()> {
     let Some(graph) = model.graph.as_ref() else {
         return Err(Error::Model("the model has no graph".to_owned()));
     };
-    sizes(graph)?;
+    // Also those within nodes and bodies.
+    tensors(graph).into_iter().try_for_each(check_size)?;
     names(graph)?;
     let weights: HashMap<&str, &TensorProto> = graph.initializer.iter().map(|t| (t.name(), t)).collect();
     let mut nodes = graph.node.iter().enumerate();
@@ -44,19 +46,6 @@ pub(super) fn check_values(graph: &GraphProto) -> Result<()> {
                 format!("element {at} of this weight is no number (NaN or infinite)"),
             ));
         }
-    }
-    Ok(())
-}
-
-/// Every tensor's bytes fit its extents, also those within nodes and bodies.
-fn sizes(graph: &GraphProto) -> Result<()> {
-    graph.initializer.iter().try_for_each(check_size)?;
-    for sparse in &graph.sparse_initializer {
-        sparse.values.iter().chain(&sparse.indices).try_for_each(check_size)?;
-    }
-    for attribute in graph.node.iter().flat_map(|n| &n.attribute) {
-        attribute.t.iter().chain(&attribute.tensors).try_for_each(check_size)?;
-        attribute.g.iter().chain(&attribute.graphs).try_for_each(sizes)?;
     }
     Ok(())
 }

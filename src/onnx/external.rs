@@ -2,20 +2,25 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, Metadata};
-use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use bytes::Bytes;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
-use super::proto::{GraphProto, ModelProto, TensorProto, tensor_proto::DataLocation};
+use super::contents::{is_mapped, mapped, part};
+use super::proto::{ModelProto, TensorProto, tensor_proto::DataLocation};
 use super::tensor::expected_bytes;
+use super::tensors::{tensors, tensors_mut};
 use crate::{Error, Result};
 
-/// Whether any tensor of the main graph keeps its data in another file.
+/// Whether any tensor keeps its data in another file.
 pub(super) fn uses_external_data(model: &ModelProto) -> bool {
-    model.graph.as_ref().is_some_and(|g| tensors(g).any(is_external))
+    model
+        .graph
+        .as_ref()
+        .is_some_and(|g| tensors(g).into_iter().any(is_external))
 }
 
 /// The files that a model names for its weights, relative to its folder; those that leave it are not among them.
@@ -34,15 +39,6 @@ fn is_inside(path: &Path) -> bool {
         .all(|c| matches!(c, Component::Normal(_) | Component::CurDir))
 }
 
-fn tensors(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
-    graph.initializer.iter().chain(
-        graph
-            .node
-            .iter()
-            .flat_map(|n| n.attribute.iter().filter_map(|a| a.t.as_ref())),
-    )
-}
-
 fn is_external(tensor: &TensorProto) -> bool {
     tensor.data_location() == DataLocation::External
 }
@@ -51,7 +47,7 @@ fn is_external(tensor: &TensorProto) -> bool {
 const TIED: u64 = 4;
 const SMALL: u64 = 1 << 20;
 
-/// Brings every external tensor of the main graph into the message.
+/// Brings every external tensor into the message.
 ///
 /// # Errors
 /// When a location is absolute, leaves `folder` (by `..`, a symbolic link or a hard link), names an
@@ -60,25 +56,25 @@ pub(super) fn read_external_data(model: &mut ModelProto, folder: &Path) -> Resul
     let Some(graph) = model.graph.as_mut() else {
         return Ok(());
     };
-    let attributes = graph
-        .node
-        .iter_mut()
-        .flat_map(|n| n.attribute.iter_mut().filter_map(|a| a.t.as_mut()));
-    let (mut there, mut read): (HashMap<(u64, u64), u64>, u64) = (HashMap::new(), 0);
-    for tensor in graph.initializer.iter_mut().chain(attributes) {
+    let (mut there, mut read): (HashMap<(u64, u64), Seen>, u64) = (HashMap::new(), 0);
+    for tensor in tensors_mut(graph) {
         if is_external(tensor) {
             let place = Place::of(tensor)?;
-            let (file, info) = open_beneath(tensor, folder, place.location)?;
-            there.insert((info.dev(), info.ino()), info.len());
+            let (mut file, info) = open_beneath(tensor, folder, place.location)?;
+            let key = (info.dev(), info.ino());
+            there.entry(key).or_default().size = info.len();
             let length = place.length_in(tensor, info.len())?;
             read = read.saturating_add(length);
-            if read > there.values().sum::<u64>().saturating_mul(TIED).saturating_add(SMALL) {
+            let all: u64 = there.values().map(|s| s.size).sum();
+            if read > all.saturating_mul(TIED).saturating_add(SMALL) {
                 return Err(Error::tensor(
                     tensor.name(),
                     "external data names the same bytes of its files again and again",
                 ));
             }
-            let bytes = read_at(file, place.offset, length).map_err(|e| Error::file(folder.join(place.location), e))?;
+            let failed = |e| Error::file(folder.join(place.location), e);
+            let seen = there.entry(key).or_default();
+            let bytes = seen.bytes(&mut file, place.offset, length).map_err(failed)?;
             if bytes.len() as u64 != length {
                 return Err(Error::tensor(
                     tensor.name(),
@@ -91,6 +87,33 @@ pub(super) fn read_external_data(model: &mut ModelProto, folder: &Path) -> Resul
         }
     }
     Ok(())
+}
+
+/// A file that weights lie in.
+#[derive(Default)]
+struct Seen {
+    size: u64,
+    map: Option<Bytes>,
+}
+
+impl Seen {
+    /// Some of its bytes: a part of the map where it is large.
+    fn bytes(&mut self, file: &mut File, offset: u64, length: u64) -> std::io::Result<Bytes> {
+        if !is_mapped(self.size) {
+            return part(file, offset, length);
+        }
+        let map = match self.map.take() {
+            Some(map) => map,
+            None => mapped(file)?,
+        };
+        let end = usize::try_from(offset.saturating_add(length))
+            .unwrap_or(usize::MAX)
+            .min(map.len());
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(end);
+        let bytes = map.slice(start..end);
+        self.map = Some(map);
+        Ok(bytes)
+    }
 }
 
 /// Where a tensor's bytes are, as the message says.
@@ -210,11 +233,4 @@ fn beneath(folder: &Path, location: &Path) -> rustix::io::Result<File> {
         )?;
     }
     openat(&at, last.as_os_str(), read | OFlags::NOFOLLOW, Mode::empty()).map(File::from)
-}
-
-fn read_at(mut file: File, offset: u64, length: u64) -> std::io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    file.take(length).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

@@ -1,10 +1,13 @@
 //! From a file to a model in memory.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use prost::Message;
 
 use super::check::{check, check_values};
+use super::contents::contents;
 use super::external::{locations, read_external_data, uses_external_data};
 use super::proto::{GraphProto, ModelProto};
 use super::save::encode;
@@ -16,7 +19,7 @@ pub struct Model {
     /// The decoded message, with external data brought in.
     pub proto: ModelProto,
     /// The file as it was.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// BLAKE3 of the file, in hexadecimal.
     pub hash: String,
     /// Whether the weights, or some of them, lay in files beside the model.
@@ -36,8 +39,12 @@ impl Model {
     }
 
     /// The bytes of a file that holds all weights itself.
-    pub fn into_bytes(self) -> Vec<u8> {
-        if self.external { encode(&self.proto) } else { self.bytes }
+    pub fn into_bytes(self) -> Bytes {
+        if self.external {
+            encode(&self.proto).into()
+        } else {
+            self.bytes
+        }
     }
 
     /// The version of the standard operators that the model uses.
@@ -55,7 +62,8 @@ impl Model {
 /// # Errors
 /// When the file cannot be read, is not an ONNX model, or its external data breaks a rule.
 pub fn load(path: &Path) -> Result<Model> {
-    let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    let opened = File::open(path).and_then(|mut f| contents(&mut f));
+    let bytes = opened.map_err(|e| Error::file(path, e))?;
     let mut model = parse(bytes).map_err(|e| Error::Model(format!("{}: {e}", path.display())))?;
     if model.external {
         let folder = match path.parent() {
@@ -72,7 +80,7 @@ pub fn load(path: &Path) -> Result<Model> {
 
 /// The files that a model is made of: its own and, as far as it can be read, those beside it that hold weights.
 pub fn files(path: &Path) -> Vec<PathBuf> {
-    let read = std::fs::read(path).unwrap_or_default();
+    let read = File::open(path).and_then(|mut f| contents(&mut f)).unwrap_or_default();
     // Few models have such files, and those name the key.
     let named = memchr::memmem::find(&read, b"location").is_some();
     let model = named.then(|| parse(read).ok()).flatten();
@@ -83,13 +91,14 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Decodes a model from bytes. External data is not read.
+/// Decodes a model from bytes, which its weights then share. External data is not read.
 ///
 /// # Errors
 /// When the bytes are not an ONNX model with a graph, or it breaks a rule: a name that is there twice, a tensor whose bytes do not
 /// fit its extents, an attribute that makes no sense.
-pub fn parse(bytes: Vec<u8>) -> Result<Model> {
-    let proto = ModelProto::decode(bytes.as_slice()).map_err(|e| Error::Model(format!("not an ONNX model ({e})")))?;
+pub fn parse(bytes: impl Into<Bytes>) -> Result<Model> {
+    let bytes = bytes.into();
+    let proto = ModelProto::decode(bytes.clone()).map_err(|e| Error::Model(format!("not an ONNX model ({e})")))?;
     if proto.graph.as_ref().is_none_or(|g| g.node.is_empty()) {
         return Err(Error::Model("not an ONNX model: it has no nodes".to_owned()));
     }

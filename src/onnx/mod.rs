@@ -2,6 +2,7 @@
 
 mod attribute;
 mod check;
+mod contents;
 mod external;
 mod graph;
 mod load;
@@ -10,11 +11,14 @@ mod load;
 pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/onnx.rs"));
 }
+mod outside;
 mod save;
 mod tensor;
+mod tensors;
 
 pub use attribute::Attributes;
 pub use graph::{Graph, captured_names, label};
 pub use load::{Model, files, load, parse};
-pub use save::{encode, save};
+pub use outside::{LARGEST, Outside};
+pub use save::{Saved, THRESHOLD, Weights, encode, save, save_model};
 pub use tensor::{Dtype, Tensor};

@@ -1,5 +1,6 @@
 //! A tensor as little-endian bytes: every dtype can be cut and padded, the float ones also read.
 
+use bytes::Bytes;
 use half::{bf16, f16};
 use ndarray::ArrayD;
 
@@ -38,8 +39,8 @@ pub struct Tensor {
     pub dims: Vec<usize>,
     /// Element type.
     pub dtype: Dtype,
-    /// Row-major little-endian elements.
-    pub bytes: Vec<u8>,
+    /// Row-major little-endian elements; clones share them.
+    pub bytes: Bytes,
 }
 
 /// The number of elements of a message's extents.
@@ -133,9 +134,9 @@ impl Tensor {
         let want = count
             .checked_mul(size)
             .ok_or_else(|| fail("extents overflow".to_owned()))?;
-        let bytes: Vec<u8> = match &proto.raw_data {
+        let bytes = match &proto.raw_data {
             Some(raw) => raw.clone(),
-            None => typed_bytes(proto, dtype),
+            None => typed_bytes(proto, dtype).into(),
         };
         if bytes.len() != want {
             return Err(fail(format!(
@@ -318,7 +319,7 @@ impl Tensor {
         Ok(Self {
             dims,
             dtype: self.dtype,
-            bytes,
+            bytes: bytes.into(),
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::channels::{Analysis, Group};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, label};
 use crate::plan::{Candidates, Costs, Plan, PlanFile, Removable};
-use crate::profile::Summary;
+use crate::profile::{Noise, Summary};
 use crate::rewrite::{elements_ratio, macs_after, parameters};
 use crate::target::DeviceInfo;
 use crate::verify::{Agreement, Lane, Task};
@@ -72,6 +72,8 @@ pub struct Outcome {
     pub params: (u64, u64),
     /// How the outputs agree.
     pub agreement: Option<Agreement>,
+    /// How steady the machine was.
+    pub noise: Noise,
     /// How many problems were timed.
     pub probes: Probes,
     /// How both models do on real inputs.
@@ -140,6 +142,7 @@ impl Outcome {
             macs: (macs, macs),
             params: (params, params),
             agreement: None,
+            noise: Noise::default(),
             probes,
             task: None,
             plan: None,
@@ -177,6 +180,7 @@ impl Outcome {
     pub(super) fn measured(&mut self, lanes: &[Lane], agreement: Agreement) {
         self.latency = Some((lanes[0].summary(), lanes[1].summary()));
         self.ratio = Some((lanes[1].ratio(), lanes[1].ratio_noise()));
+        self.noise.racing_drift = lanes[0].drift();
         self.agreement = Some(agreement);
     }
 

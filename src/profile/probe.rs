@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use super::Database;
 use super::edges::find_edges;
+use super::noise::Noise;
 use super::probe_model::build;
 use super::problem::{Feed, Problem};
 use super::record::{Facts, Record};
-use super::samples::summarize;
+use super::samples::{median, summarize};
 use crate::Result;
 use crate::onnx::encode;
 use crate::target::{NodeTime, Target};
@@ -37,6 +38,10 @@ pub struct Prober<'t> {
     left_out: HashSet<String>,
     /// When no more probes are begun.
     pub deadline: Option<Instant>,
+    /// The problems of the first session and their times in milliseconds, to see later whether the machine still is as fast.
+    first: Vec<(Problem, f64)>,
+    /// Sessions since.
+    later: usize,
 }
 
 /// Problems in one session.
@@ -59,6 +64,8 @@ impl<'t> Prober<'t> {
             spared: HashSet::new(),
             left_out: HashSet::new(),
             deadline: None,
+            first: Vec::new(),
+            later: 0,
         }
     }
 
@@ -104,6 +111,29 @@ impl<'t> Prober<'t> {
         let mut all: Vec<(&String, &Record)> = self.known.iter().collect();
         all.sort_by_key(|(k, _)| k.as_str());
         all.into_iter().map(|(_, r)| r.clone()).collect()
+    }
+
+    /// How steady the machine was: the spread of all times, and how the first ones compare with the same ones now.
+    ///
+    /// # Errors
+    /// When a probe cannot run.
+    pub fn noise(&self) -> Result<Noise> {
+        let used = self
+            .known
+            .iter()
+            .filter(|(k, _)| !self.learnt.contains(*k))
+            .map(|(_, r)| r);
+        let mut noise = Noise::of(used);
+        if self.later > 0 {
+            let problems: Vec<Problem> = self.first.iter().map(|(p, _)| p.clone()).collect();
+            let again = sample(self.target, &problems, AGAIN)?;
+            let ratios = self.first.iter().zip(&again);
+            let ratios: Vec<f64> = ratios
+                .map(|((_, before), (now, _))| median(now) / before.max(1e-12))
+                .collect();
+            noise.probing_drift = Some(median(&ratios) - 1.0);
+        }
+        Ok(noise)
     }
 
     /// How many problems were asked for and spared.
@@ -176,6 +206,15 @@ impl<'t> Prober<'t> {
             let records = measure(self.target, &batch)?;
             if let Some(db) = &mut self.database {
                 db.store(self.target.info(), &records)?;
+            }
+            match self.first.is_empty() {
+                true => {
+                    self.first = records
+                        .iter()
+                        .map(|r| (r.problem.clone(), r.summary().median))
+                        .collect()
+                }
+                false => self.later += 1,
             }
             done += batch.len();
             self.made += batch.len();
@@ -291,6 +330,9 @@ fn measure(target: &dyn Target, problems: &[Problem]) -> Result<Vec<Record>> {
 /// A session is sampled again until the 95 % interval of every median is within 2 %, or so many times.
 const ROUNDS: usize = 4;
 const HALF_WIDTH: f64 = 0.01;
+
+/// Runs of the first session at the end.
+const AGAIN: usize = 9;
 
 /// The times of each problem, run by run, and what ran.
 fn sample(target: &dyn Target, problems: &[Problem], runs: usize) -> Result<Vec<(Vec<f64>, Facts)>> {

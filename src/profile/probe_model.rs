@@ -144,7 +144,7 @@ impl Builder {
                 let mut tensor = Tensor::from_f32(vec![], &[value]);
                 if self.dtype == Dtype::Float16 {
                     tensor.dtype = Dtype::Float16;
-                    tensor.bytes = half::f16::from_f32(value).to_le_bytes().to_vec();
+                    tensor.bytes = half::f16::from_f32(value).to_le_bytes().to_vec().into();
                 }
                 let bound = format!("{act}.{bound}");
                 self.graph.initializer.push(tensor.to_proto(&bound));

@@ -1,5 +1,7 @@
 //! The jobs. Flags come as on the command line; models as a path or as bytes; reports go back as JSON and HTML.
 
+use std::path::PathBuf;
+
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -8,7 +10,7 @@ use super::errors::raised;
 use super::run::run;
 use crate::cli::args::{self, Args, Command, MainArgs};
 use crate::cli::{Place, Source, main_job, plan as plans, profile as profiles};
-use crate::onnx::{Graph, parse};
+use crate::onnx::{Graph, Weights, parse, save_model};
 use crate::target::{ShapeOptions, input_specs};
 use crate::{Error, Result};
 
@@ -66,6 +68,19 @@ type Model = Option<Py<PyBytes>>;
 
 fn bytes(py: Python<'_>, model: Option<&Vec<u8>>) -> Model {
     model.map(|m| PyBytes::new(py, m).unbind())
+}
+
+/// Writes a model, with its weights in a file beside it where that is asked for or needed; the files.
+#[pyfunction]
+pub(super) fn save(
+    py: Python<'_>,
+    path: PathBuf,
+    model: &[u8],
+    beside: bool,
+    threshold: usize,
+) -> PyResult<Vec<PathBuf>> {
+    let saved = save_model(&path, model, Weights { beside, threshold }).map_err(|e| raised(py, &e))?;
+    Ok(saved.into_iter().rev().map(|s| s.path).collect())
 }
 
 /// The main job: static model, dynamic model, JSON and HTML.

@@ -26,6 +26,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(jobs::profile, module)?)?;
     module.add_function(wrap_pyfunction!(jobs::plan, module)?)?;
     module.add_function(wrap_pyfunction!(jobs::apply, module)?)?;
+    module.add_function(wrap_pyfunction!(jobs::save, module)?)?;
     module.add_class::<engine::Wish>()?;
     module.add_function(wrap_pyfunction!(zoo::zoo, module)?)?;
     module.add_function(wrap_pyfunction!(zoo::called_as, module)?)?;

@@ -55,6 +55,7 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
             "held_out_drop": d.held_out_drop,
         })),
         "gates": dynamic.map_or(&[][..], |d| &d.gates),
+        "noise": outcome.noise,
         "predicted_ratio_static": outcome.predicted_ratio(),
         "predicted_latency_ms": outcome.predicted_ms.map(|(a, b)| json!({"original": a, "static": b})),
         "macs": {

@@ -3,6 +3,7 @@
 mod curve;
 mod dot;
 mod json;
+mod noise;
 mod numbers;
 mod page;
 mod provenance;

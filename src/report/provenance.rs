@@ -1,5 +1,7 @@
 //! What the written file says of itself, under `snapprune.*` in its metadata.
 
+use bytes::Bytes;
+
 use crate::onnx::proto::StringStringEntryProto;
 use crate::onnx::{encode, parse};
 use crate::optimize::{Opened, Outcome};
@@ -16,12 +18,13 @@ pub struct Written<'a> {
 }
 
 /// The model with entries on where it came from and what was done to it.
-pub fn with_provenance(bytes: &[u8], written: Written, opened: &Opened, outcome: &Outcome) -> Vec<u8> {
+pub fn with_provenance(bytes: Vec<u8>, written: Written, opened: &Opened, outcome: &Outcome) -> Vec<u8> {
     let Written { name, command, gated } = written;
-    let Ok(model) = parse(bytes.to_vec()) else {
-        return bytes.to_vec();
+    let bytes = Bytes::from(bytes);
+    let mut proto = match parse(bytes.clone()) {
+        Ok(model) => model.proto,
+        Err(_) => return bytes.into(),
     };
-    let mut proto = model.proto;
     let moves: Vec<String> = outcome
         .groups
         .iter()

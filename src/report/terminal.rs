@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::noise::{noise_text, unsteady_text};
 use super::numbers::big;
 use crate::onnx::label;
 use crate::optimize::{Dynamic, Opened, Outcome};
@@ -86,6 +87,12 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
         && let Some((before, after)) = outcome.predicted_ms
     {
         let _ = writeln!(text, "predicted {before:.3} ms → {after:.3} ms, not measured");
+    }
+    if let Some(noise) = noise_text(&outcome.noise) {
+        let _ = writeln!(text, "noise     {noise}");
+    }
+    if let Some(what) = unsteady_text(&outcome.noise) {
+        let _ = writeln!(text, "unsteady  {what}");
     }
     for what in &outcome.unverified {
         let _ = writeln!(text, "unverified {what}");

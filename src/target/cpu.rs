@@ -7,6 +7,7 @@ use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::IoBinding;
 use ort::session::Session;
 
+use super::handed::commit;
 use super::node_times::{NodeTime, read_profile};
 use super::runtime::{Runtime, run_once, tensors};
 use super::values::{names, to_value};
@@ -75,17 +76,17 @@ impl Target for CpuTarget {
     }
 
     fn load(&self, model: &[u8], inputs: &[Named], _strict: bool) -> Result<Box<dyn Timed>> {
-        let session = self.runtime.builder(self.threads, &[])?.commit_from_memory(model)?;
+        let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
         Ok(Box::new(Bound::new(session, inputs, &self.runtime)?))
     }
 
     fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
-        let session = self.runtime.builder(self.threads, &[])?.commit_from_memory(model)?;
+        let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
         Ok(tensors(run_once(session, inputs)?))
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
-        let session = self.runtime.builder(0, &[])?.commit_from_memory(model)?;
+        let session = commit(self.runtime.builder(0, &[])?, model)?;
         Ok(Runner::new(session, &self.runtime.stop))
     }
 
@@ -95,11 +96,8 @@ impl Target for CpuTarget {
 
     fn node_times(&self, model: &[u8], inputs: &[Named], warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>> {
         let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
-        let session = self
-            .runtime
-            .builder(self.threads, &[])?
-            .with_profiling(folder.path().join("profile"))?
-            .commit_from_memory(model)?;
+        let builder = self.runtime.builder(self.threads, &[])?;
+        let session = commit(builder.with_profiling(folder.path().join("profile"))?, model)?;
         let mut bound = Bound::new(session, inputs, &self.runtime)?;
         let mut before = bound.run()?;
         let mut warm = 1;

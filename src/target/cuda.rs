@@ -13,6 +13,7 @@ use ort::session::IoBinding;
 use ort::session::{RunOptions, Session};
 
 use super::conditions::Reader;
+use super::handed::commit;
 use super::node_times::NodeTime;
 use super::products::{CudaProducts, Products};
 use super::runtime::{Runtime, run_once, tensors};
@@ -105,6 +106,17 @@ pub fn provider_beside(runtime: &Runtime) -> bool {
         .is_some_and(|folder| folder.join("libonnxruntime_providers_cuda.so").is_file())
 }
 
+/// Has ONNX Runtime load the provider.
+fn loads(runtime: &Runtime, index: usize, provider: ExecutionProviderDispatch) -> Result<()> {
+    let failed = |e: Error| {
+        Error::Device(format!(
+            "--gpu {index}: the CUDA provider does not load: {e}\nInstall CUDA 13 and cuDNN 9, for example with\n    \
+             pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'\nor use --cpu; `snapprune doctor` shows which library is missing"
+        ))
+    };
+    runtime.builder(1, &[provider]).map(|_| ()).map_err(failed)
+}
+
 impl CudaTarget {
     /// GPU `index`.
     ///
@@ -150,12 +162,7 @@ impl CudaTarget {
             info,
             conditions: bus.and_then(Reader::new),
         };
-        target.runtime.builder(1, &[target.provider()]).map_err(|e| {
-            Error::Device(format!(
-                "--gpu {index}: the CUDA provider does not load: {e}\nInstall CUDA 13 and cuDNN 9, for example with\n    \
-                 pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'\nor use --cpu"
-            ))
-        })?;
+        loads(&target.runtime, index, target.provider())?;
         Ok(target)
     }
 
@@ -185,7 +192,7 @@ impl CudaTarget {
         if strict {
             builder = builder.with_disable_cpu_fallback()?;
         }
-        Ok(builder.commit_from_memory(model)?)
+        commit(builder, model)
     }
 
     fn on_gpu(&self, model: &[u8], inputs: &[Named], strict: bool) -> Result<OnGpu> {
@@ -308,7 +315,7 @@ impl Target for CudaTarget {
             .options_of(ConvAlgorithmSearch::Heuristic)
             .build()
             .error_on_failure();
-        let session = self.runtime.builder(0, &[provider])?.commit_from_memory(model)?;
+        let session = commit(self.runtime.builder(0, &[provider])?, model)?;
         Ok(Runner::new(session, &self.runtime.stop))
     }
 
@@ -397,5 +404,25 @@ impl Timed for OnGpu {
     fn run(&mut self) -> Result<f64> {
         self.stop.check()?;
         self.sample()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CUDA, loads};
+    use crate::target::Runtime;
+
+    #[test]
+    fn a_provider_that_does_not_load_says_what_to_install() {
+        let runtime = Runtime::load(None).unwrap();
+        if super::gpu_present(&runtime) {
+            return;
+        }
+        let error = loads(&runtime, 0, CUDA::default().build().error_on_failure())
+            .unwrap_err()
+            .to_string();
+        for part in ["--gpu 0", "does not load", "pip install", "--cpu", "doctor"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 }

@@ -218,7 +218,7 @@ pub fn random_inputs(specs: &[InputSpec], seed: u64, scale: f32) -> Result<Vec<N
             let tensor = Tensor {
                 dims: spec.dims.clone(),
                 dtype: spec.dtype,
-                bytes,
+                bytes: bytes.into(),
             };
             Ok((spec.name.clone(), tensor))
         })

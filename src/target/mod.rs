@@ -5,6 +5,7 @@ mod cpu;
 mod cuda;
 mod elf;
 mod first;
+mod handed;
 mod held;
 mod inputs;
 mod library;

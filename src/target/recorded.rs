@@ -1,5 +1,6 @@
 //! A device that is not here: known from a recorded profile, so nothing can be timed on it.
 
+use super::handed::commit;
 use super::node_times::NodeTime;
 use super::runtime::{Runtime, run_once, tensors};
 use super::{DeviceInfo, Named, Runner, Target, Timed};
@@ -32,7 +33,7 @@ impl Target for RecordedTarget {
     }
 
     fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
-        let session = self.runtime.builder(0, &[])?.commit_from_memory(model)?;
+        let session = commit(self.runtime.builder(0, &[])?, model)?;
         Ok(tensors(run_once(session, inputs)?))
     }
 
@@ -41,7 +42,7 @@ impl Target for RecordedTarget {
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
-        let session = self.runtime.builder(0, &[])?.commit_from_memory(model)?;
+        let session = commit(self.runtime.builder(0, &[])?, model)?;
         Ok(Runner::new(session, &self.runtime.stop))
     }
 

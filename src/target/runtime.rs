@@ -10,6 +10,7 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::first::first_session;
+use super::handed::commit;
 use super::library::find_library;
 use super::values::{from_value, names, to_value};
 use super::{Named, Stop};
@@ -126,7 +127,7 @@ impl Runtime {
         if self.threads > 0 {
             builder = builder.with_intra_threads(self.threads)?;
         }
-        run_once(builder.commit_from_memory(model)?, inputs)
+        run_once(commit(builder, model)?, inputs)
     }
 }
 

@@ -77,7 +77,12 @@ pub(super) fn from_value(value: &DynValue) -> Option<Tensor> {
         }
         _ => return None,
     };
-    Some(Tensor { dims, dtype, bytes })
+    let bytes: Vec<u8> = bytes;
+    Some(Tensor {
+        dims,
+        dtype,
+        bytes: bytes.into(),
+    })
 }
 
 /// The extents of a value; `None` when it is not a tensor.

@@ -17,6 +17,8 @@ pub struct Lane {
     pub ratios: Vec<f64>,
     /// The median ratio of each block; every block has fresh sessions.
     pub block_ratios: Vec<f64>,
+    /// The median time of each block, in milliseconds.
+    pub block_ms: Vec<f64>,
 }
 
 /// How a model compares with the first.
@@ -44,6 +46,13 @@ impl Lane {
     /// Half the width of a 95 % interval of the ratio, at least 0.5 %.
     pub fn ratio_noise(&self) -> f64 {
         summarize(&self.ratios).half_width().max(0.005)
+    }
+
+    /// By how much the slowest block took longer than the fastest, as a share.
+    pub fn drift(&self) -> Option<f64> {
+        let least = self.block_ms.iter().copied().reduce(f64::min)?;
+        let most = self.block_ms.iter().copied().reduce(f64::max)?;
+        Some(most / least.max(1e-12) - 1.0)
     }
 
     /// Faster only if the interval lies below 1 and so does every block.
@@ -83,7 +92,8 @@ fn race_told(
         Lane {
             samples: vec![],
             ratios: vec![],
-            block_ratios: vec![]
+            block_ratios: vec![],
+            block_ms: vec![],
         };
         models.len()
     ];
@@ -116,6 +126,7 @@ fn race_told(
         }
         for lane in &mut lanes {
             lane.block_ratios.push(median(&lane.ratios[from..]));
+            lane.block_ms.push(median(&lane.samples[from..]));
         }
     }
     Ok(lanes)
@@ -162,10 +173,12 @@ fn weighted(raced: &[(Vec<Lane>, f64)], k: usize) -> Lane {
             .map(|((lanes, _), s)| s * lanes[k].block_ratios[b]);
         parts.sum::<f64>() / whole
     };
+    let ms = |b: usize| raced.iter().map(|(lanes, w)| w * lanes[k].block_ms[b]).sum::<f64>();
     Lane {
         samples: (0..rounds).map(|r| sum(k, r)).collect(),
         ratios: (0..rounds).map(|r| sum(k, r) / sum(0, r)).collect(),
         block_ratios: (0..BLOCKS).map(block).collect(),
+        block_ms: (0..BLOCKS).map(ms).collect(),
     }
 }
 
@@ -178,6 +191,7 @@ mod tests {
             samples: vec![],
             ratios: ratios.to_vec(),
             block_ratios: blocks.to_vec(),
+            block_ms: vec![],
         }
     }
 
@@ -198,6 +212,7 @@ mod tests {
                 samples: vec![t; 4],
                 ratios: vec![t / ms[0]; 4],
                 block_ratios: vec![t / ms[0]; 3],
+                block_ms: vec![t; 3],
             };
             ms.map(lane).to_vec()
         };
@@ -206,6 +221,7 @@ mod tests {
         assert_eq!(both.samples, [1.75; 4]);
         assert_eq!(both.ratio(), 1.75 / 2.0);
         assert_eq!(both.block_ratios, [1.75 / 2.0; 3]);
+        assert_eq!((both.block_ms.clone(), both.drift()), (vec![1.75; 3], Some(0.0)));
         assert_eq!(both.verdict(), Verdict::Faster);
     }
 

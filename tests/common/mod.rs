@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod command;
+pub mod graphs;
 pub mod net;
 
 use std::collections::HashSet;
@@ -11,7 +12,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use snapprune::channels::{Analysis, ClassChange, analyze};
-use snapprune::onnx::proto::{ModelProto, NodeProto};
+use snapprune::onnx::proto::{ModelProto, NodeProto, TensorProto};
 use snapprune::onnx::{Dtype, Graph, Tensor, encode, parse};
 use snapprune::rewrite::rewrite;
 use snapprune::target::{
@@ -74,6 +75,13 @@ pub fn zoo() -> Vec<PathBuf> {
 /// One real model by the stem of its file name.
 pub fn zoo_model(stem: &str) -> Option<PathBuf> {
     zoo().into_iter().find(|p| p.file_stem().is_some_and(|s| s == stem))
+}
+
+/// Changes a tensor's bytes.
+pub fn with_bytes(tensor: &mut TensorProto, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = tensor.raw_data().to_vec();
+    change(&mut bytes);
+    tensor.raw_data = Some(bytes.into());
 }
 
 /// A model ready to be rewritten.
@@ -180,7 +188,8 @@ impl Case {
                 tensor.bytes = mask
                     .iter()
                     .flat_map(|m| half::f16::from_f32(*m).to_le_bytes())
-                    .collect();
+                    .collect::<Vec<u8>>()
+                    .into();
             }
             graph.initializer.push(tensor.to_proto(&format!("test.mask.{k}")));
             before[role.node].push(NodeProto {

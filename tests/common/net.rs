@@ -32,6 +32,15 @@ fn tensor_type(dtype: Dtype, dims: &[usize]) -> TypeProto {
     }
 }
 
+/// A float value with its extents.
+pub fn value_info(name: &str, dims: &[usize]) -> ValueInfoProto {
+    ValueInfoProto {
+        name: Some(name.into()),
+        r#type: Some(tensor_type(Dtype::Float, dims)),
+        ..Default::default()
+    }
+}
+
 impl Net {
     pub fn new(opset: i64, seed: u64) -> Self {
         Self {
@@ -46,11 +55,7 @@ impl Net {
     }
 
     pub fn input(&mut self, name: &str, dims: &[usize]) -> String {
-        self.graph.input.push(ValueInfoProto {
-            name: Some(name.into()),
-            r#type: Some(tensor_type(Dtype::Float, dims)),
-            ..Default::default()
-        });
+        self.graph.input.push(value_info(name, dims));
         name.into()
     }
 

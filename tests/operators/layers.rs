@@ -393,7 +393,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let test = n.constant(&Tensor {
                     dims: vec![],
                     dtype: Dtype::Bool,
-                    bytes: vec![1],
+                    bytes: vec![1].into(),
                 });
                 let (yes, no) = (body(n, "then_out", "Relu"), body(n, "else_out", "Neg"));
                 let y = n.node("If", &[&test], |a| {

@@ -71,6 +71,34 @@ fn every_operator_follows_its_rule() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// `SNAPPRUNE_SEEDS=DIR` has the cases written there for the fuzz target `inspect`: sixteen bytes that draw a plan, and the model
+/// with the shapes of all its values.
+#[test]
+fn cases_are_seeds() {
+    let Some(folder) = std::env::var_os("SNAPPRUNE_SEEDS").map(std::path::PathBuf::from) else {
+        return;
+    };
+    for (k, (name, opsets, build, _)) in cases().into_iter().enumerate() {
+        let case = Case::new(&net(opsets[0], build)).unwrap();
+        let mut model = case.proto.clone();
+        let noted = model.graph.as_mut().unwrap();
+        for value in case
+            .analysis
+            .coupling
+            .values
+            .iter()
+            .filter(|v| v.constant_use.is_none())
+        {
+            if let Some(dims) = &value.dims {
+                noted.value_info.push(common::net::value_info(&value.name, dims));
+            }
+        }
+        let drawn: Vec<u8> = (0..16).map(|i| (k * 31 + i * 17) as u8).collect();
+        let file = folder.join(name.replace(|c: char| !c.is_alphanumeric(), "_"));
+        std::fs::write(file, [drawn, encode(&model)].concat()).unwrap();
+    }
+}
+
 fn check(opset: i64, build: Build, expect: Expect) -> Result<(), String> {
     let case = Case::new(&net(opset, build))?;
     let first = case.analysis.groups.iter().find(|g| g.producers.first() == Some(&0));

@@ -178,7 +178,7 @@ fn more() -> Vec<Op> {
                 let zero = n.constant(&Tensor {
                     dims: vec![],
                     dtype: Dtype::Uint8,
-                    bytes: vec![128],
+                    bytes: vec![128].into(),
                 });
                 let q = n.node("QuantizeLinear", &[x, &scale, &zero], none);
                 (n.node("DequantizeLinear", &[&q, &scale, &zero], none), 8)
@@ -209,7 +209,7 @@ fn more() -> Vec<Op> {
                 let like = n.constant(&Tensor {
                     dims: vec![],
                     dtype: Dtype::Double,
-                    bytes: 1f64.to_le_bytes().to_vec(),
+                    bytes: 1f64.to_le_bytes().to_vec().into(),
                 });
                 let d = n.node("CastLike", &[x, &like], none);
                 (n.node("Cast", &[&d], |a| a.set_int("to", 1)), 8)
@@ -256,7 +256,7 @@ fn more() -> Vec<Op> {
                 let three = n.constant(&Tensor {
                     dims: vec![1],
                     dtype: Dtype::Int32,
-                    bytes: 3i32.to_le_bytes().to_vec(),
+                    bytes: 3i32.to_le_bytes().to_vec().into(),
                 });
                 let a = n.node("BitwiseAnd", &[&i, &three], none);
                 let o = n.node("BitwiseOr", &[&a, &i], none);

@@ -11,7 +11,7 @@ use crate::cli::main_job::{self, Done, job};
 use crate::cli::place::Place;
 use crate::cli::source::Source;
 use crate::cli::{interrupt, setup};
-use crate::onnx::save;
+use crate::onnx::{save, save_model};
 use crate::optimize::{Watcher, needs};
 use crate::profile::{Database, Prober, Problem};
 use crate::target::Target;
@@ -183,15 +183,24 @@ fn optimized(what: &Optimize) -> Result<Answer> {
         optimized.plan = Some(blake3::hash(text.as_bytes()).to_hex().to_string());
     }
     if !what.plan_only {
-        if let Some(model) = &outcome.model {
-            put(".snap.onnx", model)?;
-        }
-        if let Some(gated) = outcome.dynamic.as_ref().and_then(|d| d.model.as_ref()) {
-            put(".snap.dynamic.onnx", gated)?;
-            optimized.declined = None;
-        }
         put(".snap.html", html.as_bytes())?;
         put(".snap.json", format!("{json:#}\n").as_bytes())?;
+        let gated = outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
+        for (ending, model) in [(".snap.onnx", outcome.model.as_ref()), (".snap.dynamic.onnx", gated)] {
+            let place = what.stem.with_file_name(format!("{stem}{ending}"));
+            for saved in model.map_or(Ok(vec![]), |m| save_model(&place, m, args.work.save.weights()))? {
+                let name = saved
+                    .path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                optimized.files.insert(name, saved.hash);
+            }
+        }
+        if gated.is_some() {
+            optimized.declined = None;
+        }
     }
     Ok(Answer::Optimized(Box::new(optimized)))
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import _native
 from .errors import UsageError
 
 if TYPE_CHECKING:
@@ -202,23 +203,30 @@ class Result:
         """The dynamic variant as a message of the ``onnx`` package."""
         return _proto(self.dynamic)
 
-    def save(self, path: str | os.PathLike[str]) -> list[Path]:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        save_as_external_data: bool = False,
+        external_data_threshold: int = 1024,
+    ) -> list[Path]:
         """Writes the models there are and the reports: ``X.onnx``, ``X.dynamic.onnx``, ``X.json``, ``X.html``.
+
+        With ``save_as_external_data``, and for models of more than 1.9 GB, weights of at least ``external_data_threshold``
+        bytes go into a file beside the model.
 
         Returns the files. Where nothing is faster only the reports are written.
         """
         path = Path(path)
-        files: list[tuple[Path, bytes]] = []
-        if self.model is not None:
-            files.append((path, self.model))
-        if self.dynamic is not None:
-            files.append((path.with_suffix(".dynamic.onnx"), self.dynamic))
+        files: list[Path] = []
+        for place, model in [(path, self.model), (path.with_suffix(".dynamic.onnx"), self.dynamic)]:
+            if model is not None:
+                files += _native.save(place, model, save_as_external_data, external_data_threshold)
         text = json.dumps(self.report.data, indent=2) + "\n"
-        files.append((path.with_suffix(".json"), text.encode()))
-        files.append((path.with_suffix(".html"), self.report.html.encode()))
-        for file, content in files:
-            _write(file, content)
-        return [file for file, _ in files]
+        reports = [(path.with_suffix(".json"), text), (path.with_suffix(".html"), self.report.html)]
+        for file, content in reports:
+            _write(file, content.encode())
+        return files + [file for file, _ in reports]
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_()

@@ -3,6 +3,7 @@
 use super::Card;
 use crate::optimize::{Load, Outcome};
 use crate::profile::Summary;
+use crate::report::noise::{noise_text, unsteady_text};
 use crate::report::numbers::{big, extents, milliseconds};
 use crate::verify::Task;
 
@@ -240,6 +241,8 @@ pub(super) fn measured(loads: &[Load], outcome: &Outcome) -> Vec<Fact> {
             ),
         ));
     }
+    facts.extend(noise_text(&outcome.noise).map(|text| fact("machine", text)));
+    facts.extend(unsteady_text(&outcome.noise).map(|text| fact("unsteady", text)));
     let p = &outcome.probes;
     facts.push(fact(
         "layers",
