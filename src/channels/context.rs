@@ -87,10 +87,18 @@ impl Couple<'_> {
         self.co.same(a, ax, b, bx)
     }
 
-    /// Two elements are one.
-    pub fn unify(&mut self, a: (ValueId, usize, usize), b: (ValueId, usize, usize)) {
+    /// Two elements (value, axis, index) are one.
+    ///
+    /// # Errors
+    /// When there is no such element.
+    pub fn unify(&mut self, a: (ValueId, usize, usize), b: (ValueId, usize, usize)) -> Outcome {
+        let there = |(v, axis, i): (ValueId, usize, usize)| self.co.dims(v).get(axis).is_some_and(|&n| i < n);
+        if !there(a) || !there(b) {
+            return Err("its shapes do not fit".to_owned());
+        }
         let (a, b) = (self.co.atom(a.0, a.1, a.2), self.co.atom(b.0, b.1, b.2));
         self.co.unify(a, b);
+        Ok(())
     }
 
     /// Fixes an axis, with a reason worth a line.

@@ -31,7 +31,7 @@ fn concat(c: &mut Couple) -> Outcome {
             return Err("its shapes do not fit".to_owned());
         }
         for k in 0..extent {
-            c.unify((x, axis, k), (y, axis, offset + k));
+            c.unify((x, axis, k), (y, axis, offset + k))?;
         }
         offset += extent;
     }

@@ -77,16 +77,16 @@ fn conv(c: &mut Couple) -> Outcome {
     if groups == 1 {
         c.same(w, 1, x, 1)?;
     } else if groups == cin {
-        depthwise(c, x, y, cout / cin);
+        depthwise(c, x, y, cout / cin)?;
         c.lock_silent(w, 1);
     } else {
         let (per_in, per_out) = (cin / groups, cout / groups);
         for g in 0..groups {
             for i in 0..per_in {
-                c.unify((w, 1, i), (x, 1, g * per_in + i));
+                c.unify((w, 1, i), (x, 1, g * per_in + i))?;
             }
             for o in 0..per_out {
-                c.unify((y, 1, o), (y, 1, g * per_out + o));
+                c.unify((y, 1, o), (y, 1, g * per_out + o))?;
             }
         }
     }
@@ -104,27 +104,28 @@ fn conv_transpose(c: &mut Couple) -> Outcome {
     if groups == 1 {
         c.same(w, 1, y, 1)?;
     } else if groups == cin {
-        depthwise(c, x, y, per_out);
+        depthwise(c, x, y, per_out)?;
         c.lock_silent(w, 1);
     } else {
         for g in 0..groups {
             for o in 0..per_out {
-                c.unify((w, 1, o), (y, 1, g * per_out + o));
+                c.unify((w, 1, o), (y, 1, g * per_out + o))?;
             }
             for i in 0..per_in {
-                c.unify((x, 1, i), (x, 1, g * per_in + i));
+                c.unify((x, 1, i), (x, 1, g * per_in + i))?;
             }
         }
     }
     bias(c, y)
 }
 
-fn depthwise(c: &mut Couple, x: ValueId, y: ValueId, multiplier: usize) {
+fn depthwise(c: &mut Couple, x: ValueId, y: ValueId, multiplier: usize) -> Outcome {
     for i in 0..c.dims(x)[1] {
         for j in 0..multiplier {
-            c.unify((x, 1, i), (y, 1, i * multiplier + j));
+            c.unify((x, 1, i), (y, 1, i * multiplier + j))?;
         }
     }
+    Ok(())
 }
 
 /// A depthwise convolution has as many groups as channels, each with its outputs behind one another;

@@ -22,7 +22,7 @@ fn gather(c: &mut Couple) -> Outcome {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let (dx, dy) = (c.dims(x), c.dims(y));
     let axis = c.axis(c.node.int("axis", 0), dx.len())?;
-    let index_rank = dy.len() + 1 - dx.len();
+    let index_rank = (dy.len() + 1).checked_sub(dx.len()).ok_or("its shapes do not fit")?;
     for other in (0..dx.len()).filter(|&a| a != axis) {
         let out_axis = if other < axis { other } else { other + index_rank - 1 };
         c.same(x, other, y, out_axis)?;
@@ -37,7 +37,7 @@ fn gather(c: &mut Couple) -> Outcome {
     match (index_rank, picked) {
         (1, Some(picked)) => {
             for (k, i) in picked.into_iter().enumerate() {
-                c.unify((x, axis, i), (y, axis, k));
+                c.unify((x, axis, i), (y, axis, k))?;
             }
             Ok(())
         }

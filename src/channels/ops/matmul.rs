@@ -48,6 +48,9 @@ fn matmul(c: &mut Couple) -> Outcome {
     if ra < 2 || rb < 2 {
         return Err("a vector operand is not followed".to_owned());
     }
+    if ry < ra.max(rb) {
+        return Err("its shapes do not fit".to_owned());
+    }
     c.same(a, ra - 1, b, rb - 2)?;
     c.same(a, ra - 2, y, ry - 2)?;
     c.same(b, rb - 1, y, ry - 1)?;

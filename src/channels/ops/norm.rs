@@ -128,7 +128,7 @@ fn group(c: &mut Couple) -> Outcome {
     let size = width / groups;
     for g in 0..groups {
         for j in 1..size {
-            c.unify((x, 1, g * size), (x, 1, g * size + j));
+            c.unify((x, 1, g * size), (x, 1, g * size + j))?;
         }
     }
     for i in 1..3 {
@@ -136,7 +136,7 @@ fn group(c: &mut Couple) -> Outcome {
         match c.dims(parameter)[..] {
             [n] if n == width => c.same(parameter, 0, x, 1)?,
             [n] if n == groups => {
-                (0..groups).for_each(|g| c.unify((parameter, 0, g), (x, 1, g * size)));
+                (0..groups).try_for_each(|g| c.unify((parameter, 0, g), (x, 1, g * size)))?;
             }
             _ => return Err("its scale does not fit its input".to_owned()),
         }

@@ -44,7 +44,7 @@ fn pad(c: &mut Couple) -> Outcome {
             c.lock_silent(y, axis);
         } else if constant && begin >= 0 && end >= 0 {
             for k in 0..dx[axis] {
-                c.unify((x, axis, k), (y, axis, begin as usize + k));
+                c.unify((x, axis, k), (y, axis, begin as usize + k))?;
             }
         } else {
             c.lock(x, axis, "Pad mirrors or crops this axis");

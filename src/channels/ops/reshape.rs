@@ -148,10 +148,10 @@ fn relate(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
             let ins = block(&parts, carrier, in_axis, |f| f.in_axis, k);
             let outs = block(&parts, carrier, out_axis, |f| f.out_axis, k);
             for &i in &ins {
-                c.unify((x, in_axis, ins[0]), (x, in_axis, i));
+                c.unify((x, in_axis, ins[0]), (x, in_axis, i))?;
             }
             for &o in &outs {
-                c.unify((x, in_axis, ins[0]), (y, out_axis, o));
+                c.unify((x, in_axis, ins[0]), (y, out_axis, o))?;
             }
         }
         let others = Stretch {

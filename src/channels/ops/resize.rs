@@ -139,6 +139,9 @@ fn patch_expand(p: &mut Patch) -> Result<()> {
 fn tile(c: &mut Couple) -> Outcome {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let (dx, dy) = (c.dims(x), c.dims(y));
+    if dx.len() != dy.len() {
+        return Err(format!("its shapes do not fit ({dx:?} and {dy:?})"));
+    }
     for axis in 0..dx.len() {
         if dx[axis] == dy[axis] {
             c.same(x, axis, y, axis)?;

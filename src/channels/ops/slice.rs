@@ -30,7 +30,7 @@ fn stretch(c: &mut Couple, x: ValueId, y: ValueId, axis: usize, start: usize) ->
         c.same(x, other, y, other)?;
     }
     for k in 0..c.dims(y)[axis] {
-        c.unify((x, axis, start + k), (y, axis, k));
+        c.unify((x, axis, start + k), (y, axis, k))?;
     }
     Ok(())
 }
@@ -130,6 +130,9 @@ fn bounds(
 fn slice(c: &mut Couple) -> Outcome {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let (dx, dy) = (c.dims(x), c.dims(y));
+    if dx.len() != dy.len() {
+        return Err(format!("its shapes do not fit ({dx:?} and {dy:?})"));
+    }
     let found = bounds(c.node, &|k| Some(c.settled_ints(k)?.0), &dx);
     if found.is_some() {
         let from: Vec<_> = (1..5)
@@ -147,7 +150,7 @@ fn slice(c: &mut Couple) -> Outcome {
                 None => c.same(x, axis, y, axis)?,
                 Some(s) if s.step == 1 && s.end.saturating_sub(s.start) == dy[axis] => {
                     for k in 0..dy[axis] {
-                        c.unify((x, axis, s.start + k), (y, axis, k));
+                        c.unify((x, axis, s.start + k), (y, axis, k))?;
                     }
                 }
                 Some(_) => {

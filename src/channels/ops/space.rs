@@ -47,7 +47,7 @@ fn depth_to_space(c: &mut Couple) -> Outcome {
             } else {
                 place * width + channel
             };
-            c.unify((x, 1, from), (y, 1, channel));
+            c.unify((x, 1, from), (y, 1, channel))?;
         }
     }
     Ok(())
@@ -58,7 +58,7 @@ fn space_to_depth(c: &mut Couple) -> Outcome {
     let width = c.dims(x)[1];
     for channel in 0..width {
         for place in 0..places {
-            c.unify((x, 1, channel), (y, 1, place * width + channel));
+            c.unify((x, 1, channel), (y, 1, place * width + channel))?;
         }
     }
     Ok(())
