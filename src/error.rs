@@ -69,6 +69,11 @@ impl Error {
             Self::Model(_) | Self::Tensor { .. } => Some(
                 "export the model again, and check it with `check-model` of the onnx package; was it downloaded in full?",
             ),
+            // ONNX Runtime loads its CUDA provider without cuDNN, and misses it at the first convolution.
+            Self::Session(what) if what.contains("cuDNN is unavailable") => Some(
+                "install cuDNN 9, for example with `pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'`, or use --cpu; `snapprune doctor` \
+                 shows what is missing",
+            ),
             Self::Session(_) => Some(
                 "`snapprune doctor` checks the installation; if ONNX Runtime alone cannot run the model either, export it again",
             ),

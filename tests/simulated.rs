@@ -105,6 +105,10 @@ fn a_device_that_is_lost_or_full_ends_the_run_and_keeps_what_was_measured() {
         (1, "CUDA error 2: out of memory"),
         (5, "CUDA failure 999: unknown error ; GPU=0"),
         (9, "CUDNN failure 4000: CUDNN_STATUS_INTERNAL_ERROR"),
+        (
+            9,
+            "cuDNN is unavailable or disabled for CUDA Execution Provider: dlopen failed for libcudnn.so",
+        ),
     ] {
         let left = AtomicUsize::new(left);
         let target = Simulated {
@@ -120,7 +124,8 @@ fn a_device_that_is_lost_or_full_ends_the_run_and_keeps_what_was_measured() {
             .map(|_| ())
             .unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
-        assert!(error.next_step().is_some());
+        let next = error.next_step().unwrap();
+        assert_eq!(next.contains("pip install"), says.contains("unavailable"), "{next}");
         // Each try goes on from where the last one ended.
         let now = records(&path);
         assert!(now > 0 && now >= before, "{now} records after {before}");

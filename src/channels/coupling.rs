@@ -74,10 +74,15 @@ pub struct Coupling {
     uses: HashMap<Use, ValueId>,
 }
 
+/// Networks have some hundred thousand elements. Empty tensors may claim any extent, and a long constant may have any number of uses.
+const MOST: usize = 1 << 24;
+
 impl Coupling {
-    /// Adds a value and an element for each index of each of its axes.
+    /// Adds a value and an element for each index of each of its axes. Beyond [`MOST`] elements in all its shape counts as not known.
     pub fn add(&mut self, name: &str, constant_use: Option<Use>, dims: Option<Vec<usize>>) -> ValueId {
         let id = ValueId(self.values.len());
+        let all = |d: &Vec<usize>| d.iter().fold(self.parent.len(), |sum, &n| sum.saturating_add(n));
+        let dims = dims.filter(|d| all(d) <= MOST);
         let mut base = Vec::new();
         for &extent in dims.iter().flatten() {
             base.push(self.parent.len() as u32);
@@ -265,5 +270,21 @@ impl Coupling {
     /// Why an element's class may not be copied, if it may not.
     pub fn growth_forbidden(&self, atom: u32) -> Option<&Lock> {
         self.no_grow.get(self.no_grow_of[self.class(atom) as usize] as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Coupling, MOST};
+
+    #[test]
+    fn what_has_too_many_elements_has_no_known_shape() {
+        let mut co = Coupling::default();
+        let empty = co.add("empty", None, Some(vec![0, usize::MAX]));
+        let long = co.add("long", None, Some(vec![MOST - 10]));
+        let more = co.add("more", None, Some(vec![11]));
+        let fits = co.add("fits", None, Some(vec![10]));
+        let known = [empty, long, more, fits].map(|id| co.value(id).dims.is_some());
+        assert_eq!(known, [false, true, false, true]);
     }
 }

@@ -56,9 +56,9 @@ mod tests {
         );
         assert_eq!(unsteady_text(&calm), None);
         let slowed = Noise {
-            probing_drift: Some(-0.2),
+            probing_drift: Some(-0.25),
             ..calm
         };
-        assert!(unsteady_text(&slowed).unwrap().contains("20 %"));
+        assert!(unsteady_text(&slowed).unwrap().contains("25 %"));
     }
 }
