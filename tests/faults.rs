@@ -98,29 +98,48 @@ fn killed_in_a_run_no_half_model_is_left() {
     let planned = (0..3).any(|_| first.output().unwrap().status.success());
     assert!(planned, "no plan in three tries");
     let known = count(&store);
-    let apply = || {
+    let apply = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_snapprune"));
         command
             .arg("apply")
             .arg(model("shapes96_off_stair.onnx"))
             .arg(&plan)
             .arg("-o")
-            .arg(&out);
+            .arg(&out)
+            .args(more);
         command.env("ORT_DYLIB_PATH", std::fs::canonicalize(&runtime().library).unwrap());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command
     };
     let start = std::time::Instant::now();
-    assert!(apply().status().unwrap().success());
+    assert!(apply(&[]).status().unwrap().success());
     let (took, whole) = (start.elapsed(), std::fs::read(&out).unwrap());
     for moment in moments(took.mul_f64(1.1)) {
         std::fs::remove_file(&out).unwrap_or_default();
-        let mut child = apply().spawn().unwrap();
+        let mut child = apply(&[]).spawn().unwrap();
         std::thread::sleep(moment);
         child.kill().unwrap();
         child.wait().unwrap();
         if let Ok(found) = std::fs::read(&out) {
             assert!(found == whole, "half a model after {moment:?}");
+        }
+    }
+    // With weights in a file beside it: a model that can be seen has all its weights, the one that was there before too.
+    for moment in moments(took.mul_f64(1.1)) {
+        let mut child = apply(&["--save-as-external-data"]).spawn().unwrap();
+        std::thread::sleep(moment);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if out.exists() {
+            let found = snapprune::onnx::load(&out).unwrap_or_else(|e| panic!("after {moment:?}: {e}"));
+            let (found, whole) = (
+                found.proto.graph.unwrap(),
+                snapprune::onnx::parse(whole.clone()).unwrap(),
+            );
+            assert!(
+                found.initializer == whole.proto.graph.unwrap().initializer,
+                "other weights after {moment:?}"
+            );
         }
     }
     // The same with the database under way: it opens, and what was there is there.

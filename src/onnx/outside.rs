@@ -28,11 +28,11 @@ impl Outside {
     /// Takes all initializers of at least `threshold` bytes out of the message; it then names `location` for them.
     ///
     /// # Errors
-    /// When a weight cannot be read, or the message is larger than [`LARGEST`] all the same.
+    /// When the message is larger than [`LARGEST`] all the same.
     pub fn of(model: &mut ModelProto, threshold: usize, location: &str) -> Result<Self> {
         let mut outside = Self::default();
         for tensor in model.graph.iter_mut().flat_map(|g| &mut g.initializer) {
-            outside.take(tensor, threshold, location)?;
+            outside.take(tensor, threshold, location);
         }
         match model.encoded_len() {
             size if size > LARGEST => Err(Error::Model(format!(
@@ -42,14 +42,14 @@ impl Outside {
         }
     }
 
-    fn take(&mut self, tensor: &mut TensorProto, threshold: usize, location: &str) -> Result<()> {
+    fn take(&mut self, tensor: &mut TensorProto, threshold: usize, location: &str) {
         if tensor.data_location() == DataLocation::External || tensor.encoded_len() < threshold {
-            return Ok(());
+            return;
         }
         // Texts and values of less than a byte stay.
-        let Ok(read) = Tensor::read(tensor) else { return Ok(()) };
-        if read.bytes.len() < threshold {
-            return Ok(());
+        let Ok(read) = Tensor::read(tensor) else { return };
+        if read.is_empty() || read.bytes.len() < threshold {
+            return;
         }
         let step = if read.bytes.len() >= LARGE { PAGE } else { WORD };
         let offset = self.length.next_multiple_of(step);
@@ -58,18 +58,16 @@ impl Outside {
             value: Some(value),
         };
         self.length = offset + read.bytes.len() as u64;
-        *tensor = TensorProto {
-            raw_data: None,
-            data_location: Some(DataLocation::External as i32),
-            external_data: vec![
-                entry("location", location.to_owned()),
-                entry("offset", offset.to_string()),
-                entry("length", read.bytes.len().to_string()),
-            ],
-            ..tensor_of(&read, tensor)
-        };
+        // Values that stood in other fields go too.
+        read.store(tensor);
+        tensor.raw_data = None;
+        tensor.data_location = Some(DataLocation::External as i32);
+        tensor.external_data = vec![
+            entry("location", location.to_owned()),
+            entry("offset", offset.to_string()),
+            entry("length", read.bytes.len().to_string()),
+        ];
         self.parts.push((offset, read.bytes));
-        Ok(())
     }
 
     /// Whether nothing was taken.
@@ -101,11 +99,4 @@ impl Outside {
         }
         all
     }
-}
-
-/// The tensor without its values in other fields.
-fn tensor_of(read: &Tensor, tensor: &TensorProto) -> TensorProto {
-    let mut fresh = tensor.clone();
-    read.store(&mut fresh);
-    fresh
 }
