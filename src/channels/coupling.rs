@@ -78,7 +78,7 @@ pub struct Coupling {
 const MOST: usize = 1 << 24;
 
 impl Coupling {
-    /// Adds a value and an element for each index of each of its axes. Beyond [`MOST`] elements in all its shape counts as not known.
+    /// Adds a value and an element for each index of each of its axes. Beyond 2²⁴ elements in all its shape counts as not known.
     pub fn add(&mut self, name: &str, constant_use: Option<Use>, dims: Option<Vec<usize>>) -> ValueId {
         let id = ValueId(self.values.len());
         let all = |d: &Vec<usize>| d.iter().fold(self.parent.len(), |sum, &n| sum.saturating_add(n));
