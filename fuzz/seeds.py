@@ -58,6 +58,17 @@ for key, value in [("location", "w.bin"), ("offset", "0"), ("length", "16")]:
     entry.key, entry.value = key, value
 seed("load", "external", model([halves], [outside], [1, 2, 4, 4]))
 
+# What was found: an empty weight that claims a huge extent, and notes that give a slice another rank than its input.
+zeros = bytes(16)
+empty = helper.make_tensor("w", TensorProto.FLOAT, [1, 1, 3, 3, 0, 1 << 28], b"", raw=True)
+add = helper.make_node("Add", ["x", "w"], ["y"])
+seed("inspect", "found_empty", zeros + model([add], [empty], [1, 1, 5, 5]))
+bounds = [helper.make_tensor_value_info(n, TensorProto.INT64, [1]) for n in ("starts", "ends", "axes")]
+cut = helper.make_node("Slice", ["x", "starts", "ends", "axes"], ["y"])
+image, flat = (helper.make_tensor_value_info(n, TensorProto.FLOAT, d) for n, d in (("x", [2, 3, 4]), ("y", [2, 3])))
+ranks = helper.make_model(helper.make_graph([cut], "seed", [image, *bounds], [flat]), ir_version=8)
+seed("inspect", "found_ranks", zeros + ranks.SerializeToString())
+
 HERE.mkdir(exist_ok=True)
 (HERE / "npz").mkdir(exist_ok=True)
 numpy.savez(HERE / "npz/floats.npz", image=numpy.zeros((3, 3, 4, 4), numpy.float32))
