@@ -15,7 +15,7 @@ const MAPPED: u64 = 256 << 20;
 /// Those of the system.
 pub(super) fn contents(file: &mut File) -> Result<Bytes> {
     let size = file.metadata()?.len();
-    if size < MAPPED {
+    if !is_mapped(size) {
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         file.read_to_end(&mut bytes)?;
         return Ok(bytes.into());

@@ -82,6 +82,20 @@ def test_results_are_saved_side_by_side(result, tmp_path):
     assert pickle.loads(pickle.dumps(result)).model == result.model
 
 
+def test_weights_may_go_into_a_file_beside_the_model(result, tmp_path):
+    files = result.save(tmp_path / "new.onnx", save_as_external_data=True, external_data_threshold=4096)
+    own, data, *reports = files
+    assert own.name == "new.onnx" and data.name.startswith("new.onnx.") and data.suffix == ".data"
+    assert [f.suffix for f in reports] == [".json", ".html"]
+    assert own.stat().st_size < len(result.model) / 2 < data.stat().st_size
+    read, whole = onnx.load(own), result.proto
+    values = [{t.name: onnx.numpy_helper.to_array(t) for t in m.graph.initializer} for m in (read, whole)]
+    assert values[0].keys() == values[1].keys()
+    assert all((values[0][name] == value).all() for name, value in values[1].items())
+    with pytest.raises(snapprune.Error):
+        result.save(tmp_path / "no/such/folder/new.onnx", save_as_external_data=True)
+
+
 def test_bytes_and_messages_are_models_too(models, db):
     path = models / "shapes96_off_stair.onnx"
     message = onnx.load(path)
