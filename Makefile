@@ -51,8 +51,8 @@ audit:
 	command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
 	command -v cargo-audit > /dev/null || cargo install --locked cargo-audit
 	cargo deny check
-	cargo audit
-	cargo audit --file fuzz/Cargo.lock
+	cargo audit $$(grep -o 'RUSTSEC-[0-9]*-[0-9]*' deny.toml | sed 's/^/--ignore /')
+	cargo audit --file fuzz/Cargo.lock $$(grep -o 'RUSTSEC-[0-9]*-[0-9]*' deny.toml | sed 's/^/--ignore /')
 
 release:
 	RUSTFLAGS="$(PLAIN)" CFLAGS="-ffile-prefix-map=$(CURDIR)=/snapprune -ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo" \
