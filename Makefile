@@ -1,33 +1,39 @@
-# Three commands: `make demo`, `make test` and `make check`. Each sets up what it needs under .venv and target.
+# Four commands: `make demo`, `make test`, `make test-oldest` and `make check`. Each sets up what it needs under .venv and target.
 # For a release: `make audit`, `make release` and `make sbom`; for longer looks: `make fuzz`.
 
-ORT := onnxruntime==1.31.1
-VENV := .venv/.onnxruntime-1.31.1
+# The newest ONNX Runtime that is tested.
+ORT := $(shell sed -n 's/^cpu = \["\(.*\)"\]$$/\1/p' pyproject.toml)
+# The oldest.
+OLDEST := $(shell sed -n 's/^cpu = \["\(onnxruntime\)>=\([0-9.]*\),.*$$/\1==\2.*/p' pyproject.toml)
+VENV := .venv/.onnxruntime
 MODEL := models/shapes96_off_stair.onnx
 OUT := target/demo/shapes96.onnx
+
+# What is run here uses that environment: nothing is taken from a folder that is not active.
+ACTIVE := VIRTUAL_ENV="$(CURDIR)/.venv"
 
 # Paths of the machine that builds stay out of the binary, so that others can build the same.
 PLAIN := --remap-path-prefix=$(CURDIR)=/snapprune --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 SECONDS := 600
 
-.PHONY: demo test test-rust test-python check ops audit release sbom fuzz
+.PHONY: demo test test-rust test-python test-oldest check ops audit release sbom fuzz
 
-$(VENV):
+$(VENV): pyproject.toml
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check $(ORT)
+	.venv/bin/pip install --quiet --disable-pip-version-check --upgrade "$(ORT)"
 	touch $@
 
 demo: $(VENV)
 	cargo build --release
 	mkdir -p target/demo
-	target/release/snapprune inspect $(MODEL)
-	target/release/snapprune $(MODEL) --cpu --threads 1 -o $(OUT)
-	target/release/snapprune bench $(MODEL) $(OUT) --cpu --threads 1
+	$(ACTIVE) target/release/snapprune inspect $(MODEL)
+	$(ACTIVE) target/release/snapprune $(MODEL) --cpu --threads 1 -o $(OUT)
+	$(ACTIVE) target/release/snapprune bench $(MODEL) $(OUT) --cpu --threads 1
 
 test: test-rust test-python
 
 test-rust: $(VENV)
-	cargo test
+	$(ACTIVE) cargo test
 
 # The wheel, installed into an environment that has nothing else.
 test-python:
@@ -37,6 +43,17 @@ test-python:
 	target/python/bin/pip install --quiet --disable-pip-version-check "$$(ls target/wheels/*.whl)[cpu,ray,test]"
 	cd target && python/bin/python -m pytest -q -p no:cacheprovider --rootdir .. ../tests/python
 
+# What may differ between versions of ONNX Runtime, with the oldest that is tested: operators, planning, the command, narrower models, and
+# the Python package. After `test`, nothing is built anew.
+test-oldest:
+	rm -rf target/oldest
+	python3 -m venv target/oldest
+	target/oldest/bin/pip install --quiet --disable-pip-version-check "$(OLDEST)" "$$(ls target/wheels/*.whl)[test]"
+	export ORT_DYLIB_PATH="$$(ls $(CURDIR)/target/oldest/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)"; \
+	    cargo test --test all -- operators:: planning:: cli:: narrow::the_curve --skip published_accuracy
+	cd target && env -u ORT_DYLIB_PATH oldest/bin/python -m pytest -q -p no:cacheprovider --rootdir .. ../tests/python/test_optimize.py \
+	    ../tests/python/test_command.py
+
 check: $(VENV)
 	cargo fmt --check
 	cargo clippy --all-targets --features python -- -D warnings
@@ -44,7 +61,7 @@ check: $(VENV)
 
 # Writes SUPPORTED-OPS.md anew.
 ops: $(VENV)
-	SNAPPRUNE_UPDATE=1 cargo test --test supported_ops
+	$(ACTIVE) SNAPPRUNE_UPDATE=1 cargo test --test all supported_ops
 
 # Advisories, licences and sources of all dependencies. Needs the network: both tools fetch the advisory database.
 audit:

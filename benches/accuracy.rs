@@ -18,7 +18,7 @@ use snapprune::profile::Database;
 use snapprune::refit::{Change, Settings, refit};
 use snapprune::rewrite::rewrite;
 use snapprune::score::{Statistics, Walk, mixers, rank_group, reading};
-use snapprune::target::{CpuTarget, Runtime, ShapeOptions, random_inputs};
+use snapprune::target::{CpuTarget, Limit, Runtime, ShapeOptions, random_inputs};
 use snapprune::verify::{classes, race};
 
 /// Every free group cut to `share` of its width, a multiple of 8.
@@ -27,9 +27,9 @@ fn uniform(opened: &Opened, target: &CpuTarget, samples: &Samples, share: f64) -
     let analysis = &opened.analysis;
     let layers = mixers(&graph);
     let mut walk = Walk::new(target, &samples.data, samples.fit.clone()).unwrap();
-    let parts = (&opened.proto, &graph, analysis);
+    let parts = (&opened.proto, &graph);
     let wanted = reading(analysis, &layers);
-    let seen = Statistics::collect(&mut walk, parts, &wanted, 48, 0, &|_, _| {}).unwrap();
+    let seen = Statistics::collect(&mut walk, parts, &wanted, 48, 0, (&Limit::default(), &|_, _| {})).unwrap();
     let mut change = ClassChange::default();
     for group in analysis.groups.iter().filter(|g| g.lock.is_none() && g.width() >= 16) {
         let width = ((group.width() as f64 * share / 8.0).round() as usize * 8).max(8);
@@ -54,9 +54,10 @@ fn uniform(opened: &Opened, target: &CpuTarget, samples: &Samples, share: f64) -
             pruned,
             (&samples.data, runs),
             Settings::default(),
-            &|_, _| {},
+            (&Limit::default(), &|_, _| {}),
         )
-        .unwrap(),
+        .unwrap()
+        .proto,
     )
 }
 

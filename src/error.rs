@@ -28,12 +28,18 @@ pub enum Error {
     /// ONNX Runtime could not be loaded.
     #[error("{0}")]
     Runtime(String),
+    /// A model does not run at extents that were assumed for what it leaves open.
+    #[error("{0}")]
+    Extents(String),
     /// ONNX Runtime refused a model or a run failed.
     #[error("ONNX Runtime: {0}")]
     Session(String),
     /// The device asked for is not there.
     #[error("{0}")]
     Device(String),
+    /// Another process times on the device, and it was not wanted to wait for it.
+    #[error("{0}")]
+    Busy(String),
     /// The latency database could not be used.
     #[error("latency database {path}: {what}", path = path.display())]
     Database {
@@ -66,14 +72,19 @@ impl Error {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or name a place on another disk",
                 _ => "look at the disk and the file, then run it again",
             }),
+            Self::Model(what) if what.contains("is not a plain file of its own inside the model's folder") => Some(
+                "copy the folder with files in place of the links (cp -rL FOLDER COPY), or name it with --external-data-dir FOLDER: you then \
+                 vouch for what lies there, and its links are followed",
+            ),
             Self::Model(_) | Self::Tensor { .. } => Some(
                 "export the model again, and check it with `check-model` of the onnx package; was it downloaded in full?",
             ),
             // ONNX Runtime loads its CUDA provider without cuDNN, and misses it at the first convolution.
-            Self::Session(what) if what.contains("cuDNN is unavailable") => Some(
-                "install cuDNN 9, for example with `pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'`, or use --cpu; `snapprune doctor` \
-                 shows what is missing",
-            ),
+            Self::Session(what) if what.contains("cuDNN is unavailable") => Some(concat!(
+                "install cuDNN 9, for example with `pip install '",
+                env!("SNAPPRUNE_ONNXRUNTIME_GPU"),
+                "'`, or use --cpu; `snapprune doctor` shows what is missing",
+            )),
             Self::Session(_) => Some(
                 "`snapprune doctor` checks the installation; if ONNX Runtime alone cannot run the model either, export it again",
             ),
@@ -82,7 +93,10 @@ impl Error {
             Self::Plan(_) => Some("make the plan for this very file with `snapprune plan`"),
             Self::Runtime(_) => Some("`snapprune doctor` checks the installation"),
             Self::Usage(_) => Some("`snapprune --help`, or `snapprune COMMAND --help`, shows how it is used"),
-            Self::Stopped => None,
+            Self::Extents(_) => Some(
+                "give the extents that the model was made for; where it comes from, or its preprocessing, tells them",
+            ),
+            Self::Busy(_) | Self::Stopped => None,
         }
     }
 

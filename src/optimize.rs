@@ -1,9 +1,13 @@
 //! The main job: from a model and a device to a faster model, or to the reason why there is none.
 
 mod approach;
+mod by_drop;
 mod choose;
+mod datasets;
 mod dynamic;
 mod exact;
+mod finish;
+mod fitting;
 mod free;
 mod goals;
 mod input;
@@ -14,28 +18,33 @@ mod offline;
 mod outcome;
 mod pareto;
 mod prepare;
+mod samples;
+mod scope;
+mod sound;
 mod space;
 mod staircases;
 
+pub use datasets::Datasets;
 pub use dynamic::{Dynamic, Dynamics, GateRow, Mode};
+pub use fitting::{BROKEN, Fitted, fitted};
 pub use goals::{Amount, Goals};
-pub use input::{Opened, open};
-pub use knowledge::Samples;
+pub use input::{Opened, SORTED, open};
 pub use needs::{Alternative, Needs, needs};
 pub use outcome::{Calibration, ChosenPoint, GroupRow, Outcome, Probes};
 pub use pareto::{Measured, ParetoRow};
+pub use samples::Samples;
 pub use staircases::{Curve, Staircase, Step, use_of};
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::channels::Analysis;
 use crate::data::Scaling;
 use crate::onnx::encode;
 use crate::plan::{Candidates, Costs, Plan};
 use crate::profile::{Database, Noise, Prober, Profile};
-use crate::target::{Named, Target};
+use crate::target::{Limit, Named, Target};
 use crate::verify::{Agreement, compare};
 use crate::{Error, Result};
 use prepare::prepared;
@@ -45,7 +54,8 @@ use prepare::prepared;
 pub struct Options {
     /// Seed of the random inputs.
     pub seed: u64,
-    /// No probes are begun after this long; the widths that the file has are timed whatever it takes.
+    /// No step goes on after this long: searches end with what they have, and the last race and the verification of what
+    /// is written are kept short.
     pub time_budget: Option<Duration>,
     /// Names of layers whose widths stay as they are.
     pub keep: Vec<String>,
@@ -59,6 +69,8 @@ pub struct Options {
     pub calib: Option<(PathBuf, Scaling, usize)>,
     /// What a narrower model should reach; nothing is lost without.
     pub goals: Goals,
+    /// A model that reaches a goal in multiply-accumulates or parameters is wanted also where it was not measured to be faster.
+    pub allow_slower: bool,
     /// No group becomes narrower than this.
     pub min_width: usize,
     /// How the dynamic variant is made; `None`: not at all.
@@ -94,6 +106,8 @@ pub trait Watcher {
     fn step(&self, what: &str);
     /// The step has done `done` of `total`.
     fn progress(&self, done: usize, total: usize);
+    /// Something that the user should know before the job is done; told once.
+    fn note(&self, _what: &str) {}
     /// Nothing more is to come.
     fn done(&self) {}
     /// Shows something else for once, without what is being shown in the way.
@@ -107,6 +121,8 @@ const WORTH_A_FILE: f64 = 0.99;
 /// Seconds for the races that choose between plans, and for the last one.
 const CHOOSING_SECONDS: f64 = 3.0;
 const FINAL_SECONDS: f64 = 6.0;
+/// Seconds for any race when the time is nearly up.
+const SHORT_SECONDS: f64 = 0.5;
 /// Seconds for the original alone, which predictions are scaled to.
 const ALONE_SECONDS: f64 = 1.0;
 
@@ -141,6 +157,10 @@ pub fn optimize(
     options: &Options,
     watcher: &dyn Watcher,
 ) -> Result<Outcome> {
+    if let Some(outcome) = refused(loads, target, options) {
+        return Ok(outcome);
+    }
+    let limit = limit(target, options);
     let planned = |p: prepare::Prepared, costs: &mut Costs, prober: &mut Prober| {
         let opened = p.opened;
         let mut outcome = if options.goals.any() {
@@ -150,14 +170,23 @@ pub fn optimize(
         } else {
             offline::plan(p, costs, prober)?
         };
-        staircases::draw(&mut outcome, opened, costs, prober, options, watcher)?;
+        if limit.is_up() {
+            outcome.cut_short(prober.skipped);
+        }
+        let time = limit.at_most(options.staircases);
+        staircases::draw(&mut outcome, opened, costs, prober, time, watcher)?;
         outcome.noise = Noise {
             racing_drift: outcome.noise.racing_drift,
-            ..prober.noise()?
+            ..prober.noise(limit.is_up())?
         };
+        if let Some(why) = &prober.untraced {
+            watcher.note(why);
+            outcome.notes.push(why.clone());
+        }
         Ok(outcome)
     };
-    let mut outcome = prepared(loads, target, known, options, watcher, planned)?;
+    let data = datasets(loads, target, options, watcher)?;
+    let mut outcome = prepared((loads, target), (known, &data), options, (watcher, &limit), planned)?;
     if let (Some(dynamics), Some(load)) = (options.dynamics, loads.first()) {
         let original = encode(&load.opened.proto);
         if options.goals.any() && outcome.model.is_none() {
@@ -165,17 +194,42 @@ pub fn optimize(
             outcome.dynamic = Some(Dynamic::none(why));
             return Ok(outcome);
         }
+        if limit.is_up() {
+            outcome.dynamic = Some(Dynamic::none(
+                "the time was up before gates could be tried; allow more with --time-budget",
+            ));
+            return Ok(outcome);
+        }
         let base = outcome.model.as_ref().unwrap_or(&original);
         outcome.dynamic = Some(dynamic::dynamic(
             loads,
             target,
-            (&original, base),
-            options,
+            (&original, base, outcome.macs.1),
+            (options, &data),
             dynamics,
-            watcher,
+            (watcher, &limit),
         )?);
     }
     Ok(outcome)
+}
+
+/// What comes out, at once, where no width may change and nothing else can be made.
+fn refused(loads: &[Load], target: &dyn Target, options: &Options) -> Option<Outcome> {
+    let opened = &loads.first()?.opened;
+    let why = opened.nothing_to_change(options.goals.any())?;
+    let calibrated = |d: Dynamics| options.calib.is_some() || d.keep.is_some();
+    // Gates need convolutions, but no width that may change.
+    let gates = options.dynamics.is_some_and(calibrated) && !options.goals.any();
+    if gates && !opened.timed.is_empty() {
+        return None;
+    }
+    let mut outcome = Outcome::new(opened, target.info(), &Candidates::new(), Probes::default());
+    outcome.nothing(&why);
+    outcome.nothing_to_change = true;
+    outcome.dynamic = options
+        .dynamics
+        .map(|_| Dynamic::none("there is nothing to make it from"));
+    Some(outcome)
 }
 
 /// Plans that lose least at every latency, measured at some of them.
@@ -194,11 +248,43 @@ pub fn pareto(
         database,
         ..Known::default()
     };
-    prepared(loads, target, known, options, watcher, |p, costs, prober| {
-        let mut narrowing = p.narrowing()?;
-        let search = narrowing.search(costs, prober)?;
-        narrowing.pareto(&search, measured)
-    })
+    let limit = limit(target, options);
+    let data = datasets(loads, target, options, watcher)?;
+    prepared(
+        (loads, target),
+        (known, &data),
+        options,
+        (watcher, &limit),
+        |p, costs, prober| {
+            let mut narrowing = p.narrowing()?;
+            let search = narrowing.search(costs, prober)?;
+            let rows = narrowing.pareto(&search, measured)?;
+            prober.untraced.iter().for_each(|why| watcher.note(why));
+            Ok(rows)
+        },
+    )
+}
+
+/// The samples that the options name, as the first load takes them.
+fn datasets(loads: &[Load], target: &dyn Target, options: &Options, watcher: &dyn Watcher) -> Result<Datasets> {
+    match loads.first() {
+        Some(load) => Datasets::read(&load.opened, target, options, watcher),
+        None => Ok(Datasets::default()),
+    }
+}
+
+/// Until when a job goes on.
+fn limit(target: &dyn Target, options: &Options) -> Limit {
+    Limit::new(
+        target.stop(),
+        options.time_budget.and_then(|b| Instant::now().checked_add(b)),
+    )
+}
+
+/// Seconds for a race that usually takes `usual`: few when less is left.
+fn racing(limit: &Limit, usual: f64) -> f64 {
+    let left = limit.at_most(Duration::from_secs_f64(usual)).as_secs_f64();
+    if left < usual { SHORT_SECONDS.min(usual) } else { usual }
 }
 
 /// The least agreement of all loads.

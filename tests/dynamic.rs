@@ -1,7 +1,7 @@
 //! The dynamic variant by the command, and its file in plain ONNX Runtime from Python.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

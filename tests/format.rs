@@ -1,7 +1,7 @@
 //! The file: what is kept, and where external data may lie.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use common::net::Net;
 use common::zoo;

@@ -1,7 +1,7 @@
 //! Gates against their masked twins and against the original, on real graphs and with every kind of gate.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 

@@ -1,15 +1,17 @@
 //! The report's page, in a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 
 use common::browser::look;
-use common::command::{model, optimized, snapprune};
+use common::command::{model, snapprune};
+use common::priced::optimized_at_price;
+use common::recorded::profile as recorded;
 use common::{cpu, runtime, zoo_model};
 use snapprune::optimize::{ChosenPoint, Dynamic, GateRow, Known, Load, Options, Outcome, ParetoRow, open, optimize};
-use snapprune::report::{About, outcome_html};
+use snapprune::report::{About, outcome_html, outcome_json};
 use snapprune::target::ShapeOptions;
 
 /// A phone's width, and a desktop's.
@@ -24,6 +26,7 @@ fn well_laid_out(html: &str, plots: usize, sections: &[&str]) {
         };
         assert!(seen.console.is_empty(), "at {width}: {:?}", seen.console);
         assert!(seen.overflow.is_empty(), "at {width}: {:?}", seen.overflow);
+        assert!(seen.broken.is_empty(), "{:?}", seen.broken);
         assert!(seen.plots.len() >= plots, "{} plots", seen.plots.len());
         assert!(seen.plots.iter().all(|&marks| marks >= 3), "{:?}", seen.plots);
         for section in sections {
@@ -49,12 +52,14 @@ fn self_contained(html: &str) {
 fn the_browser_sees_what_is_wrong_with_a_page() {
     let folder = tempfile::tempdir().unwrap();
     let page = "<!doctype html><body><section id=a></section><div style='width:900px'>wide</div>\
+                <table><tr><th style='width:3em;overflow-wrap:anywhere;display:block'>latency</th></tr></table>\
                 <svg width=50 height=20><text x=40 y=10>sticks out</text></svg><script>console.error('no')</script>";
     let Some(seen) = look(page, 390, folder.path()) else {
         return;
     };
     assert!(seen.overflow.iter().any(|o| o.contains("wide")), "{seen:?}");
     assert!(seen.overflow.iter().any(|o| o.contains("sticks out")), "{seen:?}");
+    assert!(seen.broken.iter().any(|b| b == "latency at 390"), "{seen:?}");
     assert_eq!(
         (seen.console.len(), seen.plots.as_slice(), seen.sections.as_slice()),
         (1, &[0][..], &["a".to_owned()][..])
@@ -62,14 +67,21 @@ fn the_browser_sees_what_is_wrong_with_a_page() {
 }
 
 #[test]
-fn a_written_model_has_its_page_beside_it() {
+fn a_written_model_has_its_page() {
     let folder = tempfile::tempdir().unwrap();
-    // A machine that is busy with other things may hide the gain once.
-    let found = (0..3)
-        .map(|_| optimized(folder.path(), &[]))
-        .find(|(code, _)| *code == Some(0));
-    let (_, report) = found.expect("no faster model in three tries");
-    let html = std::fs::read_to_string(folder.path().join("out.html")).unwrap();
+    let options = Options {
+        staircases: std::time::Duration::from_secs(1),
+        ..Options::default()
+    };
+    let (loads, outcome) = optimized_at_price(&folder.path().join("l.db"), &options);
+    let about = About {
+        name: "off.onnx",
+        written: "out.onnx",
+        command: "snapprune off.onnx",
+    };
+    let html = outcome_html(about, &loads, &outcome).unwrap();
+    let report = outcome_json("off.onnx", &loads, &outcome);
+    assert_eq!(report["written"], true, "{report:#}");
     self_contained(&html);
     let staircases = report["staircases"].as_array().unwrap();
     assert!(staircases.len() > 5);
@@ -105,11 +117,32 @@ fn a_written_model_has_its_page_beside_it() {
 }
 
 #[test]
-fn mobilenet_has_a_page_of_less_than_a_megabyte_though_nothing_is_written() {
-    let Some(net) = zoo_model("mobilenet_v2") else { return };
+fn a_page_is_made_when_asked_for_though_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
     let done = snapprune()
+        .arg(model("shapes96_off_stair.onnx"))
+        .args(["--grow", "none", "--quiet", "-o"])
+        .arg(folder.path().join("out.onnx"))
+        .arg("--profile")
+        .arg(recorded(folder.path()))
+        .arg("--report")
+        .arg(&page)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(!folder.path().join("out.onnx").exists());
+    assert!(done.stdout.is_empty(), "quiet means quiet");
+    self_contained(&std::fs::read_to_string(&page).unwrap());
+}
+
+#[test]
+fn mobilenet_has_a_page_of_less_than_a_megabyte() {
+    let Some(net) = zoo_model("mobilenet_v2") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    // Whether a faster model comes out hangs on the machine; there is a page of it either way.
+    snapprune()
         .arg(net)
         .args(["--cpu", "--threads", "1", "--staircases", "3s", "--quiet", "-o"])
         .arg(folder.path().join("out.onnx"))
@@ -119,8 +152,6 @@ fn mobilenet_has_a_page_of_less_than_a_megabyte_though_nothing_is_written() {
         .arg(folder.path().join("l.db"))
         .output()
         .unwrap();
-    assert!(matches!(done.status.code(), Some(0 | 1)), "{done:?}");
-    assert!(done.stdout.is_empty(), "quiet means quiet");
     let html = std::fs::read_to_string(&page).unwrap();
     assert!(html.len() < 1_000_000, "{} bytes", html.len());
     self_contained(&html);
@@ -178,6 +209,9 @@ fn everything(path: &Path) -> (Outcome, Vec<Load>) {
         gates: vec![gate(true), gate(false)],
         ..Dynamic::default()
     });
+    // Long values leave little room for their labels.
+    let many = "one feature of many, ".repeat(40);
+    outcome.device.facts.insert("features".to_owned(), many);
     outcome
         .unverified
         .push("accuracy: <script>alert(1)</script> is only text".to_owned());

@@ -3,7 +3,7 @@
 //! `SNAPPRUNE_CASES=10000 cargo test --release --test properties` runs more of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use common::graphs::drawn;
 use common::{Case, cpu, difference};

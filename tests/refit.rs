@@ -1,7 +1,7 @@
 //! Running graphs in parts, splitting channels, and weights that make up for lost ones, on real models.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use common::{Case, cpu, difference, zoo_model};
 use ndarray::{Array, IxDyn};
@@ -10,6 +10,7 @@ use snapprune::data::{Dataset, Scaling};
 use snapprune::onnx::{Graph, Tensor};
 use snapprune::refit::{Change, Settings, refit};
 use snapprune::score::{Reference, Walk, crossing_bytes, mixers};
+use snapprune::target::Limit;
 
 /// Random samples for a case, and the case's graph at their batch.
 fn samples(case: &Case, count: usize) -> Dataset {
@@ -42,14 +43,9 @@ fn a_graph_run_in_parts_makes_the_same_outputs() {
         let data = samples(&case, 2);
         let target = cpu();
         let mut walk = Walk::new(&target, &data, 0..data.runs()).unwrap();
-        let mut reference = Reference::default();
-        let mut whole = |_: usize, outputs: Vec<_>| {
-            reference.push(&outputs);
-            Ok(())
-        };
-        walk.finish(&case.proto, &graph, 0, &mut whole).unwrap();
+        let reference = Reference::of(&walk, &case.proto, &graph).unwrap();
         let count = graph.proto.node.len();
-        let most = crossing_bytes(&graph, &case.analysis);
+        let most = crossing_bytes(&graph, &case.analysis, 1);
         for stop in [count / 7, count / 3, count / 2, count * 4 / 5] {
             walk.advance(&case.proto, &graph, stop, &[]).unwrap();
             // What is held is no more than was said, but for the graph's outputs and shapes.
@@ -63,15 +59,11 @@ fn a_graph_run_in_parts_makes_the_same_outputs() {
                 held as u64 <= most,
                 "{stem}: {held} bytes held at {stop}, {most} were foreseen"
             );
-            walk.finish(&case.proto, &graph, stop, &mut |run, outputs| {
-                let loss = reference.loss(run, &outputs);
-                assert!(
-                    loss < 1e-9,
-                    "{stem}: {loss} when run in parts up to node {stop} of {count}"
-                );
-                Ok(())
-            })
-            .unwrap();
+            let loss = reference.judge(&walk, &case.proto, &graph, stop).unwrap().loss();
+            assert!(
+                loss < 1e-9,
+                "{stem}: {loss} when run in parts up to node {stop} of {count}"
+            );
         }
     }
 }
@@ -143,9 +135,10 @@ fn what_can_be_made_up_for_is_made_up_for() {
         pruned.clone(),
         (&data, 0..data.runs()),
         settings,
-        &|_, _| {},
+        (&Limit::default(), &|_, _| {}),
     )
-    .unwrap();
+    .unwrap()
+    .proto;
     let before = wider.run(&wider.proto, 2).unwrap();
     let plain = wider.run(&wider.proto, 2).unwrap();
     let lost = difference(&before, &wider.run(&pruned, 2).unwrap(), &plain).raw;

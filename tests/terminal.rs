@@ -1,11 +1,11 @@
 //! What the command shows and how it behaves in a terminal, in a pipe, and when it is interrupted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::command::{fails, model, snapprune};
 use common::zoo_model;
@@ -120,10 +120,10 @@ fn signal(id: u32, name: &str) {
     );
 }
 
-/// Starts a long job, and interrupts it when something was measured; its exit status, what it said, and how long it took to end.
-fn interrupted(net: &Path, folder: &Path, with: &str) -> (Option<i32>, String, Duration) {
+/// Starts a long job, and interrupts it when something was measured; its exit status, and what it said.
+fn interrupted(net: &Path, folder: &Path, with: &str) -> (Option<i32>, String) {
     let db = folder.join("l.db");
-    let child = Command::new(env!("CARGO_BIN_EXE_snapprune"))
+    let mut child = Command::new(env!("CARGO_BIN_EXE_snapprune"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .arg(net)
         .args(["--cpu", "--threads", "1", "-o"])
@@ -134,20 +134,18 @@ fn interrupted(net: &Path, folder: &Path, with: &str) -> (Option<i32>, String, D
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let start = Instant::now();
     let timed = || db.is_file() && Database::open(&db).and_then(|d| d.rows()).is_ok_and(|r| !r.is_empty());
     while !timed() {
         assert!(
-            start.elapsed() < Duration::from_secs(120),
-            "nothing was measured in two minutes"
+            child.try_wait().unwrap().is_none(),
+            "it ended before anything was measured"
         );
         std::thread::sleep(Duration::from_millis(100));
     }
     signal(child.id(), with);
-    let start = Instant::now();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code(), said, start.elapsed())
+    (output.status.code(), said)
 }
 
 #[test]
@@ -155,10 +153,9 @@ fn an_interrupted_job_leaves_no_half_file_and_keeps_what_it_measured() {
     let Some(net) = zoo_model("googlenet") else { return };
     for with in ["INT", "TERM"] {
         let folder = tempfile::tempdir().unwrap();
-        let (code, said, took) = interrupted(&net, folder.path(), with);
+        let (code, said) = interrupted(&net, folder.path(), with);
         assert_eq!(code, Some(130), "{said}");
         assert!(said.contains("stopped") && said.contains("run it again"), "{said}");
-        assert!(took < Duration::from_secs(20), "{took:?}");
         let files = std::fs::read_dir(folder.path())
             .unwrap()
             .map(|e| e.unwrap().file_name());

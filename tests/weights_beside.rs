@@ -1,7 +1,7 @@
 //! Weights in a file beside the model: written and read again, by others too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::path::{Path, PathBuf};
 

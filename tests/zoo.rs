@@ -1,7 +1,7 @@
 //! Zoos: many models, interrupted at any moment, with models that fail in every way.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,49 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::browser::look;
+use common::chance::seed;
 use common::command::{fails, model, snapprune};
-use common::runtime;
+use common::recorded::profile;
 use serde_json::Value;
-use snapprune::optimize::open;
-use snapprune::profile::{Facts, Profile, Record, layers};
-use snapprune::target::{DeviceInfo, ShapeOptions};
-
-/// A recorded profile of the off-stair model, on a device with stairs of 16 channels: with it a zoo times nothing, and the same
-/// comes out every time.
-fn profile(folder: &Path) -> PathBuf {
-    let opened = open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
-    let graph = opened.graph().unwrap();
-    let mut records: Vec<Record> = Vec::new();
-    let around = |w: usize| (w..w + 32).filter(move |&v| v == w || v.is_multiple_of(4));
-    for layer in layers(&graph, &opened.analysis) {
-        let depthwise = layer.problem.is_depthwise();
-        for cin in around(layer.problem.cin) {
-            for cout in around(layer.problem.cout).filter(|&cout| !depthwise || cin == cout) {
-                let off = if cin % 16 == 0 && cout % 16 == 0 { 1.0 } else { 2.0 };
-                records.push(Record {
-                    problem: layer.at(cin, cout),
-                    samples: vec![off * (cin.div_ceil(16) * cout.div_ceil(16)) as f64; 5],
-                    facts: Facts::default(),
-                });
-            }
-        }
-    }
-    let device = DeviceInfo {
-        kind: "cuda".to_owned(),
-        name: "A GPU elsewhere".to_owned(),
-        fingerprint: "0123456789abcdef".to_owned(),
-        stack: "made up".to_owned(),
-        facts: Default::default(),
-    };
-    let profile = Profile {
-        schema_version: 1,
-        device,
-        records,
-    };
-    let file = folder.join("profile.json");
-    std::fs::write(&file, profile.text()).unwrap();
-    file
-}
+use snapprune::profile::Profile;
 
 #[test]
 fn a_plan_is_the_same_for_the_same_profile_in_whatever_order_its_times_stand() {
@@ -164,9 +126,9 @@ fn killed_at_three_moments_it_ends_with_the_same_and_repeats_nothing() {
 
     let out = folder.path().join("killed");
     let mut finished: BTreeMap<String, Value> = BTreeMap::new();
-    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().subsec_nanos();
-    for round in 0..3u32 {
-        let share = 0.2 + 0.6 * f64::from(seed.rotate_left(9 * round) % 1000) / 1000.0;
+    let mut random = fastrand::Rng::with_seed(seed());
+    for _ in 0..3 {
+        let share = 0.2 + 0.6 * random.f64();
         let mut child = zoo(&models, &out, &profile, &["--jobs", "2"]).spawn().unwrap();
         std::thread::sleep(took.mul_f64(share));
         child.kill().unwrap();
@@ -226,9 +188,8 @@ fn newest_child(parent: u32) -> Option<u32> {
 }
 
 /// Sends a signal to the process that is at a model, as soon as it is.
-fn signal(zoo: &Child, out: &Path, name: &str, signal: &str) {
-    let end = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < end {
+fn signal(zoo: &mut Child, out: &Path, name: &str, signal: &str) {
+    while zoo.try_wait().unwrap().is_none() {
         let at_it = journals(out, &[name])
             .get(name)
             .is_some_and(|e| e["state"] == "running");
@@ -260,12 +221,12 @@ fn what_goes_wrong_with_a_model_costs_that_model() {
     std::fs::write(models.join("text.onnx"), "this is a note, not a model\n").unwrap();
     std::fs::write(models.join("empty.onnx"), "").unwrap();
     let out = folder.path().join("out");
-    let child = zoo(&models, &out, &profile, &["--jobs", "1", "--timeout", "8s"])
+    let mut child = zoo(&models, &out, &profile, &["--jobs", "1", "--timeout", "8s"])
         .spawn()
         .unwrap();
-    signal(&child, &out, "crashes", "-ILL");
-    signal(&child, &out, "hangs", "-STOP");
-    signal(&child, &out, "killed", "-KILL");
+    signal(&mut child, &out, "crashes", "-ILL");
+    signal(&mut child, &out, "hangs", "-STOP");
+    signal(&mut child, &out, "killed", "-KILL");
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(5), "{said}");
@@ -441,8 +402,10 @@ fn phases_run_apart_and_no_problem_is_timed_twice() {
     assert_eq!(code, Some(0), "{said}");
     assert!(outputs(&out, &["one", "same"]).is_empty());
     let (code, said) = run("apply");
-    assert!(matches!(code, Some(0 | 1)), "{said}");
     let all = report(&out);
+    // Whatever this machine is: the status tells whether every model was made faster.
+    let written = all["totals"]["written"].as_u64().unwrap();
+    assert_eq!(code, Some(i32::from(written < 2)), "{said}");
     let probes = &all["totals"]["probes"];
     assert!(probes["share"].as_f64().unwrap() <= 0.6, "{probes}");
     for entry in all["models"].as_array().unwrap() {

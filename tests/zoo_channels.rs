@@ -1,7 +1,7 @@
 //! Every real model: what is free, growth by zero-padding, and pruning against a masked twin.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
+use crate::common;
 
 use common::{Case, difference, runtime, zoo};
 use snapprune::channels::ClassChange;

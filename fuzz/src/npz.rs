@@ -19,7 +19,7 @@ pub fn npz(bytes: &[u8]) {
     };
     if let Ok(data) = Dataset::read(&Scratch::path(), &[spec], &Scaling::default()) {
         for k in 0..data.runs().min(3) {
-            for (_, tensor) in data.run(k).0 {
+            for (_, tensor) in data.run(k).inputs {
                 assert_eq!(tensor.dims[1..], [3, 4, 4]);
                 assert_eq!(tensor.bytes.len(), tensor.len() * 4);
             }

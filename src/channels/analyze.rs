@@ -7,7 +7,7 @@ use super::coupling::{Coupling, Lock, Use};
 use super::extents::Extents;
 use super::groups::{Group, collect_groups};
 use super::layout::{ClassChange, Edits};
-use super::macs::node_macs;
+use super::macs::{node_macs, samples};
 use super::ops;
 use crate::Result;
 use crate::onnx::{Graph, captured_names};
@@ -30,20 +30,29 @@ pub struct Analysis {
     pub groups: Vec<Group>,
     /// Integer vectors of the shape arithmetic.
     pub extents: Extents,
-    /// Multiply-accumulates of each node, by node index.
+    /// Multiply-accumulates of each node for one sample, by node index.
     pub macs: Vec<u64>,
+    /// The version of the standard operators.
+    pub opset: i64,
+    /// How many samples a run at these shapes takes; 1 where that is not known, so that a whole run is counted.
+    pub samples: usize,
 }
 
 impl Analysis {
-    /// Multiply-accumulates of the whole graph.
+    /// Multiply-accumulates of the whole graph for one sample.
     pub fn total_macs(&self) -> u64 {
         self.macs.iter().sum()
     }
 
     /// The share of multiply-accumulates in layers with a width that is free to change, 0 to 1.
     pub fn free_share(&self) -> f64 {
+        self.share_of(&|group| group.lock.is_none())
+    }
+
+    /// The share of multiply-accumulates in layers with a width of a group that `is_free` takes, 0 to 1.
+    pub fn share_of(&self, is_free: &dyn Fn(&Group) -> bool) -> f64 {
         let mut free = vec![false; self.macs.len()];
-        for group in self.groups.iter().filter(|g| g.lock.is_none()) {
+        for group in self.groups.iter().filter(|g| is_free(g)) {
             for &node in group.producers.iter().chain(&group.consumers) {
                 free[node] = true;
             }
@@ -76,6 +85,7 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
             "it is a graph input, part of the model's interface",
         );
     }
+    hold_replaceable(graph, &mut co);
     for (index, node) in graph.proto.node.iter().enumerate() {
         for name in captured_names(node) {
             let reason = format!("it is used inside a body of {}", node.op_type());
@@ -116,20 +126,23 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
         );
     }
     let mut groups = collect_groups(&co);
-    forbid_unaligned_growth(graph, &co, &extents, &mut groups);
+    forbid_unaligned_growth(graph, opset, &co, &extents, &mut groups);
+    let samples = samples(graph, &co, &shapes.dynamic);
     let macs = (0..graph.proto.node.len())
-        .map(|n| node_macs(graph, &co, n, &|id, axis| co.dims(id)[axis]))
+        .map(|n| node_macs(graph, &co, n, &|id, axis| co.dims(id)[axis]) / samples as u64)
         .collect();
     Ok(Analysis {
         coupling: co,
         groups,
         extents,
         macs,
+        opset,
+        samples,
     })
 }
 
 /// Tries one more channel in each group; where an operator could not follow, the group does not grow.
-fn forbid_unaligned_growth(graph: &Graph, co: &Coupling, extents: &Extents, groups: &mut [Group]) {
+fn forbid_unaligned_growth(graph: &Graph, opset: i64, co: &Coupling, extents: &Extents, groups: &mut [Group]) {
     for id in 0..groups.len() {
         let last = groups[id].classes.last().copied();
         let Some(last) = last.filter(|_| groups[id].can_grow()) else {
@@ -154,6 +167,7 @@ fn forbid_unaligned_growth(graph: &Graph, co: &Coupling, extents: &Extents, grou
             let tried = patch(&mut Patch {
                 node: &mut node.clone(),
                 index,
+                opset,
                 co,
                 edits: &edits,
                 graph,
@@ -173,6 +187,9 @@ fn unknown(domain: &str, op: &str) -> String {
         ("" | "ai.onnx", "If" | "Loop" | "Scan") => {
             format!("{op} is control flow and is not followed")
         }
+        ("" | "ai.onnx", "QLinearConv" | "ConvInteger" | "QLinearMatMul" | "MatMulInteger") => {
+            format!("{op} computes in integers, which is not followed yet")
+        }
         ("" | "ai.onnx", _) => format!("{op} has no rule for channels"),
         _ => format!("{domain}.{op} is not a standard operator"),
     }
@@ -191,6 +208,26 @@ fn hold<'n>(co: &mut Coupling, node: Option<usize>, names: impl IntoIterator<Ite
     for name in names {
         if let Some(id) = co.by_name(name) {
             co.lock_value(id, lock);
+        }
+    }
+}
+
+/// Weights that callers may replace have the extents that callers know.
+fn hold_replaceable(graph: &Graph, co: &mut Coupling) {
+    if graph.replaceable.is_empty() {
+        return;
+    }
+    let lock = co.lock_id(barrier(
+        None,
+        "its weights are graph inputs too, which callers may replace (--fix-weights makes them constants)",
+    ));
+    for (node, proto) in graph.proto.node.iter().enumerate() {
+        for (input, name) in proto.input.iter().enumerate() {
+            if graph.replaceable.contains(name.as_str())
+                && let Some(id) = co.by_use(Use { node, input })
+            {
+                co.lock_value(id, lock);
+            }
         }
     }
 }

@@ -219,6 +219,8 @@ pub struct Patch<'a> {
     pub node: &'a mut NodeProto,
     /// Its index in the graph.
     pub index: usize,
+    /// The version of the standard operators.
+    pub opset: i64,
     /// The relation.
     pub co: &'a Coupling,
     /// The new axes.

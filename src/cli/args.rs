@@ -1,13 +1,14 @@
 //! The flags.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{ArgAction, ArgMatches, Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::planning_args::{CalibArgs, DataArgs, GoalArgs, PlanningArgs, duration};
 use super::save_args::SaveArgs;
+use super::turn_args::TurnArgs;
 use super::work_args::WorkArgs;
 use super::zoo::{WorkerArgs, ZooArgs};
 use crate::target::CudnnAlgo;
@@ -156,6 +157,9 @@ pub struct PlanArgs {
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// The device's turn.
+    #[command(flatten)]
+    pub turn: TurnArgs,
     /// Seed of the random inputs.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -196,6 +200,9 @@ pub struct ParetoArgs {
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// The device's turn.
+    #[command(flatten)]
+    pub turn: TurnArgs,
     /// Seed of the random inputs.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -252,6 +259,21 @@ pub struct StoreArgs {
     /// Take times of other devices and stacks where there are none of this one.
     #[arg(long)]
     pub allow_mismatch: bool,
+    /// Time again what is known, and keep the new times; =WHEN (seconds since 1970): only what was timed before then.
+    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "now", value_parser = when)]
+    pub remeasure: Option<u64>,
+}
+
+/// Seconds since 1970; `now`.
+fn when(text: &str) -> Result<u64, String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    match text {
+        // What was timed in this very second is old, too.
+        "now" => Ok(now + 1),
+        _ => text
+            .parse()
+            .map_err(|_| format!("'{text}' is not a number of seconds since 1970")),
+    }
 }
 
 /// Which device, and which ONNX Runtime.
@@ -263,7 +285,7 @@ pub struct DeviceArgs {
     /// Use the CPU.
     #[arg(long)]
     pub cpu: bool,
-    /// Threads within a node on the CPU [default: ONNX Runtime's choice].
+    /// Threads within a node on the CPU [default: as many as a plain InferenceSession of ONNX Runtime has here].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub threads: usize,
     /// How cuDNN picks a convolution's algorithm (GPU).
@@ -292,7 +314,7 @@ pub enum Switch {
     Off,
 }
 
-/// Extents of open axes.
+/// How a model is opened: extents of open axes, and its weights.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct ShapeArgs {
     /// An input's shape, such as image:1,3,224,224.
@@ -304,6 +326,13 @@ pub struct ShapeArgs {
     /// The extent of a symbolic first axis [default: 1]; several with their shares of the traffic, such as 1:0.7,8:0.3.
     #[arg(long, value_name = "N")]
     pub batch: Option<String>,
+    /// Read weights in other files from this folder [default: the model's own]. You vouch for it: links in it are followed, as caches
+    /// have them.
+    #[arg(long, value_name = "DIR")]
+    pub external_data_dir: Option<PathBuf>,
+    /// Make weights that are graph inputs too, which callers may replace, constants of the written model.
+    #[arg(long)]
+    pub fix_weights: bool,
 }
 
 /// Flags of `bench`.
@@ -321,6 +350,9 @@ pub struct BenchArgs {
     /// Real inputs: top-1 and top-5 of every model.
     #[command(flatten)]
     pub data: DataArgs,
+    /// The device's turn.
+    #[command(flatten)]
+    pub turn: TurnArgs,
     /// Seconds to measure, about.
     #[arg(long, default_value_t = 6.0)]
     pub seconds: f64,
@@ -422,6 +454,9 @@ pub struct ProfileArgs {
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// The device's turn.
+    #[command(flatten)]
+    pub turn: TurnArgs,
     /// Print nothing but errors.
     #[arg(short, long)]
     pub quiet: bool,

@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::args::BenchArgs;
+use super::screen::Screen;
 use super::setup;
 use crate::data::Dataset;
-use crate::onnx::{Graph, load};
+use crate::onnx::{Graph, load_as};
 use crate::report::bench_table;
-use crate::target::{input_specs, random_inputs};
+use crate::target::{input_specs, random_inputs, unsettled};
 use crate::verify::{Verdict, classes, race};
 use crate::{Error, Result};
 
@@ -21,7 +22,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
     let mut inputs = Vec::new();
     let mut first = None;
     for path in &args.models {
-        let model = load(path)?;
+        let model = load_as(path, &shapes.reading)?;
+        setup::note_order(path, &model);
         let specs = input_specs(&Graph::new(model.graph()?)?, &shapes)?;
         let shape: Vec<_> = specs.iter().map(|s| (s.name.clone(), s.dims.clone())).collect();
         match &wanted {
@@ -41,12 +43,19 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
         models.push(model.into_bytes());
     }
     let lanes: Vec<&[u8]> = models.iter().map(|m| &m[..]).collect();
-    let raced = race(target.as_ref(), &lanes, &inputs, args.seconds)?;
+    let turn = args.turn.take(target.as_ref(), &runtime.stop, &Screen::new(false))?;
+    let raced = race(target.as_ref(), &lanes, &inputs, args.seconds);
+    let raced = raced.map_err(|e| unsettled(first.as_deref().unwrap_or_default(), e))?;
+    drop(turn);
     let mut right = Vec::new();
     if let (Some(path), Some(specs)) = (&args.data.eval, &first) {
         let data = Dataset::read(path, specs, &args.data.scaling())?;
-        for model in &models {
-            let found = classes(target.as_ref(), model, &data, &|_, _| {})?;
+        data.notes().iter().for_each(|note| eprintln!("note: {note}"));
+        for (path, model) in args.models.iter().zip(&models) {
+            let own = data.clone().settled(target.as_ref(), model)?;
+            let said = own.notes().iter().skip(data.notes().len());
+            said.for_each(|note| eprintln!("note: {}: {note}", path.display()));
+            let found = classes(target.as_ref(), model, &own, &|_, _| {})?;
             let samples = found.best.len().max(1) as f64;
             right.push(
                 found

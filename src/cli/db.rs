@@ -63,6 +63,9 @@ fn list(rows: &[Row]) {
             first.name,
             first.stack
         );
+        if let Some(why) = first.former() {
+            println!("{:16}  {why}", "");
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use super::args::DoctorArgs;
 use super::setup;
 use crate::Result;
 use crate::profile::Database;
-use crate::target::{CudaOptions, CudaTarget, CudnnAlgo, NEEDED, Runtime, Target, gpu_count, provider_beside};
+use crate::target::{
+    CPU_PACKAGE, CudaOptions, CudaTarget, CudnnAlgo, GPU_PACKAGE, NEEDED, Runtime, Target, gpu_count, provider_beside,
+    tested, untested,
+};
 
 /// How one thing stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -83,15 +86,21 @@ fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
         Ok(runtime) => runtime,
         Err(error) => {
             let said = error.to_string();
-            let (found, todo) = said
-                .split_once(". ")
-                .unwrap_or((&said, "pip install onnxruntime==1.31.1"));
+            let install = format!("pip install '{CPU_PACKAGE}'");
+            let (found, todo) = said.split_once(". ").unwrap_or((&said, &install));
             checks.push(check("ONNX Runtime", State::Fault, found.to_owned(), Some(todo)));
             return None;
         }
     };
     let found = format!("{} at {}", runtime.version, runtime.library.display());
-    checks.push(check("ONNX Runtime", State::Ok, found, None));
+    checks.push(match untested(&runtime.version) {
+        None => check("ONNX Runtime", State::Ok, found, None),
+        Some(_) => {
+            let found = format!("{found}; snapprune is tested with {}", tested());
+            let todo = format!("if anything is odd: pip install '{CPU_PACKAGE}'");
+            check("ONNX Runtime", State::Note, found, Some(&todo))
+        }
+    });
     let target = crate::target::CpuTarget::new(runtime.clone(), 1);
     checks.push(match crate::profile::smoke(&target) {
         Ok(ms) => check(
@@ -101,9 +110,18 @@ fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
             None,
         ),
         Err(error) => {
-            let todo = "reinstall it: pip install --force-reinstall onnxruntime==1.31.1";
-            check("runs on the CPU", State::Fault, error.to_string(), Some(todo))
+            let todo = format!("reinstall it: pip install --force-reinstall '{CPU_PACKAGE}'");
+            check("runs on the CPU", State::Fault, error.to_string(), Some(&todo))
         }
+    });
+    let own = crate::target::CpuTarget::new(runtime.clone(), 0);
+    let found = format!(
+        "{} within a node, as a plain InferenceSession has here",
+        runtime.own_threads
+    );
+    checks.push(match own.remark() {
+        Some(remark) => check("threads", State::Note, found, Some(&remark)),
+        None => check("threads", State::Ok, found, None),
     });
     Some(runtime)
 }
@@ -155,10 +173,10 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
     }
     checks.push(check("GPU", State::Ok, format!("{count} by the driver"), None));
     let Some(runtime) = runtime else { return };
-    const INSTALL: &str = "pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'";
+    let install = format!("pip install '{GPU_PACKAGE}'");
     if !provider_beside(runtime) {
         let found = "ONNX Runtime has no CUDA provider: this is the package for the CPU".to_owned();
-        checks.push(check("CUDA provider", State::Fault, found, Some(INSTALL)));
+        checks.push(check("CUDA provider", State::Fault, found, Some(&install)));
         return;
     }
     runtime.preload();
@@ -170,7 +188,7 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
                 let todo = match needed.name {
                     "CUPTI" => "pip install nvidia-cuda-cupti",
                     "NVRTC" => "pip install nvidia-cuda-nvrtc",
-                    _ => INSTALL,
+                    _ => &install,
                 };
                 check(needed.name, state, format!("not found: {}", needed.without), Some(todo))
             }
@@ -192,7 +210,7 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
         }
         Err(error) => {
             let said = error.to_string();
-            let (found, todo) = said.split_once('\n').unwrap_or((&said, INSTALL));
+            let (found, todo) = said.split_once('\n').unwrap_or((&said, &install));
             check("runs on GPU 0", State::Fault, found.to_owned(), Some(todo))
         }
     });

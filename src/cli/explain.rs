@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::args::ExplainArgs;
 use super::source::Source;
-use crate::onnx::load;
+use crate::onnx::load_bare;
 use crate::{Error, Result};
 
 /// Always `true`: a file that says nothing is an error.
 pub(super) fn run(args: &ExplainArgs) -> Result<bool> {
     let source = Source::of(&args.model)?;
-    let model = load(&source.path).map_err(|e| source.named(e))?;
+    let model = load_bare(&source.path).map_err(|e| source.named(e))?;
     let entries = model.proto.metadata_props.iter();
     let said: BTreeMap<&str, &str> = entries
         .filter_map(|p| Some((p.key().strip_prefix("snapprune.")?, p.value())))

@@ -25,3 +25,13 @@ pub(super) fn listen() {
         eprintln!("\nstopping (press Ctrl-C again to stop at once)");
     });
 }
+
+/// A reader that closes the pipe (`| head`) ends the process quietly, as it does with other commands, in place of an error that the
+/// runtime makes of it.
+pub(super) fn end_with_reader() {
+    #[cfg(unix)]
+    // SAFETY: the default action takes no handler, and no other thread runs yet that would rely on another.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}

@@ -11,6 +11,7 @@ use super::place::Place;
 use super::screen::Screen;
 use super::sink::{put, put_model, voice};
 use super::source::{Source, is_stream};
+use super::turn_args::TurnArgs;
 use super::{interrupt, setup};
 use crate::optimize::{Known, Load, Options, Outcome, Watcher, optimize};
 use crate::report::{About, Written, outcome_html, outcome_json, outcome_text, with_provenance};
@@ -26,7 +27,8 @@ struct Places {
 }
 
 /// `true` when a faster model was written, static or dynamic.
-pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
+/// `command` is what was typed.
+pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
     let start = Instant::now();
     let source = Source::of(path)?;
     let places = places(&source, args)?;
@@ -39,7 +41,7 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
         Place::of(&args.work, interrupt::stop())?,
         &source,
         args,
-        &command(std::env::args().skip(1)),
+        command,
         &written_name,
         &screen,
         &|device| {
@@ -75,6 +77,11 @@ pub(super) fn run(path: &Path, args: &MainArgs) -> Result<bool> {
     match written.split_last() {
         Some((last, [])) => say(format!("written   {last} in {seconds:.1} s\n")),
         Some((last, rest)) => say(format!("written   {} and {last} in {seconds:.1} s\n", rest.join(", "))),
+        None if done.outcome.nothing_to_change => {
+            say(format!(
+                "nothing written ({seconds:.1} s); `snapprune inspect` lists every layer\n"
+            ));
+        }
         None => {
             let next = match args.work.goals.goals().any() {
                 true => "relax the goal",
@@ -124,6 +131,7 @@ pub(crate) fn job(
             source,
             options: options(args),
             device: &args.work.device,
+            turn: args.work.turn,
             shapes: &args.work.shapes,
             notes: !args.quiet,
             watcher,
@@ -170,6 +178,7 @@ pub(super) struct Job<'a> {
     pub source: &'a Source,
     pub options: Options,
     pub device: &'a DeviceArgs,
+    pub turn: TurnArgs,
     pub shapes: &'a ShapeArgs,
     /// Whether notes on the file go to standard error.
     pub notes: bool,
@@ -186,6 +195,7 @@ pub(super) fn run_job(place: Place, job: &Job) -> Result<(Outcome, Vec<Load>)> {
         recorded,
         database,
         spared,
+        turn,
     } = place;
     (job.tell)(&setup::describe(target.as_ref(), job.device));
     job.watcher.step("reading the model");
@@ -200,7 +210,10 @@ pub(super) fn run_job(place: Place, job: &Job) -> Result<(Outcome, Vec<Load>)> {
         recorded,
         spared,
     };
+    let take = || job.turn.take(target.as_ref(), &runtime.stop, job.watcher);
+    let turn = if turn.is_some() { turn } else { take()? };
     let outcome = optimize(&loads, target.as_ref(), known, &job.options, job.watcher);
+    drop(turn);
     job.watcher.done();
     Ok((outcome?, loads))
 }
@@ -264,4 +277,16 @@ fn places(source: &Source, args: &MainArgs) -> Result<Places> {
         })?;
     }
     Ok(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn a_command_is_told_without_folders() {
+        let words = ["/home/a/model.onnx", "--cpu", "-o", "../out/my model.onnx"];
+        let told = command(words.into_iter().map(str::to_owned));
+        assert_eq!(told, "snapprune model.onnx --cpu -o 'my model.onnx'");
+    }
 }

@@ -20,6 +20,7 @@ mod setup;
 mod shell;
 mod sink;
 mod source;
+mod turn_args;
 mod verify;
 mod widths;
 mod work_args;
@@ -59,11 +60,31 @@ pub fn main() -> ExitCode {
 
 /// The same for given arguments, the first of which is the command's name.
 pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
+    let args: Vec<std::ffi::OsString> = args.collect();
+    let words = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let command = main_job::command(words);
     let matches = args::Args::command().get_matches_from(args);
     let args = match args::Args::from_arg_matches(&matches) {
         Ok(args) => args,
         Err(error) => error.exit(),
     };
+    // Commands that only tell something end with their reader; those that write files, and a zoo's driver, outlive it.
+    let tells = matches!(
+        &args.command,
+        Some(
+            args::Command::Inspect(_)
+                | args::Command::Explain(_)
+                | args::Command::Bench(_)
+                | args::Command::Verify(_)
+                | args::Command::Widths(_)
+                | args::Command::Db(_)
+                | args::Command::Doctor(_)
+                | args::Command::Completions { .. }
+        )
+    );
+    if tells {
+        interrupt::end_with_reader();
+    }
     interrupt::listen();
     let status = |done: bool| u8::from(!done);
     let done = match &args.command {
@@ -86,7 +107,7 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         Some(args::Command::Completions { shell }) => Ok(shell::completions(*shell)),
         Some(args::Command::Man { folder }) => shell::man(folder),
         None => match &args.main.model {
-            Some(model) => main_job::run(model, &args.main),
+            Some(model) => main_job::run(model, &args.main, &command),
             None => Err(Error::Usage(
                 "name a model: snapprune MODEL.onnx (or see snapprune --help)".to_owned(),
             )),

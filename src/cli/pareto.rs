@@ -10,7 +10,7 @@ use crate::optimize::{Amount, Watcher, pareto};
 use crate::report::{pareto_svg, pareto_text};
 use crate::{Error, Result};
 
-/// Always `true`: whatever the curve looks like, it was found.
+/// Whether there is a curve: `false` where no width may change.
 pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
     let database = setup::store(&args.store)?;
     let runtime = setup::runtime(args.device.ort_lib.as_deref())?;
@@ -22,6 +22,11 @@ pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
     screen.step("reading the model");
     let source = Source::of(&args.model)?;
     let loads = setup::opened(&source, &runtime, &args.shapes)?;
+    if let Some(why) = loads.first().and_then(|l| l.opened.nothing_to_change(true)) {
+        screen.done();
+        eprintln!("no curve: {why}");
+        return Ok(false);
+    }
     // The curve is one of latencies; the widths on it are free of tails.
     let goals = GoalArgs {
         target_latency: Some(Amount::Times(1.0)),
@@ -30,7 +35,9 @@ pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
         ..Default::default()
     };
     let options = args.planning.options(args.seed, &args.store, &goals, &args.data);
+    let turn = args.turn.take(target.as_ref(), &runtime.stop, &screen)?;
     let rows = pareto(&loads, target.as_ref(), database, &options, args.measure, &screen);
+    drop(turn);
     screen.done();
     let rows = rows?;
     if let Some(path) = &args.output {

@@ -8,7 +8,7 @@ use super::setup;
 use super::work_args::WorkArgs;
 use crate::Result;
 use crate::profile::{Database, Profile};
-use crate::target::{RecordedTarget, Runtime, Stop, Target};
+use crate::target::{RecordedTarget, Runtime, Stop, Target, Turn};
 
 /// A device with its times.
 pub(crate) struct Place {
@@ -20,6 +20,8 @@ pub(crate) struct Place {
     pub database: Option<Database>,
     /// Problems (their keys) that need not be timed.
     pub spared: HashSet<String>,
+    /// The turn to time on the device, where it was taken already.
+    pub turn: Option<Turn>,
 }
 
 impl Place {
@@ -42,7 +44,7 @@ impl Place {
         let runtime = runtime.with_threads(device.threads);
         let mut target = setup::target(&runtime, device)?;
         if let Some(profile) = &recorded
-            && profile.device.fingerprint != target.info().fingerprint
+            && !target.info().answers_to(&profile.device.fingerprint)
             && !device.cpu
             && device.gpu.is_none()
         {
@@ -54,6 +56,7 @@ impl Place {
             recorded,
             database,
             spared: HashSet::new(),
+            turn: None,
         })
     }
 

@@ -10,14 +10,13 @@ use super::sink::{put, put_model, voice};
 use super::source::{Source, is_stream};
 use super::{interrupt, setup};
 use crate::channels::Edits;
-use crate::data::Dataset;
-use crate::onnx::encode;
-use crate::optimize::{Outcome, Watcher};
+use crate::onnx::{declare_weights, encode};
+use crate::optimize::{BROKEN, Datasets, Options, Outcome, Samples, Watcher, fitted};
 use crate::plan::{PlanFile, folds_of, removable};
-use crate::refit::{Change, Settings, refit};
+use crate::refit::Change;
 use crate::report::task_text;
 use crate::rewrite::rewrite;
-use crate::target::{CpuTarget, Runtime, Stop};
+use crate::target::{CpuTarget, Limit, Runtime, Stop};
 use crate::verify::{Agreement, Task, compare, compare_task};
 use crate::{Error, Result};
 
@@ -66,6 +65,7 @@ pub(crate) fn planned(
             source,
             options: args.planning.options(args.seed, &args.store, &args.goals, &args.data),
             device: &args.device,
+            turn: args.turn,
             shapes: &args.shapes,
             notes: !args.quiet,
             watcher,
@@ -141,14 +141,19 @@ pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &
     let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let target = CpuTarget::new(runtime, 1);
     let scaling = args.data.scaling();
-    let eval = args
-        .data
-        .eval
-        .as_ref()
-        .map(|path| Dataset::read(path, &opened.specs, &scaling));
-    let eval = eval.transpose()?;
-    if let Some(path) = &args.calib.calib {
-        let data = Dataset::read(path, &opened.specs, &scaling)?.at_most(args.calib.calib_samples);
+    let before = encode(&opened.proto);
+    let named = Options {
+        eval: args.data.eval.clone().map(|path| (path, scaling.clone())),
+        calib: args
+            .calib
+            .calib
+            .clone()
+            .map(|path| (path, scaling, args.calib.calib_samples)),
+        ..Options::default()
+    };
+    let Datasets { eval, calib } = Datasets::read(&opened, &target, &named, watcher)?;
+    let mut broken = false;
+    if let Some(data) = calib {
         let edits = Edits::new(&opened.analysis.coupling, &opened.analysis.groups, &change);
         let change = Change {
             model: &opened.proto,
@@ -156,17 +161,20 @@ pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &
             analysis: &opened.analysis,
             edits: &edits,
         };
-        watcher.step("fitting weights");
-        proto = refit(
+        let fit = fitted(
             &target,
             change,
             proto,
-            (&data, 0..data.runs()),
-            Settings::default(),
-            &|done, total| watcher.progress(done, total),
+            &Samples::new(data),
+            0,
+            (watcher, &Limit::default()),
         )?;
+        fit.notes.iter().for_each(|note| watcher.note(note));
+        broken = fit.is_broken();
+        proto = fit.proto;
     }
-    let (before, after) = (encode(&opened.proto), encode(&proto));
+    declare_weights(&mut proto);
+    let after = encode(&proto);
     watcher.step("verifying");
     let agreement = compare(&target, &before, &after, &opened.specs, 0, 3)?;
     let task = match &eval {
@@ -175,6 +183,10 @@ pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &
         })?,
         None => None,
     };
+    broken |= !agreement.max_abs_diff.is_finite() || task.as_ref().is_some_and(|t| t.not_numbers > 0);
+    if broken {
+        return Err(Error::Usage(BROKEN.to_owned()));
+    }
     if carrying == 0 && !agreement.holds() {
         return Err(Error::Plan(
             "the outputs differ though the plan is exact; please report this model".to_owned(),

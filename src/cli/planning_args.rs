@@ -16,7 +16,8 @@ pub struct PlanningArgs {
     /// here: then the plan rests on them alone, and the latency stays unverified.
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// Begin no more probes after this long, such as 60s or 5m.
+    /// End every step after this long, such as 60s or 5m, and go on with what has been found; checking what is written
+    /// takes a few seconds more.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_budget: Option<Duration>,
     /// Leave the width of this layer as it is; may be given several times.
@@ -46,7 +47,7 @@ pub struct GoalArgs {
     /// Narrow the model until it takes at most this: 0.7x of its latency, or 3.2ms.
     #[arg(long, value_name = "0.7x|3.2ms")]
     pub target_latency: Option<Amount>,
-    /// Narrow the model until it has at most these multiply-accumulates: 0.7x, or 80M.
+    /// Narrow the model until it has at most these multiply-accumulates for one sample: 0.7x, or 80M.
     #[arg(long, value_name = "0.7x|80M")]
     pub target_macs: Option<Amount>,
     /// Narrow the model until it has at most these parameters: 0.5x, or 2M.
@@ -55,6 +56,9 @@ pub struct GoalArgs {
     /// Narrow the model as far as it loses at most this top-1 on the --eval samples (agreement, without labels).
     #[arg(long, value_name = "0.5%", value_parser = percent, requires = "eval")]
     pub max_drop: Option<f64>,
+    /// Write the model that reaches --target-macs or --max-params also where it was not measured to be faster.
+    #[arg(long)]
+    pub allow_slower: bool,
     /// Samples.
     #[command(flatten)]
     pub calib: CalibArgs,
@@ -88,7 +92,7 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
 /// Real inputs.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub struct DataArgs {
-    /// Compare the models on these samples: an .npz with `images` (uint8, N×H×W×C) or float32 arrays named after the
+    /// Compare the models on these samples: an .npz with `images` (uint8, N×H×W×C) or arrays named after the
     /// inputs, and `labels` for top-1 and top-5; or a folder of PNG and JPEG images, folders in it being classes.
     #[arg(long, value_name = "DATA")]
     pub eval: Option<PathBuf>,
@@ -120,6 +124,7 @@ impl PlanningArgs {
             eval: data.eval.clone().map(|path| (path, data.scaling())),
             calib: calib.map(|path| (path, data.scaling(), goals.calib.calib_samples)),
             goals: goals.goals(),
+            allow_slower: goals.allow_slower,
             min_width: goals.min_width,
             time_budget: self.time_budget,
             keep: self.keep.clone(),

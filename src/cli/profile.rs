@@ -11,12 +11,16 @@ use crate::profile::{Multiprocessors, Prober, Problem, Profile, layers, staircas
 use crate::report::{profile_html, staircase_text};
 use crate::target::{Runtime, Stop};
 
-/// Times every layer at a range of output widths and records the times.
+/// Times every layer at a range of output widths and records the times; `false` where there is none.
 pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
     let screen = Screen::new(args.quiet);
     let source = Source::of(&args.model)?;
     let done = profiled(&source, args, interrupt::stop(), &screen)?;
     screen.done();
+    if let Some(why) = &done.nothing {
+        eprintln!("nothing to time: {why}");
+        return Ok(false);
+    }
     let device = Multiprocessors::of(&done.profile.device);
     if !args.quiet {
         println!("device    {}", done.described);
@@ -58,6 +62,8 @@ pub(crate) struct Profiled {
     /// A page of plots.
     pub html: String,
     described: String,
+    /// Why there is no layer to time, if there is none.
+    nothing: Option<String>,
     /// Problems timed in this run, and known before.
     pub made: usize,
     /// Known before.
@@ -87,6 +93,7 @@ pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher
         }
     }
     let mut prober = Prober::new(target.as_ref(), setup::store(&args.store)?);
+    let turn = args.turn.take(target.as_ref(), stop, watcher)?;
     watcher.step("timing widths");
     if args.step.is_some() {
         let all: Vec<Problem> = found
@@ -97,6 +104,8 @@ pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher
     } else {
         search(&mut prober, &found, watcher)?;
     }
+    drop(turn);
+    prober.untraced.iter().for_each(|why| watcher.note(why));
     staircases.iter_mut().for_each(|s| s.look_up(&prober));
     let described = setup::describe(target.as_ref(), &args.device);
     Ok(Profiled {
@@ -104,6 +113,7 @@ pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher
         staircases,
         layers: found,
         described,
+        nothing: opened.nothing_timed(),
         made: prober.made,
         reused: prober.reused,
         profile: Profile {

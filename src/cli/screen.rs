@@ -10,6 +10,7 @@ use crate::optimize::Watcher;
 /// how long that will take, where that is known.
 pub(super) struct Screen {
     bar: ProgressBar,
+    quiet: bool,
 }
 
 /// With a known end, and without.
@@ -22,7 +23,7 @@ impl Screen {
         if quiet {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let screen = Self { bar };
+        let screen = Self { bar, quiet };
         screen.style(SPINNER);
         screen
     }
@@ -56,6 +57,12 @@ impl Watcher for Screen {
             self.bar.set_length(total as u64);
         }
         self.bar.set_position(done as u64);
+    }
+
+    fn note(&self, what: &str) {
+        if !self.quiet {
+            self.aside(&|| eprintln!("note: {what}"));
+        }
     }
 
     fn done(&self) {

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::args::{DeviceArgs, ShapeArgs, StoreArgs, Switch};
 use super::interrupt;
 use super::source::Source;
-use crate::optimize::Load;
+use crate::onnx::{Model, Reading};
+use crate::optimize::{Load, SORTED};
 use crate::profile::Database;
-use crate::target::{CpuTarget, CudaOptions, CudaTarget, Runtime, ShapeOptions, Target, gpu_present};
+use crate::target::{CpuTarget, CudaOptions, CudaTarget, Runtime, ShapeOptions, Target, gpu_present, untested};
 use crate::{Error, Result};
 
 /// ONNX Runtime, whose jobs Ctrl-C ends.
@@ -36,6 +37,13 @@ pub(super) fn target(runtime: &Runtime, args: &DeviceArgs) -> Result<Box<dyn Tar
     })
 }
 
+/// Says of a model that is only run that its nodes were not in order.
+pub(super) fn note_order(path: &Path, model: &Model) {
+    if model.sorted {
+        eprintln!("note: {}: {SORTED}", path.display());
+    }
+}
+
 /// A line that says which device is used.
 pub(super) fn describe(target: &dyn Target, asked: &DeviceArgs) -> String {
     let info = target.info();
@@ -43,7 +51,11 @@ pub(super) fn describe(target: &dyn Target, asked: &DeviceArgs) -> String {
         ("cpu", false, _) => " (no usable GPU found)",
         _ => "",
     };
-    format!("{} · {}{why}", info.name, info.stack)
+    // A recorded device's version is not the one that runs here.
+    let version = info.stack.split_whitespace().nth(1).filter(|_| target.is_here());
+    let remarks = target.remark().into_iter().chain(version.and_then(untested));
+    let remarks: String = remarks.map(|r| format!("; {r}")).collect();
+    format!("{} · {}{why}{remarks}", info.name, info.stack)
 }
 
 /// The flags on shapes, for commands that take one load: the first where several are given.
@@ -52,10 +64,21 @@ pub(super) fn shapes(args: &ShapeArgs) -> Result<ShapeOptions> {
     Ok(all.swap_remove(0).0)
 }
 
+/// The flags on how a file is read.
+pub(super) fn reading(args: &ShapeArgs) -> Reading {
+    Reading {
+        external_data_dir: args.external_data_dir.clone(),
+        fix_weights: args.fix_weights,
+    }
+}
+
 /// The flags on shapes: every combination of the batch sizes and extents given, with the product of their
 /// shares; the shares of all sum to 1. Never empty.
 fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
-    let mut options = ShapeOptions::default();
+    let mut options = ShapeOptions {
+        reading: reading(args),
+        ..ShapeOptions::default()
+    };
     for shape in &args.shapes {
         let (name, extents) = shape
             .rsplit_once(':')
@@ -133,6 +156,9 @@ pub(super) fn store(args: &StoreArgs) -> Result<Option<Database>> {
         }
         if args.allow_mismatch {
             database.allow_mismatch();
+        }
+        if let Some(when) = args.remeasure {
+            database.forget_before(when);
         }
     }
     Ok(database)

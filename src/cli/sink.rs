@@ -39,9 +39,12 @@ pub(super) fn put_model(place: Option<&Path>, model: &[u8], weights: Weights) ->
 /// Says things where they do not mix with what is written to `place`; nothing when quiet.
 pub(super) fn voice(quiet: bool, place: Option<&Path>) -> impl Fn(String) + use<> {
     let mixed = place.is_none();
-    move |text| match (quiet, mixed) {
-        (true, _) => {}
-        (false, true) => eprint!("{text}"),
-        (false, false) => print!("{text}"),
+    // A reader that went away takes no result with it: what is written to files is not lost.
+    move |text| {
+        let _heard = match (quiet, mixed) {
+            (true, _) => Ok(()),
+            (false, true) => std::io::stderr().write_all(text.as_bytes()),
+            (false, false) => std::io::stdout().write_all(text.as_bytes()),
+        };
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::onnx::load_bare;
 use crate::optimize::{Opened, open};
 use crate::target::{Runtime, ShapeOptions};
 use crate::{Error, Result};
@@ -75,8 +76,18 @@ impl Source {
     /// Loads it at input shapes, and relates its channels.
     ///
     /// # Errors
-    /// Those of [`open`], with the model's name.
+    /// Those of [`open`], with the model's name; when it came as bytes and has weights in other files, and nobody says where.
     pub(crate) fn open(&self, runtime: &Runtime, shapes: &ShapeOptions) -> Result<Opened> {
+        if self.is_copy() && shapes.reading.external_data_dir.is_none() {
+            let bare = load_bare(&self.path).map_err(|e| self.named(e))?;
+            if bare.external {
+                return Err(Error::Usage(format!(
+                    "{} keeps weights in other files, and came without a folder to look for them: name the folder with \
+                     --external-data-dir DIR (from Python: external_data_dir=), or give the model as a file",
+                    self.name
+                )));
+            }
+        }
         open(&self.path, runtime, shapes).map_err(|e| self.named(e))
     }
 
@@ -85,6 +96,7 @@ impl Source {
         let path = self.path.display().to_string();
         match error {
             Error::Model(what) if self.is_copy() => Error::Model(what.replace(&path, &self.name)),
+            Error::Extents(what) if self.is_copy() => Error::Extents(what.replace(&path, &self.name)),
             other => other,
         }
     }

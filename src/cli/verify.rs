@@ -1,14 +1,16 @@
 //! `snapprune verify A.onnx B.onnx`.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::args::VerifyArgs;
 use super::setup;
 use crate::data::Dataset;
-use crate::onnx::{Graph, Model, load};
+use crate::onnx::{Graph, Model, load_as};
 use crate::report::table;
-use crate::target::{InputSpec, Named, input_specs, random_inputs};
-use crate::verify::{Pair, Tolerance, pairs};
+use crate::target::{InputSpec, Named, input_specs, random_inputs, unsettled};
+use crate::verify::{Pair, Tolerance, Tried, pairs};
 use crate::{Error, Result};
 
 /// Whether the outputs are the same within the tolerance.
@@ -16,7 +18,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<bool> {
     let runtime = setup::runtime(args.device.ort_lib.as_deref())?;
     let target = setup::target(&runtime, &args.device)?;
     let shapes = setup::shapes(&args.shapes)?;
-    let (first, second) = (load(&args.first)?, load(&args.second)?);
+    let read = |path: &Path| load_as(path, &shapes.reading);
+    let (first, second) = (read(&args.first)?, read(&args.second)?);
+    for (path, model) in [(&args.first, &first), (&args.second, &second)] {
+        setup::note_order(path, model);
+    }
     let specs = |m: &Model| -> Result<Vec<InputSpec>> { input_specs(&Graph::of(&m.proto)?, &shapes) };
     let (own, other) = (specs(&first)?, specs(&second)?);
     let shape = |specs: &[InputSpec]| {
@@ -40,23 +46,45 @@ pub(super) fn run(args: &VerifyArgs) -> Result<bool> {
         .data
         .eval
         .as_ref()
-        .map(|path| Dataset::read(path, &own, &args.data.scaling()))
+        .map(|path| Dataset::read_any(path, &own, &args.data.scaling()))
         .transpose()?;
     let models = [first.into_bytes(), second.into_bytes()];
-    let random: Vec<Vec<Named>> = match &data {
+    let data = data.map(|d| d.settled(target.as_ref(), &models[0])).transpose()?;
+    data.iter()
+        .flat_map(Dataset::notes)
+        .for_each(|n| eprintln!("note: {n}"));
+    let random: Vec<Tried> = match &data {
         Some(_) => Vec::new(),
         None => {
             let seeds = (0..args.tries).map(|k| args.seed.wrapping_add(k));
-            seeds.map(|s| random_inputs(&own, s, 1.0)).collect::<Result<_>>()?
+            let tried = |inputs: Vec<Named>| Tried {
+                inputs,
+                samples: 1,
+                repeated: 0,
+            };
+            seeds
+                .map(|s| random_inputs(&own, s, 1.0).map(tried))
+                .collect::<Result<_>>()?
         }
     };
-    let real = data.iter().flat_map(|d| (0..d.runs()).map(|k| d.run(k).0));
+    let real = data.iter().flat_map(|d| {
+        (0..d.runs()).map(|k| {
+            let run = d.run(k);
+            Tried {
+                samples: run.samples,
+                repeated: run.repeated,
+                inputs: run.inputs,
+            }
+        })
+    });
     let found = pairs(
         target.as_ref(),
         [&models[0], &models[1]],
         &mut random.into_iter().chain(real),
         tolerance,
-    )?;
+    );
+    // Samples have extents of their own.
+    let found = found.map_err(|e| if data.is_some() { e } else { unsettled(&own, e) })?;
     let same = found.iter().all(|p| p.different == 0);
     if args.json {
         let text = json!({ "schema_version": 1, "same": same, "tolerance": tolerance, "outputs": found });

@@ -6,6 +6,7 @@ use super::args::{DeviceArgs, ShapeArgs, StoreArgs};
 use super::dynamic_args::DynamicArgs;
 use super::planning_args::{DataArgs, GoalArgs, PlanningArgs};
 use super::save_args::SaveArgs;
+use super::turn_args::TurnArgs;
 
 /// What is done to a model, on what device.
 #[derive(Clone, Debug, ClapArgs)]
@@ -34,6 +35,9 @@ pub struct WorkArgs {
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// The device's turn.
+    #[command(flatten)]
+    pub turn: TurnArgs,
     /// How models are written.
     #[command(flatten)]
     pub save: SaveArgs,

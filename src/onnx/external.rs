@@ -1,4 +1,4 @@
-//! Weights kept in files beside the model: read only from inside the model's own folder.
+//! Weights kept in files beside the model: read only from inside the model's own folder, or one that the user names.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, Metadata};
@@ -50,9 +50,10 @@ const SMALL: u64 = 1 << 20;
 /// Brings every external tensor into the message.
 ///
 /// # Errors
-/// When a location is absolute, leaves `folder` (by `..`, a symbolic link or a hard link), names an
+/// When a location is absolute, leaves the folder (by `..`, or in a model's own folder by a symbolic link or a hard link), names an
 /// unknown key, or when offset and length do not lie in the file or do not fit the tensor's extents.
-pub(super) fn read_external_data(model: &mut ModelProto, folder: &Path) -> Result<()> {
+pub(super) fn read_external_data(model: &mut ModelProto, from: Folder) -> Result<()> {
+    let folder = from.path();
     let Some(graph) = model.graph.as_mut() else {
         return Ok(());
     };
@@ -60,7 +61,7 @@ pub(super) fn read_external_data(model: &mut ModelProto, folder: &Path) -> Resul
     for tensor in tensors_mut(graph) {
         if is_external(tensor) {
             let place = Place::of(tensor)?;
-            let (mut file, info) = open_beneath(tensor, folder, place.location)?;
+            let (mut file, info) = open(tensor, from, place.location)?;
             let key = (info.dev(), info.ino());
             there.entry(key).or_default().size = info.len();
             let length = place.length_in(tensor, info.len())?;
@@ -180,34 +181,61 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Opens a plain file of its own inside the folder; no part of its path is a link.
-fn open_beneath(tensor: &TensorProto, folder: &Path, location: &Path) -> Result<(File, Metadata)> {
-    let refused = || {
-        Error::tensor(
-            tensor.name(),
-            format!(
-                "external data '{}' is not a plain file of its own inside the model's folder",
-                location.display()
-            ),
-        )
+/// The folder that external data is read from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Folder<'a> {
+    /// The model's own, which may come from anybody: no links.
+    Own(&'a Path),
+    /// One that the user named, and so vouches for: links in it are followed.
+    Named(&'a Path),
+}
+
+impl<'a> Folder<'a> {
+    fn path(self) -> &'a Path {
+        match self {
+            Self::Own(path) | Self::Named(path) => path,
+        }
+    }
+}
+
+/// Opens a plain file: in the model's folder one of its own, no part of whose path is a link.
+fn open(tensor: &TensorProto, from: Folder, location: &Path) -> Result<(File, Metadata)> {
+    let folder = from.path();
+    let refused = |what: &str| Error::tensor(tensor.name(), format!("external data '{}' {what}", location.display()));
+    let opened = match from {
+        Folder::Own(folder) => beneath(folder, location),
+        Folder::Named(folder) => {
+            let path = folder.join(location);
+            openat(CWD, &path, READ, Mode::empty()).map(File::from)
+        }
     };
-    let file = match beneath(folder, location) {
+    let file = match opened {
         Ok(file) => file,
-        Err(Errno::LOOP | Errno::XDEV | Errno::NXIO) => return Err(refused()),
+        Err(Errno::LOOP | Errno::XDEV) => return Err(refused(&format!("{NOT_OWN} but a symbolic link{CACHES}"))),
+        Err(Errno::NXIO) => return Err(refused(NOT_PLAIN)),
         Err(e) => return Err(Error::file(folder.join(location), e.into())),
     };
     let info = file.metadata().map_err(|e| Error::file(folder.join(location), e))?;
-    if !info.is_file() || info.nlink() > 1 {
-        return Err(refused());
+    if !info.is_file() {
+        return Err(refused(NOT_PLAIN));
+    }
+    if info.nlink() > 1 && matches!(from, Folder::Own(_)) {
+        return Err(refused(&format!("{NOT_OWN} but one of several hard links{CACHES}")));
     }
     Ok((file, info))
 }
 
+const NOT_PLAIN: &str = "is not a plain file of its own";
+/// [`Error::next_step`] knows it.
+const NOT_OWN: &str = "is not a plain file of its own inside the model's folder";
+const CACHES: &str = " (caches such as Hugging Face's are made of them)";
+
+/// A pipe in place of a file must not make anybody wait.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
 /// The kernel resolves the path, and never beyond the folder; where it cannot, the path is walked part by part.
 fn beneath(folder: &Path, location: &Path) -> rustix::io::Result<File> {
     let entered = OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // A pipe in place of a file must not make anybody wait.
-    let read = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let here = if folder == Path::new("") {
         Path::new(".")
     } else {
@@ -215,7 +243,7 @@ fn beneath(folder: &Path, location: &Path) -> rustix::io::Result<File> {
     };
     let mut at = openat(CWD, here, OFlags::RDONLY | entered, Mode::empty())?;
     let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    match openat2(&at, location, read, Mode::empty(), inside) {
+    match openat2(&at, location, READ, Mode::empty(), inside) {
         Err(Errno::NOSYS | Errno::PERM) => {}
         done => return done.map(File::from),
     }
@@ -232,5 +260,5 @@ fn beneath(folder: &Path, location: &Path) -> rustix::io::Result<File> {
             Mode::empty(),
         )?;
     }
-    openat(&at, last.as_os_str(), read | OFlags::NOFOLLOW, Mode::empty()).map(File::from)
+    openat(&at, last.as_os_str(), READ | OFlags::NOFOLLOW, Mode::empty()).map(File::from)
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attribute::Attributes;
+use super::defaults::replaceable;
 use super::proto::{GraphProto, ModelProto, NodeProto};
 use super::tensor::Tensor;
 use crate::{Error, Result};
@@ -45,6 +46,8 @@ pub struct Graph<'a> {
     pub producer: HashMap<&'a str, usize>,
     /// Nodes that use each value, each once, in order.
     pub consumers: HashMap<&'a str, Vec<usize>>,
+    /// Initializers that callers may replace, where the model's version is known (see [`Graph::of`]).
+    pub replaceable: HashSet<&'a str>,
 }
 
 impl<'a> Graph<'a> {
@@ -54,7 +57,11 @@ impl<'a> Graph<'a> {
     /// When it has none, or as in [`Graph::new`].
     pub fn of(model: &'a ModelProto) -> Result<Self> {
         let graph = model.graph.as_ref();
-        Self::new(graph.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?)
+        let graph = graph.ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
+        Ok(Self {
+            replaceable: replaceable(model),
+            ..Self::new(graph)?
+        })
     }
 
     /// Indexes `proto`.
@@ -103,35 +110,29 @@ impl<'a> Graph<'a> {
             initializers,
             producer,
             consumers,
+            replaceable: HashSet::new(),
         })
     }
 
     /// The value of an initializer or of a `Constant` node's output, if `name` is one.
-    /// An initializer that is also a graph input counts: callers who override it get a barrier
-    /// from its use as data, never a wrong result, since the file's default is what is rewritten.
+    /// An initializer that is also a graph input counts, with the file's value; what is replaceable is not changed.
     pub fn constant(&self, name: &str) -> Option<Tensor> {
         if let Some(&i) = self.initializers.get(name) {
             return Tensor::read(&self.proto.initializer[i]).ok();
         }
-        let node = &self.proto.node[*self.producer.get(name)?];
-        if node.op_type() != "Constant" {
-            return None;
+        constant_of(&self.proto.node[*self.producer.get(name)?])
+    }
+
+    /// The same, also through `Identity` nodes, by which exporters share weights.
+    pub fn stored(&self, name: &str) -> Option<Tensor> {
+        let mut name = name;
+        // Nodes are in order, so that each comes before the one that reads it.
+        while let Some(node) = self.producer.get(name).map(|&n| &self.proto.node[n])
+            && node.op_type() == "Identity"
+        {
+            name = node.input.first()?;
         }
-        if let Some(ints) = node.ints("value_ints") {
-            return Some(Tensor::from_i64(&ints));
-        }
-        if let Some(int) = node.attr("value_int").and_then(|a| a.i) {
-            let mut tensor = Tensor::from_i64(&[int]);
-            tensor.dims.clear();
-            return Some(tensor);
-        }
-        if let Some(f) = node.attr("value_float").and_then(|a| a.f) {
-            return Some(Tensor::from_f32(vec![], &[f]));
-        }
-        if let Some(a) = node.attr("value_floats") {
-            return Some(Tensor::from_f32(vec![a.floats.len()], &a.floats));
-        }
-        Tensor::read(node.tensor("value")?).ok()
+        self.constant(name)
     }
 
     /// Names of graph inputs that are not initializers.
@@ -143,6 +144,28 @@ impl<'a> Graph<'a> {
             .filter(|n| !self.initializers.contains_key(n))
             .collect()
     }
+}
+
+/// The value of a `Constant` node; `None` for others.
+pub fn constant_of(node: &NodeProto) -> Option<Tensor> {
+    if node.op_type() != "Constant" {
+        return None;
+    }
+    if let Some(ints) = node.ints("value_ints") {
+        return Some(Tensor::from_i64(&ints));
+    }
+    if let Some(int) = node.attr("value_int").and_then(|a| a.i) {
+        let mut tensor = Tensor::from_i64(&[int]);
+        tensor.dims.clear();
+        return Some(tensor);
+    }
+    if let Some(f) = node.attr("value_float").and_then(|a| a.f) {
+        return Some(Tensor::from_f32(vec![], &[f]));
+    }
+    if let Some(a) = node.attr("value_floats") {
+        return Some(Tensor::from_f32(vec![a.floats.len()], &a.floats));
+    }
+    Tensor::read(node.tensor("value")?).ok()
 }
 
 /// Says why a value that a node uses is not there.

@@ -3,9 +3,11 @@
 mod attribute;
 mod check;
 mod contents;
+mod defaults;
 mod external;
 mod graph;
 mod load;
+mod order;
 /// The protobuf messages, generated from `proto/onnx.proto`.
 #[allow(missing_docs, clippy::all)]
 pub mod proto {
@@ -17,8 +19,9 @@ mod tensor;
 mod tensors;
 
 pub use attribute::Attributes;
-pub use graph::{Graph, captured_names, label};
-pub use load::{Model, files, load, parse};
+pub use defaults::declare_weights;
+pub use graph::{Graph, captured_names, constant_of, label};
+pub use load::{Model, Reading, files, load, load_as, load_bare, parse};
 pub use outside::{LARGEST, Outside};
 pub use save::{Saved, THRESHOLD, Weights, encode, save, save_model};
 pub use tensor::{Dtype, Tensor};

@@ -85,7 +85,8 @@ fn saved(path: &Path, hash: blake3::Hash) -> Saved {
     }
 }
 
-/// Writes `bytes` to a temporary file beside `path` and renames it, so that nobody sees a half file.
+/// Writes `bytes` to a temporary file beside `path` and renames it, so that nobody sees a half file. A new file has the permissions
+/// that the umask leaves; one that takes the place of another has those of that one.
 ///
 /// # Errors
 /// When the folder cannot be written to or the disk is full; then `path` is as it was.
@@ -99,18 +100,87 @@ fn save_with(path: &Path, write: &mut dyn FnMut(&mut File) -> std::io::Result<()
         _ => Path::new("."),
     };
     let fail = |e| Error::file(path, e);
-    let mut file = tempfile::Builder::new()
-        .prefix(".snapprune-")
-        .tempfile_in(folder)
-        .map_err(fail)?;
-    write(file.as_file_mut()).map_err(fail)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let shared = std::fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(shared).map_err(fail)?;
+    let before = std::fs::metadata(path).ok();
+    if before.as_ref().is_some_and(|b| !b.is_file() && !b.is_dir()) {
+        // A device or a pipe: it is written to, not replaced.
+        return File::options()
+            .write(true)
+            .open(path)
+            .and_then(|mut f| write(&mut f))
+            .map_err(fail);
     }
+    let mut new = tempfile::Builder::new();
+    new.prefix(".snapprune-");
+    // The system takes the umask off, or does what the folder's access lists say, as for every new file.
+    #[cfg(unix)]
+    new.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = new.tempfile_in(folder).map_err(fail)?;
+    // What takes another's place has its permissions, as if that had been written over.
+    #[cfg(unix)]
+    if let Some(before) = before.filter(std::fs::Metadata::is_file) {
+        // Where a file system has none, nothing is lost.
+        let _ = file.as_file().set_permissions(permissions_of(&before));
+    }
+    write(file.as_file_mut()).map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
     Ok(())
+}
+
+/// Who may read, write and run a file; that a program runs as its owner is not handed on.
+#[cfg(unix)]
+fn permissions_of(file: &std::fs::Metadata) -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(file.permissions().mode() & 0o777)
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    use std::path::Path;
+
+    use super::save;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_new_file_is_as_the_system_makes_files_and_one_that_replaces_another_as_that_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("plain"), b"").unwrap();
+        save(&at("ours"), b"new").unwrap();
+        assert_eq!(mode(&at("ours")), mode(&at("plain")));
+        for wanted in [0o600, 0o640, 0o664, 0o444] {
+            std::fs::set_permissions(at("ours"), std::fs::Permissions::from_mode(wanted)).unwrap();
+            save(&at("ours"), b"newer").unwrap();
+            assert_eq!(mode(&at("ours")), wanted);
+        }
+        std::fs::set_permissions(at("ours"), std::fs::Permissions::from_mode(0o4755)).unwrap();
+        save(&at("ours"), b"newest").unwrap();
+        assert_eq!(mode(&at("ours")), 0o755);
+        assert_eq!(std::fs::read(at("ours")).unwrap(), b"newest");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_no_file_is_written_to_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| std::fs::read(&pipe).unwrap());
+            save(&pipe, b"through").unwrap();
+            assert_eq!(reader.join().unwrap(), b"through");
+        });
+        assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    }
 }

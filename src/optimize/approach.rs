@@ -1,10 +1,9 @@
 //! Choosing a plan for the goals: limits on what it uses, and on what it loses.
 
 use super::Amount;
-use super::narrow::{Chosen, Fitted, Narrowing, Search};
+use super::narrow::{Chosen, Narrowing, Search};
 use crate::Result;
 use crate::plan::{Curve, Frontier, Point, Resource};
-use crate::verify::{classes, drop_of};
 
 /// Seconds for each race of a plan against the original while the target is approached, and how often that is done.
 const RACE_SECONDS: f64 = 3.0;
@@ -70,14 +69,17 @@ impl Narrowing<'_, '_> {
             plan: search.plan(&point),
             loss: point.loss,
             fitted: None,
+            notes: Vec::new(),
         };
         let first = match within(search, limits) {
             Ok(point) => chosen(search, point),
             Err(why) => return Ok(Err(why)),
         };
         self.watcher.step("measuring whole models");
+        self.limit.check()?;
         let ratio = self.measure(&first.plan, RACE_SECONDS)?.1;
         if let Some(blocks) = search.on_blocks.as_ref().filter(|_| ratio > MET)
+            && !self.limit.is_up()
             && let Ok(point) = within(blocks, &self.limits(blocks))
         {
             let second = chosen(blocks, point);
@@ -99,6 +101,10 @@ impl Narrowing<'_, '_> {
         let mut tried: Vec<Vec<usize>> = Vec::new();
         for round in 0..ROUNDS {
             self.watcher.progress(round, ROUNDS);
+            self.limit.check()?;
+            if self.limit.is_up() && !tried.is_empty() {
+                break;
+            }
             let point = match within(search, limits) {
                 Ok(point) => point,
                 // What the tables hold to be out of reach is tried once all the same.
@@ -134,6 +140,7 @@ impl Narrowing<'_, '_> {
                 plan: search.plan(&point),
                 loss: point.loss,
                 fitted: None,
+                notes: Vec::new(),
             }),
             (None, Some((ms, ratio))) => Err(format!(
                 "a latency of {amount} was not reached; the fastest plan was measured at {ratio:.3}x ({ms:.3} ms): ask \
@@ -142,57 +149,14 @@ impl Narrowing<'_, '_> {
             (None, None) => Err("no plan could be measured".to_owned()),
         })
     }
-
-    /// The fastest plan of the curve that loses at most `most` on the evaluation samples.
-    fn by_drop(&self, search: &Search, most: f64) -> Result<Result<Chosen, String>> {
-        let Some(data) = &self.eval else {
-            return Ok(Err("--max-drop needs --eval samples to measure the drop on".to_owned()));
-        };
-        let points = frontier(search, &search.latency).curve();
-        self.watcher.step("running real inputs");
-        let before = classes(self.target, &self.original, data, &|done, total| {
-            self.watcher.progress(done, total)
-        })?;
-        let mut best: Option<(usize, Fitted)> = None;
-        // The first point is what loses nothing; later ones lose ever more.
-        let (mut low, mut high) = (0, points.len());
-        while high - low > 1 {
-            let at = (low + high) / 2;
-            let fitted = self.fitted(&search.plan(&points[at]))?;
-            self.watcher.step("running real inputs");
-            let after = classes(
-                self.target,
-                &crate::onnx::encode(&fitted.proto),
-                data,
-                &|done, total| self.watcher.progress(done, total),
-            )?;
-            match drop_of(&before, &after) {
-                Some(drop) if drop <= most => {
-                    best = Some((at, fitted));
-                    low = at;
-                }
-                Some(_) => high = at,
-                None => return Ok(Err("--max-drop: the model's first output holds no classes".to_owned())),
-            }
-        }
-        Ok(match best {
-            Some((at, fitted)) => Ok(Chosen {
-                plan: search.plan(&points[at]),
-                loss: points[at].loss,
-                fitted: Some(fitted),
-            }),
-            None => Err(format!(
-                "no plan loses at most {:.2} %; allow more with --max-drop",
-                100.0 * most
-            )),
-        })
-    }
 }
+
+const TIME_UP: &str = "the time was up while plans were searched for; allow more with --time-budget";
 
 /// A search over one resource.
 pub(super) fn frontier<'s>(search: &'s Search, resource: &'s Resource) -> Frontier<'s> {
     let curves = |g: usize| -> Option<&'s Curve> { search.curves.get(&g) };
-    Frontier::new(&search.space, &curves, resource)
+    Frontier::new(&search.space, &curves, resource, &search.limit)
 }
 
 /// The plan within all limits that loses least. Several limits are searched as one weighted sum, whose weights rise where
@@ -204,6 +168,9 @@ fn within(search: &Search, limits: &[Limit]) -> Result<Point, String> {
         let mut alone = frontier(search, limit.resource);
         let (present, least) = (alone.point(search.space.present()).used, alone.least().used);
         if least > limit.most {
+            if search.limit.is_up() {
+                return Err(TIME_UP.to_owned());
+            }
             return Err(format!(
                 "{}: {} cannot be reached; the least is {:.3}x: ask for that, or allow narrower layers (--min-width)",
                 limit.what,
@@ -214,7 +181,11 @@ fn within(search: &Search, limits: &[Limit]) -> Result<Point, String> {
     }
     if let [one] = limits {
         let found = frontier(search, one.resource).within(one.most);
-        return found.ok_or_else(|| format!("{}: {} cannot be reached", one.what, one.flag));
+        let why = || match search.limit.is_up() {
+            true => TIME_UP.to_owned(),
+            false => format!("{}: {} cannot be reached", one.what, one.flag),
+        };
+        return found.ok_or_else(why);
     }
     let mut weights = vec![1.0; limits.len()];
     let mut best: Option<Point> = None;
@@ -242,5 +213,26 @@ fn within(search: &Search, limits: &[Limit]) -> Result<Point, String> {
             best = Some(point);
         }
     }
-    best.ok_or_else(|| "the limits cannot be met together; relax one of them".to_owned())
+    if best.is_none() {
+        best = tightened(search, limits);
+    }
+    best.ok_or_else(|| match search.limit.is_up() {
+        true => TIME_UP.to_owned(),
+        false => "no plan was found that meets the limits together; relax one of them".to_owned(),
+    })
+}
+
+/// The plan that loses least of those within all limits when they are searched as one sum of equal weights, drawn tighter and
+/// tighter; `None` when none is.
+fn tightened(search: &Search, limits: &[Limit]) -> Option<Point> {
+    const STEPS: usize = 40;
+    let sizes = search.space.sizes();
+    let parts: Vec<(f64, &Resource)> = limits.iter().map(|l| (1.0 / l.most, l.resource)).collect();
+    let sum = Resource::weighted(&parts);
+    let mut frontier = frontier(search, &sum);
+    let fits = |p: &Point| limits.iter().all(|l| l.resource.of(&sizes, &p.choice) <= l.most);
+    (0..STEPS).find_map(|step| {
+        let share = 1.0 - step as f64 / STEPS as f64;
+        frontier.within(share * limits.len() as f64).filter(|p| fits(p))
+    })
 }

@@ -1,6 +1,6 @@
 //! Choosing between plans by measuring whole models, and cutting back what does not pay.
 
-use super::{Opened, Watcher, counts, remembered, whole_key};
+use super::{CHOOSING_SECONDS, Opened, Watcher, counts, racing, remembered, whole_key};
 use crate::Result;
 use crate::channels::Group;
 use crate::onnx::proto::ModelProto;
@@ -8,7 +8,7 @@ use crate::onnx::{Graph, encode};
 use crate::plan::{Costs, Found, Plan, Removable};
 use crate::profile::Prober;
 use crate::rewrite::rewrite;
-use crate::target::{Named, Target};
+use crate::target::{Limit, Named, Target};
 use crate::verify::{Verdict, race_loads};
 
 /// What stays the same while plans are compared.
@@ -19,6 +19,7 @@ pub(super) struct Job<'a> {
     pub original: &'a [u8],
     pub inputs: &'a [(Vec<Named>, f64)],
     pub removable: &'a Removable,
+    pub limit: &'a Limit,
 }
 
 /// A plan that was measured to be faster, and its model.
@@ -62,20 +63,24 @@ impl Job<'_> {
         found: &[Found],
         costs: &Costs,
         prober: &Prober,
-        seconds: f64,
         watcher: &dyn Watcher,
     ) -> Result<Option<Chosen>> {
-        let plans = self.field(found);
+        self.limit.check()?;
+        let mut plans = self.field(found);
+        if self.limit.is_up() {
+            plans.truncate(1);
+        }
         if plans.is_empty() {
             return Ok(None);
         }
         let steps = ROUNDS + 2;
         watcher.progress(0, steps);
-        let mut best = best_of(&plans, &self.measure(&plans, prober, seconds)?);
+        let seconds = || racing(self.limit, CHOOSING_SECONDS);
+        let mut best = best_of(&plans, &self.measure(&plans, prober, seconds())?);
         watcher.progress(1, steps);
-        if best.is_none() {
+        if best.is_none() && !self.limit.is_up() {
             let fewer = self.most_gainful(&plans[0], costs);
-            best = best_of(&fewer, &self.measure(&fewer, prober, seconds)?);
+            best = best_of(&fewer, &self.measure(&fewer, prober, seconds())?);
         }
         let Some(mut plan) = best else {
             watcher.progress(steps, steps);
@@ -83,7 +88,10 @@ impl Job<'_> {
         };
         for round in 0..ROUNDS {
             watcher.progress(round + 2, steps);
-            match self.cut_back(&plan, costs, prober, seconds)? {
+            if self.limit.is_up() {
+                break;
+            }
+            match self.cut_back(&plan, costs, prober, seconds())? {
                 Some(cut) => plan = cut,
                 None => break,
             }

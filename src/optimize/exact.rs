@@ -2,7 +2,7 @@
 
 use super::choose::Job;
 use super::prepare::Prepared;
-use super::{CHOOSING_SECONDS, FINAL_SECONDS, Growth, Outcome, WORTH_A_FILE, agreement, counts, probes};
+use super::{FINAL_SECONDS, Growth, Outcome, WORTH_A_FILE, agreement, counts, probes, racing};
 use crate::Result;
 use crate::onnx::encode;
 use crate::plan::{Costs, Plan, search};
@@ -23,10 +23,12 @@ pub(super) fn exact(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resu
         eval,
         options,
         watcher,
+        limit,
         ..
     } = p;
     let analysis = &opened.analysis;
     let base = counts(analysis, &Plan::default());
+    watcher.step("searching plans");
     let found = search(analysis, &candidates, costs, prober, &|done, total| {
         watcher.progress(done, total);
     })?;
@@ -37,10 +39,11 @@ pub(super) fn exact(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resu
         original: &original,
         inputs: &inputs,
         removable: &removable,
+        limit,
     };
     watcher.step("measuring whole models");
-    let mut chosen = job.choose(&found, costs, prober, CHOOSING_SECONDS, watcher)?;
-    if options.growth == Growth::Free {
+    let mut chosen = job.choose(&found, costs, prober, watcher)?;
+    if options.growth == Growth::Free && !limit.is_up() {
         let base = chosen.as_ref().map(|c| c.plan.clone()).unwrap_or_default();
         watcher.step("growing for free");
         chosen = job.grow_for_free(base, &candidates, costs, prober)?.or(chosen);
@@ -55,7 +58,10 @@ pub(super) fn exact(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resu
         probes(prober, costs, &candidates, &base),
     );
     let Some(chosen) = chosen else {
-        outcome.nothing(if prober.skipped > 0 {
+        let none = opened.nothing_to_change(false);
+        outcome.nothing(if let Some(why) = &none {
+            why
+        } else if prober.skipped > 0 {
             "the time was up before a faster plan was found; run again to go on (what was timed is kept), or allow more"
         } else if found.is_empty() {
             "every width that may change stands where this machine runs it best"
@@ -81,10 +87,12 @@ pub(super) fn exact(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resu
             (zero, agreement)
         }
     };
-    let lanes = race_loads(target, &[&original, &model], &inputs, FINAL_SECONDS, &|done, total| {
+    let seconds = racing(limit, FINAL_SECONDS);
+    let lanes = race_loads(target, &[&original, &model], &inputs, seconds, &|done, total| {
         watcher.progress(done, total)
     })?;
     outcome.measured(&lanes, agreement.clone());
+    outcome.predict(opened, graph, &chosen.plan, &removable, costs);
     if !agreement.holds() {
         outcome.nothing("the rewritten model's outputs differ; please report this model");
         return Ok(outcome);

@@ -62,7 +62,7 @@ impl FromStr for Amount {
 pub struct Goals {
     /// Latency at most, of the original's or in milliseconds.
     pub latency: Option<Amount>,
-    /// Multiply-accumulates at most.
+    /// Multiply-accumulates for one sample at most.
     pub macs: Option<Amount>,
     /// Parameters at most.
     pub params: Option<Amount>,

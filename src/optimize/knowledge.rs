@@ -1,53 +1,22 @@
 //! What is known of the loss of channels: rankings and measured losses of every group.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::samples::Samples;
 use super::{Opened, Watcher};
 use crate::Result;
 use crate::channels::{ClassChange, Edits, Group};
-use crate::data::Dataset;
 use crate::onnx::Graph;
 use crate::plan::{Curve, Plan, Removable};
 use crate::refit::with_compensated;
 use crate::rewrite::rewrite;
-use crate::score::{Compensated, Ranked, Reference, Statistics, Walk, mixers, rank_group, reading};
-use crate::target::Target;
+use crate::score::{Compensated, Mixer, Ranked, Reference, Statistics, Walk, mixers, rank_group, reading};
+use crate::target::{Limit, Target};
 
 /// Places of every sample that the layers' inputs are looked at.
 const PLACES: usize = 48;
-/// Samples that losses are measured on, at most.
+/// Samples that losses of single groups are measured on, at most.
 const JUDGES: usize = 512;
-
-/// Samples for calibration: those that weights are fitted on, and those that they are judged on.
-#[derive(Clone, Debug)]
-pub struct Samples {
-    /// All of them.
-    pub data: Dataset,
-    /// Runs to fit on.
-    pub fit: Range<usize>,
-    /// Runs to judge on: others, unless there is only one run.
-    pub judge: Range<usize>,
-}
-
-impl Samples {
-    /// Four fifths to fit on, the rest to judge on.
-    pub fn new(data: Dataset) -> Self {
-        let runs = data.runs();
-        let split = if runs > 1 { (runs * 4 / 5).clamp(1, runs - 1) } else { 0 };
-        Self {
-            data,
-            fit: 0..if runs > 1 { split } else { runs },
-            judge: split..runs,
-        }
-    }
-
-    /// The first of the runs to judge on, up to so many samples.
-    fn few(&self, samples: usize) -> Range<usize> {
-        let runs = samples.div_ceil(self.data.batch()).max(1);
-        self.judge.end.saturating_sub(runs)..self.judge.end
-    }
-}
 
 /// What losing channels costs.
 #[derive(Debug, Default)]
@@ -56,6 +25,8 @@ pub struct Knowledge {
     pub ranked: BTreeMap<usize, Vec<u32>>,
     /// The loss of each group by its width.
     pub curves: BTreeMap<usize, Curve>,
+    /// Groups of which even the guess knows nothing: an operator before the layers that read them has no rule.
+    pub blind: BTreeSet<usize>,
 }
 
 /// Ranks all groups with options below their width, and measures what narrowing each alone does to the model's outputs.
@@ -68,22 +39,30 @@ pub(super) fn learn(
     samples: &Samples,
     (narrower, removable): (&BTreeMap<usize, Vec<usize>>, &Removable),
     seed: u64,
-    watcher: &dyn Watcher,
+    (watcher, limit): (&dyn Watcher, &Limit),
 ) -> Result<Knowledge> {
     let analysis = &opened.analysis;
     let layers = mixers(graph);
     watcher.step("calibrating");
     let mut walk = Walk::new(target, &samples.data, samples.fit.clone())?;
-    let parts = (&opened.proto, graph, analysis);
+    let parts = (&opened.proto, graph);
     let wanted = reading(analysis, &layers);
-    let statistics = Statistics::collect(&mut walk, parts, &wanted, PLACES, seed, &|done, total| {
-        watcher.progress(done, total)
-    })?;
+    let progress = |done, total| watcher.progress(done, total);
+    let mut statistics = Statistics::collect(&mut walk, parts, &wanted, PLACES, seed, (limit, &progress))?;
     drop(walk);
+    // What the time did not allow to look at is guessed.
+    let left: Vec<Mixer> = wanted.iter().filter(|m| !statistics.knows(m)).cloned().collect();
+    statistics
+        .single
+        .extend(Statistics::guessed(graph, analysis, &left).single);
     watcher.step("ranking channels");
     let mut rankings: BTreeMap<usize, Ranked> = BTreeMap::new();
     for (done, (&g, options)) in narrower.iter().enumerate() {
         watcher.progress(done, narrower.len());
+        limit.check()?;
+        if limit.is_up() && !rankings.is_empty() {
+            break;
+        }
         let group = &analysis.groups[g];
         let channels = group.classes.len();
         let stops: Vec<usize> = looked_at(channels, options).iter().map(|n| channels - n).collect();
@@ -95,7 +74,7 @@ pub(super) fn learn(
     }
     drop(statistics);
     watcher.step("measuring losses");
-    let losses = losses(opened, graph, target, samples, &rankings, watcher)?;
+    let losses = losses(opened, graph, (target, limit), samples, &rankings, watcher)?;
     let mut known = Knowledge::default();
     for (g, ranked) in rankings {
         let channels = analysis.groups[g].classes.len();
@@ -115,12 +94,18 @@ const CAREFUL: f64 = 4.0;
 pub(super) fn guess(
     (opened, graph): (&Opened, &Graph),
     (narrower, removable): (&BTreeMap<usize, Vec<usize>>, &Removable),
-) -> Knowledge {
+    (watcher, limit): (&dyn Watcher, &Limit),
+) -> Result<Knowledge> {
     let analysis = &opened.analysis;
     let layers = mixers(graph);
     let statistics = Statistics::guessed(graph, analysis, &reading(analysis, &layers));
     let mut known = Knowledge::default();
-    for (&g, options) in narrower {
+    for (done, (&g, options)) in narrower.iter().enumerate() {
+        watcher.progress(done, narrower.len());
+        limit.check()?;
+        if limit.is_up() && !known.curves.is_empty() {
+            break;
+        }
         let group = &analysis.groups[g];
         let channels = group.classes.len();
         let careful = (channels as f64 * LEAST_SHARE).ceil() as usize;
@@ -133,16 +118,21 @@ pub(super) fn guess(
         let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, order) else {
             continue;
         };
+        if group.consumers.iter().any(|n| statistics.blind.contains(n)) {
+            known.blind.insert(g);
+        }
+        // What is known to carry nothing goes first and loses nothing; a guess alone never says so.
+        let free = ranked.errors.get(spare.len()).copied().unwrap_or(f64::INFINITY);
         let errors: Vec<f64> = ranked
             .errors
             .iter()
             .enumerate()
-            .map(|(gone, e)| e * (1.0 + CAREFUL * gone as f64 / channels as f64))
+            .map(|(gone, e)| (e - free).max(0.0) * (1.0 + CAREFUL * gone as f64 / channels as f64))
             .collect();
         known.curves.insert(g, Curve::new(channels, &errors, &[]));
         known.ranked.insert(g, ranked.order);
     }
-    known
+    Ok(known)
 }
 
 /// What the biases of readers gain under a plan made without samples: the guessed means of what went.
@@ -215,18 +205,13 @@ fn first_node(graph: &Graph, opened: &Opened, group: &Group) -> usize {
 fn losses(
     opened: &Opened,
     graph: &Graph,
-    target: &dyn Target,
+    (target, limit): (&dyn Target, &Limit),
     samples: &Samples,
     rankings: &BTreeMap<usize, Ranked>,
     watcher: &dyn Watcher,
 ) -> Result<BTreeMap<usize, Vec<(usize, f64)>>> {
-    let runs = samples.few(JUDGES);
-    let mut reference = Reference::default();
-    let mut walk = Walk::new(target, &samples.data, runs.clone())?;
-    walk.finish(&opened.proto, graph, 0, &mut |_, outputs| {
-        reference.push(&outputs);
-        Ok(())
-    })?;
+    let mut walk = Walk::new(target, &samples.data, samples.few(JUDGES))?;
+    let reference = Reference::of(&walk, &opened.proto, graph)?;
     let groups = &opened.analysis.groups;
     let mut order: Vec<(usize, usize)> = rankings
         .keys()
@@ -236,6 +221,9 @@ fn losses(
     let mut found: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
     for (done, &(at, g)) in order.iter().enumerate() {
         watcher.progress(done, order.len());
+        if limit.is_up() {
+            break;
+        }
         walk.advance(&opened.proto, graph, at, &[])?;
         let ranked = &rankings[&g];
         for &gone in ranked.compensated.keys() {
@@ -243,14 +231,9 @@ fn losses(
             let own = Graph::of(&model)?;
             let name = graph.proto.node[at].output.iter().find(|n| !n.is_empty());
             let from = name.and_then(|n| own.producer.get(n.as_str())).copied().unwrap_or(0);
-            let (mut sum, mut count) = (0.0, 0.0f64);
-            walk.finish(&model, &own, from, &mut |run, outputs| {
-                sum += reference.loss(run, &outputs);
-                count += 1.0;
-                Ok(())
-            })?;
+            let lost = reference.judge(&walk, &model, &own, from)?.loss();
             let left = groups[g].classes.len() - gone;
-            found.entry(g).or_default().push((left, sum / count.max(1.0)));
+            found.entry(g).or_default().push((left, lost));
         }
     }
     Ok(found)

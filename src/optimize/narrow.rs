@@ -1,11 +1,13 @@
 //! Narrower than the original: a plan that reaches the user's goals and loses least, with weights that make up for it.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
-use super::knowledge::{Knowledge, Samples, guess, guessed_biases, learn};
+use super::finish::far_off;
+use super::fitting::{Fitted, fitted};
+use super::knowledge::{Knowledge, guess, guessed_biases, learn};
 use super::outcome::{Calibration, ChosenPoint};
-use super::{Load, Opened, Options, Outcome, Watcher, probes};
+use super::{Load, Opened, Options, Outcome, Samples, Watcher, probes};
 use crate::Result;
 use crate::channels::Edits;
 use crate::data::Dataset;
@@ -13,11 +15,10 @@ use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
 use crate::plan::{Candidates, Costs, Counts, Curve, Plan, Point, Removable, Resource, Space};
 use crate::profile::Prober;
-use crate::refit::{Change, Settings, refit, with_compensated};
+use crate::refit::{Change, with_compensated};
 use crate::rewrite::{element_shares, rewrite};
-use crate::score::{Reference, Walk};
-use crate::target::{Named, Target};
-use crate::verify::{Verdict, compare_task, race_loads};
+use crate::target::{Limit, Named, Target};
+use crate::verify::race_loads;
 
 /// Everything that a search for a narrower model works with.
 pub(super) struct Narrowing<'a, 't> {
@@ -34,7 +35,11 @@ pub(super) struct Narrowing<'a, 't> {
     pub samples: Option<Samples>,
     pub eval: Option<Dataset>,
     pub watcher: &'a dyn Watcher,
+    pub limit: &'a Limit,
 }
+
+/// Searches for plans are given this long, whatever is left of the time: what was timed is of no use without.
+const SEARCHING: Duration = Duration::from_secs(3);
 
 /// What is searched: widths, what each loses, and what each uses.
 pub(super) struct Search {
@@ -42,9 +47,13 @@ pub(super) struct Search {
     /// Whether new channels share the work of old ones, and with which seed.
     pub split: Option<u64>,
     pub curves: BTreeMap<usize, Curve>,
+    /// Groups whose losses are guessed blindly.
+    pub blind: BTreeSet<usize>,
     pub latency: Resource,
     pub macs: Resource,
     pub params: Resource,
+    /// When searches end.
+    pub limit: Limit,
     /// The same on fewer widths: multiples of blocks only. Where latency is no goal.
     pub on_blocks: Option<Box<Search>>,
 }
@@ -72,13 +81,8 @@ pub(super) struct Chosen {
     pub loss: f64,
     /// Its model, where weights have been fitted already.
     pub fitted: Option<Fitted>,
-}
-
-/// A rewritten model with fitted weights.
-pub(super) struct Fitted {
-    pub proto: ModelProto,
-    /// Loss and agreement on samples that its weights were not fitted on.
-    pub held_out: Option<(f64, Option<f64>)>,
+    /// What the user should know.
+    pub notes: Vec<String>,
 }
 
 impl Narrowing<'_, '_> {
@@ -95,11 +99,19 @@ impl Narrowing<'_, '_> {
                 "accuracy: without --calib channels are chosen by their weights and nothing is fitted".to_owned(),
             );
         }
+        self.watcher.step("searching plans");
         outcome.curve = search.predicted();
+        self.limit.check()?;
         let chosen = match self.choose(&search)? {
             Ok(chosen) => chosen,
             Err(why) => {
-                outcome.nothing(&why);
+                let up = match probes.skipped > 0 || self.limit.is_up() {
+                    true => {
+                        "; the time of --time-budget was up before all widths were looked at: allow more, or run again to go on"
+                    }
+                    false => "",
+                };
+                outcome.nothing(&format!("{why}{up}"));
                 return Ok(outcome);
             }
         };
@@ -111,8 +123,8 @@ impl Narrowing<'_, '_> {
         outcome.calibration = Some(Calibration {
             samples: self.samples.as_ref().map_or(0, |s| s.data.count()),
             predicted_loss: chosen.loss,
-            held_out_loss: fitted.held_out.map(|h| h.0),
-            held_out_agreement: fitted.held_out.and_then(|h| h.1),
+            held_out_loss: fitted.held_out().map(|h| h.loss()),
+            held_out_agreement: fitted.held_out().and_then(|h| h.agreement()),
             search_seconds: calibrated,
             fit_seconds: began.elapsed().as_secs_f64(),
         });
@@ -120,9 +132,12 @@ impl Narrowing<'_, '_> {
             latency: search.latency_share(&chosen.plan),
             loss: chosen.loss,
             measured: None,
-            held_out_loss: fitted.held_out.map(|h| h.0),
+            held_out_loss: fitted.held_out().map(|h| h.loss()),
         });
-        self.finish(outcome, &search, &chosen.plan, &fitted.proto, costs)
+        outcome.notes.extend(chosen.notes);
+        outcome.notes.extend(far_off(chosen.loss, self.measured_loss(&fitted)));
+        outcome.notes.extend(fitted.notes.iter().cloned());
+        self.finish(outcome, &search, &chosen.plan, &fitted, costs)
     }
 
     /// Times widths and learns what they lose.
@@ -139,6 +154,7 @@ impl Narrowing<'_, '_> {
         self.removable.ranked = known.ranked;
         let blocks = self.only_blocks(&space);
         let mut search = self.over(space, known.curves.clone(), costs);
+        search.blind = known.blind;
         search.on_blocks = blocks.map(|space| Box::new(self.over(space, known.curves, costs)));
         Ok(search)
     }
@@ -150,8 +166,10 @@ impl Narrowing<'_, '_> {
             macs: Resource::macs(&space, self.graph, analysis),
             params: Resource::parameters(&space, self.graph, analysis),
             curves,
+            blind: BTreeSet::new(),
             split: self.options.split(),
             space,
+            limit: self.limit.at_least(SEARCHING),
             on_blocks: None,
         }
     }
@@ -166,15 +184,24 @@ impl Narrowing<'_, '_> {
                 samples,
                 (narrower, &self.removable),
                 seed,
-                self.watcher,
+                (self.watcher, self.limit),
             ),
-            None => Ok(guess((self.opened, self.graph), (narrower, &self.removable))),
+            None => {
+                self.watcher.step("ranking channels");
+                let limit = self.limit.at_least(SEARCHING);
+                guess(
+                    (self.opened, self.graph),
+                    (narrower, &self.removable),
+                    (self.watcher, &limit),
+                )
+            }
         }
     }
 
     /// Milliseconds of a plan's model, and its ratio to the original's.
     pub(super) fn measure(&self, plan: &Plan, seconds: f64) -> Result<(f64, f64)> {
         let model = encode(&self.apply(plan)?.0);
+        let seconds = super::racing(self.limit, seconds);
         let lanes = race_loads(
             self.target,
             &[&self.original, &model],
@@ -193,8 +220,7 @@ impl Narrowing<'_, '_> {
         Ok((proto, edits))
     }
 
-    /// The rewritten model with fitted weights: fitted on a part of the samples and judged on the rest, then fitted on
-    /// all. Without samples, biases make up for the means of what went.
+    /// The rewritten model with fitted weights: see [`fitted`]. Without samples, biases make up for the means of what went.
     pub(super) fn fitted(&self, plan: &Plan) -> Result<Fitted> {
         let (proto, edits) = self.apply(plan)?;
         let analysis = &self.opened.analysis;
@@ -202,7 +228,9 @@ impl Narrowing<'_, '_> {
             let biases = guessed_biases((self.opened, self.graph), plan, &self.removable);
             return Ok(Fitted {
                 proto: with_compensated(proto, self.graph, analysis, &edits, &biases)?,
-                held_out: None,
+                judged: None,
+                held_out: false,
+                notes: Vec::new(),
             });
         };
         let change = Change {
@@ -211,117 +239,13 @@ impl Narrowing<'_, '_> {
             analysis,
             edits: &edits,
         };
-        let settings = Settings {
-            seed: self.options.seed,
-            ..Settings::default()
-        };
-        let fit = |runs| {
-            refit(
-                self.target,
-                change,
-                proto.clone(),
-                (&samples.data, runs),
-                settings,
-                &|done, total| self.watcher.progress(done, total),
-            )
-        };
-        self.watcher.step("fitting weights");
-        if samples.fit.end > samples.judge.start {
-            return Ok(Fitted {
-                proto: fit(samples.fit.clone())?,
-                held_out: None,
-            });
-        }
-        let judged = fit(samples.fit.clone())?;
-        let held_out = Some(self.judged(samples, &judged)?);
-        self.watcher.step("fitting on all samples");
-        Ok(Fitted {
-            proto: fit(0..samples.data.runs())?,
-            held_out,
-        })
-    }
-
-    /// Loss and agreement of a model on the samples that nothing was fitted on.
-    fn judged(&self, samples: &Samples, model: &ModelProto) -> Result<(f64, Option<f64>)> {
-        let mut reference = Reference::default();
-        let walk = Walk::new(self.target, &samples.data, samples.judge.clone())?;
-        walk.finish(&self.opened.proto, self.graph, 0, &mut |_, outputs| {
-            reference.push(&outputs);
-            Ok(())
-        })?;
-        let graph = Graph::of(model)?;
-        let (mut loss, mut same, mut all) = (0.0, 0, 0);
-        walk.finish(model, &graph, 0, &mut |run, outputs| {
-            loss += reference.loss(run, &outputs);
-            let (a, b) = reference.agreeing(run, &outputs);
-            (same, all) = (same + a, all + b);
-            Ok(())
-        })?;
-        let agreement = (all > 0).then(|| same as f64 / all as f64);
-        Ok((loss / reference.runs().max(1) as f64, agreement))
-    }
-
-    fn finish(
-        &self,
-        mut outcome: Outcome,
-        search: &Search,
-        plan: &Plan,
-        proto: &ModelProto,
-        costs: &Costs,
-    ) -> Result<Outcome> {
-        let model = encode(proto);
-        self.watcher.step("verifying");
-        let agreement = super::agreement(self.target, &self.original, &model, self.loads, self.options.seed)?;
-        let lanes = race_loads(
+        fitted(
             self.target,
-            &[&self.original, &model],
-            &self.inputs,
-            super::FINAL_SECONDS,
-            &|done, total| self.watcher.progress(done, total),
-        )?;
-        outcome.measured(&lanes, agreement);
-        if let Some(chosen) = outcome.chosen.as_mut() {
-            chosen.measured = Some(lanes[1].ratio());
-        }
-        if let Some(data) = &self.eval {
-            self.watcher.step("running real inputs");
-            outcome.task = compare_task(self.target, &self.original, &model, data, &|done, total| {
-                self.watcher.progress(done, total)
-            })?;
-        }
-        let goals = self.options.goals;
-        let (ratio, ms) = (lanes[1].ratio(), lanes[1].summary().median);
-        let missed = goals
-            .latency
-            .filter(|a| ratio > super::approach::share(*a, ms, ratio) * super::approach::NEAR);
-        if lanes[1].verdict() == Verdict::Slower {
-            outcome.nothing("the plan that reaches the goal was measured to be slower than the original");
-            return Ok(outcome);
-        }
-        if let Some(amount) = missed {
-            outcome.nothing(&format!(
-                "measured again, the plan takes {ratio:.3}x ({ms:.3} ms), not {amount}; run again, or ask for {:.2}x",
-                ratio * 1.01
-            ));
-            return Ok(outcome);
-        }
-        if let (Some(most), Some(task)) = (goals.max_drop, &outcome.task)
-            && task.drop() > most
-        {
-            let drop = 100.0 * task.drop();
-            outcome.nothing(&format!(
-                "the plan loses {drop:.2} points, more than --max-drop {:.2} %; allow more, or ask for less speed",
-                100.0 * most
-            ));
-            return Ok(outcome);
-        }
-        if goals.max_drop.is_some() && lanes[1].verdict() != Verdict::Faster {
-            outcome.nothing("no plan that keeps the accuracy was measured to be faster beyond the noise");
-            return Ok(outcome);
-        }
-        outcome.fill(self.opened, self.graph, plan, proto, &self.removable, costs);
-        outcome.narrowed(plan, &self.opened.analysis, &self.removable, &|g, n| search.loss(g, n));
-        outcome.model = Some(model);
-        Ok(outcome)
+            change,
+            proto,
+            samples,
+            self.options.seed,
+            (self.watcher, self.limit),
+        )
     }
 }

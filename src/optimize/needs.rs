@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::datasets::Datasets;
 use super::prepare::prepared;
 use super::{Known, Load, Options, Watcher, counts};
 use crate::Result;
 use crate::plan::{Costs, Counts, Plan, starts, sweep};
 use crate::profile::{Problem, layers};
-use crate::target::{DeviceInfo, RecordedTarget, Runtime};
+use crate::target::{DeviceInfo, Limit, RecordedTarget, Runtime};
 
 /// The problems that the main job asks for as long as it does not know a single time. Which others it asks for depends on the
 /// times.
@@ -61,11 +62,10 @@ pub fn needs(loads: &[Load], runtime: &Runtime, options: &Options) -> Result<Nee
         needs.layers += layers(&load.opened.graph()?, &load.opened.analysis).len();
     }
     prepared(
-        loads,
-        &nowhere,
-        Known::default(),
+        (loads, &nowhere),
+        (Known::default(), &Datasets::default()),
         &options,
-        &Nobody,
+        (&Nobody, &Limit::default()),
         |p, costs, prober| {
             let mut at = HashMap::new();
             for problem in std::mem::take(&mut prober.wanted) {

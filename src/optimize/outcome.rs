@@ -34,7 +34,7 @@ pub struct GroupRow {
 /// How a narrower model was found.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Calibration {
-    /// Samples that weights were fitted on; 0 without any.
+    /// Samples that were taken, of which a fifth judge and the others are fitted on; 0 without any.
     pub samples: usize,
     /// The sum of what its groups were measured to lose one by one: nats of divergence for classifiers, squared error
     /// over variance for other outputs.
@@ -56,6 +56,8 @@ pub struct Outcome {
     pub model: Option<Vec<u8>>,
     /// Why there is no model, if there is none.
     pub declined: Option<String>,
+    /// Whether that is because no width of it may change, whatever is measured.
+    pub nothing_to_change: bool,
     /// The device.
     pub device: DeviceInfo,
     /// Every group.
@@ -66,7 +68,7 @@ pub struct Outcome {
     pub ratio: Option<(f64, f64)>,
     /// The latencies that the profile predicts, milliseconds, before and after.
     pub predicted_ms: Option<(f64, f64)>,
-    /// Multiply-accumulates before and after.
+    /// Multiply-accumulates before and after, for one sample.
     pub macs: (u64, u64),
     /// Weight elements before and after.
     pub params: (u64, u64),
@@ -82,6 +84,8 @@ pub struct Outcome {
     pub plan: Option<PlanFile>,
     /// What was not verified, and why.
     pub unverified: Vec<String>,
+    /// What the user should know of the result and of how it was measured.
+    pub notes: Vec<String>,
     /// How channels were chosen and weights fitted, for a model that lost some.
     pub calibration: Option<Calibration>,
     /// The dynamic variant, where one was looked for.
@@ -129,6 +133,7 @@ impl Outcome {
         Self {
             model: None,
             declined: None,
+            nothing_to_change: false,
             device: device.clone(),
             groups: opened
                 .analysis
@@ -147,6 +152,7 @@ impl Outcome {
             task: None,
             plan: None,
             unverified: Vec::new(),
+            notes: Vec::new(),
             calibration: None,
             dynamic: None,
             staircases: Vec::new(),
@@ -173,6 +179,19 @@ impl Outcome {
         }
     }
 
+    /// Says that the time was up before all was tried.
+    pub(super) fn cut_short(&mut self, skipped: usize) {
+        let untimed = match skipped {
+            0 => String::new(),
+            1 => ", one layer's width was not timed".to_owned(),
+            n => format!(", {n} widths of layers were not timed"),
+        };
+        self.unverified.push(format!(
+            "search: the time of --time-budget was up before all was tried{untimed}, and races were kept short; what was \
+             timed is kept, so running again goes on from there"
+        ));
+    }
+
     pub(super) fn nothing(&mut self, why: &str) {
         self.declined = Some(why.to_owned());
     }
@@ -181,6 +200,7 @@ impl Outcome {
         self.latency = Some((lanes[0].summary(), lanes[1].summary()));
         self.ratio = Some((lanes[1].ratio(), lanes[1].ratio_noise()));
         self.noise.racing_drift = lanes[0].drift();
+        self.unverified.extend(agreement.not_compared());
         self.agreement = Some(agreement);
     }
 
@@ -222,17 +242,37 @@ impl Outcome {
         let change = plan.change(analysis, removable).0;
         self.macs.1 = macs_after(graph, analysis, &change);
         self.params.1 = parameters(proto);
-        let rest = elements_ratio(graph, analysis, &change);
+        self.predict(opened, graph, plan, removable, costs);
+    }
+
+    /// Puts in the latencies that the layers' times predict for the original and a plan, whether it is written or not. Where
+    /// the original has been raced, what it takes besides its nodes counts for both.
+    pub(super) fn predict(
+        &mut self,
+        opened: &Opened,
+        graph: &Graph,
+        plan: &Plan,
+        removable: &Removable,
+        costs: &Costs,
+    ) {
+        let analysis = &opened.analysis;
+        let (base, with) = (counts(analysis, &Plan::default()), counts(analysis, plan));
+        let rest = elements_ratio(graph, analysis, &plan.change(analysis, removable).0);
         if let (Some(a), Some(b)) = (costs.predict(&base, 1.0), costs.predict(&with, rest)) {
             // Launches and the like, outside of all nodes, stay.
             let outside = self.latency.map_or(0.0, |(original, _)| (original.median - a).max(0.0));
-            self.predicted_ms = Some((a + outside, b + outside));
+            self.predicted_ms = Some((a + outside, b + outside)).filter(|(a, _)| *a > 0.0);
+        }
+        let ratio = self.predicted_ratio();
+        if let (Some(chosen), Some(ratio)) = (self.chosen.as_mut(), ratio) {
+            chosen.latency = ratio;
         }
     }
 
     /// The ratio that the profile predicts.
     pub fn predicted_ratio(&self) -> Option<f64> {
-        self.predicted_ms.map(|(before, after)| after / before)
+        let ratio = self.predicted_ms.map(|(before, after)| after / before);
+        ratio.filter(|r| r.is_finite())
     }
 }
 
@@ -241,11 +281,12 @@ fn row(opened: &Opened, group: &Group, candidates: &Candidates) -> GroupRow {
     let nodes = opened.proto.graph.iter().flat_map(|g| &g.node).collect::<Vec<_>>();
     let name = |&n: &usize| label(nodes[n], n);
     let held_by = |node: Option<usize>| node.map_or(String::new(), |n| format!("{}: ", label(nodes[n], n)));
-    let (action, reason) = match &group.lock {
+    let (action, reason) = match opened.lock_of(group) {
         Some(lock) => ("barrier", format!("{}{}", held_by(lock.node), lock.reason)),
         None => match (&group.no_growth, candidates.contains_key(&group.id)) {
             (_, true) => ("keep", "no other width was faster".to_owned()),
             (Some(lock), _) => ("keep", format!("{}{}", held_by(lock.node), lock.reason)),
+            _ if !opened.is_timed(group) => ("keep", "no timed layer has this width".to_owned()),
             _ => ("keep", "stands on a multiple of every block".to_owned()),
         },
     };

@@ -114,8 +114,8 @@ impl Narrowing<'_, '_> {
             rows[at].measured = Some(Measured {
                 ms,
                 latency,
-                held_out_loss: fitted.held_out.map(|h| h.0),
-                held_out_agreement: fitted.held_out.and_then(|h| h.1),
+                held_out_loss: fitted.held_out().map(|h| h.loss()),
+                held_out_agreement: fitted.held_out().and_then(|h| h.agreement()),
                 top1: task.as_ref().and_then(|t| t.top1),
                 agreement: task.as_ref().map(|t| t.agreement),
             });

@@ -1,23 +1,20 @@
 //! What every job does first: reads the data, times the model as it is, and works out what may change.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
 
+use super::datasets::Datasets;
 use super::{
-    ALONE_SECONDS, Growth, Known, Load, Opened, Options, Samples, Watcher, counts, narrow, remembered, whole_key,
+    ALONE_SECONDS, Growth, Known, Load, Opened, Options, Samples, Watcher, counts, narrow, racing, remembered,
+    whole_key,
 };
-use crate::channels::{Analysis, Group};
+use crate::channels::Group;
 use crate::data::Dataset;
 use crate::onnx::{Graph, encode, label};
 use crate::plan::{Candidates, Costs, Plan, Removable, candidates, removable};
 use crate::profile::{InModel, Layer, Prober, in_model};
-use crate::score::crossing_bytes;
-use crate::target::{Named, Target, random_inputs};
+use crate::target::{Limit, Named, Target, random_inputs};
 use crate::verify::race_loads;
 use crate::{Error, Result};
-
-/// Bytes that may be held between the parts of the networks; more samples than fit are left out.
-const HELD_BYTES: u64 = 5 << 30;
 
 /// What a job has found out before it plans: the machine's times at the present widths, and what may change.
 pub(super) struct Prepared<'a, 't> {
@@ -33,34 +30,21 @@ pub(super) struct Prepared<'a, 't> {
     pub calib: Option<Dataset>,
     pub options: &'a Options,
     pub watcher: &'a dyn Watcher,
+    pub limit: &'a Limit,
 }
 
-/// Times the model as it is, and hands over to `then`.
+/// Times the model as it is, and hands over to `then`. With little time, at most half of it goes to timing the present
+/// widths one by one; what each layer takes within the whole model is then all that is known of the others.
 pub(super) fn prepared<R>(
-    loads: &[Load],
-    target: &dyn Target,
-    known: Known,
+    (loads, target): (&[Load], &dyn Target),
+    (known, data): (Known, &Datasets),
     options: &Options,
-    watcher: &dyn Watcher,
+    (watcher, limit): (&dyn Watcher, &Limit),
     then: impl FnOnce(Prepared, &mut Costs, &mut Prober) -> Result<R>,
 ) -> Result<R> {
-    let began = Instant::now();
     let opened = &first(loads)?.opened;
-    // What is wrong with the files is told before anything is measured.
-    let eval = options
-        .eval
-        .as_ref()
-        .map(|(path, scaling)| Dataset::read(path, &opened.specs, scaling));
-    let eval = eval.transpose()?;
     let graph = opened.graph()?;
     let analysis = &opened.analysis;
-    let calib = options.calib.as_ref().map(|(path, scaling, most)| {
-        let data = Dataset::read(path, &opened.specs, scaling)?;
-        // Two networks are run, each with what crosses one of its places held for all samples.
-        let fits = (HELD_BYTES / (2 * crossing_bytes(&graph, analysis)).max(1)) as usize;
-        Ok::<_, Error>(data.at_most(*most).at_most(fits.max(1)))
-    });
-    let calib = calib.transpose()?;
     let mut layers: Vec<Layer> = Vec::new();
     for load in loads {
         let mut own = crate::profile::layers(&graph, &load.opened.analysis);
@@ -70,8 +54,7 @@ pub(super) fn prepared<R>(
     let mut prober = Prober::new(target, known.database);
     prober.spared = known.spared;
     if let Some(profile) = known.recorded {
-        let same =
-            profile.device.fingerprint == target.info().fingerprint && profile.device.stack == target.info().stack;
+        let same = target.info().answers_to(&profile.device.fingerprint) && profile.device.stack == target.info().stack;
         if !same && !options.allow_mismatch {
             return Err(Error::Usage(format!(
                 "the profile was recorded on {} ({}), this is {} ({}); record one here with `snapprune profile`, \
@@ -87,7 +70,7 @@ pub(super) fn prepared<R>(
     let removable = removable(&graph, analysis);
     let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
     let mut candidates = candidates(analysis, &spare);
-    restrict(&mut candidates, &graph, analysis, options)?;
+    restrict(&mut candidates, &graph, opened, options)?;
     let mut costs = Costs::new(analysis, &layers);
     let mut inputs: Vec<(Vec<Named>, f64)> = Vec::new();
     for load in loads {
@@ -96,15 +79,22 @@ pub(super) fn prepared<R>(
     let original = encode(&opened.proto);
     let base = counts(analysis, &Plan::default());
     watcher.step("timing widths");
+    prober.deadline = limit
+        .end()
+        .and_then(|end| end.checked_sub(options.time_budget.unwrap_or_default() / 2));
     costs.require(&mut prober, &[(costs.all(), base.clone())], &|done, total| {
         watcher.progress(done, total)
     })?;
-    prober.deadline = options.time_budget.map(|budget| began + budget);
+    // The rest is for the search and for measuring whole models.
+    prober.deadline = limit
+        .end()
+        .and_then(|end| end.checked_sub(options.time_budget.unwrap_or_default() * 3 / 10));
     if target.is_here() {
         let alone = |prober: &Prober| {
-            let key = whole_key("alone", &[&original], &inputs, ALONE_SECONDS);
+            let seconds = racing(limit, ALONE_SECONDS);
+            let key = whole_key("alone", &[&original], &inputs, seconds);
             remembered(prober, &key, || {
-                let alone = race_loads(target, &[&original], &inputs, ALONE_SECONDS, &|_, _| {})?;
+                let alone = race_loads(target, &[&original], &inputs, seconds, &|_, _| {})?;
                 Ok(alone.first().map_or(0.0, |l| l.summary().median))
             })
         };
@@ -127,10 +117,11 @@ pub(super) fn prepared<R>(
         candidates,
         inputs,
         original,
-        eval,
-        calib,
+        eval: data.eval.clone(),
+        calib: data.calib.clone(),
         options,
         watcher,
+        limit,
     };
     then(prepared, &mut costs, &mut prober)
 }
@@ -162,12 +153,14 @@ impl<'a, 't> Prepared<'a, 't> {
             samples: self.calib.map(Samples::new),
             eval: self.eval,
             watcher: self.watcher,
+            limit: self.limit,
         }
     }
 }
 
 /// The groups that the user wants as they are.
-pub(super) fn kept(graph: &Graph, analysis: &Analysis, options: &Options) -> Result<BTreeSet<usize>> {
+/// What is not worked on stays too.
+pub(super) fn kept(graph: &Graph, opened: &Opened, options: &Options) -> Result<BTreeSet<usize>> {
     let node = |name: &String| {
         let at = (0..graph.proto.node.len()).find(|&n| label(&graph.proto.node[n], n) == *name);
         at.ok_or_else(|| {
@@ -178,12 +171,13 @@ pub(super) fn kept(graph: &Graph, analysis: &Analysis, options: &Options) -> Res
     };
     let named: Vec<usize> = options.keep.iter().map(node).collect::<Result<_>>()?;
     let makes = |g: &&Group| g.producers.iter().any(|n| named.contains(n));
-    Ok(analysis.groups.iter().filter(makes).map(|g| g.id).collect())
+    let kept = opened.analysis.groups.iter().filter(makes).map(|g| g.id);
+    Ok(kept.chain(opened.held.keys().copied()).collect())
 }
 
 /// Takes out the candidates that the user does not want.
-fn restrict(candidates: &mut Candidates, graph: &Graph, analysis: &Analysis, options: &Options) -> Result<()> {
-    let kept = kept(graph, analysis, options)?;
+fn restrict(candidates: &mut Candidates, graph: &Graph, opened: &Opened, options: &Options) -> Result<()> {
+    let (kept, analysis) = (kept(graph, opened, options)?, &opened.analysis);
     candidates.retain(|g, _| !kept.contains(g));
     if options.growth == Growth::None {
         for (&g, counts) in candidates.iter_mut() {

@@ -18,6 +18,7 @@ impl Narrowing<'_, '_> {
         self.time_alone(&space, costs, prober)?;
         self.drop_tails(&mut space, costs, !fine);
         if !fine {
+            self.limit.check()?;
             self.time_together(&space, costs, prober)?;
         }
         Ok(space)
@@ -32,7 +33,7 @@ impl Narrowing<'_, '_> {
     fn widths(&self, fine: bool) -> Result<Space> {
         let analysis = &self.opened.analysis;
         let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
-        let kept = super::prepare::kept(self.graph, analysis, self.options)?;
+        let kept = super::prepare::kept(self.graph, self.opened, self.options)?;
         let (mut groups, mut options) = (Vec::new(), Vec::new());
         let free = |g: &&Group| g.lock.is_none() && g.classes.len() > 1 && !kept.contains(&g.id);
         for group in analysis.groups.iter().filter(free) {

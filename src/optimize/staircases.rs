@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Opened, Options, Outcome, Watcher, counts, recalled, remember, whole_key};
+use super::{Opened, Outcome, Watcher, counts, recalled, remember, whole_key};
 use crate::Result;
 use crate::plan::{Costs, Counts, Plan};
 use crate::profile::{Multiprocessors, Prober, Problem, Profile, Record, Summary, Waves, staircase, tail_free, waves};
@@ -62,17 +62,17 @@ const CLOSER: usize = 24;
 /// From so many times narrower to so many times wider.
 const REACH: f64 = 1.5;
 
-/// Puts the staircases into the outcome. Times further widths for as long as the options allow; a second run on the
+/// Puts the staircases into the outcome. Times further widths for so long; a second run on the
 /// same model takes the same widths from the database.
 pub(super) fn draw(
     outcome: &mut Outcome,
     opened: &Opened,
     costs: &Costs,
     prober: &mut Prober,
-    options: &Options,
+    time: Duration,
     watcher: &dyn Watcher,
 ) -> Result<()> {
-    if options.staircases.is_zero() {
+    if time.is_zero() {
         return Ok(());
     }
     let mut shown = layers(outcome, opened, costs);
@@ -89,9 +89,10 @@ pub(super) fn draw(
         let before = prober.deadline.take();
         let known = recalled::<Vec<Problem>>(prober, &key)?.unwrap_or_default();
         if known.is_empty() {
-            let timed = explore(prober, &wanted, options.staircases, watcher)?;
+            let timed = explore(prober, &wanted, time, watcher)?;
             remember(prober, &key, &timed)?;
         } else {
+            prober.deadline = before;
             prober.require(&known, &|done, total| watcher.progress(done, total))?;
         }
         prober.deadline = before;

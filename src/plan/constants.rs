@@ -42,11 +42,11 @@ fn follow(
     input: &dyn Fn(usize) -> Levels,
     (dx, dy): (&[usize], &[usize]),
 ) -> Option<Levels> {
-    let constant = |i: usize| node.input.get(i).and_then(|n| graph.constant(n));
+    let constant = |i: usize| node.input.get(i).and_then(|n| graph.stored(n));
     let each = |f: &dyn Fn(f32) -> f32| Some(input(0).iter().map(|l| l.map(f)).collect::<Levels>());
     let scalar = |i: usize, default: f32| match node.input.get(i).filter(|n| !n.is_empty()) {
         None => Some(default),
-        Some(name) => graph.constant(name)?.to_f32()?.first().copied(),
+        Some(name) => graph.stored(name)?.to_f32()?.first().copied(),
     };
     match node.op_type() {
         "Conv" => conv(&constant(1)?, constant(2), node, &input(0)),
@@ -119,7 +119,7 @@ fn conv(weights: &Tensor, bias: Option<Tensor>, node: &NodeProto, input: &Levels
 /// Both operands as levels of axis 1; a constant operand of shape C×1×1, 1×C×1×1 or one element counts.
 fn sides(graph: &Graph, node: &NodeProto, input: &dyn Fn(usize) -> Levels, dx: &[usize]) -> [Levels; 2] {
     [0, 1].map(|i| {
-        let Some(tensor) = node.input.get(i).and_then(|n| graph.constant(n)) else {
+        let Some(tensor) = node.input.get(i).and_then(|n| graph.stored(n)) else {
             return input(i);
         };
         let (Some(values), width) = (tensor.to_f32(), dx[1]) else {

@@ -26,6 +26,8 @@ pub struct Costs<'a> {
     /// Layers that a group touches.
     touching: HashMap<usize, Vec<usize>>,
     times: HashMap<(usize, usize, usize), Summary>,
+    /// The widths of each layer whose times are known.
+    known: Vec<Vec<(usize, usize)>>,
     /// What a layer takes in the model over what its probe takes.
     factors: Vec<f64>,
     /// What all but the layers takes in the model, milliseconds.
@@ -77,6 +79,7 @@ impl<'a> Costs<'a> {
             widths,
             touching,
             times: HashMap::new(),
+            known: vec![Vec::new(); layers.len()],
             factors: vec![1.0; layers.len()],
             others: 0.0,
             unknown: Vec::new(),
@@ -92,10 +95,11 @@ impl<'a> Costs<'a> {
             let Some(&Some(ms)) = seen.layers.get(layer) else {
                 continue;
             };
-            let probed = *self
-                .times
-                .entry(self.at(layer, present))
-                .or_insert_with(|| summarize(&[ms]));
+            let key = self.at(layer, present);
+            if !self.times.contains_key(&key) {
+                self.learn(key, summarize(&[ms]));
+            }
+            let Some(probed) = self.times.get(&key) else { continue };
             let factor = ms / probed.median;
             if (1.0 / 3.0..=3.0).contains(&factor) {
                 self.factors[layer] = factor;
@@ -108,6 +112,12 @@ impl<'a> Costs<'a> {
         }
     }
 
+    fn learn(&mut self, key: (usize, usize, usize), time: Summary) {
+        if self.times.insert(key, time).is_none() {
+            self.known[key.0].push((key.1, key.2));
+        }
+    }
+
     /// Takes the layers whose time at `present` is not known to be part of what the whole model (`whole_ms`) takes besides
     /// those known. No plan may change them.
     pub fn rest_of(&mut self, whole_ms: f64, present: &Counts) {
@@ -117,10 +127,14 @@ impl<'a> Costs<'a> {
         self.scale = 1.0;
     }
 
-    /// The predicted time of all nodes under a plan, milliseconds: corrected layers, and the rest in
-    /// proportion to the elements it makes (`rest` is that proportion). `None` when a layer is not known.
+    /// The predicted time of all nodes under a plan, milliseconds: corrected layers, at widths between those timed on the line
+    /// between them, and the rest in proportion to the elements it makes (`rest` is that proportion). `None` when nothing is
+    /// known of a layer at any width.
     pub fn predict(&self, counts: &Counts, rest: f64) -> Option<f64> {
-        Some((self.of(&self.all(), counts)?.0 + self.others * rest) * self.scale)
+        let known = |l: &usize| self.unknown.contains(l) || !self.known[*l].is_empty();
+        let all = self.all();
+        let layers = || all.iter().map(|&l| self.scaled_time(l, counts)).sum::<f64>();
+        all.iter().all(known).then(|| layers() + self.around() * rest)
     }
 
     /// How many problems there are when every count from a group's least candidate to its greatest is timed,
@@ -194,14 +208,15 @@ impl<'a> Costs<'a> {
         if let Some(ms) = time(cin, cout) {
             return ms;
         }
-        let known = || self.times.keys().filter(|k| k.0 == layer);
-        let around = |at: usize, side: &dyn Fn(&(usize, usize, usize)) -> usize| {
+        let list = self.known.get(layer).map_or(&[][..], Vec::as_slice);
+        let known = || list.iter();
+        let around = |at: usize, side: &dyn Fn(&(usize, usize)) -> usize| {
             let below = known().map(side).filter(|&n| n <= at).max();
             let above = known().map(side).filter(|&n| n >= at).min();
             (below.or(above).unwrap_or(at), above.or(below).unwrap_or(at))
         };
-        let (a, b) = around(cin, &|k| k.1);
-        let (c, d) = around(cout, &|k| k.2);
+        let (a, b) = around(cin, &|k| k.0);
+        let (c, d) = around(cout, &|k| k.1);
         let share = |at: usize, low: usize, high: usize| {
             if high > low {
                 (at - low) as f64 / (high - low) as f64
@@ -214,9 +229,11 @@ impl<'a> Costs<'a> {
             return (1.0 - x) * ((1.0 - y) * p + y * q) + x * ((1.0 - y) * r + y * s);
         }
         // Off the grid: the least layer known that is at least as wide, else the widest.
-        let wider = known().filter(|k| k.1 >= cin && k.2 >= cout).min_by_key(|k| k.1 * k.2);
-        let any = wider.or_else(|| known().max_by_key(|k| k.1 * k.2));
-        any.and_then(|k| time(k.1, k.2)).unwrap_or(0.0)
+        let wider = known()
+            .filter(|k| k.0 >= cin && k.1 >= cout)
+            .min_by_key(|k| (k.0 * k.1, **k));
+        let any = wider.or_else(|| known().max_by_key(|k| (k.0 * k.1, **k)));
+        any.and_then(|k| time(k.0, k.1)).unwrap_or(0.0)
     }
 
     /// The layers themselves, in the order of their numbers.
@@ -273,7 +290,7 @@ impl<'a> Costs<'a> {
             if let Some((record, exact)) = prober.nearest(problem)
                 && (exact || !prober.target().is_here())
             {
-                self.times.insert(key, record.summary());
+                self.learn(key, record.summary());
             }
         }
         Ok(())

@@ -14,11 +14,15 @@ pub struct Curve {
 
 impl Curve {
     /// A curve through measured losses: `measured` holds (channels left, loss). Losses are made to rise with what
-    /// is removed. `errors` are those of a ranking.
+    /// is removed; from the first one on that is no finite number, nothing is known. `errors` are those of a ranking.
     pub fn new(channels: usize, errors: &[f64], measured: &[(usize, f64)]) -> Self {
+        let lost = measured
+            .iter()
+            .filter(|(left, loss)| *left < channels && !loss.is_finite());
+        let broken = lost.map(|(left, _)| channels - left).min().unwrap_or(usize::MAX);
         let mut points: Vec<(usize, f64)> = measured
             .iter()
-            .filter(|(left, loss)| *left < channels && loss.is_finite())
+            .filter(|(left, _)| *left < channels && channels - left < broken)
             .map(|&(left, loss)| (channels - left, loss.max(0.0)))
             .collect();
         points.sort_by_key(|p| p.0);
@@ -29,7 +33,7 @@ impl Curve {
         }
         Self {
             channels,
-            errors: errors.to_vec(),
+            errors: errors[..errors.len().min(broken)].to_vec(),
             knots,
         }
     }
@@ -79,6 +83,16 @@ mod tests {
         let at: Vec<f64> = (4..=9).rev().filter_map(|n| curve.at(n)).collect();
         assert_eq!(at, [0.0, 0.0, 0.25, 0.5, 1.25, 2.0]);
         assert_eq!((curve.at(3), curve.least()), (None, 4));
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_is_never_nothing() {
+        let errors = [0.0, 0.1, 0.2, 0.6, 1.0];
+        for bad in [f64::NAN, f64::INFINITY] {
+            let curve = Curve::new(8, &errors, &[(7, 0.5), (6, bad), (5, 0.7)]);
+            assert_eq!((curve.at(7), curve.at(6), curve.at(5)), (Some(0.5), None, None));
+            assert_eq!(curve.least(), 7);
+        }
     }
 
     #[test]

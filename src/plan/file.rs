@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moves::{Plan, templates};
 use super::removable::{Fold, Removable};
-use crate::channels::{Analysis, ClassChange, Edits, ValueId};
+use crate::channels::{Analysis, ClassChange, Edits, Group, ValueId};
 use crate::onnx::{Graph, label};
 use crate::{Error, Result};
 
@@ -38,7 +38,8 @@ pub struct PlannedGroup {
     pub width_before: usize,
     /// Width after; channels beyond those kept are new and zero.
     pub width_after: usize,
-    /// Channels that stay, ascending, counted from 0 in units of the group.
+    /// What stays, ascending and counted from 0: channels, or where the group moves in blocks (`unit` of `snapprune inspect --json` is
+    /// more than 1) blocks of so many channels.
     pub kept: Vec<usize>,
 }
 
@@ -102,15 +103,21 @@ impl PlanFile {
             match p.kept.last() {
                 Some(&last) if last < group.classes.len() && p.kept.is_sorted_by(|a, b| a < b) => {}
                 _ => {
-                    return Err(wrong(
-                        "`kept` must hold at least one channel, ascending, each below the width",
-                    ));
+                    return Err(wrong(&format!(
+                        "`kept` must hold at least one index, ascending: {}",
+                        indices(group)
+                    )));
                 }
             }
             let added = p.width_after.checked_sub(p.kept.len() * group.unit);
-            let added = added
-                .filter(|a| a.is_multiple_of(group.unit))
-                .ok_or_else(|| wrong("`width_after` must be the number of kept channels or more, in whole units"))?;
+            let added = added.filter(|a| a.is_multiple_of(group.unit)).ok_or_else(|| {
+                let least = p.kept.len() * group.unit;
+                wrong(&format!(
+                    "`width_after` must be {least} (what `kept` holds) or more, in steps of {}: {}",
+                    group.unit,
+                    indices(group)
+                ))
+            })?;
             if added > 0 {
                 if !group.can_grow() {
                     return Err(wrong("it cannot grow; `snapprune inspect` tells why"));
@@ -128,6 +135,18 @@ impl PlanFile {
             change.removed.extend(gone.map(|i| group.classes[i]));
         }
         Ok(change)
+    }
+}
+
+/// What `kept` counts.
+fn indices(group: &Group) -> String {
+    let (blocks, last) = (group.classes.len(), group.classes.len().saturating_sub(1));
+    match group.unit {
+        1 => format!("indices of its channels, 0 to {last}"),
+        unit => format!(
+            "the group moves in blocks of {unit} channels, so these are indices of its {blocks} blocks, 0 to {last}, not of its {} channels",
+            group.width()
+        ),
     }
 }
 

@@ -12,11 +12,12 @@ mod pareto;
 mod removable;
 mod resource;
 mod search;
+mod steps;
 
 pub use candidates::{Candidates, candidates};
 pub use cost::{Costs, Counts};
 pub use curve::Curve;
-pub use eliminate::{Factor, minimize};
+pub use eliminate::{Elimination, Factor, minimize};
 pub use file::{PlanFile, PlannedGroup, folds_of};
 pub use moves::{Move, Plan};
 pub use narrow::{narrower, without_tail};

@@ -153,7 +153,7 @@ fn may_go(
 }
 
 fn is_depthwise(graph: &Graph, node: &crate::onnx::proto::NodeProto) -> bool {
-    let weights = node.input.get(1).and_then(|n| graph.constant(n));
+    let weights = node.input.get(1).and_then(|n| graph.stored(n));
     matches!(node.op_type(), "Conv" | "ConvTranspose")
         && node.int("group", 1) > 1
         && weights.is_some_and(|w| w.dims.get(if node.op_type() == "Conv" { 1 } else { 0 }) == Some(&1))
@@ -162,7 +162,7 @@ fn is_depthwise(graph: &Graph, node: &crate::onnx::proto::NodeProto) -> bool {
 /// A layer whose columns can be read: plain convolutions and products by constant weights.
 fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
     let node = &graph.proto.node[role.node];
-    let weights: Tensor = graph.constant(node.input.get(1)?)?;
+    let weights: Tensor = graph.stored(node.input.get(1)?)?;
     input_value(&analysis.coupling, node, role.node, 0).filter(|&x| x == role.value)?;
     let dims = weights.dims.clone();
     let values = weights.to_f32()?;
@@ -189,10 +189,7 @@ fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
             } else {
                 (dims[0], dims[1])
             };
-            let bias = node
-                .input
-                .get(2)
-                .map(|n| graph.constant(n).map(|b| b.dims == [outputs]));
+            let bias = node.input.get(2).map(|n| graph.stored(n).map(|b| b.dims == [outputs]));
             Some(Reader {
                 weights: values,
                 outputs,

@@ -1,11 +1,17 @@
 //! What a plan uses: latency, multiply-accumulates or parameters, as tables over the groups of each layer.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cost::{Costs, Counts};
 use super::eliminate::Factor;
 use crate::channels::{Analysis, ValueId, node_macs};
 use crate::onnx::Graph;
+
+/// Entries up to which the options of three and more groups are one table.
+const SMALL: f64 = 4096.0;
+/// Two groups that together change less than this share of the whole beyond what each changes alone hang together not at all.
+const NOTHING: f64 = 1e-4;
 
 /// The options of every group that may change: the variables of a search.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,26 +59,44 @@ impl Space {
         })
     }
 
-    /// Whether a table over these groups stays small.
-    fn is_small(&self, groups: &BTreeSet<usize>) -> bool {
-        let sizes = self
-            .groups
-            .iter()
-            .zip(&self.options)
-            .filter(|(g, _)| groups.contains(g));
-        sizes.map(|(_, o)| o.len() as f64).product::<f64>() <= 65536.0
-    }
-
-    /// One table, or where it would be too large, one for each group with the others as they are: the sum is then
-    /// right for every single change and near for several.
+    /// One table for up to two groups, or while it is small. For more, what each group changes alone and what each two
+    /// change together, the others as they are: right for every sum of products of two extents, as multiply-accumulates
+    /// and weights are, whatever number of groups an extent is made of. Pairs that change nothing together have no table.
     fn factors(&self, groups: &BTreeSet<usize>, value: &dyn Fn(&Counts) -> f64) -> Vec<Factor> {
-        if self.is_small(groups) {
+        let over: Vec<usize> = (0..self.groups.len())
+            .filter(|&v| groups.contains(&self.groups[v]) && self.options[v].len() > 1)
+            .collect();
+        let entries: f64 = over.iter().map(|&v| self.options[v].len() as f64).product();
+        if over.len() <= 2 || entries <= SMALL {
             return vec![self.factor(groups, value)];
         }
+        let sizes = self.sizes();
         let whole = value(&self.base);
-        let one = |&g: &usize| self.factor(&BTreeSet::from([g]), |counts| value(counts) - whole);
-        let constant = self.factor(&BTreeSet::new(), |_| whole);
-        groups.iter().map(one).chain([constant]).collect()
+        let mut counts = self.base.clone();
+        let mut at = |set: &[(usize, usize)]| {
+            set.iter()
+                .for_each(|&(v, o)| counts[self.groups[v]] = self.options[v][o]);
+            let found = value(&counts);
+            set.iter()
+                .for_each(|&(v, _)| counts[self.groups[v]] = self.base[self.groups[v]]);
+            found
+        };
+        let mut factors = vec![self.factor(&BTreeSet::new(), |_| whole)];
+        for &v in &over {
+            factors.push(Factor::new(vec![v], &sizes, |o| at(&[(v, o[0])]) - whole));
+        }
+        for (k, &v) in over.iter().enumerate() {
+            for (l, &u) in over.iter().enumerate().skip(k + 1) {
+                let (own, other) = (factors[1 + k].table.clone(), factors[1 + l].table.clone());
+                let pair = Factor::new(vec![v, u], &sizes, |o| {
+                    at(&[(v, o[0]), (u, o[1])]) - own[o[0]] - other[o[1]] - whole
+                });
+                if pair.table.iter().any(|t| t.abs() > NOTHING * whole.abs()) {
+                    factors.push(pair);
+                }
+            }
+        }
+        factors
     }
 }
 
@@ -109,7 +133,14 @@ impl Resource {
         let mut factors = Vec::new();
         for layer in costs.all() {
             let groups = costs.groups_of(layer);
-            factors.extend(space.factors(&groups, &|counts| costs.scaled_time(layer, counts)));
+            let known: RefCell<HashMap<(usize, usize), f64>> = RefCell::default();
+            factors.extend(space.factors(&groups, &|counts| {
+                let widths = costs.widths_at(layer, counts);
+                *known
+                    .borrow_mut()
+                    .entry(widths)
+                    .or_insert_with(|| costs.scaled_time(layer, counts))
+            }));
         }
         // What surrounds the layers goes with the elements that it makes.
         let whole: f64 = shares.values().sum::<f64>().max(f64::MIN_POSITIVE);
@@ -125,7 +156,7 @@ impl Resource {
         Self { factors }
     }
 
-    /// Multiply-accumulates.
+    /// Multiply-accumulates for one sample.
     pub fn macs(space: &Space, graph: &Graph, analysis: &Analysis) -> Self {
         let widths = Widths::new(analysis);
         let mut factors = Vec::new();
@@ -136,7 +167,8 @@ impl Resource {
                 .chain(graph.proto.node[node].output.iter().filter_map(|n| co.by_name(n)));
             let groups = values.flat_map(|id| widths.groups(analysis, id)).collect();
             factors.extend(space.factors(&groups, &|counts| {
-                node_macs(graph, co, node, &|id, axis| widths.extent(id, axis, counts)) as f64
+                let run = node_macs(graph, co, node, &|id, axis| widths.extent(id, axis, counts));
+                run as f64 / analysis.samples as f64
             }));
         }
         Self { factors }
@@ -204,5 +236,38 @@ impl Widths {
             return 0;
         };
         fixed + indices.iter().map(|(&g, unit)| counts[g] * unit).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Resource, Space};
+    use std::collections::BTreeSet;
+
+    /// Four groups of twenty options side by side make the input of a layer, two its output.
+    #[test]
+    fn products_of_sums_of_many_groups_are_exact_and_take_tables_of_pairs_only() {
+        let space = Space {
+            groups: (0..6).collect(),
+            options: vec![(1..=20).collect(); 6],
+            base: vec![20; 6],
+        };
+        let value = |c: &Vec<usize>| {
+            let input: usize = 3 + c[..4].iter().sum::<usize>();
+            (9 * input * (c[4] + 2 * c[5])) as f64
+        };
+        let resource = Resource {
+            factors: space.factors(&(0..6).collect::<BTreeSet<_>>(), &value),
+        };
+        assert!(resource.factors.iter().all(|f| f.over.len() <= 2));
+        // Parts of one sum do not hang together.
+        let hang = |a: usize, b: usize| resource.factors.iter().any(|f| f.over == [a, b]);
+        assert!(hang(0, 4) && hang(3, 5) && !hang(0, 1) && !hang(4, 5));
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..100 {
+            let choice: Vec<usize> = (0..6).map(|_| random.usize(0..20)).collect();
+            let right = value(&space.counts(&choice));
+            assert!((resource.of(&space.sizes(), &choice) - right).abs() < 1e-6 * right);
+        }
     }
 }

@@ -1,28 +1,36 @@
 //! The latency database: a SQLite file, so that nothing is measured twice.
 
+mod journal;
+mod rows;
+mod schema;
+mod shared;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use self::shared::Shared;
 use super::problem::Problem;
 use super::record::Record;
-use super::row::Row;
 use crate::target::DeviceInfo;
 use crate::{Error, Result};
 
-/// The version of the tables.
-const SCHEMA: i64 = 2;
+/// How long other processes are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An open database. Several processes may use one file at a time.
+/// An open database. Several processes may use one file at a time, those of several machines too where it lies on a file system
+/// that they share.
 #[derive(Debug)]
 pub struct Database {
     path: PathBuf,
     connection: Connection,
     /// Shared databases that are only read, asked after this one.
-    shared: Vec<(PathBuf, Connection)>,
+    shared: Vec<Shared>,
     /// Whether records of other devices and stacks serve too.
     mismatch: bool,
+    /// What is older, in seconds since 1970, is not known.
+    since: u64,
 }
 
 impl Database {
@@ -33,7 +41,7 @@ impl Database {
         Some(cache.join("snapprune").join("latency.db"))
     }
 
-    /// Opens or makes a database.
+    /// Opens or makes a database. Tables of earlier versions are brought up to date; the records stay.
     ///
     /// # Errors
     /// When the file cannot be made, is not a database, or has tables of a newer version.
@@ -42,91 +50,29 @@ impl Database {
             std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
         }
         let fail = |e: rusqlite::Error| database_error(path, &e);
-        let connection = Connection::open(path).map_err(fail)?;
-        connection.busy_timeout(Duration::from_secs(30)).map_err(fail)?;
-        // The journal mode is answered with a row.
-        connection
-            .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
-            .map_err(fail)?;
-        connection.pragma_update(None, "synchronous", "NORMAL").map_err(fail)?;
-        let version: i64 = connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(fail)?;
-        if version > SCHEMA {
-            return Err(Error::Database {
-                path: path.to_path_buf(),
-                what: format!(
-                    "its tables are version {version}, newer than {SCHEMA}; update snapprune or name another with --db"
-                ),
-            });
-        }
-        if version == 1 {
-            // Another process may have added it just now.
-            let added = connection.execute_batch("ALTER TABLE probe ADD COLUMN facts TEXT NOT NULL DEFAULT '{}'");
-            added.or_else(|e| {
-                if e.to_string().contains("duplicate column") {
-                    Ok(())
-                } else {
-                    Err(fail(e))
-                }
-            })?;
-        }
-        connection
-            .execute_batch(&format!(
-                "CREATE TABLE IF NOT EXISTS probe (
-                     device TEXT NOT NULL,
-                     stack TEXT NOT NULL,
-                     problem TEXT NOT NULL,
-                     samples TEXT NOT NULL,
-                     made INTEGER NOT NULL DEFAULT (unixepoch()),
-                     facts TEXT NOT NULL DEFAULT '{{}}',
-                     PRIMARY KEY (device, stack, problem)
-                 ) WITHOUT ROWID;
-                 CREATE TABLE IF NOT EXISTS whole (
-                     device TEXT NOT NULL,
-                     stack TEXT NOT NULL,
-                     models TEXT NOT NULL,
-                     result TEXT NOT NULL,
-                     made INTEGER NOT NULL DEFAULT (unixepoch()),
-                     PRIMARY KEY (device, stack, models)
-                 ) WITHOUT ROWID;
-                 CREATE TABLE IF NOT EXISTS device (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL);
-                 PRAGMA user_version = {SCHEMA};"
-            ))
-            .map_err(fail)?;
+        // SQLite would take more from a new file's permissions than the umask does. Where this fails, it says why.
+        let _ = std::fs::File::options().write(true).create_new(true).open(path);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(plain(path), flags).map_err(fail)?;
+        connection.busy_timeout(PATIENCE).map_err(fail)?;
+        journal::keep(&connection, journal::journal_at(path)).map_err(fail)?;
+        schema::prepare(&mut connection, path)?;
         Ok(Self {
             path: path.to_path_buf(),
             connection,
             shared: Vec::new(),
             mismatch: false,
+            since: 0,
         })
     }
 
     /// Adds a database that is only read: asked when this one does not know a problem. It may lie on a file
-    /// system that cannot be written to.
+    /// system that cannot be written to, and be of an earlier version.
     ///
     /// # Errors
-    /// When it cannot be read or its tables are not of this version.
+    /// When it cannot be read or its tables are of a newer version.
     pub fn add_shared(&mut self, path: &Path) -> Result<()> {
-        let fail = |e: rusqlite::Error| database_error(path, &e);
-        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
-        // A write-ahead log cannot be made in a folder that cannot be written to.
-        let uri = |more: &str| format!("file:{}?mode=ro{more}", path.display());
-        let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
-        let open = |uri: String| {
-            let connection = Connection::open_with_flags(uri, flags)?;
-            version(&connection).map(|v| (connection, v))
-        };
-        let (connection, version) = open(uri("")).or_else(|_| open(uri("&immutable=1"))).map_err(fail)?;
-        if version != SCHEMA {
-            return Err(Error::Database {
-                path: path.to_path_buf(),
-                what: format!(
-                    "its tables are version {version}, not {SCHEMA}; `snapprune db verify --db` it where it can be written"
-                ),
-            });
-        }
-        self.shared.push((path.to_path_buf(), connection));
+        self.shared.push(Shared::open(path)?);
         Ok(())
     }
 
@@ -135,19 +81,29 @@ impl Database {
         self.mismatch = true;
     }
 
+    /// Has what is older count as unknown, so that it is measured again; `when` is in seconds since 1970.
+    pub fn forget_before(&mut self, when: u64) {
+        self.since = when;
+    }
+
     /// What was remembered of whole models (a key of the caller's) on this device and stack.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn remembered(&self, device: &DeviceInfo, models: &str) -> Result<Option<String>> {
-        self.connection
-            .query_row(
-                "SELECT result FROM whole WHERE device = ?1 AND stack = ?2 AND models = ?3",
-                params![device.fingerprint, device.stack, models],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(|e| database_error(&self.path, &e))
+        let query = "SELECT result FROM whole WHERE device = ?1 AND stack = ?2 AND models = ?3 AND made >= ?4";
+        for fingerprint in fingerprints(device) {
+            let wanted = params![fingerprint, device.stack, models, self.since as i64];
+            let found = self
+                .connection
+                .query_row(query, wanted, |row| row.get(0))
+                .optional()
+                .map_err(|e| database_error(&self.path, &e))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// Remembers something of whole models.
@@ -164,40 +120,34 @@ impl Database {
             .map_err(|e| database_error(&self.path, &e))
     }
 
-    /// The record of a problem on this device and stack.
+    /// The record of a problem on this device and stack, also one that an earlier version kept under a fingerprint that the
+    /// device had then.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn find(&self, device: &DeviceInfo, problem: &Problem) -> Result<Option<Record>> {
-        let own = std::iter::once((&self.path, &self.connection));
-        let layers: Vec<_> = own.chain(self.shared.iter().map(|(p, c)| (p, c))).collect();
+        let own = std::iter::once((&self.path, &self.connection, true));
+        let shared = self.shared.iter().map(|s| (&s.path, &s.connection, s.facts));
+        let layers: Vec<_> = own.chain(shared).collect();
         let key = problem.key();
-        for anywhere in [false, true] {
-            if anywhere && !self.mismatch {
-                break;
-            }
-            let same = if anywhere { "" } else { "AND device = ?2 AND stack = ?3" };
-            let query = format!(
-                "SELECT samples, facts FROM probe WHERE problem = ?1 {same}
-                 AND (?2 IS NOT NULL AND ?3 IS NOT NULL) ORDER BY made DESC LIMIT 1"
-            );
-            for (path, connection) in &layers {
-                let found: Option<(String, String)> = connection
-                    .prepare_cached(&query)
-                    .and_then(|mut q| {
-                        q.query_row(params![key, device.fingerprint, device.stack], |row| {
-                            Ok((row.get(0)?, row.get(1)?))
+        let anywhere = self.mismatch.then_some(None);
+        for wanted in fingerprints(device).map(Some).chain(anywhere) {
+            for (path, connection, facts) in &layers {
+                let found = look_up(
+                    connection,
+                    &key,
+                    (wanted.map(|f| (f, device.stack.as_str())), self.since),
+                    *facts,
+                );
+                let record = found
+                    .map_err(|e| database_error(path, &e))?
+                    .and_then(|(samples, facts)| {
+                        Some(Record {
+                            problem: problem.clone(),
+                            samples: serde_json::from_str(&samples).ok()?,
+                            facts: serde_json::from_str(&facts).unwrap_or_default(),
                         })
-                        .optional()
-                    })
-                    .map_err(|e| database_error(path, &e))?;
-                let record = found.and_then(|(samples, facts)| {
-                    Some(Record {
-                        problem: problem.clone(),
-                        samples: serde_json::from_str(&samples).ok()?,
-                        facts: serde_json::from_str(&facts).unwrap_or_default(),
-                    })
-                });
+                    });
                 if record.is_some() {
                     return Ok(record);
                 }
@@ -206,13 +156,17 @@ impl Database {
         Ok(None)
     }
 
-    /// Stores records, all or none; a record of the same problem is replaced.
+    /// Stores records, all or none; a record of the same problem is replaced. What this very device was known by in earlier
+    /// versions becomes its records of now, too.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn store(&mut self, device: &DeviceInfo, records: &[Record]) -> Result<()> {
         let store = |connection: &mut Connection| -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
+            for former in &device.former {
+                adopt(&transaction, former, &device.fingerprint)?;
+            }
             for record in records {
                 transaction.execute(
                     "INSERT OR REPLACE INTO probe (device, stack, problem, samples, facts) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -226,117 +180,69 @@ impl Database {
                 )?;
             }
             transaction.execute(
-                "INSERT OR REPLACE INTO device (fingerprint, name) VALUES (?1, ?2)",
-                params![device.fingerprint, device.name],
+                "INSERT OR REPLACE INTO device (fingerprint, name, facts) VALUES (?1, ?2, ?3)",
+                params![
+                    device.fingerprint,
+                    device.name,
+                    serde_json::to_string(&device.facts).unwrap_or_default()
+                ],
             )?;
             transaction.commit()
         };
         store(&mut self.connection).map_err(|e| database_error(&self.path, &e))
     }
+}
 
-    /// Every record, in the order of device, stack and problem.
-    ///
-    /// # Errors
-    /// When the database cannot be read or a record is not what it should be; the message names it.
-    pub fn rows(&self) -> Result<Vec<Row>> {
-        let fail = |e: rusqlite::Error| database_error(&self.path, &e);
-        let mut query = self
-            .connection
-            .prepare(
-                "SELECT p.device, coalesce(d.name, ''), p.stack, p.problem, p.samples, p.made, p.facts
-                 FROM probe p LEFT JOIN device d ON d.fingerprint = p.device
-                 ORDER BY p.device, p.stack, p.problem",
-            )
-            .map_err(fail)?;
-        let found = query
-            .query_map([], |row| {
-                let text = |i| row.get::<_, String>(i);
-                Ok((
-                    text(0)?,
-                    text(1)?,
-                    text(2)?,
-                    text(3)?,
-                    text(4)?,
-                    row.get::<_, i64>(5)?,
-                    text(6)?,
-                ))
-            })
-            .map_err(fail)?;
-        let mut rows = Vec::new();
-        for row in found {
-            let (device, name, stack, problem, samples, made, facts) = row.map_err(fail)?;
-            let broken = |e: serde_json::Error| Error::Database {
-                path: self.path.clone(),
-                what: format!("the record of {problem} on {device} is broken ({e}); delete the file to start anew"),
-            };
-            rows.push(Row {
-                problem: serde_json::from_str(&problem).map_err(broken)?,
-                samples: serde_json::from_str(&samples).map_err(broken)?,
-                facts: serde_json::from_str(&facts).map_err(broken)?,
-                device,
-                name,
-                stack,
-                made,
-            });
-        }
-        Ok(rows)
-    }
+/// What a device is and was known by, the present one first.
+fn fingerprints(device: &DeviceInfo) -> impl Iterator<Item = &str> {
+    std::iter::once(&device.fingerprint)
+        .chain(&device.former)
+        .map(String::as_str)
+}
 
-    /// Takes over rows; of two records of one problem the one with more samples stays. How many changed.
-    ///
-    /// # Errors
-    /// When the database cannot be written; then nothing is taken over.
-    pub fn take_over(&mut self, rows: &[Row]) -> Result<usize> {
-        let take = |connection: &mut Connection| -> rusqlite::Result<usize> {
-            let transaction = connection.transaction()?;
-            let mut changed = 0;
-            for row in rows {
-                let samples = serde_json::to_string(&row.samples).unwrap_or_default();
-                let facts = serde_json::to_string(&row.facts).unwrap_or_default();
-                changed += transaction.execute(
-                    "INSERT INTO probe (device, stack, problem, samples, made, facts) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT DO UPDATE
-                     SET samples = excluded.samples, made = excluded.made, facts = excluded.facts
-                     WHERE json_array_length(excluded.samples) > json_array_length(probe.samples)",
-                    params![row.device, row.stack, row.problem.key(), samples, row.made, facts],
-                )?;
-                transaction.execute(
-                    "INSERT OR IGNORE INTO device (fingerprint, name) VALUES (?1, ?2)",
-                    params![row.device, row.name],
-                )?;
-            }
-            transaction.commit()?;
-            Ok(changed)
-        };
-        take(&mut self.connection).map_err(|e| database_error(&self.path, &e))
+/// Samples and facts of the newest record of a problem that was made since: on a device and stack, or on any.
+fn look_up(
+    connection: &Connection,
+    problem: &str,
+    (wanted, since): (Option<(&str, &str)>, u64),
+    facts: bool,
+) -> rusqlite::Result<Option<(String, String)>> {
+    let facts = if facts { "facts" } else { "'{}'" };
+    let same = if wanted.is_some() {
+        "AND device = ?3 AND stack = ?4"
+    } else {
+        ""
+    };
+    let mut query = connection.prepare_cached(&format!(
+        "SELECT samples, {facts} FROM probe WHERE problem = ?1 AND made >= ?2 {same} ORDER BY made DESC LIMIT 1"
+    ))?;
+    let read = |row: &rusqlite::Row| Ok((row.get(0)?, row.get(1)?));
+    match wanted {
+        Some((device, stack)) => query.query_row(params![problem, since as i64, device, stack], read),
+        None => query.query_row(params![problem, since as i64], read),
     }
+    .optional()
+}
 
-    /// Removes records older than `days`, of stacks with nothing newer. How many went.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn remove_old(&mut self, days: u32) -> Result<usize> {
-        self.connection
-            .execute(
-                "DELETE FROM probe WHERE (device, stack) IN (
-                     SELECT device, stack FROM probe GROUP BY device, stack
-                     HAVING max(made) < unixepoch() - ?1 * 86400)",
-                params![days],
-            )
-            .map_err(|e| database_error(&self.path, &e))
+/// Copies a device's records to another fingerprint; where there is one of the same key already, that one stays. Those under the former
+/// fingerprint stay too: another machine may have had the same, and use the same file.
+fn adopt(connection: &Connection, former: &str, fingerprint: &str) -> rusqlite::Result<()> {
+    for (table, rest) in [
+        ("probe", "stack, problem, samples, made, facts"),
+        ("whole", "stack, models, result, made"),
+    ] {
+        let copied =
+            format!("INSERT OR IGNORE INTO {table} (device, {rest}) SELECT ?2, {rest} FROM {table} WHERE device = ?1");
+        connection
+            .prepare_cached(&copied)?
+            .execute(params![former, fingerprint])?;
     }
+    Ok(())
+}
 
-    /// What SQLite finds wrong with the file, or nothing.
-    ///
-    /// # Errors
-    /// When the file cannot be read at all.
-    pub fn faults(&self) -> Result<Vec<String>> {
-        let fail = |e: rusqlite::Error| database_error(&self.path, &e);
-        let mut query = self.connection.prepare("PRAGMA integrity_check").map_err(fail)?;
-        let lines = query.query_map([], |row| row.get::<_, String>(0)).map_err(fail)?;
-        let lines: Vec<String> = lines.collect::<rusqlite::Result<_>>().map_err(fail)?;
-        Ok(lines.into_iter().filter(|l| l != "ok").collect())
-    }
+/// A path that SQLite cannot take for anything else, as it does with `file:l.db` and `:memory:`.
+fn plain(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn database_error(path: &Path, error: &rusqlite::Error) -> Error {
@@ -345,3 +251,7 @@ fn database_error(path: &Path, error: &rusqlite::Error) -> Error {
         what: format!("{error}; name another with --db, or delete it to start anew"),
     }
 }
+
+#[cfg(test)]
+#[path = "database/tests.rs"]
+mod tests;

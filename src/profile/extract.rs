@@ -54,7 +54,7 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     let co = &analysis.coupling;
     let x = input_value(co, node, index, 0)?;
     let y = co.by_name(node.output.first()?)?;
-    let weights = graph.constant(node.input.get(1)?)?;
+    let weights = graph.stored(node.input.get(1)?)?;
     let dtype = match weights.dtype {
         Dtype::Float => "f32",
         Dtype::Float16 => "f16",

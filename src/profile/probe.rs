@@ -10,9 +10,9 @@ use super::probe_model::build;
 use super::problem::{Feed, Problem};
 use super::record::{Facts, Record};
 use super::samples::{median, summarize};
-use crate::Result;
 use crate::onnx::encode;
 use crate::target::{NodeTime, Target};
+use crate::{Error, Result};
 
 /// Told how many probes are done and how many are planned.
 pub type Progress<'p> = &'p dyn Fn(usize, usize);
@@ -36,6 +36,8 @@ pub struct Prober<'t> {
     pub spared: HashSet<String>,
     /// Those of them that were asked for.
     left_out: HashSet<String>,
+    /// Why kernels were not traced, where the device has a way to trace them and it failed; times are taken all the same.
+    pub untraced: Option<String>,
     /// When no more probes are begun.
     pub deadline: Option<Instant>,
     /// The problems of the first session and their times in milliseconds, to see later whether the machine still is as fast.
@@ -63,6 +65,7 @@ impl<'t> Prober<'t> {
             wanted: Vec::new(),
             spared: HashSet::new(),
             left_out: HashSet::new(),
+            untraced: None,
             deadline: None,
             first: Vec::new(),
             later: 0,
@@ -115,16 +118,18 @@ impl<'t> Prober<'t> {
 
     /// How steady the machine was: the spread of all times, and how the first ones compare with the same ones now.
     ///
+    /// `brief`: nothing is timed for it.
+    ///
     /// # Errors
     /// When a probe cannot run.
-    pub fn noise(&self) -> Result<Noise> {
+    pub fn noise(&self, brief: bool) -> Result<Noise> {
         let used = self
             .known
             .iter()
             .filter(|(k, _)| !self.learnt.contains(*k))
             .map(|(_, r)| r);
         let mut noise = Noise::of(used);
-        if self.later > 0 {
+        if self.later > 0 && !brief {
             let problems: Vec<Problem> = self.first.iter().map(|(p, _)| p.clone()).collect();
             let again = sample(self.target, &problems, AGAIN)?;
             let ratios = self.first.iter().zip(&again);
@@ -203,7 +208,8 @@ impl<'t> Prober<'t> {
                 break;
             }
             progress(done, total);
-            let records = measure(self.target, &batch)?;
+            let mut records = measure(self.target, &batch)?;
+            self.trace(&mut records)?;
             if let Some(db) = &mut self.database {
                 db.store(self.target.info(), &records)?;
             }
@@ -222,6 +228,28 @@ impl<'t> Prober<'t> {
         }
         if total > 0 {
             progress(total, total);
+        }
+        Ok(())
+    }
+}
+
+impl Prober<'_> {
+    /// Adds the kernels that ran. A profiler that refuses, for others use it or for want of permission, is asked once: its traces
+    /// explain times, and no choice rests on them.
+    ///
+    /// # Errors
+    /// When it is asked to stop.
+    fn trace(&mut self, records: &mut [Record]) -> Result<()> {
+        for record in records.iter_mut().filter(|_| self.target.info().kind == "cuda") {
+            if self.untraced.is_some() {
+                break;
+            }
+            let (model, inputs) = build(std::slice::from_ref(&record.problem), false);
+            match self.target.kernels(&encode(&model), &inputs) {
+                Ok(kernels) => record.facts.kernels = kernels.unwrap_or_default(),
+                Err(Error::Stopped) => return Err(Error::Stopped),
+                Err(why) => self.untraced = Some(format!("kernels and their waves are not shown: {why}")),
+            }
         }
         Ok(())
     }
@@ -308,12 +336,6 @@ fn measure(target: &dyn Target, problems: &[Problem]) -> Result<Vec<Record>> {
         });
         if steady {
             break;
-        }
-    }
-    if target.info().kind == "cuda" {
-        for (problem, facts) in problems.iter().zip(&mut facts) {
-            let (model, inputs) = build(std::slice::from_ref(problem), false);
-            facts.kernels = target.kernels(&encode(&model), &inputs)?.unwrap_or_default();
         }
     }
     Ok(problems

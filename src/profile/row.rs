@@ -52,8 +52,88 @@ impl Row {
             .collect()
     }
 
+    /// Why it serves nobody any more but with `--allow-mismatch`, if that is so: earlier versions did not look at all that times
+    /// depend on.
+    pub fn former(&self) -> Option<&'static str> {
+        let cuda = self.stack.split_whitespace().any(|w| w == "cuda");
+        if cuda && !self.stack.contains(" cudnn=") {
+            return Some("from an earlier version, with whatever CUDA and cuDNN: used with --allow-mismatch only");
+        }
+        if matches!(self.name.as_str(), "aarch64" | "arm") {
+            return Some("from an earlier version, of whatever ARM processor: used with --allow-mismatch only");
+        }
+        match self.stack.split_once(" cpu threads=") {
+            Some((_, "0")) => Some(
+                "from an earlier version, with whatever number of threads and spinning between runs: used with --allow-mismatch only",
+            ),
+            Some((_, threads)) if !is_one(threads) && !threads.contains(" idle=") => {
+                Some("from an earlier version, with threads that spin between runs: used with --allow-mismatch only")
+            }
+            _ => None,
+        }
+    }
+
     /// Whether its times can be.
     pub fn is_sound(&self) -> bool {
         !self.samples.is_empty() && self.samples.iter().all(|t| t.is_finite() && *t >= 0.0)
+    }
+}
+
+/// Whether a stack's threads are one, which has none to wait for.
+fn is_one(threads: &str) -> bool {
+    threads.split_whitespace().next() == Some("1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Row;
+    use crate::profile::Problem;
+
+    #[test]
+    fn rows_of_earlier_versions_that_serve_no_more_are_told() {
+        let of = |name: &str, stack: &str| Row {
+            device: "0123".to_owned(),
+            name: name.to_owned(),
+            stack: stack.to_owned(),
+            problem: Problem::plain(8, 8, 4),
+            samples: vec![1.0],
+            made: 0,
+            facts: super::Facts::default(),
+        };
+        let on = |threads: &str| format!("onnxruntime 1.31.1 cpu threads={threads}");
+        let algo = "cudnn_conv_algo_search=exhaustive";
+        for (name, stack, serves) in [
+            (
+                "NVIDIA H200",
+                format!("onnxruntime 1.31.1 cuda driver=580 {algo}"),
+                false,
+            ),
+            (
+                "NVIDIA H200",
+                format!("onnxruntime 1.31.1 cuda driver=580 cudnn=9.28.1 {algo}"),
+                true,
+            ),
+            (
+                "NVIDIA H200",
+                format!("onnxruntime 1.31.1 cuda driver=580 cudnn=unknown {algo}"),
+                true,
+            ),
+            ("aarch64", "onnxruntime 1.31.1 cpu threads=1".to_owned(), false),
+            ("Neoverse N1", "onnxruntime 1.31.1 cpu threads=1".to_owned(), true),
+            (
+                "AMD EPYC 7763 64-Core Processor",
+                "onnxruntime 1.31.1 cpu threads=1".to_owned(),
+                true,
+            ),
+            ("Neoverse N1", on("0"), false),
+            ("Neoverse N1", on("2"), false),
+            ("Neoverse N1", on("16"), false),
+            ("Neoverse N1", on("2 (default)"), false),
+            ("Neoverse N1", on("1 (default)"), true),
+            ("Neoverse N1", on("2 idle=sleep"), true),
+            ("Neoverse N1", on("2 (default) idle=sleep"), true),
+        ] {
+            assert_eq!(of(name, &stack).former().is_none(), serves, "{name} {stack}");
+        }
     }
 }

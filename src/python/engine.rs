@@ -73,7 +73,9 @@ impl PyEngine {
             let _ = log.write_all(said.as_bytes());
         }
         if let Some(db) = &db {
-            Database::open(db)?.take_over(&Row::of_lines(&times, "a worker's times")?)?;
+            job.flags()
+                .database(db)?
+                .take_over(&Row::of_lines(&times, "a worker's times")?)?;
         }
         let mut answer =
             serde_json::from_str(&answer).map_err(|e| Error::Device(format!("no answer but {answer}: {e}")))?;

@@ -12,11 +12,11 @@ pub(super) fn raised(py: Python<'_>, error: &Error) -> PyErr {
         Error::Model(_) | Error::Tensor { .. } => "ModelError",
         Error::Runtime(_) => "RuntimeMissingError",
         Error::Session(_) => "SessionError",
-        Error::Device(_) => "DeviceError",
+        Error::Device(_) | Error::Busy(_) => "DeviceError",
         Error::Database { .. } => "DatabaseError",
         Error::Plan(_) => "PlanError",
         Error::Stopped => "StoppedError",
-        Error::Usage(_) => "UsageError",
+        Error::Usage(_) | Error::Extents(_) => "UsageError",
     };
     let message = match error.next_step() {
         Some(step) if !matches!(error, Error::Usage(_)) => format!("{error}\n  -> {step}"),

@@ -133,7 +133,7 @@ fn sum_behind(graph: &Graph, analysis: &Analysis, mixer: &Mixer) -> Option<SumBe
 fn affine_of(graph: &Graph, at: usize) -> Option<(Vec<f32>, Vec<f32>)> {
     let node = &graph.proto.node[at];
     let p: Vec<Vec<f32>> = (1..5)
-        .map(|i| graph.constant(node.input.get(i)?)?.to_f32())
+        .map(|i| graph.stored(node.input.get(i)?)?.to_f32())
         .collect::<Option<_>>()?;
     let epsilon = node.float("epsilon", 1e-5);
     let slope: Vec<f32> = p[0].iter().zip(&p[3]).map(|(g, v)| g / (v + epsilon).sqrt()).collect();

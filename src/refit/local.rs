@@ -38,7 +38,7 @@ pub fn with_compensated(
             }
         }
         let (weights, bias, new) = cut(&pruned, analysis, edits, &old, (&weights, &bias))?;
-        store(&mut pruned, &new, &weights, Some(&bias))?;
+        let _stored = store(&mut pruned, &new, &weights, Some(&bias))?;
     }
     drop_unread(&mut pruned, graph);
     Ok(pruned)

@@ -18,8 +18,8 @@ use crate::channels::{Analysis, Edits};
 use crate::data::Dataset;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::score::{Mixer, Walk, input_rows, mixers, output_dims, output_rows, place_seed, places_of, sampled};
-use crate::target::Target;
+use crate::score::{Mixer, Walk, input_rows, mixers, output_rows, picked, place_seed};
+use crate::target::{Limit, Target};
 use crate::{Error, Result};
 
 /// How layers are fitted.
@@ -59,8 +59,19 @@ pub struct Change<'a> {
     pub edits: &'a Edits,
 }
 
+/// A rewritten network after a fit.
+#[derive(Clone, Debug)]
+pub struct Refitted {
+    /// The network.
+    pub proto: ModelProto,
+    /// Layers behind the change that the time did not allow to fit.
+    pub left: usize,
+    /// All layers behind the change.
+    pub of: usize,
+}
+
 /// Fits every layer of `pruned` behind the change anew, on the given runs of the samples. What is held at a time is what
-/// crosses one place of the networks, for all samples, twice.
+/// crosses one place of the networks, for all samples, twice. When the time is up, the layers left stay as they are.
 ///
 /// # Errors
 /// When a part of a network cannot be run.
@@ -70,8 +81,8 @@ pub fn refit(
     mut pruned: ModelProto,
     (data, runs): (&Dataset, std::ops::Range<usize>),
     settings: Settings,
-    progress: &dyn Fn(usize, usize),
-) -> Result<ModelProto> {
+    (limit, progress): (&Limit, &dyn Fn(usize, usize)),
+) -> Result<Refitted> {
     let behind = affected::layers(change);
     let todo: Vec<Mixer> = mixers(change.graph)
         .into_iter()
@@ -80,8 +91,14 @@ pub fn refit(
     let mut before = Walk::new(target, data, runs.clone())?;
     let mut after = Walk::new(target, data, runs)?;
     let aims: Vec<Aim> = todo.iter().map(|m| Aim::of(change.graph, change.analysis, m)).collect();
+    let mut left = 0;
     for (k, (old, aim)) in todo.iter().zip(&aims).enumerate() {
         progress(k, todo.len());
+        limit.check()?;
+        if limit.is_up() {
+            left = todo.len() - k;
+            break;
+        }
         let wanted: Vec<&str> = aims[k..].iter().flat_map(Aim::names).collect();
         let new = {
             let graph = Graph::of(&pruned)?;
@@ -103,22 +120,29 @@ pub fn refit(
         for run in 0..after.runs().len() {
             let held = after.value(run, &new.input)?;
             let dims = held.dims();
-            let samples = dims.first().copied().unwrap_or(0);
-            let out = output_dims(change.analysis, old, samples);
-            let (samples, each) = places_of(&new, &out);
-            let picked = sampled(samples, each, settings.places, place_seed(settings.seed, old.node, run));
+            let Some(out) = new.output_dims(&dims) else { continue };
+            let seed = place_seed(settings.seed, old.node, run);
+            let picked = picked(&new, &out, after.samples(run), settings.places, seed);
             let wrong = || Error::Model(format!("value '{}' is not of floats", new.input));
             let mut rows = Vec::new();
             input_rows(&new, &held.floats().ok_or_else(wrong)?, &dims, &out, &picked, &mut rows);
             let goals = aim.rows(&before, &after, run, &picked, (old, &new), &kept)?;
             sums.add(&rows, &goals, target.products())?;
         }
+        if sums.is_empty() {
+            continue;
+        }
         let fit = Fit::new(&new, &sums, (&weights, &bias), &kept, settings, aim.carries());
-        store(&mut pruned, &new, &fit.weights, fit.bias.as_deref())?;
+        // What the element type cannot hold leaves the layer as it was.
+        let _stored = store(&mut pruned, &new, &fit.weights, fit.bias.as_deref())?;
     }
     progress(todo.len(), todo.len());
     drop_unread(&mut pruned, change.graph);
-    Ok(pruned)
+    Ok(Refitted {
+        proto: pruned,
+        left,
+        of: todo.len(),
+    })
 }
 
 /// For each output of the rewritten layer, the original's output that it is; `None` for a new one.

@@ -34,6 +34,11 @@ impl Sums {
         }
     }
 
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.inputs.count() == 0.0
+    }
+
     /// Adds rows of inputs (all groups' columns) and of aims (all outputs).
     ///
     /// # Errors

@@ -55,8 +55,12 @@ pub fn pareto_svg(rows: &[ParetoRow], title: &str) -> Result<String> {
 
 fn draw(rows: &[ParetoRow], title: &str, image: &mut String) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let measured = || rows.iter().filter_map(|r| r.measured.as_ref());
-    let predicted = rows.iter().map(|r| (r.latency, r.loss));
-    let held_out = measured().filter_map(|m| Some((m.latency, m.held_out_loss?)));
+    // Axes without an end are never drawn to their end.
+    let finite = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite();
+    let predicted = rows.iter().map(|r| (r.latency, r.loss)).filter(finite);
+    let held_out = measured()
+        .filter_map(|m| Some((m.latency, m.held_out_loss?)))
+        .filter(finite);
     let all: Vec<(f64, f64)> = predicted.clone().chain(held_out.clone()).collect();
     let least = all.iter().map(|p| p.0).fold(1.0, f64::min);
     let most = all.iter().map(|p| p.0).fold(1.0, f64::max);
@@ -93,4 +97,31 @@ fn draw(rows: &[ParetoRow], title: &str, image: &mut String) -> std::result::Res
         .draw()?;
     area.present()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pareto_svg;
+    use crate::optimize::ParetoRow;
+
+    #[test]
+    fn a_point_that_is_no_number_is_left_out_of_the_picture() {
+        let row = |latency, loss| ParetoRow {
+            latency,
+            macs: 1.0,
+            params: 1.0,
+            loss,
+            groups: 0,
+            measured: None,
+        };
+        let fine = [row(1.0, 0.0), row(0.5, 1.0)];
+        let odd = [
+            row(1.0, 0.0),
+            row(f64::NAN, 2.0),
+            row(0.5, 1.0),
+            row(0.4, f64::INFINITY),
+        ];
+        let drawn = |rows: &[ParetoRow]| pareto_svg(rows, "losses").ok();
+        assert!(drawn(&fine).is_some() && drawn(&odd) == drawn(&fine));
+    }
 }

@@ -52,14 +52,14 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
         "ratio_dynamic_original": dynamic.and_then(|d| d.ratio_original),
         "dynamic": dynamic.map(|d| json!({
             "written": d.model.is_some(), "declined": d.declined, "notes": d.notes, "twin": d.twin,
-            "held_out_drop": d.held_out_drop,
+            "held_out_drop": d.held_out_drop, "eval_drop": d.eval_drop,
         })),
         "gates": dynamic.map_or(&[][..], |d| &d.gates),
         "noise": outcome.noise,
         "predicted_ratio_static": outcome.predicted_ratio(),
         "predicted_latency_ms": outcome.predicted_ms.map(|(a, b)| json!({"original": a, "static": b})),
         "macs": {
-            "before": outcome.macs.0, "after": outcome.macs.1, "dynamic": dynamic.and_then(|d| d.macs),
+            "before": outcome.macs.0, "after": outcome.macs.1, "dynamic": dynamic.and_then(|d| d.macs), "per": opened.macs_per(),
         },
         "params": {"before": outcome.params.0, "after": outcome.params.1},
         "groups": groups,
@@ -74,7 +74,7 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
         "chosen": outcome.chosen,
         "unverified": outcome.unverified,
         "plan": outcome.plan,
-        "notes": opened.notes,
+        "notes": opened.notes.iter().chain(&outcome.notes).collect::<Vec<_>>(),
     })
 }
 
@@ -114,6 +114,9 @@ fn verify(outcome: &Outcome) -> Value {
             json!(outcome.task.as_ref().map(|t| t.agreement)),
         );
         fields.insert("agreement_dynamic".to_owned(), json!(gated.map(|t| t.agreement)));
+        let drop = |t: &Task| json!({"value": t.drop(), "low": t.drop_interval.low, "high": t.drop_interval.high});
+        fields.insert("drop".to_owned(), json!(outcome.task.as_ref().map(drop)));
+        fields.insert("drop_dynamic".to_owned(), json!(gated.map(drop)));
     }
     verify
 }
@@ -133,7 +136,8 @@ pub fn inspect_json(opened: &Opened) -> Value {
             touched.sort_unstable();
             touched.dedup();
             let macs: u64 = touched.iter().map(|&n| analysis.macs[n]).sum();
-            if let Some(lock) = &g.lock {
+            let lock = opened.lock_of(g);
+            if let Some(lock) = lock {
                 let node = lock.node.map(|n| label(nodes[n], n));
                 let op = lock.node.map(|n| nodes[n].op_type().to_owned());
                 let barrier = json!({"node": node, "op": op, "reason": lock.reason});
@@ -144,10 +148,12 @@ pub fn inspect_json(opened: &Opened) -> Value {
             json!({
                 "id": g.id,
                 "width": g.width(),
+                "unit": g.unit,
+                "blocks": g.classes.len(),
                 "macs_share": macs as f64 / total,
-                "free": g.lock.is_none(),
-                "can_grow": g.can_grow(),
-                "reason": g.lock.as_ref().or(g.no_growth.as_ref()).map(|l| l.reason.clone()),
+                "free": lock.is_none(),
+                "can_grow": lock.is_none() && g.can_grow(),
+                "reason": lock.or(g.no_growth.as_ref()).map(|l| l.reason.clone()),
                 "producers": g.producers.iter().map(name).collect::<Vec<_>>(),
                 "consumers": g.consumers.iter().map(name).collect::<Vec<_>>(),
                 "tensors": g.places.iter().map(|(v, _)| analysis.coupling.value(*v).name.clone()).collect::<Vec<_>>(),
@@ -157,10 +163,15 @@ pub fn inspect_json(opened: &Opened) -> Value {
     json!({
         "schema_version": 1,
         "macs": analysis.total_macs(),
+        "macs_per": opened.macs_per(),
         "params": crate::rewrite::parameters(&opened.proto),
-        "macs_free_share": analysis.free_share(),
+        "macs_free_share": opened.free_share(),
         "groups": groups,
         "barriers": barriers,
+        "left_out": opened.left_out.iter().map(|l| json!({
+            "name": l.name, "op": l.op, "reason": l.why.text(), "what": l.what,
+        })).collect::<Vec<_>>(),
+        "nothing_to_do": opened.nothing_to_change(true),
         "inputs": opened.specs.iter().map(|s| json!({"name": s.name, "dims": s.dims})).collect::<Vec<_>>(),
         "notes": opened.notes,
     })

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::onnx::proto::StringStringEntryProto;
-use crate::onnx::{encode, parse};
+use crate::onnx::{declare_weights, encode, parse};
 use crate::optimize::{Opened, Outcome};
 
 /// A model that is to be written.
@@ -73,5 +73,6 @@ pub fn with_provenance(bytes: Vec<u8>, written: Written, opened: &Opened, outcom
             key: Some(key.to_owned()),
             value: Some(value),
         }));
+    declare_weights(&mut proto);
     encode(&proto)
 }

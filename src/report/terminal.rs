@@ -101,7 +101,7 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
     if macs.0 != macs.1 {
         let _ = writeln!(
             text,
-            "MACs      {} → {}   parameters {} → {}",
+            "MACs      {} → {} a sample   parameters {} → {}",
             big(macs.0),
             big(macs.1),
             big(params.0),
@@ -112,9 +112,9 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
         text.push_str(&task_text(t));
     }
     if let Some(c) = &outcome.calibration {
-        let _ = write!(text, "loss      {:.4} predicted", c.predicted_loss);
+        let _ = write!(text, "loss      {} predicted", lost(c.predicted_loss));
         if let Some(loss) = c.held_out_loss {
-            let _ = write!(text, ", {loss:.4} measured");
+            let _ = write!(text, ", {} measured", lost(loss));
             if let Some(same) = c.held_out_agreement {
                 let _ = write!(text, " with {:.2} % agreement", 100.0 * same);
             }
@@ -136,10 +136,21 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
             a.max_abs_diff, a.max_rel_diff, a.cosine, a.inputs_tried
         );
     }
+    for note in &outcome.notes {
+        let _ = writeln!(text, "note      {note}");
+    }
     if let Some(dynamic) = &outcome.dynamic {
         text.push_str(&dynamic_text(dynamic, all));
     }
     text
+}
+
+/// A loss, in few digits however large it is.
+fn lost(loss: f64) -> String {
+    match loss.abs() < 1e4 {
+        true => format!("{:.4}", loss + 0.0),
+        false => format!("{loss:.2e}"),
+    }
 }
 
 /// The gate table and what the dynamic variant came to.
@@ -189,11 +200,7 @@ fn dynamic_text(dynamic: &Dynamic, all: bool) -> String {
         );
     }
     if let Some(macs) = dynamic.macs {
-        let _ = writeln!(
-            text,
-            "work      {} multiply-accumulates executed for an input",
-            big(macs)
-        );
+        let _ = writeln!(text, "work      {} multiply-accumulates executed a sample", big(macs));
     }
     if let Some(drop) = dynamic.held_out_drop {
         let _ = writeln!(
@@ -233,6 +240,13 @@ pub fn task_text(task: &Task) -> String {
         100.0 * task.agreement,
         task.samples
     );
+    let _ = writeln!(
+        text,
+        "drop      {:.2} % ({:.2} to {:.2} % with 95 % confidence)",
+        100.0 * task.drop(),
+        100.0 * task.drop_interval.low,
+        100.0 * task.drop_interval.high
+    );
     text
 }
 
@@ -249,12 +263,15 @@ pub fn inspect_text(opened: &Opened) -> String {
         touched.sort_unstable();
         touched.dedup();
         let macs: u64 = touched.iter().map(|&n| analysis.macs[n]).sum();
-        let may = match (&g.lock, g.can_grow()) {
+        let may = match (opened.lock_of(g), g.can_grow()) {
             (Some(_), _) => "stay",
             (None, true) => "grow, shrink",
             (None, false) => "shrink",
         };
-        let width = g.width().to_string();
+        let width = match g.unit {
+            1 => g.width().to_string(),
+            unit => format!("{} = {} × {unit}", g.width(), g.classes.len()),
+        };
         rows.add_row([
             g.id.to_string(),
             width,
@@ -263,7 +280,7 @@ pub fn inspect_text(opened: &Opened) -> String {
             format!("{:.1} %", 100.0 * macs as f64 / total),
             may.to_owned(),
         ]);
-        if let Some(lock) = &g.lock {
+        if let Some(lock) = opened.lock_of(g) {
             let at = lock.node.map_or(String::new(), |n| {
                 format!(" ({} {})", nodes[n].op_type(), label(nodes[n], n))
             });
@@ -274,7 +291,17 @@ pub fn inspect_text(opened: &Opened) -> String {
             }
         }
     }
-    let mut text = format!("{rows}\n");
+    let mut text = if analysis.groups.is_empty() {
+        String::new()
+    } else {
+        format!("{rows}\n")
+    };
+    if analysis.groups.iter().any(|g| g.unit > 1) {
+        text.push_str("\nA width such as 108 = 27 × 4 moves in blocks: `kept` of a plan then counts the 27 blocks of 4 channels.\n");
+    }
+    if !opened.left_out.is_empty() {
+        text.push_str(&left_out_text(opened));
+    }
     if !barriers.is_empty() {
         text.push_str("\nwhat stays, and why\n");
         for (reason, groups) in barriers {
@@ -284,13 +311,26 @@ pub fn inspect_text(opened: &Opened) -> String {
     }
     let _ = writeln!(
         text,
-        "\n{} MACs, {} parameters, {} groups; {:.1} % of the MACs are in layers with a width that is free to change",
+        "\n{} MACs a {}, {} parameters, {} groups; {:.1} % of the MACs are in layers with a width that is free to change",
         big(analysis.total_macs()),
+        opened.macs_per(),
         big(crate::rewrite::parameters(&opened.proto)),
         analysis.groups.len(),
-        100.0 * analysis.free_share()
+        100.0 * opened.free_share()
     );
+    if let Some(why) = opened.nothing_to_change(true) {
+        let _ = writeln!(text, "nothing to do: {why}");
+    }
     text
+}
+
+/// The layers that are neither timed nor changed.
+fn left_out_text(opened: &Opened) -> String {
+    let mut rows = table(&["left out", "operator", "what it is"], &[]);
+    for layer in &opened.left_out {
+        rows.add_row([shorten(&layer.name, 36), layer.op.clone(), layer.what.clone()]);
+    }
+    format!("\nlayers that are neither timed nor changed (integer layers not yet)\n{rows}\n")
 }
 
 /// Latencies of models side by side.

@@ -2,7 +2,7 @@
 
 use crate::channels::{Analysis, Edits};
 use crate::onnx::proto::{GraphProto, TensorProto};
-use crate::onnx::{Dtype, Graph, Tensor};
+use crate::onnx::{Dtype, Graph, Tensor, constant_of};
 use crate::plan::Fold;
 use crate::{Error, Result};
 
@@ -38,15 +38,20 @@ pub(super) fn fold_biases(
         };
         let find = |name: &str| target.initializer.iter().chain(added.iter()).find(|t| t.name() == name);
         let weights = graph
-            .constant(node.input.get(1).map_or("", String::as_str))
+            .stored(node.input.get(1).map_or("", String::as_str))
             .ok_or_else(fail)?;
         let present = target.node[fold.node].input.get(2).filter(|n| !n.is_empty());
         let before: Vec<f32> = match present {
             Some(name) => {
+                let mut name = name;
+                let maker = |name: &str| graph.producer.get(name).map(|&n| &target.node[n]);
+                while let Some(node) = maker(name).filter(|n| n.op_type() == "Identity") {
+                    name = node.input.first().ok_or_else(fail)?;
+                }
                 let made = find(name)
                     .map(Tensor::read)
                     .transpose()?
-                    .or_else(|| graph.constant(name));
+                    .or_else(|| constant_of(maker(name)?));
                 made.and_then(|t| t.to_f32()).ok_or_else(fail)?
             }
             None => vec![0.0; addends.len()],

@@ -44,6 +44,7 @@ pub fn rewrite(
         patch(&mut Patch {
             node,
             index,
+            opset: analysis.opset,
             co,
             edits: &edits,
             graph,
@@ -112,12 +113,12 @@ fn update_value_info(target: &mut crate::onnx::proto::GraphProto, co: &crate::ch
     }
 }
 
-/// Multiply-accumulates of the graph with `change` applied.
+/// Multiply-accumulates of the graph for one sample with `change` applied.
 pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ClassChange) -> u64 {
     let edits = Edits::new(&analysis.coupling, &analysis.groups, change);
     let extent = |id: ValueId, axis: usize| edits.extent(&analysis.coupling, id, axis);
     (0..graph.proto.node.len())
-        .map(|n| crate::channels::node_macs(graph, &analysis.coupling, n, &extent))
+        .map(|n| crate::channels::node_macs(graph, &analysis.coupling, n, &extent) / analysis.samples as u64)
         .sum()
 }
 

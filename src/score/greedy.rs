@@ -27,6 +27,8 @@ pub struct Reader {
     width: usize,
     /// One over the layer's output variance: errors are relative.
     weight: f64,
+    /// The sum of squares of each column, where columns count as uncorrelated; empty elsewhere.
+    energies: Vec<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +60,7 @@ impl Reader {
             gone: vec![false; width],
             width,
             weight,
+            energies: Vec::new(),
         }
     }
 
@@ -66,7 +69,8 @@ impl Reader {
     pub fn uncorrelated(weights: Mat<f64>, variance: &[f64], columns: Vec<Vec<usize>>) -> Self {
         let width = weights.ncols();
         let spread = Mat::from_fn(width, 1, |i, _| variance[i]);
-        let output: f64 = (0..width).map(|j| energy(&weights, j) * variance[j]).sum();
+        let energies: Vec<f64> = (0..width).map(|j| energy(&weights, j)).collect();
+        let output: f64 = energies.iter().zip(variance).map(|(e, v)| e * v).sum();
         Self {
             weights,
             spread: Spread::Blocks(spread),
@@ -75,6 +79,7 @@ impl Reader {
             gone: vec![false; width],
             width,
             weight: 1.0 / output.max(f64::MIN_POSITIVE),
+            energies,
         }
     }
 
@@ -82,6 +87,13 @@ impl Reader {
     fn score(&self, gone: &[usize]) -> f64 {
         if gone.is_empty() {
             return 0.0;
+        }
+        if let Spread::Blocks(s) = &self.spread
+            && !self.energies.is_empty()
+        {
+            // Columns that go their own ways lose what each loses alone.
+            let alone = gone.iter().map(|&j| self.energies[j] * s[(j, 0)]).sum::<f64>();
+            return alone.max(0.0) * self.weight;
         }
         let n = gone.len();
         let products = Mat::from_fn(n, n, |a, b| {
@@ -96,7 +108,6 @@ impl Reader {
                     Err(_) => f64::INFINITY,
                 }
             }
-            Spread::Blocks(s) if s.ncols() == 1 => (0..n).map(|a| products[(a, a)] * s[(gone[a], 0)]).sum(),
             Spread::Blocks(s) => {
                 let block = Mat::from_fn(n, n, |a, b| s[(gone[a], gone[b])]);
                 trace(&(block * products))
@@ -145,6 +156,9 @@ impl Reader {
             Spread::Blocks(s) => Spread::Blocks(picked(s)),
         };
         self.weights = Mat::from_fn(self.weights.nrows(), keep.len(), |o, j| self.weights[(o, keep[j])]);
+        if !self.energies.is_empty() {
+            self.energies = keep.iter().map(|&j| self.energies[j]).collect();
+        }
         self.original = keep.iter().map(|&j| self.original[j]).collect();
         self.gone = vec![false; keep.len()];
         for list in &mut self.columns {

@@ -6,7 +6,14 @@ use crate::target::Held;
 /// Outputs of the original on the samples of some runs.
 #[derive(Debug, Default)]
 pub struct Reference {
-    runs: Vec<Vec<(String, Kind, Vec<f32>)>>,
+    runs: Vec<Run>,
+}
+
+/// One run of the original.
+#[derive(Debug)]
+struct Run {
+    samples: usize,
+    outputs: Vec<(String, Kind, Vec<f32>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,35 +22,115 @@ enum Kind {
     Logits(usize),
     /// Probabilities of so many classes.
     Probabilities(usize),
+    /// Whole numbers, such as classes: they are the same or not.
+    Whole,
     /// Anything else.
     Values,
 }
 
+/// How far another model is from the original, over the runs that were added.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Judgement {
+    sum: f64,
+    samples: usize,
+    /// Whether an output held another number of values than the original's and no other could be compared.
+    selection: bool,
+    /// Rows of classes that get the original's best class, and all.
+    same: usize,
+    rows: usize,
+}
+
+impl Judgement {
+    /// A mean loss over so many samples.
+    pub fn of(loss: f64, samples: usize) -> Self {
+        Self {
+            sum: loss * samples as f64,
+            samples,
+            ..Self::default()
+        }
+    }
+
+    /// Mean loss over samples: infinite where an output is no number and the original's is, or where nothing could be
+    /// compared.
+    pub fn loss(&self) -> f64 {
+        let mean = self.sum / self.samples as f64;
+        if mean.is_nan() { f64::INFINITY } else { mean }
+    }
+
+    /// Whether nothing could be compared in some run, as all outputs are selections of another length.
+    pub fn is_of_selections(&self) -> bool {
+        self.selection
+    }
+
+    /// The share of samples with the original's class, for classifiers.
+    pub fn agreement(&self) -> Option<f64> {
+        (self.rows > 0).then(|| self.same as f64 / self.rows as f64)
+    }
+}
+
 impl Reference {
-    /// Adds the outputs of the next run; what is no float is left out.
-    pub fn push(&mut self, outputs: &[(String, Held)]) {
+    /// Adds the outputs of the next run, of `samples` samples.
+    pub(super) fn push(&mut self, outputs: &[(String, Held)], samples: usize) {
         let one = outputs.iter().filter_map(|(name, held)| {
-            let values = held.floats()?.into_owned();
-            Some((name.clone(), kind(&held.dims(), &values), values))
+            if let Some(values) = held.floats() {
+                let values = values.into_owned();
+                return Some((name.clone(), kind(&held.dims(), &values, samples), values));
+            }
+            let whole = held.tensor()?.to_i64()?;
+            Some((name.clone(), Kind::Whole, whole.into_iter().map(|v| v as f32).collect()))
         });
-        self.runs.push(one.collect());
+        self.runs.push(Run {
+            samples,
+            outputs: one.collect(),
+        });
     }
 
-    /// Runs held.
-    pub fn runs(&self) -> usize {
-        self.runs.len()
+    /// Whether some output holds numbers that others can be compared with.
+    pub(super) fn is_comparable(&self) -> bool {
+        let mut all = self.runs.iter().flat_map(|r| &r.outputs);
+        all.any(|(_, _, values)| values.iter().any(|v| v.is_finite()))
     }
 
-    /// The loss of another model's outputs in run `run`: mean over samples and outputs. Not a number where the
-    /// outputs are none.
-    pub fn loss(&self, run: usize, outputs: &[(String, Held)]) -> f64 {
+    /// The first run with a NaN, and the output that holds it.
+    pub(super) fn first_nan(&self) -> Option<(usize, &str)> {
+        let mut all = self
+            .runs
+            .iter()
+            .enumerate()
+            .flat_map(|(k, r)| r.outputs.iter().map(move |o| (k, o)));
+        let found = all.find(|(_, (_, _, values))| values.iter().any(|v| v.is_nan()));
+        found.map(|(k, (name, _, _))| (k, name.as_str()))
+    }
+
+    /// Adds another model's outputs of run `run` to a judgement.
+    pub(super) fn add(&self, judgement: &mut Judgement, run: usize, outputs: &[(String, Held)]) {
+        let Some(own) = self.runs.get(run) else { return };
+        let loss = own.loss(outputs);
+        judgement.selection |= loss.is_nan();
+        judgement.sum += own.samples as f64 * loss;
+        judgement.samples += own.samples;
+        for (name, kind, before) in &own.outputs {
+            let (Kind::Logits(classes) | Kind::Probabilities(classes)) = *kind else {
+                continue;
+            };
+            let Some(after) = values_of(outputs, name) else {
+                continue;
+            };
+            for (a, b) in before.chunks_exact(classes).zip(after.chunks_exact(classes)) {
+                judgement.same += usize::from(best(a) == best(b));
+                judgement.rows += 1;
+            }
+        }
+    }
+}
+
+impl Run {
+    /// The loss of another model's outputs: mean over outputs. An output of another length (as of a selection) is not compared;
+    /// infinite where a value is no number and the original's is, not a number where nothing is compared.
+    fn loss(&self, outputs: &[(String, Held)]) -> f64 {
         let (mut sum, mut count) = (0.0, 0.0);
-        for (name, kind, before) in self.runs.get(run).into_iter().flatten() {
-            let found = outputs.iter().find(|(n, _)| n == name);
-            let Some(after) = found
-                .and_then(|(_, held)| held.floats())
-                .filter(|a| a.len() == before.len())
-            else {
+        for (name, kind, before) in &self.outputs {
+            let Some(after) = values_of(outputs, name).filter(|a| a.len() == before.len()) else {
                 continue;
             };
             sum += distance(*kind, before, &after);
@@ -53,25 +140,12 @@ impl Reference {
     }
 }
 
-impl Reference {
-    /// Of one run: samples to which another model's outputs give the same best class, and samples; none for
-    /// outputs that are no classes.
-    pub fn agreeing(&self, run: usize, outputs: &[(String, Held)]) -> (usize, usize) {
-        let (mut same, mut all) = (0, 0);
-        for (name, kind, before) in self.runs.get(run).into_iter().flatten() {
-            let (Kind::Logits(classes) | Kind::Probabilities(classes)) = *kind else {
-                continue;
-            };
-            let found = outputs.iter().find(|(n, _)| n == name);
-            let Some(after) = found.and_then(|(_, held)| held.floats()) else {
-                continue;
-            };
-            for (a, b) in before.chunks_exact(classes).zip(after.chunks_exact(classes)) {
-                same += usize::from(best(a) == best(b));
-                all += 1;
-            }
-        }
-        (same, all)
+/// The values of an output by name.
+fn values_of(outputs: &[(String, Held)], name: &str) -> Option<Vec<f32>> {
+    let (_, held) = outputs.iter().find(|(n, _)| n == name)?;
+    match held.floats() {
+        Some(values) => Some(values.into_owned()),
+        None => Some(held.tensor()?.to_i64()?.into_iter().map(|v| v as f32).collect()),
     }
 }
 
@@ -80,9 +154,12 @@ fn best(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 
-fn kind(dims: &[usize], values: &[f32]) -> Kind {
-    let classes = dims.get(1).copied().unwrap_or(0);
-    if classes < 2 || dims.iter().skip(2).any(|&d| d != 1) {
+/// What an output of a run of `samples` samples is. Rows of classes stand along its first axis; where the second one carries the
+/// batch, it holds no classes.
+fn kind(dims: &[usize], values: &[f32], samples: usize) -> Kind {
+    let (rows, classes) = (dims.first().copied().unwrap_or(0), dims.get(1).copied().unwrap_or(0));
+    let batch_behind = classes == samples && rows != samples;
+    if classes < 2 || batch_behind || dims.iter().skip(2).any(|&d| d != 1) {
         return Kind::Values;
     }
     let normal = |row: &[f32]| row.iter().all(|&p| p >= 0.0) && (row.iter().sum::<f32>() - 1.0).abs() < 1e-3;
@@ -98,21 +175,31 @@ fn kind(dims: &[usize], values: &[f32]) -> Kind {
 const VALUES_SHARE: f64 = 0.01;
 
 fn distance(kind: Kind, before: &[f32], after: &[f32]) -> f64 {
+    let lost = |(a, b): (&f32, &f32)| a.is_finite() && !b.is_finite();
+    if before.iter().zip(after).any(lost) {
+        return f64::INFINITY;
+    }
     let nats = match kind {
         Kind::Logits(classes) => divergence(before, after, classes, log_softmax),
         Kind::Probabilities(classes) => divergence(before, after, classes, |row| {
             row.iter().map(|&p| f64::from(p).max(1e-12).ln()).collect()
         }),
         Kind::Values => return relative_error(before, after),
+        Kind::Whole => {
+            let other = before.iter().zip(after).filter(|(a, b)| a != b).count();
+            return other as f64 / before.len().max(1) as f64;
+        }
     };
     nats + VALUES_SHARE * relative_error(before, after)
 }
 
-/// Squared error over the spread of the values.
+/// Squared error over the spread of the values, where the original's are numbers.
 fn relative_error(before: &[f32], after: &[f32]) -> f64 {
-    let mean = before.iter().map(|&v| f64::from(v)).sum::<f64>() / before.len().max(1) as f64;
-    let spread: f64 = before.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum();
-    let error: f64 = before.iter().zip(after).map(|(&a, &b)| f64::from(a - b).powi(2)).sum();
+    let finite = || before.iter().zip(after).filter(|(a, _)| a.is_finite());
+    let count = finite().count().max(1) as f64;
+    let mean = finite().map(|(&a, _)| f64::from(a)).sum::<f64>() / count;
+    let spread: f64 = finite().map(|(&a, _)| (f64::from(a) - mean).powi(2)).sum();
+    let error: f64 = finite().map(|(&a, &b)| f64::from(a - b).powi(2)).sum();
     error / spread.max(1e-12)
 }
 
@@ -122,7 +209,9 @@ fn divergence(before: &[f32], after: &[f32], classes: usize, logs: impl Fn(&[f32
     let (mut sum, mut count) = (0.0, 0.0f64);
     for (p, q) in rows {
         let (p, q) = (logs(p), logs(q));
-        sum += p.iter().zip(&q).map(|(a, b)| a.exp() * (a - b)).sum::<f64>();
+        // A class that the original rules out adds nothing.
+        let terms = p.iter().zip(&q).filter(|(a, _)| a.is_finite());
+        sum += terms.map(|(a, b)| a.exp() * (a - b)).sum::<f64>();
         count += 1.0;
     }
     sum / count.max(1.0)
@@ -136,13 +225,29 @@ fn log_softmax(row: &[f32]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, VALUES_SHARE, distance, kind, relative_error};
+    use super::{Judgement, Kind, VALUES_SHARE, distance, kind, relative_error};
 
     #[test]
     fn classifiers_are_told_from_maps_and_logits_from_probabilities() {
-        assert_eq!(kind(&[1, 2, 1, 1], &[0.25, 0.75]), Kind::Probabilities(2));
-        assert_eq!(kind(&[1, 2], &[-1.0, 2.0]), Kind::Logits(2));
-        assert_eq!(kind(&[1, 2, 3], &[0.0; 6]), Kind::Values);
+        assert_eq!(kind(&[1, 2, 1, 1], &[0.25, 0.75], 1), Kind::Probabilities(2));
+        assert_eq!(kind(&[1, 2], &[-1.0, 2.0], 1), Kind::Logits(2));
+        assert_eq!(kind(&[1, 2, 3], &[0.0; 6], 1), Kind::Values);
+        // Steps of time before the batch are no samples.
+        assert_eq!(kind(&[3, 2], &[0.0; 6], 2), Kind::Values);
+        assert_eq!(kind(&[2, 3], &[0.0; 6], 2), Kind::Logits(3));
+    }
+
+    #[test]
+    fn what_is_no_number_is_infinitely_far_and_never_nothing() {
+        let (nan, inf) = (f32::NAN, f32::INFINITY);
+        for kind in [Kind::Logits(2), Kind::Values] {
+            assert_eq!(distance(kind, &[1.0, 2.0], &[1.0, nan]), f64::INFINITY);
+            assert_eq!(distance(kind, &[1.0, 2.0], &[inf, 2.0]), f64::INFINITY);
+        }
+        assert_eq!(distance(Kind::Values, &[1.0, nan, 3.0], &[1.0, 5.0, 3.0]), 0.0);
+        assert_eq!(distance(Kind::Logits(2), &[1.0, -inf], &[1.0, -inf]), 0.0);
+        assert_eq!(distance(Kind::Whole, &[1.0, 2.0], &[1.0, 3.0]), 0.5);
+        assert_eq!(Judgement::default().loss(), f64::INFINITY);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::onnx::{Attributes, Graph, Tensor};
 /// How a layer reads its input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Form {
-    /// A convolution: kernel, strides, leading pads and dilations by spatial axis; `same` for computed pads
+    /// A convolution: kernel, strides, pads and dilations by spatial axis; `same` for computed pads
     /// (`Some(true)` puts the odd one at the end).
     Conv {
         /// Extents of the kernel.
@@ -15,6 +15,10 @@ pub enum Form {
         strides: Vec<usize>,
         /// Rows of zeros before the input.
         pads: Vec<usize>,
+        /// Rows of zeros behind the input.
+        ends: Vec<usize>,
+        /// Rows that a transposed convolution makes more.
+        more: Vec<usize>,
         /// Steps between taps.
         dilations: Vec<usize>,
         /// Pads worked out from the extents.
@@ -61,10 +65,10 @@ impl Mixer {
         if !matches!(node.domain(), "" | "ai.onnx") {
             return None;
         }
-        let dims = graph.constant(node.input.get(1)?).filter(Tensor::is_float)?.dims;
+        let dims = graph.stored(node.input.get(1)?).filter(Tensor::is_float)?.dims;
         let groups = usize::try_from(node.int("group", 1)).ok().filter(|&g| g > 0)?;
         let bias = match node.input.get(2).filter(|n| !n.is_empty()) {
-            Some(name) => Some(graph.constant(name).filter(Tensor::is_float)?),
+            Some(name) => Some(graph.stored(name).filter(Tensor::is_float)?),
             None => None,
         };
         let (form, groups, outputs, inputs, taps) = match (node.op_type(), dims.len()) {
@@ -119,6 +123,39 @@ impl Mixer {
         }
     }
 
+    /// Extents of its output for an input of these extents; `None` where they do not fit the layer.
+    pub fn output_dims(&self, input: &[usize]) -> Option<Vec<usize>> {
+        let mut dims = input.to_vec();
+        let axis = self.channel_axis(input.len());
+        *dims.get_mut(axis)? = self.outputs;
+        let Form::Conv {
+            kernel,
+            strides,
+            pads,
+            ends,
+            more,
+            dilations,
+            same,
+            transposed,
+        } = &self.form
+        else {
+            return Some(dims);
+        };
+        if input.len() != kernel.len() + 2 {
+            return None;
+        }
+        for (k, extent) in dims.iter_mut().skip(2).enumerate() {
+            let span = (kernel[k] - 1) * dilations[k] + 1;
+            let padding = pads[k] + ends[k];
+            *extent = match (transposed, same) {
+                (true, _) => (strides[k] * extent.checked_sub(1)? + more[k] + span).checked_sub(padding)?,
+                (false, Some(_)) => extent.div_ceil(strides[k]),
+                (false, None) => (*extent + padding).checked_sub(span)? / strides[k] + 1,
+            };
+        }
+        Some(dims)
+    }
+
     /// Whether every output reads one channel only, so that it mixes none.
     pub fn is_depthwise(&self) -> bool {
         self.inputs == 1 && self.groups > 1
@@ -142,14 +179,14 @@ impl Mixer {
     /// The weights, outputs × columns of the output's group, row-major.
     pub fn weights(&self, graph: &Graph) -> Option<Vec<f32>> {
         let node = graph.proto.node.get(self.node)?;
-        let stored = graph.constant(node.input.get(1)?)?.to_f32()?;
+        let stored = graph.stored(node.input.get(1)?)?.to_f32()?;
         Some(self.rearranged(&stored, false))
     }
 
     /// The bias; zeros where there is none.
     pub fn bias(&self, graph: &Graph) -> Vec<f32> {
         let name = graph.proto.node.get(self.node).and_then(|n| n.input.get(2));
-        let stored = name.filter(|n| !n.is_empty()).and_then(|n| graph.constant(n)?.to_f32());
+        let stored = name.filter(|n| !n.is_empty()).and_then(|n| graph.stored(n)?.to_f32());
         stored
             .filter(|b| b.len() == self.outputs)
             .unwrap_or_else(|| vec![0.0; self.outputs])
@@ -211,6 +248,14 @@ fn conv(node: &NodeProto, kernel: &[usize], transposed: bool) -> Option<Form> {
         kernel: kernel.to_vec(),
         strides: list("strides", 1)?,
         pads: list("pads", 0)?,
+        ends: match node.ints("pads") {
+            None => vec![0; rank],
+            Some(all) => {
+                let behind = all.iter().skip(rank);
+                behind.map(|&x| usize::try_from(x).ok()).collect::<Option<_>>()?
+            }
+        },
+        more: list("output_padding", 0)?,
         dilations: list("dilations", 1)?,
         same,
         transposed,
@@ -219,9 +264,13 @@ fn conv(node: &NodeProto, kernel: &[usize], transposed: bool) -> Option<Form> {
         Form::Conv {
             strides,
             pads,
+            ends,
+            more,
             dilations,
             ..
-        } if [strides, pads, dilations].iter().all(|l| l.len() == rank) && !strides.contains(&0) => Some(form),
+        } if [strides, pads, ends, more, dilations].iter().all(|l| l.len() == rank) && !strides.contains(&0) => {
+            Some(form)
+        }
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod greedy;
 mod guess;
+mod judge;
 mod loss;
 mod mixer;
 mod moments;
@@ -11,10 +12,10 @@ mod statistics;
 mod walk;
 
 pub use greedy::{Ranking, Reader, rank};
-pub use loss::Reference;
+pub use loss::{Judgement, Reference};
 pub use mixer::{Form, Mixer};
 pub use moments::{Moments, add_products};
-pub use patches::{Place, input_rows, output_rows, places_of, sampled};
+pub use patches::{Place, input_rows, output_rows, picked};
 pub use rankings::{Compensated, RIDGE, Ranked, rank_group, reading};
-pub use statistics::{Statistics, mixers, output_dims, place_seed};
+pub use statistics::{Statistics, mixers, place_seed};
 pub use walk::{Live, Walk, crossing_bytes, read_from};

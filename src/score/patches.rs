@@ -2,10 +2,11 @@
 
 use super::mixer::{Form, Mixer};
 
-/// A place of an output: which sample of a run, and which place of its space, row-major.
+/// A place of an output: which block of its first axis, and which place of that, row-major.
 pub type Place = (usize, usize);
 
-/// Where a layer's output has places: samples of a run, and places of one sample.
+/// Where a layer's output has places: blocks along its first axis, and places of one block, row-major. Blocks are samples
+/// where the first axis carries the batch.
 pub fn places_of(mixer: &Mixer, output_dims: &[usize]) -> (usize, usize) {
     let samples = output_dims.first().copied().unwrap_or(0);
     let rest = match mixer.form {
@@ -16,7 +17,14 @@ pub fn places_of(mixer: &Mixer, output_dims: &[usize]) -> (usize, usize) {
     (samples, rest.unwrap_or(&[]).iter().product())
 }
 
-/// At most `most` places of every sample, at random where there are more; the same for the same seed.
+/// At most `most` places for each of `samples` samples, whichever axis carries them.
+pub fn picked(mixer: &Mixer, output_dims: &[usize], samples: usize, most: usize, seed: u64) -> Vec<Place> {
+    let (blocks, each) = places_of(mixer, output_dims);
+    let most = (most * samples).div_ceil(blocks.max(1)).max(1);
+    sampled(blocks, each, most, seed)
+}
+
+/// At most `most` places of every block, at random where there are more; the same for the same seed.
 pub fn sampled(samples: usize, places: usize, most: usize, seed: u64) -> Vec<Place> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut found = Vec::new();
@@ -78,6 +86,7 @@ fn offset(form: &Form, space: &[usize], out_space: &[usize], mut q: usize, mut t
         dilations,
         same,
         transposed,
+        ..
     } = form
     else {
         return None;
@@ -121,11 +130,12 @@ pub fn output_rows(mixer: &Mixer, y: &[f32], dims: &[usize], places: &[Place], r
     };
     for &(n, q) in places {
         rows.extend((0..channels).map(|o| {
-            if first {
-                y[(n * channels + o) * each + q]
+            let at = if first {
+                (n * channels + o) * each + q
             } else {
-                y[(n * each + q) * channels + o]
-            }
+                (n * each + q) * channels + o
+            };
+            y.get(at).copied().unwrap_or(0.0)
         }));
     }
 }
@@ -211,6 +221,16 @@ mod tests {
                 vec![4, 2, 3, 3],
                 vec![("group", vec![2]), ("strides", vec![2, 1])],
             ),
+            (
+                "ConvTranspose",
+                vec![1, 4, 3, 3],
+                vec![4, 2, 3, 3],
+                vec![
+                    ("strides", vec![3, 2]),
+                    ("output_padding", vec![2, 1]),
+                    ("pads", vec![1, 1, 0, 1]),
+                ],
+            ),
             ("Gemm", vec![3, 5], vec![4, 5], vec![("transB", vec![1])]),
             ("Gemm", vec![3, 5], vec![5, 4], vec![]),
             ("MatMul", vec![2, 3, 5], vec![5, 4], vec![]),
@@ -238,6 +258,7 @@ mod tests {
             };
             let outputs = crate::target::Target::outputs(&target, &encode(&model), &[("x".to_owned(), x.clone())])?;
             let y = &outputs[0].1;
+            assert_eq!(mixer.output_dims(&dx).as_ref(), Some(&y.dims), "{op} {dx:?} {dw:?}");
             let (samples, each) = places_of(&mixer, &y.dims);
             let places = sampled(samples, each, usize::MAX, 0);
             let (mut seen, mut made) = (Vec::new(), Vec::new());

@@ -21,6 +21,8 @@ pub type Live = HashMap<String, Held>;
 pub struct Walk<'t> {
     target: &'t dyn Target,
     runs: Vec<Live>,
+    /// Samples of each run.
+    samples: Vec<usize>,
     at: usize,
 }
 
@@ -30,17 +32,20 @@ impl<'t> Walk<'t> {
     /// # Errors
     /// When an input cannot be handed to ONNX Runtime.
     pub fn new(target: &'t dyn Target, data: &Dataset, runs: Range<usize>) -> Result<Self> {
-        let mut held = Vec::new();
+        let (mut held, mut samples) = (Vec::new(), Vec::new());
         for k in runs {
+            let run = data.run(k);
             let mut live = Live::new();
-            for (name, tensor) in data.run(k).0 {
+            for (name, tensor) in run.inputs {
                 live.insert(name.clone(), Held::new(&name, &tensor)?);
             }
             held.push(live);
+            samples.push(run.samples);
         }
         Ok(Self {
             target,
             runs: held,
+            samples,
             at: 0,
         })
     }
@@ -57,6 +62,7 @@ impl<'t> Walk<'t> {
         Ok(Self {
             target,
             runs: vec![live],
+            samples: vec![1],
             at: 0,
         })
     }
@@ -78,7 +84,7 @@ impl<'t> Walk<'t> {
         range: Range<usize>,
         keep: &dyn Fn(&str) -> bool,
     ) -> Result<Option<(ModelProto, Vec<Named>)>> {
-        let Some(part) = Part::new(model, graph, range, keep, self.runs.first())? else {
+        let Some(part) = Part::new(model, graph, range, keep, &self.runs)? else {
             return Ok(None);
         };
         let mut inputs = Vec::new();
@@ -98,6 +104,11 @@ impl<'t> Walk<'t> {
     /// The runs with what they hold.
     pub fn runs(&self) -> &[Live] {
         &self.runs
+    }
+
+    /// Samples in a run.
+    pub fn samples(&self, run: usize) -> usize {
+        self.samples.get(run).copied().unwrap_or(0)
     }
 
     /// A held value of one run.
@@ -120,7 +131,7 @@ impl<'t> Walk<'t> {
         }
         let needed = read_from(graph, to);
         let keep = |name: &str| needed.contains(name) || also.contains(&name);
-        if let Some(part) = Part::new(model, graph, self.at..to, &keep, self.runs.first())? {
+        if let Some(part) = Part::new(model, graph, self.at..to, &keep, &self.runs)? {
             let mut runner = self.target.runner(&encode(&part.model))?;
             for live in &mut self.runs {
                 let made = part.run(&mut runner, live)?;
@@ -147,7 +158,7 @@ impl<'t> Walk<'t> {
         let outputs: HashSet<&str> = graph.proto.output.iter().map(|o| o.name()).collect();
         let keep = |name: &str| outputs.contains(name);
         let all = from..graph.proto.node.len();
-        let Some(part) = Part::new(model, graph, all, &keep, self.runs.first())? else {
+        let Some(part) = Part::new(model, graph, all, &keep, &self.runs)? else {
             return Ok(());
         };
         let mut runner = self.target.runner(&encode(&part.model))?;
@@ -158,8 +169,9 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// The most bytes that cross one place of the graph for one sample, values counting as float32.
-pub fn crossing_bytes(graph: &Graph, analysis: &Analysis) -> u64 {
+/// The most bytes that cross one place of the graph for one sample, values counting as float32. `batch`: samples that the
+/// analysed extents hold.
+pub fn crossing_bytes(graph: &Graph, analysis: &Analysis, batch: usize) -> u64 {
     let co = &analysis.coupling;
     let mut last: HashMap<&str, usize> = HashMap::new();
     for (index, node) in graph.proto.node.iter().enumerate() {
@@ -167,7 +179,7 @@ pub fn crossing_bytes(graph: &Graph, analysis: &Analysis) -> u64 {
     }
     let size = |name: &str| -> u64 {
         let dims = co.by_name(name).map_or(&[][..], |id| co.dims(id));
-        4 * dims.iter().skip(1).map(|&d| d as u64).product::<u64>()
+        4 * dims.iter().map(|&d| d as u64).product::<u64>()
     };
     let (mut now, mut most) = (0, 0);
     let mut freed: HashMap<usize, u64> = HashMap::new();
@@ -181,7 +193,7 @@ pub fn crossing_bytes(graph: &Graph, analysis: &Analysis) -> u64 {
         most = most.max(now);
         now -= freed.remove(&index).unwrap_or(0);
     }
-    most
+    most.div_ceil(batch.max(1) as u64)
 }
 
 /// Names that nodes from `to` on read, or that the graph gives out.
@@ -210,7 +222,7 @@ impl Part {
         graph: &Graph,
         range: Range<usize>,
         keep: &dyn Fn(&str) -> bool,
-        sample: Option<&Live>,
+        runs: &[Live],
     ) -> Result<Option<Self>> {
         let all = &graph.proto.node;
         let is_constant = |name: &str| {
@@ -247,13 +259,7 @@ impl Part {
         }
         let mut typed = Vec::new();
         for name in &inputs {
-            let held = sample.and_then(|live| live.get(name));
-            let held = held.ok_or_else(|| {
-                Error::Model(format!(
-                    "value '{name}' cannot be handed from one part of the model to the next"
-                ))
-            })?;
-            typed.push(described(name, held)?);
+            typed.push(described(name, runs)?);
         }
         let before = constants.iter().filter_map(|n| graph.producer.get(n.as_str()));
         let proto = GraphProto {
@@ -300,18 +306,29 @@ fn named(name: &str) -> ValueInfoProto {
     }
 }
 
-fn described(name: &str, held: &Held) -> Result<ValueInfoProto> {
+/// A value as an input of a part: its type and extents; those that differ between runs stay open.
+fn described(name: &str, runs: &[Live]) -> Result<ValueInfoProto> {
+    let missing = || {
+        Error::Model(format!(
+            "value '{name}' cannot be handed from one part of the model to the next"
+        ))
+    };
+    let held = runs.first().and_then(|live| live.get(name)).ok_or_else(missing)?;
     let dtype = held.dtype();
     let dtype = dtype.ok_or_else(|| Error::Model(format!("value '{name}' is no tensor of numbers")))?;
-    let dim = |&d: &usize| Dimension {
-        value: Some(Dim::DimValue(d as i64)),
+    let all: Vec<Vec<usize>> = runs.iter().filter_map(|live| live.get(name)).map(Held::dims).collect();
+    let dims = held.dims();
+    let alike = |axis: usize, extent: usize| all.iter().all(|d| d.get(axis) == Some(&extent));
+    let dim = |(axis, &d): (usize, &usize)| Dimension {
+        value: alike(axis, d).then_some(Dim::DimValue(d as i64)),
         ..Default::default()
     };
+    let shape = all.iter().all(|d| d.len() == dims.len()).then(|| TensorShapeProto {
+        dim: dims.iter().enumerate().map(dim).collect(),
+    });
     let tensor = type_proto::Tensor {
         elem_type: Some(dtype as i32),
-        shape: Some(TensorShapeProto {
-            dim: held.dims().iter().map(dim).collect(),
-        }),
+        shape,
     };
     Ok(ValueInfoProto {
         r#type: Some(TypeProto {

@@ -1,6 +1,5 @@
 //! ONNX Runtime's CPU provider.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
@@ -9,8 +8,10 @@ use ort::session::Session;
 
 use super::handed::commit;
 use super::node_times::{NodeTime, read_profile};
-use super::runtime::{Runtime, run_once, tensors};
-use super::values::{names, to_value};
+use super::outputs::{bind, run};
+use super::processor::{Processor, Said, processor};
+use super::runtime::{Idle, Runtime, run_once, tensors};
+use super::values::to_value;
 use super::{DeviceInfo, Named, Runner, Stop, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
@@ -25,52 +26,46 @@ pub struct CpuTarget {
 impl CpuTarget {
     /// The CPU with `threads` threads within a node (0: ONNX Runtime's choice).
     pub fn new(runtime: Runtime, threads: usize) -> Self {
-        let facts = cpu_facts();
+        let Processor { name, facts, former } = processor(&Said::here());
         let info = DeviceInfo {
             kind: "cpu".to_owned(),
-            name: facts.get("model").cloned().unwrap_or_else(|| "CPU".to_owned()),
+            name,
             fingerprint: fingerprint(&facts),
-            stack: format!("onnxruntime {} cpu threads={threads}", runtime.version),
+            stack: format!(
+                "onnxruntime {} cpu threads={}",
+                runtime.version,
+                described(runtime.own_threads, threads, runtime.idle)
+            ),
             facts,
+            former,
         };
         Self { runtime, threads, info }
     }
 }
 
-/// The processor's model, SIMD level, caches and core count, from the system.
-fn cpu_facts() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        text.lines()
-            .find(|l| l.split(':').next().is_some_and(|k| k.trim() == name))
-            .and_then(|l| l.split(':').nth(1))
-            .map(|v| v.trim().to_owned())
+/// The number of threads and what they do between runs, where there are several; ONNX Runtime's own choice is told apart, as it also
+/// holds its threads to cores.
+fn described(own: usize, threads: usize, idle: Idle) -> String {
+    let (count, number) = match threads {
+        0 => (own, format!("{own} (default)")),
+        n => (n, n.to_string()),
     };
-    let mut facts = BTreeMap::new();
-    let model = field("model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    facts.insert("model".to_owned(), model);
-    for (fact, name) in [
-        ("family", "cpu family"),
-        ("number", "model"),
-        ("stepping", "stepping"),
-        ("cache", "cache size"),
-    ] {
-        if let Some(value) = field(name) {
-            facts.insert(fact.to_owned(), value);
-        }
+    let idle = match idle {
+        Idle::Sleep => "sleep",
+        Idle::Spin => "spin",
+        Idle::Block => "block",
+    };
+    match count {
+        1 => number,
+        _ => format!("{number} idle={idle}"),
     }
-    let flags = field("flags").unwrap_or_default();
-    let simd = ["avx512f", "avx2", "avx", "sse4_2"]
-        .into_iter()
-        .find(|f| flags.split_whitespace().any(|g| g == *f))
-        .unwrap_or(std::env::consts::ARCH);
-    facts.insert("simd".to_owned(), simd.to_owned());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    facts.insert("cores".to_owned(), cores.to_string());
-    facts
 }
 
 impl Target for CpuTarget {
+    fn stop(&self) -> Stop {
+        self.runtime.stop.clone()
+    }
+
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
@@ -92,6 +87,16 @@ impl Target for CpuTarget {
 
     fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
         Ok(tensors(self.runtime.run_plain(model, inputs)?))
+    }
+
+    fn remark(&self) -> Option<String> {
+        let threads = if self.threads == 0 {
+            self.runtime.own_threads
+        } else {
+            self.threads
+        };
+        let cores = std::thread::available_parallelism().map_or(threads, usize::from);
+        crowded(threads, cores, self.threads == 0)
     }
 
     fn node_times(&self, model: &[u8], inputs: &[Named], warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>> {
@@ -121,6 +126,17 @@ impl Target for CpuTarget {
     }
 }
 
+/// Said where more threads than cores are used: ONNX Runtime counts the machine's cores, also in a container that has a share of them.
+fn crowded(threads: usize, cores: usize, own: bool) -> Option<String> {
+    let what = match own {
+        true => format!("ONNX Runtime takes {threads} threads where this process may use {cores} core(s)"),
+        false => format!("{threads} threads share {cores} core(s)"),
+    };
+    (threads > cores).then(|| {
+        format!("{what}, which makes times long and noisy: deploy with intra_op_num_threads={cores}, and time with --threads {cores}")
+    })
+}
+
 /// Warm-up ends when two runs differ by less than this, or after so many.
 const STEADY: f64 = 0.03;
 const MOST_WARMUP: usize = 10;
@@ -129,6 +145,8 @@ const MOST_WARMUP: usize = 10;
 struct Bound {
     session: Session,
     binding: IoBinding,
+    memory: MemoryInfo<'static>,
+    renewed: bool,
     stop: Stop,
 }
 
@@ -139,12 +157,12 @@ impl Bound {
             binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
         }
         let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
-        for name in names(session.outputs()) {
-            binding.bind_output_to_device(name, &memory)?;
-        }
+        bind(&session, &mut binding, &memory)?;
         Ok(Self {
             session,
             binding,
+            memory,
+            renewed: false,
             stop: runtime.stop.clone(),
         })
     }
@@ -154,7 +172,43 @@ impl Timed for Bound {
     fn run(&mut self) -> Result<f64> {
         self.stop.check()?;
         let start = Instant::now();
-        self.session.run_binding(&self.binding)?;
+        run(
+            &mut self.session,
+            &mut self.binding,
+            &self.memory,
+            None,
+            &mut self.renewed,
+        )?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CpuTarget, crowded, described};
+    use crate::target::{Idle, Runtime, Target};
+
+    #[test]
+    fn the_number_of_threads_is_said_and_what_they_do_between_runs() {
+        let runtime = Runtime::load(None).unwrap();
+        let own = runtime.own_threads;
+        assert!(own >= 1);
+        let stack = |threads| CpuTarget::new(runtime.clone(), threads).info().stack.clone();
+        let default = format!(" cpu threads={}", described(own, 0, Idle::Sleep));
+        assert!(stack(0).ends_with(&default), "{}", stack(0));
+        assert!(stack(3).ends_with(" cpu threads=3 idle=sleep"), "{}", stack(3));
+        assert!(stack(1).ends_with(" cpu threads=1"), "{}", stack(1));
+        assert_eq!(described(4, 0, Idle::Sleep), "4 (default) idle=sleep");
+        assert_eq!(described(1, 0, Idle::Sleep), "1 (default)");
+        assert_eq!(described(4, 2, Idle::Spin), "2 idle=spin");
+        assert_eq!(described(4, 2, Idle::Block), "2 idle=block");
+    }
+
+    #[test]
+    fn more_threads_than_cores_are_remarked_on() {
+        assert_eq!(crowded(2, 2, true), None);
+        let said = crowded(16, 2, true).unwrap();
+        assert!(said.contains("16 threads") && said.contains("--threads 2"), "{said}");
+        assert!(crowded(4, 2, false).unwrap().contains("4 threads share 2"));
     }
 }

@@ -13,12 +13,15 @@ use ort::session::IoBinding;
 use ort::session::{RunOptions, Session};
 
 use super::conditions::Reader;
+use super::cuda_versions::versions;
 use super::handed::commit;
 use super::node_times::NodeTime;
+use super::outputs::{bind, run};
 use super::products::{CudaProducts, Products};
 use super::runtime::{Runtime, run_once, tensors};
 use super::trace::{cupti_present, traced};
-use super::values::{names, to_value};
+use super::values::to_value;
+use super::versions::GPU_PACKAGE;
 use super::{Conditions, DeviceInfo, Kernel, Named, Runner, Stop, Target, Timed, fingerprint};
 use crate::{Error, Result};
 
@@ -86,8 +89,8 @@ fn driver(error: DriverError) -> Error {
 
 /// The number of GPUs that the driver shows; 0 without a driver.
 pub fn gpu_count() -> usize {
-    // SAFETY: only tries to open the driver's library.
-    if !unsafe { sys::is_culib_present() } {
+    // SAFETY: only tries to open the driver's library, and not from where this process was started.
+    if super::environments::planted().is_some() || !unsafe { sys::is_culib_present() } {
         return 0;
     }
     CudaContext::device_count().map_or(0, |n| usize::try_from(n).unwrap_or(0))
@@ -111,7 +114,7 @@ fn loads(runtime: &Runtime, index: usize, provider: ExecutionProviderDispatch) -
     let failed = |e: Error| {
         Error::Device(format!(
             "--gpu {index}: the CUDA provider does not load: {e}\nInstall CUDA 13 and cuDNN 9, for example with\n    \
-             pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'\nor use --cpu; `snapprune doctor` shows which library is missing"
+             pip install '{GPU_PACKAGE}'\nor use --cpu; `snapprune doctor` shows which library is missing"
         ))
     };
     runtime.builder(1, &[provider]).map(|_| ()).map_err(failed)
@@ -138,31 +141,32 @@ impl CudaTarget {
         if !provider_beside(&runtime) {
             return Err(Error::Device(format!(
                 "--gpu {index}: {} has no CUDA provider. Install it with\n    \
-                 pip install 'onnxruntime-gpu[cuda,cudnn]==1.31.1'\nor use --cpu",
+                 pip install '{GPU_PACKAGE}'\nor use --cpu",
                 runtime.library.display()
             )));
         }
         runtime.preload();
         let context = CudaContext::new(index).map_err(driver)?;
         let stream = context.new_stream().map_err(driver)?;
-        let info = describe(&runtime, &context, options)?;
         let place = |a| context.attribute(a).ok();
         let bus = place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)
             .zip(place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID))
             .zip(place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID))
             .map(|((domain, bus), device)| format!("{domain:08X}:{bus:02X}:{device:02X}.0"));
         let products = CudaProducts::new(stream.clone());
-        let target = Self {
+        let mut target = Self {
             products,
             runtime,
             options,
             index,
             context,
             stream,
-            info,
+            info: DeviceInfo::default(),
             conditions: bus.and_then(Reader::new),
         };
         loads(&target.runtime, index, target.provider())?;
+        // Once the provider is loaded, so that the versions are of the libraries that it uses.
+        target.info = describe(&target.runtime, &target.context, options)?;
         Ok(target)
     }
 
@@ -208,9 +212,7 @@ impl CudaTarget {
             AllocatorType::Device,
             MemoryType::Default,
         )?;
-        for name in names(session.outputs()) {
-            binding.bind_output_to_device(name, &memory)?;
-        }
+        bind(&session, &mut binding, &memory)?;
         let mut options = RunOptions::new()?;
         options.disable_device_sync()?;
         let event = || {
@@ -221,6 +223,8 @@ impl CudaTarget {
         let mut on_gpu = OnGpu {
             session,
             binding,
+            memory,
+            renewed: false,
             options,
             stream: self.stream.clone(),
             start: event()?,
@@ -278,18 +282,25 @@ fn describe(runtime: &Runtime, context: &CudaContext, options: CudaOptions) -> R
         name,
         fingerprint: fingerprint(&facts),
         stack: format!(
-            "onnxruntime {} cuda driver={driver_version} cudnn_conv_algo_search={} tf32={} nhwc={}{}",
+            "onnxruntime {} cuda driver={driver_version} {} cudnn_conv_algo_search={} tf32={} nhwc={}{}",
             runtime.version,
+            versions(),
             options.algo.name(),
             if options.tf32 { "on" } else { "off" },
             if options.nhwc { "on" } else { "off" },
             if options.graph { " cuda_graph=on" } else { "" },
         ),
         facts,
+        // The fingerprint is as it always was.
+        former: Vec::new(),
     })
 }
 
 impl Target for CudaTarget {
+    fn stop(&self) -> Stop {
+        self.runtime.stop.clone()
+    }
+
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
@@ -358,6 +369,8 @@ struct OnGpu {
     stop: Stop,
     session: Session,
     binding: IoBinding,
+    memory: MemoryInfo<'static>,
+    renewed: bool,
     options: RunOptions,
     stream: Arc<CudaStream>,
     start: CudaEvent,
@@ -374,7 +387,8 @@ impl OnGpu {
     fn sample(&mut self) -> Result<f64> {
         self.start.record(&self.stream).map_err(driver)?;
         for _ in 0..self.repeats {
-            self.session.run_binding_with_options(&self.binding, &self.options)?;
+            let parts = (&mut self.session, &mut self.binding);
+            run(parts.0, parts.1, &self.memory, Some(&self.options), &mut self.renewed)?;
         }
         self.end.record(&self.stream).map_err(driver)?;
         let total = self.start.elapsed_ms(&self.end).map_err(driver)?;
@@ -404,6 +418,14 @@ impl Timed for OnGpu {
     fn run(&mut self) -> Result<f64> {
         self.stop.check()?;
         self.sample()
+    }
+
+    fn repeats(&self) -> usize {
+        self.repeats
+    }
+
+    fn set_repeats(&mut self, repeats: usize) {
+        self.repeats = repeats.max(1);
     }
 }
 

@@ -6,10 +6,10 @@ use half::f16;
 
 use super::Named;
 use crate::onnx::proto::{tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
-use crate::onnx::{Attributes, Dtype, Graph, Tensor};
+use crate::onnx::{Attributes, Dtype, Graph, Reading, Tensor};
 use crate::{Error, Result};
 
-/// What the user says about symbolic extents.
+/// What the user says about how a model is opened, symbolic extents above all.
 #[derive(Clone, Debug, Default)]
 pub struct ShapeOptions {
     /// Whole shapes by input name.
@@ -18,6 +18,8 @@ pub struct ShapeOptions {
     pub dims: HashMap<String, usize>,
     /// The extent of a symbolic first axis.
     pub batch: Option<usize>,
+    /// How the file is read.
+    pub reading: Reading,
 }
 
 /// A model input with its shape settled.
@@ -143,6 +145,83 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
         )));
     }
     Ok(specs)
+}
+
+impl InputSpec {
+    /// The extents that were assumed, as in `input 'x': height is open, 224 was assumed`; `None` where none was.
+    fn assumptions(&self) -> Option<String> {
+        let shown = |(axis, symbol, extent): &(usize, String, usize)| match symbol.as_str() {
+            "" => format!("axis {axis} is open, {extent} was assumed"),
+            symbol => format!("'{symbol}' is open, {extent} was assumed"),
+        };
+        let all: Vec<String> = self.assumed.iter().map(shown).collect();
+        (!all.is_empty()).then(|| format!("input '{}': {}", self.name, all.join(", ")))
+    }
+
+    /// The flags that settle it, as in `--shape x:1,3,H,W or --dim height=H`.
+    fn flags(&self) -> String {
+        let letter = |axis: usize| match (axis, self.dims.len()) {
+            (0, _) => "N".to_owned(),
+            (1, 3..) => "C".to_owned(),
+            (2, 4) => "H".to_owned(),
+            (3, 4) => "W".to_owned(),
+            (axis, _) => format!("D{axis}"),
+        };
+        let open = |axis: &usize| self.assumed.iter().any(|a| a.0 == *axis);
+        let extent = |(axis, n): (usize, &usize)| if open(&axis) { letter(axis) } else { n.to_string() };
+        let shape: Vec<String> = self.dims.iter().enumerate().map(extent).collect();
+        let symbols = self.assumed.iter().filter(|a| !a.1.is_empty());
+        let dims: Vec<String> = symbols
+            .map(|(axis, s, _)| format!("--dim {s}={}", letter(*axis)))
+            .collect();
+        let shape = format!("--shape {}:{}", self.name, shape.join(","));
+        if dims.is_empty() {
+            shape
+        } else {
+            format!("{shape} (or {})", dims.join(" "))
+        }
+    }
+}
+
+/// Why a model that ONNX Runtime did not run may not have run: where extents were assumed, they come first.
+pub fn unsettled(specs: &[InputSpec], error: Error) -> Error {
+    let told: Vec<String> = specs.iter().filter_map(InputSpec::assumptions).collect();
+    let what = match &error {
+        Error::Session(what) if !speaks_of_extents(what) => return error,
+        Error::Session(what) => format!("ONNX Runtime says: {}", what.trim_end_matches('.')),
+        Error::Model(what) => what.clone(),
+        _ => return error,
+    };
+    if told.is_empty() {
+        return error;
+    }
+    let flags = specs.iter().filter(|s| !s.assumed.is_empty()).map(InputSpec::flags);
+    let flags: Vec<String> = flags.collect();
+    Error::Extents(format!(
+        "{}; the model does not run so ({what}). Give the real extents with {}",
+        told.join("; "),
+        flags.join(" ")
+    ))
+}
+
+/// Whether a message of ONNX Runtime may come from extents: other faults of a model are not helped by other ones.
+fn speaks_of_extents(what: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "shape",
+        "dimension",
+        "dim ",
+        "dims",
+        "rank",
+        "size",
+        "extent",
+        "broadcast",
+        "axis",
+        "bounds",
+        "reshape",
+        "incompatible",
+    ];
+    let what = what.to_lowercase();
+    WORDS.iter().any(|w| what.contains(w))
 }
 
 /// Elements of one input beyond which nobody means it: 8 GiB of float32.

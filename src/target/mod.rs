@@ -3,7 +3,9 @@
 mod conditions;
 mod cpu;
 mod cuda;
+mod cuda_versions;
 mod elf;
+mod environments;
 mod first;
 mod handed;
 mod held;
@@ -12,27 +14,33 @@ mod library;
 mod node_times;
 mod nvidia;
 mod observe;
+mod outputs;
+mod processor;
 mod products;
 mod recorded;
 mod runtime;
 mod stop;
 mod trace;
+mod turn;
 mod values;
+mod versions;
 
 pub use conditions::Conditions;
 pub use cpu::CpuTarget;
 pub use cuda::{CudaOptions, CudaTarget, CudnnAlgo, gpu_count, gpu_present, provider_beside};
 pub use held::{Held, Runner};
-pub use inputs::{InputSpec, ShapeOptions, input_specs, random_inputs};
+pub use inputs::{InputSpec, ShapeOptions, input_specs, random_inputs, unsettled};
 pub use library::find_library;
 pub use node_times::NodeTime;
 pub use nvidia::{NEEDED, Needed};
-pub use observe::{Observed, observe, without_value_info};
+pub use observe::{Observed, observe, without_value_info, wrong_outputs};
 pub use products::{Products, Rows};
 pub use recorded::RecordedTarget;
-pub use runtime::Runtime;
-pub use stop::Stop;
+pub use runtime::{Idle, Runtime};
+pub use stop::{Limit, Stop};
 pub use trace::Kernel;
+pub use turn::Turn;
+pub use versions::{CPU_PACKAGE, GPU_PACKAGE, tested, untested};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +66,16 @@ pub struct DeviceInfo {
     pub stack: String,
     /// Further facts (SIMD, cores; multiprocessors, limits), by name.
     pub facts: std::collections::BTreeMap<String, String>,
+    /// Fingerprints that this very device had in earlier versions, which looked at fewer facts.
+    #[serde(skip)]
+    pub former: Vec<String>,
+}
+
+impl DeviceInfo {
+    /// Whether a fingerprint is this device's, now or in an earlier version.
+    pub fn answers_to(&self, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint || self.former.iter().any(|f| f == fingerprint)
+    }
 }
 
 /// A short hash of a device's facts.
@@ -73,6 +91,14 @@ pub trait Timed {
     /// # Errors
     /// When the run fails.
     fn run(&mut self) -> Result<f64>;
+
+    /// How many runs one time is the mean of: on a GPU several follow each other, so that each launch hides behind the run before.
+    fn repeats(&self) -> usize {
+        1
+    }
+
+    /// Makes the times that follow means of so many runs, where they are means.
+    fn set_repeats(&mut self, _repeats: usize) {}
 }
 
 /// A device.
@@ -147,8 +173,18 @@ pub trait Target {
         self.info().kind.clone()
     }
 
+    /// The wish to stop that ends its sessions and runs.
+    fn stop(&self) -> Stop {
+        Stop::default()
+    }
+
     /// Whether anything can be timed: not on a device that is only known from a recorded profile.
     fn is_here(&self) -> bool {
         true
+    }
+
+    /// What to know of how it is timed, where that is not as it should be.
+    fn remark(&self) -> Option<String> {
+        None
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use libloading::Library;
 
-use super::library::package_folders;
+use super::environments::package_folders;
 
 /// A library that the CUDA provider or a part of ours needs.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ impl Needed {
 /// Loads what the loader does not find itself from the `nvidia` packages beside ONNX Runtime, or in the Python
 /// environments; it then stays loaded. What is in no package stays missing, and the provider says so.
 pub(super) fn preload(library: &Path) {
-    let beside = library.parent().and_then(Path::parent).and_then(Path::parent);
+    let beside = packages_of(library);
     let mut folders: Vec<PathBuf> = Vec::new();
     for needed in NEEDED.iter().filter(|n| !n.present()) {
         if folders.is_empty() {
@@ -102,6 +102,13 @@ pub(super) fn preload(library: &Path) {
     }
 }
 
+/// The folder of packages that ONNX Runtime's library is part of; `None` where it lies elsewhere.
+fn packages_of(library: &Path) -> Option<&Path> {
+    let packages = library.parent()?.parent()?.parent()?;
+    let own = packages.is_absolute() && library.parent()?.ends_with("onnxruntime/capi");
+    own.then_some(packages)
+}
+
 /// `nvidia/*/lib` of a folder of packages.
 fn libraries(packages: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(packages.join("nvidia"))
@@ -122,3 +129,19 @@ fn load(path: &Path) {
 
 #[cfg(not(unix))]
 fn load(_: &Path) {}
+
+#[cfg(test)]
+mod tests {
+    use super::packages_of;
+
+    #[test]
+    fn only_a_package_has_packages_beside_it() {
+        let of = |path: &'static str| packages_of(path.as_ref()).and_then(|p| p.to_str());
+        assert_eq!(
+            of("/env/site-packages/onnxruntime/capi/libonnxruntime.so"),
+            Some("/env/site-packages")
+        );
+        assert_eq!(of("/usr/local/lib/libonnxruntime.so"), None);
+        assert_eq!(of("onnxruntime/capi/libonnxruntime.so"), None);
+    }
+}

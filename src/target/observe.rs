@@ -4,10 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::runtime::Runtime;
 use super::values::extents;
-use super::{InputSpec, random_inputs};
+use super::{InputSpec, random_inputs, unsettled};
 use crate::channels::Shapes;
 use crate::onnx::encode;
-use crate::onnx::proto::{ModelProto, ValueInfoProto};
+use crate::onnx::proto::{
+    ModelProto, ValueInfoProto,
+    tensor_shape_proto::{Dimension, dimension::Value as Dim},
+    type_proto::Value as Kind,
+};
 use crate::{Error, Result};
 
 /// What a run showed.
@@ -38,10 +42,10 @@ pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Re
     let plain = runtime.run_plain(&encode(model), &inputs);
     let stale_value_info = match plain {
         Ok(_) => false,
-        Err(e) if !stored => return Err(refused(&e)),
+        Err(e) if !stored => return Err(refused(specs, e)),
         Err(first) => match runtime.run_plain(&encode(&without_value_info(model)), &inputs) {
             Ok(_) => true,
-            Err(_) => return Err(refused(&first)),
+            Err(_) => return Err(refused(specs, first)),
         },
     };
     let mut probe = without_value_info(model);
@@ -67,7 +71,7 @@ pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Re
             .chain(specs.iter().map(|s| (s.name.clone(), s.dims.clone())))
             .collect())
     };
-    let dims = run(specs).map_err(|e| refused(&e))?;
+    let dims = run(specs).map_err(|e| refused(specs, e))?;
     let dynamic = match other_extents(specs) {
         None => HashSet::new(),
         Some(others) => match run(&others) {
@@ -114,6 +118,37 @@ fn all_axes(dims: &HashMap<String, Vec<usize>>) -> HashSet<(String, usize)> {
         .collect()
 }
 
-fn refused(error: &Error) -> Error {
-    Error::Model(format!("ONNX Runtime cannot run this model: {error}"))
+fn refused(specs: &[InputSpec], error: Error) -> Error {
+    match unsettled(specs, error) {
+        Error::Session(what) => Error::Model(format!("ONNX Runtime cannot run this model: ONNX Runtime: {what}")),
+        other => other,
+    }
+}
+
+/// What a model says of its outputs' extents that a run showed to be otherwise.
+pub fn wrong_outputs(model: &ModelProto, shapes: &Shapes) -> Vec<String> {
+    let wrong = |output: &ValueInfoProto| {
+        let Some(Kind::TensorType(tensor)) = output.r#type.as_ref()?.value.as_ref() else {
+            return None;
+        };
+        let (declared, seen) = (&tensor.shape.as_ref()?.dim, shapes.dims.get(output.name())?);
+        let fits = |(dim, &extent): (&Dimension, &usize)| match dim.value {
+            Some(Dim::DimValue(n)) if n > 0 => usize::try_from(n) == Ok(extent),
+            _ => true,
+        };
+        if declared.len() == seen.len() && declared.iter().zip(seen).all(fits) {
+            return None;
+        }
+        let shown = declared.iter().map(|dim| match &dim.value {
+            Some(Dim::DimValue(n)) => n.to_string(),
+            Some(Dim::DimParam(symbol)) if !symbol.is_empty() => symbol.clone(),
+            _ => "?".to_owned(),
+        });
+        Some(format!(
+            "the file says that output '{}' has the extents [{}], but it has {seen:?}; the written model says the same as the file",
+            output.name(),
+            shown.collect::<Vec<_>>().join(", ")
+        ))
+    };
+    model.graph.iter().flat_map(|g| &g.output).filter_map(wrong).collect()
 }

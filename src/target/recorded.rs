@@ -3,7 +3,7 @@
 use super::handed::commit;
 use super::node_times::NodeTime;
 use super::runtime::{Runtime, run_once, tensors};
-use super::{DeviceInfo, Named, Runner, Target, Timed};
+use super::{DeviceInfo, Named, Runner, Stop, Target, Timed};
 use crate::{Error, Result};
 
 /// The device of a recorded profile. Models run on this machine's CPU, for their outputs only.
@@ -21,6 +21,10 @@ impl RecordedTarget {
 }
 
 impl Target for RecordedTarget {
+    fn stop(&self) -> Stop {
+        self.runtime.stop.clone()
+    }
+
     fn info(&self) -> &DeviceInfo {
         &self.info
     }

@@ -13,6 +13,7 @@ use super::first::first_session;
 use super::handed::commit;
 use super::library::find_library;
 use super::values::{from_value, names, to_value};
+use super::versions::{CPU_PACKAGE, told_by, too_old};
 use super::{Named, Stop};
 use crate::{Error, Result};
 
@@ -26,8 +27,24 @@ pub struct Runtime {
     pub version: String,
     /// Ends every job that uses this one, before its next run of a model.
     pub stop: Stop,
+    /// Threads within a node that ONNX Runtime chooses on this machine: those of a plain `InferenceSession`.
+    pub own_threads: usize,
     /// Threads of runs that are not timed (0: ONNX Runtime's choice).
     threads: usize,
+    pub(super) idle: Idle,
+}
+
+/// What the threads of a session do between its runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// They wait for work within a run as in a deployment, and sleep when it is over: they take no core from another session that
+    /// is being timed.
+    #[default]
+    Sleep,
+    /// They go on looking for work for a while, as ONNX Runtime has it. A session that is alone is timed so in a deployment.
+    Spin,
+    /// They never look for work: every node that is shared between threads has to wake them.
+    Block,
 }
 
 /// The one that was loaded first.
@@ -39,6 +56,13 @@ impl Runtime {
     /// # Errors
     /// When there is none, or it is too old or of another architecture; the message says what to install.
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
+        if let Some(file) = super::environments::planted() {
+            return Err(Error::Runtime(format!(
+                "LD_LIBRARY_PATH has an empty or relative part, so that {} would be loaded from where this was started. Leave that part \
+                 out (an empty one comes from a colon at the start, at the end, or before another)",
+                file.display()
+            )));
+        }
         let library = find_library(explicit)?;
         // A process can have one environment only; jobs that follow the first one share it.
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,6 +71,7 @@ impl Runtime {
                 return Ok(Self {
                     stop: Stop::default(),
                     threads: 0,
+                    idle: Idle::default(),
                     ..first.clone()
                 });
             }
@@ -58,24 +83,29 @@ impl Runtime {
         }
         let unusable = |e: &dyn std::fmt::Display| {
             Error::Runtime(format!(
-                "{} cannot be used: {e}. Install onnxruntime==1.31.1 with pip, or name another library with --ort-lib",
+                "{} cannot be used: {e}. Install it with `pip install '{CPU_PACKAGE}'`, or name another library with --ort-lib",
                 library.display()
             ))
         };
         if let Some(fault) = super::elf::fault(&library) {
             return Err(unusable(&fault));
         }
+        let version = told_by(&library).unwrap_or_else(|| version_of(&library));
+        if let Some(fault) = too_old(&version) {
+            return Err(unusable(&fault));
+        }
         let builder = ort::init_from(&library).map_err(|e| unusable(&e))?;
         let environment = builder.with_name("snapprune").build().map_err(|e| unusable(&e))?;
         environment.set_log_level(LogLevel::Fatal);
-        first_session(&environment)?;
-        let version = version_of(&library);
+        let own_threads = first_session(&environment)?;
         let runtime = Self {
             environment,
             library,
             version,
             stop: Stop::default(),
+            own_threads,
             threads: 0,
+            idle: Idle::default(),
         };
         *loaded = Some(runtime.clone());
         Ok(runtime)
@@ -101,6 +131,12 @@ impl Runtime {
         Self { threads, ..self }
     }
 
+    /// The same with other manners of threads between runs.
+    #[must_use]
+    pub fn with_idle(self, idle: Idle) -> Self {
+        Self { idle, ..self }
+    }
+
     /// A builder of sessions that use `threads` threads within a node (0: ONNX Runtime's choice).
     pub(super) fn builder(&self, threads: usize, providers: &[ExecutionProviderDispatch]) -> Result<SessionBuilder> {
         self.stop.check()?;
@@ -111,6 +147,11 @@ impl Runtime {
             .with_inter_threads(1)?;
         if threads > 0 {
             builder = builder.with_intra_threads(threads)?;
+        }
+        match self.idle {
+            Idle::Sleep => builder = builder.with_config_entry("session.force_spinning_stop", "1")?,
+            Idle::Spin => {}
+            Idle::Block => builder = builder.with_config_entry("session.intra_op.allow_spinning", "0")?,
         }
         if !providers.is_empty() {
             builder = builder.with_execution_providers(providers)?;
@@ -162,19 +203,10 @@ fn bind(inputs: &[Named]) -> Result<Vec<(String, ort::session::SessionInputValue
         .collect()
 }
 
-/// The version in the library's file name, or else in its build information.
+/// The version in the library's file name, as far as there is one.
 fn version_of(library: &Path) -> String {
     let real = std::fs::canonicalize(library).unwrap_or_else(|_| library.to_path_buf());
-    let name = real
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    match name.split_once(".so.") {
-        Some((_, version)) if version.contains('.') => version.to_owned(),
-        _ => {
-            let info = ort::info();
-            let branch = info.split("git-branch=").nth(1).and_then(|s| s.split(',').next());
-            branch.unwrap_or(info).trim_start_matches("rel-").to_owned()
-        }
-    }
+    let name = real.file_name().map(|n| n.to_string_lossy().into_owned());
+    let version = name.as_deref().and_then(|n| n.split_once(".so."));
+    version.map_or("unknown", |(_, version)| version).to_owned()
 }

@@ -1,7 +1,8 @@
-//! Stopping a long job from outside.
+//! Stopping a long job: from outside, or because its time is up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
@@ -26,5 +27,76 @@ impl Stop {
     /// [`Error::Stopped`].
     pub fn check(&self) -> Result<()> {
         if self.requested() { Err(Error::Stopped) } else { Ok(()) }
+    }
+}
+
+/// How long a step may go on: until it is asked to stop, or until a moment. Long computations look at it again and again,
+/// and end early with what they have.
+#[derive(Clone, Debug, Default)]
+pub struct Limit {
+    stop: Stop,
+    end: Option<Instant>,
+}
+
+impl Limit {
+    /// Ended by `stop`, and at `end` where there is one. `Limit::default()` never ends.
+    pub fn new(stop: Stop, end: Option<Instant>) -> Self {
+        Self { stop, end }
+    }
+
+    /// The moment at which the time is up, if there is one.
+    pub fn end(&self) -> Option<Instant> {
+        self.end
+    }
+
+    /// The same, with at least so long from now on.
+    #[must_use]
+    pub fn at_least(&self, least: Duration) -> Self {
+        let end = self.end.map(|end| end.max(Instant::now() + least));
+        Self { end, ..self.clone() }
+    }
+
+    /// Whether the time is up.
+    pub fn is_up(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Whether to end now: the time is up, or it was asked for.
+    pub fn ended(&self) -> bool {
+        self.stop.requested() || self.is_up()
+    }
+
+    /// Goes on unless it was asked to stop. That the time is up is no error.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub fn check(&self) -> Result<()> {
+        self.stop.check()
+    }
+
+    /// What is left of the time: `most`, or less where the moment is nearer.
+    pub fn at_most(&self, most: Duration) -> Duration {
+        self.end
+            .map_or(most, |end| end.saturating_duration_since(Instant::now()).min(most))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Instant, Limit, Stop};
+
+    #[test]
+    fn a_limit_ends_when_asked_to_or_when_its_time_is_up() {
+        let never = Limit::default();
+        assert!(!never.ended() && never.check().is_ok());
+        let second = Duration::from_secs(1);
+        assert_eq!(never.at_most(second), second);
+        let past = Limit::new(Stop::default(), Some(Instant::now()));
+        assert!(past.is_up() && past.ended() && past.check().is_ok());
+        assert_eq!(past.at_most(second), Duration::ZERO);
+        let stop = Stop::default();
+        let asked = Limit::new(stop.clone(), None);
+        stop.request();
+        assert!(asked.ended() && !asked.is_up() && asked.check().is_err());
     }
 }

@@ -107,9 +107,22 @@ pub(super) fn cupti_present() -> bool {
 fn check(what: &str, result: sys::CUptiResult) -> Result<()> {
     match result {
         sys::CUptiResult::CUPTI_SUCCESS => Ok(()),
-        other => Err(Error::Device(format!(
-            "CUPTI: {what}: {other:?} (profiling may need permission: NVreg_RestrictProfilingToAdminUsers=0)"
-        ))),
+        other => Err(Error::Device(format!("CUPTI: {what}: {other:?}; {}", remedy(other)))),
+    }
+}
+
+/// What to do about a refusal.
+fn remedy(refusal: sys::CUptiResult) -> &'static str {
+    use sys::CUptiResult as R;
+    match refusal {
+        R::CUPTI_ERROR_INSUFFICIENT_PRIVILEGES | R::CUPTI_ERROR_VIRTUALIZED_DEVICE_INSUFFICIENT_PRIVILEGES => {
+            "the driver keeps profiling to administrators: load its module with NVreg_RestrictProfilingToAdminUsers=0, or run this as root \
+             (in a container, with the capability SYS_ADMIN)"
+        }
+        R::CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED | R::CUPTI_ERROR_HARDWARE_BUSY => {
+            "another profiler is at work: end it (Nsight, DCGM, a tracer that CUDA_INJECTION64_PATH names) and run this again with --remeasure"
+        }
+        _ => "end other profilers, and see that CUPTI is of the driver's CUDA version (pip install nvidia-cuda-cupti)",
     }
 }
 
@@ -131,14 +144,28 @@ pub(super) fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<Kernel>> {
         seen.clear();
     }
     let done = work();
-    // SAFETY: as above.
-    unsafe {
-        check("flush", sys::cuptiActivityFlushAll(1))?;
-        check("end", sys::cuptiActivityDisable(KIND))?;
-    }
+    // SAFETY: as above. Whatever fails, records are no longer made behind this.
+    let (flushed, ended) = unsafe { (sys::cuptiActivityFlushAll(1), sys::cuptiActivityDisable(KIND)) };
     done?;
+    check("flush", flushed)?;
+    check("end", ended)?;
     Ok(SEEN
         .lock()
         .map(|mut seen| std::mem::take(&mut *seen))
         .unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check, sys};
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let said = |code| check("begin", code).map_err(|e| e.to_string());
+        assert_eq!(said(sys::CUptiResult::CUPTI_SUCCESS), Ok(()));
+        let refused = said(sys::CUptiResult::CUPTI_ERROR_INSUFFICIENT_PRIVILEGES).unwrap_err();
+        assert!(refused.contains("NVreg_RestrictProfilingToAdminUsers=0"), "{refused}");
+        let taken = said(sys::CUptiResult::CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED).unwrap_err();
+        assert!(taken.contains("another profiler"), "{taken}");
+    }
 }

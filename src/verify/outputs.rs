@@ -22,12 +22,31 @@ pub struct Agreement {
     pub worst_over_tolerance: f64,
     /// Inputs tried.
     pub inputs_tried: usize,
+    /// Outputs that hold another number of values than the original's, so that their elements were not compared.
+    #[serde(default)]
+    pub unlike: Vec<String>,
+    /// Outputs of which nothing was compared in some run: the original gives no finite number there.
+    #[serde(default)]
+    pub blank: Vec<String>,
+}
+
+impl Agreement {
+    /// What was not compared, for people.
+    pub fn not_compared(&self) -> Vec<String> {
+        let unlike = self.unlike.iter().map(|name| {
+            format!("output '{name}': how much it holds depends on the values (a selection), so it was not compared element by element")
+        });
+        let blank = self.blank.iter().map(|name| {
+            format!("output '{name}': on random inputs the original gives NaN or infinity only, so nothing was compared; compare on real ones with --eval")
+        });
+        unlike.chain(blank).collect()
+    }
 }
 
 impl Agreement {
     /// Whether the outputs are the same within float tolerance.
     pub fn holds(&self) -> bool {
-        self.worst_over_tolerance <= 1.0
+        self.unlike.is_empty() && self.worst_over_tolerance <= 1.0
     }
 
     /// Nothing compared yet.
@@ -39,6 +58,8 @@ impl Agreement {
             rounding: 0.0,
             worst_over_tolerance: 0.0,
             inputs_tried,
+            unlike: Vec::new(),
+            blank: Vec::new(),
         }
     }
 }
@@ -46,7 +67,7 @@ impl Agreement {
 /// Runs both models on `tries` random inputs and compares all outputs.
 ///
 /// # Errors
-/// When a run fails, or the outputs differ in number, name, type or shape.
+/// When a run fails, or the outputs differ in number, name, type or number of axes.
 pub fn compare(
     target: &dyn Target,
     original: &[u8],
@@ -72,6 +93,13 @@ fn add(agreement: &mut Agreement, before: &[Named], after: &[Named], plain: &[Na
         return Err(Error::Model("the rewritten model has other outputs".to_owned()));
     }
     for ((name, a), (_, b)) in before.iter().zip(after) {
+        // How much a selection gives depends on the values.
+        if a.dtype == b.dtype && a.dims.len() == b.dims.len() && a.dims != b.dims {
+            if !agreement.unlike.contains(name) {
+                agreement.unlike.push(name.clone());
+            }
+            continue;
+        }
         if (&a.dims, a.dtype) != (&b.dims, b.dtype) {
             return Err(Error::tensor(
                 name,
@@ -81,6 +109,9 @@ fn add(agreement: &mut Agreement, before: &[Named], after: &[Named], plain: &[Na
         let (Some(x), Some(y)) = (a.numbers(), b.numbers()) else {
             continue;
         };
+        if !x.is_empty() && !x.iter().any(|v| v.is_finite()) && !agreement.blank.contains(name) {
+            agreement.blank.push(name.clone());
+        }
         let own = plain.iter().find(|(n, _)| n == name).and_then(|(_, t)| t.numbers());
         one(agreement, &x, &y, &own.unwrap_or_else(|| x.clone()));
     }
@@ -148,6 +179,26 @@ mod tests {
         let x = [0.0, 3e-7, 1e-7];
         assert!(!compared(&x, &[1e-7, 3e-7, 1e-7], &x).holds());
         assert!(compared(&x, &[1e-7, 3e-7, 1e-7], &[0.0, 2e-7, 1e-7]).holds());
+    }
+
+    #[test]
+    fn what_could_not_be_compared_is_told() {
+        let named = |values: &[f32]| {
+            vec![(
+                "y".to_owned(),
+                crate::onnx::Tensor::from_f32(vec![values.len()], values),
+            )]
+        };
+        let mut agreement = Agreement::none(1);
+        let (some, none) = (named(&[1.0, f32::NAN]), named(&[f32::NAN, f32::NAN]));
+        super::add(&mut agreement, &some, &some, &some).unwrap();
+        assert!(agreement.not_compared().is_empty() && agreement.holds());
+        super::add(&mut agreement, &none, &none, &none).unwrap();
+        super::add(&mut agreement, &none, &none, &none).unwrap();
+        assert!(agreement.not_compared().len() == 1 && agreement.not_compared()[0].contains("'y'"));
+        // A selection of another length is not the same, and not compared.
+        super::add(&mut agreement, &some, &named(&[1.0]), &some).unwrap();
+        assert!(!agreement.holds() && agreement.unlike == ["y"]);
     }
 
     #[test]

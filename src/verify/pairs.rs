@@ -40,11 +40,23 @@ pub struct Pair {
     pub max_abs: f64,
     /// The largest difference of finite values over the first model's value.
     pub max_rel: f64,
-    /// Where the element that is furthest beyond what is tolerated stands (row-major), and its two values.
+    /// Where the element that is furthest beyond what is tolerated stands (row-major, the samples of all runs behind one another), and
+    /// its two values.
     pub worst: Option<(usize, f64, f64)>,
     /// How far that is: the difference over what is tolerated.
     #[serde(skip)]
     excess: f64,
+}
+
+/// The inputs of one run.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// By name.
+    pub inputs: Vec<Named>,
+    /// Samples in it.
+    pub samples: usize,
+    /// How many of them, at its start, an earlier run had too: these are not counted again.
+    pub repeated: usize,
 }
 
 /// Runs both models on each of `inputs`, and compares their outputs in the order of the files: names may differ.
@@ -54,12 +66,13 @@ pub struct Pair {
 pub fn pairs(
     target: &dyn Target,
     models: [&[u8]; 2],
-    inputs: &mut dyn Iterator<Item = Vec<Named>>,
+    inputs: &mut dyn Iterator<Item = Tried>,
     tolerance: Tolerance,
 ) -> Result<Vec<Pair>> {
     let mut found: Vec<Pair> = Vec::new();
-    for inputs in inputs {
-        let (first, second) = (target.outputs(models[0], &inputs)?, target.outputs(models[1], &inputs)?);
+    for tried in inputs {
+        let inputs = &tried.inputs;
+        let (first, second) = (target.outputs(models[0], inputs)?, target.outputs(models[1], inputs)?);
         if first.len() != second.len() {
             let what = format!("the models have {} and {} outputs", first.len(), second.len());
             return Err(Error::Model(what));
@@ -78,13 +91,18 @@ pub fn pairs(
                     format!("{} in one model, {} in the other", shown(a), shown(b)),
                 ));
             }
+            let new = match a.dims.first() {
+                Some(&rows) if rows == tried.samples => a.len() / rows.max(1) * tried.repeated,
+                _ => 0,
+            };
             let (Some(a), Some(b)) = (a.numbers(), b.numbers()) else {
                 return Err(Error::tensor(
                     name,
                     format!("outputs of type {} are not compared", a.dtype.as_str_name()),
                 ));
             };
-            pair.add(&a, &b, tolerance);
+            let (a, b) = (a.get(new..).unwrap_or_default(), b.get(new..).unwrap_or_default());
+            pair.add(a, b, tolerance);
         }
     }
     Ok(found)
@@ -92,8 +110,10 @@ pub fn pairs(
 
 impl Pair {
     fn add(&mut self, a: &[f64], b: &[f64], tolerance: Tolerance) {
+        let before = self.elements;
         self.elements += a.len();
         for (at, (&a, &b)) in a.iter().zip(b).enumerate() {
+            let at = before + at;
             if a == b || (a.is_nan() && b.is_nan()) {
                 continue;
             }

@@ -72,7 +72,7 @@ impl Lane {
 const BLOCKS: usize = 3;
 
 /// Times `models` on the same inputs, round after round, for about `seconds` in all (at least 5
-/// rounds a block). The order of a round rotates.
+/// rounds a block). The order of a round rotates. Times of all models are means of the same number of runs.
 ///
 /// # Errors
 /// When a model cannot be loaded or a run fails.
@@ -97,11 +97,15 @@ fn race_told(
         };
         models.len()
     ];
+    let mut repeats = None;
     for block in 0..BLOCKS {
         let mut sessions = Vec::new();
         for model in models {
             sessions.push(target.load(model, inputs, false)?);
         }
+        // What a launch adds is shared by so many runs; it would be part of a ratio of unlike numbers.
+        let most = *repeats.get_or_insert_with(|| sessions.iter().map(|s| s.repeats()).max().unwrap_or(1));
+        sessions.iter_mut().for_each(|s| s.set_repeats(most));
         for session in &mut sessions {
             for _ in 0..3 {
                 session.run()?;
@@ -184,7 +188,76 @@ fn weighted(raced: &[(Vec<Lane>, f64)], k: usize) -> Lane {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lane, Verdict};
+    use std::cell::RefCell;
+
+    use super::{BLOCKS, Lane, Verdict, race};
+    use crate::Result;
+    use crate::target::{DeviceInfo, Named, NodeTime, Runner, Target, Timed};
+
+    /// A device on which a launch takes time that runs behind it hide, and whose sessions choose for themselves how many they time
+    /// together. A model is its time in milliseconds, and the runs that its next sessions choose.
+    struct Launching(RefCell<Vec<usize>>, DeviceInfo);
+
+    struct Session {
+        ms: f64,
+        repeats: usize,
+    }
+
+    const LAUNCH: f64 = 0.5;
+
+    impl Timed for Session {
+        fn run(&mut self) -> Result<f64> {
+            Ok(self.ms + LAUNCH / self.repeats as f64)
+        }
+
+        fn repeats(&self) -> usize {
+            self.repeats
+        }
+
+        fn set_repeats(&mut self, repeats: usize) {
+            self.repeats = repeats;
+        }
+    }
+
+    impl Target for Launching {
+        fn info(&self) -> &DeviceInfo {
+            &self.1
+        }
+
+        fn load(&self, model: &[u8], _: &[Named], _: bool) -> Result<Box<dyn Timed>> {
+            let repeats = self.0.borrow_mut().pop().unwrap();
+            let ms = f64::from(model[0]);
+            Ok(Box::new(Session { ms, repeats }))
+        }
+
+        fn outputs(&self, _: &[u8], _: &[Named]) -> Result<Vec<Named>> {
+            unreachable!()
+        }
+
+        fn outputs_plain(&self, _: &[u8], _: &[Named]) -> Result<Vec<Named>> {
+            unreachable!()
+        }
+
+        fn runner(&self, _: &[u8]) -> Result<Runner> {
+            unreachable!()
+        }
+
+        fn node_times(&self, _: &[u8], _: &[Named], _: usize, _: usize) -> Result<Option<Vec<NodeTime>>> {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn models_of_a_race_are_timed_in_runs_of_the_same_number() {
+        // Sessions of one model, near the length at which two runs are timed in place of one.
+        let chosen = vec![1, 1, 2, 1, 1, 2];
+        assert_eq!(chosen.len(), 2 * BLOCKS);
+        let target = Launching(RefCell::new(chosen), DeviceInfo::default());
+        let lanes = race(&target, &[&[2], &[2]], &[], 0.0).unwrap();
+        assert!(lanes[1].ratios.iter().all(|&r| r == 1.0), "{:?}", lanes[1].ratios);
+        assert_eq!(lanes[0].drift(), Some(0.0), "{:?}", lanes[0].block_ms);
+        assert!(lanes[0].samples.iter().all(|&s| s == 2.0 + LAUNCH / 2.0));
+    }
 
     fn lane(ratios: &[f64], blocks: &[f64]) -> Lane {
         Lane {

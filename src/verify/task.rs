@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use super::Interval;
 use crate::data::Dataset;
 use crate::onnx::Tensor;
 use crate::target::Target;
+use crate::{Error, Result};
 
 /// One model's classes for all samples, the five best first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +15,10 @@ pub struct Classes {
     pub best: Vec<Vec<usize>>,
     /// Samples whose best class is the label, and whose five best have it; `None` without labels.
     pub right: Option<(usize, usize)>,
+    /// Whether the best class of each sample is its label; empty without labels.
+    hits: Vec<bool>,
+    /// Samples of runs with an output that is NaN or infinite somewhere.
+    pub not_numbers: usize,
 }
 
 /// How two models do on the same samples; shares from 0 to 1.
@@ -27,6 +32,10 @@ pub struct Task {
     pub top5: Option<(f64, f64)>,
     /// Samples for which both give the same best class.
     pub agreement: f64,
+    /// What the number of samples tells of [`Task::drop`].
+    pub drop_interval: Interval,
+    /// By how many more samples than for the original a run gave NaN or infinity.
+    pub not_numbers: usize,
 }
 
 impl Task {
@@ -40,26 +49,42 @@ impl Task {
 /// done.
 ///
 /// # Errors
-/// When a run fails.
+/// When a run fails, or a label is no class of the model's.
 pub fn classes(target: &dyn Target, model: &[u8], data: &Dataset, told: &dyn Fn(usize, usize)) -> Result<Classes> {
     let mut found = Classes::default();
-    let mut inputs = (0..data.runs()).map(|k| data.run(k).0);
+    let mut inputs = (0..data.runs()).map(|k| data.run(k).inputs);
     let mut k = 0;
+    let mut strange: Option<(usize, i64, usize)> = None;
     target.each_output(model, &mut inputs, &mut |outputs| {
-        let labels = data.run(k).1;
+        let run = data.run(k);
         k += 1;
         told(k, data.runs());
-        let best = outputs.first().map(|(_, t)| best_classes(t)).unwrap_or_default();
-        for (i, five) in best.into_iter().enumerate() {
-            if let Some(&label) = labels.and_then(|l| l.get(i)) {
+        let new = run.samples - run.repeated;
+        let wrong = |(_, t): &(String, Tensor)| t.to_f32().is_some_and(|v| v.iter().any(|x| !x.is_finite()));
+        found.not_numbers += if outputs.iter().any(wrong) { new } else { 0 };
+        let best = outputs.first().map(|(_, t)| best_classes(t, run.samples));
+        for (i, five) in best.unwrap_or_default().into_iter().enumerate().skip(run.repeated) {
+            if let Some(&label) = run.labels.and_then(|l| l.get(i)) {
+                let classes = outputs.first().and_then(|(_, t)| t.dims.get(1)).copied().unwrap_or(0);
+                if usize::try_from(label).is_err() || usize::try_from(label).is_ok_and(|l| l >= classes) {
+                    strange.get_or_insert((found.best.len(), label, classes));
+                }
                 let (top1, top5) = found.right.get_or_insert((0, 0));
                 let is = |c: &usize| i64::try_from(*c) == Ok(label);
-                *top1 += usize::from(five.first().is_some_and(is));
+                let hit = five.first().is_some_and(is);
+                *top1 += usize::from(hit);
                 *top5 += usize::from(five.iter().any(is));
+                found.hits.push(hit);
             }
             found.best.push(five);
         }
     })?;
+    if let Some((sample, label, classes)) = strange {
+        return Err(Error::Usage(format!(
+            "the label of sample {sample} is {label}, and the model has the classes 0 to {}: give labels as the numbers of its classes",
+            classes.saturating_sub(1)
+        )));
+    }
     Ok(found)
 }
 
@@ -79,12 +104,8 @@ pub fn compare_task(
     Ok(task_of(&before, &after))
 }
 
-/// What another model's classes lose, as [`Task::drop`] tells it.
-pub fn drop_of(before: &Classes, after: &Classes) -> Option<f64> {
-    task_of(before, after).map(|t| t.drop())
-}
-
-fn task_of(a: &Classes, b: &Classes) -> Option<Task> {
+/// How two models' classes for the same samples compare; `None` when they hold none.
+pub fn task_of(a: &Classes, b: &Classes) -> Option<Task> {
     let samples = a.best.len();
     if samples == 0 || samples != b.best.len() {
         return None;
@@ -97,7 +118,15 @@ fn task_of(a: &Classes, b: &Classes) -> Option<Task> {
         .filter(|(x, y)| x.first() == y.first())
         .count();
     let right = a.right.zip(b.right);
+    let drop_interval = if right.is_some() {
+        let only = |x: &[bool], y: &[bool]| x.iter().zip(y).filter(|(x, y)| **x && !**y).count();
+        Interval::of_paired(only(&a.hits, &b.hits), only(&b.hits, &a.hits), samples)
+    } else {
+        Interval::of_share(samples - same, samples)
+    };
     Some(Task {
+        drop_interval,
+        not_numbers: b.not_numbers.saturating_sub(a.not_numbers),
         samples,
         top1: right.map(|(x, y)| (share(x.0), share(y.0))),
         top5: right.map(|(x, y)| (share(x.1), share(y.1))),
@@ -105,10 +134,10 @@ fn task_of(a: &Classes, b: &Classes) -> Option<Task> {
     })
 }
 
-/// For each sample of N×C values (further axes of extent 1 are fine), its five best classes.
-fn best_classes(output: &Tensor) -> Vec<Vec<usize>> {
+/// For each of `samples` samples of N×C values (further axes of extent 1 are fine), its five best classes.
+fn best_classes(output: &Tensor, samples: usize) -> Vec<Vec<usize>> {
     let classes = output.dims.get(1).copied().unwrap_or(0);
-    let flat = output.dims.iter().skip(2).all(|&d| d == 1);
+    let flat = output.dims.iter().skip(2).all(|&d| d == 1) && output.dims.first() == Some(&samples);
     let Some(values) = output.to_f32().filter(|_| flat && classes > 1) else {
         return Vec::new();
     };
@@ -129,7 +158,7 @@ mod tests {
     #[test]
     fn ties_go_to_the_lower_class_and_maps_are_no_classes() {
         let values = Tensor::from_f32(vec![2, 3, 1, 1], &[1.0, 1.0, 0.0, -1.0, 2.0, 3.0]);
-        assert_eq!(best_classes(&values), [[0, 1, 2], [2, 1, 0]]);
-        assert!(best_classes(&Tensor::from_f32(vec![1, 2, 2, 1], &[0.0; 4])).is_empty());
+        assert_eq!(best_classes(&values, 2), [[0, 1, 2], [2, 1, 0]]);
+        assert!(best_classes(&Tensor::from_f32(vec![1, 2, 2, 1], &[0.0; 4]), 1).is_empty());
     }
 }

@@ -1,8 +1,12 @@
 //! Flags of the main job as data, so that they can be laid over each other and travel.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::profile::Database;
 
 /// Flags by their long names, without the dashes; a switch has no value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,9 +14,11 @@ use serde::{Deserialize, Serialize};
 pub struct Flags(pub BTreeMap<String, Vec<String>>);
 
 /// Flags that say where the work is done, not what comes out.
-const PLACE: [&str; 4] = ["db", "shared-db", "gpu", "ort-lib"];
+const PLACE: [&str; 6] = ["db", "shared-db", "gpu", "ort-lib", "no-wait", "remeasure"];
 /// Flags whose values are files or folders that are read.
 const READ: [&str; 3] = ["calib", "eval", "profile"];
+/// The same of one that opening a model needs.
+const WEIGHTS: &str = "external-data-dir";
 /// Flags that a device's times depend on.
 const DEVICE: [&str; 8] = [
     "cpu",
@@ -54,6 +60,18 @@ impl Flags {
         self.0.get(name).and_then(|v| v.last()).map(String::as_str)
     }
 
+    /// The database of times, as these have it used: where times are to be taken again, older ones are not known.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn database(&self, path: &Path) -> Result<Database> {
+        let mut database = Database::open(path)?;
+        if let Some(when) = self.value("remeasure").and_then(|w| w.parse().ok()) {
+            database.forget_before(when);
+        }
+        Ok(database)
+    }
+
     /// Those that a device's times depend on.
     pub fn of_device(&self) -> Self {
         self.only(|name| DEVICE.contains(&name))
@@ -81,13 +99,16 @@ impl Flags {
 
     /// The files and folders that are read besides the model.
     pub fn read(&self) -> impl Iterator<Item = &str> {
-        let values = self.0.iter().filter(|(n, _)| READ.contains(&n.as_str()));
+        let values = self
+            .0
+            .iter()
+            .filter(|(n, _)| READ.contains(&n.as_str()) || *n == WEIGHTS);
         values.flat_map(|(_, v)| v).map(String::as_str)
     }
 
     /// Whether a flag's values are paths that are read, and thus relative to the file that names them.
     pub fn is_path(name: &str) -> bool {
-        READ.contains(&name) || name == "shared-db"
+        READ.contains(&name) || name == WEIGHTS || name == "shared-db"
     }
 }
 

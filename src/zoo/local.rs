@@ -76,16 +76,18 @@ impl Engine for Local {
         let start = || {
             // Its last words are wanted also where nobody keeps a log.
             let own = log.is_none().then(tempfile::tempfile).and_then(std::io::Result::ok);
-            Worker::start(&self.program, log.or(own.as_ref())).map_err(|e| Answer::Failed {
-                trouble: Trouble::Machine,
-                reason: e.to_string(),
+            Worker::start(&self.program, log.or(own.as_ref())).map_err(|e| {
+                Box::new(Answer::Failed {
+                    trouble: Trouble::Machine,
+                    reason: e.to_string(),
+                })
             })
         };
         let alone = self.isolate || matches!(job, Job::Optimize(_));
         let Some(kept) = self.kept.get(slot).filter(|_| !alone) else {
             return match start() {
                 Ok(mut worker) => worker.run(&job, limit, &self.stop),
-                Err(answer) => answer,
+                Err(answer) => *answer,
             };
         };
         // A thread that panicked with the process in hand leaves one that may be in the middle of something.
@@ -101,7 +103,7 @@ impl Engine for Local {
             *kept = None;
             match start() {
                 Ok(worker) => *kept = Some(worker),
-                Err(answer) => return answer,
+                Err(answer) => return *answer,
             }
         }
         let answer = match kept.as_mut() {

@@ -14,7 +14,7 @@ use super::run::{Desk, spread};
 use super::shard::{Shard, shares};
 use super::spared::Spared;
 use super::trouble::Trouble;
-use crate::profile::{Database, Problem};
+use crate::profile::Problem;
 use crate::target::DeviceInfo;
 use crate::{Error, Result};
 
@@ -67,7 +67,7 @@ pub(super) fn probe(desk: &Desk, collected: Vec<(&Item, Collected)>, shard: Shar
         must.retain(|p| !elsewhere.contains(&p.key()));
         prober.time(must, &mut presumption)?;
         for round in 0.. {
-            let database = Database::open(&desk.setup.db)?;
+            let database = desk.setup.flags.database(&desk.setup.db)?;
             let time = |p: &Problem| {
                 let record = database.find(&prober.info, p).ok().flatten();
                 record.map(|r| r.summary().median)

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::flags::Flags;
 use super::run::Setup;
 use super::shard::Shard;
 use crate::onnx::save;
@@ -18,14 +19,14 @@ fn file(out: &Path, shard: Shard) -> PathBuf {
 ///
 /// # Errors
 /// When a file cannot be read or the database not be written.
-pub(super) fn gather(out: &Path, db: &Path) -> Result<()> {
+pub(super) fn gather(out: &Path, db: &Path, flags: &Flags) -> Result<()> {
     let Ok(files) = std::fs::read_dir(out.join("times")) else {
         return Ok(());
     };
     let mut files: Vec<PathBuf> = files.flatten().map(|f| f.path()).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == "jsonl"));
     files.sort();
-    let mut database = Database::open(db)?;
+    let mut database = flags.database(db)?;
     for file in files {
         let text = std::fs::read_to_string(&file).map_err(|e| Error::file(&file, e))?;
         database.take_over(&Row::of_lines(&text, &file.display().to_string())?)?;

@@ -11,6 +11,8 @@ use crate::Error;
 pub enum Trouble {
     /// The model, its data or its flags: the same comes out next time.
     Input,
+    /// Extents that the model leaves open have to be given.
+    Extents,
     /// The machine: a device, a driver, a disk, a database. Worth another try, there or elsewhere.
     Machine,
     /// Memory of the machine or of the GPU ran out.
@@ -41,11 +43,14 @@ impl Trouble {
                 | ErrorKind::UnexpectedEof => Self::Input,
                 _ => Self::Machine,
             },
+            Error::Extents(_) => Self::Extents,
             Error::Session(what) if of_a_device(what) => Self::Machine,
             Error::Model(_) | Error::Tensor { .. } | Error::Session(_) | Error::Plan(_) | Error::Usage(_) => {
                 Self::Input
             }
-            Error::Runtime(_) | Error::Device(_) | Error::Database { .. } | Error::Stopped => Self::Machine,
+            Error::Runtime(_) | Error::Device(_) | Error::Busy(_) | Error::Database { .. } | Error::Stopped => {
+                Self::Machine
+            }
         }
     }
 
@@ -53,6 +58,7 @@ impl Trouble {
     pub fn word(self) -> &'static str {
         match self {
             Self::Input => "bad input",
+            Self::Extents => "needs its shape",
             Self::Machine => "machine trouble",
             Self::Memory => "out of memory",
             Self::Verification => "outputs differ",
@@ -62,13 +68,14 @@ impl Trouble {
     }
 
     /// All of them, the one that decides the exit status first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Machine,
         Self::Memory,
         Self::Timeout,
         Self::Crash,
         Self::Verification,
         Self::Input,
+        Self::Extents,
     ];
 }
 
@@ -136,7 +143,7 @@ impl Code {
             Some(Trouble::Timeout) => Self::Timeout,
             Some(Trouble::Crash) => Self::Crash,
             Some(Trouble::Verification) => Self::Verification,
-            Some(Trouble::Input) => Self::Input,
+            Some(Trouble::Input | Trouble::Extents) => Self::Input,
             None if declined => Self::Declined,
             None => Self::Done,
         }
@@ -154,6 +161,8 @@ mod tests {
         let kind = |e: Error| Trouble::of(&e);
         let file = |k: std::io::ErrorKind| Error::file("a.onnx", k.into());
         assert_eq!(kind(Error::Model("not an ONNX model".into())), Trouble::Input);
+        let shape = "input 'x': axis 2 is open, 224 was assumed";
+        assert_eq!(kind(Error::Extents(shape.into())), Trouble::Extents);
         assert_eq!(kind(file(std::io::ErrorKind::NotFound)), Trouble::Input);
         assert_eq!(kind(file(std::io::ErrorKind::StorageFull)), Trouble::Machine);
         assert_eq!(kind(Error::Session("This is an invalid model".into())), Trouble::Input);
@@ -181,6 +190,7 @@ mod tests {
         assert_eq!(Code::of([&written]), Code::Done);
         assert_eq!(Code::of([&written, &declined]), Code::Declined);
         assert_eq!(Code::of([&declined, &failed(Trouble::Input)]), Code::Input);
+        assert_eq!(Code::of([&written, &failed(Trouble::Extents)]), Code::Input);
         assert_eq!(
             Code::of([&failed(Trouble::Input), &failed(Trouble::Timeout)]),
             Code::Timeout

@@ -29,6 +29,8 @@ pub struct Look {
     pub plots: Vec<u64>,
     /// Sections by their names.
     pub sections: Vec<String>,
+    /// Words of labels that are broken over two lines, at widths from a phone's to a large screen's.
+    pub broken: Vec<String>,
 }
 
 const MEASURE: &str = r#"
@@ -51,7 +53,23 @@ frame.onload = () => {
   }
   const plots = [...page.querySelectorAll('svg')].map(s => s.querySelectorAll('polyline, circle').length);
   const sections = [...page.querySelectorAll('section[id]')].map(s => s.id);
-  document.querySelector('pre').textContent = JSON.stringify({overflow, plots, sections});
+  const broken = [];
+  for (const at of [390, 480, 600, 768, 900, 1024, 1200, 1280, 1440, 1680, 1920]) {
+    frame.style.width = at + 'px';
+    for (const label of page.querySelectorAll('th, .label, .card small, .card b, h2, summary')) {
+      const texts = page.createTreeWalker(label, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        for (const word of texts.currentNode.data.matchAll(/[^\s\/\u2192-]+/g)) {
+          const range = page.createRange();
+          range.setStart(texts.currentNode, word.index);
+          range.setEnd(texts.currentNode, word.index + word[0].length);
+          const lines = new Set([...range.getClientRects()].filter(r => r.width > 0).map(r => Math.round(r.top)));
+          if (lines.size > 1) broken.push(word[0] + ' at ' + at);
+        }
+      }
+    }
+  }
+  document.querySelector('pre').textContent = JSON.stringify({overflow, plots, sections, broken});
 };
 "#;
 
@@ -116,5 +134,6 @@ pub fn look(html: &str, width: usize, folder: &Path) -> Option<Look> {
             .map(|n| n.as_u64().unwrap())
             .collect(),
         sections: texts("sections"),
+        broken: texts("broken"),
     })
 }

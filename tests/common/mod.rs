@@ -2,9 +2,12 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod browser;
+pub mod chance;
 pub mod command;
 pub mod graphs;
 pub mod net;
+pub mod priced;
+pub mod recorded;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,10 @@
 //! Layers, normalizations, pools and reductions.
 
-use crate::common::net::{Net, set_text};
-use crate::{
+use super::{
     Expect::{Free, Held, Shrinks},
     Op, none,
 };
+use crate::common::net::{Net, set_text};
 use snapprune::onnx::proto::NodeProto;
 use snapprune::onnx::{Attributes, Dtype, Tensor};
 
@@ -342,6 +342,102 @@ pub(super) fn cases() -> Vec<Op> {
                 (n.node("Reshape", &[&y, &t], none), 5)
             },
             Free,
+        ),
+        (
+            "ConvTranspose depthwise in one dimension",
+            &[11],
+            |n, x| {
+                let (s, t) = (n.ints(&[1, 8, 36]), n.ints(&[1, 8, 6, 18]));
+                let r = n.node("Reshape", &[x, &s], none);
+                let w = n.weights(&[8, 1, 6]);
+                let y = n.node("ConvTranspose", &[&r, &w], |a| {
+                    a.set_int("group", 8);
+                    a.set_ints("strides", vec![3]);
+                    a.set_ints("pads", vec![2, 2]);
+                    a.set_ints("output_padding", vec![1]);
+                });
+                (n.node("Reshape", &[&y, &t], none), 8)
+            },
+            Free,
+        ),
+        (
+            "GroupNormalization spelled out",
+            &[13],
+            |n, x| {
+                let s = n.ints(&[0, 4, -1]);
+                let r = n.node("Reshape", &[x, &s], none);
+                let (scale, shift) = (n.floats(&[4], 1.0, 1.0), n.floats(&[4], 0.0, 0.0));
+                let i = n.node("InstanceNormalization", &[&r, &scale, &shift], none);
+                let shape = n.node("Shape", &[x], none);
+                let y = n.node("Reshape", &[&i, &shape], none);
+                let (m, b) = (n.floats(&[8, 1, 1], 0.5, 1.5), n.floats(&[8, 1, 1], -0.5, 0.5));
+                let y = n.node("Mul", &[&y, &m], none);
+                (n.node("Add", &[&y, &b], none), 8)
+            },
+            Free,
+        ),
+        (
+            "Two towers that share weights",
+            &[13],
+            |n, x| {
+                let (w, b) = (n.weights(&[6, 8, 3, 3]), n.floats(&[6], -0.3, 0.3));
+                let other = n.node("Neg", &[x], none);
+                let [p, q] = [x, &other].map(|x| n.node("Conv", &[x, &w, &b], none));
+                let d = n.node("Sub", &[&p, &q], none);
+                (n.node("Abs", &[&d], none), 6)
+            },
+            Free,
+        ),
+        (
+            "Weights that are shared through Identity",
+            &[13],
+            |n, x| {
+                let (w, b) = (n.weights(&[8, 8, 3, 3]), n.floats(&[8], -0.3, 0.3));
+                let (v, c) = (n.node("Identity", &[&w], none), n.node("Identity", &[&b], none));
+                let y = n.node("Conv", &[x, &w, &b], |a| a.set_ints("pads", vec![1; 4]));
+                (n.node("Conv", &[&y, &v, &c], |a| a.set_ints("pads", vec![1; 4])), 8)
+            },
+            Free,
+        ),
+        (
+            "Reshape to rows that are counted",
+            &[11],
+            |n, x| {
+                let shape = n.node("Shape", &[x], none);
+                let (first, rest, back) = (n.ints(&[0]), n.ints(&[-1]), n.ints(&[1, 5, 1, 1]));
+                let rows = n.node("Gather", &[&shape, &first], none);
+                let target = n.node("Concat", &[&rows, &rest], |a| a.set_int("axis", 0));
+                let flat = n.node("Reshape", &[x, &target], none);
+                let w = n.weights(&[5, 288]);
+                let b = n.floats(&[5], -0.3, 0.3);
+                let y = n.node("Gemm", &[&flat, &w, &b], |a| a.set_int("transB", 1));
+                (n.node("Reshape", &[&y, &back], none), 5)
+            },
+            Free,
+        ),
+        (
+            "GridSample",
+            &[16],
+            |n, x| {
+                let grid = n.conv(x, 8, 2, 3, 1);
+                let grid = n.node("Tanh", &[&grid], none);
+                let grid = n.node("Transpose", &[&grid], |a| a.set_ints("perm", vec![0, 2, 3, 1]));
+                (n.node("GridSample", &[x, &grid], none), 8)
+            },
+            Held,
+        ),
+        (
+            "DeformConv",
+            &[19],
+            |n, x| {
+                let offsets = n.conv(x, 8, 18, 3, 1);
+                let w = n.weights(&[6, 8, 3, 3]);
+                (
+                    n.node("DeformConv", &[x, &w, &offsets], |a| a.set_ints("pads", vec![1; 4])),
+                    6,
+                )
+            },
+            Held,
         ),
         (
             "Conv in three dimensions",

@@ -1,10 +1,10 @@
 //! Operators that move channels: concatenations, splits, shuffles, reshapes.
 
-use crate::common::net::set_text;
-use crate::{
+use super::{
     Expect::{Free, Held},
     Op, none,
 };
+use crate::common::net::set_text;
 use snapprune::onnx::{Attributes, Tensor};
 
 pub(super) fn cases() -> Vec<Op> {

@@ -1,10 +1,10 @@
 //! Operators on single elements.
 
-use crate::common::net::{Net, set_float};
-use crate::{
+use super::{
     Expect::{Free, Shrinks},
     Op, none,
 };
+use crate::common::net::{Net, set_float};
 use snapprune::onnx::{Attributes, Dtype, Tensor};
 
 fn unary(net: &mut Net, x: &str, op: &str) -> (String, usize) {

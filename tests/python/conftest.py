@@ -1,10 +1,13 @@
 """Models and samples for the tests of the installed package."""
 
+import json
 import os
 from pathlib import Path
 
 import numpy
 import pytest
+
+import snapprune
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,6 +22,24 @@ def models() -> Path:
 def db(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A latency database of the tests' own, which they share."""
     return str(tmp_path_factory.mktemp("db") / "latency.db")
+
+
+@pytest.fixture(scope="session")
+def recorded(models: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A profile of a device with stairs of 16 channels, which times nothing: the same comes out every time."""
+    folder = tmp_path_factory.mktemp("recorded")
+    snapprune.zoo(models / "shapes96_off_stair.onnx", folder, phase="collect", progress=False)
+    problems = json.loads((folder / "problems/shapes96_off_stair.json").read_text())["collected"]["needs"]["problems"]
+
+    def samples(p: dict) -> list[float]:
+        off = 1.0 if p["cin"] % 16 == 0 and p["cout"] % 16 == 0 else 2.0
+        return [off * -(-p["cin"] // 16) * -(-p["cout"] // 16)] * 5
+
+    device = {"kind": "cuda", "name": "A GPU elsewhere", "fingerprint": "0123456789abcdef", "stack": "made up", "facts": {}}
+    records = [{"problem": p, "samples": samples(p), "facts": {}} for p in problems]
+    file = folder / "profile.json"
+    file.write_text(json.dumps({"schema_version": 1, "device": device, "records": records}))
+    return str(file)
 
 
 @pytest.fixture(scope="session")

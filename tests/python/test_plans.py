@@ -9,9 +9,9 @@ QUICK = dict(cpu=True, threads=1, progress=False)
 SCALING = dict(mean=[0.5, 0.5, 0.5], std=[0.5, 0.5, 0.5])
 
 
-def test_a_plan_is_made_saved_edited_and_applied(models, db, tmp_path):
+def test_a_plan_is_made_saved_edited_and_applied(models, db, tmp_path, recorded):
     net = models / "shapes96_off_stair.onnx"
-    plan = next(filter(None, (snapprune.plan(net, db=db, **QUICK) for _ in range(3))))
+    plan = snapprune.plan(net, profile=recorded, db=db, progress=False)
     assert plan.groups and plan.weights and "groups" in repr(plan)
     plan.save(tmp_path / "plan.json")
     same = snapprune.Plan.load(tmp_path / "plan.json")
@@ -31,18 +31,15 @@ def test_a_plan_is_made_saved_edited_and_applied(models, db, tmp_path):
 def test_a_narrower_model_is_fitted_to_arrays(models, db, images):
     pixels, labels = images
     result = snapprune.optimize(
-        models / "shapes96.onnx", target_macs=0.9, calib=pixels[:100], eval=(pixels, labels), dynamic="off", db=db,
+        models / "shapes96.onnx", target_macs=0.9, allow_slower=True, calib=pixels[:100], eval=(pixels, labels), dynamic="off", db=db,
         staircases=0, **SCALING, **QUICK,
     )  # fmt: skip
     data = result.report.data
     assert data["calibration"]["samples"] == 100 and data["curve"]
     assert result.report.top1["original"] > 0.9, "the images were scaled"
-    if result.model is None:
-        # The plan was found and was slower than the original when it was raced.
-        assert "slower" in result.report.declined
-    else:
-        assert data["macs"]["after"] <= 0.9 * data["macs"]["before"]
-        assert result.report.top1["static"] > 0.8
+    assert result.model is not None, result.report.declined
+    assert data["macs"]["after"] <= 0.9 * data["macs"]["before"]
+    assert result.report.top1["static"] > 0.8
 
 
 def test_a_profile_is_shown_saved_and_used(models, db, tmp_path):

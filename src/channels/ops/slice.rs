@@ -56,6 +56,9 @@ fn split(c: &mut Couple) -> Outcome {
     Ok(())
 }
 
+/// From this opset on `Split` takes its sizes as an input.
+const SIZES_ARE_INPUT: i64 = 13;
+
 fn patch_split(p: &mut Patch) -> Result<()> {
     let Some(x) = p.input(0) else {
         return Ok(());
@@ -73,11 +76,13 @@ fn patch_split(p: &mut Patch) -> Result<()> {
         .filter_map(|i| p.output(i))
         .map(|y| p.edits.extent(p.co, y, axis) as i64)
         .collect();
+    let equal = sizes.windows(2).all(|w| w[0] == w[1]);
     if p.node.input.get(1).is_some_and(|n| !n.is_empty()) {
         p.replace_ints(1, &sizes);
-    } else if p.node.attr("split").is_some() {
+    } else if p.node.attr("split").is_some() || (p.opset < SIZES_ARE_INPUT && !equal) {
+        // What the older versions may leave out where all parts are equal.
         p.node.set_ints("split", sizes);
-    } else if sizes.windows(2).any(|w| w[0] != w[1]) || p.node.attr("num_outputs").is_some() {
+    } else if !equal || p.node.attr("num_outputs").is_some() {
         p.node.attribute.retain(|a| a.name() != "num_outputs");
         p.replace(1, &Tensor::from_i64(&sizes));
     }

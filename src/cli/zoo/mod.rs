@@ -65,6 +65,10 @@ pub(crate) fn asked(args: &ZooArgs, matches: &ArgMatches) -> Result<Asked> {
     }
     // Pictures are for those who look at one model.
     flags.0.insert("staircases".to_owned(), vec!["0s".to_owned()]);
+    if let Some(when) = args.work.store.remeasure {
+        // One moment for all processes: what one of them has timed since is known to the others.
+        flags = flags.and("remeasure", when.to_string());
+    }
     let items = find(&args.models, &args.out)?;
     items.iter().try_for_each(|i| flags::check(i, &flags))?;
     let target = None;

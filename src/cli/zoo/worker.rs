@@ -1,8 +1,6 @@
 //! `snapprune zoo-worker`: does jobs as they come in on standard input, and answers on standard output.
 
-use std::fs::File;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -10,11 +8,12 @@ use super::flags::parsed;
 use crate::cli::main_job::{self, Done, job};
 use crate::cli::place::Place;
 use crate::cli::source::Source;
+use crate::cli::turn_args::TurnArgs;
 use crate::cli::{interrupt, setup};
 use crate::onnx::{save, save_model};
 use crate::optimize::{Watcher, needs};
-use crate::profile::{Database, Prober, Problem};
-use crate::target::Target;
+use crate::profile::{Prober, Problem};
+use crate::target::Turn;
 use crate::zoo::{Answer, Collected, Event, Flags, Job, Numbers, Optimize, Optimized, Trouble};
 use crate::{Error, Result};
 
@@ -73,13 +72,22 @@ impl Watcher for Teller {
     }
 
     fn progress(&self, _: usize, _: usize) {}
+
+    fn note(&self, what: &str) {
+        eprintln!("note: {what}");
+    }
 }
 
 fn done(job: &Job) -> Result<Answer> {
     match job {
         Job::Device { flags } => {
             tell(&Event::Begun);
-            let place = Place::of(&parsed("", flags)?.work, interrupt::stop())?;
+            let work = parsed("", flags)?.work;
+            let place = Place::of(&work, interrupt::stop())?;
+            if work.turn.no_wait {
+                // Before anything is begun, and not for each model.
+                drop(alone(&place, work.turn)?);
+            }
             Ok(Answer::Device {
                 info: place.target.info().clone(),
                 here: place.target.is_here(),
@@ -107,12 +115,14 @@ fn collected(model: &std::path::Path, flags: &Flags) -> Result<Answer> {
 }
 
 fn probed(flags: &Flags, problems: &[Problem]) -> Result<Answer> {
-    let place = Place::of(&parsed("", flags)?.work, interrupt::stop())?;
-    let alone = alone(place.target.as_ref())?;
+    let work = parsed("", flags)?.work;
+    let place = Place::of(&work, interrupt::stop())?;
+    let alone = alone(&place, work.turn)?;
     tell(&Event::Begun);
     let mut prober = Prober::new(place.target.as_ref(), place.database);
     prober.learn(place.recorded.into_iter().flat_map(|p| p.records));
     prober.require(problems, &|_, _| {})?;
+    prober.untraced.iter().for_each(|why| Teller.note(why));
     drop(alone);
     Ok(Answer::Probed {
         made: prober.made,
@@ -120,25 +130,10 @@ fn probed(flags: &Flags, problems: &[Problem]) -> Result<Answer> {
     })
 }
 
-/// Waits until no other process times anything on this device. It may go on when the file is closed.
-fn alone(target: &dyn Target) -> Result<File> {
-    let folder = Database::default_path()
-        .and_then(|p| p.parent().map(PathBuf::from))
-        .unwrap_or_else(std::env::temp_dir);
-    std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
-    // Home folders are shared between machines, devices are not.
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let path = folder.join(format!("{machine}-{}.lock", target.unit()));
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .map_err(|e| Error::file(&path, e))?;
+/// Waits until no other process times anything on this device.
+fn alone(place: &Place, turn: TurnArgs) -> Result<Option<Turn>> {
     tell(&Event::Waiting);
-    match file.lock() {
-        Err(e) if e.kind() != std::io::ErrorKind::Unsupported => Err(Error::file(&path, e)),
-        _ => Ok(file),
-    }
+    turn.take(place.target.as_ref(), &place.runtime.stop, &Teller)
 }
 
 /// The main job with everything written: a file is whole or not there.
@@ -158,8 +153,7 @@ fn optimized(what: &Optimize) -> Result<Answer> {
         place = place.of_known_times();
     }
     place.spared = what.spared.iter().map(Problem::key).collect();
-    let here = place.target.is_here();
-    let _alone = here.then(|| alone(place.target.as_ref())).transpose()?;
+    place.turn = alone(&place, args.work.turn)?;
     tell(&Event::Begun);
     let Done { outcome, json, html } = job(place, &source, &args, &command, &written, &Teller, &|_| {})?;
     let mut optimized = Optimized {

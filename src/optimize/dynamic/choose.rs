@@ -3,6 +3,7 @@
 use super::judge::Judge;
 use super::offers::Offer;
 use crate::Result;
+use crate::target::Limit;
 
 /// The index of the chosen offer of each block.
 pub(super) type Choice = Vec<Option<usize>>;
@@ -78,23 +79,23 @@ fn frontier(offers: &[Vec<Offer>], everywhere: bool) -> Vec<Choice> {
 const TINY: f64 = 1e-6;
 
 /// The choice that saves most while the whole model drops at most `most`; and its drop. The choices in between are
-/// halved, so a drop that does not grow along them is not looked for.
+/// halved, so a drop that does not grow along them is not looked for. When the time is up, the best so far stands.
 pub(super) fn within(
     offers: &[Vec<Offer>],
     judge: &Judge,
     (most, everywhere): (f64, bool),
-    progress: &dyn Fn(usize, usize),
+    (limit, progress): (&Limit, &dyn Fn(usize, usize)),
 ) -> Result<Option<(Choice, f64)>> {
     let all = frontier(offers, everywhere);
     let mut best = None;
     let (mut low, mut high) = (0, all.len());
     let rounds = (usize::BITS - all.len().leading_zeros()) as usize;
     let mut done = 0;
-    while low < high {
+    while low < high && !limit.is_up() {
         progress(done, rounds.max(done + 1));
         let middle = (low + high) / 2;
         let gates: Vec<_> = picked(offers, &all[middle]).map(|o| &o.gate).collect();
-        let drop = judge.drop(&gates)?;
+        let drop = judge.accuracy_drop(&gates)?;
         if drop <= most {
             best = Some((all[middle].clone(), drop));
             low = middle + 1;
@@ -104,7 +105,7 @@ pub(super) fn within(
         done += 1;
     }
     if let Some(found) = best.take() {
-        best = Some(stepped(offers, judge, found, (most, everywhere), progress)?);
+        best = Some(stepped(offers, judge, found, (most, everywhere), (limit, progress))?);
     }
     progress(done, done);
     Ok(best)
@@ -120,10 +121,13 @@ fn stepped(
     judge: &Judge,
     (mut choice, mut drop): (Choice, f64),
     (most, everywhere): (f64, bool),
-    progress: &dyn Fn(usize, usize),
+    (limit, progress): (&Limit, &dyn Fn(usize, usize)),
 ) -> Result<(Choice, f64)> {
     let mut tried: Vec<(usize, usize)> = Vec::new();
     for step in 0..STEPS {
+        if limit.is_up() {
+            break;
+        }
         progress(step, STEPS);
         let now = |b: usize| choice[b].map_or((0.0, 0.0), |i| (saved(&offers[b][i], everywhere), loss(&offers[b][i])));
         let bolder = |b: usize, i: usize| {
@@ -143,7 +147,7 @@ fn stepped(
         let mut more = choice.clone();
         more[block] = Some(offer);
         let gates: Vec<_> = picked(offers, &more).map(|o| &o.gate).collect();
-        let found = judge.drop(&gates)?;
+        let found = judge.accuracy_drop(&gates)?;
         if found <= most {
             (choice, drop) = (more, found);
         }

@@ -10,7 +10,7 @@ use crate::gate::{Form, Gate, gated};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::score::{Reference, Walk};
-use crate::target::Target;
+use crate::target::{Limit, Target};
 
 /// The model's own outputs, which gated ones are compared with.
 pub(super) struct Judge<'a> {
@@ -33,11 +33,7 @@ impl<'a> Judge<'a> {
         data: &'a Dataset,
         runs: Range<usize>,
     ) -> Result<Self> {
-        let mut reference = Reference::default();
-        Walk::new(target, data, runs.clone())?.finish(model, graph, 0, &mut |_, outputs| {
-            reference.push(&outputs);
-            Ok(())
-        })?;
+        let reference = Reference::of(&Walk::new(target, data, runs.clone())?, model, graph)?;
         Ok(Self {
             model,
             graph,
@@ -50,15 +46,15 @@ impl<'a> Judge<'a> {
 
     /// Samples that gates are judged on.
     pub fn samples(&self) -> usize {
-        self.runs.len() * self.data.batch()
+        self.data.samples_of(self.runs.clone())
     }
 
-    /// Measures the loss of every offer for which `wanted` says so.
+    /// Measures the loss of every offer for which `wanted` says so, until the time is up.
     pub fn losses(
         &self,
         offers: &mut [Vec<Offer>],
         wanted: &dyn Fn(&Offer) -> bool,
-        progress: &dyn Fn(usize, usize),
+        (limit, progress): (&Limit, &dyn Fn(usize, usize)),
     ) -> Result<()> {
         let few = FEW.div_ceil(self.data.batch()).clamp(1, self.runs.len().max(1));
         let mut walk = Walk::new(self.target, self.data, self.runs.start..self.runs.start + few)?;
@@ -66,6 +62,9 @@ impl<'a> Judge<'a> {
         for (done, list) in offers.iter_mut().enumerate() {
             progress(done, total);
             for offer in list.iter_mut().filter(|o| wanted(o)) {
+                if limit.is_up() {
+                    break;
+                }
                 let first = offer.gate.block.nodes().into_iter().min().unwrap_or(0);
                 walk.advance(self.model, self.graph, first, &[])?;
                 offer.loss = Some(self.rest(&walk, &[&offer.gate])?.0);
@@ -76,7 +75,7 @@ impl<'a> Judge<'a> {
     }
 
     /// What all gates together lose: one minus the share of samples with the same class, for classifiers; else the loss.
-    pub fn drop(&self, gates: &[&Gate]) -> Result<f64> {
+    pub fn accuracy_drop(&self, gates: &[&Gate]) -> Result<f64> {
         let walk = Walk::new(self.target, self.data, self.runs.clone())?;
         let (loss, agreement) = self.rest(&walk, gates)?;
         Ok(agreement.map_or(loss, |a| 1.0 - a))
@@ -93,14 +92,7 @@ impl<'a> Judge<'a> {
         let with = gated(self.model, self.graph, gates, form)?;
         let own = Graph::of(&with)?;
         let from = place(self.graph, &own, walk.at());
-        let (mut loss, mut same, mut all, mut runs) = (0.0, 0, 0, 0);
-        walk.finish(&with, &own, from, &mut |run, outputs| {
-            loss += self.reference.loss(run, &outputs);
-            let (a, b) = self.reference.agreeing(run, &outputs);
-            (same, all, runs) = (same + a, all + b, runs + 1);
-            Ok(())
-        })?;
-        let agreement = (all > 0).then(|| same as f64 / all as f64);
-        Ok((loss / f64::from(runs.max(1)), agreement))
+        let judged = self.reference.judge(walk, &with, &own, from)?;
+        Ok((judged.loss(), judged.agreement()))
     }
 }

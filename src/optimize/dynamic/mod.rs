@@ -1,6 +1,7 @@
 //! The dynamic variant of a model: which blocks get which gates, by measured time and measured loss.
 
 mod choose;
+mod evaluate;
 mod judge;
 mod offers;
 mod options;
@@ -12,16 +13,18 @@ pub use options::{Dynamics, Mode};
 pub use outcome::Dynamic;
 pub use rows::GateRow;
 
-use super::{Load, Options, Watcher};
+use super::datasets::Datasets;
+use super::{Load, Options, Watcher, racing};
 use crate::Result;
 use crate::channels::Analysis;
 use crate::data::Dataset;
 use crate::gate::{Form, Gate, blocks, gated};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode, parse};
-use crate::target::{Named, Target, random_inputs};
-use crate::verify::{Verdict, compare, compare_task, race_loads};
+use crate::target::{Limit, Named, Target, random_inputs};
+use crate::verify::{Verdict, compare, race_loads};
 use choose::{Choice, eligible, fastest, picked, saved, within, worth_judging};
+use evaluate::Accepted;
 use judge::Judge;
 use offers::{Offer, offers, split};
 use rows::{bare, rows};
@@ -35,8 +38,12 @@ struct Search<'a> {
     model: &'a ModelProto,
     graph: &'a Graph<'a>,
     options: &'a Options,
+    data: &'a Datasets,
+    /// Multiply-accumulates of the static model for one sample.
+    macs: u64,
     dynamics: Dynamics,
     watcher: &'a dyn Watcher,
+    limit: &'a Limit,
 }
 
 /// Samples that stand in for real ones where gates are wanted without any.
@@ -47,17 +54,24 @@ const REAL_RUNS: usize = 4;
 const LANES: usize = 8;
 const WORTHLESS: f64 = 0.002;
 
-/// Makes the dynamic variant of `base`, the static model (or the original, where that stands).
+/// Why there are no gates when the time is up.
+const LATE: &str = "the time of --time-budget was up before gates were judged; allow more of it";
+
+/// Choices that are made, each more careful, while the evaluation samples lose too much.
+const ATTEMPTS: usize = 4;
+
+/// Makes the dynamic variant of `base`, the static model (or the original, where that stands), of `macs` multiply-accumulates for
+/// one sample.
 ///
 /// # Errors
 /// When a run fails. That no gate pays is no error: see [`Dynamic::declined`].
 pub(super) fn dynamic(
     loads: &[Load],
     target: &dyn Target,
-    (original, base): (&[u8], &[u8]),
-    options: &Options,
+    (original, base, macs): (&[u8], &[u8], u64),
+    (options, data): (&Options, &Datasets),
     dynamics: Dynamics,
-    watcher: &dyn Watcher,
+    (watcher, limit): (&dyn Watcher, &Limit),
 ) -> Result<Dynamic> {
     let Some(load) = loads.first() else {
         return Ok(Dynamic::none("no input shapes are given"));
@@ -86,8 +100,11 @@ pub(super) fn dynamic(
         model: &proto,
         graph: &graph,
         options,
+        data,
+        macs,
         dynamics,
         watcher,
+        limit,
     };
     let mut found = search.run(original, base)?;
     found.notes.extend(raised);
@@ -108,22 +125,30 @@ impl Search<'_> {
             return Ok(dynamic);
         }
         let specs = &self.loads[0].opened.specs;
-        let data = match &self.options.calib {
-            Some((path, scaling, most)) => Dataset::read(path, specs, scaling)?.at_most(*most),
+        let data = match &self.data.calib {
+            Some(data) => data.clone(),
             None => Dataset::random(specs, STAND_INS, self.options.seed)?,
         };
         if self.options.calib.is_none() {
             let note = "accuracy is unverified: without --calib, gates are calibrated on random inputs";
             dynamic.notes.push(note.to_owned());
         }
-        let (fit, judging) = split(&data, &found);
+        let fitted = self.options.goals.any() && self.data.calib.is_some();
+        let (fit, judging) = split(&data, &found, fitted);
         self.watcher.step("calibrating gates");
         let batches = self.loads.iter().filter_map(|l| l.opened.specs.first()?.dims.first());
         let batch = batches.copied().max().unwrap_or(1);
         let parts = (self.model, self.graph);
         let progress = |done, total| self.watcher.progress(done, total);
         let wanted = (self.dynamics, batch);
-        let mut offers = offers(parts, self.target, &found, (&data, fit), wanted, &progress)?;
+        let mut offers = offers(
+            parts,
+            self.target,
+            &found,
+            (&data, fit),
+            wanted,
+            (self.limit, &progress),
+        )?;
         self.watcher.step("timing gates");
         let inputs = random_inputs(specs, self.options.seed, 1.0)?;
         time(
@@ -131,21 +156,25 @@ impl Search<'_> {
             self.target,
             (&inputs, self.dynamics.form()),
             &mut offers,
-            &progress,
+            (self.limit, &progress),
         )?;
-        let chosen = self.choose(&mut offers, (&data, judging), &mut dynamic)?;
-        let wished = chosen.unwrap_or_else(|| vec![None; offers.len()]);
-        let chosen = if self.dynamics.everywhere {
-            wished.clone()
-        } else {
-            self.cut_back(&offers, wished.clone(), base)?
-        };
+        if self.limit.is_up() {
+            dynamic.declined = Some(LATE.to_owned());
+            return Ok(dynamic);
+        }
+        let judge = self.judge(&mut offers, (&data, judging))?;
+        let accepted = self.accepted(&mut offers, judge.as_ref(), base, &mut dynamic)?;
+        let (wished, chosen) = (accepted.wished, accepted.chosen);
         dynamic
             .gates
             .extend(rows(&found, &offers, (&wished, &chosen), self.dynamics));
         let gates: Vec<&Gate> = picked(&offers, &chosen).map(|o| &o.gate).collect();
         if gates.is_empty() {
+            let late = self.limit.is_up();
             dynamic.declined.get_or_insert_with(|| {
+                if late {
+                    return LATE.to_owned();
+                }
                 let any = offers.iter().flatten().any(|o| eligible(o, false));
                 if any {
                     "every gate that saves time costs more accuracy than --dynamic-drop allows".to_owned()
@@ -162,40 +191,122 @@ impl Search<'_> {
         self.finish(dynamic, &gates, (original, base))
     }
 
-    /// The gates by the user's share, or by what they save within the loss that is allowed.
-    fn choose(
+    /// Chooses gates by what they lose on held-out calibration samples. Where evaluation samples are given, these decide: as
+    /// long as the choice loses too much there, a more careful one is made.
+    fn accepted(
         &self,
         offers: &mut [Vec<Offer>],
-        (data, judging): (&Dataset, std::ops::Range<usize>),
+        judge: Option<&Judge>,
+        base: &[u8],
         dynamic: &mut Dynamic,
-    ) -> Result<Option<Choice>> {
-        let everywhere = self.dynamics.everywhere;
-        let progress = |done, total| self.watcher.progress(done, total);
-        if self.dynamics.keep.is_some() {
-            let choice = fastest(offers, everywhere);
-            if self.options.calib.is_some() {
-                self.watcher.step("judging gates");
-                let judge = Judge::new((self.model, self.graph), self.target, data, judging)?;
-                let gates: Vec<&Gate> = picked(offers, &choice).map(|o| &o.gate).collect();
-                dynamic.held_out_drop = Some(judge.drop(&gates)?);
+    ) -> Result<Accepted> {
+        let allowed = self.dynamics.most_drop;
+        let mut most = allowed;
+        let none = || -> Accepted {
+            let none: Choice = vec![None; offers.len()];
+            Accepted {
+                wished: none.clone(),
+                chosen: none,
             }
-            return Ok(Some(choice));
+        };
+        if self.limit.is_up() {
+            return Ok(none());
+        }
+        let before = self.evaluated(base)?;
+        for attempt in 0..ATTEMPTS {
+            if self.limit.is_up() {
+                dynamic.declined = Some(LATE.to_owned());
+                break;
+            }
+            let wished = self.choose(offers, judge, most, dynamic)?;
+            let wished = wished.unwrap_or_else(|| vec![None; offers.len()]);
+            let chosen = if self.dynamics.everywhere {
+                wished.clone()
+            } else {
+                self.cut_back(offers, wished.clone(), base)?
+            };
+            let gates: Vec<&Gate> = picked(offers, &chosen).map(|o| &o.gate).collect();
+            let Some(before) = before.as_ref().filter(|_| !gates.is_empty()) else {
+                return Ok(Accepted { wished, chosen });
+            };
+            let seen = self.seen_drop(before, &gates)?;
+            let share = self.dynamics.keep.is_some();
+            dynamic.eval_drop = Some(seen.drop);
+            dynamic.task = seen.task;
+            if share || seen.drop <= allowed {
+                return Ok(Accepted { wished, chosen });
+            }
+            let told = dynamic.task.as_ref().map_or(String::new(), |t| {
+                format!(
+                    " ({:.2} to {:.2} % with 95 % confidence)",
+                    100.0 * t.drop_interval.low,
+                    100.0 * t.drop_interval.high
+                )
+            });
+            dynamic.declined = Some(format!(
+                "on the --eval samples its gates lose {:.2} %{told}, more than --dynamic-drop {:.2} % allows, though {:.2} % on held-out \
+                 calibration samples; give --calib samples that are more like them, or allow more",
+                100.0 * seen.drop,
+                100.0 * allowed,
+                100.0 * dynamic.held_out_drop.unwrap_or(0.0)
+            ));
+            if attempt + 1 < ATTEMPTS {
+                // As much less as it was too much, and at least by half.
+                most *= (allowed / seen.drop.max(1e-12)).min(0.5);
+            }
+        }
+        Ok(none())
+    }
+
+    /// The judge of the gates, which has measured what each loses alone; `None` where a share is given and nothing can be judged.
+    fn judge<'j>(
+        &'j self,
+        offers: &mut [Vec<Offer>],
+        (data, judging): (&'j Dataset, std::ops::Range<usize>),
+    ) -> Result<Option<Judge<'j>>> {
+        if self.dynamics.keep.is_some() && self.options.calib.is_none() {
+            return Ok(None);
         }
         self.watcher.step("judging gates");
         let judge = Judge::new((self.model, self.graph), self.target, data, judging)?;
-        for list in offers.iter_mut() {
-            // What is not judged cannot be chosen.
-            let wanted = worth_judging(list, everywhere);
-            for (at, offer) in list.iter_mut().enumerate() {
-                offer.for_scale |= !wanted.contains(&at);
+        if self.dynamics.keep.is_none() {
+            for list in offers.iter_mut() {
+                // What is not judged cannot be chosen.
+                let wanted = worth_judging(list, self.dynamics.everywhere);
+                for (at, offer) in list.iter_mut().enumerate() {
+                    offer.for_scale |= !wanted.contains(&at);
+                }
             }
+            let progress = |done, total| self.watcher.progress(done, total);
+            judge.losses(offers, &|o| !o.for_scale, (self.limit, &progress))?;
         }
-        judge.losses(offers, &|o| !o.for_scale, &progress)?;
+        Ok(Some(judge))
+    }
+
+    /// The gates by the user's share, or by what they save within a drop of `most`.
+    fn choose(
+        &self,
+        offers: &[Vec<Offer>],
+        judge: Option<&Judge>,
+        most: f64,
+        dynamic: &mut Dynamic,
+    ) -> Result<Option<Choice>> {
+        let everywhere = self.dynamics.everywhere;
+        if self.dynamics.keep.is_some() {
+            let choice = fastest(offers, everywhere);
+            if let Some(judge) = judge {
+                let gates: Vec<&Gate> = picked(offers, &choice).map(|o| &o.gate).collect();
+                dynamic.held_out_drop = Some(judge.accuracy_drop(&gates)?);
+            }
+            return Ok(Some(choice));
+        }
+        let Some(judge) = judge else { return Ok(None) };
         self.watcher.step("choosing gates");
-        let most = self.dynamics.most_drop;
-        let found = within(offers, &judge, (most, everywhere), &progress)?;
+        let progress = |done, total| self.watcher.progress(done, total);
+        let found = within(offers, judge, (most, everywhere), (self.limit, &progress))?;
         dynamic.held_out_drop = found.as_ref().map(|f| f.1);
-        if found.is_some() && judge.samples() < (2.0 / most.max(1e-9)) as usize {
+        let few = judge.samples() < (2.0 / self.dynamics.most_drop.max(1e-9)) as usize;
+        if found.is_some() && few && self.data.eval.is_none() && dynamic.notes.is_empty() {
             dynamic.notes.push(format!(
                 "the drop was judged on {} samples; more of them in --calib tell small drops better",
                 judge.samples()
@@ -240,7 +351,7 @@ impl Search<'_> {
             self.target,
             &lanes,
             &self.inputs()?,
-            super::CHOOSING_SECONDS * 2.0,
+            racing(self.limit, super::CHOOSING_SECONDS * 2.0),
             &|done, total| self.watcher.progress(done, total),
         )?;
         let whole = raced[1].ratio();
@@ -280,9 +391,11 @@ impl Search<'_> {
                 all.push(random);
                 continue;
             };
-            let runs = data.runs().min(REAL_RUNS);
-            let picked = (0..runs).map(|k| k * data.runs() / runs);
-            all.extend(picked.map(|k| (data.run(k).0, load.weight / runs as f64)));
+            // Only whole runs: a short one takes less time.
+            let whole = data.count() / batch.max(1);
+            let runs = whole.min(REAL_RUNS);
+            let picked = (0..runs).map(|k| k * whole / runs);
+            all.extend(picked.map(|k| (data.run(k).inputs, load.weight / runs as f64)));
         }
         Ok(all)
     }
@@ -309,13 +422,13 @@ impl Search<'_> {
             self.target,
             &[base, &model, original],
             &self.real_inputs()?,
-            super::FINAL_SECONDS,
+            racing(self.limit, super::FINAL_SECONDS),
             &|done, total| self.watcher.progress(done, total),
         )?;
         dynamic.latency = Some([&lanes[2], &lanes[0], &lanes[1]].map(|l| l.summary()));
         dynamic.ratio = Some((lanes[1].ratio(), lanes[1].ratio_noise()));
         dynamic.ratio_original = Some(lanes[1].ratio() / lanes[2].ratio());
-        let dense: u64 = self.analysis_macs();
+        let dense = self.macs;
         // Halos can make a gate that keeps most do more than the dense block.
         let (blocks, kept) = gates
             .iter()
@@ -340,16 +453,7 @@ impl Search<'_> {
                 .notes
                 .push("some of its nodes run on the CPU, beside the GPU".to_owned());
         }
-        if let Some((path, scaling)) = &self.options.eval {
-            self.watcher.step("running real inputs through the dynamic variant");
-            let mut data = Dataset::read(path, specs, scaling)?;
-            if gates.iter().any(|g| g.channels.is_some()) && !mask {
-                data = data.in_runs_of(1);
-            }
-            dynamic.task = compare_task(self.target, base, &model, &data, &|done, total| {
-                self.watcher.progress(done, total)
-            })?;
-        }
+        dynamic.declined = None;
         if !holds {
             dynamic.declined = Some("its outputs differ from its masked twin's; please report this model".to_owned());
             return Ok(dynamic);
@@ -364,24 +468,5 @@ impl Search<'_> {
         }
         dynamic.model = Some(model);
         Ok(dynamic)
-    }
-
-    /// Multiply-accumulates of the model for one sample.
-    fn analysis_macs(&self) -> u64 {
-        let co = &self.analysis.coupling;
-        let widths = |name: &str| self.graph.constant(name).map(|t| t.dims);
-        let nodes = self.graph.proto.node.iter();
-        nodes
-            .filter_map(|n| {
-                let weight = widths(n.input.get(1)?)?;
-                let dims = co.by_name(n.output.first()?).map(|id| co.dims(id))?;
-                let places: usize = dims.iter().skip(2).product();
-                match n.op_type() {
-                    "Conv" => Some((weight.iter().product::<usize>() * places) as u64),
-                    "Gemm" | "MatMul" => Some(weight.iter().product::<usize>() as u64),
-                    _ => None,
-                }
-            })
-            .sum()
     }
 }

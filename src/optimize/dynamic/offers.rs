@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::super::Samples;
 use super::options::{Dynamics, Mode};
 use crate::Result;
 use crate::data::Dataset;
@@ -12,7 +13,7 @@ use crate::gate::{
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::score::Walk;
-use crate::target::Target;
+use crate::target::{Limit, Target};
 
 /// A gate that a block could have.
 #[derive(Clone, Debug)]
@@ -47,19 +48,25 @@ const NEAR: f64 = 0.08;
 /// Bytes that the values of a block may take for all samples that are looked at.
 const HELD_BYTES: usize = 3 << 29;
 
-/// The runs that gates are calibrated on, at most half of all and as many as fit in memory; the others judge them.
-pub(super) fn split(data: &Dataset, blocks: &[Block]) -> (Range<usize>, Range<usize>) {
+/// The runs that gates are calibrated on, as many as fit in memory, and those that judge them: no run is both, unless there is only
+/// one. Where weights were `fitted` on the samples before, the runs that were held out then judge here too; otherwise at most half
+/// calibrate.
+pub(super) fn split(data: &Dataset, blocks: &[Block], fitted: bool) -> (Range<usize>, Range<usize>) {
     let size = |d: &[usize; 3]| 4 * d.iter().product::<usize>();
     let one = |b: &Block| 2 * size(&b.input_dims) + 6 * size(&b.output_dims);
     let most = blocks.iter().map(one).max().unwrap_or(0).max(1);
-    let runs = data.runs();
-    let fit = (HELD_BYTES / most / data.batch().max(1))
-        .clamp(1, (runs / 2).max(1))
-        .min(runs);
+    let affordable = HELD_BYTES / most / data.batch().max(1);
+    let runs = data.distinct_runs();
+    if fitted {
+        let samples = Samples::new(data.clone());
+        return (0..affordable.clamp(1, samples.fit.end.max(1)), samples.judge);
+    }
+    let fit = affordable.clamp(1, (runs / 2).max(1)).min(runs);
     (0..fit, if fit < runs { fit..runs } else { 0..runs })
 }
 
 /// Looks at all blocks on the samples of `runs` runs, and gives every block's offers; blocks in graph order.
+/// Blocks left when the time is up have none.
 ///
 /// # Errors
 /// When the model cannot be run in parts.
@@ -69,12 +76,16 @@ pub(super) fn offers(
     blocks: &[Block],
     (data, runs): (&Dataset, Range<usize>),
     (dynamics, batch): (Dynamics, usize),
-    progress: &dyn Fn(usize, usize),
+    (limit, progress): (&Limit, &dyn Fn(usize, usize)),
 ) -> Result<Vec<Vec<Offer>>> {
     let mut walk = Walk::new(target, data, runs)?;
     let mut all = Vec::new();
     for (done, block) in blocks.iter().enumerate() {
         progress(done, blocks.len());
+        if limit.is_up() {
+            all.resize(blocks.len(), Vec::new());
+            break;
+        }
         let makers = if batch == 1 && !dynamics.only_tiles() {
             pairs(block)
         } else {

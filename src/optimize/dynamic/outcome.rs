@@ -27,6 +27,8 @@ pub struct Dynamic {
     pub task: Option<Task>,
     /// The share of held-out samples whose class changes (the loss, for other outputs).
     pub held_out_drop: Option<f64>,
+    /// The same on the evaluation samples (top-1 lost, where they have labels), which decide where they are given.
+    pub eval_drop: Option<f64>,
     /// What the user should know.
     pub notes: Vec<String>,
 }

@@ -8,7 +8,7 @@ use crate::gate::{Block, Form, Gate, gated};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
 use crate::score::{Walk, read_from};
-use crate::target::{Named, Target};
+use crate::target::{Limit, Named, Target};
 use crate::verify::{Verdict, race};
 
 /// Seconds for each lane of a block's race.
@@ -16,7 +16,8 @@ const LANE_SECONDS: f64 = 0.2;
 /// Nodes looked at on each side for a convolution, whose layout the block's neighbours share.
 const NEIGHBOURS: usize = 6;
 
-/// Times all offers of all blocks, on the given inputs. An offer that ONNX Runtime refuses stays untimed.
+/// Times all offers of all blocks, on the given inputs. An offer that ONNX Runtime refuses stays untimed, and so do
+/// those left when the time is up.
 ///
 /// # Errors
 /// When the dense model cannot be run in parts.
@@ -25,12 +26,15 @@ pub(super) fn time(
     target: &dyn Target,
     (inputs, form): (&[Named], Form),
     offers: &mut [Vec<Offer>],
-    progress: &dyn Fn(usize, usize),
+    (limit, progress): (&Limit, &dyn Fn(usize, usize)),
 ) -> Result<()> {
     let mut walk = Walk::of(target, inputs)?;
     let total = offers.len();
     for (done, list) in offers.iter_mut().enumerate() {
         progress(done, total);
+        if limit.is_up() {
+            break;
+        }
         let Some(block) = list.first().map(|o| o.gate.block.clone()) else {
             continue;
         };

@@ -48,8 +48,9 @@ def _array(value: Any) -> numpy.ndarray:
 
 
 def _named(arrays: list[numpy.ndarray], inputs: list[Input]) -> dict[str, numpy.ndarray]:
-    """Arrays in the order of the inputs, by name; 8-bit ones are images that are still to be scaled."""
-    if len(arrays) == 1 and arrays[0].dtype == numpy.uint8:
+    """Arrays in the order of the inputs, by name; 8-bit ones for an input of floats are images that are still to be scaled."""
+    raw = len(inputs) == 1 and inputs[0][2] == "uint8"
+    if len(arrays) == 1 and arrays[0].dtype == numpy.uint8 and not raw:
         return {"images": arrays[0]}
     if len(arrays) != len(inputs):
         names = ", ".join(repr(name) for name, _, _ in inputs)

@@ -36,6 +36,8 @@ def optimize(
     batch: int | str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int | str] | None = None,
+    external_data_dir: str | os.PathLike[str] | None = None,
+    fix_weights: bool = False,
     calib: Samples | None = None,
     calib_samples: int = 1024,
     eval: Samples | None = None,
@@ -45,6 +47,7 @@ def optimize(
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
     max_drop: str | float | None = None,
+    allow_slower: bool = False,
     min_width: int | None = None,
     keep: Iterable[str] = (),
     grow: str = "faster",
@@ -59,6 +62,8 @@ def optimize(
     db: str | os.PathLike[str] | None = None,
     shared_db: Iterable[str | os.PathLike[str]] = (),
     allow_mismatch: bool = False,
+    no_wait: bool = False,
+    remeasure: bool = False,
     ort_lib: str | os.PathLike[str] | None = None,
     progress: bool | Progress = True,
 ) -> Result:
@@ -72,19 +77,24 @@ def optimize(
         model: a path, an ONNX file's bytes, or an ``onnx.ModelProto``.
         gpu: the NVIDIA GPU to time on (default: GPU 0 if there is one, else the CPU).
         cpu: time on the CPU.
-        threads: threads within a node on the CPU (default: ONNX Runtime's choice).
+        threads: threads within a node on the CPU (default: as many as an ``onnxruntime.InferenceSession`` has here).
         nhwc: convolutions in channels-last layout (GPU).
         cuda_graph: capture each model once as a CUDA graph and replay it (GPU).
         batch: extent of a symbolic first axis; several with their shares of the traffic as ``"1:0.7,8:0.3"``.
         shapes: input shapes, by name.
         dims: symbolic extents, by name.
+        external_data_dir: the folder that weights in other files are read from (default: the model's own; bytes and messages have
+            none). Links in it are followed: you vouch for it.
+        fix_weights: make weights that are graph inputs too, which callers may replace, constants.
         calib: samples to fit weights on, without labels: a file or folder; an array with samples first (uint8 NxHxWxC images, or
             floats as the input takes them); arrays by input name; or an iterable of samples or batches, such as a data loader.
         calib_samples: take at most so many (0: all).
         eval: samples to compare the models on; with labels as ``(samples, labels)``, or from a data loader that gives both.
         mean, std: how 8-bit images become inputs: (x / 255 - mean) / std, channel by channel.
-        target_latency, target_macs, max_params: goals; a number is a share of the original's.
+        target_latency, target_macs, max_params: goals; a number is a share of the original's. Multiply-accumulates are those for
+            one sample.
         max_drop: top-1 that may be lost on ``eval``, a share.
+        allow_slower: a model that reaches ``target_macs`` or ``max_params`` is wanted also where it was not measured to be faster.
         min_width: no layer becomes narrower than this.
         keep: names of layers whose widths stay.
         grow: ``"none"``, ``"faster"`` or ``"free"``.
@@ -93,10 +103,12 @@ def optimize(
         dynamic_drop: the share of samples whose class it may change (0.005).
         dynamic_keep: compute this share of every block where that pays.
         profile: times recorded earlier.
-        time_budget: begin no more probes after so many seconds.
+        time_budget: end every step after so many seconds, and go on with what has been found.
         staircases: seconds for timing further widths for the report alone.
         seed: seed of the random inputs.
         db, shared_db, allow_mismatch: latency databases: the own one, others to read, and whether other devices' times serve.
+        no_wait: fail where another job times on the device, in place of waiting until it is done.
+        remeasure: time again what is known.
         ort_lib: ONNX Runtime's shared library (default: that of this environment).
         progress: a bar, a function ``(step or None, done, total)``, or ``False``.
 
@@ -108,11 +120,12 @@ def optimize(
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, batch=batch, mean=mean, std=std,
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
-            max_drop=max_drop, min_width=min_width, keep=list(keep), grow=grow, grow_init=grow_init, dynamic=dynamic,
+            max_drop=max_drop, allow_slower=allow_slower, min_width=min_width, keep=list(keep), grow=grow, grow_init=grow_init, dynamic=dynamic,
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
             db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
+            external_data_dir=external_data_dir, fix_weights=fix_weights,
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples,
-            eval=call.samples(eval, "eval"), profile=call.profile(profile),
+            eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
         static, gated, text, page = _native.optimize(call.model, [*flags, "--quiet"], call.progress)
     return Result(static, gated, Report(json.loads(text), page))
@@ -128,10 +141,14 @@ def profile(
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
+    external_data_dir: str | os.PathLike[str] | None = None,
+    fix_weights: bool = False,
     step: int | None = None,
     reach: float = 1.34,
     db: str | os.PathLike[str] | None = None,
     shared_db: Iterable[str | os.PathLike[str]] = (),
+    no_wait: bool = False,
+    remeasure: bool = False,
     ort_lib: str | os.PathLike[str] | None = None,
     progress: bool | Progress = True,
 ) -> Profile:
@@ -146,7 +163,8 @@ def profile(
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch, step=step, reach=reach, db=db,
-            shared_db=list(shared_db), shape=_shapes(shapes), dim=_dims(dims),
+            shared_db=list(shared_db), shape=_shapes(shapes), dim=_dims(dims), no_wait=no_wait, remeasure=remeasure,
+            external_data_dir=external_data_dir, fix_weights=fix_weights,
         )  # fmt: skip
         text, staircases, page = _native.profile(call.model, ["profile", "-", *flags, "--quiet"], call.progress)
     return Profile([Staircase._of(s) for s in json.loads(staircases)], text, page)
@@ -162,6 +180,8 @@ def plan(
     batch: int | str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int | str] | None = None,
+    external_data_dir: str | os.PathLike[str] | None = None,
+    fix_weights: bool = False,
     calib: Samples | None = None,
     calib_samples: int = 1024,
     eval: Samples | None = None,
@@ -171,6 +191,7 @@ def plan(
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
     max_drop: str | float | None = None,
+    allow_slower: bool = False,
     min_width: int | None = None,
     keep: Iterable[str] = (),
     grow: str = "faster",
@@ -180,6 +201,8 @@ def plan(
     db: str | os.PathLike[str] | None = None,
     shared_db: Iterable[str | os.PathLike[str]] = (),
     allow_mismatch: bool = False,
+    no_wait: bool = False,
+    remeasure: bool = False,
     ort_lib: str | os.PathLike[str] | None = None,
     progress: bool | Progress = True,
 ) -> Plan | None:
@@ -188,10 +211,11 @@ def plan(
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch, mean=mean, std=std,
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
-            max_drop=max_drop, min_width=min_width, keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
+            max_drop=max_drop, allow_slower=allow_slower, min_width=min_width, keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
             shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
+            external_data_dir=external_data_dir, fix_weights=fix_weights,
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples,
-            eval=call.samples(eval, "eval"), profile=call.profile(profile),
+            eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
         text, _ = _native.plan(call.model, ["plan", "-", "-o", "-", *flags, "--quiet"], call.progress)
     return None if text is None else Plan(json.loads(text))
@@ -209,6 +233,8 @@ def apply(
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
+    external_data_dir: str | os.PathLike[str] | None = None,
+    fix_weights: bool = False,
     other_weights: bool = False,
     ort_lib: str | os.PathLike[str] | None = None,
     progress: bool | Progress = True,
@@ -223,7 +249,8 @@ def apply(
     """
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
-            batch=batch, mean=mean, std=std, shape=_shapes(shapes), dim=_dims(dims), other_weights=other_weights,
+            batch=batch, mean=mean, std=std, shape=_shapes(shapes), dim=_dims(dims),
+            external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights,
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, eval=call.samples(eval, "eval"),
         )  # fmt: skip
         file = call.plan(plan)

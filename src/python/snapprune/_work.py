@@ -17,6 +17,10 @@ from ._runtime import library
 Done = tuple[str, str, str, dict[str, bytes]]
 
 
+#: What a worker process runs: with `-m`, Python would look for the package in the current folder first.
+_AGAIN = "import sys; sys.path[:] = [p for p in sys.path if p]; from snapprune.__main__ import main; sys.exit(main())"
+
+
 def is_address(path: str) -> bool:
     """Whether a path is the address of an object store."""
     return "://" in path
@@ -24,7 +28,7 @@ def is_address(path: str) -> bool:
 
 def callable_again() -> None:
     """Says how worker processes of this environment are started."""
-    _native.called_as(sys.executable, ["-m", "snapprune"])
+    _native.called_as(sys.executable, ["-c", _AGAIN])
     found = library()
     if found is not None:
         os.environ.setdefault("ORT_DYLIB_PATH", found)

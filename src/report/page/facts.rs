@@ -126,7 +126,7 @@ pub(super) fn cards(outcome: &Outcome) -> Vec<Card> {
         ),
     };
     let (value, note) = count(outcome.macs);
-    card("MACs", value, note, "");
+    card("MACs a sample", value, note, "");
     let (value, note) = count(outcome.params);
     card("parameters", value, note, "");
     cards

@@ -111,6 +111,7 @@ pub fn outcome_html(about: About, loads: &[Load], outcome: &Outcome) -> Result<S
     let written = outcome.model.is_some();
     let dynamic = outcome.dynamic.as_ref();
     let mut notes: Vec<String> = loads.iter().take(1).flat_map(|l| l.opened.notes.clone()).collect();
+    notes.extend(outcome.notes.clone());
     notes.extend(dynamic.into_iter().flat_map(|d| d.notes.clone()));
     let mut commands = vec![about.command.to_owned()];
     if written {
@@ -301,7 +302,7 @@ fn gates_note(outcome: &Outcome) -> String {
     };
     match (&dynamic.declined, dynamic.macs) {
         (Some(why), _) => format!("No dynamic variant was written: {why}."),
-        (None, Some(macs)) => format!("{} multiply-accumulates are executed for an input.", big(macs)),
+        (None, Some(macs)) => format!("{} multiply-accumulates are executed for a sample.", big(macs)),
         (None, None) => String::new(),
     }
 }

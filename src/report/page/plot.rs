@@ -122,9 +122,16 @@ pub(super) fn staircase(s: &Staircase, about: &str) -> String {
 /// Loss against latency of the plans that lose least, and the one that was chosen.
 pub(super) fn pareto(rows: &[ParetoRow], chosen: Option<&ChosenPoint>, about: &str) -> String {
     image(about, |area| {
-        let predicted = || rows.iter().map(|r| (r.latency, r.loss));
-        let made = chosen.and_then(|c| Some((c.measured?, c.held_out_loss.unwrap_or(c.loss))));
-        let wished = chosen.map(|c| (c.latency, c.loss));
+        // Axes without an end are never drawn to their end.
+        let predicted = || {
+            let points = rows.iter().map(|r| (r.latency, r.loss));
+            points.filter(|p| p.0.is_finite() && p.1.is_finite())
+        };
+        let finite = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite();
+        let made = chosen
+            .and_then(|c| Some((c.measured?, c.held_out_loss.unwrap_or(c.loss))))
+            .filter(finite);
+        let wished = chosen.map(|c| (c.latency, c.loss)).filter(finite);
         let all = || predicted().chain(made).chain(wished);
         let least = all().map(|p| p.0).fold(1.0, f64::min);
         let most = all().map(|p| p.0).fold(1.0, f64::max);

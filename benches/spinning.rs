@@ -1,0 +1,66 @@
+//! What the threads of sessions that wait for their turn do to the one that is timed.
+//!
+//! `cargo bench --bench spinning -- THREADS MODEL.onnx OTHER.onnx` on an idle machine; CPU. For each manner of threads between runs: the
+//! median of a session that is alone, in milliseconds; then a race of the model, the same once more, and another. Of the race: the
+//! model's median over that of the session that is alone (1 is true to a deployment), the ratio of the model to itself with half of a
+//! 95 % interval and the middle half of all rounds, and by how much the slowest block of sessions took longer than the fastest.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+use snapprune::onnx::{Graph, load};
+use snapprune::target::{CpuTarget, Idle, Named, Runtime, ShapeOptions, Target, input_specs, random_inputs};
+use snapprune::verify::race;
+
+const SECONDS: f64 = 6.0;
+/// Each manner takes turns with the others, so many times: the machine changes.
+const TURNS: usize = 3;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let [threads, model, other] = args.as_slice() else {
+        panic!("THREADS MODEL.onnx OTHER.onnx");
+    };
+    let threads = threads.parse().expect("a number of threads");
+    let runtime = Runtime::load(None).expect("ONNX Runtime");
+    let (model, inputs) = read(model.as_ref());
+    let (other, _) = read(other.as_ref());
+    let manners = [Idle::Spin, Idle::Sleep, Idle::Block];
+    let target = |idle| CpuTarget::new(runtime.clone().with_idle(idle), threads);
+    println!("{}", target(Idle::Sleep).info().name);
+    println!(
+        "| {} | alone, ms | race / alone | itself | middle half | drift |",
+        target(Idle::Sleep).info().stack
+    );
+    println!("|---|---|---|---|---|---|");
+    for _ in 0..TURNS {
+        // What a deployment has.
+        let spinning = race(&target(Idle::Spin), &[&model], &inputs, SECONDS / 3.0).unwrap();
+        let alone = spinning[0].summary().median;
+        println!("| alone, as deployed | {alone:.3} | | | | |");
+        for idle in manners {
+            let target = target(idle);
+            let own = race(&target, &[&model], &inputs, SECONDS / 3.0).unwrap();
+            let lanes = race(&target, &[&model, &model, &other], &inputs, SECONDS).unwrap();
+            let mut ratios = lanes[1].ratios.clone();
+            ratios.sort_by(f64::total_cmp);
+            println!(
+                "| {idle:?} | {:.3} | {:.3} | {:.3} ± {:.3} | {:.3} to {:.3} | {:.1} % |",
+                own[0].summary().median,
+                lanes[0].summary().median / alone,
+                lanes[1].ratio(),
+                lanes[1].ratio_noise(),
+                ratios[ratios.len() / 4],
+                ratios[3 * ratios.len() / 4],
+                100.0 * lanes[0].drift().unwrap()
+            );
+        }
+    }
+}
+
+fn read(path: &Path) -> (Vec<u8>, Vec<Named>) {
+    let model = load(path).unwrap();
+    let specs = input_specs(&Graph::of(&model.proto).unwrap(), &ShapeOptions::default()).unwrap();
+    let inputs = random_inputs(&specs, 0, 1.0).unwrap();
+    (model.into_bytes().to_vec(), inputs)
+}

@@ -1,0 +1,56 @@
+//! The samples that a job was given, read once.
+
+use super::sound::sound;
+use super::{Opened, Options, Watcher};
+use crate::Result;
+use crate::data::Dataset;
+use crate::onnx::encode;
+use crate::score::crossing_bytes;
+use crate::target::Target;
+
+/// Bytes that may be held between the parts of the networks; more samples than fit are left out.
+const HELD_BYTES: u64 = 5 << 30;
+
+/// Samples of a job.
+#[derive(Debug, Default)]
+pub struct Datasets {
+    /// Those that models are compared on.
+    pub eval: Option<Dataset>,
+    /// Those that are fitted on; some of them judge.
+    pub calib: Option<Dataset>,
+}
+
+impl Datasets {
+    /// Reads what the options name, before anything is measured.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::read`], and when the model cannot be run on them.
+    pub fn read(opened: &Opened, target: &dyn Target, options: &Options, watcher: &dyn Watcher) -> Result<Self> {
+        if options.eval.is_none() && options.calib.is_none() {
+            return Ok(Self::default());
+        }
+        watcher.step("reading samples");
+        let model = encode(&opened.proto);
+        let specs = &opened.specs;
+        let settled = |data: Dataset| {
+            let data = data.settled(target, &model)?;
+            data.notes().iter().for_each(|note| watcher.note(note));
+            Ok::<_, crate::Error>(data)
+        };
+        let eval = options.eval.as_ref();
+        let eval = eval.map(|(path, scaling)| settled(Dataset::read(path, specs, scaling)?));
+        let calib = options.calib.as_ref().map(|(path, scaling, most)| {
+            let data = Dataset::read(path, specs, scaling)?.at_most(*most);
+            // Two networks are run, each with what crosses one of its places held for all samples.
+            let each = crossing_bytes(&opened.graph()?, &opened.analysis, data.declared());
+            let fits = (HELD_BYTES / (2 * each).max(1)) as usize;
+            let data = settled(data.at_most(fits.max(1)))?;
+            sound(&data, path, target, &model, watcher)?;
+            Ok::<_, crate::Error>(data)
+        });
+        Ok(Self {
+            eval: eval.transpose()?,
+            calib: calib.transpose()?,
+        })
+    }
+}

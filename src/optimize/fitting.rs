@@ -1,0 +1,102 @@
+//! Weights of a narrower model: fitted on some samples, judged on others.
+
+use super::{Samples, Watcher};
+use crate::Result;
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
+use crate::refit::{Change, Settings, refit};
+use crate::score::{Judgement, Reference, Walk};
+use crate::target::{Limit, Target};
+
+/// A rewritten model with fitted weights.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// The model.
+    pub proto: ModelProto,
+    /// What it loses on the samples that judge; `None` without samples.
+    pub judged: Option<Judgement>,
+    /// Whether nothing was fitted on these.
+    pub held_out: bool,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+impl Fitted {
+    /// What it loses on samples that nothing was fitted on.
+    pub fn held_out(&self) -> Option<Judgement> {
+        self.judged.filter(|_| self.held_out)
+    }
+
+    /// Whether what judged it gave no numbers where the original does.
+    pub fn is_broken(&self) -> bool {
+        self.judged.is_some_and(|j| !j.loss().is_finite())
+    }
+}
+
+/// Why a narrower model is not given out whose outputs are no numbers.
+pub const BROKEN: &str = "the narrower model's outputs are NaN or infinite where the original's are numbers; ask for less, or give samples \
+                          with --calib that are like the real ones";
+
+/// Fits the layers of `pruned` behind a change on one part of the samples, and judges it on the other. Weights that do worse there
+/// than those before the fit are not taken.
+///
+/// # Errors
+/// When a network cannot be run in parts.
+pub fn fitted(
+    target: &dyn Target,
+    change: Change,
+    pruned: ModelProto,
+    samples: &Samples,
+    seed: u64,
+    (watcher, limit): (&dyn Watcher, &Limit),
+) -> Result<Fitted> {
+    watcher.step("fitting weights");
+    let settings = Settings {
+        seed,
+        ..Settings::default()
+    };
+    let refitted = refit(
+        target,
+        change,
+        pruned.clone(),
+        (&samples.data, samples.fit.clone()),
+        settings,
+        (limit, &|done, total| watcher.progress(done, total)),
+    )?;
+    let (fitted, left, of) = (refitted.proto, refitted.left, refitted.of);
+    watcher.step("judging fitted weights");
+    let walk = Walk::new(target, &samples.data, samples.judge.clone())?;
+    let reference = Reference::of(&walk, change.model, change.graph)?;
+    let judged = |model: &ModelProto| reference.judge(&walk, model, &Graph::of(model)?, 0);
+    let before = judged(&pruned)?;
+    let after = if left == of { before } else { judged(&fitted)? };
+    let mut notes = Vec::new();
+    if left > 0 {
+        notes.push(format!(
+            "fitting was cut short by --time-budget: {left} of the {of} layers behind the change keep their weights; allow more time"
+        ));
+    }
+    if !samples.held_out() {
+        notes.push(
+            "the samples make one run of the model only: none could be held out, so the fit was not judged on others; give more with \
+             --calib"
+                .to_owned(),
+        );
+    }
+    let (proto, judged) = if after.loss() <= before.loss() {
+        (fitted, after)
+    } else {
+        notes.push(format!(
+            "weights fitted to the samples did worse on others (loss {:.2e}) than those before the fit ({:.2e}), which were kept",
+            after.loss(),
+            before.loss()
+        ));
+        (pruned, before)
+    };
+    Ok(Fitted {
+        proto,
+        judged: Some(judged),
+        held_out: samples.held_out(),
+        notes,
+    })
+}

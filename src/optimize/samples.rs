@@ -1,0 +1,80 @@
+//! Samples for calibration: those that are fitted on, and those that judge.
+
+use std::ops::Range;
+
+use crate::data::Dataset;
+
+/// Samples for calibration: those that weights are fitted on, and those that they are judged on.
+#[derive(Clone, Debug)]
+pub struct Samples {
+    /// All of them.
+    pub data: Dataset,
+    /// Runs to fit on.
+    pub fit: Range<usize>,
+    /// Runs to judge on. Nothing is ever fitted on them, unless there is only one run: see [`Samples::held_out`].
+    pub judge: Range<usize>,
+}
+
+impl Samples {
+    /// Four fifths to fit on, the rest to judge on. No sample is in both.
+    pub fn new(data: Dataset) -> Self {
+        let runs = data.distinct_runs();
+        let split = if runs > 1 { (runs * 4 / 5).clamp(1, runs - 1) } else { 0 };
+        Self {
+            data,
+            fit: 0..if runs > 1 { split } else { runs },
+            judge: split..runs,
+        }
+    }
+
+    /// Whether what is judged on was not fitted on: `false` where the samples make one run only.
+    pub fn held_out(&self) -> bool {
+        self.fit.end <= self.judge.start
+    }
+
+    /// Some of the runs to judge on, up to so many samples (at least one run).
+    pub(super) fn few(&self, samples: usize) -> Range<usize> {
+        let runs = samples
+            .div_ceil(self.data.batch().max(1))
+            .clamp(1, self.judge.len().max(1));
+        self.judge.start..(self.judge.start + runs).min(self.judge.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Samples;
+    use crate::data::Dataset;
+    use crate::onnx::Dtype;
+    use crate::target::InputSpec;
+
+    #[test]
+    fn no_sample_is_both_fitted_on_and_judged_on() -> crate::Result<()> {
+        for (open, batch) in [(true, 1), (false, 1), (false, 4), (false, 7)] {
+            let spec = InputSpec {
+                name: "x".to_owned(),
+                dims: vec![batch, 2],
+                dtype: Dtype::Float,
+                open: if open { vec![0] } else { vec![] },
+                assumed: vec![],
+            };
+            for count in [8, 11, 64, 1024, 1030] {
+                let samples = Samples::new(Dataset::random(std::slice::from_ref(&spec), count, 1)?);
+                let few = samples.few(512);
+                assert!(few.start >= samples.judge.start && few.end <= samples.judge.end && !few.is_empty());
+                let values = |runs: std::ops::Range<usize>| -> Vec<Vec<u8>> {
+                    let inputs = runs.flat_map(|k| samples.data.run(k).inputs);
+                    let rows = inputs.flat_map(|(_, t)| t.bytes.chunks(8).map(<[u8]>::to_vec).collect::<Vec<_>>());
+                    rows.collect()
+                };
+                let (fit, judge) = (values(samples.fit.clone()), values(few));
+                if samples.held_out() {
+                    assert!(judge.iter().all(|j| !fit.contains(j)), "{open} {batch} {count}");
+                } else {
+                    assert_eq!(samples.data.distinct_runs(), 1);
+                }
+            }
+        }
+        Ok(())
+    }
+}

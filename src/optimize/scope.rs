@@ -1,0 +1,173 @@
+//! What of a model can be worked on: the widths that may change, and why there are none.
+
+use std::collections::BTreeMap;
+
+use super::Opened;
+use crate::channels::{Analysis, Group, Lock};
+use crate::profile::{LeftOut, Why, counted};
+
+impl Opened {
+    /// What holds a group's width: the graph, or a layer that is not worked on.
+    pub fn lock_of<'o>(&'o self, group: &'o Group) -> Option<&'o Lock> {
+        group.lock.as_ref().or_else(|| self.held.get(&group.id))
+    }
+
+    /// Whether a group's width may change.
+    pub fn is_free(&self, group: &Group) -> bool {
+        self.lock_of(group).is_none()
+    }
+
+    /// The share of multiply-accumulates in layers with a width that is free to change, 0 to 1.
+    pub fn free_share(&self) -> f64 {
+        self.analysis.share_of(&|group| self.is_free(group))
+    }
+
+    /// Whether a layer with this width is timed.
+    pub fn is_timed(&self, group: &Group) -> bool {
+        let mut nodes = group.producers.iter().chain(&group.consumers);
+        nodes.any(|n| self.timed.binary_search(n).is_ok())
+    }
+
+    /// Whether a matrix product has this width.
+    fn is_of_product(&self, group: &Group) -> bool {
+        let nodes = self.proto.graph.as_ref().map_or(&[][..], |g| &g.node);
+        let mut own = group
+            .producers
+            .iter()
+            .chain(&group.consumers)
+            .filter_map(|&n| nodes.get(n));
+        own.any(|n| matches!(n.op_type(), "Gemm" | "MatMul" | "Einsum"))
+    }
+
+    /// Why no width can be changed, with what would help; `None` where some may. Without loss only widths of timed layers
+    /// count; `narrowing` also takes those of products.
+    pub fn nothing_to_change(&self, narrowing: bool) -> Option<String> {
+        let groups = &self.analysis.groups;
+        let narrows = |g: &Group| g.classes.len() > 1 && (self.is_timed(g) || self.is_of_product(g));
+        let offers = |g: &Group| self.is_free(g) && if narrowing { narrows(g) } else { self.is_timed(g) };
+        if groups.iter().any(offers) {
+            return None;
+        }
+        if let Some(why) = self.nothing_timed() {
+            return Some(why);
+        }
+        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        for lock in groups
+            .iter()
+            .filter(|g| self.is_timed(g))
+            .filter_map(|g| self.lock_of(g))
+        {
+            *reasons.entry(&lock.reason).or_default() += 1;
+        }
+        let mut reasons: Vec<_> = reasons.into_iter().collect();
+        reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+        let told: Vec<String> = reasons
+            .iter()
+            .map(|(why, n)| format!("{why} ({})", times(*n, "width")))
+            .collect();
+        let left = self.left_out_text().map_or(String::new(), |what| format!("; {what}"));
+        Some(format!(
+            "none of the widths of its {} may change: {}{left}; `snapprune inspect` names each",
+            times(self.timed.len(), "convolution"),
+            told.join(", ")
+        ))
+    }
+
+    /// Why no layer is timed, with what would help; `None` where some are.
+    pub fn nothing_timed(&self) -> Option<String> {
+        if !self.timed.is_empty() {
+            return None;
+        }
+        let convolutions: Vec<&LeftOut> = self.left_out.iter().filter(|l| l.convolution).collect();
+        if convolutions.is_empty() {
+            return Some("it has no convolutions, and only those are timed".to_owned());
+        }
+        let kinds = counted(convolutions.iter().copied());
+        let told = match kinds.as_slice() {
+            [(why, _, first)] => format!("they {}{}", why.text(), example(why, first)),
+            all => {
+                let each = all
+                    .iter()
+                    .map(|(why, n, first)| format!("{n} {}{}", why.text(), example(why, first)));
+                each.collect::<Vec<_>>().join(", ")
+            }
+        };
+        let help: Vec<&str> = kinds.iter().filter_map(|(why, _, _)| why.unlock()).collect();
+        let help = if help.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", help.join("; "))
+        };
+        Some(match convolutions.len() {
+            1 => format!(
+                "its only convolution is not a float convolution with constant weights: {}{help}",
+                singular(&told)
+            ),
+            n => format!("none of its {n} convolutions is a float convolution with constant weights: {told}{help}"),
+        })
+    }
+
+    /// Which convolutions are not worked on, where others are; `None` where all are.
+    pub fn left_out_text(&self) -> Option<String> {
+        let convolutions: Vec<&LeftOut> = self.left_out.iter().filter(|l| l.convolution).collect();
+        if self.timed.is_empty() || convolutions.is_empty() {
+            return None;
+        }
+        let kinds = counted(convolutions.iter().copied());
+        let each = kinds
+            .iter()
+            .map(|(why, n, first)| format!("{n} {}{}", why.text(), example(why, first)));
+        Some(format!(
+            "{} of {} are left out (neither timed nor changed): {}",
+            convolutions.len(),
+            times(convolutions.len() + self.timed.len(), "convolution"),
+            each.collect::<Vec<_>>().join(", ")
+        ))
+    }
+}
+
+/// The groups that the graph leaves free and that a quantized layer has a width of.
+pub(super) fn held(analysis: &Analysis, left_out: &[LeftOut]) -> BTreeMap<usize, Lock> {
+    let quantized: Vec<usize> = left_out
+        .iter()
+        .filter(|l| l.why == Why::Quantized)
+        .filter_map(|l| l.node)
+        .collect();
+    let lock = |g: &Group| {
+        let mut nodes = g.producers.iter().chain(&g.consumers);
+        let node = nodes.find(|n| quantized.contains(n))?;
+        let lock = Lock {
+            node: Some(*node),
+            reason: "a quantized layer has this width, and those are not changed yet".to_owned(),
+            silent: false,
+        };
+        Some((g.id, lock))
+    };
+    analysis
+        .groups
+        .iter()
+        .filter(|g| g.lock.is_none())
+        .filter_map(lock)
+        .collect()
+}
+
+/// What one of them is, where the kind alone does not say enough.
+fn example(why: &Why, layer: &LeftOut) -> String {
+    match why {
+        Why::Quantized => format!(" ({}, {})", layer.op, layer.what),
+        Why::Operator => format!(" ({})", layer.op),
+        Why::Type | Why::Computed => format!(" ({}: {})", layer.name, layer.what),
+        Why::Body(_) | Why::Function | Why::Shape => String::new(),
+    }
+}
+
+/// "they are" of one thing.
+fn singular(text: &str) -> String {
+    let text = text.replacen("they are", "it is", 1);
+    text.replacen("they have weights that are", "it has weights that are", 1)
+        .replacen("they have", "it has", 1)
+}
+
+fn times(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,122 @@
+//! What layers see, guessed from weights and normalizations alone: mean and variance of every channel.
+//!
+//! A normalization's output has the mean and deviation that it was trained to give (its shift and scale). A layer's
+//! output is guessed from its inputs as if these were independent; operators on single elements by quadrature over a
+//! normal variable, constants with their own numbers. Inputs of the model count as of mean 0 and variance 1. What an
+//! operator without a rule makes is unknown, and so is all that follows, up to the next normalization.
+
+mod constants;
+mod pointwise;
+mod rules;
+mod value;
+
+use std::collections::HashMap;
+
+use super::mixer::Mixer;
+use super::moments::Moments;
+use super::statistics::Statistics;
+use crate::channels::Analysis;
+use crate::onnx::Graph;
+use rules::Rules;
+use value::{Guess, Value, pooled};
+
+/// A channel's variance counts as at least this share of the mean variance of a layer's channels, and this share of their
+/// mean square: a guess cannot tell that a channel carries nothing.
+const FLOOR: f64 = 0.02;
+const FLOOR_OF_SQUARE: f64 = 1e-3;
+
+impl Statistics {
+    /// Guessed moments of the inputs of layers. Those of which nothing can be told are in `blind`; their channels count as
+    /// equal.
+    pub fn guessed(graph: &Graph, analysis: &Analysis, wanted: &[Mixer]) -> Self {
+        let known = guesses(graph, analysis);
+        let mut found = Self::default();
+        for mixer in wanted {
+            let channels = mixer.groups * mixer.inputs;
+            let rank = analysis
+                .coupling
+                .by_name(&mixer.input)
+                .map(|id| analysis.coupling.dims(id).len());
+            let axis = mixer.channel_axis(rank.unwrap_or(0));
+            let own = known.get(mixer.input.as_str()).and_then(|v| on_axis(v, axis, channels));
+            if own.is_none() {
+                found.blind.insert(mixer.node);
+            }
+            let own = floored(own.unwrap_or_else(|| vec![(0.0, 1.0); channels]));
+            found.single.insert(mixer.node, Moments::independent(&own, mixer.taps));
+        }
+        found
+    }
+}
+
+/// Moments of `channels` channels on an axis; those of a value whose channels are on another axis are the same for all.
+fn on_axis((own, moments): &(usize, Vec<Guess>), axis: usize, channels: usize) -> Option<Vec<Guess>> {
+    if *own == axis {
+        return Some(moments.clone()).filter(|m| m.len() == channels);
+    }
+    Some(vec![pooled(moments); channels])
+}
+
+fn floored(mut channels: Vec<Guess>) -> Vec<Guess> {
+    let n = channels.len().max(1) as f64;
+    let variance = channels.iter().map(|c| c.1).sum::<f64>() / n;
+    let square = channels.iter().map(|c| c.0 * c.0 + c.1).sum::<f64>() / n;
+    let least = f64::max(FLOOR * variance, FLOOR_OF_SQUARE * square);
+    // Where all is zero nothing is known of the scale, nor does it matter.
+    let least = if least > f64::MIN_POSITIVE { least } else { 1.0 };
+    channels.iter_mut().for_each(|c| c.1 = c.1.max(least));
+    channels
+}
+
+/// The axis of the channels and their moments, for every layer's input of which something can be told.
+fn guesses(graph: &Graph, analysis: &Analysis) -> HashMap<String, (usize, Vec<Guess>)> {
+    let co = &analysis.coupling;
+    let dims = |name: &str| co.by_name(name).map_or(&[][..], |id| co.dims(id));
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    for (index, node) in graph.proto.node.iter().enumerate() {
+        last.extend(node.input.iter().map(|n| (n.as_str(), index)));
+    }
+    let mut rules = Rules {
+        graph,
+        co,
+        known: HashMap::new(),
+    };
+    for name in graph.real_inputs() {
+        if let Some(&width) = dims(name).get(1) {
+            rules
+                .known
+                .insert(name.to_owned(), Value::normal(1, &vec![(0.0, 1.0); width]));
+        }
+    }
+    // Of layers' inputs the moments are kept to the end; the rest is held as long as it is read.
+    let mut kept: HashMap<String, (usize, Vec<Guess>)> = HashMap::new();
+    for (index, node) in graph.proto.node.iter().enumerate() {
+        let mixer = Mixer::of(graph, index);
+        if let Some(mixer) = &mixer
+            && let Some(value) = rules.known.get(&mixer.input)
+            && let Some(moments) = value.moments()
+        {
+            kept.insert(mixer.input.clone(), (value.axis, moments));
+        }
+        let made = match &mixer {
+            Some(mixer) => rules.mixed(mixer).map(|v| vec![Some(v)]),
+            None => rules.followed(node),
+        };
+        for (name, value) in node.output.iter().zip(made.into_iter().flatten()) {
+            let fits = |v: &Value| {
+                let here = dims(name);
+                here.get(v.axis) == Some(&v.channels()) && v.moments().is_some()
+            };
+            if let Some(value) = value.filter(fits) {
+                rules.known.insert(name.clone(), value);
+            }
+        }
+        for name in node.input.iter().filter(|n| last.get(n.as_str()) == Some(&index)) {
+            rules.known.remove(name.as_str());
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! What another model loses, on the samples that a walk stands before.
+
+use super::loss::{Judgement, Reference};
+use super::walk::Walk;
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
+use crate::{Error, Result};
+
+impl Reference {
+    /// The outputs of the walk's own model on all its runs.
+    ///
+    /// # Errors
+    /// When a run fails, an output is NaN, or none holds numbers that others can be compared with.
+    pub fn of(walk: &Walk, model: &ModelProto, graph: &Graph) -> Result<Self> {
+        let mut reference = Self::default();
+        walk.finish(model, graph, walk.at(), &mut |run, outputs| {
+            reference.push(&outputs, walk.samples(run));
+            Ok(())
+        })?;
+        if let Some((run, name)) = reference.first_nan() {
+            let from: usize = (0..run).map(|k| walk.samples(k)).sum();
+            return Err(Error::Usage(format!(
+                "the model's own output '{name}' is NaN for one of the samples {from} to {} it was given: nothing can be told from \
+                 that; look at these samples and how they are scaled",
+                from + walk.samples(run) - 1
+            )));
+        }
+        if !reference.is_comparable() {
+            return Err(Error::Usage(
+                "no output of the model holds numbers: what a narrower one loses cannot be told".to_owned(),
+            ));
+        }
+        Ok(reference)
+    }
+
+    /// How far another model is: its nodes from `from` on are run on what the walk holds.
+    ///
+    /// # Errors
+    /// When a run fails, or all outputs are selections whose length changes.
+    pub fn judge(&self, walk: &Walk, model: &ModelProto, graph: &Graph, from: usize) -> Result<Judgement> {
+        let mut found = Judgement::default();
+        walk.finish(model, graph, from, &mut |run, outputs| {
+            self.add(&mut found, run, &outputs);
+            Ok(())
+        })?;
+        if found.is_of_selections() {
+            return Err(Error::Usage(
+                "how much the model's outputs hold depends on their values (a selection such as NonMaxSuppression, TopK or NonZero stands \
+                 before them): what a narrower model loses cannot be told from them. Take the selection out of the model and give it back \
+                 afterwards, or leave the goal out: without one nothing is lost"
+                    .to_owned(),
+            ));
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,155 @@
+//! A device whose times follow from a formula, so that whether a model is faster is no matter of chance.
+
+use std::path::Path;
+
+use serde_json::Value;
+use snapprune::Result;
+use snapprune::onnx::proto::NodeProto;
+use snapprune::onnx::{Attributes, Graph, parse};
+use snapprune::optimize::{Known, Load, Options, Outcome, Watcher, open, optimize};
+use snapprune::profile::Database;
+use snapprune::report::outcome_json;
+use snapprune::target::{
+    CpuTarget, DeviceInfo, Named, NodeTime, Runner, ShapeOptions, Target, Timed, input_specs, observe,
+};
+
+use super::command::model;
+use super::runtime;
+
+/// A processor that computes channels in blocks of 16: it pays for whole ones, and twice where some are not whole.
+pub struct Priced {
+    inner: CpuTarget,
+    info: DeviceInfo,
+}
+
+impl Priced {
+    pub fn new() -> Self {
+        let inner = CpuTarget::new(runtime(), 1);
+        let info = DeviceInfo {
+            name: "A processor of blocks".to_owned(),
+            fingerprint: "b10c".to_owned(),
+            stack: "made up".to_owned(),
+            ..inner.info().clone()
+        };
+        Self { inner, info }
+    }
+}
+
+struct Price(f64);
+
+impl Timed for Price {
+    fn run(&mut self) -> Result<f64> {
+        Ok(self.0)
+    }
+}
+
+/// Milliseconds of each node of a model, by its name.
+fn prices(model: &[u8], inputs: &[Named]) -> Result<Vec<(NodeProto, f64)>> {
+    let proto = parse(model.to_vec())?.proto;
+    let mut options = ShapeOptions::default();
+    for (name, tensor) in inputs {
+        options.shapes.insert(name.clone(), tensor.dims.clone());
+    }
+    let graph = Graph::of(&proto)?;
+    let specs = input_specs(&graph, &options)?;
+    let shapes = observe(&runtime(), &proto, &specs)?.shapes.dims;
+    let weights: std::collections::HashMap<&str, Vec<usize>> = graph
+        .proto
+        .initializer
+        .iter()
+        .map(|t| (t.name(), t.dims.iter().map(|&d| d as usize).collect()))
+        .collect();
+    let shape = |name: &String| {
+        shapes
+            .get(name)
+            .or_else(|| weights.get(name.as_str()))
+            .cloned()
+            .unwrap_or_default()
+    };
+    let blocks = |channels: usize| channels.div_ceil(16) as f64;
+    let off = |channels: usize| -> f64 { if channels.is_multiple_of(16) { 1.0 } else { 2.0 } };
+    let price = |node: &NodeProto| -> f64 {
+        let out = node.output.first().map(shape).unwrap_or_default();
+        let elements = |dims: &[usize]| dims.iter().product::<usize>() as f64;
+        match node.op_type() {
+            "Conv" => {
+                let weight = shape(&node.input[1]);
+                let groups = node.int("group", 1) as usize;
+                let inner = if groups == 1 {
+                    off(weight[1]).max(off(weight[0])) * blocks(weight[1])
+                } else {
+                    off(weight[0]) / 16.0
+                };
+                let places = elements(&out[2..]) * out[0] as f64 * elements(&weight[2..]);
+                1e-3 + 1e-6 * places * blocks(weight[0]) * inner * 16.0
+            }
+            "Gemm" | "MatMul" => 1e-3,
+            _ => 1e-8 * elements(&out),
+        }
+    };
+    Ok(graph.proto.node.iter().map(|n| (n.clone(), price(n))).collect())
+}
+
+impl Target for Priced {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn load(&self, model: &[u8], inputs: &[Named], _strict: bool) -> Result<Box<dyn Timed>> {
+        Ok(Box::new(Price(prices(model, inputs)?.iter().map(|(_, ms)| ms).sum())))
+    }
+
+    fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+        self.inner.outputs(model, inputs)
+    }
+
+    fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+        self.inner.outputs_plain(model, inputs)
+    }
+
+    fn runner(&self, model: &[u8]) -> Result<Runner> {
+        self.inner.runner(model)
+    }
+
+    fn node_times(&self, model: &[u8], inputs: &[Named], _warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>> {
+        let nodes = prices(model, inputs)?.into_iter().map(|(node, ms)| NodeTime {
+            name: node.name().to_owned(),
+            op: node.op_type().to_owned(),
+            samples: vec![ms; runs],
+        });
+        Ok(Some(nodes.collect()))
+    }
+}
+
+struct Silent;
+
+impl Watcher for Silent {
+    fn step(&self, _: &str) {}
+    fn progress(&self, _: usize, _: usize) {}
+}
+
+/// The main job on the off-stair model and this device: what was loaded and what came of it.
+pub fn optimized_at_price(db: &Path, options: &Options) -> ([Load; 1], Outcome) {
+    let opened = open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
+    let loads = [Load { opened, weight: 1.0 }];
+    let known = Known {
+        database: Some(Database::open(db).unwrap()),
+        ..Known::default()
+    };
+    let outcome = optimize(&loads, &Priced::new(), known, options, &Silent).unwrap();
+    (loads, outcome)
+}
+
+/// The main job on one of this project's models and this device.
+pub fn job_at_price(name: &str, options: &Options) -> Outcome {
+    let opened = open(&model(name), &runtime(), &ShapeOptions::default()).unwrap();
+    let loads = [Load { opened, weight: 1.0 }];
+    optimize(&loads, &Priced::new(), Known::default(), options, &Silent).unwrap()
+}
+
+/// The main job on the off-stair model: the report, and the model if one is written.
+pub fn priced(db: &Path, options: Options) -> (Value, Option<Vec<u8>>) {
+    let (loads, outcome) = optimized_at_price(db, &options);
+    let name = model("shapes96_off_stair.onnx");
+    (outcome_json(name.to_str().unwrap(), &loads, &outcome), outcome.model)
+}
