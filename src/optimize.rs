@@ -26,7 +26,7 @@ mod staircases;
 
 pub use datasets::Datasets;
 pub use dynamic::{Dynamic, Dynamics, GateRow, Mode};
-pub use fitting::{BROKEN, Fitted, fitted};
+pub use fitting::{BROKEN, Fitted, fitted, gives_no_numbers};
 pub use goals::{Amount, Goals};
 pub use input::{Opened, SORTED, open};
 pub use needs::{Alternative, Needs, needs};

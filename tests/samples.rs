@@ -8,7 +8,7 @@ use std::process::Command;
 
 use common::command::{fails, model, snapprune};
 use common::net::Net;
-use common::priced::Priced;
+use common::priced::{Priced, Silent};
 use common::{cpu, runtime};
 use ndarray::{Array, Array1, ArrayD, IxDyn};
 use ndarray_npy::NpzWriter;
@@ -17,20 +17,13 @@ use snapprune::data::{Dataset, Scaling};
 use snapprune::onnx::proto::{ModelProto, tensor_shape_proto::dimension::Value as Dim, type_proto};
 use snapprune::onnx::{Attributes, Dtype, Graph, Tensor, encode, parse};
 use snapprune::optimize::{
-    Amount, Dynamics, Goals, Known, Load, Mode, Opened, Options, Outcome, Samples, Watcher, fitted, open, optimize,
+    Amount, Dynamics, Goals, Known, Load, Mode, Opened, Options, Outcome, Samples, fitted, open, optimize,
 };
 use snapprune::refit::Change;
 use snapprune::report::{outcome_json, outcome_text};
 use snapprune::rewrite::rewrite;
 use snapprune::target::{DeviceInfo, Limit, Named, NodeTime, Runner, Runs, ShapeOptions, Target, Timed};
 use snapprune::{Error, Result};
-
-struct Silent;
-
-impl Watcher for Silent {
-    fn step(&self, _: &str) {}
-    fn progress(&self, _: usize, _: usize) {}
-}
 
 /// The model with an axis of its first input left open.
 fn with_open(mut model: ModelProto, axis: usize, name: &str) -> ModelProto {
@@ -368,6 +361,13 @@ fn job(name: &str, target: &dyn Fn(&ModelProto) -> Bent, options: &Options) -> (
     (loads, outcome)
 }
 
+/// The main job on an opened model and a device that does as it should.
+fn narrowed(opened: Opened, options: &Options) -> Result<Outcome> {
+    let device = Bent::new(&opened.proto);
+    let loads = [Load { opened, weight: 1.0 }];
+    optimize(&loads, &device, Known::default(), options, &Silent)
+}
+
 fn macs(share: f64) -> Options {
     Options {
         goals: Goals {
@@ -554,9 +554,7 @@ fn token_ids_are_calibrated_on_as_the_integers_they_are() {
         allow_slower: true,
         ..macs(0.6)
     };
-    let device = Bent::new(&opened.proto);
-    let loads = [Load { opened, weight: 1.0 }];
-    let outcome = optimize(&loads, &device, Known::default(), &options, &Silent).unwrap();
+    let outcome = narrowed(opened, &options).unwrap();
     assert!(outcome.model.is_some(), "{:?}", outcome.declined);
     let calibration = outcome.calibration.unwrap();
     assert!(
@@ -684,9 +682,7 @@ fn an_original_that_is_nan_on_samples_is_told() {
         calib: Some((path, Scaling::default(), 0)),
         ..macs(0.6)
     };
-    let device = Bent::new(&opened.proto);
-    let loads = [Load { opened, weight: 1.0 }];
-    let found = optimize(&loads, &device, Known::default(), &options, &Silent);
+    let found = narrowed(opened, &options);
     let Err(Error::Usage(said)) = found.map(|_| ()) else {
         panic!("not told")
     };
@@ -845,15 +841,11 @@ fn a_goal_on_outputs_that_are_selections_is_refused_by_name() {
     net.output(&y);
     let opened = opened(folder.path(), &net.model());
     let path = written(folder.path(), "x.npz", &noise(&[24, 3, 8, 8], 3));
-    let device = Bent::new(&opened.proto);
-    let loads = [Load { opened, weight: 1.0 }];
     let options = Options {
         calib: Some((path, Scaling::default(), 0)),
         ..macs(0.6)
     };
-    let said = optimize(&loads, &device, Known::default(), &options, &Silent)
-        .map(|_| ())
-        .unwrap_err();
+    let said = narrowed(opened, &options).map(|_| ()).unwrap_err();
     assert!(said.to_string().contains("a selection such as"), "{said}");
 }
 
@@ -871,14 +863,12 @@ fn a_loss_that_was_judged_on_what_was_fitted_on_is_told_as_such() {
     let opened = opened(folder.path(), &net.model());
     // One run of sixteen, and three samples that make none.
     let path = written(folder.path(), "x.npz", &noise(&[19, 3, 8, 8], 3));
-    let device = Bent::new(&opened.proto);
-    let loads = [Load { opened, weight: 1.0 }];
     let options = Options {
         calib: Some((path, Scaling::default(), 0)),
         allow_slower: true,
         ..macs(0.6)
     };
-    let outcome = optimize(&loads, &device, Known::default(), &options, &Silent).unwrap();
+    let outcome = narrowed(opened, &options).unwrap();
     let notes = outcome.notes.join("\n");
     assert!(
         notes.contains("none could be held out"),
@@ -1001,16 +991,11 @@ fn samples_that_tell_nothing_are_refused() {
     let y = net.conv(&y, 24, 4, 3, 1);
     net.output(&y);
     let opened = opened(folder.path(), &with_open(net.model(), 0, "N"));
-    let device = Bent::new(&opened.proto);
-    let loads = [Load { opened, weight: 1.0 }];
     let options = Options {
         calib: Some((path, Scaling::default(), 0)),
         ..macs(0.6)
     };
-    let said = optimize(&loads, &device, Known::default(), &options, &Silent)
-        .map(|_| ())
-        .unwrap_err()
-        .to_string();
+    let said = narrowed(opened, &options).map(|_| ()).unwrap_err().to_string();
     assert!(said.contains("the same for all of its samples"), "{said}");
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::command::model;
 use common::net::Net;
-use common::priced::Priced;
+use common::priced::{Priced, Silent};
 use common::runtime;
 use ndarray::Array4;
 use ndarray_npy::NpzWriter;
@@ -123,13 +123,6 @@ fn records(path: &Path) -> usize {
 fn loads() -> [Load; 1] {
     let opened = open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
     [Load { opened, weight: 1.0 }]
-}
-
-struct Silent;
-
-impl Watcher for Silent {
-    fn step(&self, _: &str) {}
-    fn progress(&self, _: usize, _: usize) {}
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::source::{Source, is_stream};
 use super::{interrupt, setup};
 use crate::channels::Edits;
 use crate::onnx::{declare_weights, encode};
-use crate::optimize::{BROKEN, Datasets, Options, Outcome, Samples, Watcher, fitted};
+use crate::optimize::{BROKEN, Datasets, Options, Outcome, Samples, Watcher, fitted, gives_no_numbers};
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::refit::Change;
 use crate::report::task_text;
@@ -183,8 +183,7 @@ pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &
         })?,
         None => None,
     };
-    broken |= !agreement.max_abs_diff.is_finite() || task.as_ref().is_some_and(|t| t.not_numbers > 0);
-    if broken {
+    if broken || gives_no_numbers(&agreement, task.as_ref()) {
         return Err(Error::Usage(BROKEN.to_owned()));
     }
     if carrying == 0 && !agreement.holds() {

@@ -37,14 +37,13 @@ impl Dataset {
                 if apart {
                     return Ok(self);
                 }
-                if self.declared > 1 && self.declared <= self.count {
+                if self.runs_as_declared() {
                     // Asked for with --batch: such runs are what the model is for.
-                    self.notes.push(format!(
+                    let why = format!(
                         "the model mixes the samples of a batch: {} are run at a time, as it was opened",
                         self.declared
-                    ));
-                    (self.batch, self.open) = (self.declared, false);
-                    return Ok(self);
+                    );
+                    return Ok(self.run_as_declared(why));
                 }
                 "it mixes the samples of a batch (give the batch of your deployment with --batch)"
             }
@@ -56,16 +55,27 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The same samples in runs of as many as the model was opened with: it takes no single ones.
-    fn in_declared_runs(mut self) -> Self {
-        if self.declared > 1 && self.declared <= self.count {
-            self.notes.push(format!(
-                "the model leaves its batch open, but does not run one sample alone: {} are run at a time",
-                self.declared
-            ));
-            self.batch = self.declared;
-            self.open = false;
+    /// The same samples for a model that takes no single ones.
+    fn in_declared_runs(self) -> Self {
+        if !self.runs_as_declared() {
+            return self;
         }
+        let why = format!(
+            "the model leaves its batch open, but does not run one sample alone: {} are run at a time",
+            self.declared
+        );
+        self.run_as_declared(why)
+    }
+
+    /// Whether the model was opened with several samples in a run, and there are as many.
+    fn runs_as_declared(&self) -> bool {
+        (2..=self.count).contains(&self.declared)
+    }
+
+    /// The same samples in runs of just as many as the model was opened with, and why.
+    fn run_as_declared(mut self, why: String) -> Self {
+        self.notes.push(why);
+        (self.batch, self.open) = (self.declared, false);
         self
     }
 }

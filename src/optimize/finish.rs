@@ -1,7 +1,7 @@
 //! The finished narrower model: verified, raced, judged, and the reasons for which it is not written.
 
 use super::Outcome;
-use super::fitting::{BROKEN, Fitted};
+use super::fitting::{BROKEN, Fitted, gives_no_numbers};
 use super::narrow::{Narrowing, Search};
 use crate::Result;
 use crate::onnx::{Graph, encode};
@@ -94,10 +94,8 @@ impl Narrowing<'_, '_> {
     fn refused(&self, outcome: &Outcome, fitted: &Fitted, lane: &Lane) -> Option<String> {
         let goals = self.options.goals;
         let (ratio, noise, ms) = (lane.ratio(), lane.ratio_noise(), lane.summary().median);
-        let broken = outcome.agreement.as_ref().is_some_and(|a| !a.max_abs_diff.is_finite())
-            || fitted.is_broken()
-            || outcome.task.as_ref().is_some_and(|t| t.not_numbers > 0);
-        if broken {
+        let compared = outcome.agreement.as_ref();
+        if fitted.is_broken() || compared.is_some_and(|a| gives_no_numbers(a, outcome.task.as_ref())) {
             return Some(BROKEN.to_owned());
         }
         let missed = goals

@@ -7,6 +7,7 @@ use crate::onnx::proto::ModelProto;
 use crate::refit::{Change, Settings, refit};
 use crate::score::{Judgement, Reference, Walk};
 use crate::target::{Limit, Target};
+use crate::verify::{Agreement, Task};
 
 /// A rewritten model with fitted weights.
 #[derive(Clone, Debug)]
@@ -31,6 +32,11 @@ impl Fitted {
     pub fn is_broken(&self) -> bool {
         self.judged.is_some_and(|j| !j.loss().is_finite())
     }
+}
+
+/// Whether a narrower model gives NaN or infinity where the original gives numbers: on random inputs, or on real ones.
+pub fn gives_no_numbers(agreement: &Agreement, task: Option<&Task>) -> bool {
+    !agreement.max_abs_diff.is_finite() || task.is_some_and(|t| t.not_numbers > 0)
 }
 
 /// Why a narrower model is not given out whose outputs are no numbers.

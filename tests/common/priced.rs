@@ -121,7 +121,8 @@ impl Target for Priced {
     }
 }
 
-struct Silent;
+/// Shows nothing.
+pub struct Silent;
 
 impl Watcher for Silent {
     fn step(&self, _: &str) {}
