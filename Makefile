@@ -6,7 +6,7 @@ ORT := $(shell sed -n 's/^cpu = \["\(.*\)"\]$$/\1/p' pyproject.toml)
 # The oldest.
 OLDEST := $(shell sed -n 's/^cpu = \["\(onnxruntime\)>=\([0-9.]*\),.*$$/\1==\2.*/p' pyproject.toml)
 VENV := .venv/.onnxruntime
-MODEL := models/shapes96_off_stair.onnx
+MODEL := models/shapes96_misaligned.onnx
 OUT := target/demo/shapes96.onnx
 
 # What is run here uses that environment: nothing is taken from a folder that is not active.

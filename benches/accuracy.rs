@@ -10,46 +10,50 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{Quiet, scaling};
-use snapprune::channels::{ClassChange, Edits};
+use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::data::Dataset;
+use snapprune::device::{CpuDevice, Limit, Runtime, ShapeOptions, random_inputs};
 use snapprune::onnx::encode;
-use snapprune::optimize::{Amount, Goals, Known, Load, Opened, Options, Samples, open, optimize};
+use snapprune::optimize::{Amount, Goals, Known, Opened, Options, Samples, Workload, open, optimize};
 use snapprune::profile::Database;
-use snapprune::refit::{Change, Settings, refit};
+use snapprune::reconstruct::{Change, Settings, refit};
 use snapprune::rewrite::rewrite;
-use snapprune::score::{Statistics, Walk, mixers, rank_group, reading};
-use snapprune::target::{CpuTarget, Limit, Runtime, ShapeOptions, random_inputs};
-use snapprune::verify::{classes, race};
+use snapprune::score::{StagedExecutor, Statistics, linear_ops, rank_group, reading};
+use snapprune::verify::{benchmark, classes};
 
 /// Every free group cut to `share` of its width, a multiple of 8.
-fn uniform(opened: &Opened, target: &CpuTarget, samples: &Samples, share: f64) -> Vec<u8> {
+fn uniform(opened: &Opened, device: &CpuDevice, samples: &Samples, share: f64) -> Vec<u8> {
     let graph = opened.graph().unwrap();
     let analysis = &opened.analysis;
-    let layers = mixers(&graph);
-    let mut walk = Walk::new(target, &samples.data, samples.fit.clone()).unwrap();
+    let layers = linear_ops(&graph);
+    let mut executor = StagedExecutor::new(device, &samples.data, samples.fit.clone()).unwrap();
     let parts = (&opened.proto, &graph);
     let wanted = reading(analysis, &layers);
-    let seen = Statistics::collect(&mut walk, parts, &wanted, 48, 0, (&Limit::default(), &|_, _| {})).unwrap();
-    let mut change = ClassChange::default();
-    for group in analysis.groups.iter().filter(|g| g.lock.is_none() && g.width() >= 16) {
+    let seen = Statistics::collect(&mut executor, parts, &wanted, 48, 0, (&Limit::default(), &|_, _| {})).unwrap();
+    let mut change = ChannelChange::default();
+    for group in analysis
+        .groups
+        .iter()
+        .filter(|g| g.constraint.is_none() && g.width() >= 16)
+    {
         let width = ((group.width() as f64 * share / 8.0).round() as usize * 8).max(8);
         let keep = width / group.unit;
         let gone = group.classes.len() - keep;
         let ranked = rank_group(group, &graph, analysis, &layers, &seen, (&[], keep, &[])).unwrap();
         change.removed.extend(&ranked.order[..gone]);
     }
-    let edits = Edits::new(&analysis.coupling, &analysis.groups, &change);
+    let remaps = IndexRemaps::new(&analysis.dependencies, &analysis.groups, &change);
     let pruned = rewrite(&opened.proto, &graph, analysis, &change, &[]).unwrap();
     let change = Change {
         model: &opened.proto,
         graph: &graph,
         analysis,
-        edits: &edits,
+        remaps: &remaps,
     };
     let runs = 0..samples.data.runs();
     encode(
         &refit(
-            target,
+            device,
             change,
             pruned,
             (&samples.data, runs),
@@ -63,13 +67,13 @@ fn uniform(opened: &Opened, target: &CpuTarget, samples: &Samples, share: f64) -
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
-    let [model, calib, eval, mean, std, batch, others @ ..] = args.as_slice() else {
+    let [model, calib, eval, mean, std, batch, overhead @ ..] = args.as_slice() else {
         println!("nothing named; nothing measured");
         return;
     };
     let scaling = scaling(mean, std);
     let runtime = Runtime::load(None).expect("ONNX Runtime");
-    let target = CpuTarget::new(runtime.clone(), 1);
+    let device = CpuDevice::new(runtime.clone(), 1);
     let shapes = ShapeOptions {
         batch: batch.parse().ok(),
         ..Default::default()
@@ -80,20 +84,20 @@ fn main() {
     let data = Dataset::read(Path::new(eval), &opened.specs, &scaling).unwrap();
     let samples = Samples::new(Dataset::read(Path::new(calib), &opened.specs, &scaling).unwrap());
     let top1 = |bytes: &[u8]| -> f64 {
-        let found = classes(&target, bytes, &data, &|_, _| {}).unwrap();
+        let found = classes(&device, bytes, &data, &|_, _| {}).unwrap();
         100.0 * found.right.expect("labels").0 as f64 / found.best.len() as f64
     };
     println!("original: top-1 {:.2} %\n", top1(&original));
     println!("| model | latency ratio | top-1 % |\n|---|---|---|");
     let mut wanted = Vec::new();
     let show = |name: &str, bytes: &[u8]| -> f64 {
-        let lane = race(&target, &[&original, bytes], &inputs, 6.0).unwrap().remove(1);
-        let (ratio, noise) = (lane.ratio(), lane.ratio_noise());
+        let entry = benchmark(&device, &[&original, bytes], &inputs, 6.0).unwrap().remove(1);
+        let (ratio, noise) = (entry.ratio(), entry.ratio_noise());
         println!("| {name} | {ratio:.3} ± {noise:.3} | {:.2} |", top1(bytes));
         ratio
     };
     for share in [0.75, 0.5, 0.3] {
-        let bytes = uniform(&opened, &target, &samples, share);
+        let bytes = uniform(&opened, &device, &samples, share);
         wanted.push(show(
             &format!("uniform, {share} of every width, multiples of 8"),
             &bytes,
@@ -109,7 +113,7 @@ fn main() {
             min_width: 1,
             ..Default::default()
         };
-        let load = Load {
+        let load = Workload {
             opened: open(Path::new(model), &runtime, &shapes).unwrap(),
             weight: 1.0,
         };
@@ -117,7 +121,7 @@ fn main() {
             database: Database::default_path().map(|p| Database::open(&p).unwrap()),
             ..Known::default()
         };
-        let outcome = optimize(&[load], &target, known, &options, &Quiet).unwrap();
+        let outcome = optimize(&[load], &device, known, &options, &Quiet).unwrap();
         match outcome.model {
             Some(bytes) => _ = show(&format!("snapprune, at most {ratio:.3}"), &bytes),
             None => println!(
@@ -126,7 +130,7 @@ fn main() {
             ),
         }
     }
-    for other in others {
+    for other in overhead {
         let bytes = std::fs::read(other).expect("a model");
         show(other, &bytes);
     }

@@ -10,8 +10,8 @@ mod common;
 use std::path::Path;
 
 use common::{Quiet, scaling};
-use snapprune::optimize::{Dynamics, Known, Load, Mode, Options, open, optimize};
-use snapprune::target::{CpuTarget, Runtime, ShapeOptions};
+use snapprune::device::{CpuDevice, Runtime, ShapeOptions};
+use snapprune::optimize::{Dynamics, Known, Mode, Options, Workload, open, optimize};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
@@ -21,14 +21,14 @@ fn main() {
     };
     let scaling = scaling(mean, std);
     let runtime = Runtime::load(None).expect("ONNX Runtime");
-    let target = CpuTarget::new(runtime.clone(), 1);
+    let device = CpuDevice::new(runtime.clone(), 1);
     let batch: usize = batch.parse().expect("a batch");
     let shapes = ShapeOptions {
         batch: Some(batch),
         ..Default::default()
     };
     let run = |name: &str, dynamics: Dynamics| {
-        let loads = [Load {
+        let workloads = [Workload {
             opened: open(Path::new(model), &runtime, &shapes).expect("a model"),
             weight: 1.0,
         }];
@@ -38,7 +38,7 @@ fn main() {
             dynamics: Some(dynamics),
             ..Default::default()
         };
-        let found = optimize(&loads, &target, Known::default(), &options, &Quiet).unwrap();
+        let found = optimize(&workloads, &device, Known::default(), &options, &Quiet).unwrap();
         let dynamic = found.dynamic.unwrap();
         let (Some((ratio, noise)), Some(macs), Some(task)) = (dynamic.ratio, dynamic.macs, dynamic.task) else {
             println!("{name}: {:?}", dynamic.declined);

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use snapprune::device::{CpuDevice, Device, Runtime, ShapeOptions};
 use snapprune::optimize::open;
 use snapprune::profile::{
     CostModel, Database, Prober, Problem, Profile, Record, fastest_from, find_edges, layers, median, regret,
 };
-use snapprune::target::{CpuTarget, Runtime, ShapeOptions, Target};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -27,9 +27,9 @@ fn main() {
 
 fn few_probes(models: &[String]) {
     let runtime = Runtime::load(None).expect("ONNX Runtime");
-    let target = CpuTarget::new(runtime.clone(), 1);
+    let device = CpuDevice::new(runtime.clone(), 1);
     let database = Database::default_path().map(|p| Database::open(&p).unwrap());
-    let mut prober = Prober::new(&target, database);
+    let mut prober = Prober::new(&device, database);
     let mut problems: Vec<Problem> = Vec::new();
     for path in models {
         let opened = open(Path::new(path), &runtime, &ShapeOptions::default()).expect("a model");
@@ -70,7 +70,7 @@ fn few_probes(models: &[String]) {
             .min_by(|a, b| time(**a).0.total_cmp(&time(**b).0))
             .unwrap();
         // Fresh times of the two in one session: the least of many noisy times is too low.
-        let mut fresh = Prober::new(&target, None);
+        let mut fresh = Prober::new(&device, None);
         fresh.require(&[at(chosen), at(best)], &|_, _| {}).unwrap();
         let again = |w: usize| fresh.get(&at(w)).unwrap().summary().median;
         let lost = again(chosen) / again(best) - 1.0;
@@ -102,7 +102,7 @@ fn few_probes(models: &[String]) {
     let all: Vec<&Record> = records.iter().collect();
     judge(
         "cost model, fitted and judged here",
-        &CostModel::fit(&target.info().name, 1, &all),
+        &CostModel::fit(&device.info().name, 1, &all),
         &all,
     );
 }
@@ -119,7 +119,7 @@ fn cost_model(files: &[String]) {
     }
     let every: Vec<&Record> = by_network.values().flatten().collect();
     for (network, records) in &by_network {
-        let others: Vec<&Record> = by_network
+        let overhead: Vec<&Record> = by_network
             .iter()
             .filter(|(n, _)| *n != network)
             .flat_map(|(_, r)| r)
@@ -127,7 +127,7 @@ fn cost_model(files: &[String]) {
         let own: Vec<&Record> = records.iter().collect();
         judge(
             &format!("{network}, fitted to the others"),
-            &CostModel::fit(&device, 132, &others),
+            &CostModel::fit(&device, 132, &overhead),
             &own,
         );
     }

@@ -5,14 +5,14 @@
 
 use std::path::Path;
 
-use snapprune::channels::ClassChange;
+use snapprune::channels::ChannelChange;
+use snapprune::device::{CpuDevice, Device, Runtime, ShapeOptions, random_inputs};
 use snapprune::onnx::encode;
 use snapprune::optimize::open;
 use snapprune::plan::Costs;
 use snapprune::profile::{Database, Prober, in_model, layers, median};
 use snapprune::rewrite::{elements_ratio, rewrite};
-use snapprune::target::{CpuTarget, Runtime, ShapeOptions, Target, random_inputs};
-use snapprune::verify::race;
+use snapprune::verify::benchmark;
 
 fn main() {
     let models: Vec<String> = std::env::args().skip(1).filter(|a| a.ends_with(".onnx")).collect();
@@ -21,7 +21,7 @@ fn main() {
         return;
     }
     let runtime = Runtime::load(None).expect("ONNX Runtime");
-    let target = CpuTarget::new(runtime.clone(), 1);
+    let device = CpuDevice::new(runtime.clone(), 1);
     let mut random = fastrand::Rng::with_seed(11);
     let mut errors = Vec::new();
     println!("| model | plan | measured ms | predicted ms | error | uncorrected |\n|---|---|---|---|---|---|");
@@ -31,19 +31,19 @@ fn main() {
         let analysis = &opened.analysis;
         let layers = layers(&graph, analysis);
         let database = Database::default_path().map(|p| Database::open(&p).unwrap());
-        let mut prober = Prober::new(&target, database);
+        let mut prober = Prober::new(&device, database);
         let (mut plain, mut costs) = (Costs::new(analysis, &layers), Costs::new(analysis, &layers));
         let base: Vec<usize> = analysis.groups.iter().map(|g| g.classes.len()).collect();
         let inputs = random_inputs(&opened.specs, 0, 1.0).unwrap();
         let original = encode(&opened.proto);
         let quiet = |_: usize, _: usize| {};
-        let mut plans = vec![(base.clone(), ClassChange::default())];
+        let mut plans = vec![(base.clone(), ChannelChange::default())];
         for _ in 0..3 {
-            let (mut counts, mut change) = (base.clone(), ClassChange::default());
+            let (mut counts, mut change) = (base.clone(), ChannelChange::default());
             for g in analysis
                 .groups
                 .iter()
-                .filter(|g| g.lock.is_none() && g.classes.len() >= 8)
+                .filter(|g| g.constraint.is_none() && g.classes.len() >= 8)
             {
                 let keep = random.usize(g.classes.len() / 2..=g.classes.len());
                 counts[g.id] = keep;
@@ -55,24 +55,24 @@ fn main() {
             let wanted: Vec<_> = plans.iter().map(|(c, _)| (known.all(), c.clone())).collect();
             known.require(&mut prober, &wanted, &quiet).unwrap();
         }
-        let nodes = target.node_times(&original, &inputs, 3, 30).unwrap().unwrap();
+        let nodes = device.node_times(&original, &inputs, 3, 30).unwrap().unwrap();
         let seen = in_model(&graph, &layers, &nodes);
         let files: Vec<Vec<u8>> = plans
             .iter()
             .map(|(_, change)| encode(&rewrite(&opened.proto, &graph, analysis, change, &[]).unwrap()))
             .collect();
         // Each alone: interleaved models take each other's weights out of the caches.
-        let raced: Vec<_> = files
+        let benchmarked: Vec<_> = files
             .iter()
-            .map(|f| race(&target, &[f], &inputs, 3.0).unwrap().remove(0))
+            .map(|f| benchmark(&device, &[f], &inputs, 3.0).unwrap().remove(0))
             .collect();
-        costs.correct(&seen, &base, raced[0].summary().median);
+        costs.correct(&seen, &base, benchmarked[0].summary().median);
         let name = Path::new(path).file_stem().unwrap().to_string_lossy().into_owned();
-        for (k, ((counts, change), lane)) in plans.iter().zip(&raced).enumerate() {
-            let measured = lane.summary().median;
+        for (k, ((counts, change), entry)) in plans.iter().zip(&benchmarked).enumerate() {
+            let measured = entry.summary().median;
             let rest = elements_ratio(&graph, analysis, change);
             let predicted = costs.predict(counts, rest).unwrap();
-            let uncorrected = plain.of(&plain.all(), counts).unwrap().0 + seen.others * rest;
+            let uncorrected = plain.of(&plain.all(), counts).unwrap().0 + seen.overhead * rest;
             let error = predicted / measured - 1.0;
             errors.push(error.abs());
             let plan = if k == 0 {

@@ -8,9 +8,9 @@
 
 use std::path::Path;
 
+use snapprune::device::{CpuDevice, Device, Idle, Named, Runtime, ShapeOptions, input_specs, random_inputs};
 use snapprune::onnx::{Graph, load};
-use snapprune::target::{CpuTarget, Idle, Named, Runtime, ShapeOptions, Target, input_specs, random_inputs};
-use snapprune::verify::race;
+use snapprune::verify::benchmark;
 
 const SECONDS: f64 = 6.0;
 /// Each manner takes turns with the others, so many times: the machine changes.
@@ -26,33 +26,33 @@ fn main() {
     let (model, inputs) = read(model.as_ref());
     let (other, _) = read(other.as_ref());
     let manners = [Idle::Spin, Idle::Sleep, Idle::Block];
-    let target = |idle| CpuTarget::new(runtime.clone().with_idle(idle), threads);
-    println!("{}", target(Idle::Sleep).info().name);
+    let device = |idle| CpuDevice::new(runtime.clone().with_idle(idle), threads);
+    println!("{}", device(Idle::Sleep).info().name);
     println!(
         "| {} | alone, ms | race / alone | itself | middle half | drift |",
-        target(Idle::Sleep).info().stack
+        device(Idle::Sleep).info().stack
     );
     println!("|---|---|---|---|---|---|");
     for _ in 0..TURNS {
         // What a deployment has.
-        let spinning = race(&target(Idle::Spin), &[&model], &inputs, SECONDS / 3.0).unwrap();
+        let spinning = benchmark(&device(Idle::Spin), &[&model], &inputs, SECONDS / 3.0).unwrap();
         let alone = spinning[0].summary().median;
         println!("| alone, as deployed | {alone:.3} | | | | |");
         for idle in manners {
-            let target = target(idle);
-            let own = race(&target, &[&model], &inputs, SECONDS / 3.0).unwrap();
-            let lanes = race(&target, &[&model, &model, &other], &inputs, SECONDS).unwrap();
-            let mut ratios = lanes[1].ratios.clone();
+            let device = device(idle);
+            let own = benchmark(&device, &[&model], &inputs, SECONDS / 3.0).unwrap();
+            let entries = benchmark(&device, &[&model, &model, &other], &inputs, SECONDS).unwrap();
+            let mut ratios = entries[1].ratios.clone();
             ratios.sort_by(f64::total_cmp);
             println!(
                 "| {idle:?} | {:.3} | {:.3} | {:.3} ± {:.3} | {:.3} to {:.3} | {:.1} % |",
                 own[0].summary().median,
-                lanes[0].summary().median / alone,
-                lanes[1].ratio(),
-                lanes[1].ratio_noise(),
+                entries[0].summary().median / alone,
+                entries[1].ratio(),
+                entries[1].ratio_noise(),
                 ratios[ratios.len() / 4],
                 ratios[3 * ratios.len() / 4],
-                100.0 * lanes[0].drift().unwrap()
+                100.0 * entries[0].drift().unwrap()
             );
         }
     }

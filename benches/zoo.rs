@@ -10,12 +10,12 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
-use snapprune::channels::ClassChange;
+use snapprune::channels::ChannelChange;
+use snapprune::device::{CpuDevice, Device, Runtime, ShapeOptions};
 use snapprune::onnx::encode;
 use snapprune::optimize::open;
-use snapprune::profile::{Database, Facts, Problem, Record};
+use snapprune::profile::{Database, Problem, Record, RecordFacts};
 use snapprune::rewrite::rewrite;
-use snapprune::target::{CpuTarget, Runtime, ShapeOptions, Target};
 
 /// Writes variants with between half and all of each group's channels.
 fn variants(models: &[String], count: usize, folder: &Path, runtime: &Runtime) {
@@ -25,12 +25,12 @@ fn variants(models: &[String], count: usize, folder: &Path, runtime: &Runtime) {
         .collect();
     for k in 0..count {
         let (mut random, opened) = (fastrand::Rng::with_seed(k as u64), &opened[k % models.len()]);
-        let mut change = ClassChange::default();
+        let mut change = ChannelChange::default();
         for group in opened
             .analysis
             .groups
             .iter()
-            .filter(|g| g.lock.is_none() && g.classes.len() >= 8)
+            .filter(|g| g.constraint.is_none() && g.classes.len() >= 8)
         {
             change
                 .removed
@@ -54,7 +54,7 @@ fn made_up(problem: Problem) -> Record {
     Record {
         samples: vec![off * blocks * area as f64 * 1e-6; 5],
         problem,
-        facts: Facts::default(),
+        facts: RecordFacts::default(),
     }
 }
 
@@ -119,7 +119,7 @@ fn main() {
     let most = counts.iter().copied().max().unwrap_or(0);
     variants(models, most, folder.path(), &runtime);
     let files: Vec<PathBuf> = (0..most).map(|k| folder.path().join(format!("v{k:04}.onnx"))).collect();
-    let device = CpuTarget::new(runtime, 1).info().clone();
+    let device = CpuDevice::new(runtime, 1).info().clone();
     println!(
         "| models | problems | distinct | asked for | read, s a model | choose, s a model | plan, s a model | driver MiB | worker MiB |"
     );

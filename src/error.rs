@@ -30,7 +30,7 @@ pub enum Error {
     Runtime(String),
     /// A model does not run at extents that were assumed for what it leaves open.
     #[error("{0}")]
-    Extents(String),
+    SymbolicShapes(String),
     /// ONNX Runtime refused a model or a run failed.
     #[error("ONNX Runtime: {0}")]
     Session(String),
@@ -93,7 +93,7 @@ impl Error {
             Self::Plan(_) => Some("make the plan for this very file with `snapprune plan`"),
             Self::Runtime(_) => Some("`snapprune doctor` checks the installation"),
             Self::Usage(_) => Some("`snapprune --help`, or `snapprune COMMAND --help`, shows how it is used"),
-            Self::Extents(_) => Some(
+            Self::SymbolicShapes(_) => Some(
                 "give the extents that the model was made for; where it comes from, or its preprocessing, tells them",
             ),
             Self::Busy(_) | Self::Stopped => None,

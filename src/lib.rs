@@ -9,6 +9,7 @@
 pub mod channels;
 pub mod cli;
 pub mod data;
+pub mod device;
 pub mod error;
 pub mod fused;
 pub mod gate;
@@ -18,11 +19,10 @@ pub mod plan;
 pub mod profile;
 #[cfg(feature = "python")]
 mod python;
-pub mod refit;
+pub mod reconstruct;
 pub mod report;
 pub mod rewrite;
 pub mod score;
-pub mod target;
 pub mod verify;
 pub mod zoo;
 

@@ -1,18 +1,15 @@
 //! The main job: from a model and a device to a faster model, or to the reason why there is none.
 
-mod approach;
 mod by_drop;
 mod choose;
 mod datasets;
 mod dynamic;
-mod exact;
 mod finish;
 mod fitting;
-mod free;
 mod goals;
 mod input;
-mod knowledge;
-mod narrow;
+mod lossless;
+mod lossy;
 mod needs;
 mod offline;
 mod outcome;
@@ -20,9 +17,12 @@ mod pareto;
 mod prepare;
 mod samples;
 mod scope;
+mod sensitivity;
 mod sound;
 mod space;
 mod staircases;
+mod target_search;
+mod zero_cost_growth;
 
 pub use datasets::Datasets;
 pub use dynamic::{Dynamic, Dynamics, GateRow, Mode};
@@ -33,7 +33,7 @@ pub use needs::{Alternative, Needs, needs};
 pub use outcome::{Calibration, ChosenPoint, GroupRow, Outcome, Probes};
 pub use pareto::{Measured, ParetoRow};
 pub use samples::Samples;
-pub use staircases::{Curve, Staircase, Step, use_of};
+pub use staircases::{LatencyCurve, LatencyStep, Staircase, use_of};
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -41,10 +41,10 @@ use std::time::{Duration, Instant};
 
 use crate::channels::Analysis;
 use crate::data::Scaling;
+use crate::device::{Device, Limit, Named};
 use crate::onnx::encode;
 use crate::plan::{Candidates, Costs, Plan};
 use crate::profile::{Database, Noise, Prober, Profile};
-use crate::target::{Limit, Named, Target};
 use crate::verify::{Agreement, compare};
 use crate::{Error, Result};
 use prepare::prepared;
@@ -101,7 +101,7 @@ impl Options {
 }
 
 /// Told what is being done, and how much of it is done where that is known.
-pub trait Watcher {
+pub trait ProgressReporter {
     /// A step begins.
     fn step(&self, what: &str);
     /// The step has done `done` of `total`.
@@ -128,7 +128,7 @@ const ALONE_SECONDS: f64 = 1.0;
 
 /// A model at one set of input shapes, and how much of the traffic that is.
 #[derive(Debug)]
-pub struct Load {
+pub struct Workload {
     /// The model, opened at these shapes.
     pub opened: Opened,
     /// Its share.
@@ -143,30 +143,30 @@ pub struct Known {
     /// Times recorded earlier.
     pub recorded: Option<Profile>,
     /// Problems (their keys) that need not be timed: no choice that uses them is likely to be faster.
-    pub spared: HashSet<String>,
+    pub pruned: HashSet<String>,
 }
 
-/// Optimizes a model on a device, for the weighted sum of its loads' latencies.
+/// Optimizes a model on a device, for the weighted sum of its workloads' latencies.
 ///
 /// # Errors
 /// When a probe or a run fails. That no plan helps is no error: see [`Outcome::model`].
 pub fn optimize(
-    loads: &[Load],
-    target: &dyn Target,
+    workloads: &[Workload],
+    device: &dyn Device,
     known: Known,
     options: &Options,
-    watcher: &dyn Watcher,
+    reporter: &dyn ProgressReporter,
 ) -> Result<Outcome> {
-    if let Some(outcome) = refused(loads, target, options) {
+    if let Some(outcome) = refused(workloads, device, options) {
         return Ok(outcome);
     }
-    let limit = limit(target, options);
+    let limit = limit(device, options);
     let planned = |p: prepare::Prepared, costs: &mut Costs, prober: &mut Prober| {
         let opened = p.opened;
         let mut outcome = if options.goals.any() {
             p.narrowing()?.run(costs, prober)?
-        } else if target.is_here() {
-            exact::exact(p, costs, prober)?
+        } else if device.is_here() {
+            lossless::lossless(p, costs, prober)?
         } else {
             offline::plan(p, costs, prober)?
         };
@@ -174,21 +174,27 @@ pub fn optimize(
             outcome.cut_short(prober.skipped);
         }
         let time = limit.at_most(options.staircases);
-        staircases::draw(&mut outcome, opened, costs, prober, time, watcher)?;
+        staircases::draw(&mut outcome, opened, costs, prober, time, reporter)?;
         outcome.noise = Noise {
             racing_drift: outcome.noise.racing_drift,
             ..prober.noise(limit.is_up())?
         };
         if let Some(why) = &prober.untraced {
-            watcher.note(why);
+            reporter.note(why);
             outcome.notes.push(why.clone());
         }
         Ok(outcome)
     };
-    let data = datasets(loads, target, options, watcher)?;
-    let mut outcome = prepared((loads, target), (known, &data), options, (watcher, &limit), planned)?;
-    if let (Some(dynamics), Some(load)) = (options.dynamics, loads.first()) {
-        let original = encode(&load.opened.proto);
+    let data = datasets(workloads, device, options, reporter)?;
+    let mut outcome = prepared(
+        (workloads, device),
+        (known, &data),
+        options,
+        (reporter, &limit),
+        planned,
+    )?;
+    if let (Some(dynamics), Some(workload)) = (options.dynamics, workloads.first()) {
+        let original = encode(&workload.opened.proto);
         if options.goals.any() && outcome.model.is_none() {
             let why = "the dynamic variant is made from the model that reaches the goal, and there is none";
             outcome.dynamic = Some(Dynamic::none(why));
@@ -202,20 +208,20 @@ pub fn optimize(
         }
         let base = outcome.model.as_ref().unwrap_or(&original);
         outcome.dynamic = Some(dynamic::dynamic(
-            loads,
-            target,
+            workloads,
+            device,
             (&original, base, outcome.macs.1),
             (options, &data),
             dynamics,
-            (watcher, &limit),
+            (reporter, &limit),
         )?);
     }
     Ok(outcome)
 }
 
 /// What comes out, at once, where no width may change and nothing else can be made.
-fn refused(loads: &[Load], target: &dyn Target, options: &Options) -> Option<Outcome> {
-    let opened = &loads.first()?.opened;
+fn refused(workloads: &[Workload], device: &dyn Device, options: &Options) -> Option<Outcome> {
+    let opened = &workloads.first()?.opened;
     let why = opened.nothing_to_change(options.goals.any())?;
     let calibrated = |d: Dynamics| options.calib.is_some() || d.keep.is_some();
     // Gates need convolutions, but no width that may change.
@@ -223,7 +229,7 @@ fn refused(loads: &[Load], target: &dyn Target, options: &Options) -> Option<Out
     if gates && !opened.timed.is_empty() {
         return None;
     }
-    let mut outcome = Outcome::new(opened, target.info(), &Candidates::new(), Probes::default());
+    let mut outcome = Outcome::new(opened, device.info(), &Candidates::new(), Probes::default());
     outcome.nothing(&why);
     outcome.nothing_to_change = true;
     outcome.dynamic = options
@@ -237,46 +243,51 @@ fn refused(loads: &[Load], target: &dyn Target, options: &Options) -> Option<Out
 /// # Errors
 /// When a probe or a run fails.
 pub fn pareto(
-    loads: &[Load],
-    target: &dyn Target,
+    workloads: &[Workload],
+    device: &dyn Device,
     database: Option<Database>,
     options: &Options,
     measured: usize,
-    watcher: &dyn Watcher,
+    reporter: &dyn ProgressReporter,
 ) -> Result<Vec<ParetoRow>> {
     let known = Known {
         database,
         ..Known::default()
     };
-    let limit = limit(target, options);
-    let data = datasets(loads, target, options, watcher)?;
+    let limit = limit(device, options);
+    let data = datasets(workloads, device, options, reporter)?;
     prepared(
-        (loads, target),
+        (workloads, device),
         (known, &data),
         options,
-        (watcher, &limit),
+        (reporter, &limit),
         |p, costs, prober| {
             let mut narrowing = p.narrowing()?;
             let search = narrowing.search(costs, prober)?;
             let rows = narrowing.pareto(&search, measured)?;
-            prober.untraced.iter().for_each(|why| watcher.note(why));
+            prober.untraced.iter().for_each(|why| reporter.note(why));
             Ok(rows)
         },
     )
 }
 
 /// The samples that the options name, as the first load takes them.
-fn datasets(loads: &[Load], target: &dyn Target, options: &Options, watcher: &dyn Watcher) -> Result<Datasets> {
-    match loads.first() {
-        Some(load) => Datasets::read(&load.opened, target, options, watcher),
+fn datasets(
+    workloads: &[Workload],
+    device: &dyn Device,
+    options: &Options,
+    reporter: &dyn ProgressReporter,
+) -> Result<Datasets> {
+    match workloads.first() {
+        Some(workload) => Datasets::read(&workload.opened, device, options, reporter),
         None => Ok(Datasets::default()),
     }
 }
 
 /// Until when a job goes on.
-fn limit(target: &dyn Target, options: &Options) -> Limit {
+fn limit(device: &dyn Device, options: &Options) -> Limit {
     Limit::new(
-        target.stop(),
+        device.stop(),
         options.time_budget.and_then(|b| Instant::now().checked_add(b)),
     )
 }
@@ -287,11 +298,17 @@ fn racing(limit: &Limit, usual: f64) -> f64 {
     if left < usual { SHORT_SECONDS.min(usual) } else { usual }
 }
 
-/// The least agreement of all loads.
-fn agreement(target: &dyn Target, original: &[u8], model: &[u8], loads: &[Load], seed: u64) -> Result<Agreement> {
+/// The least agreement of all workloads.
+fn agreement(
+    device: &dyn Device,
+    original: &[u8],
+    model: &[u8],
+    workloads: &[Workload],
+    seed: u64,
+) -> Result<Agreement> {
     let mut least: Option<Agreement> = None;
-    for load in loads {
-        let found = compare(target, original, model, &load.opened.specs, seed, 3)?;
+    for workload in workloads {
+        let found = compare(device, original, model, &workload.opened.specs, seed, 3)?;
         if least
             .as_ref()
             .is_none_or(|l| !found.holds() || (l.holds() && found.max_rel_diff > l.max_rel_diff))
@@ -308,16 +325,19 @@ fn probes(prober: &Prober, costs: &Costs, candidates: &Candidates, base: &[usize
         made: prober.made,
         reused: prober.reused,
         skipped: prober.skipped,
-        spared: prober.left_out(),
+        pruned: prober.left_out(),
         exhaustive: costs.exhaustive(candidates, &base.to_vec()),
     }
 }
 
 /// A key for what is remembered of whole models: what was done, for how long, to which models and inputs.
-fn whole_key(what: &str, models: &[&[u8]], loads: &[(Vec<Named>, f64)], seconds: f64) -> String {
+fn whole_key(what: &str, models: &[&[u8]], workloads: &[(Vec<Named>, f64)], seconds: f64) -> String {
     let mut hash = blake3::Hasher::new();
     hash.update(format!("{what} {seconds} ").as_bytes());
-    for (name, tensor, weight) in loads.iter().flat_map(|(i, w)| i.iter().map(move |(n, t)| (n, t, w))) {
+    for (name, tensor, weight) in workloads
+        .iter()
+        .flat_map(|(i, w)| i.iter().map(move |(n, t)| (n, t, w)))
+    {
         hash.update(format!("{name} {:?} {weight} ", tensor.dims).as_bytes());
     }
     for model in models {
@@ -345,7 +365,7 @@ fn recalled<T: serde::de::DeserializeOwned>(prober: &Prober, key: &str) -> Resul
     let Some(database) = prober.database() else {
         return Ok(None);
     };
-    let known = database.remembered(prober.target().info(), key)?;
+    let known = database.remembered(prober.device().info(), key)?;
     Ok(known.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
@@ -355,7 +375,7 @@ fn remember<T: serde::Serialize>(prober: &Prober, key: &str, made: &T) -> Result
         return Ok(());
     };
     database.remember(
-        prober.target().info(),
+        prober.device().info(),
         key,
         &serde_json::to_string(made).unwrap_or_default(),
     )

@@ -16,10 +16,10 @@ use snapprune::optimize::Options;
 #[test]
 fn the_main_job_writes_a_model_that_keeps_its_promises() {
     let folder = tempfile::tempdir().unwrap();
-    let input = std::fs::read(model("shapes96_off_stair.onnx")).unwrap();
+    let input = std::fs::read(model("shapes96_misaligned.onnx")).unwrap();
     let (report, written) = priced(&folder.path().join("latency.db"), Options::default());
     assert_eq!(report["written"], true, "{report:#}");
-    assert_eq!(input, std::fs::read(model("shapes96_off_stair.onnx")).unwrap());
+    assert_eq!(input, std::fs::read(model("shapes96_misaligned.onnx")).unwrap());
     assert_eq!(report["schema_version"], 1);
     assert_eq!(report["device"]["kind"], "cpu");
     assert_eq!(report["model"]["blake3"], blake3::hash(&input).to_hex().to_string());
@@ -53,7 +53,7 @@ fn a_written_model_tells_what_was_done_and_has_its_reports_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let done = snapprune()
-        .arg(model("shapes96_off_stair.onnx"))
+        .arg(model("shapes96_misaligned.onnx"))
         .arg("--profile")
         .arg(profile(folder.path()))
         .args(["--json", "-o"])
@@ -68,7 +68,7 @@ fn a_written_model_tells_what_was_done_and_has_its_reports_beside_it() {
     assert_eq!(beside, report);
     assert!(at("out.html").is_file());
     let written = std::fs::read(at("out.onnx")).unwrap();
-    let input = std::fs::read(model("shapes96_off_stair.onnx")).unwrap();
+    let input = std::fs::read(model("shapes96_misaligned.onnx")).unwrap();
     independent_reader(&input, &written, report["groups"].as_array().unwrap());
     let read = onnx_protobuf::ModelProto::parse_from_bytes(&written).unwrap();
     let notes: Vec<_> = read.metadata_props.iter().map(|p| p.key.as_str()).collect();
@@ -141,7 +141,7 @@ fn a_recorded_profile_is_used_on_its_device_and_refused_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let profile = folder.path().join("profile.json");
     let db = folder.path().join("a.db");
-    let off = model("shapes96_off_stair.onnx");
+    let off = model("shapes96_misaligned.onnx");
     let done = snapprune()
         .arg("profile")
         .arg(&off)
@@ -225,7 +225,7 @@ fn inspect_says_what_is_free_and_why_the_rest_is_not() {
 
 #[test]
 fn bench_shows_models_side_by_side() {
-    let (a, b) = (model("shapes96.onnx"), model("shapes96_off_stair.onnx"));
+    let (a, b) = (model("shapes96.onnx"), model("shapes96_misaligned.onnx"));
     let output = snapprune()
         .arg("bench")
         .args([&a, &b])
@@ -273,7 +273,7 @@ fn a_gpu_that_is_not_there_is_an_error_that_says_what_to_install() {
 }
 
 #[test]
-fn a_model_on_the_stairs_is_left_alone() {
+fn an_aligned_model_is_left_alone() {
     let Some(shared) = shared() else { return };
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.onnx");
@@ -484,7 +484,7 @@ fn whatever_is_written_follows_the_umask() {
         let done = std::process::Command::new("bash")
             .args(["-c", script, umask])
             .arg(&folder)
-            .arg(model("shapes96_off_stair.onnx"))
+            .arg(model("shapes96_misaligned.onnx"))
             .arg(profile)
             .env("PATH", path)
             .env("ORT_DYLIB_PATH", std::fs::canonicalize(&runtime().library).unwrap())

@@ -71,7 +71,7 @@ fn quoted(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// A small residual network off the stairs with an open batch, on 96×96 images.
+/// A small residual network with misaligned widths with an open batch, on 96×96 images.
 fn small() -> ModelProto {
     let mut net = Net::new(17, 5);
     let x = net.input("image", &[1, 3, 96, 96]);
@@ -129,7 +129,7 @@ impl Place {
         std::os::unix::fs::symlink(root().join("examples"), place.at("examples")).unwrap();
         // Two files that only a gain makes, for a recorded device on which a model has one.
         let recorded = common::recorded::profile(place.0.path());
-        let off = model("shapes96_off_stair.onnx");
+        let off = model("shapes96_misaligned.onnx");
         let made = |args: &[&str]| {
             let file = if args.is_empty() { "off.snap.onnx" } else { "off.json" };
             let mut command = snapprune();
@@ -299,9 +299,9 @@ fn commands_and_flags_in_the_text_exist() {
                     .chars()
                     .take_while(|c| c.is_ascii_lowercase() || *c == '-')
                     .collect();
-                let others = ["--bench", "--example", "--release", "--test", "--ray"];
+                let overhead = ["--bench", "--example", "--release", "--test", "--ray"];
                 assert!(
-                    every.contains(&flag) || others.contains(&flag.as_str()),
+                    every.contains(&flag) || overhead.contains(&flag.as_str()),
                     "{page}: {code}: no flag {flag}"
                 );
             }
@@ -330,9 +330,9 @@ fn links_lead_to_files() {
             .split("](")
             .skip(1)
             .filter_map(|rest| rest.split_once(')').map(|(t, _)| t));
-        for target in targets.filter(|t| !t.starts_with("http")) {
-            let file = target.split('#').next().unwrap_or_default();
-            assert!(folder.join(file).exists(), "{page}: {target}");
+        for device in targets.filter(|t| !t.starts_with("http")) {
+            let file = device.split('#').next().unwrap_or_default();
+            assert!(folder.join(file).exists(), "{page}: {device}");
         }
     }
 }

@@ -10,9 +10,9 @@ use common::command::{fails, model, snapprune};
 use common::{cpu, difference};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
-use snapprune::gate::{Form, Gate, TileGate, blocks, gated, tilings};
+use snapprune::device::Device;
+use snapprune::gate::{Gate, GateForm, TileGate, blocks, gated, tilings};
 use snapprune::onnx::{Graph, Tensor, encode, parse};
-use snapprune::target::Target;
 
 /// Python with numpy and ONNX Runtime: that of the virtual environment, where there is one.
 fn python() -> PathBuf {
@@ -216,7 +216,7 @@ fn masks_compute_everything_and_any_batch() {
     same_in_python(folder.path(), &file, &[1, 2]);
 }
 
-/// Another process's ONNX Runtime loads our operators from the library and makes what ours makes.
+/// Another process's ONNX Runtime workloads our operators from the library and makes what ours makes.
 #[test]
 fn fused_gates_run_in_python_with_the_library() {
     let case = common::Case::open(&model("scenes96.onnx"));
@@ -233,8 +233,8 @@ fn fused_gates_run_in_python_with_the_library() {
         channels: None,
         block: found[2].clone(),
     };
-    let fused = gated(&case.proto, &graph, &[&gate], Form::Fused).unwrap();
-    let masked = gated(&case.proto, &graph, &[&gate], Form::Masked).unwrap();
+    let fused = gated(&case.proto, &graph, &[&gate], GateForm::Fused).unwrap();
+    let masked = gated(&case.proto, &graph, &[&gate], GateForm::Masked).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("fused.onnx");
     std::fs::write(&file, encode(&fused)).unwrap();

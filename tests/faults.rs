@@ -11,15 +11,15 @@ use common::chance::seed;
 use common::command::{fails, model, snapprune};
 use common::recorded::plan_of_recorded;
 use common::runtime;
-use snapprune::profile::{Database, Facts, Problem, Record};
-use snapprune::target::DeviceInfo;
+use snapprune::device::DeviceInfo;
+use snapprune::profile::{Database, Problem, Record, RecordFacts};
 
 /// A database with so many records.
 fn database(path: &Path, records: usize) {
     let record = |cout: usize| Record {
         problem: Problem::plain(16, cout, 8),
         samples: vec![cout as f64; 20],
-        facts: Facts::default(),
+        facts: RecordFacts::default(),
     };
     let all: Vec<Record> = (1..=records).map(record).collect();
     let device = DeviceInfo {
@@ -96,7 +96,7 @@ fn killed_in_a_run_no_half_model_is_left() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_snapprune"));
         command
             .arg("apply")
-            .arg(model("shapes96_off_stair.onnx"))
+            .arg(model("shapes96_misaligned.onnx"))
             .arg(&plan)
             .arg("-o")
             .arg(&out)
@@ -275,7 +275,7 @@ fn a_library_that_is_not_onnx_runtime_is_told() {
 #[test]
 fn a_full_disk_or_a_folder_that_cannot_be_written_to_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let original = std::fs::read(model("shapes96_off_stair.onnx")).unwrap();
+    let original = std::fs::read(model("shapes96_misaligned.onnx")).unwrap();
     let plan = folder.path().join("plan.json");
     plan_of_recorded(folder.path(), &plan);
     let place = folder.path().join("place");
@@ -284,7 +284,7 @@ fn a_full_disk_or_a_folder_that_cannot_be_written_to_leaves_nothing() {
     let line = "trap '' XFSZ; ulimit -f 100; exec \"$0\" apply \"$1\" \"$2\" -o \"$3\"";
     let output = Command::new("bash")
         .args(["-c", line, env!("CARGO_BIN_EXE_snapprune")])
-        .arg(model("shapes96_off_stair.onnx"))
+        .arg(model("shapes96_misaligned.onnx"))
         .arg(&plan)
         .arg(place.join("out.onnx"))
         .env("ORT_DYLIB_PATH", std::fs::canonicalize(&runtime().library).unwrap())
@@ -299,7 +299,7 @@ fn a_full_disk_or_a_folder_that_cannot_be_written_to_leaves_nothing() {
     let nowhere = fails(
         &[
             "apply",
-            model("shapes96_off_stair.onnx").to_str().unwrap(),
+            model("shapes96_misaligned.onnx").to_str().unwrap(),
             plan.to_str().unwrap(),
             "-o",
             "/proc/out.onnx",
@@ -307,5 +307,5 @@ fn a_full_disk_or_a_folder_that_cannot_be_written_to_leaves_nothing() {
         2,
     );
     assert!(nowhere.contains("/proc/out.onnx") && nowhere.contains('→'), "{nowhere}");
-    assert!(std::fs::read(model("shapes96_off_stair.onnx")).unwrap() == original);
+    assert!(std::fs::read(model("shapes96_misaligned.onnx")).unwrap() == original);
 }

@@ -283,8 +283,8 @@ fn layers_that_stay_for_other_reasons_are_counted_by_reason() {
     let mut net = Net::new(17, 1);
     let x = net.input("image", &[1, 3, 8, 8]);
     // Weights that come from the input.
-    let (small, target) = (net.node("GlobalAveragePool", &[&x], |_| {}), net.ints(&[1, 3, 1, 1]));
-    let w = net.node("Reshape", &[&small, &target], |_| {});
+    let (small, device) = (net.node("GlobalAveragePool", &[&x], |_| {}), net.ints(&[1, 3, 1, 1]));
+    let w = net.node("Reshape", &[&small, &device], |_| {});
     let computed = net.node("Conv", &[&x, &w], |_| {});
     // A body of a branch, and a function.
     let w = net.weights(&[1, 1, 3, 3]);

@@ -17,7 +17,7 @@ fn stored_inputs_and_changes_of_them_are_refused_or_handled() {
     let seconds = std::env::var("SNAPPRUNE_FUZZ_SECONDS")
         .ok()
         .and_then(|s| s.parse().ok());
-    for (name, target) in targets::TARGETS {
+    for (name, device) in targets::TARGETS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
         let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).collect();
         files.sort();
@@ -25,7 +25,7 @@ fn stored_inputs_and_changes_of_them_are_refused_or_handled() {
         assert!(stored.len() >= 3, "{name} has no stored inputs");
         let run = |bytes: &[u8], what: &str| {
             let began = computed();
-            let done = std::panic::catch_unwind(|| target(bytes));
+            let done = std::panic::catch_unwind(|| device(bytes));
             assert!(done.is_ok(), "{name}: {what} breaks a promise: {bytes:?}");
             assert!(
                 computed() - began < Duration::from_secs(10),

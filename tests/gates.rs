@@ -6,9 +6,11 @@ use crate::common;
 use std::path::Path;
 
 use common::{Case, cpu, difference, zoo_model};
-use snapprune::gate::{Block, ChannelGate, Form, Gate, Step, TileGate, Tiling, blocks, fusible, gated, pairs, tilings};
+use snapprune::device::{Device, Named};
+use snapprune::gate::{
+    Block, BranchStep, ChannelGate, Gate, GateForm, TileGate, Tiling, blocks, fusible, gated, pairs, tilings,
+};
 use snapprune::onnx::{Graph, Tensor, encode};
-use snapprune::target::{Named, Target};
 
 fn own(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
@@ -31,12 +33,12 @@ impl Dice {
         }
     }
 
-    fn channels(&mut self, block: &Block, maker: usize, share: f64) -> ChannelGate {
-        let Step::Conv(layer) = &block.steps[maker] else {
+    fn channels(&mut self, block: &Block, producer: usize, share: f64) -> ChannelGate {
+        let BranchStep::Conv(layer) = &block.steps[producer] else {
             panic!("no convolution makes the channels");
         };
         ChannelGate {
-            maker,
+            producer,
             keep: ((layer.outputs as f64 * share) as usize).max(1),
             attention: self.some(layer.outputs * layer.inputs),
             bias: self.some(layer.outputs),
@@ -48,7 +50,7 @@ impl Dice {
 /// Random inputs of `samples` samples.
 fn inputs(case: &Case, samples: usize, seed: u64) -> Vec<Named> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let one = |spec: &snapprune::target::InputSpec| {
+    let one = |spec: &snapprune::device::InputSpec| {
         let mut dims = spec.dims.clone();
         dims[0] = samples;
         let values: Vec<f32> = (0..dims.iter().product()).map(|_| random.f32() * 2.0 - 1.0).collect();
@@ -59,28 +61,28 @@ fn inputs(case: &Case, samples: usize, seed: u64) -> Vec<Named> {
 
 /// Runs gates in both forms; the largest difference of any output over its range.
 fn apart(case: &Case, gates: &[&Gate], samples: usize) -> f64 {
-    apart_in(Form::Compact, case, gates, samples)
+    apart_in(GateForm::Compact, case, gates, samples)
 }
 
-fn apart_in(form: Form, case: &Case, gates: &[&Gate], samples: usize) -> f64 {
+fn apart_in(form: GateForm, case: &Case, gates: &[&Gate], samples: usize) -> f64 {
     let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
-    let target = cpu();
+    let device = cpu();
     let given = inputs(case, samples, 7);
     let run = |form| {
         let model = gated(&case.proto, &graph, gates, form).unwrap();
-        target.outputs(&encode(&model), &given).unwrap()
+        device.outputs(&encode(&model), &given).unwrap()
     };
-    let masked = run(Form::Masked);
+    let masked = run(GateForm::Masked);
     difference(&masked, &run(form), &masked).raw
 }
 
 fn unlike(case: &Case, gates: &[&Gate], samples: usize) -> f64 {
     let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
     let given = inputs(case, samples, 7);
-    let target = cpu();
-    let before = target.outputs(&encode(&case.proto), &given).unwrap();
-    let model = gated(&case.proto, &graph, gates, Form::Compact).unwrap();
-    let after = target.outputs(&encode(&model), &given).unwrap();
+    let device = cpu();
+    let before = device.outputs(&encode(&case.proto), &given).unwrap();
+    let model = gated(&case.proto, &graph, gates, GateForm::Compact).unwrap();
+    let after = device.outputs(&encode(&model), &given).unwrap();
     difference(&before, &after, &before).raw
 }
 
@@ -158,7 +160,7 @@ fn every_tiling_of_a_strided_block_with_halos_is_right() {
             assert!(found < 1e-4, "{} {:?}: {found}", block.name, tiling.tile);
             assert!(gate.macs() < block.macs() * 2, "{:?}", tiling.tile);
             assert!(fusible(&graph, block));
-            let found = apart_in(Form::Fused, &case, &[&gate], 2);
+            let found = apart_in(GateForm::Fused, &case, &[&gate], 2);
             assert!(found < 1e-4, "{} {:?} fused: {found}", block.name, tiling.tile);
         }
     }
@@ -173,18 +175,18 @@ fn gated_channels_alone_and_with_tiles_make_what_their_masked_twin_makes() {
         let mut gates = Vec::new();
         for (at, block) in found.iter().enumerate() {
             let makers = pairs(block);
-            let Some(&maker) = makers.get(at % makers.len().max(1)) else {
+            let Some(&producer) = makers.get(at % makers.len().max(1)) else {
                 continue;
             };
             let tiling = tilings(block, 4)
                 .into_iter()
                 .next()
-                .filter(|_| at % 2 == 0 && maker == 0);
+                .filter(|_| at % 2 == 0 && producer == 0);
             let tiles = tiling.map(|t| dice.tiles(block, &t, t.tiles() / 2));
             gates.push(Gate {
                 block: block.clone(),
                 tiles,
-                channels: Some(dice.channels(block, maker, 0.5)),
+                channels: Some(dice.channels(block, producer, 0.5)),
             });
         }
         if gates.is_empty() {

@@ -165,9 +165,9 @@ impl Locks {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(model("shapes96.onnx"), folder.path().join("model.onnx")).unwrap();
-        let locks = Self(folder);
-        assert_eq!(locks.run(BENCH), (Some(0), String::new()));
-        locks
+        let constraints = Self(folder);
+        assert_eq!(constraints.run(BENCH), (Some(0), String::new()));
+        constraints
     }
 
     fn file(&self) -> PathBuf {
@@ -213,8 +213,8 @@ const BENCH: &str = "bench model.onnx --cpu --threads 1 --seconds 0.01";
 
 #[test]
 fn whoever_times_has_the_device_for_itself() {
-    let locks = Locks::new();
-    let held = File::open(locks.file()).unwrap();
+    let constraints = Locks::new();
+    let held = File::open(constraints.file()).unwrap();
     held.lock().unwrap();
     for line in [
         BENCH,
@@ -224,51 +224,51 @@ fn whoever_times_has_the_device_for_itself() {
         "profile model.onnx --cpu --threads 1",
         "zoo model.onnx --out zoo --cpu --threads 1",
     ] {
-        let (code, said) = locks.run(&format!("{line} --no-wait"));
+        let (code, said) = constraints.run(&format!("{line} --no-wait"));
         assert_eq!(code, Some(2), "{line}: {said}");
         assert!(said.contains(&format!("pid {}", std::process::id())), "{line}: {said}");
         assert!(said.contains("--no-wait was given"), "{line}: {said}");
     }
     // These time nothing.
-    recorded(locks.0.path());
-    std::fs::copy(model("shapes96_off_stair.onnx"), locks.0.path().join("off.onnx")).unwrap();
-    Database::open(&locks.0.path().join("own.db")).unwrap();
+    recorded(constraints.0.path());
+    std::fs::copy(model("shapes96_misaligned.onnx"), constraints.0.path().join("off.onnx")).unwrap();
+    Database::open(&constraints.0.path().join("own.db")).unwrap();
     for line in [
         "inspect model.onnx",
         "verify model.onnx model.onnx --cpu --threads 1",
         "db ls --db own.db",
         "off.onnx --profile profile.json --no-wait",
     ] {
-        let (code, said) = locks.run(line);
+        let (code, said) = constraints.run(line);
         assert_eq!(code, Some(0), "{line}: {said}");
         assert!(!said.contains("waits for"), "{line}: {said}");
     }
     // Nor has anything taken a turn on another device.
-    locks.file();
+    constraints.file();
 }
 
 #[test]
 fn a_wait_for_the_device_ends_with_it_or_with_ctrl_c() {
-    let locks = Locks::new();
-    let held = File::open(locks.file()).unwrap();
+    let constraints = Locks::new();
+    let held = File::open(constraints.file()).unwrap();
     held.lock().unwrap();
     for signal in ["-INT", "-TERM"] {
-        let (mut child, _reader, said) = locks.said(BENCH);
+        let (mut child, _reader, said) = constraints.said(BENCH);
         assert!(said.contains("waits for another snapprune"), "{said}");
         let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
     }
-    let (mut waiting, _reader, _) = locks.said(BENCH);
+    let (mut waiting, _reader, _) = constraints.said(BENCH);
     held.unlock().unwrap();
     assert_eq!(waiting.wait().unwrap().code(), Some(0));
 }
 
 #[test]
 fn who_is_killed_leaves_the_device_free() {
-    let locks = Locks::new();
-    let file = File::open(locks.file()).unwrap();
-    let mut holder = locks
+    let constraints = Locks::new();
+    let file = File::open(constraints.file()).unwrap();
+    let mut holder = constraints
         .command("bench model.onnx --cpu --threads 1 --seconds 600")
         .spawn()
         .unwrap();
@@ -279,5 +279,5 @@ fn who_is_killed_leaves_the_device_free() {
     }
     holder.kill().unwrap();
     holder.wait().unwrap();
-    assert_eq!(locks.run(&format!("{BENCH} --no-wait")).0, Some(0));
+    assert_eq!(constraints.run(&format!("{BENCH} --no-wait")).0, Some(0));
 }

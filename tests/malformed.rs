@@ -50,7 +50,7 @@ fn weight(model: &mut ModelProto) -> &mut TensorProto {
     graph(model).initializer.iter_mut().find(|t| t.name() == name).unwrap()
 }
 
-fn extent(model: &mut ModelProto, axis: usize, value: i64) {
+fn dim(model: &mut ModelProto, axis: usize, value: i64) {
     let Some(Kind::TensorType(t)) = graph(model).input[0].r#type.as_mut().unwrap().value.as_mut() else {
         panic!()
     };
@@ -367,12 +367,12 @@ const CASES: &[Case] = &[
         "kernel_shape holds -3",
     ),
     ("too few pads", |m| node(m, 0).set_ints("pads", vec![1]), "malformed"),
-    ("an image beyond all bounds", |m| extent(m, 2, 1 << 40), "--shape"),
+    ("an image beyond all bounds", |m| dim(m, 2, 1 << 40), "--shape"),
     (
         "an image of more values than there are",
         |m| {
-            extent(m, 2, i64::MAX);
-            extent(m, 3, i64::MAX);
+            dim(m, 2, i64::MAX);
+            dim(m, 3, i64::MAX);
         },
         "--shape",
     ),
@@ -429,7 +429,7 @@ const CASES: &[Case] = &[
         },
         "--shape",
     ),
-    ("other channels than the weight's", |m| extent(m, 1, 4), "malformed"),
+    ("other channels than the weight's", |m| dim(m, 1, 4), "malformed"),
     (
         "bodies within bodies without end",
         |m| {

@@ -10,9 +10,11 @@ use common::command::{model, snapprune};
 use common::priced::optimized_at_price;
 use common::recorded::profile as recorded;
 use common::{cpu, runtime, zoo_model};
-use snapprune::optimize::{ChosenPoint, Dynamic, GateRow, Known, Load, Options, Outcome, ParetoRow, open, optimize};
+use snapprune::device::ShapeOptions;
+use snapprune::optimize::{
+    ChosenPoint, Dynamic, GateRow, Known, Options, Outcome, ParetoRow, Workload, open, optimize,
+};
 use snapprune::report::{About, outcome_html, outcome_json};
-use snapprune::target::ShapeOptions;
 
 /// A phone's width, and a desktop's.
 const WIDTHS: [usize; 2] = [390, 1280];
@@ -73,14 +75,14 @@ fn a_written_model_has_its_page() {
         staircases: std::time::Duration::from_secs(1),
         ..Options::default()
     };
-    let (loads, outcome) = optimized_at_price(&folder.path().join("l.db"), &options);
+    let (workloads, outcome) = optimized_at_price(&folder.path().join("l.db"), &options);
     let about = About {
         name: "off.onnx",
         written: "out.onnx",
         command: "snapprune off.onnx",
     };
-    let html = outcome_html(about, &loads, &outcome).unwrap();
-    let report = outcome_json("off.onnx", &loads, &outcome);
+    let html = outcome_html(about, &workloads, &outcome).unwrap();
+    let report = outcome_json("off.onnx", &workloads, &outcome);
     assert_eq!(report["written"], true, "{report:#}");
     self_contained(&html);
     let staircases = report["staircases"].as_array().unwrap();
@@ -121,7 +123,7 @@ fn a_page_is_made_when_asked_for_though_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
     let done = snapprune()
-        .arg(model("shapes96_off_stair.onnx"))
+        .arg(model("shapes96_misaligned.onnx"))
         .args(["--grow", "none", "--quiet", "-o"])
         .arg(folder.path().join("out.onnx"))
         .arg("--profile")
@@ -163,11 +165,11 @@ fn mobilenet_has_a_page_of_less_than_a_megabyte() {
 }
 
 /// An outcome with a curve and gates in it too, and names as long as they come.
-fn everything(path: &Path) -> (Outcome, Vec<Load>) {
+fn everything(path: &Path) -> (Outcome, Vec<Workload>) {
     let opened = open(path, &runtime(), &ShapeOptions::default()).unwrap();
-    let loads = vec![Load { opened, weight: 1.0 }];
+    let workloads = vec![Workload { opened, weight: 1.0 }];
     struct Silent;
-    impl snapprune::optimize::Watcher for Silent {
+    impl snapprune::optimize::ProgressReporter for Silent {
         fn step(&self, _: &str) {}
         fn progress(&self, _: usize, _: usize) {}
     }
@@ -175,7 +177,7 @@ fn everything(path: &Path) -> (Outcome, Vec<Load>) {
         staircases: std::time::Duration::from_secs(1),
         ..Options::default()
     };
-    let mut outcome = optimize(&loads, &cpu(), Known::default(), &options, &Silent).unwrap();
+    let mut outcome = optimize(&workloads, &cpu(), Known::default(), &options, &Silent).unwrap();
     let row = |k: usize| ParetoRow {
         latency: 1.0 - 0.02 * k as f64,
         macs: 1.0 - 0.03 * k as f64,
@@ -215,18 +217,18 @@ fn everything(path: &Path) -> (Outcome, Vec<Load>) {
     outcome
         .unverified
         .push("accuracy: <script>alert(1)</script> is only text".to_owned());
-    (outcome, loads)
+    (outcome, workloads)
 }
 
 #[test]
 fn curves_and_gates_and_long_names_fit_too_and_text_stays_text() {
-    let (outcome, loads) = everything(&model("shapes96.onnx"));
+    let (outcome, workloads) = everything(&model("shapes96.onnx"));
     let about = About {
         name: "a<b>&c.onnx",
         written: "a.snap.onnx",
         command: "snapprune 'a<b>&c.onnx'",
     };
-    let html = outcome_html(about, &loads, &outcome).unwrap();
+    let html = outcome_html(about, &workloads, &outcome).unwrap();
     self_contained(&html);
     assert!(!html.contains("a<b>") && !html.contains("<allowed>"));
     well_laid_out(

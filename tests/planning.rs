@@ -1,4 +1,4 @@
-//! Planning from databases and profiles, for several loads, and for GPUs that are not here.
+//! Planning from databases and profiles, for several workloads, and for GPUs that are not here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::common;
@@ -10,14 +10,14 @@ use common::recorded::{plan_of_recorded, profile as recorded};
 use common::{cpu, runtime, shared};
 use serde_json::Value;
 use snapprune::data::{Dataset, Scaling};
-use snapprune::optimize::{Known, Load, Options, Watcher, open, optimize};
-use snapprune::profile::{Database, Facts, Profile, Record, layers};
-use snapprune::target::{DeviceInfo, RecordedTarget, ShapeOptions};
+use snapprune::device::{DeviceInfo, RecordedDevice, ShapeOptions};
+use snapprune::optimize::{Known, Options, ProgressReporter, Workload, open, optimize};
+use snapprune::profile::{Database, Profile, Record, RecordFacts, layers};
 use snapprune::verify::{classes, compare_task};
 
 struct Silent;
 
-impl Watcher for Silent {
+impl ProgressReporter for Silent {
     fn step(&self, _: &str) {}
     fn progress(&self, _: usize, _: usize) {}
 }
@@ -86,9 +86,9 @@ fn elsewhere() -> DeviceInfo {
     }
 }
 
-/// Times of stairs of 16 channels on both sides, at every multiple of 4 around the present widths.
+/// Times of latency steps of 16 channels on both sides, at every multiple of 4 around the present widths.
 fn records() -> Vec<Record> {
-    let opened = open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
+    let opened = open(&model("shapes96_misaligned.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
     let graph = opened.graph().unwrap();
     let mut found: Vec<Record> = Vec::new();
     let around = |w: usize| (w..w + w / 3 + 16).filter(move |&v| v == w || v.is_multiple_of(4));
@@ -105,7 +105,7 @@ fn records() -> Vec<Record> {
                 found.push(Record {
                     problem: layer.at(cin, cout),
                     samples: vec![ms; 5],
-                    facts: Facts::default(),
+                    facts: RecordFacts::default(),
                 });
             }
         }
@@ -115,9 +115,9 @@ fn records() -> Vec<Record> {
 
 #[test]
 fn a_plan_for_a_device_elsewhere_says_what_is_unverified() {
-    let opened = open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
-    let loads = [Load { opened, weight: 1.0 }];
-    let target = RecordedTarget::new(runtime(), elsewhere());
+    let opened = open(&model("shapes96_misaligned.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
+    let workloads = [Workload { opened, weight: 1.0 }];
+    let device = RecordedDevice::new(runtime(), elsewhere());
     let plan = |records: Vec<Record>| {
         let profile = Profile {
             schema_version: 1,
@@ -128,7 +128,7 @@ fn a_plan_for_a_device_elsewhere_says_what_is_unverified() {
             recorded: Some(profile),
             ..Known::default()
         };
-        optimize(&loads, &target, known, &Options::default(), &Silent).unwrap()
+        optimize(&workloads, &device, known, &Options::default(), &Silent).unwrap()
     };
     let outcome = plan(records());
     assert!(outcome.model.is_some(), "{:?}", outcome.declined);
@@ -147,10 +147,10 @@ fn a_plan_for_a_device_elsewhere_says_what_is_unverified() {
 fn several_batches_count_by_their_shares() {
     let folder = tempfile::tempdir().unwrap();
     let (_, report) = optimized(folder.path(), &["--batch", "1:3,2:1", "--time-budget", "20s"]);
-    let loads = report["loads"].as_array().unwrap();
-    let weights: Vec<f64> = loads.iter().map(|l| l["weight"].as_f64().unwrap()).collect();
+    let workloads = report["loads"].as_array().unwrap();
+    let weights: Vec<f64> = workloads.iter().map(|l| l["weight"].as_f64().unwrap()).collect();
     assert_eq!(weights, [0.75, 0.25]);
-    assert_eq!(loads[1]["inputs"][0]["dims"][0], 2);
+    assert_eq!(workloads[1]["inputs"][0]["dims"][0], 2);
     assert!(report["probes"]["exhaustive"].as_u64() > report["probes"]["made"].as_u64());
     let wrong = fails(&["models/shapes96.onnx", "--cpu", "--batch", "1:x"], 2);
     assert!(wrong.contains("1:0.7,8:0.3"), "{wrong}");
@@ -175,7 +175,7 @@ fn widths_for_a_gpu_that_is_not_here_are_marked_as_predicted() {
     let run = |device: &str| {
         let done = snapprune()
             .arg("widths")
-            .arg(model("shapes96_off_stair.onnx"))
+            .arg(model("shapes96_misaligned.onnx"))
             .args(["--device", device, "--json"])
             .output()
             .unwrap();
@@ -209,7 +209,7 @@ fn widths_for_a_gpu_that_is_not_here_are_marked_as_predicted() {
 fn a_plan_is_written_edited_and_applied() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let off = model("shapes96_off_stair.onnx");
+    let off = model("shapes96_misaligned.onnx");
     plan_of_recorded(folder.path(), &at("plan.json"));
     let text = std::fs::read_to_string(at("plan.json")).unwrap();
     let mut plan: Value = serde_json::from_str(&text).unwrap();
@@ -276,7 +276,7 @@ fn layers_named_by_the_user_stay_and_nothing_grows_when_told() {
     // The first layers of the groups that grow, with whatever else is asked for.
     let grown = |extra: &[&str]| -> Vec<String> {
         let done = snapprune()
-            .arg(model("shapes96_off_stair.onnx"))
+            .arg(model("shapes96_misaligned.onnx"))
             .args(["--json", "-o"])
             .arg(folder.path().join("out.onnx"))
             .arg("--profile")
@@ -343,7 +343,7 @@ fn the_main_job_and_bench_report_accuracy() {
     // On a recorded device, so that there is a faster model.
     let profile = recorded(folder.path());
     let done = snapprune()
-        .arg(model("shapes96_off_stair.onnx"))
+        .arg(model("shapes96_misaligned.onnx"))
         .args(["--json", "-o"])
         .arg(folder.path().join("out.onnx"))
         .arg("--profile")

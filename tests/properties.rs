@@ -8,10 +8,10 @@ use crate::common;
 use common::graphs::drawn;
 use common::{Case, cpu, difference};
 use proptest::prelude::*;
-use snapprune::channels::ClassChange;
+use snapprune::channels::ChannelChange;
+use snapprune::device::Device;
 use snapprune::onnx::encode;
 use snapprune::onnx::proto::ModelProto;
-use snapprune::target::Target;
 
 fn cases() -> u32 {
     std::env::var("SNAPPRUNE_CASES")
@@ -32,7 +32,7 @@ proptest! {
     fn generated_graphs_keep_their_promises(seed in any::<u64>(), steps in 1usize..14) {
         let model = drawn(seed, steps);
         let case = Case::new(&model).map_err(TestCaseError::fail)?;
-        let same = case.apply(&ClassChange::default()).map_err(TestCaseError::fail)?;
+        let same = case.apply(&ChannelChange::default()).map_err(TestCaseError::fail)?;
         prop_assert_eq!(encode(&same), encode(&model));
 
         let before = case.run(&model, seed).map_err(TestCaseError::fail)?;

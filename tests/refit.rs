@@ -5,12 +5,12 @@ use crate::common;
 
 use common::{Case, cpu, difference, zoo_model};
 use ndarray::{Array, IxDyn};
-use snapprune::channels::{ClassChange, Edits};
+use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::data::{Dataset, Scaling};
+use snapprune::device::Limit;
 use snapprune::onnx::{Graph, Tensor};
-use snapprune::refit::{Change, Settings, refit};
-use snapprune::score::{Reference, Walk, crossing_bytes, mixers};
-use snapprune::target::Limit;
+use snapprune::reconstruct::{Change, Settings, refit};
+use snapprune::score::{Reference, StagedExecutor, crossing_bytes, linear_ops};
 
 /// Random samples for a case, and the case's graph at their batch.
 fn samples(case: &Case, count: usize) -> Dataset {
@@ -41,15 +41,15 @@ fn a_graph_run_in_parts_makes_the_same_outputs() {
         let case = Case::open(&path);
         let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
         let data = samples(&case, 2);
-        let target = cpu();
-        let mut walk = Walk::new(&target, &data, 0..data.runs()).unwrap();
-        let reference = Reference::of(&walk, &case.proto, &graph).unwrap();
+        let device = cpu();
+        let mut executor = StagedExecutor::new(&device, &data, 0..data.runs()).unwrap();
+        let reference = Reference::of(&executor, &case.proto, &graph).unwrap();
         let count = graph.proto.node.len();
         let most = crossing_bytes(&graph, &case.analysis, 1);
         for stop in [count / 7, count / 3, count / 2, count * 4 / 5] {
-            walk.advance(&case.proto, &graph, stop, &[]).unwrap();
+            executor.advance(&case.proto, &graph, stop, &[]).unwrap();
             // What is held is no more than was said, but for the graph's outputs and shapes.
-            let held: usize = walk.runs()[0]
+            let held: usize = executor.runs()[0]
                 .iter()
                 .filter(|(name, held)| held.dims().len() > 1 && graph.producer.contains_key(name.as_str()))
                 .filter(|(name, _)| !graph.proto.output.iter().any(|o| o.name() == name.as_str()))
@@ -59,7 +59,7 @@ fn a_graph_run_in_parts_makes_the_same_outputs() {
                 held as u64 <= most,
                 "{stem}: {held} bytes held at {stop}, {most} were foreseen"
             );
-            let loss = reference.judge(&walk, &case.proto, &graph, stop).unwrap().loss();
+            let loss = reference.judge(&executor, &case.proto, &graph, stop).unwrap().loss();
             assert!(
                 loss < 1e-9,
                 "{stem}: {loss} when run in parts up to node {stop} of {count}"
@@ -73,7 +73,7 @@ fn a_graph_run_in_parts_makes_the_same_outputs() {
 fn split_channels_keep_the_outputs_of_real_models() {
     for path in common::zoo() {
         let case = Case::open(&path);
-        let mut change = ClassChange {
+        let mut change = ChannelChange {
             split: Some(3),
             ..Default::default()
         };
@@ -84,7 +84,7 @@ fn split_channels_keep_the_outputs_of_real_models() {
         let grown = case.apply(&change).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (a, b) = (case.run(&case.proto, 1).unwrap(), case.run(&grown, 1).unwrap());
         let plain =
-            snapprune::target::Target::outputs_plain(&cpu(), &snapprune::onnx::encode(&case.proto), &case.inputs(1))
+            snapprune::device::Device::outputs_plain(&cpu(), &snapprune::onnx::encode(&case.proto), &case.inputs(1))
                 .unwrap();
         let found = difference(&a, &b, &plain);
         assert!(found.beyond_rounding < 1e-3, "{name}: {found:?}");
@@ -102,7 +102,7 @@ fn what_can_be_made_up_for_is_made_up_for() {
         return;
     };
     let case = Case::open(&path);
-    let (mut split, mut seen) = (ClassChange::default(), Vec::new());
+    let (mut split, mut seen) = (ChannelChange::default(), Vec::new());
     split.split = Some(9);
     // Channels repeated by a split, on top of which the old ones are then removed.
     for group in case.analysis.groups.iter().filter(|g| g.can_grow()).take(4) {
@@ -111,26 +111,26 @@ fn what_can_be_made_up_for_is_made_up_for() {
     }
     let wider = Case::new(&case.apply(&split).unwrap()).unwrap();
     let graph = Graph::new(wider.proto.graph.as_ref().unwrap()).unwrap();
-    let mut change = ClassChange::default();
+    let mut change = ChannelChange::default();
     for &g in &seen {
         change.removed.insert(wider.analysis.groups[g].classes[0]);
     }
-    let edits = Edits::new(&wider.analysis.coupling, &wider.analysis.groups, &change);
+    let remaps = IndexRemaps::new(&wider.analysis.dependencies, &wider.analysis.groups, &change);
     let pruned = wider.apply(&change).unwrap();
     let data = samples(&wider, 100);
     let parts = Change {
         model: &wider.proto,
         graph: &graph,
         analysis: &wider.analysis,
-        edits: &edits,
+        remaps: &remaps,
     };
     let settings = Settings {
         ridge: 1e-7,
         ..Settings::default()
     };
-    let target = cpu();
+    let device = cpu();
     let fitted = refit(
-        &target,
+        &device,
         parts,
         pruned.clone(),
         (&data, 0..data.runs()),
@@ -153,12 +153,17 @@ fn every_layer_of_the_zoo_is_followed_as_rows_times_weights() {
     for path in common::zoo() {
         let case = Case::open(&path);
         let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
-        for mixer in mixers(&graph) {
-            let weights = mixer.weights(&graph).unwrap();
-            assert_eq!(weights.len(), mixer.outputs * mixer.columns(), "{}", path.display());
-            let node = &graph.proto.node[mixer.node];
+        for linear_op in linear_ops(&graph) {
+            let weights = linear_op.weights(&graph).unwrap();
+            assert_eq!(
+                weights.len(),
+                linear_op.outputs * linear_op.columns(),
+                "{}",
+                path.display()
+            );
+            let node = &graph.proto.node[linear_op.node];
             let stored: Tensor = graph.constant(&node.input[1]).unwrap();
-            assert_eq!(mixer.stored_order(&weights), stored.to_f32().unwrap());
+            assert_eq!(linear_op.stored_order(&weights), stored.to_f32().unwrap());
             layers += 1;
         }
     }

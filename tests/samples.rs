@@ -12,17 +12,17 @@ use common::priced::{Priced, Silent};
 use common::{cpu, runtime};
 use ndarray::{Array, Array1, ArrayD, IxDyn};
 use ndarray_npy::NpzWriter;
-use snapprune::channels::{ClassChange, Edits};
+use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::data::{Dataset, Scaling};
+use snapprune::device::{Device, DeviceInfo, Limit, Named, NodeTime, Runner, Runs, ShapeOptions, Timed};
 use snapprune::onnx::proto::{ModelProto, tensor_shape_proto::dimension::Value as Dim, type_proto};
 use snapprune::onnx::{Attributes, Dtype, Graph, Tensor, encode, parse};
 use snapprune::optimize::{
-    Amount, Dynamics, Goals, Known, Load, Mode, Opened, Options, Outcome, Samples, fitted, open, optimize,
+    Amount, Dynamics, Goals, Known, Mode, Opened, Options, Outcome, Samples, Workload, fitted, open, optimize,
 };
-use snapprune::refit::Change;
+use snapprune::reconstruct::Change;
 use snapprune::report::{outcome_json, outcome_text};
 use snapprune::rewrite::rewrite;
-use snapprune::target::{DeviceInfo, Limit, Named, NodeTime, Runner, Runs, ShapeOptions, Target, Timed};
 use snapprune::{Error, Result};
 
 /// The model with an axis of its first input left open.
@@ -88,30 +88,30 @@ fn reader(batch: usize, time_major: bool) -> ModelProto {
 fn lost(opened: &Opened, data: &Path) -> (f64, f64) {
     let graph = opened.graph().unwrap();
     let analysis = &opened.analysis;
-    let mut change = ClassChange::default();
+    let mut change = ChannelChange::default();
     let free = analysis
         .groups
         .iter()
-        .filter(|g| g.lock.is_none() && g.classes.len() > 8);
+        .filter(|g| g.constraint.is_none() && g.classes.len() > 8);
     let mut groups = 0;
     for group in free {
         change.removed.extend(&group.classes[..group.classes.len() / 3]);
         groups += 1;
     }
     assert_eq!(groups, 3);
-    let edits = Edits::new(&analysis.coupling, &analysis.groups, &change);
+    let remaps = IndexRemaps::new(&analysis.dependencies, &analysis.groups, &change);
     let pruned = rewrite(&opened.proto, &graph, analysis, &change, &[]).unwrap();
     let parts = Change {
         model: &opened.proto,
         graph: &graph,
         analysis,
-        edits: &edits,
+        remaps: &remaps,
     };
-    let target = cpu();
-    let data = read(data, opened).settled(&target, &encode(&opened.proto)).unwrap();
+    let device = cpu();
+    let data = read(data, opened).settled(&device, &encode(&opened.proto)).unwrap();
     let samples = Samples::new(data);
     let fit = fitted(
-        &target,
+        &device,
         parts,
         pruned.clone(),
         &samples,
@@ -120,10 +120,10 @@ fn lost(opened: &Opened, data: &Path) -> (f64, f64) {
     )
     .unwrap();
     assert!(fit.notes.is_empty(), "{:?}", fit.notes);
-    let walk = snapprune::score::Walk::new(&target, &samples.data, samples.judge.clone()).unwrap();
-    let reference = snapprune::score::Reference::of(&walk, &opened.proto, &graph).unwrap();
+    let executor = snapprune::score::StagedExecutor::new(&device, &samples.data, samples.judge.clone()).unwrap();
+    let reference = snapprune::score::Reference::of(&executor, &opened.proto, &graph).unwrap();
     let own = Graph::of(&pruned).unwrap();
-    let plain = reference.judge(&walk, &pruned, &own, 0).unwrap().loss();
+    let plain = reference.judge(&executor, &pruned, &own, 0).unwrap().loss();
     (fit.held_out().unwrap().loss(), plain)
 }
 
@@ -300,7 +300,7 @@ impl Timed for Flat {
     }
 }
 
-impl Target for Bent {
+impl Device for Bent {
     fn info(&self) -> &DeviceInfo {
         self.inner.info()
     }
@@ -353,19 +353,19 @@ impl Target for Bent {
     }
 }
 
-fn job(name: &str, target: &dyn Fn(&ModelProto) -> Bent, options: &Options) -> (Vec<Load>, Outcome) {
+fn job(name: &str, device: &dyn Fn(&ModelProto) -> Bent, options: &Options) -> (Vec<Workload>, Outcome) {
     let opened = open(&model(name), &runtime(), &ShapeOptions::default()).unwrap();
-    let target = target(&opened.proto);
-    let loads = vec![Load { opened, weight: 1.0 }];
-    let outcome = optimize(&loads, &target, Known::default(), options, &Silent).unwrap();
-    (loads, outcome)
+    let device = device(&opened.proto);
+    let workloads = vec![Workload { opened, weight: 1.0 }];
+    let outcome = optimize(&workloads, &device, Known::default(), options, &Silent).unwrap();
+    (workloads, outcome)
 }
 
 /// The main job on an opened model and a device that does as it should.
 fn narrowed(opened: Opened, options: &Options) -> Result<Outcome> {
     let device = Bent::new(&opened.proto);
-    let loads = [Load { opened, weight: 1.0 }];
-    optimize(&loads, &device, Known::default(), options, &Silent)
+    let workloads = [Workload { opened, weight: 1.0 }];
+    optimize(&workloads, &device, Known::default(), options, &Silent)
 }
 
 fn macs(share: f64) -> Options {
@@ -404,11 +404,11 @@ fn fewer_macs_without_less_time_are_written_only_when_asked_for() {
         allow_slower: true,
         ..macs(0.7)
     };
-    let (loads, written) = job("shapes96.onnx", &flat, &asked);
+    let (workloads, written) = job("shapes96.onnx", &flat, &asked);
     assert!(written.model.is_some() && written.declined.is_none());
     assert!(written.macs.1 as f64 <= 0.7 * written.macs.0 as f64);
     assert!(outcome_text(&written, false).contains("was not measured to be faster"));
-    let report = outcome_json("model", &loads, &written);
+    let report = outcome_json("model", &workloads, &written);
     assert!(
         report["notes"]
             .as_array()
@@ -434,10 +434,10 @@ fn a_model_whose_outputs_are_no_numbers_is_not_written() {
         broken: true,
         ..Bent::new(original)
     };
-    let (_, outcome) = job("shapes96_off_stair.onnx", &broken, &macs(0.7));
+    let (_, outcome) = job("shapes96_misaligned.onnx", &broken, &macs(0.7));
     let why = outcome.declined.unwrap();
     assert!(outcome.model.is_none() && why.contains("NaN"), "{why}");
-    let (_, outcome) = job("shapes96_off_stair.onnx", &broken, &Options::default());
+    let (_, outcome) = job("shapes96_misaligned.onnx", &broken, &Options::default());
     assert!(outcome.model.is_none(), "{:?}", outcome.declined);
 }
 
@@ -451,16 +451,20 @@ fn what_may_be_dropped_is_told_with_what_the_samples_tell() {
         eval: Some((model("shapes96_eval.npz"), scaling())),
         ..macs(1.0)
     };
-    let (loads, outcome) = job("shapes96.onnx", &Bent::new, &options);
+    let (workloads, outcome) = job("shapes96.onnx", &Bent::new, &options);
     let task = outcome.task.as_ref().unwrap();
     assert!(outcome.model.is_some(), "{:?}", outcome.declined);
-    assert!(task.drop() <= 0.01 && task.drop_interval.low <= task.drop() && task.drop_interval.high >= task.drop());
+    assert!(
+        task.accuracy_drop() <= 0.01
+            && task.drop_interval.low <= task.accuracy_drop()
+            && task.drop_interval.high >= task.accuracy_drop()
+    );
     let notes = outcome.notes.join("\n");
     assert!(
         notes.contains("95 % confidence") && notes.contains("cannot tell"),
         "{notes}"
     );
-    let report = outcome_json("model", &loads, &outcome);
+    let report = outcome_json("model", &workloads, &outcome);
     assert!(report["verify"]["drop"]["high"].as_f64().unwrap() > report["verify"]["drop"]["value"].as_f64().unwrap());
 }
 
@@ -711,10 +715,10 @@ fn a_limit_on_multiply_accumulates_is_for_one_sample_at_any_batch() {
             ..macs(1.0)
         };
         let device = Bent::new(&opened.proto);
-        let loads = [Load { opened, weight: 1.0 }];
-        let outcome = optimize(&loads, &device, Known::default(), &options, &Silent).unwrap();
+        let workloads = [Workload { opened, weight: 1.0 }];
+        let outcome = optimize(&workloads, &device, Known::default(), &options, &Silent).unwrap();
         assert!(outcome.model.is_some(), "{:?}", outcome.declined);
-        let report = outcome_json("model", &loads, &outcome);
+        let report = outcome_json("model", &workloads, &outcome);
         assert_eq!(
             (&report["macs"]["before"], &report["macs"]["per"]),
             (&whole.into(), &"sample".into())
@@ -759,14 +763,14 @@ fn samples_of_an_input_whose_batch_stands_behind_are_laid_out_as_it_wants_them()
         }
     }
     let report = {
-        let loads = [Load { opened, weight: 1.0 }];
+        let workloads = [Workload { opened, weight: 1.0 }];
         let options = Options {
             calib: Some((path, Scaling::default(), 0)),
             allow_slower: true,
             ..macs(0.7)
         };
-        let device = Bent::new(&loads[0].opened.proto);
-        let outcome = optimize(&loads, &device, Known::default(), &options, &Silent).unwrap();
+        let device = Bent::new(&workloads[0].opened.proto);
+        let outcome = optimize(&workloads, &device, Known::default(), &options, &Silent).unwrap();
         assert!(outcome.calibration.is_none_or(|c| c.held_out_loss.unwrap() < 0.5));
         outcome.device.name
     };
@@ -901,7 +905,7 @@ fn a_plan_that_makes_outputs_that_are_no_numbers_is_not_applied() {
         .analysis
         .groups
         .iter()
-        .find(|g| g.lock.is_none() && g.classes.len() == 8)
+        .find(|g| g.constraint.is_none() && g.classes.len() == 8)
         .unwrap();
     let nodes = &opened.proto.graph.as_ref().unwrap().node;
     let layers: Vec<String> = group
@@ -961,7 +965,7 @@ fn one_sample_for_which_the_model_gives_nan_is_named_wherever_it_stands() {
     let model = with_open(net.model(), 0, "N");
     let opened = opened(folder.path(), &model);
     let device = Bent::new(&opened.proto);
-    let loads = [Load { opened, weight: 1.0 }];
+    let workloads = [Workload { opened, weight: 1.0 }];
     for at in [0, 5, 60, 95] {
         let mut x = noise(&[97, 4, 6, 6], 3);
         x.slice_mut(ndarray::s![at, .., .., ..]).fill(-500.0);
@@ -970,7 +974,7 @@ fn one_sample_for_which_the_model_gives_nan_is_named_wherever_it_stands() {
             calib: Some((path, Scaling::default(), 0)),
             ..macs(0.6)
         };
-        let said = optimize(&loads, &device, Known::default(), &options, &Silent)
+        let said = optimize(&workloads, &device, Known::default(), &options, &Silent)
             .map(|_| ())
             .unwrap_err()
             .to_string();

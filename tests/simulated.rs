@@ -15,18 +15,20 @@ use common::runtime;
 use ndarray::Array4;
 use ndarray_npy::NpzWriter;
 use snapprune::data::Scaling;
+use snapprune::device::{CpuDevice, Device, DeviceInfo, Kernel, Named, NodeTime, Runner, ShapeOptions, Stop, Timed};
 use snapprune::onnx::proto::NodeProto;
 use snapprune::onnx::{Attributes, encode, parse};
-use snapprune::optimize::{Amount, Dynamics, Goals, Known, Load, Options, Outcome, Watcher, open, optimize, pareto};
+use snapprune::optimize::{
+    Amount, Dynamics, Goals, Known, Options, Outcome, ProgressReporter, Workload, open, optimize, pareto,
+};
 use snapprune::profile::Database;
 use snapprune::report::{outcome_json, outcome_text};
-use snapprune::target::{CpuTarget, DeviceInfo, Kernel, Named, NodeTime, Runner, ShapeOptions, Stop, Target, Timed};
 use snapprune::verify::compare;
 use snapprune::{Error, Result};
 
 /// A CPU that may refuse to load a model, and that may be slower than it is.
 struct Simulated {
-    inner: CpuTarget,
+    inner: CpuDevice,
     loading: Box<dyn Fn() -> Result<()>>,
     slower: Arc<dyn Fn() -> f64>,
     info: DeviceInfo,
@@ -37,7 +39,7 @@ struct Simulated {
 
 impl Simulated {
     fn new(loading: impl Fn() -> Result<()> + 'static, slower: impl Fn() -> f64 + 'static) -> Self {
-        let inner = CpuTarget::new(runtime(), 1);
+        let inner = CpuDevice::new(runtime(), 1);
         Self {
             info: inner.info().clone(),
             inner,
@@ -68,7 +70,7 @@ impl Timed for Slower {
     }
 }
 
-impl Target for Simulated {
+impl Device for Simulated {
     fn stop(&self) -> Stop {
         self.stop.clone()
     }
@@ -119,17 +121,17 @@ fn records(path: &Path) -> usize {
     Database::open(path).unwrap().rows().unwrap().len()
 }
 
-/// The off-stair model, which can be made faster without loss.
-fn loads() -> [Load; 1] {
-    let opened = open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
-    [Load { opened, weight: 1.0 }]
+/// The misaligned model, which can be made faster without loss.
+fn loads() -> [Workload; 1] {
+    let opened = open(&model("shapes96_misaligned.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
+    [Workload { opened, weight: 1.0 }]
 }
 
 #[test]
 fn a_device_that_is_lost_or_full_ends_the_run_and_keeps_what_was_measured() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("l.db");
-    let loads = loads();
+    let workloads = loads();
     let options = Options {
         staircases: Duration::ZERO,
         ..Options::default()
@@ -154,8 +156,8 @@ fn a_device_that_is_lost_or_full_ends_the_run_and_keeps_what_was_measured() {
             let here = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
             here.map(|_| ()).map_err(|_| Error::Session(says.to_owned()))
         };
-        let target = Simulated::new(loading, || 1.0);
-        let error = optimize(&loads, &target, known(), &options, &Silent)
+        let device = Simulated::new(loading, || 1.0);
+        let error = optimize(&workloads, &device, known(), &options, &Silent)
             .map(|_| ())
             .unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
@@ -166,28 +168,28 @@ fn a_device_that_is_lost_or_full_ends_the_run_and_keeps_what_was_measured() {
         assert!(now > 0 && now >= before, "{now} records after {before}");
         before = now;
     }
-    let target = CpuTarget::new(runtime(), 1);
-    let outcome = optimize(&loads, &target, known(), &options, &Silent).unwrap();
+    let device = CpuDevice::new(runtime(), 1);
+    let outcome = optimize(&workloads, &device, known(), &options, &Silent).unwrap();
     assert!(outcome.probes.reused >= before, "{:?} after {before}", outcome.probes);
 }
 
 /// The main job, on a device that gets slower: `speed` is told how much of anything was timed before, and gives the factor.
-fn drifting(speed: fn(usize) -> f64) -> ([Load; 1], Outcome) {
+fn drifting(speed: fn(usize) -> f64) -> ([Workload; 1], Outcome) {
     let timed = AtomicUsize::new(0);
-    let target = Simulated::new(|| Ok(()), move || speed(timed.fetch_add(1, Ordering::Relaxed)));
+    let device = Simulated::new(|| Ok(()), move || speed(timed.fetch_add(1, Ordering::Relaxed)));
     let options = Options {
         staircases: Duration::ZERO,
         ..Options::default()
     };
-    let loads = loads();
-    let outcome = optimize(&loads, &target, Known::default(), &options, &Silent).unwrap();
-    (loads, outcome)
+    let workloads = loads();
+    let outcome = optimize(&workloads, &device, Known::default(), &options, &Silent).unwrap();
+    (workloads, outcome)
 }
 
 #[test]
 fn a_machine_that_slows_down_is_noticed_and_its_ratios_still_hold() {
     // Half as fast after the first few sessions, and a quarter slower within the last race.
-    let (loads, outcome) = drifting(|n| 1.0 + (n as f64 / 4.0).min(1.0) + n as f64 / 2000.0);
+    let (workloads, outcome) = drifting(|n| 1.0 + (n as f64 / 4.0).min(1.0) + n as f64 / 2000.0);
     let noise = outcome.noise;
     assert!(noise.probing_drift.unwrap() > 0.3, "{noise:?}");
     assert!(noise.unsteady().is_some());
@@ -196,7 +198,7 @@ fn a_machine_that_slows_down_is_noticed_and_its_ratios_still_hold() {
         said.contains("the machine's speed changed by") && said.contains("run again"),
         "{said}"
     );
-    let json = outcome_json("m", &loads, &outcome);
+    let json = outcome_json("m", &workloads, &outcome);
     assert_eq!(json["noise"]["probing_drift"], noise.probing_drift.unwrap());
     // Whatever the single times were: what is given was faster, turn by turn.
     if outcome.model.is_some() {
@@ -223,16 +225,16 @@ fn a_machine_that_stays_as_it_is_has_its_noise_told() {
 
 #[test]
 fn a_profiler_that_refuses_costs_only_its_traces() {
-    let mut target = Simulated::new(|| Ok(()), || 1.0);
-    target.info.kind = "cuda".to_owned();
+    let mut device = Simulated::new(|| Ok(()), || 1.0);
+    device.info.kind = "cuda".to_owned();
     let options = Options {
         staircases: Duration::ZERO,
         ..Options::default()
     };
-    let loads = loads();
-    let outcome = optimize(&loads, &target, Known::default(), &options, &Silent).unwrap();
+    let workloads = loads();
+    let outcome = optimize(&workloads, &device, Known::default(), &options, &Silent).unwrap();
     assert!(outcome.probes.made > 1);
-    assert_eq!(target.traced.load(Ordering::Relaxed), 1);
+    assert_eq!(device.traced.load(Ordering::Relaxed), 1);
     let said = outcome_text(&outcome, false);
     assert_eq!(
         said.matches("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES; ask for them")
@@ -240,7 +242,7 @@ fn a_profiler_that_refuses_costs_only_its_traces() {
         1,
         "{said}"
     );
-    let json = outcome_json("m", &loads, &outcome);
+    let json = outcome_json("m", &workloads, &outcome);
     let notes = json["notes"].as_array().unwrap();
     assert!(
         notes
@@ -278,7 +280,7 @@ fn a_curve_foretells_what_a_device_without_noise_takes() {
     let folder = tempfile::tempdir().unwrap();
     let (net, samples) = small(folder.path());
     let opened = open(&net, &runtime(), &ShapeOptions::default()).unwrap();
-    let loads = [Load { opened, weight: 1.0 }];
+    let workloads = [Workload { opened, weight: 1.0 }];
     let scaling = Scaling {
         mean: vec![0.0],
         std: vec![1.0],
@@ -291,7 +293,7 @@ fn a_curve_foretells_what_a_device_without_noise_takes() {
         calib: Some((samples, scaling, 64)),
         ..Options::default()
     };
-    let rows = pareto(&loads, &Priced::new(), None, &options, 3, &Silent).unwrap();
+    let rows = pareto(&workloads, &Priced::new(), None, &options, 3, &Silent).unwrap();
     let measured: Vec<(f64, f64)> = rows
         .iter()
         .filter_map(|row| Some((row.latency, row.measured.as_ref()?.latency)))
@@ -307,7 +309,7 @@ fn a_curve_foretells_what_a_device_without_noise_takes() {
 /// Asks to stop when a step begins.
 struct StopsAt(&'static str, Stop);
 
-impl Watcher for StopsAt {
+impl ProgressReporter for StopsAt {
     fn step(&self, what: &str) {
         if what == self.0 {
             self.1.request();
@@ -334,20 +336,27 @@ fn narrow_in_no_time() -> Options {
 fn a_wish_to_stop_ends_what_runs_no_model_too() {
     for step in ["ranking channels", "searching plans", "measuring whole models"] {
         let stop = Stop::default();
-        let target = Simulated {
+        let device = Simulated {
             stop: stop.clone(),
             ..Simulated::new(|| Ok(()), || 1.0)
         };
-        let watcher = StopsAt(step, stop);
-        let ended = optimize(&loads(), &target, Known::default(), &narrow_in_no_time(), &watcher);
+        let reporter = StopsAt(step, stop);
+        let ended = optimize(&loads(), &device, Known::default(), &narrow_in_no_time(), &reporter);
         assert!(matches!(ended, Err(Error::Stopped)), "{step}");
     }
 }
 
 #[test]
 fn without_time_a_goal_is_planned_from_what_is_known_and_the_report_says_so() {
-    let loads = loads();
-    let outcome = optimize(&loads, &Priced::new(), Known::default(), &narrow_in_no_time(), &Silent).unwrap();
+    let workloads = loads();
+    let outcome = optimize(
+        &workloads,
+        &Priced::new(),
+        Known::default(),
+        &narrow_in_no_time(),
+        &Silent,
+    )
+    .unwrap();
     assert_eq!(outcome.probes.made, 0);
     assert!(
         outcome.unverified.iter().any(|u| u.contains("--time-budget was up")),
@@ -355,7 +364,7 @@ fn without_time_a_goal_is_planned_from_what_is_known_and_the_report_says_so() {
         outcome.unverified
     );
     // The plan was measured, and has a prediction from the same times as any other.
-    let json = outcome_json("m", &loads, &outcome);
+    let json = outcome_json("m", &workloads, &outcome);
     assert!(
         json["latency_ms"]["static"].is_number() || json["latency_ms"]["static"].is_object(),
         "{json:#}"
@@ -368,7 +377,7 @@ fn without_time_a_goal_is_planned_from_what_is_known_and_the_report_says_so() {
 #[derive(Default)]
 struct Steps(std::cell::RefCell<Vec<String>>);
 
-impl Watcher for Steps {
+impl ProgressReporter for Steps {
     fn step(&self, what: &str) {
         self.0.borrow_mut().push(what.to_owned());
     }
@@ -391,9 +400,9 @@ fn scaling() -> Scaling {
 /// What comes of a network and samples, and the steps that were taken.
 fn watched(net: &Path, options: &Options) -> (Outcome, Steps) {
     let opened = open(net, &runtime(), &ShapeOptions::default()).unwrap();
-    let loads = [Load { opened, weight: 1.0 }];
+    let workloads = [Workload { opened, weight: 1.0 }];
     let steps = Steps::default();
-    let outcome = optimize(&loads, &Priced::new(), Known::default(), options, &steps).unwrap();
+    let outcome = optimize(&workloads, &Priced::new(), Known::default(), options, &steps).unwrap();
     (outcome, steps)
 }
 

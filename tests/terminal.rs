@@ -15,7 +15,7 @@ use snapprune::profile::Database;
 #[test]
 fn a_model_goes_through_a_pipe() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = std::fs::read(model("shapes96_off_stair.onnx")).unwrap();
+    let bytes = std::fs::read(model("shapes96_misaligned.onnx")).unwrap();
     let run = || {
         snapprune()
             .args(["-", "--cpu", "--threads", "1", "--staircases", "0s", "--db"])
@@ -159,8 +159,8 @@ fn an_interrupted_job_leaves_no_half_file_and_keeps_what_it_measured() {
         let files = std::fs::read_dir(folder.path())
             .unwrap()
             .map(|e| e.unwrap().file_name());
-        let others: Vec<_> = files.filter(|f| !f.to_string_lossy().starts_with("l.db")).collect();
-        assert!(others.is_empty(), "{others:?}");
+        let overhead: Vec<_> = files.filter(|f| !f.to_string_lossy().starts_with("l.db")).collect();
+        assert!(overhead.is_empty(), "{overhead:?}");
         let kept = Database::open(&folder.path().join("l.db")).unwrap();
         assert!(!kept.rows().unwrap().is_empty() && kept.faults().unwrap().is_empty());
     }

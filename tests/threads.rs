@@ -4,8 +4,8 @@
 mod common;
 
 use common::command::model;
+use snapprune::device::{Runtime, ShapeOptions};
 use snapprune::optimize::open;
-use snapprune::target::{Runtime, ShapeOptions};
 
 #[test]
 fn threads_may_begin_at_the_same_time() {

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use common::command::{model, snapprune};
 use common::{cpu, net::Net, runtime};
 use protobuf::Message as _;
+use snapprune::device::{Device, ShapeOptions, input_specs, random_inputs};
 use snapprune::onnx::proto::{AttributeProto, GraphProto, tensor_proto::DataLocation};
 use snapprune::onnx::{Attributes, Dtype, Graph, Model, Saved, Tensor, Weights, encode, load, save_model};
 use snapprune::optimize::open;
 use snapprune::plan::{Plan, PlanFile, removable};
-use snapprune::target::{ShapeOptions, Target, input_specs, random_inputs};
 
 const BESIDE: Weights = Weights {
     beside: true,
@@ -36,7 +36,7 @@ fn outputs(model: &Model) -> Vec<(String, Tensor)> {
 fn narrower(model: &Path, plan: &Path, fewer: usize) {
     let opened = open(model, &runtime(), &ShapeOptions::default()).unwrap();
     let graph = opened.graph().unwrap();
-    let free = opened.analysis.groups.iter().find(|g| g.lock.is_none()).unwrap();
+    let free = opened.analysis.groups.iter().find(|g| g.constraint.is_none()).unwrap();
     let left = free.classes.len() - fewer;
     let counts = [(free.id, left)].into();
     let wanted = Plan { counts, split: None };
@@ -49,7 +49,7 @@ fn narrower(model: &Path, plan: &Path, fewer: usize) {
 #[test]
 fn what_is_written_is_read_again_and_by_an_independent_reader() {
     let folder = tempfile::tempdir().unwrap();
-    let original = load(&model("shapes96_off_stair.onnx")).unwrap();
+    let original = load(&model("shapes96_misaligned.onnx")).unwrap();
     let path = folder.path().join("m.onnx");
     let saved = save_model(&path, &original.bytes, BESIDE).unwrap();
     let [data, own] = saved.as_slice() else {
@@ -95,7 +95,7 @@ fn what_is_written_is_read_again_and_by_an_independent_reader() {
     let opened = open(&path, &runtime(), &ShapeOptions::default()).unwrap();
     assert_eq!(
         opened.analysis.total_macs(),
-        open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default())
+        open(&model("shapes96_misaligned.onnx"), &runtime(), &ShapeOptions::default())
             .unwrap()
             .analysis
             .total_macs()
@@ -106,7 +106,7 @@ fn what_is_written_is_read_again_and_by_an_independent_reader() {
 fn a_threshold_decides_what_goes_out_and_other_contents_get_another_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
-    let mut original = load(&model("shapes96_off_stair.onnx")).unwrap();
+    let mut original = load(&model("shapes96_misaligned.onnx")).unwrap();
     let all = Weights {
         threshold: usize::MAX,
         ..BESIDE
@@ -129,7 +129,7 @@ fn a_threshold_decides_what_goes_out_and_other_contents_get_another_name() {
 fn links_in_the_place_of_the_weights_are_replaced_and_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
-    let original = load(&model("shapes96_off_stair.onnx")).unwrap();
+    let original = load(&model("shapes96_misaligned.onnx")).unwrap();
     let saved = save_model(&path, &original.bytes, BESIDE).unwrap();
     let victim = folder.path().join("victim");
     std::fs::write(&victim, "mine").unwrap();
@@ -144,7 +144,7 @@ fn links_in_the_place_of_the_weights_are_replaced_and_not_followed() {
 fn nothing_is_left_where_the_weights_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
-    let original = load(&model("shapes96_off_stair.onnx")).unwrap();
+    let original = load(&model("shapes96_misaligned.onnx")).unwrap();
     let saved = save_model(&path, &original.bytes, BESIDE).unwrap();
     let before = std::fs::read(&path).unwrap();
     // A folder of that name cannot be replaced by a file.
@@ -206,7 +206,7 @@ fn weights_within_bodies_are_read_by_the_same_rules() {
 fn the_commands_write_and_read_such_models() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| -> PathBuf { folder.path().join(name) };
-    std::fs::copy(model("shapes96_off_stair.onnx"), place("a.onnx")).unwrap();
+    std::fs::copy(model("shapes96_misaligned.onnx"), place("a.onnx")).unwrap();
     narrower(&place("a.onnx"), &place("plan.json"), 8);
     let apply = |name: &str, more: &[&str]| {
         let mut command = snapprune();

@@ -24,7 +24,7 @@ fn a_plan_is_the_same_for_the_same_profile_in_whatever_order_its_times_stand() {
         let mut command = snapprune();
         command
             .arg("plan")
-            .arg(model("shapes96_off_stair.onnx"))
+            .arg(model("shapes96_misaligned.onnx"))
             .arg("-o")
             .arg(&out);
         let done = command.arg("--profile").arg(&file).output().unwrap();
@@ -41,13 +41,13 @@ fn a_plan_is_the_same_for_the_same_profile_in_whatever_order_its_times_stand() {
     assert_eq!(plan("third.json"), first);
 }
 
-/// A folder with models of these names, all the off-stair one.
+/// A folder with models of these names, all the misaligned one.
 fn models(folder: &Path, names: &[&str]) -> PathBuf {
     let models = folder.join("models");
     for name in names {
         let file = models.join(format!("{name}.onnx"));
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::copy(model("shapes96_off_stair.onnx"), file).unwrap();
+        std::fs::copy(model("shapes96_misaligned.onnx"), file).unwrap();
     }
     models
 }
@@ -216,7 +216,7 @@ fn what_goes_wrong_with_a_model_costs_that_model() {
     let folder = tempfile::tempdir().unwrap();
     let names = ["crashes", "fine", "hangs", "killed", "last"];
     let (models, profile) = (models(folder.path(), &names), profile(folder.path()));
-    let bytes = std::fs::read(model("shapes96_off_stair.onnx")).unwrap();
+    let bytes = std::fs::read(model("shapes96_misaligned.onnx")).unwrap();
     std::fs::write(models.join("truncated.onnx"), &bytes[..bytes.len() / 2]).unwrap();
     std::fs::write(models.join("text.onnx"), "this is a note, not a model\n").unwrap();
     std::fs::write(models.join("empty.onnx"), "").unwrap();
@@ -243,9 +243,9 @@ fn what_goes_wrong_with_a_model_costs_that_model() {
             "empty",
         ],
     );
-    let is = |name: &str, trouble: &str, why: &str| {
+    let is = |name: &str, failure: &str, why: &str| {
         let entry = &found[name];
-        assert_eq!(entry["trouble"], trouble, "{entry}");
+        assert_eq!(entry["trouble"], failure, "{entry}");
         assert!(entry["reason"].as_str().unwrap().contains(why), "{entry}");
         assert!(said.contains(&format!(" {name}: ")), "{said}");
     };

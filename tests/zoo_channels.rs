@@ -4,9 +4,9 @@
 use crate::common;
 
 use common::{Case, difference, runtime, zoo};
-use snapprune::channels::ClassChange;
+use snapprune::channels::ChannelChange;
+use snapprune::device::{CpuDevice, Device};
 use snapprune::onnx::encode;
-use snapprune::target::{CpuTarget, Target};
 
 /// The least share of multiply-accumulates in layers with a free width.
 fn least_free_share(stem: &str) -> f64 {
@@ -24,12 +24,12 @@ fn real_models_grow_and_shrink_as_they_should() {
     for path in zoo() {
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
         let case = Case::open(&path);
-        let target = CpuTarget::new(runtime(), 1);
+        let device = CpuDevice::new(runtime(), 1);
         let share = case.analysis.free_share();
         assert!(share >= least_free_share(&stem), "{stem}: {share}");
 
         let before = case.run(&case.proto, 1).unwrap();
-        let plain = target.outputs_plain(&encode(&case.proto), &case.inputs(1)).unwrap();
+        let plain = device.outputs_plain(&encode(&case.proto), &case.inputs(1)).unwrap();
         let grown = case.apply(&case.grow_all(0.15)).unwrap();
         let growth = difference(&before, &case.run(&grown, 1).unwrap(), &plain);
         assert!(
@@ -43,7 +43,7 @@ fn real_models_grow_and_shrink_as_they_should() {
         let masked = case.masked(&change.removed);
         let pruned = case.apply(&change).unwrap();
         let want = case.run(&masked, 1).unwrap();
-        let rounding = target.outputs_plain(&encode(&masked), &case.inputs(1)).unwrap();
+        let rounding = device.outputs_plain(&encode(&masked), &case.inputs(1)).unwrap();
         let pruning = difference(&want, &case.run(&pruned, 1).unwrap(), &rounding);
         assert!(
             pruning.beyond_rounding <= 1e-4,
@@ -55,7 +55,7 @@ fn real_models_grow_and_shrink_as_they_should() {
             "{stem}: the mask changes nothing, so this compares nothing"
         );
 
-        let free = case.analysis.groups.iter().filter(|g| g.lock.is_none()).count();
+        let free = case.analysis.groups.iter().filter(|g| g.constraint.is_none()).count();
         println!(
             "| {stem} | {} | {free} | {:.1} % | {:.0e} | {:.0e} |",
             case.analysis.groups.len(),
@@ -70,7 +70,7 @@ fn real_models_grow_and_shrink_as_they_should() {
 fn the_empty_plan_changes_nothing() {
     for path in zoo() {
         let case = Case::open(&path);
-        let same = case.apply(&ClassChange::default()).unwrap();
+        let same = case.apply(&ChannelChange::default()).unwrap();
         assert_eq!(encode(&same), encode(&case.proto), "{}", path.display());
     }
 }

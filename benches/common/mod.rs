@@ -1,12 +1,12 @@
 //! Shared by the benches.
 
 use snapprune::data::Scaling;
-use snapprune::optimize::Watcher;
+use snapprune::optimize::ProgressReporter;
 
 /// Shows nothing.
 pub struct Quiet;
 
-impl Watcher for Quiet {
+impl ProgressReporter for Quiet {
     fn step(&self, _: &str) {}
     fn progress(&self, _: usize, _: usize) {}
 }

@@ -1,13 +1,13 @@
 use std::sync::OnceLock;
 
 use snapprune::channels::analyze;
+use snapprune::device::{
+    CpuDevice, Device, Runtime, ShapeOptions, input_specs, observe, random_inputs, without_value_info,
+};
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Graph, encode, parse};
 use snapprune::plan::{folds_of, removable};
 use snapprune::rewrite::rewrite;
-use snapprune::target::{
-    CpuTarget, Runtime, ShapeOptions, Target, input_specs, observe, random_inputs, without_value_info,
-};
 use snapprune::verify::compare;
 
 use super::graphs::generate;
@@ -37,7 +37,7 @@ fn applied(model: &ModelProto, draws: &mut Draws) {
     };
     let written = encode(&after);
     parse(written.clone()).expect("what is written can be read");
-    let target = CpuTarget::new(runtime().clone(), 1);
+    let target = CpuDevice::new(runtime().clone(), 1);
     let inputs = random_inputs(&specs, 1, 1.0).expect("inputs are made");
     target
         .outputs(&written, &inputs)

@@ -42,7 +42,10 @@ fn look(graph: &Graph, analysis: &Analysis) {
     let _ = (layers(graph, analysis), analysis.free_share());
     for group in &analysis.groups {
         assert!(
-            group.lock.as_ref().is_none_or(|l| l.silent || !l.reason.is_empty()),
+            group
+                .constraint
+                .as_ref()
+                .is_none_or(|l| l.silent || !l.reason.is_empty()),
             "held without a reason"
         );
         assert!(!group.classes.is_empty(), "a group without channels");

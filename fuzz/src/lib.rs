@@ -22,10 +22,10 @@ pub use load::load;
 pub use npz::npz;
 
 /// What is asked of bytes.
-pub type Target = fn(&[u8]);
+pub type Device = fn(&[u8]);
 
 /// All targets by their names.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Device); 5] = [
     ("load", load),
     ("inspect", inspect),
     ("apply", apply),

@@ -1,5 +1,5 @@
+use snapprune::device::{ShapeOptions, input_specs, without_value_info};
 use snapprune::onnx::{Graph, Tensor, encode, parse};
-use snapprune::target::{ShapeOptions, input_specs, without_value_info};
 
 /// Whatever the bytes of a model: it is refused, or its graph can be looked up, its inputs settled and its tensors read; what is
 /// written of it is read again as the same.

@@ -1,8 +1,8 @@
 use std::io::Write;
 
 use snapprune::data::{Dataset, Scaling};
+use snapprune::device::InputSpec;
 use snapprune::onnx::Dtype;
-use snapprune::target::InputSpec;
 
 /// Whatever the bytes of an .npz: it is refused, or its samples are of the input's extents.
 pub fn npz(bytes: &[u8]) {

@@ -23,7 +23,7 @@ pub fn plan(graph: &Graph, analysis: &Analysis, draws: &mut Draws) -> PlanFile {
     let mut groups = Vec::new();
     for (id, group) in analysis.groups.iter().enumerate() {
         // Groups that are held are asked for rarely: that plan is refused.
-        if draws.below(8) == 0 || (group.lock.is_some() && draws.below(32) != 1) {
+        if draws.below(8) == 0 || (group.constraint.is_some() && draws.below(32) != 1) {
             continue;
         }
         let count = group.classes.len();

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::context::{Couple, Patch, input_value};
-use super::coupling::{Coupling, Lock, Use};
-use super::extents::Extents;
+use super::context::{DependencyBuilder, Patch, input_value};
+use super::dependency_graph::{Constraint, DependencyGraph, Use};
 use super::groups::{Group, collect_groups};
-use super::layout::{ClassChange, Edits};
+use super::index_remap::{ChannelChange, IndexRemaps};
 use super::macs::{node_macs, samples};
 use super::ops;
+use super::symbolic_shapes::SymbolicShapes;
 use crate::Result;
 use crate::onnx::{Graph, captured_names};
 
@@ -25,11 +25,11 @@ pub struct Shapes {
 #[derive(Debug)]
 pub struct Analysis {
     /// The relation between axis elements.
-    pub coupling: Coupling,
+    pub dependencies: DependencyGraph,
     /// The channel groups, free or not, by the first node that makes or reads them.
     pub groups: Vec<Group>,
     /// Integer vectors of the shape arithmetic.
-    pub extents: Extents,
+    pub shape: SymbolicShapes,
     /// Multiply-accumulates of each node for one sample, by node index.
     pub macs: Vec<u64>,
     /// The version of the standard operators.
@@ -46,7 +46,7 @@ impl Analysis {
 
     /// The share of multiply-accumulates in layers with a width that is free to change, 0 to 1.
     pub fn free_share(&self) -> f64 {
-        self.share_of(&|group| group.lock.is_none())
+        self.share_of(&|group| group.constraint.is_none())
     }
 
     /// The share of multiply-accumulates in layers with a width of a group that `is_free` takes, 0 to 1.
@@ -69,8 +69,8 @@ impl Analysis {
 /// # Errors
 /// None at present; what is not understood becomes a barrier.
 pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
-    let mut co = Coupling::default();
-    let mut extents = Extents::default();
+    let mut co = DependencyGraph::default();
+    let mut shape = SymbolicShapes::default();
     add_values(graph, shapes, &mut co);
     for (name, axis) in &shapes.dynamic {
         if let Some(id) = co.by_name(name) {
@@ -91,17 +91,17 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
             let reason = format!("it is used inside a body of {}", node.op_type());
             hold(&mut co, Some(index), [name.as_str()], &reason);
         }
-        if node.op_type() == "Constant" || extents.follow(graph, node, &mut co, index) {
+        if node.op_type() == "Constant" || shape.follow(graph, node, &mut co, index) {
             continue;
         }
         let failed = match ops::find(node.domain(), node.op_type()) {
-            Some(spec) => (spec.couple)(&mut Couple {
+            Some(spec) => (spec.dependencies)(&mut DependencyBuilder {
                 node,
                 index,
                 opset,
                 graph,
                 co: &mut co,
-                extents: &extents,
+                shape: &shape,
             })
             .err(),
             None => Some(unknown(node.domain(), node.op_type())),
@@ -111,8 +111,8 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
             hold(&mut co, Some(index), names, &reason);
             for input in 0..node.input.len() {
                 if let Some(id) = co.by_use(Use { node: index, input }) {
-                    let lock = co.lock_id(barrier(Some(index), &reason));
-                    co.lock_value(id, lock);
+                    let constraint = co.lock_id(barrier(Some(index), &reason));
+                    co.lock_value(id, constraint);
                 }
             }
         }
@@ -126,15 +126,15 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
         );
     }
     let mut groups = collect_groups(&co);
-    forbid_unaligned_growth(graph, opset, &co, &extents, &mut groups);
+    forbid_unaligned_growth(graph, opset, &co, &shape, &mut groups);
     let samples = samples(graph, &co, &shapes.dynamic);
     let macs = (0..graph.proto.node.len())
         .map(|n| node_macs(graph, &co, n, &|id, axis| co.dims(id)[axis]) / samples as u64)
         .collect();
     Ok(Analysis {
-        coupling: co,
+        dependencies: co,
         groups,
-        extents,
+        shape,
         macs,
         opset,
         samples,
@@ -142,24 +142,30 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
 }
 
 /// Tries one more channel in each group; where an operator could not follow, the group does not grow.
-fn forbid_unaligned_growth(graph: &Graph, opset: i64, co: &Coupling, extents: &Extents, groups: &mut [Group]) {
+fn forbid_unaligned_growth(
+    graph: &Graph,
+    opset: i64,
+    co: &DependencyGraph,
+    shape: &SymbolicShapes,
+    groups: &mut [Group],
+) {
     for id in 0..groups.len() {
         let last = groups[id].classes.last().copied();
         let Some(last) = last.filter(|_| groups[id].can_grow()) else {
             continue;
         };
-        let mut change = ClassChange::default();
+        let mut change = ChannelChange::default();
         change.added.insert(last, 1);
-        let edits = Edits::new(co, groups, &change);
+        let remaps = IndexRemaps::new(co, groups, &change);
         for (index, node) in graph.proto.node.iter().enumerate() {
             let touched = node
                 .output
                 .iter()
                 .filter_map(|n| co.by_name(n))
-                .any(|v| edits.touches(co, v))
+                .any(|v| remaps.touches(co, v))
                 || (0..node.input.len())
                     .filter_map(|i| input_value(co, node, index, i))
-                    .any(|v| edits.touches(co, v));
+                    .any(|v| remaps.touches(co, v));
             let patch = ops::find(node.domain(), node.op_type()).and_then(|s| s.patch);
             let Some(patch) = patch.filter(|_| touched) else {
                 continue;
@@ -169,9 +175,9 @@ fn forbid_unaligned_growth(graph: &Graph, opset: i64, co: &Coupling, extents: &E
                 index,
                 opset,
                 co,
-                edits: &edits,
+                remaps: &remaps,
                 graph,
-                extents,
+                shape,
                 added: &mut Vec::new(),
             });
             if let Err(error) = tried {
@@ -195,29 +201,29 @@ fn unknown(domain: &str, op: &str) -> String {
     }
 }
 
-fn barrier(node: Option<usize>, reason: &str) -> Lock {
-    Lock {
+fn barrier(node: Option<usize>, reason: &str) -> Constraint {
+    Constraint {
         node,
         reason: reason.to_owned(),
         silent: false,
     }
 }
 
-fn hold<'n>(co: &mut Coupling, node: Option<usize>, names: impl IntoIterator<Item = &'n str>, reason: &str) {
-    let lock = co.lock_id(barrier(node, reason));
+fn hold<'n>(co: &mut DependencyGraph, node: Option<usize>, names: impl IntoIterator<Item = &'n str>, reason: &str) {
+    let constraint = co.lock_id(barrier(node, reason));
     for name in names {
         if let Some(id) = co.by_name(name) {
-            co.lock_value(id, lock);
+            co.lock_value(id, constraint);
         }
     }
 }
 
 /// Weights that callers may replace have the extents that callers know.
-fn hold_replaceable(graph: &Graph, co: &mut Coupling) {
+fn hold_replaceable(graph: &Graph, co: &mut DependencyGraph) {
     if graph.replaceable.is_empty() {
         return;
     }
-    let lock = co.lock_id(barrier(
+    let constraint = co.lock_id(barrier(
         None,
         "its weights are graph inputs too, which callers may replace (--fix-weights makes them constants)",
     ));
@@ -226,14 +232,14 @@ fn hold_replaceable(graph: &Graph, co: &mut Coupling) {
             if graph.replaceable.contains(name.as_str())
                 && let Some(id) = co.by_use(Use { node, input })
             {
-                co.lock_value(id, lock);
+                co.lock_value(id, constraint);
             }
         }
     }
 }
 
 /// Activations by name; constants use by use, so that sharing one does not couple its users.
-fn add_values(graph: &Graph, shapes: &Shapes, co: &mut Coupling) {
+fn add_values(graph: &Graph, shapes: &Shapes, co: &mut DependencyGraph) {
     for name in graph.real_inputs() {
         co.add(name, None, shapes.dims.get(name).cloned());
     }

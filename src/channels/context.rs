@@ -1,26 +1,26 @@
 //! What an operator's handlers see: its node, its values, and the relation they add to.
 
-use super::coupling::{Coupling, Lock, Role, Use, ValueId};
-use super::extents::{Extent, Extents, lock_extents, settled};
-use super::layout::{AxisEdit, Edits};
+use super::dependency_graph::{Constraint, DependencyGraph, Role, Use, ValueId};
+use super::index_remap::{AxisRemap, IndexRemaps};
+use super::symbolic_shapes::{Dim, SymbolicShapes, constrain_dims, settled};
 use crate::onnx::proto::{NodeProto, TensorProto};
 use crate::onnx::{Attributes, Graph, Tensor};
 use crate::{Error, Result};
 
 /// `Err` is the reason for a barrier: every axis the node touches is then fixed.
-pub type Outcome = std::result::Result<(), String>;
+pub type RuleResult = std::result::Result<(), String>;
 
 /// An axis of a value.
 pub type Axis = (ValueId, usize);
 
 /// The value at one input of a node: a use of a constant, or an activation.
-pub fn input_value(co: &Coupling, node: &NodeProto, index: usize, input: usize) -> Option<ValueId> {
+pub fn input_value(co: &DependencyGraph, node: &NodeProto, index: usize, input: usize) -> Option<ValueId> {
     let name = node.input.get(input).filter(|n| !n.is_empty())?;
     co.by_use(Use { node: index, input }).or_else(|| co.by_name(name))
 }
 
 /// The view of a node while its axes are being related.
-pub struct Couple<'a> {
+pub struct DependencyBuilder<'a> {
     /// The node.
     pub node: &'a NodeProto,
     /// Its index in the graph.
@@ -30,12 +30,12 @@ pub struct Couple<'a> {
     /// Look-ups over the graph.
     pub graph: &'a Graph<'a>,
     /// The relation.
-    pub co: &'a mut Coupling,
+    pub co: &'a mut DependencyGraph,
     /// Integer vectors.
-    pub extents: &'a Extents,
+    pub shape: &'a SymbolicShapes,
 }
 
-impl Couple<'_> {
+impl DependencyBuilder<'_> {
     /// Input `i`; `None` when absent.
     pub fn maybe_input(&self, i: usize) -> Option<ValueId> {
         input_value(self.co, self.node, self.index, i)
@@ -83,7 +83,7 @@ impl Couple<'_> {
     }
 
     /// Two axes change together.
-    pub fn same(&mut self, a: ValueId, ax: usize, b: ValueId, bx: usize) -> Outcome {
+    pub fn same(&mut self, a: ValueId, ax: usize, b: ValueId, bx: usize) -> RuleResult {
         self.co.same(a, ax, b, bx)
     }
 
@@ -91,7 +91,7 @@ impl Couple<'_> {
     ///
     /// # Errors
     /// When there is no such element.
-    pub fn unify(&mut self, a: (ValueId, usize, usize), b: (ValueId, usize, usize)) -> Outcome {
+    pub fn unify(&mut self, a: (ValueId, usize, usize), b: (ValueId, usize, usize)) -> RuleResult {
         let there = |(v, axis, i): (ValueId, usize, usize)| self.co.dims(v).get(axis).is_some_and(|&n| i < n);
         if !there(a) || !there(b) {
             return Err("its shapes do not fit".to_owned());
@@ -102,7 +102,7 @@ impl Couple<'_> {
     }
 
     /// Fixes an axis, with a reason worth a line.
-    pub fn lock(&mut self, id: ValueId, axis: usize, reason: &str) {
+    pub fn constraint(&mut self, id: ValueId, axis: usize, reason: &str) {
         self.lock_as(id, axis, reason, false);
     }
 
@@ -112,12 +112,12 @@ impl Couple<'_> {
     }
 
     fn lock_as(&mut self, id: ValueId, axis: usize, reason: &str, silent: bool) {
-        let lock = self.co.lock_id(Lock {
+        let constraint = self.co.lock_id(Constraint {
             node: Some(self.index),
             reason: reason.to_owned(),
             silent,
         });
-        self.co.lock_axis(id, axis, lock);
+        self.co.lock_axis(id, axis, constraint);
     }
 
     /// Axis may shrink but not grow.
@@ -148,7 +148,7 @@ impl Couple<'_> {
 
     /// The integers of input `i` that hold whatever the inputs are, and the axes that they stem from.
     pub fn settled_ints(&self, i: usize) -> Option<(Vec<i64>, Vec<Axis>)> {
-        let elements = self.extents(i)?;
+        let elements = self.shape(i)?;
         let all: Option<Vec<_>> = elements.iter().map(|e| settled(e, self.co)).collect();
         let all = all?;
         let from = all.iter().filter_map(|(_, from)| *from).collect();
@@ -161,7 +161,7 @@ impl Couple<'_> {
         for &(id, axis) in from {
             let rank = self.rank(x);
             if !(0..rank).any(|own| self.co.same_extent((id, axis), (x, own))) {
-                self.lock_extents(&[Extent::Of(id, axis)]);
+                self.constrain_dims(&[Dim::Of(id, axis)]);
             }
         }
     }
@@ -172,13 +172,13 @@ impl Couple<'_> {
     }
 
     /// The elements of the integer vector at input `i`.
-    pub fn extents(&self, i: usize) -> Option<Vec<Extent>> {
-        self.extents.get(self.graph, self.node.input.get(i)?)
+    pub fn shape(&self, i: usize) -> Option<Vec<Dim>> {
+        self.shape.get(self.graph, self.node.input.get(i)?)
     }
 
     /// Fixes axes whose extents are read in a way that cannot be rewritten.
-    pub fn lock_extents(&mut self, extents: &[Extent]) {
-        lock_extents(self.co, self.index, self.node.op_type(), extents);
+    pub fn constrain_dims(&mut self, shape: &[Dim]) {
+        constrain_dims(self.co, self.index, self.node.op_type(), shape);
     }
 
     /// Whether a value comes from constants alone, through nodes that keep zero at zero.
@@ -222,13 +222,13 @@ pub struct Patch<'a> {
     /// The version of the standard operators.
     pub opset: i64,
     /// The relation.
-    pub co: &'a Coupling,
+    pub co: &'a DependencyGraph,
     /// The new axes.
-    pub edits: &'a Edits,
+    pub remaps: &'a IndexRemaps,
     /// Look-ups over the original graph.
     pub graph: &'a Graph<'a>,
     /// Integer vectors of the original graph.
-    pub extents: &'a Extents,
+    pub shape: &'a SymbolicShapes,
     /// Initializers to add.
     pub added: &'a mut Vec<TensorProto>,
 }
@@ -245,8 +245,8 @@ impl Patch<'_> {
     }
 
     /// The edit of an axis of input `i`.
-    pub fn input_edit(&self, i: usize, axis: usize) -> Option<&AxisEdit> {
-        self.edits.get(self.input(i)?, axis)
+    pub fn input_edit(&self, i: usize, axis: usize) -> Option<&AxisRemap> {
+        self.remaps.get(self.input(i)?, axis)
     }
 
     /// The attribute `axis` (or its `default`), counted from the front of `rank` axes.
@@ -256,14 +256,14 @@ impl Patch<'_> {
     }
 
     /// The edit of an axis of output `i`.
-    pub fn output_edit(&self, i: usize, axis: usize) -> Option<&AxisEdit> {
-        self.edits.get(self.output(i)?, axis)
+    pub fn output_edit(&self, i: usize, axis: usize) -> Option<&AxisRemap> {
+        self.remaps.get(self.output(i)?, axis)
     }
 
     /// The channels of an axis in their new order: class, and which copy of it.
     pub fn order(&self, id: ValueId, axis: usize) -> Vec<(u32, Option<u32>)> {
         let class = |i: usize| self.co.class(self.co.atom(id, axis, i));
-        match self.edits.get(id, axis) {
+        match self.remaps.get(id, axis) {
             Some(edit) => edit.sources.iter().map(|s| (class(s.old), s.copy)).collect(),
             None => (0..self.co.dims(id)[axis]).map(|i| (class(i), None)).collect(),
         }
@@ -271,7 +271,7 @@ impl Patch<'_> {
 
     /// The channels in `from..to` of an axis' old order, in their new order.
     pub fn order_in(&self, id: ValueId, axis: usize, from: usize, to: usize) -> Vec<(u32, Option<u32>)> {
-        match self.edits.get(id, axis) {
+        match self.remaps.get(id, axis) {
             Some(edit) => {
                 let all = self.order(id, axis).into_iter().zip(&edit.sources);
                 all.filter(|(_, s)| (from..to).contains(&s.old))
@@ -300,7 +300,7 @@ impl Patch<'_> {
 
     /// The integers of input `i` that hold whatever the inputs are.
     pub fn settled_ints(&self, i: usize) -> Option<Vec<i64>> {
-        let elements = self.extents.get(self.graph, self.node.input.get(i)?)?;
+        let elements = self.shape.get(self.graph, self.node.input.get(i)?)?;
         elements.iter().map(|e| settled(e, self.co).map(|(v, _)| v)).collect()
     }
 

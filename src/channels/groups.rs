@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::coupling::{Coupling, Lock, ValueId};
-use super::layout::runs;
+use super::dependency_graph::{Constraint, DependencyGraph, ValueId};
+use super::index_remap::runs;
 
 /// Channels that appear in the same places: one width.
 #[derive(Clone, Debug)]
@@ -21,9 +21,9 @@ pub struct Group {
     /// Activations that have these channels, with their axis.
     pub places: Vec<(ValueId, usize)>,
     /// Why the width cannot change, if so.
-    pub lock: Option<Lock>,
+    pub constraint: Option<Constraint>,
     /// Why the width cannot grow, if so.
-    pub no_growth: Option<Lock>,
+    pub no_growth: Option<Constraint>,
 }
 
 impl Group {
@@ -34,7 +34,7 @@ impl Group {
 
     /// Whether the width may grow.
     pub fn can_grow(&self) -> bool {
-        self.lock.is_none() && self.no_growth.is_none() && self.classes.len() > 1 && !self.producers.is_empty()
+        self.constraint.is_none() && self.no_growth.is_none() && self.classes.len() > 1 && !self.producers.is_empty()
     }
 }
 
@@ -42,7 +42,7 @@ impl Group {
 type Footprint<'a> = &'a [(u32, u32)];
 
 /// Finds the groups behind the widths of all layers.
-pub(super) fn collect_groups(co: &Coupling) -> Vec<Group> {
+pub(super) fn collect_groups(co: &DependencyGraph) -> Vec<Group> {
     let mut order: HashMap<u32, usize> = HashMap::new();
     for role in &co.roles {
         for i in 0..co.dims(role.value)[role.axis] {
@@ -68,14 +68,16 @@ pub(super) fn collect_groups(co: &Coupling) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for &class in &classes {
         let footprint = footprints[&class].as_slice();
-        let lock = co.lock_at(class);
-        let at = *by_footprint.entry((footprint, lock.is_some())).or_insert_with(|| {
-            groups.push(new_group(co, groups.len(), footprint, lock, class));
-            groups.len() - 1
-        });
+        let constraint = co.lock_at(class);
+        let at = *by_footprint
+            .entry((footprint, constraint.is_some()))
+            .or_insert_with(|| {
+                groups.push(new_group(co, groups.len(), footprint, constraint, class));
+                groups.len() - 1
+            });
         groups[at].classes.push(class);
-        if groups[at].lock.as_ref().is_some_and(|l| l.silent) {
-            groups[at].lock = lock.cloned();
+        if groups[at].constraint.as_ref().is_some_and(|l| l.silent) {
+            groups[at].constraint = constraint.cloned();
         }
         if groups[at].no_growth.is_none() {
             groups[at].no_growth = co.growth_forbidden(class).cloned();
@@ -88,15 +90,15 @@ pub(super) fn collect_groups(co: &Coupling) -> Vec<Group> {
 
 /// Channels that repeat evenly on some axes (blocks) and unevenly on others (a gather that takes some
 /// twice) have no place for a new one that suits both.
-fn forbid_uneven_growth(co: &Coupling, groups: &mut [Group]) {
+fn forbid_uneven_growth(co: &DependencyGraph, groups: &mut [Group]) {
     let group_of: HashMap<u32, usize> = groups
         .iter()
         .flat_map(|g| g.classes.iter().map(|&c| (c, g.id)))
         .collect();
     let (mut blocks, mut uneven) = (vec![false; groups.len()], vec![false; groups.len()]);
     for id in (0..co.values.len()).map(ValueId) {
-        for (axis, &extent) in co.dims(id).iter().enumerate() {
-            let classes: Vec<u32> = (0..extent).map(|i| co.class(co.atom(id, axis, i))).collect();
+        for (axis, &dim) in co.dims(id).iter().enumerate() {
+            let classes: Vec<u32> = (0..dim).map(|i| co.class(co.atom(id, axis, i))).collect();
             let mut lengths: HashMap<usize, (usize, usize)> = HashMap::new();
             for (class, start, end) in runs(&classes) {
                 if let Some(&group) = group_of.get(&class) {
@@ -114,7 +116,7 @@ fn forbid_uneven_growth(co: &Coupling, groups: &mut [Group]) {
         .iter_mut()
         .filter(|g| blocks[g.id] && uneven[g.id] && g.no_growth.is_none())
     {
-        group.no_growth = Some(Lock {
+        group.no_growth = Some(Constraint {
             node: None,
             reason: "its channels repeat unevenly (a Gather takes some more than once)".to_owned(),
             silent: false,
@@ -122,7 +124,13 @@ fn forbid_uneven_growth(co: &Coupling, groups: &mut [Group]) {
     }
 }
 
-fn new_group(co: &Coupling, id: usize, footprint: &[(u32, u32)], lock: Option<&Lock>, class: u32) -> Group {
+fn new_group(
+    co: &DependencyGraph,
+    id: usize,
+    footprint: &[(u32, u32)],
+    constraint: Option<&Constraint>,
+    class: u32,
+) -> Group {
     let places: BTreeSet<(ValueId, usize)> = footprint
         .iter()
         .map(|&(v, axis)| (ValueId(v as usize), axis as usize))
@@ -135,12 +143,12 @@ fn new_group(co: &Coupling, id: usize, footprint: &[(u32, u32)], lock: Option<&L
         producers: Vec::new(),
         consumers: Vec::new(),
         places: places.into_iter().collect(),
-        lock: lock.cloned(),
+        constraint: constraint.cloned(),
         no_growth: co.growth_forbidden(class).cloned(),
     }
 }
 
-fn add_roles(co: &Coupling, groups: &mut [Group], classes: &[u32]) {
+fn add_roles(co: &DependencyGraph, groups: &mut [Group], classes: &[u32]) {
     let mut group_of: BTreeMap<u32, usize> = BTreeMap::new();
     for (at, group) in groups.iter().enumerate() {
         group_of.extend(group.classes.iter().map(|&c| (c, at)));

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use super::context::input_value;
-use super::coupling::{Coupling, ValueId};
+use super::dependency_graph::{DependencyGraph, ValueId};
 use crate::onnx::{Attributes, Graph};
 
 /// How many samples one run takes: the extent of axis 0 of every input and output, where they all have the same and every
 /// layer reads as many samples or whole times as many; else 1, so that what is counted is a whole run. An axis 0 that is
 /// open in every input is the batch whatever the outputs' shapes are.
-pub fn samples(graph: &Graph, co: &Coupling, open: &HashSet<(String, usize)>) -> usize {
+pub fn samples(graph: &Graph, co: &DependencyGraph, open: &HashSet<(String, usize)>) -> usize {
     let first = |name: &str| co.by_name(name).and_then(|id| co.dims(id).first()).copied();
     let inputs: Vec<(&str, usize)> = graph
         .real_inputs()
@@ -35,15 +35,15 @@ pub fn samples(graph: &Graph, co: &Coupling, open: &HashSet<(String, usize)>) ->
     }
 }
 
-/// Multiply-accumulates of one run of node `index` with the extents that `extent` gives; 0 for other than
+/// Multiply-accumulates of one run of node `index` with the extents that `dim` gives; 0 for other than
 /// convolutions and products.
 ///
 /// Convolution: output elements × weights per output channel. Transposed: input elements × weights
 /// per input channel. Product: output elements × the common extent.
-pub fn node_macs(graph: &Graph, co: &Coupling, index: usize, extent: &dyn Fn(ValueId, usize) -> usize) -> u64 {
+pub fn node_macs(graph: &Graph, co: &DependencyGraph, index: usize, dim: &dyn Fn(ValueId, usize) -> usize) -> u64 {
     let node = &graph.proto.node[index];
-    let elements = |id: ValueId| -> u64 { (0..co.dims(id).len()).map(|axis| extent(id, axis) as u64).product() };
-    let per_first = |id: ValueId| -> u64 { (1..co.dims(id).len()).map(|axis| extent(id, axis) as u64).product() };
+    let elements = |id: ValueId| -> u64 { (0..co.dims(id).len()).map(|axis| dim(id, axis) as u64).product() };
+    let per_first = |id: ValueId| -> u64 { (1..co.dims(id).len()).map(|axis| dim(id, axis) as u64).product() };
     let output = node.output.first().and_then(|n| co.by_name(n));
     // Those on quantized values have scale and zero point behind each.
     let weight = if matches!(node.op_type(), "QLinearConv" | "QLinearMatMul" | "QGemm") {
@@ -65,11 +65,11 @@ pub fn node_macs(graph: &Graph, co: &Coupling, index: usize, extent: &dyn Fn(Val
     match node.op_type() {
         "Conv" | "QLinearConv" | "ConvInteger" => elements(y) * per_first(w),
         "ConvTranspose" => elements(x) * per_first(w),
-        "Gemm" | "QGemm" if rank == 2 => elements(y) * extent(x, if node.int("transA", 0) != 0 { 0 } else { 1 }) as u64,
+        "Gemm" | "QGemm" if rank == 2 => elements(y) * dim(x, if node.int("transA", 0) != 0 { 0 } else { 1 }) as u64,
         "MatMul" | "Einsum" | "MatMulInteger" | "QLinearMatMul" | "DynamicQuantizeMatMul" | "MatMulIntegerToFloat"
             if rank > 0 =>
         {
-            elements(y) * extent(x, rank - 1) as u64
+            elements(y) * dim(x, rank - 1) as u64
         }
         _ => 0,
     }

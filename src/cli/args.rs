@@ -11,7 +11,7 @@ use super::save_args::SaveArgs;
 use super::turn_args::TurnArgs;
 use super::work_args::WorkArgs;
 use super::zoo::{WorkerArgs, ZooArgs};
-use crate::target::CudnnAlgo;
+use crate::device::CudnnAlgo;
 use crate::{Error, Result};
 
 /// Snaps the channel counts of an ONNX CNN to widths at which this machine wastes nothing.

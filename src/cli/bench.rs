@@ -6,16 +6,16 @@ use super::args::BenchArgs;
 use super::screen::Screen;
 use super::setup;
 use crate::data::Dataset;
+use crate::device::{input_specs, random_inputs, unsettled};
 use crate::onnx::{Graph, load_as};
 use crate::report::bench_table;
-use crate::target::{input_specs, random_inputs, unsettled};
-use crate::verify::{Verdict, classes, race};
+use crate::verify::{Verdict, benchmark, classes};
 use crate::{Error, Result};
 
 /// Always `true`: whatever is faster, the measurement was made.
 pub(super) fn run(args: &BenchArgs) -> Result<bool> {
     let runtime = setup::runtime(args.device.ort_lib.as_deref())?;
-    let target = setup::target(&runtime, &args.device)?;
+    let device = setup::device(&runtime, &args.device)?;
     let shapes = setup::shapes(&args.shapes)?;
     let mut models = Vec::new();
     let mut wanted: Option<Vec<(String, Vec<usize>)>> = None;
@@ -43,8 +43,8 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
         models.push(model.into_bytes());
     }
     let lanes: Vec<&[u8]> = models.iter().map(|m| &m[..]).collect();
-    let turn = args.turn.take(target.as_ref(), &runtime.stop, &Screen::new(false))?;
-    let raced = race(target.as_ref(), &lanes, &inputs, args.seconds);
+    let turn = args.turn.take(device.as_ref(), &runtime.stop, &Screen::new(false))?;
+    let raced = benchmark(device.as_ref(), &lanes, &inputs, args.seconds);
     let raced = raced.map_err(|e| unsettled(first.as_deref().unwrap_or_default(), e))?;
     drop(turn);
     let mut right = Vec::new();
@@ -52,10 +52,10 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
         let data = Dataset::read(path, specs, &args.data.scaling())?;
         data.notes().iter().for_each(|note| eprintln!("note: {note}"));
         for (path, model) in args.models.iter().zip(&models) {
-            let own = data.clone().settled(target.as_ref(), model)?;
+            let own = data.clone().settled(device.as_ref(), model)?;
             let said = own.notes().iter().skip(data.notes().len());
             said.for_each(|note| eprintln!("note: {}: {note}", path.display()));
-            let found = classes(target.as_ref(), model, &own, &|_, _| {})?;
+            let found = classes(device.as_ref(), model, &own, &|_, _| {})?;
             let samples = found.best.len().max(1) as f64;
             right.push(
                 found
@@ -70,23 +70,23 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
             .iter()
             .zip(&raced)
             .enumerate()
-            .map(|(k, (name, lane))| {
+            .map(|(k, (name, entry))| {
                 let accuracy = right.get(k).copied().flatten();
-                let s = lane.summary();
+                let s = entry.summary();
                 json!({
                     "model": name, "min": s.min, "median": s.median, "mad": s.mad, "p95": s.p95, "n": s.n,
-                    "ratio": lane.ratio(), "ratio_noise": lane.ratio_noise(),
+                    "ratio": entry.ratio(), "ratio_noise": entry.ratio_noise(),
                     "top1": accuracy.map(|a| a.0), "top5": accuracy.map(|a| a.1),
-                    "faster_than_first": lane.verdict() == Verdict::Faster,
+                    "faster_than_first": entry.verdict() == Verdict::Faster,
                 })
             })
             .collect();
         println!(
             "{:#}",
-            json!({"schema_version": 1, "device": target.info(), "models": rows})
+            json!({"schema_version": 1, "device": device.info(), "models": rows})
         );
     } else {
-        println!("device    {}", setup::describe(target.as_ref(), &args.device));
+        println!("device    {}", setup::describe(device.as_ref(), &args.device));
         print!("{}", bench_table(&names, &raced));
         for (name, accuracy) in names.iter().zip(&right) {
             match accuracy {

@@ -91,7 +91,7 @@ fn show(rows: &[Row], device: &str) -> Result<()> {
             p.space,
             p.batch,
             p.dtype,
-            p.feed,
+            p.producer_layout,
             p.activation
         );
     }

@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::args::DoctorArgs;
 use super::setup;
 use crate::Result;
-use crate::profile::Database;
-use crate::target::{
-    CPU_PACKAGE, CudaOptions, CudaTarget, CudnnAlgo, GPU_PACKAGE, NEEDED, Runtime, Target, gpu_count, provider_beside,
+use crate::device::{
+    CPU_PACKAGE, CudaDevice, CudaOptions, CudnnAlgo, Device, GPU_PACKAGE, NEEDED, Runtime, gpu_count, provider_beside,
     tested, untested,
 };
+use crate::profile::Database;
 
 /// How one thing stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -101,8 +101,8 @@ fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
             check("ONNX Runtime", State::Note, found, Some(&todo))
         }
     });
-    let target = crate::target::CpuTarget::new(runtime.clone(), 1);
-    checks.push(match crate::profile::smoke(&target) {
+    let device = crate::device::CpuDevice::new(runtime.clone(), 1);
+    checks.push(match crate::profile::smoke(&device) {
         Ok(ms) => check(
             "runs on the CPU",
             State::Ok,
@@ -114,7 +114,7 @@ fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
             check("runs on the CPU", State::Fault, error.to_string(), Some(&todo))
         }
     });
-    let own = crate::target::CpuTarget::new(runtime.clone(), 0);
+    let own = crate::device::CpuDevice::new(runtime.clone(), 0);
     let found = format!(
         "{} within a node, as a plain InferenceSession has here",
         runtime.own_threads
@@ -198,7 +198,7 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
         algo: CudnnAlgo::Heuristic,
         ..CudaOptions::default()
     };
-    let ran = CudaTarget::new(runtime.clone(), 0, options).and_then(|t| {
+    let ran = CudaDevice::new(runtime.clone(), 0, options).and_then(|t| {
         let ms = crate::profile::smoke(&t)?;
         Ok((format!("{} · {}", t.info().name, t.info().stack), t.conditions(), ms))
     });

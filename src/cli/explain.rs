@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::args::ExplainArgs;
-use super::source::Source;
+use super::source::ModelSource;
 use crate::onnx::load_bare;
 use crate::{Error, Result};
 
 /// Always `true`: a file that says nothing is an error.
 pub(super) fn run(args: &ExplainArgs) -> Result<bool> {
-    let source = Source::of(&args.model)?;
+    let source = ModelSource::of(&args.model)?;
     let model = load_bare(&source.path).map_err(|e| source.named(e))?;
     let entries = model.proto.metadata_props.iter();
     let said: BTreeMap<&str, &str> = entries

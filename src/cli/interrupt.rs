@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::target::Stop;
+use crate::device::Stop;
 
 /// The exit status of a command that was interrupted, as shells have it.
 pub(super) const INTERRUPTED: u8 = 130;

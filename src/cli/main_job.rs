@@ -7,18 +7,18 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::args::{DeviceArgs, MainArgs, ShapeArgs};
-use super::place::Place;
+use super::device_context::DeviceContext;
 use super::screen::Screen;
 use super::sink::{put, put_model, voice};
-use super::source::{Source, is_stream};
+use super::source::{ModelSource, is_stream};
 use super::turn_args::TurnArgs;
 use super::{interrupt, setup};
-use crate::optimize::{Known, Load, Options, Outcome, Watcher, optimize};
+use crate::optimize::{Known, Options, Outcome, ProgressReporter, Workload, optimize};
 use crate::report::{About, Written, outcome_html, outcome_json, outcome_text, with_provenance};
 use crate::{Error, Result};
 
 /// Where the results go.
-struct Places {
+struct OutputPaths {
     /// The model: a file, or `None` for standard output.
     model: Option<PathBuf>,
     /// The reports.
@@ -30,15 +30,15 @@ struct Places {
 /// `command` is what was typed.
 pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
     let start = Instant::now();
-    let source = Source::of(path)?;
-    let places = places(&source, args)?;
+    let source = ModelSource::of(path)?;
+    let output_paths = output_paths(&source, args)?;
     let talk = !args.quiet && !args.json;
-    let say = voice(!talk, places.model.as_deref());
+    let say = voice(!talk, output_paths.model.as_deref());
     let screen = Screen::new(args.quiet);
-    let written_name = places.model.as_deref().and_then(Path::file_name);
+    let written_name = output_paths.model.as_deref().and_then(Path::file_name);
     let written_name = written_name.map_or("stdout.onnx".into(), |n| n.to_string_lossy());
     let done = job(
-        Place::of(&args.work, interrupt::stop())?,
+        DeviceContext::of(&args.work, interrupt::stop())?,
         &source,
         args,
         command,
@@ -52,18 +52,21 @@ pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
     let weights = args.work.save.weights();
     let mut written = Vec::new();
     if let Some(model) = &done.outcome.model {
-        written.extend(put_model(places.model.as_deref(), model, weights)?);
+        written.extend(put_model(output_paths.model.as_deref(), model, weights)?);
     }
     let dynamic = done.outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
-    if let (Some(beside), Some(model)) = (places.model.as_ref().map(|p| p.with_extension("dynamic.onnx")), dynamic) {
+    if let (Some(beside), Some(model)) = (
+        output_paths.model.as_ref().map(|p| p.with_extension("dynamic.onnx")),
+        dynamic,
+    ) {
         written.extend(put_model(Some(&beside), model, weights)?);
     }
     let any = !written.is_empty();
-    if let Some(json) = places.json.as_deref().filter(|_| any) {
+    if let Some(json) = output_paths.json.as_deref().filter(|_| any) {
         written.push(put(Some(json), text.as_bytes())?);
     }
     let asked = args.report.is_some();
-    if let Some(html) = places.html.as_deref().filter(|_| any || asked) {
+    if let Some(html) = output_paths.html.as_deref().filter(|_| any || asked) {
         written.push(put(Some(html), done.html.as_bytes())?);
     }
     if args.json {
@@ -92,7 +95,7 @@ pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
             ));
         }
     }
-    if any && let Some(model) = places.model.as_ref().filter(|_| done.outcome.model.is_some()) {
+    if any && let Some(model) = output_paths.model.as_ref().filter(|_| done.outcome.model.is_some()) {
         say(format!(
             "next      snapprune bench {} {}\n",
             source.name,
@@ -117,16 +120,16 @@ pub(crate) struct Done {
 /// # Errors
 /// When the model or the data cannot be read, the device is not there, a run fails, or it is asked to stop.
 pub(crate) fn job(
-    place: Place,
-    source: &Source,
+    context: DeviceContext,
+    source: &ModelSource,
     args: &MainArgs,
     command: &str,
     written: &str,
-    watcher: &dyn Watcher,
+    reporter: &dyn ProgressReporter,
     device: &dyn Fn(&str),
 ) -> Result<Done> {
-    let (mut outcome, loads) = run_job(
-        place,
+    let (mut outcome, workloads) = run_job(
+        context,
         &Job {
             source,
             options: options(args),
@@ -134,11 +137,11 @@ pub(crate) fn job(
             turn: args.work.turn,
             shapes: &args.work.shapes,
             notes: !args.quiet,
-            watcher,
+            reporter,
             tell: device,
         },
     )?;
-    let opened = &loads[0].opened;
+    let opened = &workloads[0].opened;
     let name = source.file_name();
     let about = |gated| Written {
         name: &name,
@@ -158,8 +161,8 @@ pub(crate) fn job(
         command,
     };
     Ok(Done {
-        json: outcome_json(&source.name, &loads, &outcome),
-        html: outcome_html(page, &loads, &outcome)?,
+        json: outcome_json(&source.name, &workloads, &outcome),
+        html: outcome_html(page, &workloads, &outcome)?,
         outcome,
     })
 }
@@ -175,47 +178,47 @@ pub(super) fn options(args: &MainArgs) -> Options {
 
 /// What the main job and `plan` have in common.
 pub(super) struct Job<'a> {
-    pub source: &'a Source,
+    pub source: &'a ModelSource,
     pub options: Options,
     pub device: &'a DeviceArgs,
     pub turn: TurnArgs,
     pub shapes: &'a ShapeArgs,
     /// Whether notes on the file go to standard error.
     pub notes: bool,
-    pub watcher: &'a dyn Watcher,
+    pub reporter: &'a dyn ProgressReporter,
     /// Told the device.
     pub tell: &'a dyn Fn(&str),
 }
 
-/// Opens the model at all its loads and optimizes it; at least one load comes back.
-pub(super) fn run_job(place: Place, job: &Job) -> Result<(Outcome, Vec<Load>)> {
-    let Place {
+/// Opens the model at all its workloads and optimizes it; at least one load comes back.
+pub(super) fn run_job(context: DeviceContext, job: &Job) -> Result<(Outcome, Vec<Workload>)> {
+    let DeviceContext {
         runtime,
-        target,
+        device,
         recorded,
         database,
-        spared,
+        pruned,
         turn,
-    } = place;
-    (job.tell)(&setup::describe(target.as_ref(), job.device));
-    job.watcher.step("reading the model");
-    let loads = setup::opened(job.source, &runtime, job.shapes)?;
+    } = context;
+    (job.tell)(&setup::describe(device.as_ref(), job.device));
+    job.reporter.step("reading the model");
+    let workloads = setup::opened(job.source, &runtime, job.shapes)?;
     if job.notes {
-        for note in loads.iter().take(1).flat_map(|l| &l.opened.notes) {
-            job.watcher.aside(&|| eprintln!("note: {note}"));
+        for note in workloads.iter().take(1).flat_map(|l| &l.opened.notes) {
+            job.reporter.aside(&|| eprintln!("note: {note}"));
         }
     }
     let known = Known {
         database,
         recorded,
-        spared,
+        pruned,
     };
-    let take = || job.turn.take(target.as_ref(), &runtime.stop, job.watcher);
+    let take = || job.turn.take(device.as_ref(), &runtime.stop, job.reporter);
     let turn = if turn.is_some() { turn } else { take()? };
-    let outcome = optimize(&loads, target.as_ref(), known, &job.options, job.watcher);
+    let outcome = optimize(&workloads, device.as_ref(), known, &job.options, job.reporter);
     drop(turn);
-    job.watcher.done();
-    Ok((outcome?, loads))
+    job.reporter.done();
+    Ok((outcome?, workloads))
 }
 
 /// The command as it was typed, folders left out: they are nobody's business but the user's.
@@ -233,7 +236,7 @@ pub(crate) fn command(words: impl Iterator<Item = String>) -> String {
 }
 
 /// Where the model and the reports go; the folders must be writable before anything is measured.
-fn places(source: &Source, args: &MainArgs) -> Result<Places> {
+fn output_paths(source: &ModelSource, args: &MainArgs) -> Result<OutputPaths> {
     let named = args.output.as_deref();
     let streams = named.map_or(source.is_copy(), is_stream);
     if streams {
@@ -253,12 +256,15 @@ fn places(source: &Source, args: &MainArgs) -> Result<Places> {
     }
     let model = (!streams).then(|| named.map_or_else(|| source.path.with_extension("snap.onnx"), Path::to_path_buf));
     let beside = |ending: &str| model.as_ref().map(|m| m.with_extension(ending));
-    let places = Places {
+    let output_paths = OutputPaths {
         json: beside("json"),
         html: args.report.clone().or_else(|| beside("html")),
         model,
     };
-    for file in [&places.model, &places.json, &places.html].into_iter().flatten() {
+    for file in [&output_paths.model, &output_paths.json, &output_paths.html]
+        .into_iter()
+        .flatten()
+    {
         if setup::same_file(file, &source.path) {
             return Err(Error::Usage(format!(
                 "{} would overwrite the model that is read; name another file",
@@ -276,7 +282,7 @@ fn places(source: &Source, args: &MainArgs) -> Result<Places> {
             ))
         })?;
     }
-    Ok(places)
+    Ok(output_paths)
 }
 
 #[cfg(test)]

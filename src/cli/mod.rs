@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod bench;
 mod db;
+mod device_context;
 mod doctor;
 mod dynamic_args;
 mod explain;
@@ -10,7 +11,6 @@ mod inspect;
 mod interrupt;
 pub(crate) mod main_job;
 mod pareto;
-mod place;
 pub(crate) mod plan;
 mod planning_args;
 pub(crate) mod profile;
@@ -34,9 +34,9 @@ use clap::{CommandFactory, FromArgMatches};
 use crate::Error;
 use crate::zoo::Program;
 #[cfg(feature = "python")]
-pub(crate) use place::Place;
+pub(crate) use device_context::DeviceContext;
 #[cfg(feature = "python")]
-pub(crate) use source::Source;
+pub(crate) use source::ModelSource;
 
 /// How this program is called, where it is not a program of its own.
 static CALLED: OnceLock<Program> = OnceLock::new();

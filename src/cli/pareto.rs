@@ -4,9 +4,9 @@ use super::args::ParetoArgs;
 use super::planning_args::GoalArgs;
 use super::screen::Screen;
 use super::setup;
-use super::source::Source;
+use super::source::ModelSource;
 use crate::onnx::save;
-use crate::optimize::{Amount, Watcher, pareto};
+use crate::optimize::{Amount, ProgressReporter, pareto};
 use crate::report::{pareto_svg, pareto_text};
 use crate::{Error, Result};
 
@@ -14,15 +14,15 @@ use crate::{Error, Result};
 pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
     let database = setup::store(&args.store)?;
     let runtime = setup::runtime(args.device.ort_lib.as_deref())?;
-    let target = setup::target(&runtime, &args.device)?;
+    let device = setup::device(&runtime, &args.device)?;
     if !args.json {
-        println!("device    {}", setup::describe(target.as_ref(), &args.device));
+        println!("device    {}", setup::describe(device.as_ref(), &args.device));
     }
     let screen = Screen::new(args.quiet);
     screen.step("reading the model");
-    let source = Source::of(&args.model)?;
-    let loads = setup::opened(&source, &runtime, &args.shapes)?;
-    if let Some(why) = loads.first().and_then(|l| l.opened.nothing_to_change(true)) {
+    let source = ModelSource::of(&args.model)?;
+    let workloads = setup::opened(&source, &runtime, &args.shapes)?;
+    if let Some(why) = workloads.first().and_then(|l| l.opened.nothing_to_change(true)) {
         screen.done();
         eprintln!("no curve: {why}");
         return Ok(false);
@@ -35,14 +35,14 @@ pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
         ..Default::default()
     };
     let options = args.planning.options(args.seed, &args.store, &goals, &args.data);
-    let turn = args.turn.take(target.as_ref(), &runtime.stop, &screen)?;
-    let rows = pareto(&loads, target.as_ref(), database, &options, args.measure, &screen);
+    let turn = args.turn.take(device.as_ref(), &runtime.stop, &screen)?;
+    let rows = pareto(&workloads, device.as_ref(), database, &options, args.measure, &screen);
     drop(turn);
     screen.done();
     let rows = rows?;
     if let Some(path) = &args.output {
         let name = args.model.file_name().unwrap_or_default().to_string_lossy();
-        let title = format!("{name} on {}", target.info().name);
+        let title = format!("{name} on {}", device.info().name);
         save(path, pareto_svg(&rows, &title)?.as_bytes())?;
     }
     if args.json {

@@ -3,27 +3,27 @@
 use std::path::Path;
 
 use super::args::{ApplyArgs, PlanArgs};
+use super::device_context::DeviceContext;
 use super::main_job::{Job, run_job};
-use super::place::Place;
 use super::screen::Screen;
 use super::sink::{put, put_model, voice};
-use super::source::{Source, is_stream};
+use super::source::{ModelSource, is_stream};
 use super::{interrupt, setup};
-use crate::channels::Edits;
+use crate::channels::IndexRemaps;
+use crate::device::{CpuDevice, Limit, Runtime, Stop};
 use crate::onnx::{declare_weights, encode};
-use crate::optimize::{BROKEN, Datasets, Options, Outcome, Samples, Watcher, fitted, gives_no_numbers};
+use crate::optimize::{BROKEN, Datasets, Options, Outcome, ProgressReporter, Samples, fitted, gives_no_numbers};
 use crate::plan::{PlanFile, folds_of, removable};
-use crate::refit::Change;
+use crate::reconstruct::Change;
 use crate::report::task_text;
 use crate::rewrite::rewrite;
-use crate::target::{CpuTarget, Limit, Runtime, Stop};
 use crate::verify::{Agreement, Task, compare, compare_task};
 use crate::{Error, Result};
 
 /// Writes the plan that the main job would apply.
 pub(super) fn plan(args: &PlanArgs) -> Result<bool> {
     let screen = Screen::new(args.quiet);
-    let source = Source::of(&args.model)?;
+    let source = ModelSource::of(&args.model)?;
     let say = voice(args.quiet, place(&args.output));
     let outcome = planned(&source, args, interrupt::stop(), &screen, &|device| {
         say(format!("device    {device}\n"));
@@ -52,13 +52,13 @@ fn place(output: &Path) -> Option<&Path> {
 /// # Errors
 /// Those of the main job.
 pub(crate) fn planned(
-    source: &Source,
+    source: &ModelSource,
     args: &PlanArgs,
     stop: &Stop,
-    watcher: &dyn Watcher,
+    reporter: &dyn ProgressReporter,
     device: &dyn Fn(&str),
 ) -> Result<Outcome> {
-    let place = Place::with(&args.device, args.planning.profile.as_deref(), &args.store, stop)?;
+    let place = DeviceContext::with(&args.device, args.planning.profile.as_deref(), &args.store, stop)?;
     let (outcome, _) = run_job(
         place,
         &Job {
@@ -68,7 +68,7 @@ pub(crate) fn planned(
             turn: args.turn,
             shapes: &args.shapes,
             notes: !args.quiet,
-            watcher,
+            reporter,
             tell: device,
         },
     )?;
@@ -95,7 +95,7 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
         ));
     }
     let screen = Screen::new(args.quiet);
-    let source = Source::of(&args.model)?;
+    let source = ModelSource::of(&args.model)?;
     let done = applied(&source, args, interrupt::stop(), &screen)?;
     screen.done();
     let written = put_model(place(&args.output), &done.model, args.save.weights())?.join(" and ");
@@ -123,7 +123,12 @@ pub(super) fn apply(args: &ApplyArgs) -> Result<bool> {
 ///
 /// # Errors
 /// When the plan does not fit the model, or is exact and the outputs differ all the same.
-pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &dyn Watcher) -> Result<Applied> {
+pub(crate) fn applied(
+    source: &ModelSource,
+    args: &ApplyArgs,
+    stop: &Stop,
+    reporter: &dyn ProgressReporter,
+) -> Result<Applied> {
     let text = std::fs::read_to_string(&args.plan).map_err(|e| Error::file(&args.plan, e))?;
     let plan: PlanFile =
         serde_json::from_str(&text).map_err(|e| Error::Usage(format!("{} is not a plan: {e}", args.plan.display())))?;
@@ -139,7 +144,7 @@ pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &
     let change = plan.change(&graph, &opened.analysis)?;
     let (folds, carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
     let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
-    let target = CpuTarget::new(runtime, 1);
+    let device = CpuDevice::new(runtime, 1);
     let scaling = args.data.scaling();
     let before = encode(&opened.proto);
     let named = Options {
@@ -151,35 +156,35 @@ pub(crate) fn applied(source: &Source, args: &ApplyArgs, stop: &Stop, watcher: &
             .map(|path| (path, scaling, args.calib.calib_samples)),
         ..Options::default()
     };
-    let Datasets { eval, calib } = Datasets::read(&opened, &target, &named, watcher)?;
+    let Datasets { eval, calib } = Datasets::read(&opened, &device, &named, reporter)?;
     let mut broken = false;
     if let Some(data) = calib {
-        let edits = Edits::new(&opened.analysis.coupling, &opened.analysis.groups, &change);
+        let remaps = IndexRemaps::new(&opened.analysis.dependencies, &opened.analysis.groups, &change);
         let change = Change {
             model: &opened.proto,
             graph: &graph,
             analysis: &opened.analysis,
-            edits: &edits,
+            remaps: &remaps,
         };
         let fit = fitted(
-            &target,
+            &device,
             change,
             proto,
             &Samples::new(data),
             0,
-            (watcher, &Limit::default()),
+            (reporter, &Limit::default()),
         )?;
-        fit.notes.iter().for_each(|note| watcher.note(note));
+        fit.notes.iter().for_each(|note| reporter.note(note));
         broken = fit.is_broken();
         proto = fit.proto;
     }
     declare_weights(&mut proto);
     let after = encode(&proto);
-    watcher.step("verifying");
-    let agreement = compare(&target, &before, &after, &opened.specs, 0, 3)?;
+    reporter.step("verifying");
+    let agreement = compare(&device, &before, &after, &opened.specs, 0, 3)?;
     let task = match &eval {
-        Some(data) => compare_task(&target, &before, &after, data, &|done, total| {
-            watcher.progress(done, total)
+        Some(data) => compare_task(&device, &before, &after, data, &|done, total| {
+            reporter.progress(done, total)
         })?,
         None => None,
     };

@@ -2,19 +2,19 @@
 
 use super::args::ProfileArgs;
 use super::screen::Screen;
-use super::source::Source;
+use super::source::ModelSource;
 use super::{interrupt, setup};
 use crate::Result;
+use crate::device::{Runtime, Stop};
 use crate::onnx::save;
-use crate::optimize::{Staircase, Watcher};
+use crate::optimize::{ProgressReporter, Staircase};
 use crate::profile::{Multiprocessors, Prober, Problem, Profile, layers, staircase};
 use crate::report::{profile_html, staircase_text};
-use crate::target::{Runtime, Stop};
 
 /// Times every layer at a range of output widths and records the times; `false` where there is none.
 pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
     let screen = Screen::new(args.quiet);
-    let source = Source::of(&args.model)?;
+    let source = ModelSource::of(&args.model)?;
     let done = profiled(&source, args, interrupt::stop(), &screen)?;
     screen.done();
     if let Some(why) = &done.nothing {
@@ -74,10 +74,15 @@ pub(crate) struct Profiled {
 ///
 /// # Errors
 /// When the model cannot be read, the device is not there, or a probe fails.
-pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher: &dyn Watcher) -> Result<Profiled> {
+pub(crate) fn profiled(
+    source: &ModelSource,
+    args: &ProfileArgs,
+    stop: &Stop,
+    reporter: &dyn ProgressReporter,
+) -> Result<Profiled> {
     let runtime = Runtime::load(args.device.ort_lib.as_deref())?.stopped_by(stop);
-    let target = setup::target(&runtime, &args.device)?;
-    watcher.step("reading the model");
+    let device = setup::device(&runtime, &args.device)?;
+    reporter.step("reading the model");
     let opened = source.open(&runtime, &setup::shapes(&args.shapes)?)?;
     let graph = opened.graph()?;
     let mut found: Vec<(String, Problem, Vec<usize>)> = Vec::new();
@@ -92,22 +97,22 @@ pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher
             }
         }
     }
-    let mut prober = Prober::new(target.as_ref(), setup::store(&args.store)?);
-    let turn = args.turn.take(target.as_ref(), stop, watcher)?;
-    watcher.step("timing widths");
+    let mut prober = Prober::new(device.as_ref(), setup::store(&args.store)?);
+    let turn = args.turn.take(device.as_ref(), stop, reporter)?;
+    reporter.step("timing widths");
     if args.step.is_some() {
         let all: Vec<Problem> = found
             .iter()
             .flat_map(|(_, p, w)| w.iter().map(|&w| p.with_output(w)))
             .collect();
-        prober.require(&all, &|done, total| watcher.progress(done, total))?;
+        prober.require(&all, &|done, total| reporter.progress(done, total))?;
     } else {
-        search(&mut prober, &found, watcher)?;
+        search(&mut prober, &found, reporter)?;
     }
     drop(turn);
-    prober.untraced.iter().for_each(|why| watcher.note(why));
+    prober.untraced.iter().for_each(|why| reporter.note(why));
     staircases.iter_mut().for_each(|s| s.look_up(&prober));
-    let described = setup::describe(target.as_ref(), &args.device);
+    let described = setup::describe(device.as_ref(), &args.device);
     Ok(Profiled {
         html: profile_html(&source.file_name(), &described, &staircases)?,
         staircases,
@@ -118,7 +123,7 @@ pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher
         reused: prober.reused,
         profile: Profile {
             schema_version: 1,
-            device: target.info().clone(),
+            device: device.info().clone(),
             records: prober.records(),
         },
     })
@@ -128,12 +133,16 @@ pub(crate) fn profiled(source: &Source, args: &ProfileArgs, stop: &Stop, watcher
 const FEW: usize = 5;
 
 /// Searches each staircase for its steps.
-fn search(prober: &mut Prober, staircases: &[(String, Problem, Vec<usize>)], watcher: &dyn Watcher) -> Result<()> {
+fn search(
+    prober: &mut Prober,
+    staircases: &[(String, Problem, Vec<usize>)],
+    reporter: &dyn ProgressReporter,
+) -> Result<()> {
     // The first widths of all in common sessions, then each staircase's own.
     let present: Vec<Problem> = staircases.iter().map(|(_, p, _)| p.clone()).collect();
-    prober.require(&present, &|done, total| watcher.progress(done, total))?;
+    prober.require(&present, &|done, total| reporter.progress(done, total))?;
     for (k, (_, p, widths)) in staircases.iter().enumerate() {
-        watcher.progress(k, staircases.len());
+        reporter.progress(k, staircases.len());
         prober.find_steps(p, widths, (widths.len() / 10).max(FEW))?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::optimize::Watcher;
+use crate::optimize::ProgressReporter;
 
 /// A line on standard error; hidden when that is not a terminal or when quiet. It shows the step, how much of it is done and
 /// how long that will take, where that is known.
@@ -41,7 +41,7 @@ impl Drop for Screen {
     }
 }
 
-impl Watcher for Screen {
+impl ProgressReporter for Screen {
     fn step(&self, what: &str) {
         // Not before: what is printed ahead of the first step would share its line.
         self.bar.enable_steady_tick(Duration::from_millis(200));

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::args::{DeviceArgs, ShapeArgs, StoreArgs, Switch};
 use super::interrupt;
-use super::source::Source;
+use super::source::ModelSource;
+use crate::device::{CpuDevice, CudaDevice, CudaOptions, Device, Runtime, ShapeOptions, gpu_present, untested};
 use crate::onnx::{Model, Reading};
-use crate::optimize::{Load, SORTED};
+use crate::optimize::{SORTED, Workload};
 use crate::profile::Database;
-use crate::target::{CpuTarget, CudaOptions, CudaTarget, Runtime, ShapeOptions, Target, gpu_present, untested};
 use crate::{Error, Result};
 
 /// ONNX Runtime, whose jobs Ctrl-C ends.
@@ -17,7 +17,7 @@ pub(super) fn runtime(library: Option<&Path>) -> Result<Runtime> {
 }
 
 /// The device asked for, or GPU 0 if there is one, else the CPU.
-pub(super) fn target(runtime: &Runtime, args: &DeviceArgs) -> Result<Box<dyn Target>> {
+pub(super) fn device(runtime: &Runtime, args: &DeviceArgs) -> Result<Box<dyn Device>> {
     let gpu = match args.gpu {
         Some(index) => Some(index),
         None if !args.cpu && gpu_present(runtime) => Some(0),
@@ -31,9 +31,9 @@ pub(super) fn target(runtime: &Runtime, args: &DeviceArgs) -> Result<Box<dyn Tar
                 tf32: args.tf32 == Switch::On,
                 graph: args.cuda_graph,
             };
-            Box::new(CudaTarget::new(runtime.clone(), index, options)?)
+            Box::new(CudaDevice::new(runtime.clone(), index, options)?)
         }
-        None => Box::new(CpuTarget::new(runtime.clone(), args.threads)),
+        None => Box::new(CpuDevice::new(runtime.clone(), args.threads)),
     })
 }
 
@@ -45,15 +45,15 @@ pub(super) fn note_order(path: &Path, model: &Model) {
 }
 
 /// A line that says which device is used.
-pub(super) fn describe(target: &dyn Target, asked: &DeviceArgs) -> String {
-    let info = target.info();
+pub(super) fn describe(device: &dyn Device, asked: &DeviceArgs) -> String {
+    let info = device.info();
     let why = match (info.kind.as_str(), asked.cpu, asked.gpu) {
         ("cpu", false, _) => " (no usable GPU found)",
         _ => "",
     };
     // A recorded device's version is not the one that runs here.
-    let version = info.stack.split_whitespace().nth(1).filter(|_| target.is_here());
-    let remarks = target.remark().into_iter().chain(version.and_then(untested));
+    let version = info.stack.split_whitespace().nth(1).filter(|_| device.is_here());
+    let remarks = device.remark().into_iter().chain(version.and_then(untested));
     let remarks: String = remarks.map(|r| format!("; {r}")).collect();
     format!("{} · {}{why}{remarks}", info.name, info.stack)
 }
@@ -80,24 +80,21 @@ fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
         ..ShapeOptions::default()
     };
     for shape in &args.shapes {
-        let (name, extents) = shape
+        let (name, shape) = shape
             .rsplit_once(':')
             .ok_or_else(|| Error::Usage(format!("--shape {shape}: write NAME:1,3,224,224")))?;
-        let extents = extents
-            .split(',')
-            .map(|e| number("--shape", e))
-            .collect::<Result<_>>()?;
-        options.shapes.insert(name.to_owned(), extents);
+        let shape = shape.split(',').map(|e| number("--shape", e)).collect::<Result<_>>()?;
+        options.shapes.insert(name.to_owned(), shape);
     }
     let mut all = vec![(options, 1.0)];
     if let Some(batch) = &args.batch {
         all = combined(&all, &shares("--batch", batch)?, |o, n| o.batch = Some(n));
     }
     for dim in &args.dims {
-        let (name, extents) = dim
+        let (name, shape) = dim
             .split_once('=')
             .ok_or_else(|| Error::Usage(format!("--dim {dim}: write NAME=N")))?;
-        all = combined(&all, &shares("--dim", extents)?, |o, n| {
+        all = combined(&all, &shares("--dim", shape)?, |o, n| {
             o.dims.insert(name.to_owned(), n);
         });
     }
@@ -107,10 +104,10 @@ fn loads(args: &ShapeArgs) -> Result<Vec<(ShapeOptions, f64)>> {
 }
 
 /// The model, opened at all its loads; never empty.
-pub(super) fn opened(source: &Source, runtime: &Runtime, args: &ShapeArgs) -> Result<Vec<Load>> {
+pub(super) fn opened(source: &ModelSource, runtime: &Runtime, args: &ShapeArgs) -> Result<Vec<Workload>> {
     let one = |(shapes, weight): (ShapeOptions, f64)| {
         let opened = source.open(runtime, &shapes)?;
-        Ok(Load { opened, weight })
+        Ok(Workload { opened, weight })
     };
     loads(args)?.into_iter().map(one).collect()
 }
@@ -123,24 +120,24 @@ fn number(flag: &str, text: &str) -> Result<usize> {
 /// `8`, or `1:0.7,8:0.3`: extents with their shares.
 fn shares(flag: &str, text: &str) -> Result<Vec<(usize, f64)>> {
     let one = |part: &str| -> Result<(usize, f64)> {
-        let (extent, share) = part.split_once(':').unwrap_or((part, "1"));
+        let (dim, share) = part.split_once(':').unwrap_or((part, "1"));
         let share = share.trim().parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0);
         let share = share.ok_or_else(|| Error::Usage(format!("{flag} {text}: write shares as in 1:0.7,8:0.3")))?;
-        Ok((number(flag, extent)?, share))
+        Ok((number(flag, dim)?, share))
     };
     text.split(',').map(one).collect()
 }
 
 fn combined(
     all: &[(ShapeOptions, f64)],
-    extents: &[(usize, f64)],
+    shape: &[(usize, f64)],
     set: impl Fn(&mut ShapeOptions, usize),
 ) -> Vec<(ShapeOptions, f64)> {
     let mut out = Vec::new();
     for (options, weight) in all {
-        for &(extent, share) in extents {
+        for &(dim, share) in shape {
             let mut options = options.clone();
-            set(&mut options, extent);
+            set(&mut options, dim);
             out.push((options, weight * share));
         }
     }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::device::{Runtime, ShapeOptions};
 use crate::onnx::load_bare;
 use crate::optimize::{Opened, open};
-use crate::target::{Runtime, ShapeOptions};
 use crate::{Error, Result};
 
 /// What stands for standard input and standard output among file names.
@@ -20,7 +20,7 @@ pub(crate) fn is_stream(path: &Path) -> bool {
 
 /// A model to read.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct ModelSource {
     /// Its file.
     pub path: PathBuf,
     /// Its name, for people.
@@ -29,7 +29,7 @@ pub(crate) struct Source {
     copy: Option<NamedTempFile>,
 }
 
-impl Source {
+impl ModelSource {
     /// The file, or for `-` what standard input gives.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl Source {
         let path = self.path.display().to_string();
         match error {
             Error::Model(what) if self.is_copy() => Error::Model(what.replace(&path, &self.name)),
-            Error::Extents(what) if self.is_copy() => Error::Extents(what.replace(&path, &self.name)),
+            Error::SymbolicShapes(what) if self.is_copy() => Error::SymbolicShapes(what.replace(&path, &self.name)),
             other => other,
         }
     }

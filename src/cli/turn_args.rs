@@ -3,8 +3,8 @@
 use clap::Args as ClapArgs;
 
 use crate::Result;
-use crate::optimize::Watcher;
-use crate::target::{Stop, Target, Turn};
+use crate::device::{Device, Stop, Turn};
+use crate::optimize::ProgressReporter;
 
 /// Flags of commands that time.
 #[derive(Clone, Copy, Debug, Default, ClapArgs)]
@@ -19,12 +19,17 @@ impl TurnArgs {
     ///
     /// # Errors
     /// When the device is another's and waiting was not wanted, or when it is asked to stop.
-    pub(crate) fn take(self, target: &dyn Target, stop: &Stop, watcher: &dyn Watcher) -> Result<Option<Turn>> {
+    pub(crate) fn take(
+        self,
+        device: &dyn Device,
+        stop: &Stop,
+        reporter: &dyn ProgressReporter,
+    ) -> Result<Option<Turn>> {
         let told = |what: &str| {
-            watcher.step("waiting for the device");
-            watcher.note(what);
+            reporter.step("waiting for the device");
+            reporter.note(what);
         };
-        let take = || Turn::take(&target.unit(), !self.no_wait, stop, &told);
-        target.is_here().then(take).transpose()
+        let take = || Turn::take(&device.unit(), !self.no_wait, stop, &told);
+        device.is_here().then(take).transpose()
     }
 }

@@ -7,16 +7,16 @@ use serde_json::json;
 use super::args::VerifyArgs;
 use super::setup;
 use crate::data::Dataset;
+use crate::device::{InputSpec, Named, input_specs, random_inputs, unsettled};
 use crate::onnx::{Graph, Model, load_as};
 use crate::report::table;
-use crate::target::{InputSpec, Named, input_specs, random_inputs, unsettled};
 use crate::verify::{Pair, Tolerance, Tried, pairs};
 use crate::{Error, Result};
 
 /// Whether the outputs are the same within the tolerance.
 pub(super) fn run(args: &VerifyArgs) -> Result<bool> {
     let runtime = setup::runtime(args.device.ort_lib.as_deref())?;
-    let target = setup::target(&runtime, &args.device)?;
+    let device = setup::device(&runtime, &args.device)?;
     let shapes = setup::shapes(&args.shapes)?;
     let read = |path: &Path| load_as(path, &shapes.reading);
     let (first, second) = (read(&args.first)?, read(&args.second)?);
@@ -49,7 +49,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<bool> {
         .map(|path| Dataset::read_any(path, &own, &args.data.scaling()))
         .transpose()?;
     let models = [first.into_bytes(), second.into_bytes()];
-    let data = data.map(|d| d.settled(target.as_ref(), &models[0])).transpose()?;
+    let data = data.map(|d| d.settled(device.as_ref(), &models[0])).transpose()?;
     data.iter()
         .flat_map(Dataset::notes)
         .for_each(|n| eprintln!("note: {n}"));
@@ -78,7 +78,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<bool> {
         })
     });
     let found = pairs(
-        target.as_ref(),
+        device.as_ref(),
         [&models[0], &models[1]],
         &mut random.into_iter().chain(real),
         tolerance,

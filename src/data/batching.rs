@@ -2,8 +2,8 @@
 
 use super::Dataset;
 use crate::Result;
+use crate::device::{Device, Named};
 use crate::onnx::Tensor;
-use crate::target::{Named, Target};
 
 /// Differences beyond this share of an output's range are no rounding.
 const ROUNDING: f64 = 0.02;
@@ -15,12 +15,12 @@ impl Dataset {
     ///
     /// # Errors
     /// When the model runs neither way.
-    pub fn settled(mut self, target: &dyn Target, model: &[u8]) -> Result<Self> {
+    pub fn settled(mut self, device: &dyn Device, model: &[u8]) -> Result<Self> {
         if !self.open || self.batch < 2 {
             return Ok(self);
         }
         let alone = self.in_runs_of(1);
-        let mut runner = target.runner(model)?;
+        let mut runner = device.runner(model)?;
         let together = runner.run_tensors(&self.run(0).inputs);
         let why = match together {
             // If that does not run either, what stops it is told where it is run next.
@@ -94,14 +94,14 @@ fn holds((_, whole): &Named, (_, one): &Named, k: usize, batch: usize) -> bool {
     if whole.dims[axis] != batch * one.dims[axis] {
         return false;
     }
-    let (outer, extent): (usize, usize) = (one.dims[..axis].iter().product(), one.dims[axis..].iter().product());
+    let (outer, dim): (usize, usize) = (one.dims[..axis].iter().product(), one.dims[axis..].iter().product());
     let values = |t: &Tensor| t.numbers();
     let (Some(all), Some(own)) = (values(whole), values(one)) else {
         return true;
     };
     let part = (0..outer).flat_map(|o| {
-        let from = (o * batch + k) * extent;
-        all.get(from..from + extent).unwrap_or_default().iter().copied()
+        let from = (o * batch + k) * dim;
+        all.get(from..from + dim).unwrap_or_default().iter().copied()
     });
     near(Some(part.collect()), Some(own))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use image::imageops::FilterType;
 use ndarray::{ArrayD, IxDyn};
 
-use crate::target::InputSpec;
+use crate::device::InputSpec;
 use crate::{Error, Result};
 
 /// Reads all PNG and JPEG files, by name, as uint8 N×H×W×C of an input's extents: the shorter side is scaled to fit,

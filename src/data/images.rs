@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, Axis, Slice};
 
+use crate::device::InputSpec;
 use crate::onnx::{Dtype, Tensor};
-use crate::target::InputSpec;
 
 /// How 8-bit images become a model's input: (x / 255 − mean) / std, channel by channel.
 #[derive(Clone, Debug, PartialEq)]

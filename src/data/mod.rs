@@ -11,11 +11,11 @@ mod source;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::device::{InputSpec, Named};
 use crate::onnx::Tensor;
-use crate::target::{InputSpec, Named};
 use crate::{Error, Result};
 use images::Images;
-use source::{Source, axis_behind};
+use source::{SampleSource, axis_behind};
 
 pub use images::Scaling;
 
@@ -23,7 +23,7 @@ pub use images::Scaling;
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// Name, samples and number of axes of each input.
-    inputs: Vec<(String, Source, usize)>,
+    inputs: Vec<(String, SampleSource, usize)>,
     /// The right classes.
     labels: Option<Vec<i64>>,
     /// Samples, and samples in a run.
@@ -39,7 +39,7 @@ pub struct Dataset {
 
 /// One run of a model on samples.
 #[derive(Clone, Debug)]
-pub struct Run<'d> {
+pub struct SampleRun<'d> {
     /// The inputs.
     pub inputs: Vec<Named>,
     /// The right classes of its samples, if they are known.
@@ -90,7 +90,7 @@ impl Dataset {
         for (source, spec) in read.sources.iter().zip(specs) {
             source.fits(spec).map_err(wrong)?;
         }
-        let counts: Vec<usize> = read.sources.iter().filter_map(Source::count).collect();
+        let counts: Vec<usize> = read.sources.iter().filter_map(SampleSource::count).collect();
         let count = counts.first().copied().unwrap_or(0);
         let uneven = counts.iter().any(|&n| n != count);
         if count == 0 || uneven || read.labels.as_ref().is_some_and(|l| l.len() != count) {
@@ -163,9 +163,9 @@ impl Dataset {
                 )));
             }
             let source = if spec.dims.is_empty() {
-                Source::Shared(values)
+                SampleSource::Shared(values)
             } else {
-                Source::Values(values, 0)
+                SampleSource::Values(values, 0)
             };
             source.fits(spec).map_err(Error::Usage)?;
             inputs.push((spec.name.clone(), source, spec.dims.len()));
@@ -245,7 +245,7 @@ impl Dataset {
     }
 
     /// Run `k`.
-    pub fn run(&self, k: usize) -> Run<'_> {
+    pub fn run(&self, k: usize) -> SampleRun<'_> {
         let to = ((k + 1) * self.batch).min(self.count);
         let wanted = (k * self.batch).min(to);
         let from = if self.open {
@@ -254,7 +254,7 @@ impl Dataset {
             to.saturating_sub(self.batch)
         };
         let inputs = self.inputs.iter();
-        Run {
+        SampleRun {
             inputs: inputs
                 .map(|(n, s, rank)| (n.clone(), s.part(from, to, *rank)))
                 .collect(),
@@ -266,11 +266,11 @@ impl Dataset {
 }
 
 /// Whether runs may hold any number of samples, and the number that one holds at the model's own extents (at least 1).
-fn batch_of(specs: &[InputSpec], sources: &[Source]) -> (bool, usize) {
+fn batch_of(specs: &[InputSpec], sources: &[SampleSource]) -> (bool, usize) {
     let axis = |k: usize| match sources.get(k) {
-        Some(Source::Shared(_)) => None,
-        Some(Source::Values(_, axis)) => Some(*axis),
-        Some(Source::Images(_)) | None => Some(0),
+        Some(SampleSource::Shared(_)) => None,
+        Some(SampleSource::Values(_, axis)) => Some(*axis),
+        Some(SampleSource::Images(_)) | None => Some(0),
     };
     let batched: Vec<(&InputSpec, usize)> = specs
         .iter()
@@ -286,7 +286,7 @@ fn batch_of(specs: &[InputSpec], sources: &[Source]) -> (bool, usize) {
 
 /// What a file holds.
 struct Read {
-    sources: Vec<Source>,
+    sources: Vec<SampleSource>,
     labels: Option<Vec<i64>>,
     notes: Vec<String>,
 }
@@ -297,7 +297,7 @@ fn of_folder(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Read
         return Err(wrong("a folder of images serves models with one input only".to_owned()));
     };
     let (pixels, labels) = folder::read(path, spec)?;
-    let source = Source::Images(Images::new(pixels, spec, scaling).map_err(wrong)?);
+    let source = SampleSource::Images(Images::new(pixels, spec, scaling).map_err(wrong)?);
     Ok(Read {
         sources: vec![source],
         labels,
@@ -324,10 +324,10 @@ fn of_npz(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Read> {
                 let whole = found.tensor.dims == spec.dims;
                 let unbatched = spec.dims.is_empty() || (batched && !spec.open.contains(&0));
                 if whole && unbatched {
-                    Source::Shared(found.tensor)
+                    SampleSource::Shared(found.tensor)
                 } else {
                     let axis = axis_behind(&found.tensor.dims, spec).unwrap_or(0);
-                    Source::Values(found.tensor, axis)
+                    SampleSource::Values(found.tensor, axis)
                 }
             }
             None => {
@@ -338,7 +338,7 @@ fn of_npz(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Read> {
                         spec.name
                     ))
                 })?;
-                Source::Images(Images::new(pixels, spec, scaling).map_err(wrong)?)
+                SampleSource::Images(Images::new(pixels, spec, scaling).map_err(wrong)?)
             }
         };
         sources.push(source);

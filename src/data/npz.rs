@@ -90,12 +90,12 @@ fn elements(head: &str) -> Option<u64> {
         .nth(1)
         .and_then(|s| s.split('(').nth(1))
         .and_then(|s| s.split(')').next());
-    let extents = shape
+    let shape = shape
         .unwrap_or_default()
         .split(',')
         .map(str::trim)
         .filter(|e| !e.is_empty());
-    extents
+    shape
         .map(|e| e.trim_end_matches('L').parse::<u64>().ok())
         .try_fold(1u64, |n, e| n.checked_mul(e?))
 }
@@ -281,8 +281,8 @@ impl Npz {
 /// The indices of the element that is the `flat`-th in row-major order.
 pub(super) fn place(mut flat: usize, dims: &[usize]) -> Vec<usize> {
     let mut at = vec![0; dims.len()];
-    for (index, &extent) in at.iter_mut().zip(dims).rev() {
-        (*index, flat) = (flat % extent.max(1), flat / extent.max(1));
+    for (index, &dim) in at.iter_mut().zip(dims).rev() {
+        (*index, flat) = (flat % dim.max(1), flat / dim.max(1));
     }
     at
 }

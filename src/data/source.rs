@@ -3,12 +3,12 @@
 use super::images::Images;
 use super::npz::{place, type_name};
 use super::numbers::is_handled;
+use crate::device::InputSpec;
 use crate::onnx::{Dtype, Tensor};
-use crate::target::InputSpec;
 
 /// Samples of one input.
 #[derive(Clone, Debug)]
-pub(super) enum Source {
+pub(super) enum SampleSource {
     /// As they are, in the input's type, samples along the first axis; and the axis of the input that carries them.
     Values(Tensor, usize),
     /// One value for all samples: of an input without a batch axis.
@@ -17,7 +17,7 @@ pub(super) enum Source {
     Images(Images),
 }
 
-impl Source {
+impl SampleSource {
     /// Samples held; `None` for what all samples share.
     pub(super) fn count(&self) -> Option<usize> {
         match self {

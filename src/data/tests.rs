@@ -4,8 +4,8 @@ use ndarray::{Array1, Array4};
 use ndarray_npy::NpzWriter;
 
 use super::{Dataset, Scaling};
+use crate::device::InputSpec;
 use crate::onnx::Dtype;
-use crate::target::InputSpec;
 
 fn spec(dims: &[usize], open: bool) -> InputSpec {
     InputSpec {

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use crate::channels::Analysis;
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Graph, Tensor, label};
-use crate::score::Mixer;
+use crate::score::LinearOp;
 
 /// A convolution of two spatial axes with constant weights.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Layer {
+pub struct BranchLayer {
     /// Index of its node.
     pub node: usize,
     /// Output channels.
@@ -30,16 +30,16 @@ pub struct Layer {
 
 /// A part of a branch.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum BranchStep {
     /// A convolution.
-    Conv(Layer),
+    Conv(BranchLayer),
     /// Nodes that change every element alone, from one value to another.
     Pointwise(Vec<usize>),
 }
 
-impl Step {
+impl BranchStep {
     /// The convolution, if it is one.
-    pub fn layer(&self) -> Option<&Layer> {
+    pub fn layer(&self) -> Option<&BranchLayer> {
         match self {
             Self::Conv(layer) => Some(layer),
             Self::Pointwise(_) => None,
@@ -59,7 +59,7 @@ pub struct Block {
     /// Whether the input is never negative.
     pub positive: bool,
     /// The branch, front to back.
-    pub steps: Vec<Step>,
+    pub steps: Vec<BranchStep>,
     /// What the branch makes.
     pub branch: String,
     /// The other addend.
@@ -102,12 +102,12 @@ const POINTWISE: [&str; 17] = [
 
 impl Block {
     /// The convolutions of the branch, front to back.
-    pub fn layers(&self) -> Vec<&Layer> {
-        self.steps.iter().filter_map(Step::layer).collect()
+    pub fn layers(&self) -> Vec<&BranchLayer> {
+        self.steps.iter().filter_map(BranchStep::layer).collect()
     }
 
     /// Index of the next convolution behind a step; the step's own behind the last.
-    pub fn reader(&self, step: usize) -> usize {
+    pub fn consumer(&self, step: usize) -> usize {
         let next = (step + 1..self.steps.len()).find(|&s| self.steps[s].layer().is_some());
         next.unwrap_or(step)
     }
@@ -117,8 +117,8 @@ impl Block {
         let mut nodes: HashSet<usize> = self.activation.into_iter().chain([self.add]).collect();
         for step in &self.steps {
             match step {
-                Step::Conv(l) => nodes.extend([l.node]),
-                Step::Pointwise(list) => nodes.extend(list),
+                BranchStep::Conv(l) => nodes.extend([l.node]),
+                BranchStep::Pointwise(list) => nodes.extend(list),
             }
         }
         nodes
@@ -130,13 +130,13 @@ impl Block {
     }
 
     /// Rows and columns before each step and behind the last.
-    pub fn extents(&self) -> Vec<[usize; 2]> {
+    pub fn shape(&self) -> Vec<[usize; 2]> {
         let mut all = vec![[self.input_dims[1], self.input_dims[2]]];
         for step in &self.steps {
             let before = all[all.len() - 1];
             all.push(match step {
-                Step::Conv(l) => [0, 1].map(|a| l.extent(a, before[a])),
-                Step::Pointwise(_) => before,
+                BranchStep::Conv(l) => [0, 1].map(|a| l.dim(a, before[a])),
+                BranchStep::Pointwise(_) => before,
             });
         }
         all
@@ -144,13 +144,13 @@ impl Block {
 
     /// Multiply-accumulates of the branch for one sample.
     pub fn macs(&self) -> u64 {
-        let extents = self.extents();
-        let steps = self.steps.iter().zip(&extents[1..]);
+        let shape = self.shape();
+        let steps = self.steps.iter().zip(&shape[1..]);
         steps.filter_map(|(step, e)| Some(step.layer()?.macs(*e))).sum()
     }
 }
 
-impl Layer {
+impl BranchLayer {
     /// The layer at a node, if it is one.
     pub fn of(graph: &Graph, index: usize) -> Option<Self> {
         let node = &graph.proto.node[index];
@@ -202,12 +202,12 @@ impl Layer {
 
     /// The weights in the order of the file; `None` where they cannot be read as floats.
     pub fn weights(&self, graph: &Graph) -> Option<Vec<f32>> {
-        Mixer::of(graph, self.node)?.weights(graph)
+        LinearOp::of(graph, self.node)?.weights(graph)
     }
 
     /// The bias; zeros where there is none.
     pub fn bias(&self, graph: &Graph) -> Option<Vec<f32>> {
-        Some(Mixer::of(graph, self.node)?.bias(graph))
+        Some(LinearOp::of(graph, self.node)?.bias(graph))
     }
 
     /// Input rows (`axis` 0) or columns that one output place covers.
@@ -216,7 +216,7 @@ impl Layer {
     }
 
     /// The output's extent for an input's.
-    pub fn extent(&self, axis: usize, input: usize) -> usize {
+    pub fn dim(&self, axis: usize, input: usize) -> usize {
         let padded = input + self.pads[axis][0] + self.pads[axis][1];
         padded
             .checked_sub(self.reach(axis))
@@ -224,9 +224,9 @@ impl Layer {
     }
 
     /// Multiply-accumulates for output rows and columns.
-    pub fn macs(&self, extents: [usize; 2]) -> u64 {
+    pub fn macs(&self, shape: [usize; 2]) -> u64 {
         let weights = self.outputs * (self.inputs / self.groups) * self.kernel[0] * self.kernel[1];
-        (weights * extents[0] * extents[1]) as u64
+        (weights * shape[0] * shape[1]) as u64
     }
 }
 
@@ -257,16 +257,16 @@ fn block(graph: &Graph, analysis: &Analysis, add: usize) -> Option<Result<Block,
     if graph.constant(a).is_some() || graph.constant(b).is_some() {
         return None;
     }
-    let mut branches: Vec<(Vec<Step>, &str, &str)> = Vec::new();
+    let mut branches: Vec<(Vec<BranchStep>, &str, &str)> = Vec::new();
     for (from, other) in [(a, b), (b, a)] {
         let (steps, input) = walk_back(graph, from);
         if steps.iter().any(|s| s.layer().is_some()) {
             branches.push((steps, input, other));
         }
     }
-    let weight = |steps: &[Step]| -> usize {
-        let weights = |l: &Layer| l.outputs * l.inputs / l.groups * l.kernel[0] * l.kernel[1];
-        steps.iter().filter_map(Step::layer).map(weights).sum()
+    let weight = |steps: &[BranchStep]| -> usize {
+        let weights = |l: &BranchLayer| l.outputs * l.inputs / l.groups * l.kernel[0] * l.kernel[1];
+        steps.iter().filter_map(BranchStep::layer).map(weights).sum()
     };
     let (steps, input, other) = branches.into_iter().max_by_key(|(steps, ..)| weight(steps))?;
     Some(described(graph, analysis, add, (steps, input, other)))
@@ -276,7 +276,7 @@ fn described(
     graph: &Graph,
     analysis: &Analysis,
     add: usize,
-    (steps, input, other): (Vec<Step>, &str, &str),
+    (steps, input, other): (Vec<BranchStep>, &str, &str),
 ) -> Result<Block, Reason> {
     let nodes = &graph.proto.node;
     let branch = nodes[add]
@@ -286,7 +286,7 @@ fn described(
         .cloned()
         .unwrap_or_default();
     let sum = nodes[add].output.first().cloned().unwrap_or_default();
-    let co = &analysis.coupling;
+    let co = &analysis.dependencies;
     let spatial = |name: &str| -> Result<[usize; 2], Reason> {
         let id = co.by_name(name).ok_or("its shape is not known")?;
         match co.dims(id) {
@@ -299,7 +299,7 @@ fn described(
     if spatial(other)? != to {
         return Err("its addends have different extents".to_owned());
     }
-    let layers: Vec<&Layer> = steps.iter().filter_map(Step::layer).collect();
+    let layers: Vec<&BranchLayer> = steps.iter().filter_map(BranchStep::layer).collect();
     let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
         return Err("it has no convolution".to_owned());
     };
@@ -311,9 +311,9 @@ fn described(
         let open = co.value(id).dynamic.contains(&0);
         co.dims(id).first().copied().filter(|_| !open)
     });
-    let readers = graph.consumers.get(sum.as_str()).map_or(&[][..], Vec::as_slice);
+    let consumers = graph.consumers.get(sum.as_str()).map_or(&[][..], Vec::as_slice);
     let is_output = |name: &str| graph.proto.output.iter().any(|o| o.name() == name);
-    let activation = match readers {
+    let activation = match consumers {
         [one] if !is_output(&sum) && is_unary(&nodes[*one], graph) => Some(*one),
         _ => None,
     };
@@ -332,39 +332,39 @@ fn described(
         output,
         batch,
     };
-    if block.extents().last() != Some(&to) {
+    if block.shape().last() != Some(&to) {
         return Err("its convolutions do not make its extents".to_owned());
     }
     Ok(block)
 }
 
 /// From a value back over nodes that nothing else reads, to the value before them.
-fn walk_back<'g>(graph: &Graph<'g>, from: &'g str) -> (Vec<Step>, &'g str) {
+fn walk_back<'g>(graph: &Graph<'g>, from: &'g str) -> (Vec<BranchStep>, &'g str) {
     let nodes = &graph.proto.node;
-    let alone = |name: &str, readers: usize| {
+    let alone = |name: &str, consumers: usize| {
         let list = graph.consumers.get(name).map_or(0, Vec::len);
-        list == readers && !graph.proto.output.iter().any(|o| o.name() == name)
+        list == consumers && !graph.proto.output.iter().any(|o| o.name() == name)
     };
     let mut steps = Vec::new();
-    let (mut at, mut readers) = (from, 1);
-    while let Some(&index) = graph.producer.get(at).filter(|_| alone(at, readers)) {
+    let (mut at, mut consumers) = (from, 1);
+    while let Some(&index) = graph.producer.get(at).filter(|_| alone(at, consumers)) {
         let node = &nodes[index];
-        readers = 1;
-        if let Some(layer) = Layer::of(graph, index) {
-            steps.push(Step::Conv(layer));
+        consumers = 1;
+        if let Some(layer) = BranchLayer::of(graph, index) {
+            steps.push(BranchStep::Conv(layer));
             at = &node.input[0];
         } else if is_unary(node, graph) {
-            steps.push(Step::Pointwise(vec![index]));
+            steps.push(BranchStep::Pointwise(vec![index]));
             at = &node.input[0];
         } else if let Some((before, sigmoid)) = swish(graph, index).filter(|(before, _)| alone(before, 2)) {
-            steps.push(Step::Pointwise(vec![sigmoid, index]));
-            (at, readers) = (before, 2);
+            steps.push(BranchStep::Pointwise(vec![sigmoid, index]));
+            (at, consumers) = (before, 2);
         } else {
             break;
         }
     }
     // Activations before the first convolution may stay dense: only what the convolutions save counts.
-    while let Some(Step::Pointwise(list)) = steps.last() {
+    while let Some(BranchStep::Pointwise(list)) = steps.last() {
         let last = list[list.len() - 1];
         at = nodes[last].output.first().map_or(at, String::as_str);
         steps.pop();

@@ -3,9 +3,9 @@
 
 use super::block::Block;
 use super::regress;
-use super::seen::Table;
-use super::seen::{Seen, plain_channel_attention};
 use super::spec::{ChannelGate, TileGate};
+use super::statistics::Table;
+use super::statistics::{GateStatistics, plain_channel_attention};
 use super::window::Tiling;
 use crate::onnx::Graph;
 
@@ -23,10 +23,10 @@ pub struct Attention {
 }
 
 impl Attention {
-    fn new(seen: &Seen, weights: Vec<f32>, constants: Vec<f32>, fitted: bool) -> Self {
+    fn new(statistics: &GateStatistics, weights: Vec<f32>, constants: Vec<f32>, fitted: bool) -> Self {
         Self {
-            orders: (0..seen.samples)
-                .map(|s| ranked(seen, &weights, &constants, s))
+            orders: (0..statistics.samples)
+                .map(|s| ranked(statistics, &weights, &constants, s))
                 .collect(),
             weights,
             constants,
@@ -39,28 +39,33 @@ impl Attention {
 const FITTED: f64 = 0.75;
 
 /// Attentions of tiles: equal weights, and fitted ones.
-pub fn tile_attentions(seen: &Seen) -> Vec<Attention> {
-    let width = seen.features.width;
+pub fn tile_attentions(statistics: &GateStatistics) -> Vec<Attention> {
+    let width = statistics.features.width;
     let equal = vec![1.0 / width.max(1) as f32; width];
-    let mut all = vec![Attention::new(seen, equal, vec![0.0], false)];
-    let rows = fitting(seen.samples) * seen.parts;
+    let mut all = vec![Attention::new(statistics, equal, vec![0.0], false)];
+    let rows = fitting(statistics.samples) * statistics.parts;
     let targets = Table {
         width: 1,
-        values: seen.energy.values[..rows].to_vec(),
+        values: statistics.energy.values[..rows].to_vec(),
     };
-    let fit = regress::fit(&seen.features.part(0, rows), &targets);
-    all.extend(fit.map(|(weights, _)| Attention::new(seen, weights, vec![0.0], true)));
+    let fit = regress::fit(&statistics.features.part(0, rows), &targets);
+    all.extend(fit.map(|(weights, _)| Attention::new(statistics, weights, vec![0.0], true)));
     all
 }
 
 /// Attentions of channels: the maker's own means, and fitted ones.
-pub fn channel_attentions(seen: &Seen, graph: &Graph, block: &Block, maker: usize) -> Vec<Attention> {
-    let plain = plain_channel_attention(graph, block, maker);
-    let rows = fitting(seen.samples);
-    let fit = regress::fit(&seen.features.part(0, rows), &seen.energy.part(0, rows));
+pub fn channel_attentions(
+    statistics: &GateStatistics,
+    graph: &Graph,
+    block: &Block,
+    producer: usize,
+) -> Vec<Attention> {
+    let plain = plain_channel_attention(graph, block, producer);
+    let rows = fitting(statistics.samples);
+    let fit = regress::fit(&statistics.features.part(0, rows), &statistics.energy.part(0, rows));
     let kinds = [(plain, false), (fit, true)].into_iter();
     kinds
-        .filter_map(|(found, fitted)| found.map(|(w, c)| Attention::new(seen, w, c, fitted)))
+        .filter_map(|(found, fitted)| found.map(|(w, c)| Attention::new(statistics, w, c, fitted)))
         .collect()
 }
 
@@ -69,32 +74,32 @@ fn fitting(samples: usize) -> usize {
 }
 
 /// The parts of one sample in the order of their scores, greatest first; ties go to the first.
-fn ranked(seen: &Seen, weights: &[f32], constants: &[f32], sample: usize) -> Vec<usize> {
-    let width = seen.features.width;
+fn ranked(statistics: &GateStatistics, weights: &[f32], constants: &[f32], sample: usize) -> Vec<usize> {
+    let width = statistics.features.width;
     let dot = |row: usize, weights: &[f32]| -> f32 {
-        let features = &seen.features.values[row * width..(row + 1) * width];
+        let features = &statistics.features.values[row * width..(row + 1) * width];
         features.iter().zip(weights).map(|(a, b)| a * b).sum()
     };
-    let scores: Vec<f32> = (0..seen.parts)
+    let scores: Vec<f32> = (0..statistics.parts)
         .map(|p| {
-            if seen.channels {
+            if statistics.channels {
                 dot(sample, &weights[p * width..(p + 1) * width]) + constants[p]
             } else {
-                dot(sample * seen.parts + p, weights)
+                dot(sample * statistics.parts + p, weights)
             }
         })
         .collect();
-    let mut order: Vec<usize> = (0..seen.parts).collect();
+    let mut order: Vec<usize> = (0..statistics.parts).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
     order
 }
 
 /// The share of what the parts contribute that the `keep` best scored ones hold, over samples `from..to`.
-pub fn captured(seen: &Seen, attention: &Attention, keep: usize, from: usize, to: usize) -> f64 {
+pub fn retained_energy(statistics: &GateStatistics, attention: &Attention, keep: usize, from: usize, to: usize) -> f64 {
     let (mut held, mut all) = (0.0, 0.0);
     for sample in from..to {
         let order = &attention.orders[sample];
-        let energy = |p: &usize| f64::from(seen.energy.at(sample, *p));
+        let energy = |p: &usize| f64::from(statistics.energy.at(sample, *p));
         held += order[..keep].iter().map(energy).sum::<f64>();
         all += order.iter().map(energy).sum::<f64>();
     }
@@ -102,10 +107,10 @@ pub fn captured(seen: &Seen, attention: &Attention, keep: usize, from: usize, to
 }
 
 /// The attention that holds most for so many parts kept, on samples that it was not fitted on; and that share.
-pub fn best<'a>(seen: &Seen, attentions: &'a [Attention], keep: usize) -> Option<(&'a Attention, f64)> {
-    let from = fitting(seen.samples);
-    let from = if from == seen.samples { 0 } else { from };
-    let share = |a: &'a Attention| (a, captured(seen, a, keep, from, seen.samples));
+pub fn best<'a>(statistics: &GateStatistics, attentions: &'a [Attention], keep: usize) -> Option<(&'a Attention, f64)> {
+    let from = fitting(statistics.samples);
+    let from = if from == statistics.samples { 0 } else { from };
+    let share = |a: &'a Attention| (a, retained_energy(statistics, a, keep, from, statistics.samples));
     // The first of equals: weights that need no samples.
     attentions
         .iter()
@@ -114,25 +119,25 @@ pub fn best<'a>(seen: &Seen, attentions: &'a [Attention], keep: usize) -> Option
 }
 
 /// What the parts that are not chosen are on average, by channel of their means.
-fn fill(seen: &Seen, attention: &Attention, keep: usize) -> Vec<f32> {
-    let width = seen.means.width;
-    let per_part = seen.channels;
-    let slots = if per_part { seen.parts } else { width };
+fn fill(statistics: &GateStatistics, attention: &Attention, keep: usize) -> Vec<f32> {
+    let width = statistics.means.width;
+    let per_part = statistics.channels;
+    let slots = if per_part { statistics.parts } else { width };
     let (mut sums, mut counts) = (vec![0.0f64; slots], vec![0usize; slots]);
-    for sample in 0..seen.samples {
+    for sample in 0..statistics.samples {
         for &part in &attention.orders[sample][keep..] {
-            let row = sample * seen.parts + part;
+            let row = sample * statistics.parts + part;
             for c in 0..width {
                 let slot = if per_part { part } else { c };
-                sums[slot] += f64::from(seen.means.at(row, c));
+                sums[slot] += f64::from(statistics.means.at(row, c));
                 counts[slot] += 1;
             }
         }
     }
     let overall = |slot: usize| {
-        let rows = (0..seen.means.rows()).filter(|r| !per_part || r % seen.parts == slot);
+        let rows = (0..statistics.means.rows()).filter(|r| !per_part || r % statistics.parts == slot);
         let column = if per_part { 0 } else { slot };
-        let values: Vec<f64> = rows.map(|r| f64::from(seen.means.at(r, column))).collect();
+        let values: Vec<f64> = rows.map(|r| f64::from(statistics.means.at(r, column))).collect();
         values.iter().sum::<f64>() / values.len().max(1) as f64
     };
     let mean = |slot: usize| match counts[slot] {
@@ -143,39 +148,39 @@ fn fill(seen: &Seen, attention: &Attention, keep: usize) -> Vec<f32> {
 }
 
 /// A gate of tiles that keeps so many.
-pub fn tile_gate(seen: &Seen, attention: &Attention, tiling: &Tiling, keep: usize) -> TileGate {
+pub fn tile_gate(statistics: &GateStatistics, attention: &Attention, tiling: &Tiling, keep: usize) -> TileGate {
     TileGate {
         tiling: tiling.clone(),
         keep,
         attention: attention.weights.clone(),
-        fill: fill(seen, attention, keep),
+        fill: fill(statistics, attention, keep),
     }
 }
 
 /// A gate of channels that keeps so many.
-pub fn channel_gate(seen: &Seen, attention: &Attention, maker: usize, keep: usize) -> ChannelGate {
+pub fn channel_gate(statistics: &GateStatistics, attention: &Attention, producer: usize, keep: usize) -> ChannelGate {
     ChannelGate {
-        maker,
+        producer,
         keep,
         attention: attention.weights.clone(),
         bias: attention.constants.clone(),
-        fill: fill(seen, attention, keep),
+        fill: fill(statistics, attention, keep),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::seen::{Seen, Table};
-    use super::{best, captured, fill, tile_attentions};
+    use super::super::statistics::{GateStatistics, Table};
+    use super::{best, fill, retained_energy, tile_attentions};
 
     /// Two features a tile; only the second tells what the tile contributes.
-    fn seen() -> Seen {
+    fn statistics() -> GateStatistics {
         let mut random = fastrand::Rng::with_seed(1);
         let (samples, parts) = (40, 4);
         let features: Vec<f32> = (0..samples * parts * 2).map(|_| random.f32()).collect();
         let energy = features.chunks_exact(2).map(|f| f[1] * f[1]).collect();
         let means = features.chunks_exact(2).flat_map(|f| [f[1]; 2]).collect();
-        Seen {
+        GateStatistics {
             samples,
             channels: false,
             parts,
@@ -196,22 +201,22 @@ mod tests {
 
     #[test]
     fn fitted_attention_is_chosen_where_it_ranks_better() -> Result<(), String> {
-        let seen = seen();
-        let attentions = tile_attentions(&seen);
-        let (chosen, share) = best(&seen, &attentions, 2).ok_or("none")?;
-        assert!(chosen.fitted && share > captured(&seen, &attentions[0], 2, 30, 40));
+        let statistics = statistics();
+        let attentions = tile_attentions(&statistics);
+        let (chosen, share) = best(&statistics, &attentions, 2).ok_or("none")?;
+        assert!(chosen.fitted && share > retained_energy(&statistics, &attentions[0], 2, 30, 40));
         assert!(chosen.weights[1] > 10.0 * chosen.weights[0].abs());
-        assert_eq!(captured(&seen, chosen, 4, 0, 40), 1.0);
+        assert_eq!(retained_energy(&statistics, chosen, 4, 0, 40), 1.0);
         Ok(())
     }
 
     #[test]
     fn skipped_parts_are_taken_to_be_what_skipped_parts_are() -> Result<(), String> {
-        let seen = seen();
-        let attentions = tile_attentions(&seen);
-        let (chosen, _) = best(&seen, &attentions, 2).ok_or("none")?;
-        let all: f64 = seen.means.means()[0];
-        let skipped = fill(&seen, chosen, 2);
+        let statistics = statistics();
+        let attentions = tile_attentions(&statistics);
+        let (chosen, _) = best(&statistics, &attentions, 2).ok_or("none")?;
+        let all: f64 = statistics.means.means()[0];
+        let skipped = fill(&statistics, chosen, 2);
         assert!(
             skipped.iter().all(|&m| f64::from(m) < all - 0.1),
             "{skipped:?} against {all}"

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::attend::{channel_choice, channel_mask, tile_choice, tile_mask};
-use super::block::{Layer, Step};
+use super::block::{BranchLayer, BranchStep};
 use super::builder::Builder;
 use super::fused::fusible;
 use super::spec::{ChannelGate, Gate, TileGate};
@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 /// Which form of a gate is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum GateForm {
     /// Computes what is kept.
     Compact,
     /// Computes everything and masks it: as slow as the dense block, and simple enough to be believed.
@@ -24,7 +24,7 @@ pub enum Form {
 }
 
 /// What the nodes of one gate are made with.
-pub(super) struct Maker<'a> {
+pub(super) struct GateEmitter<'a> {
     pub builder: Builder,
     pub graph: &'a Graph<'a>,
     pub gate: &'a Gate,
@@ -37,10 +37,10 @@ pub(super) struct Maker<'a> {
 ///
 /// # Errors
 /// When a weight cannot be read.
-pub fn emitted(graph: &Graph, gate: &Gate, form: Form, opset: i64, prefix: &str) -> Result<Builder> {
+pub fn emitted(graph: &Graph, gate: &Gate, form: GateForm, opset: i64, prefix: &str) -> Result<Builder> {
     let first = gate.block.layers().first().map_or(0, |l| l.node);
     let weight = graph.proto.node[first].input.get(1).and_then(|n| graph.constant(n));
-    let mut maker = Maker {
+    let mut emitter = GateEmitter {
         builder: Builder::new(prefix),
         graph,
         gate,
@@ -48,21 +48,21 @@ pub fn emitted(graph: &Graph, gate: &Gate, form: Form, opset: i64, prefix: &str)
         opset,
     };
     match (&gate.tiles, form) {
-        (Some(tiles), Form::Fused) if gate.channels.is_none() && fusible(graph, &gate.block) => {
-            maker.make_fused(tiles)?
+        (Some(tiles), GateForm::Fused) if gate.channels.is_none() && fusible(graph, &gate.block) => {
+            emitter.make_fused(tiles)?
         }
-        (_, Form::Fused) => maker.make(Form::Compact)?,
-        _ => maker.make(form)?,
+        (_, GateForm::Fused) => emitter.make(GateForm::Compact)?,
+        _ => emitter.make(form)?,
     }
-    Ok(maker.builder)
+    Ok(emitter.builder)
 }
 
-impl Maker<'_> {
-    fn make(&mut self, form: Form) -> Result<()> {
+impl GateEmitter<'_> {
+    fn make(&mut self, form: GateForm) -> Result<()> {
         let gate = self.gate;
         let block = &gate.block;
         let tiles = gate.tiles.as_ref().map(|t| (t, tile_choice(self, t)));
-        let inner = tiles.as_ref().filter(|_| form == Form::Compact);
+        let inner = tiles.as_ref().filter(|_| form == GateForm::Compact);
         let from = match inner {
             Some((t, chosen)) => gathered(self, t, chosen),
             None => block.input.clone(),
@@ -72,7 +72,7 @@ impl Maker<'_> {
         let sum = match &tiles {
             None => self.builder.op("Add", &[&branch, &block.other], &[]),
             Some((t, chosen)) => {
-                let placed = if form == Form::Masked {
+                let placed = if form == GateForm::Masked {
                     let mask = tile_mask(self, t, chosen);
                     let kept = self.builder.op("Mul", &[&branch, &mask], &[]);
                     self.builder.op("Add", &[&block.other, &kept], &[])
@@ -91,29 +91,29 @@ impl Maker<'_> {
     }
 
     /// The branch on whole maps or on tiles.
-    fn branch(&mut self, from: String, tiles: Option<(&Tiling, &str)>, form: Form) -> Result<String> {
+    fn branch(&mut self, from: String, tiles: Option<(&Tiling, &str)>, form: GateForm) -> Result<String> {
         let gate = self.gate;
         let block = &gate.block;
         let channels = gate.channels.as_ref();
-        let reader = channels.map(|c| c.reader(block));
+        let consumer = channels.map(|c| c.consumer(block));
         let (mut chosen, mut x) = (None, from);
         for (s, step) in block.steps.iter().enumerate() {
             let layer = match step {
-                Step::Pointwise(nodes) => {
-                    let between = channels.is_some_and(|c| c.maker < s && reader.is_some_and(|r| s < r));
-                    let kept = chosen.clone().filter(|_| between && form == Form::Compact);
+                BranchStep::Pointwise(nodes) => {
+                    let between = channels.is_some_and(|c| c.producer < s && consumer.is_some_and(|r| s < r));
+                    let kept = chosen.clone().filter(|_| between && form == GateForm::Compact);
                     x = self.cloned(nodes, &x, kept.as_deref());
                     continue;
                 }
-                Step::Conv(layer) => layer,
+                BranchStep::Conv(layer) => layer,
             };
-            if let Some(c) = channels.filter(|c| c.maker == s) {
+            if let Some(c) = channels.filter(|c| c.producer == s) {
                 // Scores come from the whole map, so tiles do not change which channels are taken.
-                let seen = if s == 0 { &block.input } else { &x };
-                chosen = Some(channel_choice(self, c, seen, form));
+                let statistics = if s == 0 { &block.input } else { &x };
+                chosen = Some(channel_choice(self, c, statistics, form));
             }
-            let kept = chosen.clone().filter(|_| form == Form::Compact);
-            if let (Some(c), Some(indices), true) = (channels, &chosen, reader == Some(s)) {
+            let kept = chosen.clone().filter(|_| form == GateForm::Compact);
+            if let (Some(c), Some(indices), true) = (channels, &chosen, consumer == Some(s)) {
                 x = self.without_fill(c, &x, indices, form);
             }
             let overhang = tiles.filter(|(t, _)| s > 0 && t.overhangs(s) && pads_cut_axis(layer, t));
@@ -128,16 +128,16 @@ impl Maker<'_> {
                 parts.bias = Some(self.less(parts.bias.as_ref(), &t.fill)?);
             }
             let role = match (channels, &kept) {
-                (Some(c), Some(indices)) if c.maker == s => Some((0, indices.as_str())),
-                (Some(_), Some(indices)) if reader == Some(s) => Some((1, indices.as_str())),
+                (Some(c), Some(indices)) if c.producer == s => Some((0, indices.as_str())),
+                (Some(_), Some(indices)) if consumer == Some(s) => Some((1, indices.as_str())),
                 _ => None,
             };
             x = self.convolved(layer, &parts, tiles.map(|(t, _)| t), role, &x);
-            if let (Some(c), true) = (channels, reader == Some(s)) {
+            if let (Some(c), true) = (channels, consumer == Some(s)) {
                 x = self.with_constant_part(c, layer, s, &x, tiles, inside.as_deref())?;
             }
         }
-        if let (Some(t), Some(Step::Pointwise(_))) = (&gate.tiles, block.steps.last()) {
+        if let (Some(t), Some(BranchStep::Pointwise(_))) = (&gate.tiles, block.steps.last()) {
             let fill: Vec<f32> = t.fill.iter().map(|v| -v).collect();
             x = self.plus(&x, &fill);
         }
@@ -145,10 +145,10 @@ impl Maker<'_> {
     }
 
     /// Hidden channels as deviations from what they are taken to be when they are not computed.
-    fn without_fill(&mut self, c: &ChannelGate, x: &str, indices: &str, form: Form) -> String {
+    fn without_fill(&mut self, c: &ChannelGate, x: &str, indices: &str, form: GateForm) -> String {
         let dims = [1, c.fill.len(), 1, 1];
         let all = self.floats(&dims, &c.fill);
-        if form == Form::Compact {
+        if form == GateForm::Compact {
             let own = self.builder.op("Gather", &[&all, indices], &[("axis", &[1])]);
             return self.builder.op("Sub", &[x, &own], &[]);
         }
@@ -162,7 +162,7 @@ impl Maker<'_> {
     fn with_constant_part(
         &mut self,
         c: &ChannelGate,
-        layer: &Layer,
+        layer: &BranchLayer,
         step: usize,
         x: &str,
         tiles: Option<(&Tiling, &str)>,
@@ -187,7 +187,7 @@ impl Maker<'_> {
             None => {
                 let [h, w] = match tiles {
                     Some((t, _)) => t.windows[step].map(|w| w.size),
-                    None => self.gate.block.extents()[step],
+                    None => self.gate.block.shape()[step],
                 };
                 self.floats(&[1, 1, h, w], &vec![1.0; h * w])
             }
@@ -205,7 +205,7 @@ impl Maker<'_> {
     /// One convolution; `role`: which axis of its weights is cut to which channels.
     fn convolved(
         &mut self,
-        layer: &Layer,
+        layer: &BranchLayer,
         parts: &Parts,
         tiling: Option<&Tiling>,
         role: Option<(usize, &str)>,
@@ -306,7 +306,7 @@ impl Maker<'_> {
         self.builder.reshape(&own, &[-1, 1, rows as i64, columns as i64])
     }
 
-    fn parts(&self, layer: &Layer) -> Parts {
+    fn parts(&self, layer: &BranchLayer) -> Parts {
         let node = &self.graph.proto.node[layer.node];
         let bias = node
             .input
@@ -319,7 +319,7 @@ impl Maker<'_> {
         }
     }
 
-    fn weight(&self, layer: &Layer) -> Result<Vec<f32>> {
+    fn weight(&self, layer: &BranchLayer) -> Result<Vec<f32>> {
         let name = &self.graph.proto.node[layer.node].input[1];
         let values = layer.weights(self.graph);
         values.ok_or_else(|| Error::tensor(name, "its values cannot be read as floats"))
@@ -348,11 +348,11 @@ struct Parts {
 }
 
 /// Whether a layer has zeros around its input along an axis that is cut into tiles.
-fn pads_cut_axis(layer: &Layer, tiling: &Tiling) -> bool {
+fn pads_cut_axis(layer: &BranchLayer, tiling: &Tiling) -> bool {
     (0..2).any(|a| tiling.cut(a) && layer.pads[a].iter().any(|&p| p > 0))
 }
 
-impl Maker<'_> {
+impl GateEmitter<'_> {
     /// Samples in a run where the file fixes them.
     pub fn batch(&self) -> Option<usize> {
         self.gate.block.batch

@@ -1,9 +1,9 @@
 //! Gates of tiles as operators of our own: every convolution reads its tiles where they lie.
 
 use super::attend::tile_choice;
-use super::block::{Block, Layer, Step};
+use super::block::{Block, BranchLayer, BranchStep};
 use super::builder::Builder;
-use super::emit::Maker;
+use super::emit::GateEmitter;
 use super::spec::TileGate;
 use crate::fused::{DOMAIN, Layout};
 use crate::onnx::{Attributes, Dtype, Graph, Tensor};
@@ -12,19 +12,19 @@ use crate::{Error, Result};
 /// Whether a block can be made of these operators: plain convolutions in float32, with nothing but ReLU between.
 pub fn fusible(graph: &Graph, block: &Block) -> bool {
     let relu = |n: usize| graph.proto.node[n].op_type() == "Relu";
-    let fits = |s: &Step| match s {
-        Step::Conv(l) => l.groups == 1 && is_float32(graph, l),
-        Step::Pointwise(nodes) => matches!(nodes[..], [one] if relu(one)),
+    let fits = |s: &BranchStep| match s {
+        BranchStep::Conv(l) => l.groups == 1 && is_float32(graph, l),
+        BranchStep::Pointwise(nodes) => matches!(nodes[..], [one] if relu(one)),
     };
     let twice = block
         .steps
         .windows(2)
-        .any(|w| matches!(w, [Step::Pointwise(_), Step::Pointwise(_)]));
-    let ends = matches!(block.steps.last(), Some(Step::Conv(_)));
+        .any(|w| matches!(w, [BranchStep::Pointwise(_), BranchStep::Pointwise(_)]));
+    let ends = matches!(block.steps.last(), Some(BranchStep::Conv(_)));
     block.steps.iter().all(fits) && ends && !twice && block.activation.is_none_or(relu)
 }
 
-fn is_float32(graph: &Graph, layer: &Layer) -> bool {
+fn is_float32(graph: &Graph, layer: &BranchLayer) -> bool {
     let weight = graph.proto.node[layer.node]
         .input
         .get(1)
@@ -32,7 +32,7 @@ fn is_float32(graph: &Graph, layer: &Layer) -> bool {
     weight.is_some_and(|w| w.dtype == Dtype::Float)
 }
 
-impl Maker<'_> {
+impl GateEmitter<'_> {
     /// The block as a choice of tiles and one operator for each convolution.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Maker<'_> {
             let Some(layer) = step.layer() else { continue };
             done += 1;
             let last = done == convolutions;
-            let behind = if matches!(block.steps.get(s + 1), Some(Step::Pointwise(_))) {
+            let behind = if matches!(block.steps.get(s + 1), Some(BranchStep::Pointwise(_))) {
                 s + 2
             } else {
                 s + 1
@@ -59,7 +59,7 @@ impl Maker<'_> {
             let layout = Layout {
                 from_tiles: !first,
                 channels: [layer.inputs as i64, layer.outputs as i64],
-                source: pair(&|a| if first { t.extents[s][a] } else { from[a].size }),
+                source: pair(&|a| if first { t.shape[s][a] } else { from[a].size }),
                 tile: pair(&|a| to[a].size),
                 kernel: pair(&|a| layer.kernel[a]),
                 strides: pair(&|a| layer.strides[a]),
@@ -77,7 +77,7 @@ impl Maker<'_> {
                     behind == s + 2
                 },
                 masked: t.overhangs(behind),
-                map: pair(&|a| t.extents[behind][a]),
+                map: pair(&|a| t.shape[behind][a]),
                 map_step: pair(&|a| to[a].step),
                 map_before: pair(&|a| to[a].before),
             };
@@ -102,7 +102,7 @@ impl Maker<'_> {
     }
 
     /// A layer's weights as taps × inputs × outputs, and its bias.
-    fn packed(&mut self, layer: &Layer) -> Result<(String, String)> {
+    fn packed(&mut self, layer: &BranchLayer) -> Result<(String, String)> {
         let node = &self.graph.proto.node[layer.node];
         let read = layer.weights(self.graph).zip(layer.bias(self.graph));
         let (weight, bias) =

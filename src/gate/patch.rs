@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::emit::{Form, emitted};
+use super::emit::{GateForm, emitted};
 use super::spec::Gate;
 use crate::onnx::Graph;
 use crate::onnx::proto::{
@@ -17,7 +17,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// When a weight cannot be read.
-pub fn gated(model: &ModelProto, graph: &Graph, gates: &[&Gate], form: Form) -> Result<ModelProto> {
+pub fn gated(model: &ModelProto, graph: &Graph, gates: &[&Gate], form: GateForm) -> Result<ModelProto> {
     let opset = model.opset_import.iter().find(|o| o.domain().is_empty());
     let opset = opset.map_or(0, |o| o.version());
     let mut at: HashMap<usize, &Gate> = HashMap::new();
@@ -52,7 +52,7 @@ pub fn gated(model: &ModelProto, graph: &Graph, gates: &[&Gate], form: Form) -> 
     // Notes on values inside may name what is no longer there.
     body.value_info.clear();
     drop_unread(body);
-    if gates.iter().any(|g| g.channels.is_some()) && form != Form::Masked {
+    if gates.iter().any(|g| g.channels.is_some()) && form != GateForm::Masked {
         one_sample(body);
     }
     let ours = |n: &crate::onnx::proto::NodeProto| n.domain() == crate::fused::DOMAIN;
@@ -91,19 +91,19 @@ fn one_sample(graph: &mut crate::onnx::proto::GraphProto) {
     let mut symbols: HashSet<String> = HashSet::new();
     let (inputs, outputs) = (&mut graph.input, &mut graph.output);
     for value in inputs.iter_mut().filter(|i| !weights.contains(i.name())) {
-        let first = extents(value).and_then(|d| d.first_mut());
+        let first = shape(value).and_then(|d| d.first_mut());
         if let Some(Dim::DimParam(symbol)) = first.and_then(|f| f.value.replace(Dim::DimValue(1))) {
             symbols.insert(symbol);
         }
     }
-    for dim in outputs.iter_mut().filter_map(extents).flatten() {
+    for dim in outputs.iter_mut().filter_map(shape).flatten() {
         if matches!(&dim.value, Some(Dim::DimParam(symbol)) if symbols.contains(symbol)) {
             dim.value = Some(Dim::DimValue(1));
         }
     }
 }
 
-fn extents(value: &mut ValueInfoProto) -> Option<&mut Vec<Dimension>> {
+fn shape(value: &mut ValueInfoProto) -> Option<&mut Vec<Dimension>> {
     match value.r#type.as_mut()?.value.as_mut()? {
         Kind::TensorType(tensor) => tensor.shape.as_mut().map(|s| &mut s.dim),
         _ => None,

@@ -3,7 +3,7 @@
 use faer::linalg::solvers::Solve;
 use faer::{Mat, MatRef, Par, Side};
 
-use super::seen::Table;
+use super::statistics::Table;
 
 /// Share of the mean diagonal that is added to it.
 const RIDGE: f64 = 1e-3;
@@ -44,7 +44,7 @@ fn product(a: MatRef<f64>, b: MatRef<f64>) -> Mat<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::seen::Table;
+    use super::super::statistics::Table;
     use super::fit;
 
     #[test]

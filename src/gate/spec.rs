@@ -31,7 +31,7 @@ pub struct TileGate {
 #[derive(Clone, Debug)]
 pub struct ChannelGate {
     /// Index of the step that makes the channels; the next convolution of the branch reads them.
-    pub maker: usize,
+    pub producer: usize,
     /// Channels computed.
     pub keep: usize,
     /// Weights of the maker's input channels (means over space) in the score of each channel: channels × inputs.
@@ -44,8 +44,8 @@ pub struct ChannelGate {
 
 impl ChannelGate {
     /// Index of the step that reads the channels.
-    pub fn reader(&self, block: &Block) -> usize {
-        block.reader(self.maker)
+    pub fn consumer(&self, block: &Block) -> usize {
+        block.consumer(self.producer)
     }
 }
 
@@ -75,25 +75,25 @@ impl Gate {
     /// Multiply-accumulates that are executed for one sample: the branch's and the attention's.
     pub fn macs(&self) -> u64 {
         let block = &self.block;
-        let extents = block.extents();
+        let shape = block.shape();
         let times = self.tiles.as_ref().map_or(1, |t| t.keep as u64);
         let mut sum = 0;
         for (s, step) in block.steps.iter().enumerate() {
             let Some(layer) = step.layer() else { continue };
-            let extent = match &self.tiles {
+            let dim = match &self.tiles {
                 Some(t) => t.tiling.windows[s + 1].map(|w| w.size),
-                None => extents[s + 1],
+                None => shape[s + 1],
             };
             let mut layer = layer.clone();
             if let Some(c) = &self.channels {
-                if s == c.maker {
+                if s == c.producer {
                     layer.outputs = c.keep;
                 }
-                if s == c.reader(block) {
+                if s == c.consumer(block) {
                     layer.inputs = c.keep;
                 }
             }
-            sum += times * layer.macs(extent);
+            sum += times * layer.macs(dim);
         }
         let tiles = self.tiles.as_ref().map_or(0, |t| t.attention.len() * t.tiling.tiles());
         let channels = self.channels.as_ref().map_or(0, |c| c.attention.len());

@@ -1,17 +1,17 @@
 //! Taking tiles out of maps, with the halo that kernels need, and putting them back: rows of memory by index.
 
-use super::emit::Maker;
+use super::emit::GateEmitter;
 use super::spec::TileGate;
 
 /// The chosen tiles of the block's input: (samples · tiles) × channels × rows × columns.
-pub(super) fn gathered(m: &mut Maker, gate: &TileGate, chosen: &str) -> String {
+pub(super) fn gathered(m: &mut GateEmitter, gate: &TileGate, chosen: &str) -> String {
     let t = &gate.tiling;
     let [channels, height, width] = m.gate.block.input_dims;
     let [rows, columns] = t.windows[0];
-    let pad = |axis: usize, extent: usize| {
+    let pad = |axis: usize, dim: usize| {
         let w = t.windows[0][axis];
         if t.cut(axis) {
-            let end = ((t.counts[axis] - 1) * w.step + w.size).saturating_sub(w.before + extent);
+            let end = ((t.counts[axis] - 1) * w.step + w.size).saturating_sub(w.before + dim);
             (w.before, end)
         } else {
             (0, 0)
@@ -57,7 +57,7 @@ pub(super) fn gathered(m: &mut Maker, gate: &TileGate, chosen: &str) -> String {
 }
 
 /// The other addend with the tiles added to it.
-pub(super) fn scattered(m: &mut Maker, gate: &TileGate, chosen: &str, tiles: &str) -> String {
+pub(super) fn scattered(m: &mut GateEmitter, gate: &TileGate, chosen: &str, tiles: &str) -> String {
     let t = &gate.tiling;
     let [channels, height, width] = m.gate.block.output_dims;
     let own = if t.cut(1) {
@@ -98,7 +98,7 @@ pub(super) fn scattered(m: &mut Maker, gate: &TileGate, chosen: &str, tiles: &st
     m.builder.reshape(&all, &[-1, dims[0], dims[1], dims[2]])
 }
 
-impl Maker<'_> {
+impl GateEmitter<'_> {
     /// Places within a plane (samples × tiles × 1 × places) as places among the planes of all samples and channels.
     fn placed(&mut self, own: &str, chosen: &str, channels: usize, plane: usize) -> String {
         let steps: Vec<i64> = (0..channels).map(|c| (c * plane) as i64).collect();

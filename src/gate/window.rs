@@ -1,6 +1,6 @@
 //! Which input rows and columns a tile of the output needs.
 
-use super::block::{Block, Step};
+use super::block::{Block, BranchStep};
 
 /// Tiles of a block's output: `rows`×`columns` places each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -32,7 +32,7 @@ pub struct Tiling {
     /// Windows before each step and behind the last, by axis; an axis that is not cut has its whole extent.
     pub windows: Vec<[Window; 2]>,
     /// Rows and columns before each step and behind the last.
-    pub extents: Vec<[usize; 2]>,
+    pub shape: Vec<[usize; 2]>,
 }
 
 impl Tiling {
@@ -48,23 +48,23 @@ impl Tiling {
         if counts[0] * counts[1] < 2 || (0..2).any(|a| !block.input_dims[a + 1].is_multiple_of(counts[a])) {
             return None;
         }
-        let extents = block.extents();
+        let shape = block.shape();
         let own = |a: usize| Window {
             size: sizes[a],
             step: sizes[a],
             before: 0,
         };
         let mut windows = vec![[own(0), own(1)]];
-        for (step, extent) in block.steps.iter().zip(&extents).rev() {
+        for (step, dim) in block.steps.iter().zip(&shape).rev() {
             let behind = windows[windows.len() - 1];
             windows.push([0, 1].map(|a| match step {
                 _ if counts[a] == 1 => Window {
-                    size: extent[a],
+                    size: dim[a],
                     step: 0,
                     before: 0,
                 },
-                Step::Pointwise(_) => behind[a],
-                Step::Conv(l) => Window {
+                BranchStep::Pointwise(_) => behind[a],
+                BranchStep::Conv(l) => Window {
                     size: (behind[a].size - 1) * l.strides[a] + l.reach(a),
                     step: behind[a].step * l.strides[a],
                     before: behind[a].before * l.strides[a] + l.pads[a][0],
@@ -76,7 +76,7 @@ impl Tiling {
             tile,
             counts,
             windows,
-            extents,
+            shape,
         })
     }
 
@@ -93,18 +93,16 @@ impl Tiling {
     /// Whether a step's input reaches past the edges of the map, for any tile.
     pub fn overhangs(&self, step: usize) -> bool {
         (0..2).any(|a| {
-            let (w, extent) = (self.windows[step][a], self.extents[step][a]);
-            self.cut(a) && (w.before > 0 || (self.counts[a] - 1) * w.step + w.size > extent + w.before)
+            let (w, dim) = (self.windows[step][a], self.shape[step][a]);
+            self.cut(a) && (w.before > 0 || (self.counts[a] - 1) * w.step + w.size > dim + w.before)
         })
     }
 
     /// For each tile, which places of a step's input lie inside the map: tiles × rows × columns.
     pub fn inside(&self, step: usize) -> Vec<f32> {
         let [rows, columns] = self.windows[step];
-        let within = |w: Window, tile: usize, place: usize, extent: usize| {
-            (tile * w.step + place)
-                .checked_sub(w.before)
-                .is_some_and(|at| at < extent)
+        let within = |w: Window, tile: usize, place: usize, dim: usize| {
+            (tile * w.step + place).checked_sub(w.before).is_some_and(|at| at < dim)
         };
         let mut all = Vec::new();
         for i in 0..self.counts[0] {
@@ -112,7 +110,7 @@ impl Tiling {
                 for r in 0..rows.size {
                     for c in 0..columns.size {
                         let there =
-                            within(rows, i, r, self.extents[step][0]) && within(columns, j, c, self.extents[step][1]);
+                            within(rows, i, r, self.shape[step][0]) && within(columns, j, c, self.shape[step][1]);
                         all.push(f32::from(u8::from(there)));
                     }
                 }
@@ -153,11 +151,11 @@ pub fn tilings(block: &Block, most: usize) -> Vec<Tiling> {
     found.retain(|(overhead, t)| *overhead <= MOST_HALO && (!t.cut(1) || t.tile.columns * 4 >= t.tile.rows));
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
     // Of each number of tiles the one with the least halo.
-    let mut seen = Vec::new();
+    let mut statistics = Vec::new();
     found.retain(|(_, t)| {
         let kind = (t.cut(1), t.tiles());
-        let new = !seen.contains(&kind);
-        seen.push(kind);
+        let new = !statistics.contains(&kind);
+        statistics.push(kind);
         new
     });
     let bands = found.iter().filter(|(_, t)| !t.cut(1)).take(most.div_ceil(2));
@@ -172,12 +170,12 @@ const MOST_HALO: f64 = 2.2;
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::{Block, Layer, Step};
+    use super::super::block::{Block, BranchLayer, BranchStep};
     use super::{Tile, Tiling, tilings};
 
     fn block(strides: usize, height: usize) -> Block {
         let layer = |node, strides| {
-            Step::Conv(Layer {
+            BranchStep::Conv(BranchLayer {
                 node,
                 outputs: 4,
                 inputs: 4,
@@ -193,7 +191,7 @@ mod tests {
             input: String::new(),
             input_dims: [4, height * strides, 8 * strides],
             positive: true,
-            steps: vec![layer(0, strides), Step::Pointwise(vec![1]), layer(2, 1)],
+            steps: vec![layer(0, strides), BranchStep::Pointwise(vec![1]), layer(2, 1)],
             branch: String::new(),
             other: String::new(),
             add: 3,

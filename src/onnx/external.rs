@@ -60,7 +60,7 @@ pub(super) fn read_external_data(model: &mut ModelProto, from: Folder) -> Result
     let (mut there, mut read): (HashMap<(u64, u64), Seen>, u64) = (HashMap::new(), 0);
     for tensor in tensors_mut(graph) {
         if is_external(tensor) {
-            let place = Place::of(tensor)?;
+            let place = ByteRange::of(tensor)?;
             let (mut file, info) = open(tensor, from, place.location)?;
             let key = (info.dev(), info.ino());
             there.entry(key).or_default().size = info.len();
@@ -118,13 +118,13 @@ impl Seen {
 }
 
 /// Where a tensor's bytes are, as the message says.
-struct Place<'a> {
+struct ByteRange<'a> {
     location: &'a Path,
     offset: u64,
     length: Option<u64>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ByteRange<'a> {
     fn of(tensor: &'a TensorProto) -> Result<Self> {
         let fail = |what: String| Error::tensor(tensor.name(), what);
         let (mut location, mut offset, mut length) = (None, None, None);

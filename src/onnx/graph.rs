@@ -175,9 +175,9 @@ fn unknown(graph: &GraphProto, at: usize, name: &str) -> String {
     match graph.node.iter().enumerate().find(|(_, n)| makes(n)) {
         None => format!("node {user} uses '{name}', which nothing makes"),
         Some((k, _)) if k == at => format!("node {user} uses '{name}', which it makes itself: the graph has a cycle"),
-        Some((k, maker)) => format!(
+        Some((k, producer)) => format!(
             "node {user} uses '{name}', which node {} makes after it: the graph is not sorted, or has a cycle",
-            label(maker, k)
+            label(producer, k)
         ),
     }
 }

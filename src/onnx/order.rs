@@ -53,14 +53,14 @@ fn sort_nodes(nodes: &mut Vec<NodeProto>, given: &HashSet<&str>) -> Result<bool>
 
 /// The nodes that each node uses values of, and which; with what its bodies take from outside.
 fn needs(nodes: &[NodeProto], given: &HashSet<&str>) -> Vec<Vec<(usize, String)>> {
-    let mut makers: HashMap<&str, usize> = HashMap::new();
+    let mut producers: HashMap<&str, usize> = HashMap::new();
     for (at, node) in nodes.iter().enumerate() {
         for name in node
             .output
             .iter()
             .filter(|n| !n.is_empty() && !given.contains(n.as_str()))
         {
-            makers.entry(name).or_insert(at);
+            producers.entry(name).or_insert(at);
         }
     }
     let of = |node: &NodeProto| {
@@ -68,7 +68,7 @@ fn needs(nodes: &[NodeProto], given: &HashSet<&str>) -> Vec<Vec<(usize, String)>
         // A set has no order of its own.
         captured.sort_unstable();
         let used = node.input.iter().cloned().chain(captured);
-        used.filter_map(|name| Some((*makers.get(name.as_str())?, name)))
+        used.filter_map(|name| Some((*producers.get(name.as_str())?, name)))
             .collect()
     };
     nodes.iter().map(of).collect()
@@ -124,11 +124,11 @@ fn circle(nodes: &[NodeProto], needs: &[Vec<(usize, String)>], waiting: &[(usize
         .iter()
         .take(NAMED)
         .filter_map(|&(node, seen)| {
-            let (maker, value) = needs[node].get(seen.checked_sub(1)?)?;
-            let own = if *maker == node {
+            let (producer, value) = needs[node].get(seen.checked_sub(1)?)?;
+            let own = if *producer == node {
                 "itself".to_owned()
             } else {
-                label(&nodes[*maker], *maker)
+                label(&nodes[*producer], *producer)
             };
             Some(format!("{} uses '{value}' of {own}", label(&nodes[node], node)))
         })

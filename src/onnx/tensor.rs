@@ -293,12 +293,12 @@ impl Tensor {
     /// # Errors
     /// When the axis or an index is out of range.
     pub fn rebuild_axis(&self, axis: usize, sources: &[Option<usize>], fill: f32) -> Result<Self> {
-        let extent = *self
+        let dim = *self
             .dims
             .get(axis)
             .ok_or_else(|| Error::Plan(format!("no axis {axis} in {:?}", self.dims)))?;
-        if let Some(bad) = sources.iter().flatten().find(|&&i| i >= extent) {
-            return Err(Error::Plan(format!("index {bad} past extent {extent}")));
+        if let Some(bad) = sources.iter().flatten().find(|&&i| i >= dim) {
+            return Err(Error::Plan(format!("index {bad} past extent {dim}")));
         }
         let element = self.element(fill);
         let inner: usize = self.dims[axis + 1..].iter().product::<usize>() * element.len();
@@ -306,7 +306,7 @@ impl Tensor {
         let blank = element.repeat(inner / element.len());
         let mut bytes = Vec::with_capacity(outer * inner * sources.len());
         for o in 0..outer {
-            let row = &self.bytes[o * extent * inner..(o + 1) * extent * inner];
+            let row = &self.bytes[o * dim * inner..(o + 1) * dim * inner];
             for source in sources {
                 match source {
                     Some(i) => bytes.extend_from_slice(&row[i * inner..(i + 1) * inner]),

@@ -1,12 +1,12 @@
 //! The fastest plan that loses at most a given share of accuracy on the evaluation samples.
 
-use super::approach::frontier;
 use super::fitting::Fitted;
-use super::narrow::{Chosen, Narrowing, Search};
+use super::lossy::{Chosen, Narrowing, Search};
+use super::target_search::frontier;
 use crate::Result;
 use crate::data::Dataset;
 use crate::onnx::encode;
-use crate::plan::{Frontier, Point};
+use crate::plan::{Frontier, ParetoPoint};
 use crate::verify::{Classes, Task, classes, task_of};
 
 /// Plans that are tried between the last that passes and the first that fails, and how near in latency (as a share of the
@@ -16,7 +16,7 @@ const NEAR: f64 = 0.005;
 
 /// A plan that was made and run on the samples.
 struct Tried {
-    point: Point,
+    point: ParetoPoint,
     fitted: Fitted,
     task: Task,
 }
@@ -40,9 +40,9 @@ impl Narrowing<'_, '_> {
         }
         let mut frontier = frontier(search, &search.latency);
         let points = frontier.curve();
-        self.watcher.step("running real inputs");
-        let before = classes(self.target, &self.original, data, &|done, total| {
-            self.watcher.progress(done, total)
+        self.reporter.step("running real inputs");
+        let before = classes(self.device, &self.original, data, &|done, total| {
+            self.reporter.progress(done, total)
         })?;
         if task_of(&before, &before).is_none() {
             return Ok(Err("--max-drop: the model's first output holds no classes".to_owned()));
@@ -53,7 +53,7 @@ impl Narrowing<'_, '_> {
         while high - low > 1 && !self.limit.is_up() {
             let at = (low + high) / 2;
             match self.tried(search, &points[at], (data, &before))? {
-                Some(tried) if tried.task.drop() <= most => {
+                Some(tried) if tried.task.accuracy_drop() <= most => {
                     low = at;
                     best = Some(tried);
                 }
@@ -108,7 +108,7 @@ impl Narrowing<'_, '_> {
                 continue;
             };
             match self.tried(search, &point, samples)? {
-                Some(tried) if tried.task.drop() <= most => {
+                Some(tried) if tried.task.accuracy_drop() <= most => {
                     passes = tried.point.used;
                     best = Some(tried);
                 }
@@ -119,15 +119,20 @@ impl Narrowing<'_, '_> {
     }
 
     /// Makes a plan's model and runs it on the samples; `None` where it changes nothing.
-    fn tried(&self, search: &Search, point: &Point, (data, before): (&Dataset, &Classes)) -> Result<Option<Tried>> {
+    fn tried(
+        &self,
+        search: &Search,
+        point: &ParetoPoint,
+        (data, before): (&Dataset, &Classes),
+    ) -> Result<Option<Tried>> {
         let plan = search.plan(point);
         if plan.is_empty() {
             return Ok(None);
         }
         let fitted = self.fitted(&plan)?;
-        self.watcher.step("running real inputs");
-        let after = classes(self.target, &encode(&fitted.proto), data, &|done, total| {
-            self.watcher.progress(done, total)
+        self.reporter.step("running real inputs");
+        let after = classes(self.device, &encode(&fitted.proto), data, &|done, total| {
+            self.reporter.progress(done, total)
         })?;
         Ok(task_of(before, &after).map(|task| Tried {
             point: point.clone(),
@@ -144,7 +149,7 @@ fn told(task: &Task, most: f64) -> Vec<String> {
     let mut notes = vec![format!(
         "the drop of {} (allowed: {}) is that of the samples which the plan was searched on; with 95 % confidence it is between {} \
          and {}",
-        percent(task.drop()),
+        percent(task.accuracy_drop()),
         percent(most),
         percent(interval.low),
         percent(interval.high)

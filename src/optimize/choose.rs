@@ -1,21 +1,21 @@
 //! Choosing between plans by measuring whole models, and cutting back what does not pay.
 
-use super::{CHOOSING_SECONDS, Opened, Watcher, counts, racing, remembered, whole_key};
+use super::{CHOOSING_SECONDS, Opened, ProgressReporter, counts, racing, remembered, whole_key};
 use crate::Result;
 use crate::channels::Group;
+use crate::device::{Device, Limit, Named};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
 use crate::plan::{Costs, Found, Plan, Removable};
 use crate::profile::Prober;
 use crate::rewrite::rewrite;
-use crate::target::{Limit, Named, Target};
-use crate::verify::{Verdict, race_loads};
+use crate::verify::{Verdict, benchmark_workloads};
 
 /// What stays the same while plans are compared.
 pub(super) struct Job<'a> {
     pub opened: &'a Opened,
     pub graph: &'a Graph<'a>,
-    pub target: &'a dyn Target,
+    pub device: &'a dyn Device,
     pub original: &'a [u8],
     pub inputs: &'a [(Vec<Named>, f64)],
     pub removable: &'a Removable,
@@ -49,11 +49,11 @@ impl Job<'_> {
         for plan in plans {
             models.push(encode(&self.apply(plan)?));
         }
-        let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
-        let key = whole_key("race", &lanes, self.inputs, seconds);
+        let entries: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
+        let key = whole_key("race", &entries, self.inputs, seconds);
         remembered(prober, &key, || {
-            let raced = race_loads(self.target, &lanes, self.inputs, seconds, &|_, _| {})?;
-            Ok(raced.iter().skip(1).map(|l| (l.ratio(), l.verdict())).collect())
+            let benchmarked = benchmark_workloads(self.device, &entries, self.inputs, seconds, &|_, _| {})?;
+            Ok(benchmarked.iter().skip(1).map(|l| (l.ratio(), l.verdict())).collect())
         })
     }
 
@@ -63,7 +63,7 @@ impl Job<'_> {
         found: &[Found],
         costs: &Costs,
         prober: &Prober,
-        watcher: &dyn Watcher,
+        reporter: &dyn ProgressReporter,
     ) -> Result<Option<Chosen>> {
         self.limit.check()?;
         let mut plans = self.field(found);
@@ -74,20 +74,20 @@ impl Job<'_> {
             return Ok(None);
         }
         let steps = ROUNDS + 2;
-        watcher.progress(0, steps);
+        reporter.progress(0, steps);
         let seconds = || racing(self.limit, CHOOSING_SECONDS);
         let mut best = best_of(&plans, &self.measure(&plans, prober, seconds())?);
-        watcher.progress(1, steps);
+        reporter.progress(1, steps);
         if best.is_none() && !self.limit.is_up() {
             let fewer = self.most_gainful(&plans[0], costs);
             best = best_of(&fewer, &self.measure(&fewer, prober, seconds())?);
         }
         let Some(mut plan) = best else {
-            watcher.progress(steps, steps);
+            reporter.progress(steps, steps);
             return Ok(None);
         };
         for round in 0..ROUNDS {
-            watcher.progress(round + 2, steps);
+            reporter.progress(round + 2, steps);
             if self.limit.is_up() {
                 break;
             }
@@ -96,7 +96,7 @@ impl Job<'_> {
                 None => break,
             }
         }
-        watcher.progress(steps, steps);
+        reporter.progress(steps, steps);
         let proto = self.apply(&plan)?;
         Ok(Some(Chosen { plan, proto }))
     }
@@ -124,7 +124,11 @@ impl Job<'_> {
             let producer = self.graph.producer.get(name);
             producer.is_some_and(|&n| MOVES.contains(&self.graph.proto.node[n].op_type()))
         };
-        let passes = |g: &Group| g.places.iter().any(|(v, _)| moves(&analysis.coupling.value(*v).name));
+        let passes = |g: &Group| {
+            g.places
+                .iter()
+                .any(|(v, _)| moves(&analysis.dependencies.value(*v).name))
+        };
         analysis.groups.iter().filter(|g| passes(g)).map(|g| g.id).collect()
     }
 

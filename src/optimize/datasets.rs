@@ -1,12 +1,12 @@
 //! The samples that a job was given, read once.
 
 use super::sound::sound;
-use super::{Opened, Options, Watcher};
+use super::{Opened, Options, ProgressReporter};
 use crate::Result;
 use crate::data::Dataset;
+use crate::device::Device;
 use crate::onnx::encode;
 use crate::score::crossing_bytes;
-use crate::target::Target;
 
 /// Bytes that may be held between the parts of the networks; more samples than fit are left out.
 const HELD_BYTES: u64 = 5 << 30;
@@ -25,16 +25,21 @@ impl Datasets {
     ///
     /// # Errors
     /// Those of [`Dataset::read`], and when the model cannot be run on them.
-    pub fn read(opened: &Opened, target: &dyn Target, options: &Options, watcher: &dyn Watcher) -> Result<Self> {
+    pub fn read(
+        opened: &Opened,
+        device: &dyn Device,
+        options: &Options,
+        reporter: &dyn ProgressReporter,
+    ) -> Result<Self> {
         if options.eval.is_none() && options.calib.is_none() {
             return Ok(Self::default());
         }
-        watcher.step("reading samples");
+        reporter.step("reading samples");
         let model = encode(&opened.proto);
         let specs = &opened.specs;
         let settled = |data: Dataset| {
-            let data = data.settled(target, &model)?;
-            data.notes().iter().for_each(|note| watcher.note(note));
+            let data = data.settled(device, &model)?;
+            data.notes().iter().for_each(|note| reporter.note(note));
             Ok::<_, crate::Error>(data)
         };
         let eval = options.eval.as_ref();
@@ -45,7 +50,7 @@ impl Datasets {
             let each = crossing_bytes(&opened.graph()?, &opened.analysis, data.declared());
             let fits = (HELD_BYTES / (2 * each).max(1)) as usize;
             let data = settled(data.at_most(fits.max(1)))?;
-            sound(&data, path, target, &model, watcher)?;
+            sound(&data, path, device, &model, reporter)?;
             Ok::<_, crate::Error>(data)
         });
         Ok(Self {

@@ -2,12 +2,12 @@
 
 use super::Outcome;
 use super::fitting::{BROKEN, Fitted, gives_no_numbers};
-use super::narrow::{Narrowing, Search};
+use super::lossy::{Narrowing, Search};
 use crate::Result;
 use crate::onnx::{Graph, encode};
 use crate::plan::{Costs, Plan};
-use crate::score::{Reference, Walk};
-use crate::verify::{Lane, Verdict, compare_task, race_loads};
+use crate::score::{Reference, StagedExecutor};
+use crate::verify::{Entry, Verdict, benchmark_workloads, compare_task};
 
 impl Narrowing<'_, '_> {
     /// The loss of the finished model, and on what it was measured: held-out samples, or without any random inputs. `None` where
@@ -22,10 +22,10 @@ impl Narrowing<'_, '_> {
         }
         let (inputs, _) = self.inputs.first().filter(|_| self.samples.is_none())?;
         let random = || -> Result<f64> {
-            let walk = Walk::of(self.target, inputs)?;
-            let reference = Reference::of(&walk, &self.opened.proto, self.graph)?;
+            let executor = StagedExecutor::of(self.device, inputs)?;
+            let reference = Reference::of(&executor, &self.opened.proto, self.graph)?;
             let graph = Graph::of(&fitted.proto)?;
-            Ok(reference.judge(&walk, &fitted.proto, &graph, 0)?.loss())
+            Ok(reference.judge(&executor, &fitted.proto, &graph, 0)?.loss())
         };
         // A model that is NaN on random inputs, or cannot be run in parts, is judged by nothing here.
         random().ok().map(|loss| (loss, "random inputs"))
@@ -40,27 +40,27 @@ impl Narrowing<'_, '_> {
         costs: &Costs,
     ) -> Result<Outcome> {
         let model = encode(&fitted.proto);
-        self.watcher.step("verifying");
-        let agreement = super::agreement(self.target, &self.original, &model, self.loads, self.options.seed)?;
-        let lanes = race_loads(
-            self.target,
+        self.reporter.step("verifying");
+        let agreement = super::agreement(self.device, &self.original, &model, self.workloads, self.options.seed)?;
+        let entries = benchmark_workloads(
+            self.device,
             &[&self.original, &model],
             &self.inputs,
             super::racing(self.limit, super::FINAL_SECONDS),
-            &|done, total| self.watcher.progress(done, total),
+            &|done, total| self.reporter.progress(done, total),
         )?;
-        outcome.measured(&lanes, agreement);
+        outcome.measured(&entries, agreement);
         outcome.predict(self.opened, self.graph, plan, &self.removable, costs);
         if let Some(chosen) = outcome.chosen.as_mut() {
-            chosen.measured = Some(lanes[1].ratio());
+            chosen.measured = Some(entries[1].ratio());
         }
         if let Some(data) = &self.eval {
-            self.watcher.step("running real inputs");
-            outcome.task = compare_task(self.target, &self.original, &model, data, &|done, total| {
-                self.watcher.progress(done, total)
+            self.reporter.step("running real inputs");
+            outcome.task = compare_task(self.device, &self.original, &model, data, &|done, total| {
+                self.reporter.progress(done, total)
             })?;
         }
-        if let Some(why) = self.refused(&outcome, fitted, &lanes[1]) {
+        if let Some(why) = self.refused(&outcome, fitted, &entries[1]) {
             outcome.nothing(&why);
             return Ok(outcome);
         }
@@ -80,27 +80,27 @@ impl Narrowing<'_, '_> {
         }
         outcome.narrowed(plan, &self.opened.analysis, &self.removable, &|g, n| search.loss(g, n));
         outcome.model = Some(model);
-        if !is_faster(&lanes[1]) {
+        if !is_faster(&entries[1]) {
             outcome.notes.push(format!(
                 "it was not measured to be faster ({:.3} ± {:.3}); it is written because of --allow-slower",
-                lanes[1].ratio(),
-                lanes[1].ratio_noise()
+                entries[1].ratio(),
+                entries[1].ratio_noise()
             ));
         }
         Ok(outcome)
     }
 
     /// Why the finished model is not written, if it is not.
-    fn refused(&self, outcome: &Outcome, fitted: &Fitted, lane: &Lane) -> Option<String> {
+    fn refused(&self, outcome: &Outcome, fitted: &Fitted, entry: &Entry) -> Option<String> {
         let goals = self.options.goals;
-        let (ratio, noise, ms) = (lane.ratio(), lane.ratio_noise(), lane.summary().median);
+        let (ratio, noise, ms) = (entry.ratio(), entry.ratio_noise(), entry.summary().median);
         let compared = outcome.agreement.as_ref();
         if fitted.is_broken() || compared.is_some_and(|a| gives_no_numbers(a, outcome.task.as_ref())) {
             return Some(BROKEN.to_owned());
         }
         let missed = goals
             .latency
-            .filter(|a| ratio > super::approach::share(*a, ms, ratio) * super::approach::NEAR);
+            .filter(|a| ratio > super::target_search::share(*a, ms, ratio) * super::target_search::NEAR);
         if let Some(amount) = missed {
             return Some(format!(
                 "measured again, the plan takes {ratio:.3}x ({ms:.3} ms), not {amount}; run again, or ask for {:.2}x",
@@ -108,16 +108,16 @@ impl Narrowing<'_, '_> {
             ));
         }
         if let (Some(most), Some(task)) = (goals.max_drop, &outcome.task)
-            && task.drop() > most
+            && task.accuracy_drop() > most
         {
-            let drop = 100.0 * task.drop();
+            let drop = 100.0 * task.accuracy_drop();
             return Some(format!(
                 "the plan loses {drop:.2} points, more than --max-drop {:.2} %; allow more, or ask for less speed",
                 100.0 * most
             ));
         }
         let sized = goals.macs.is_some() || goals.params.is_some();
-        if is_faster(lane) || (self.options.allow_slower && sized) {
+        if is_faster(entry) || (self.options.allow_slower && sized) {
             return None;
         }
         let more = match sized {
@@ -135,8 +135,8 @@ impl Narrowing<'_, '_> {
 }
 
 /// Whether a model is worth a file for its speed.
-fn is_faster(lane: &Lane) -> bool {
-    lane.verdict() == Verdict::Faster && lane.ratio() <= super::WORTH_A_FILE
+fn is_faster(entry: &Entry) -> bool {
+    entry.verdict() == Verdict::Faster && entry.ratio() <= super::WORTH_A_FILE
 }
 
 /// A measured loss so many times the predicted one, and by so much above it, is told.

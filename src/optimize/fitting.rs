@@ -1,12 +1,12 @@
 //! Weights of a narrower model: fitted on some samples, judged on others.
 
-use super::{Samples, Watcher};
+use super::{ProgressReporter, Samples};
 use crate::Result;
+use crate::device::{Device, Limit};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::refit::{Change, Settings, refit};
-use crate::score::{Judgement, Reference, Walk};
-use crate::target::{Limit, Target};
+use crate::reconstruct::{Change, Settings, refit};
+use crate::score::{Judgement, Reference, StagedExecutor};
 use crate::verify::{Agreement, Task};
 
 /// A rewritten model with fitted weights.
@@ -49,14 +49,14 @@ pub const BROKEN: &str = "the narrower model's outputs are NaN or infinite where
 /// # Errors
 /// When a network cannot be run in parts.
 pub fn fitted(
-    target: &dyn Target,
+    target: &dyn Device,
     change: Change,
     pruned: ModelProto,
     samples: &Samples,
     seed: u64,
-    (watcher, limit): (&dyn Watcher, &Limit),
+    (reporter, limit): (&dyn ProgressReporter, &Limit),
 ) -> Result<Fitted> {
-    watcher.step("fitting weights");
+    reporter.step("fitting weights");
     let settings = Settings {
         seed,
         ..Settings::default()
@@ -67,13 +67,13 @@ pub fn fitted(
         pruned.clone(),
         (&samples.data, samples.fit.clone()),
         settings,
-        (limit, &|done, total| watcher.progress(done, total)),
+        (limit, &|done, total| reporter.progress(done, total)),
     )?;
     let (fitted, left, of) = (refitted.proto, refitted.left, refitted.of);
-    watcher.step("judging fitted weights");
-    let walk = Walk::new(target, &samples.data, samples.judge.clone())?;
-    let reference = Reference::of(&walk, change.model, change.graph)?;
-    let judged = |model: &ModelProto| reference.judge(&walk, model, &Graph::of(model)?, 0);
+    reporter.step("judging fitted weights");
+    let executor = StagedExecutor::new(target, &samples.data, samples.judge.clone())?;
+    let reference = Reference::of(&executor, change.model, change.graph)?;
+    let judged = |model: &ModelProto| reference.judge(&executor, model, &Graph::of(model)?, 0);
     let before = judged(&pruned)?;
     let after = if left == of { before } else { judged(&fitted)? };
     let mut notes = Vec::new();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::scope::held;
-use crate::channels::{Analysis, Lock, analyze};
+use crate::channels::{Analysis, Constraint, analyze};
+use crate::device::{InputSpec, Runtime, ShapeOptions, input_specs, observe, without_value_info, wrong_outputs};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, Model, load_as};
 use crate::profile::{LeftOut, layers, left_out};
-use crate::target::{InputSpec, Runtime, ShapeOptions, input_specs, observe, without_value_info, wrong_outputs};
 use crate::{Error, Result};
 
 /// Said of a file whose nodes were not in order.
@@ -30,7 +30,7 @@ pub struct Opened {
     /// The layers that are not worked on.
     pub left_out: Vec<LeftOut>,
     /// The groups that stay because of them, though the graph leaves them free.
-    pub held: BTreeMap<usize, Lock>,
+    pub held: BTreeMap<usize, Constraint>,
     /// What the user should know about the file.
     pub notes: Vec<String>,
 }
@@ -65,7 +65,7 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
     let model = load_as(path, &options.reading)?;
     let named = |e: Error| match e {
         Error::Model(what) => Error::Model(format!("{}: {what}", path.display())),
-        Error::Extents(what) => Error::Extents(format!("{}: {what}", path.display())),
+        Error::SymbolicShapes(what) => Error::SymbolicShapes(format!("{}: {what}", path.display())),
         other => other,
     };
     let mut notes = Vec::new();
@@ -74,7 +74,7 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
     }
     let specs = input_specs(&Graph::of(&model.proto).map_err(named)?, options).map_err(named)?;
     for spec in &specs {
-        for (axis, symbol, extent) in &spec.assumed {
+        for (axis, symbol, dim) in &spec.assumed {
             if *axis > 0 {
                 let shown = if symbol.is_empty() {
                     format!("axis {axis}")
@@ -82,7 +82,7 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
                     format!("'{symbol}'")
                 };
                 notes.push(format!(
-                    "input '{}': {shown} is open; {extent} is assumed (set it with --shape or --dim)",
+                    "input '{}': {shown} is open; {dim} is assumed (set it with --shape or --dim)",
                     spec.name
                 ));
             }

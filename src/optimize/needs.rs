@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::datasets::Datasets;
 use super::prepare::prepared;
-use super::{Known, Load, Options, Watcher, counts};
+use super::{Known, Options, ProgressReporter, Workload, counts};
 use crate::Result;
-use crate::plan::{Costs, Counts, Plan, starts, sweep};
+use crate::device::{DeviceInfo, Limit, RecordedDevice, Runtime};
+use crate::plan::{Costs, Plan, WidthPair, starts, sweep};
 use crate::profile::{Problem, layers};
-use crate::target::{DeviceInfo, Limit, RecordedTarget, Runtime};
 
 /// The problems that the main job asks for as long as it does not know a single time. Which others it asks for depends on the
 /// times.
@@ -31,16 +31,16 @@ pub struct Needs {
 /// Other widths for some layers, which are of use only if they make the layers faster together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Alternative {
-    /// Problem before, problem after, and for how many layers (by their share of the load).
+    /// Problem before, problem after, and for how many layers (by their share of the workload).
     pub changes: Vec<(usize, usize, f64)>,
     /// The alternative that this one starts from, if not from the model as it is.
     pub from: Option<usize>,
 }
 
 /// Tells nobody.
-struct Nobody;
+struct NoReporter;
 
-impl Watcher for Nobody {
+impl ProgressReporter for NoReporter {
     fn step(&self, _: &str) {}
     fn progress(&self, _: usize, _: usize) {}
 }
@@ -48,24 +48,24 @@ impl Watcher for Nobody {
 /// The problems that planning for this model begins with.
 ///
 /// # Errors
-/// When the loads do not fit each other or the flags not the model.
-pub fn needs(loads: &[Load], runtime: &Runtime, options: &Options) -> Result<Needs> {
+/// When the workloads do not fit each other or the flags not the model.
+pub fn needs(workloads: &[Workload], runtime: &Runtime, options: &Options) -> Result<Needs> {
     // A device that is not here and of which nothing is known.
-    let nowhere = RecordedTarget::new(runtime.clone(), DeviceInfo::default());
+    let nowhere = RecordedDevice::new(runtime.clone(), DeviceInfo::default());
     let options = Options {
         eval: None,
         calib: None,
         ..options.clone()
     };
     let mut needs = Needs::default();
-    for load in loads {
-        needs.layers += layers(&load.opened.graph()?, &load.opened.analysis).len();
+    for workload in workloads {
+        needs.layers += layers(&workload.opened.graph()?, &workload.opened.analysis).len();
     }
     prepared(
-        (loads, &nowhere),
+        (workloads, &nowhere),
         (Known::default(), &Datasets::default()),
         &options,
-        (&Nobody, &Limit::default()),
+        (&NoReporter, &Limit::default()),
         |p, costs, prober| {
             let mut at = HashMap::new();
             for problem in std::mem::take(&mut prober.wanted) {
@@ -113,7 +113,7 @@ impl Needs {
         at: &mut HashMap<String, usize>,
         costs: &Costs,
         layers: &[usize],
-        (before, after): (&Counts, &Counts),
+        (before, after): (&WidthPair, &WidthPair),
         from: Option<usize>,
     ) {
         let mut changes: Vec<(usize, usize, f64)> = Vec::new();

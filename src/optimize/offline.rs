@@ -17,12 +17,12 @@ pub(super) fn plan(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resul
     let Prepared {
         opened,
         graph,
-        target,
+        device,
         candidates,
         removable,
         eval,
         options,
-        watcher,
+        reporter,
         ..
     } = p;
     let analysis = &opened.analysis;
@@ -31,13 +31,13 @@ pub(super) fn plan(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resul
     let found = search(analysis, &candidates, costs, prober, &|_, _| {})?;
     let mut outcome = Outcome::new(
         opened,
-        target.info(),
+        device.info(),
         &candidates,
         probes(prober, costs, &candidates, &base),
     );
     outcome.unverified.push(format!(
         "latency: {} is not here; measure with `snapprune bench` there before you deploy",
-        target.info().name
+        device.info().name
     ));
     if unknown > 0 {
         outcome.unverified.push(format!(
@@ -60,7 +60,7 @@ pub(super) fn plan(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resul
     let (change, folds) = best.plan.change(analysis, &removable);
     let proto = rewrite(&opened.proto, graph, analysis, &change, &folds)?;
     let (original, model) = (encode(&opened.proto), encode(&proto));
-    let agreement = compare(target, &original, &model, &opened.specs, options.seed, 3)?;
+    let agreement = compare(device, &original, &model, &opened.specs, options.seed, 3)?;
     let holds = agreement.holds();
     outcome.agreement = Some(agreement);
     if !holds {
@@ -68,8 +68,8 @@ pub(super) fn plan(p: Prepared, costs: &mut Costs, prober: &mut Prober) -> Resul
         return Ok(outcome);
     }
     if let Some(data) = &eval {
-        outcome.task = compare_task(target, &original, &model, data, &|done, total| {
-            watcher.progress(done, total)
+        outcome.task = compare_task(device, &original, &model, data, &|done, total| {
+            reporter.progress(done, total)
         })?;
     }
     outcome.fill(opened, graph, &best.plan, &proto, &removable, costs);

@@ -2,13 +2,13 @@
 
 use super::{Dynamic, Opened, ParetoRow, Staircase, counts};
 use crate::channels::{Analysis, Group};
+use crate::device::DeviceInfo;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, label};
 use crate::plan::{Candidates, Costs, Plan, PlanFile, Removable};
 use crate::profile::{Noise, Summary};
 use crate::rewrite::{elements_ratio, macs_after, parameters};
-use crate::target::DeviceInfo;
-use crate::verify::{Agreement, Lane, Task};
+use crate::verify::{Agreement, Entry, Task};
 
 /// One group, for the report.
 #[derive(Clone, Debug)]
@@ -121,7 +121,7 @@ pub struct Probes {
     /// Left untimed because the time was up, or the device is not here.
     pub skipped: usize,
     /// Left untimed because no choice rests on them, or like ones were slow.
-    pub spared: usize,
+    pub pruned: usize,
     /// What timing every width from the least candidate to the greatest would take.
     pub exhaustive: usize,
 }
@@ -196,10 +196,10 @@ impl Outcome {
         self.declined = Some(why.to_owned());
     }
 
-    pub(super) fn measured(&mut self, lanes: &[Lane], agreement: Agreement) {
-        self.latency = Some((lanes[0].summary(), lanes[1].summary()));
-        self.ratio = Some((lanes[1].ratio(), lanes[1].ratio_noise()));
-        self.noise.racing_drift = lanes[0].drift();
+    pub(super) fn measured(&mut self, entries: &[Entry], agreement: Agreement) {
+        self.latency = Some((entries[0].summary(), entries[1].summary()));
+        self.ratio = Some((entries[1].ratio(), entries[1].ratio_noise()));
+        self.noise.racing_drift = entries[0].drift();
         self.unverified.extend(agreement.not_compared());
         self.agreement = Some(agreement);
     }
@@ -277,15 +277,15 @@ impl Outcome {
 }
 
 fn row(opened: &Opened, group: &Group, candidates: &Candidates) -> GroupRow {
-    let co = &opened.analysis.coupling;
+    let co = &opened.analysis.dependencies;
     let nodes = opened.proto.graph.iter().flat_map(|g| &g.node).collect::<Vec<_>>();
     let name = |&n: &usize| label(nodes[n], n);
     let held_by = |node: Option<usize>| node.map_or(String::new(), |n| format!("{}: ", label(nodes[n], n)));
-    let (action, reason) = match opened.lock_of(group) {
-        Some(lock) => ("barrier", format!("{}{}", held_by(lock.node), lock.reason)),
+    let (action, reason) = match opened.constraint_of(group) {
+        Some(constraint) => ("barrier", format!("{}{}", held_by(constraint.node), constraint.reason)),
         None => match (&group.no_growth, candidates.contains_key(&group.id)) {
             (_, true) => ("keep", "no other width was faster".to_owned()),
-            (Some(lock), _) => ("keep", format!("{}{}", held_by(lock.node), lock.reason)),
+            (Some(constraint), _) => ("keep", format!("{}{}", held_by(constraint.node), constraint.reason)),
             _ if !opened.is_timed(group) => ("keep", "no timed layer has this width".to_owned()),
             _ => ("keep", "stands on a multiple of every block".to_owned()),
         },

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::approach::frontier;
-use super::narrow::{Narrowing, Search};
+use super::lossy::{Narrowing, Search};
+use super::target_search::frontier;
 use crate::Result;
 use crate::onnx::encode;
-use crate::plan::{Plan, Point, Resource};
+use crate::plan::{ParetoPoint, Plan, Resource};
 use crate::verify::compare_task;
 
 /// One plan of the curve. Shares are of the original's.
@@ -48,11 +48,11 @@ const SECONDS: f64 = 3.0;
 
 impl Search {
     /// Points as rows of the curve, nothing measured.
-    fn rows(&self, points: &[Point]) -> Vec<ParetoRow> {
+    fn rows(&self, points: &[ParetoPoint]) -> Vec<ParetoRow> {
         let sizes = self.space.sizes();
         let present = self.space.present();
         let share = |r: &Resource, choice: &[usize]| r.of(&sizes, choice) / r.of(&sizes, &present);
-        let row = |p: &Point| ParetoRow {
+        let row = |p: &ParetoPoint| ParetoRow {
             latency: share(&self.latency, &p.choice),
             macs: share(&self.macs, &p.choice),
             params: share(&self.params, &p.choice),
@@ -95,18 +95,18 @@ impl Narrowing<'_, '_> {
             if plan.is_empty() {
                 continue;
             }
-            self.watcher.step("measuring whole models");
+            self.reporter.step("measuring whole models");
             let (ms, latency) = self.measure(&plan, SECONDS)?;
             let fitted = self.fitted(&plan)?;
             let task = match &self.eval {
                 Some(data) => {
-                    self.watcher.step("running real inputs");
+                    self.reporter.step("running real inputs");
                     compare_task(
-                        self.target,
+                        self.device,
                         &self.original,
                         &encode(&fitted.proto),
                         data,
-                        &|done, total| self.watcher.progress(done, total),
+                        &|done, total| self.reporter.progress(done, total),
                     )?
                 }
                 None => None,

@@ -4,24 +4,24 @@ use std::collections::BTreeSet;
 
 use super::datasets::Datasets;
 use super::{
-    ALONE_SECONDS, Growth, Known, Load, Opened, Options, Samples, Watcher, counts, narrow, racing, remembered,
-    whole_key,
+    ALONE_SECONDS, Growth, Known, Opened, Options, ProgressReporter, Samples, Workload, counts, lossy, racing,
+    remembered, whole_key,
 };
 use crate::channels::Group;
 use crate::data::Dataset;
+use crate::device::{Device, Limit, Named, random_inputs};
 use crate::onnx::{Graph, encode, label};
 use crate::plan::{Candidates, Costs, Plan, Removable, candidates, removable};
 use crate::profile::{InModel, Layer, Prober, in_model};
-use crate::target::{Limit, Named, Target, random_inputs};
-use crate::verify::race_loads;
+use crate::verify::benchmark_workloads;
 use crate::{Error, Result};
 
 /// What a job has found out before it plans: the machine's times at the present widths, and what may change.
 pub(super) struct Prepared<'a, 't> {
-    pub loads: &'a [Load],
+    pub workloads: &'a [Workload],
     pub opened: &'a Opened,
     pub graph: &'a Graph<'a>,
-    pub target: &'t dyn Target,
+    pub device: &'t dyn Device,
     pub removable: Removable,
     pub candidates: Candidates,
     pub inputs: Vec<(Vec<Named>, f64)>,
@@ -29,40 +29,40 @@ pub(super) struct Prepared<'a, 't> {
     pub eval: Option<Dataset>,
     pub calib: Option<Dataset>,
     pub options: &'a Options,
-    pub watcher: &'a dyn Watcher,
+    pub reporter: &'a dyn ProgressReporter,
     pub limit: &'a Limit,
 }
 
 /// Times the model as it is, and hands over to `then`. With little time, at most half of it goes to timing the present
 /// widths one by one; what each layer takes within the whole model is then all that is known of the others.
 pub(super) fn prepared<R>(
-    (loads, target): (&[Load], &dyn Target),
+    (workloads, device): (&[Workload], &dyn Device),
     (known, data): (Known, &Datasets),
     options: &Options,
-    (watcher, limit): (&dyn Watcher, &Limit),
+    (reporter, limit): (&dyn ProgressReporter, &Limit),
     then: impl FnOnce(Prepared, &mut Costs, &mut Prober) -> Result<R>,
 ) -> Result<R> {
-    let opened = &first(loads)?.opened;
+    let opened = &first(workloads)?.opened;
     let graph = opened.graph()?;
     let analysis = &opened.analysis;
     let mut layers: Vec<Layer> = Vec::new();
-    for load in loads {
-        let mut own = crate::profile::layers(&graph, &load.opened.analysis);
-        own.iter_mut().for_each(|l| l.weight = load.weight);
+    for workload in workloads {
+        let mut own = crate::profile::layers(&graph, &workload.opened.analysis);
+        own.iter_mut().for_each(|l| l.weight = workload.weight);
         layers.extend(own);
     }
-    let mut prober = Prober::new(target, known.database);
-    prober.spared = known.spared;
+    let mut prober = Prober::new(device, known.database);
+    prober.pruned = known.pruned;
     if let Some(profile) = known.recorded {
-        let same = target.info().answers_to(&profile.device.fingerprint) && profile.device.stack == target.info().stack;
+        let same = device.info().answers_to(&profile.device.fingerprint) && profile.device.stack == device.info().stack;
         if !same && !options.allow_mismatch {
             return Err(Error::Usage(format!(
                 "the profile was recorded on {} ({}), this is {} ({}); record one here with `snapprune profile`, \
                  or take its times all the same with --allow-mismatch",
                 profile.device.name,
                 profile.device.stack,
-                target.info().name,
-                target.info().stack
+                device.info().name,
+                device.info().stack
             )));
         }
         prober.learn(profile.records);
@@ -73,33 +73,36 @@ pub(super) fn prepared<R>(
     restrict(&mut candidates, &graph, opened, options)?;
     let mut costs = Costs::new(analysis, &layers);
     let mut inputs: Vec<(Vec<Named>, f64)> = Vec::new();
-    for load in loads {
-        inputs.push((random_inputs(&load.opened.specs, options.seed, 1.0)?, load.weight));
+    for workload in workloads {
+        inputs.push((
+            random_inputs(&workload.opened.specs, options.seed, 1.0)?,
+            workload.weight,
+        ));
     }
     let original = encode(&opened.proto);
     let base = counts(analysis, &Plan::default());
-    watcher.step("timing widths");
+    reporter.step("timing widths");
     prober.deadline = limit
         .end()
         .and_then(|end| end.checked_sub(options.time_budget.unwrap_or_default() / 2));
     costs.require(&mut prober, &[(costs.all(), base.clone())], &|done, total| {
-        watcher.progress(done, total)
+        reporter.progress(done, total)
     })?;
     // The rest is for the search and for measuring whole models.
     prober.deadline = limit
         .end()
         .and_then(|end| end.checked_sub(options.time_budget.unwrap_or_default() * 3 / 10));
-    if target.is_here() {
+    if device.is_here() {
         let alone = |prober: &Prober| {
             let seconds = racing(limit, ALONE_SECONDS);
             let key = whole_key("alone", &[&original], &inputs, seconds);
             remembered(prober, &key, || {
-                let alone = race_loads(target, &[&original], &inputs, seconds, &|_, _| {})?;
+                let alone = benchmark_workloads(device, &[&original], &inputs, seconds, &|_, _| {})?;
                 Ok(alone.first().map_or(0.0, |l| l.summary().median))
             })
         };
         let key = whole_key("nodes", &[&original], &inputs, 0.0);
-        let seen = remembered(&prober, &key, || in_loads(target, &original, &inputs, &graph, &layers))?;
+        let seen = remembered(&prober, &key, || in_loads(device, &original, &inputs, &graph, &layers))?;
         if let Some(seen) = seen {
             costs.correct(&seen, &base, alone(&prober)?);
         }
@@ -109,10 +112,10 @@ pub(super) fn prepared<R>(
         }
     }
     let prepared = Prepared {
-        loads,
+        workloads,
         opened,
         graph: &graph,
-        target,
+        device,
         removable,
         candidates,
         inputs,
@@ -120,7 +123,7 @@ pub(super) fn prepared<R>(
         eval: data.eval.clone(),
         calib: data.calib.clone(),
         options,
-        watcher,
+        reporter,
         limit,
     };
     then(prepared, &mut costs, &mut prober)
@@ -128,23 +131,23 @@ pub(super) fn prepared<R>(
 
 impl<'a, 't> Prepared<'a, 't> {
     /// For plans that lose something.
-    pub(super) fn narrowing(self) -> Result<narrow::Narrowing<'a, 't>> {
-        if !self.target.is_here() {
+    pub(super) fn narrowing(self) -> Result<lossy::Narrowing<'a, 't>> {
+        if !self.device.is_here() {
             return Err(Error::Usage(format!(
                 "{} is not here; goals need a device to measure on: leave out --profile, or the goals",
-                self.target.info().name
+                self.device.info().name
             )));
         }
         Ok(self.narrowing_of())
     }
 
     /// The same, also where nothing can be measured.
-    pub(super) fn narrowing_of(self) -> narrow::Narrowing<'a, 't> {
-        narrow::Narrowing {
-            loads: self.loads,
+    pub(super) fn narrowing_of(self) -> lossy::Narrowing<'a, 't> {
+        lossy::Narrowing {
+            workloads: self.workloads,
             opened: self.opened,
             graph: self.graph,
-            target: self.target,
+            device: self.device,
             original: self.original,
             inputs: self.inputs,
             removable: self.removable,
@@ -152,7 +155,7 @@ impl<'a, 't> Prepared<'a, 't> {
             options: self.options,
             samples: self.calib.map(Samples::new),
             eval: self.eval,
-            watcher: self.watcher,
+            reporter: self.reporter,
             limit: self.limit,
         }
     }
@@ -188,20 +191,20 @@ fn restrict(candidates: &mut Candidates, graph: &Graph, opened: &Opened, options
     Ok(())
 }
 
-/// The first load, on whose groups all others must agree.
-fn first(loads: &[Load]) -> Result<&Load> {
-    let first = loads
+/// The first workload, on whose groups all others must agree.
+fn first(workloads: &[Workload]) -> Result<&Workload> {
+    let first = workloads
         .first()
         .ok_or_else(|| Error::Usage("no input shapes are given".to_owned()))?;
     let alike = |a: &Group, b: &Group| {
-        let shape = |g: &Group| (g.classes.len(), g.unit, g.lock.is_none(), g.can_grow());
+        let shape = |g: &Group| (g.classes.len(), g.unit, g.constraint.is_none(), g.can_grow());
         shape(a) == shape(b) && a.producers == b.producers && a.consumers == b.consumers
     };
-    let same = |l: &Load| {
-        let (own, others) = (&l.opened.analysis.groups, &first.opened.analysis.groups);
-        own.len() == others.len() && own.iter().zip(others).all(|(a, b)| alike(a, b))
+    let same = |l: &Workload| {
+        let (own, overhead) = (&l.opened.analysis.groups, &first.opened.analysis.groups);
+        own.len() == overhead.len() && own.iter().zip(overhead).all(|(a, b)| alike(a, b))
     };
-    if !loads.iter().all(same) {
+    if !workloads.iter().all(same) {
         return Err(Error::Model(
             "the channels hang together in other ways at the other shapes; optimize for one of them at a time"
                 .to_owned(),
@@ -210,22 +213,25 @@ fn first(loads: &[Load]) -> Result<&Load> {
     Ok(first)
 }
 
-/// What the layers of all loads took in the model; `None` where single nodes cannot be timed.
+/// What the layers of all workloads took in the model; `None` where single nodes cannot be timed.
 fn in_loads(
-    target: &dyn Target,
+    device: &dyn Device,
     model: &[u8],
-    loads: &[(Vec<Named>, f64)],
+    workloads: &[(Vec<Named>, f64)],
     graph: &Graph,
     layers: &[Layer],
 ) -> Result<Option<InModel>> {
     let mut all = InModel::default();
-    for (own, (inputs, weight)) in layers.chunks(layers.len().div_ceil(loads.len()).max(1)).zip(loads) {
-        let Some(nodes) = target.node_times(model, inputs, 3, 15)? else {
+    for (own, (inputs, weight)) in layers
+        .chunks(layers.len().div_ceil(workloads.len()).max(1))
+        .zip(workloads)
+    {
+        let Some(nodes) = device.node_times(model, inputs, 3, 15)? else {
             return Ok(None);
         };
         let seen = in_model(graph, own, &nodes);
         all.layers.extend(seen.layers);
-        all.others += weight * seen.others;
+        all.overhead += weight * seen.overhead;
     }
     Ok(Some(all))
 }

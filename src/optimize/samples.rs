@@ -45,8 +45,8 @@ impl Samples {
 mod tests {
     use super::Samples;
     use crate::data::Dataset;
+    use crate::device::InputSpec;
     use crate::onnx::Dtype;
-    use crate::target::InputSpec;
 
     #[test]
     fn no_sample_is_both_fitted_on_and_judged_on() -> crate::Result<()> {

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::Opened;
-use crate::channels::{Analysis, Group, Lock};
+use crate::channels::{Analysis, Constraint, Group};
 use crate::profile::{LeftOut, Why, counted};
 
 impl Opened {
     /// What holds a group's width: the graph, or a layer that is not worked on.
-    pub fn lock_of<'o>(&'o self, group: &'o Group) -> Option<&'o Lock> {
-        group.lock.as_ref().or_else(|| self.held.get(&group.id))
+    pub fn constraint_of<'o>(&'o self, group: &'o Group) -> Option<&'o Constraint> {
+        group.constraint.as_ref().or_else(|| self.held.get(&group.id))
     }
 
     /// Whether a group's width may change.
     pub fn is_free(&self, group: &Group) -> bool {
-        self.lock_of(group).is_none()
+        self.constraint_of(group).is_none()
     }
 
     /// The share of multiply-accumulates in layers with a width that is free to change, 0 to 1.
@@ -52,12 +52,12 @@ impl Opened {
             return Some(why);
         }
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for lock in groups
+        for constraint in groups
             .iter()
             .filter(|g| self.is_timed(g))
-            .filter_map(|g| self.lock_of(g))
+            .filter_map(|g| self.constraint_of(g))
         {
-            *reasons.entry(&lock.reason).or_default() += 1;
+            *reasons.entry(&constraint.reason).or_default() += 1;
         }
         let mut reasons: Vec<_> = reasons.into_iter().collect();
         reasons.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
@@ -127,27 +127,27 @@ impl Opened {
 }
 
 /// The groups that the graph leaves free and that a quantized layer has a width of.
-pub(super) fn held(analysis: &Analysis, left_out: &[LeftOut]) -> BTreeMap<usize, Lock> {
+pub(super) fn held(analysis: &Analysis, left_out: &[LeftOut]) -> BTreeMap<usize, Constraint> {
     let quantized: Vec<usize> = left_out
         .iter()
         .filter(|l| l.why == Why::Quantized)
         .filter_map(|l| l.node)
         .collect();
-    let lock = |g: &Group| {
+    let constraint = |g: &Group| {
         let mut nodes = g.producers.iter().chain(&g.consumers);
         let node = nodes.find(|n| quantized.contains(n))?;
-        let lock = Lock {
+        let constraint = Constraint {
             node: Some(*node),
             reason: "a quantized layer has this width, and those are not changed yet".to_owned(),
             silent: false,
         };
-        Some((g.id, lock))
+        Some((g.id, constraint))
     };
     analysis
         .groups
         .iter()
-        .filter(|g| g.lock.is_none())
-        .filter_map(lock)
+        .filter(|g| g.constraint.is_none())
+        .filter_map(constraint)
         .collect()
 }
 

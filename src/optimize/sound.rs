@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::Watcher;
+use super::ProgressReporter;
 use crate::data::Dataset;
+use crate::device::Device;
 use crate::onnx::Tensor;
-use crate::target::Target;
 use crate::{Error, Result};
 
 /// What is seen of one output.
@@ -33,20 +33,20 @@ const SAME: f64 = 1e-6;
 pub(super) fn sound(
     data: &Dataset,
     path: &Path,
-    target: &dyn Target,
+    device: &dyn Device,
     model: &[u8],
-    watcher: &dyn Watcher,
+    reporter: &dyn ProgressReporter,
 ) -> Result<()> {
     let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
     let mut all: HashMap<String, Seen> = HashMap::new();
     let mut nan: Option<(String, usize)> = None;
     let mut inputs = (0..data.runs()).map(|k| data.run(k).inputs);
     let mut k = 0;
-    target.each_output(model, &mut inputs, &mut |outputs| {
+    device.each_output(model, &mut inputs, &mut |outputs| {
         let run = data.run(k);
         let first = (k * data.batch()).min(data.count()) - run.repeated;
         k += 1;
-        watcher.progress(k, data.runs());
+        reporter.progress(k, data.runs());
         for (name, tensor) in &outputs {
             let found = look(all.entry(name.clone()).or_default(), tensor, (first, run.samples));
             if let (Some(at), None) = (found, &nan) {

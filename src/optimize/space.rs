@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 
-use super::narrow::Narrowing;
+use super::lossy::Narrowing;
 use crate::Result;
 use crate::channels::Group;
-use crate::plan::{Costs, Counts, Space, narrower, without_tail};
+use crate::plan::{Costs, SearchSpace, WidthPair, narrower, without_tail};
 use crate::profile::Prober;
 
 impl Narrowing<'_, '_> {
     /// The widths that may be chosen: narrower ones and grown ones that leave no tail, and the present one. Where only
     /// MACs or parameters count, a width passes as long as no wider one is faster.
-    pub(super) fn space(&self, costs: &mut Costs, prober: &mut Prober) -> Result<Space> {
+    pub(super) fn space(&self, costs: &mut Costs, prober: &mut Prober) -> Result<SearchSpace> {
         let fine = self.is_fine();
         let mut space = self.widths(fine)?;
-        self.watcher.step("timing widths");
+        self.reporter.step("timing widths");
         self.time_alone(&space, costs, prober)?;
         self.drop_tails(&mut space, costs, !fine);
         if !fine {
@@ -30,12 +30,12 @@ impl Narrowing<'_, '_> {
     }
 
     /// The widths that are looked at.
-    fn widths(&self, fine: bool) -> Result<Space> {
+    fn widths(&self, fine: bool) -> Result<SearchSpace> {
         let analysis = &self.opened.analysis;
-        let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
+        let base: WidthPair = analysis.groups.iter().map(|g| g.classes.len()).collect();
         let kept = super::prepare::kept(self.graph, self.opened, self.options)?;
         let (mut groups, mut options) = (Vec::new(), Vec::new());
-        let free = |g: &&Group| g.lock.is_none() && g.classes.len() > 1 && !kept.contains(&g.id);
+        let free = |g: &&Group| g.constraint.is_none() && g.classes.len() > 1 && !kept.contains(&g.id);
         for group in analysis.groups.iter().filter(free) {
             let mut counts = narrower(group, self.options.min_width.max(1), fine);
             counts.extend(self.growth.get(&group.id).into_iter().flatten());
@@ -45,7 +45,7 @@ impl Narrowing<'_, '_> {
             groups.push(group.id);
             options.push(counts);
         }
-        Ok(Space { groups, options, base })
+        Ok(SearchSpace { groups, options, base })
     }
 
     /// Whether widths between blocks are options too: where latency is no goal.
@@ -55,7 +55,7 @@ impl Narrowing<'_, '_> {
     }
 
     /// A fine space without the widths between blocks.
-    pub(super) fn only_blocks(&self, space: &Space) -> Option<Space> {
+    pub(super) fn only_blocks(&self, space: &SearchSpace) -> Option<SearchSpace> {
         let mut fewer = space.clone();
         for (&g, options) in fewer.groups.iter().zip(&mut fewer.options) {
             let group = &self.opened.analysis.groups[g];
@@ -66,7 +66,7 @@ impl Narrowing<'_, '_> {
     }
 
     /// Times every option of every group with all others as they are.
-    fn time_alone(&self, space: &Space, costs: &mut Costs, prober: &mut Prober) -> Result<()> {
+    fn time_alone(&self, space: &SearchSpace, costs: &mut Costs, prober: &mut Prober) -> Result<()> {
         let mut wanted = Vec::new();
         for (g, options) in space.groups.iter().zip(&space.options) {
             for &n in options {
@@ -75,11 +75,11 @@ impl Narrowing<'_, '_> {
                 wanted.push((costs.touched_by(*g).to_vec(), counts));
             }
         }
-        costs.require(prober, &wanted, &|done, total| self.watcher.progress(done, total))
+        costs.require(prober, &wanted, &|done, total| self.reporter.progress(done, total))
     }
 
     /// Takes out the options past a step.
-    fn drop_tails(&self, space: &mut Space, costs: &Costs, strict: bool) {
+    fn drop_tails(&self, space: &mut SearchSpace, costs: &Costs, strict: bool) {
         for (v, &g) in space.groups.iter().enumerate() {
             let times: Option<Vec<(f64, f64)>> = space.options[v]
                 .iter()
@@ -99,7 +99,7 @@ impl Narrowing<'_, '_> {
 
     /// Times every layer at its groups' options together, for a table of input by output widths. Where many groups make
     /// one width, they go in step.
-    fn time_together(&self, space: &Space, costs: &mut Costs, prober: &mut Prober) -> Result<()> {
+    fn time_together(&self, space: &SearchSpace, costs: &mut Costs, prober: &mut Prober) -> Result<()> {
         const STEPS: usize = 5;
         let at: HashMap<usize, usize> = space.groups.iter().enumerate().map(|(v, &g)| (g, v)).collect();
         let mut wanted = Vec::new();
@@ -132,6 +132,6 @@ impl Narrowing<'_, '_> {
                 }
             }
         }
-        costs.require(prober, &wanted, &|done, total| self.watcher.progress(done, total))
+        costs.require(prober, &wanted, &|done, total| self.reporter.progress(done, total))
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Opened, Outcome, Watcher, counts, recalled, remember, whole_key};
+use super::{Opened, Outcome, ProgressReporter, counts, recalled, remember, whole_key};
 use crate::Result;
-use crate::plan::{Costs, Counts, Plan};
+use crate::plan::{Costs, Plan, WidthPair};
 use crate::profile::{Multiprocessors, Prober, Problem, Profile, Record, Summary, Waves, staircase, tail_free, waves};
 
 /// Layers with one problem, before and after.
@@ -22,21 +22,21 @@ pub struct Staircase {
     /// Their share of the time of all layers, 0 to 1.
     pub share: f64,
     /// Times at several output widths: with the input width of the file, and with the new one where that differs.
-    pub curves: Vec<Curve>,
+    pub curves: Vec<LatencyCurve>,
 }
 
 /// Times against output width.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Curve {
+pub struct LatencyCurve {
     /// Input width; `None` for a depthwise layer, whose input is as wide as its output.
     pub cin: Option<usize>,
     /// The widths that were timed, ascending.
-    pub steps: Vec<Step>,
+    pub steps: Vec<LatencyStep>,
 }
 
 /// One width.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Step {
+pub struct LatencyStep {
     /// Output width.
     pub cout: usize,
     /// Median time in milliseconds, and its median absolute deviation.
@@ -51,7 +51,7 @@ pub struct Step {
 
 /// The width of the plateau that `cout` stands on over its right edge: 1 where nothing is wasted. `None` beyond the
 /// widths that were timed.
-pub fn use_of(steps: &[Step], cout: usize) -> Option<f64> {
+pub fn use_of(steps: &[LatencyStep], cout: usize) -> Option<f64> {
     let edge = steps.iter().find(|s| s.tail_free && s.cout >= cout)?;
     Some(cout as f64 / edge.cout as f64)
 }
@@ -70,7 +70,7 @@ pub(super) fn draw(
     costs: &Costs,
     prober: &mut Prober,
     time: Duration,
-    watcher: &dyn Watcher,
+    reporter: &dyn ProgressReporter,
 ) -> Result<()> {
     if time.is_zero() {
         return Ok(());
@@ -81,19 +81,19 @@ pub(super) fn draw(
         wanted.extend(s.sides());
     }
     wanted.dedup();
-    if prober.target().is_here() {
-        watcher.step("timing widths for the report");
+    if prober.device().is_here() {
+        reporter.step("timing widths for the report");
         let keys: Vec<String> = wanted.iter().map(Problem::key).collect();
         let what = format!("staircases {} {}", opened.model.hash, keys.join(" "));
         let key = whole_key(&what, &[], &[], 0.0);
         let before = prober.deadline.take();
         let known = recalled::<Vec<Problem>>(prober, &key)?.unwrap_or_default();
         if known.is_empty() {
-            let timed = explore(prober, &wanted, time, watcher)?;
+            let timed = explore(prober, &wanted, time, reporter)?;
             remember(prober, &key, &timed)?;
         } else {
             prober.deadline = before;
-            prober.require(&known, &|done, total| watcher.progress(done, total))?;
+            prober.require(&known, &|done, total| reporter.progress(done, total))?;
         }
         prober.deadline = before;
     }
@@ -117,7 +117,7 @@ impl Staircase {
 
     /// Takes the times that the prober knows.
     pub fn look_up(&mut self, prober: &Prober) {
-        let device = Multiprocessors::of(prober.target().info());
+        let device = Multiprocessors::of(prober.device().info());
         self.take(&|p| prober.staircase(p), device.as_ref());
     }
 
@@ -142,8 +142,8 @@ impl Staircase {
     }
 
     /// The curve that the layers stand on in the written model.
-    pub fn curve_after(&self) -> Option<&Curve> {
-        let same = |c: &&Curve| c.cin.is_none_or(|n| n == self.after.0);
+    pub fn curve_after(&self) -> Option<&LatencyCurve> {
+        let same = |c: &&LatencyCurve| c.cin.is_none_or(|n| n == self.after.0);
         self.curves.iter().find(same)
     }
 }
@@ -151,7 +151,7 @@ impl Staircase {
 /// Every layer once, equal ones together, those that take longest first.
 fn layers(outcome: &Outcome, opened: &Opened, costs: &Costs) -> Vec<Staircase> {
     let analysis = &opened.analysis;
-    let base: Counts = counts(analysis, &Plan::default());
+    let base: WidthPair = counts(analysis, &Plan::default());
     let mut after = base.clone();
     if outcome.model.is_some() {
         for row in &outcome.groups {
@@ -186,12 +186,17 @@ fn layers(outcome: &Outcome, opened: &Opened, costs: &Costs) -> Vec<Staircase> {
 }
 
 /// Times a few widths of all problems, then the steps of one after the other, until the time is up; what was timed.
-fn explore(prober: &mut Prober, wanted: &[Problem], time: Duration, watcher: &dyn Watcher) -> Result<Vec<Problem>> {
+fn explore(
+    prober: &mut Prober,
+    wanted: &[Problem],
+    time: Duration,
+    reporter: &dyn ProgressReporter,
+) -> Result<Vec<Problem>> {
     let began = Instant::now();
     prober.deadline = Some(began + time);
     let told = || {
         let total = time.as_secs_f64().max(1e-3);
-        watcher.progress(
+        reporter.progress(
             (began.elapsed().as_secs_f64().min(total) * 10.0) as usize,
             (total * 10.0) as usize,
         );
@@ -228,18 +233,18 @@ fn spread(widths: &[usize], present: usize, count: usize) -> Vec<usize> {
 }
 
 /// What is known of a problem, with the edges of its plateaus.
-fn curve(problem: &Problem, records: &[&Record], device: Option<&Multiprocessors>) -> Curve {
+fn curve(problem: &Problem, records: &[&Record], device: Option<&Multiprocessors>) -> LatencyCurve {
     let times: Vec<Summary> = records.iter().map(|r| r.summary()).collect();
     let medians: Vec<f64> = times.iter().map(|s| s.median).collect();
     let edges = tail_free(&medians, noise(&times));
-    let step = |(i, (record, s)): (usize, (&&Record, &Summary))| Step {
+    let step = |(i, (record, s)): (usize, (&&Record, &Summary))| LatencyStep {
         cout: record.problem.cout,
         ms: s.median,
         mad: s.mad,
         tail_free: edges.contains(&i),
         waves: record.facts.main_kernel().zip(device).map(|(k, d)| waves(k, d)),
     };
-    Curve {
+    LatencyCurve {
         cin: (!problem.is_depthwise()).then_some(problem.cin),
         steps: records.iter().zip(&times).enumerate().map(step).collect(),
     }
@@ -253,10 +258,10 @@ fn noise(times: &[Summary]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Step, spread, use_of};
+    use super::{LatencyStep, spread, use_of};
 
-    fn steps(edges: &[(usize, bool)]) -> Vec<Step> {
-        let step = |&(cout, tail_free): &(usize, bool)| Step {
+    fn steps(edges: &[(usize, bool)]) -> Vec<LatencyStep> {
+        let step = |&(cout, tail_free): &(usize, bool)| LatencyStep {
             cout,
             ms: 1.0,
             mad: 0.0,

@@ -13,7 +13,7 @@ const BLOCKS: [usize; 5] = [4, 8, 16, 32, 64];
 /// Candidates for every free group: rounded up to each block where the group may grow, and down
 /// where `spare` channels may go.
 pub fn candidates(analysis: &Analysis, spare: &dyn Fn(usize) -> usize) -> Candidates {
-    let free = analysis.groups.iter().filter(|g| g.lock.is_none());
+    let free = analysis.groups.iter().filter(|g| g.constraint.is_none());
     free.filter_map(|group| {
         let counts = of_group(group, spare(group.id));
         (counts.len() > 1).then_some((group.id, counts))
@@ -68,13 +68,13 @@ pub(super) mod tests {
             producers: vec![0],
             consumers: vec![1],
             places: vec![],
-            lock: None,
+            constraint: None,
             no_growth: None,
         }
     }
 
     #[test]
-    fn off_stair_widths_may_grow_to_the_next_blocks() {
+    fn misaligned_widths_may_grow_to_the_next_blocks() {
         assert_eq!(of_group(&group(86), 0), [86, 88, 96]);
         assert_eq!(of_group(&group(130), 0), [130, 132, 136, 144, 160]);
     }

@@ -16,7 +16,7 @@ pub(super) fn constant_levels(graph: &Graph, analysis: &Analysis) -> HashMap<Str
         let Some(output) = node.output.first() else {
             continue;
         };
-        let co = &analysis.coupling;
+        let co = &analysis.dependencies;
         let dims = |name: Option<&String>| name.and_then(|n| co.by_name(n)).map(|id| co.dims(id).to_vec());
         let (Some(dx), Some(dy)) = (dims(node.input.first()), dims(Some(output))) else {
             continue;

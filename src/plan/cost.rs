@@ -9,7 +9,7 @@ use crate::channels::{Analysis, ValueId};
 use crate::profile::{InModel, Layer, Prober, Problem, Progress, Summary, summarize};
 
 /// Channel counts of all groups, by group number.
-pub type Counts = Vec<usize>;
+pub type WidthPair = Vec<usize>;
 
 /// What one layer's widths are made of.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct Costs<'a> {
     /// What a layer takes in the model over what its probe takes.
     factors: Vec<f64>,
     /// What all but the layers takes in the model, milliseconds.
-    others: f64,
+    overhead: f64,
     /// Layers that no plan's time counts, because nothing is known of them.
     unknown: Vec<usize>,
     /// What the whole model takes over the sum of its parts.
@@ -47,7 +47,7 @@ impl<'a> Costs<'a> {
             .flat_map(|g| g.classes.iter().map(|&c| (c, g.id)))
             .collect();
         let terms = |(value, axis): (ValueId, usize)| -> Vec<(usize, usize)> {
-            let co = &analysis.coupling;
+            let co = &analysis.dependencies;
             let mut count: BTreeMap<usize, usize> = BTreeMap::new();
             for i in 0..co.dims(value)[axis] {
                 if let Some(&g) = group_of.get(&co.class(co.atom(value, axis, i))) {
@@ -81,7 +81,7 @@ impl<'a> Costs<'a> {
             times: HashMap::new(),
             known: vec![Vec::new(); layers.len()],
             factors: vec![1.0; layers.len()],
-            others: 0.0,
+            overhead: 0.0,
             unknown: Vec::new(),
             scale: 1.0,
         }
@@ -90,7 +90,7 @@ impl<'a> Costs<'a> {
     /// Corrects the tables by what the layers took in the whole model at their `present` widths, and the sum
     /// by what the model takes when nothing watches it (`whole_ms`): a profiler adds its own time to each node.
     /// A probe that is off by more than three times is left as it is; a layer that was not probed has its time in the model.
-    pub fn correct(&mut self, seen: &InModel, present: &Counts, whole_ms: f64) {
+    pub fn correct(&mut self, seen: &InModel, present: &WidthPair, whole_ms: f64) {
         for layer in 0..self.layers.len() {
             let Some(&Some(ms)) = seen.layers.get(layer) else {
                 continue;
@@ -105,8 +105,8 @@ impl<'a> Costs<'a> {
                 self.factors[layer] = factor;
             }
         }
-        self.others = seen.others;
-        let sum = self.of(&self.all(), present).map_or(0.0, |(ms, _)| ms) + self.others;
+        self.overhead = seen.overhead;
+        let sum = self.of(&self.all(), present).map_or(0.0, |(ms, _)| ms) + self.overhead;
         if sum > 0.0 && whole_ms > 0.0 {
             self.scale = whole_ms / sum;
         }
@@ -120,17 +120,17 @@ impl<'a> Costs<'a> {
 
     /// Takes the layers whose time at `present` is not known to be part of what the whole model (`whole_ms`) takes besides
     /// those known. No plan may change them.
-    pub fn rest_of(&mut self, whole_ms: f64, present: &Counts) {
+    pub fn rest_of(&mut self, whole_ms: f64, present: &WidthPair) {
         self.leave_out_unknown(present);
         let known = self.of(&self.all(), present).map_or(0.0, |(ms, _)| ms);
-        self.others = (whole_ms - known).max(0.0);
+        self.overhead = (whole_ms - known).max(0.0);
         self.scale = 1.0;
     }
 
     /// The predicted time of all nodes under a plan, milliseconds: corrected layers, at widths between those timed on the line
     /// between them, and the rest in proportion to the elements it makes (`rest` is that proportion). `None` when nothing is
     /// known of a layer at any width.
-    pub fn predict(&self, counts: &Counts, rest: f64) -> Option<f64> {
+    pub fn predict(&self, counts: &WidthPair, rest: f64) -> Option<f64> {
         let known = |l: &usize| self.unknown.contains(l) || !self.known[*l].is_empty();
         let all = self.all();
         let layers = || all.iter().map(|&l| self.scaled_time(l, counts)).sum::<f64>();
@@ -139,7 +139,7 @@ impl<'a> Costs<'a> {
 
     /// How many problems there are when every count from a group's least candidate to its greatest is timed,
     /// with all other groups as in `present`.
-    pub fn exhaustive(&self, candidates: &Candidates, present: &Counts) -> usize {
+    pub fn exhaustive(&self, candidates: &Candidates, present: &WidthPair) -> usize {
         let mut keys: HashSet<String> = HashSet::new();
         for (&g, options) in candidates {
             let (Some(&least), Some(&most)) = (options.iter().min(), options.iter().max()) else {
@@ -159,13 +159,13 @@ impl<'a> Costs<'a> {
     }
 
     /// The layers whose time under a plan is not known.
-    pub fn unknown_at(&self, counts: &Counts) -> Vec<usize> {
+    pub fn unknown_at(&self, counts: &WidthPair) -> Vec<usize> {
         let known = |l: &usize| self.times.contains_key(&self.at(*l, counts));
         (0..self.layers.len()).filter(|l| !known(l)).collect()
     }
 
     /// Leaves out the layers whose time at `present` is not known; how many there are.
-    pub fn leave_out_unknown(&mut self, present: &Counts) -> usize {
+    pub fn leave_out_unknown(&mut self, present: &WidthPair) -> usize {
         self.unknown = self.unknown_at(present);
         self.unknown.len()
     }
@@ -189,7 +189,7 @@ impl<'a> Costs<'a> {
 
     /// A layer's time in the model under a plan, milliseconds by its share of the load; between measured widths it
     /// lies on the line between them.
-    pub fn scaled_time(&self, layer: usize, counts: &Counts) -> f64 {
+    pub fn scaled_time(&self, layer: usize, counts: &WidthPair) -> f64 {
         if self.unknown.contains(&layer) {
             return 0.0;
         }
@@ -199,7 +199,7 @@ impl<'a> Costs<'a> {
 
     /// What surrounds the layers takes, milliseconds.
     pub fn around(&self) -> f64 {
-        self.others * self.scale
+        self.overhead * self.scale
     }
 
     /// A layer's time at widths that may not have been measured: bilinear in the measured ones around them.
@@ -242,7 +242,7 @@ impl<'a> Costs<'a> {
     }
 
     /// A layer's input and output width under a plan.
-    pub fn widths_at(&self, layer: usize, counts: &Counts) -> (usize, usize) {
+    pub fn widths_at(&self, layer: usize, counts: &WidthPair) -> (usize, usize) {
         let (_, cin, cout) = self.at(layer, counts);
         (cin, cout)
     }
@@ -252,7 +252,7 @@ impl<'a> Costs<'a> {
         (0..self.layers.len()).collect()
     }
 
-    fn at(&self, layer: usize, counts: &Counts) -> (usize, usize, usize) {
+    fn at(&self, layer: usize, counts: &WidthPair) -> (usize, usize, usize) {
         let width = |side: usize| -> usize {
             self.widths[layer].terms[side]
                 .iter()
@@ -263,7 +263,7 @@ impl<'a> Costs<'a> {
     }
 
     /// A layer's problem under a plan.
-    pub fn problem_at(&self, layer: usize, counts: &Counts) -> Problem {
+    pub fn problem_at(&self, layer: usize, counts: &WidthPair) -> Problem {
         self.problem(self.at(layer, counts))
     }
 
@@ -275,7 +275,12 @@ impl<'a> Costs<'a> {
     ///
     /// # Errors
     /// When a probe fails.
-    pub fn require(&mut self, prober: &mut Prober, plans: &[(Vec<usize>, Counts)], progress: Progress) -> Result<()> {
+    pub fn require(
+        &mut self,
+        prober: &mut Prober,
+        plans: &[(Vec<usize>, WidthPair)],
+        progress: Progress,
+    ) -> Result<()> {
         let mut keys: Vec<(usize, usize, usize)> = plans
             .iter()
             .flat_map(|(layers, counts)| layers.iter().map(move |&l| (l, counts)))
@@ -288,7 +293,7 @@ impl<'a> Costs<'a> {
         prober.require(&problems, progress)?;
         for (key, problem) in keys.into_iter().zip(&problems) {
             if let Some((record, exact)) = prober.nearest(problem)
-                && (exact || !prober.target().is_here())
+                && (exact || !prober.device().is_here())
             {
                 self.learn(key, record.summary());
             }
@@ -298,7 +303,7 @@ impl<'a> Costs<'a> {
 
     /// The summed median times of some layers in milliseconds, and the half-width of its 95 %
     /// interval; `None` when one is not known.
-    pub fn of(&self, layers: &[usize], counts: &Counts) -> Option<(f64, f64)> {
+    pub fn of(&self, layers: &[usize], counts: &WidthPair) -> Option<(f64, f64)> {
         let (mut sum, mut variance) = (0.0, 0.0);
         for &layer in layers {
             if self.unknown.contains(&layer) {

@@ -3,7 +3,7 @@
 
 /// The loss of one group by the number of channels that are left.
 #[derive(Clone, Debug, Default)]
-pub struct Curve {
+pub struct LossCurve {
     /// Channels now.
     channels: usize,
     /// Layer errors after each number of removals, from none on; rising.
@@ -12,7 +12,7 @@ pub struct Curve {
     knots: Vec<(usize, f64)>,
 }
 
-impl Curve {
+impl LossCurve {
     /// A curve through measured losses: `measured` holds (channels left, loss). Losses are made to rise with what
     /// is removed; from the first one on that is no finite number, nothing is known. `errors` are those of a ranking.
     pub fn new(channels: usize, errors: &[f64], measured: &[(usize, f64)]) -> Self {
@@ -74,12 +74,12 @@ impl Curve {
 
 #[cfg(test)]
 mod tests {
-    use super::Curve;
+    use super::LossCurve;
 
     #[test]
     fn measured_losses_are_met_and_the_layers_error_shapes_the_rest() {
         let errors = [0.0, 0.1, 0.2, 0.6, 1.0];
-        let curve = Curve::new(8, &errors, &[(4, 2.0), (6, 0.5)]);
+        let curve = LossCurve::new(8, &errors, &[(4, 2.0), (6, 0.5)]);
         let at: Vec<f64> = (4..=9).rev().filter_map(|n| curve.at(n)).collect();
         assert_eq!(at, [0.0, 0.0, 0.25, 0.5, 1.25, 2.0]);
         assert_eq!((curve.at(3), curve.least()), (None, 4));
@@ -89,7 +89,7 @@ mod tests {
     fn a_loss_that_is_no_number_is_never_nothing() {
         let errors = [0.0, 0.1, 0.2, 0.6, 1.0];
         for bad in [f64::NAN, f64::INFINITY] {
-            let curve = Curve::new(8, &errors, &[(7, 0.5), (6, bad), (5, 0.7)]);
+            let curve = LossCurve::new(8, &errors, &[(7, 0.5), (6, bad), (5, 0.7)]);
             assert_eq!((curve.at(7), curve.at(6), curve.at(5)), (Some(0.5), None, None));
             assert_eq!(curve.least(), 7);
         }
@@ -97,9 +97,9 @@ mod tests {
 
     #[test]
     fn losses_never_fall_as_more_goes() {
-        let curve = Curve::new(4, &[0.0, 1.0, 2.0, 3.0], &[(3, 0.5), (2, 0.2)]);
+        let curve = LossCurve::new(4, &[0.0, 1.0, 2.0, 3.0], &[(3, 0.5), (2, 0.2)]);
         assert_eq!(curve.at(2), Some(0.5));
         assert_eq!(curve.at(1), Some(0.75));
-        assert_eq!(Curve::new(4, &[0.0, 1.0, 2.0], &[]).at(2), Some(2.0));
+        assert_eq!(LossCurve::new(4, &[0.0, 1.0, 2.0], &[]).at(2), Some(2.0));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::target::Limit;
+use crate::device::Limit;
 
 /// A table over the options of some variables, the last variable's fastest.
 #[derive(Clone, Debug, PartialEq)]
@@ -300,7 +300,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Elimination, Factor, each, minimize};
-    use crate::target::{Limit, Stop};
+    use crate::device::{Limit, Stop};
 
     /// A few variables with one to four options, and tables over none to three of them; some tables hold zeros only, some
     /// values are infinite or no numbers.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moves::{Plan, templates};
 use super::removable::{Fold, Removable};
-use crate::channels::{Analysis, ClassChange, Edits, Group, ValueId};
+use crate::channels::{Analysis, ChannelChange, Group, IndexRemaps, ValueId};
 use crate::onnx::{Graph, label};
 use crate::{Error, Result};
 
@@ -72,7 +72,7 @@ impl PlanFile {
     ///
     /// # Errors
     /// When it is of another version or does not fit the model; the message names the group.
-    pub fn change(&self, graph: &Graph, analysis: &Analysis) -> Result<ClassChange> {
+    pub fn change(&self, graph: &Graph, analysis: &Analysis) -> Result<ChannelChange> {
         if self.schema_version != 1 {
             let what = format!(
                 "the plan has schema version {}; this version reads 1",
@@ -80,7 +80,7 @@ impl PlanFile {
             );
             return Err(Error::Usage(what));
         }
-        let mut change = ClassChange {
+        let mut change = ChannelChange {
             split: self.split,
             ..Default::default()
         };
@@ -155,7 +155,7 @@ const MOST_GROWTH: usize = 64;
 
 /// The bias changes that keep the outputs when `change` removes constant channels, and how many of the removed
 /// channels are neither constant nor unread, so that outputs change.
-pub fn folds_of(change: &ClassChange, removable: &Removable) -> (Vec<Fold>, usize) {
+pub fn folds_of(change: &ChannelChange, removable: &Removable) -> (Vec<Fold>, usize) {
     let spare: HashSet<u32> = removable.classes.values().flatten().copied().collect();
     let mut folds: BTreeMap<usize, Fold> = BTreeMap::new();
     let mut removed: Vec<u32> = change.removed.iter().copied().collect();
@@ -178,9 +178,9 @@ fn layers(graph: &Graph, analysis: &Analysis, group: usize) -> Vec<String> {
 }
 
 /// The old index at each new place of every weight axis that changes.
-fn weights(analysis: &Analysis, change: &ClassChange) -> BTreeMap<String, BTreeMap<usize, Vec<i64>>> {
-    let co = &analysis.coupling;
-    let edits = Edits::new(co, &analysis.groups, change);
+fn weights(analysis: &Analysis, change: &ChannelChange) -> BTreeMap<String, BTreeMap<usize, Vec<i64>>> {
+    let co = &analysis.dependencies;
+    let remaps = IndexRemaps::new(co, &analysis.groups, change);
     let mut found: BTreeMap<String, BTreeMap<usize, Vec<i64>>> = BTreeMap::new();
     for id in (0..co.values.len()).map(ValueId) {
         let value = co.value(id);
@@ -188,7 +188,7 @@ fn weights(analysis: &Analysis, change: &ClassChange) -> BTreeMap<String, BTreeM
             continue;
         }
         for axis in 0..co.dims(id).len() {
-            if let Some(edit) = edits.get(id, axis) {
+            if let Some(edit) = remaps.get(id, axis) {
                 let order = edit.gather().into_iter().map(|i| i.map_or(-1, |i| i as i64)).collect();
                 found.entry(value.name.clone()).or_default().insert(axis, order);
             }

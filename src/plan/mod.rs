@@ -15,13 +15,13 @@ mod search;
 mod steps;
 
 pub use candidates::{Candidates, candidates};
-pub use cost::{Costs, Counts};
-pub use curve::Curve;
+pub use cost::{Costs, WidthPair};
+pub use curve::LossCurve;
 pub use eliminate::{Elimination, Factor, minimize};
 pub use file::{PlanFile, PlannedGroup, folds_of};
 pub use moves::{Move, Plan};
 pub use narrow::{narrower, without_tail};
-pub use pareto::{Frontier, Point};
+pub use pareto::{Frontier, ParetoPoint};
 pub use removable::{Fold, Removable, removable};
-pub use resource::{Resource, Space};
+pub use resource::{Resource, SearchSpace};
 pub use search::{Found, search, starts, sweep};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::file::folds_of;
 use super::removable::{Fold, Removable};
-use crate::channels::{Analysis, ClassChange};
+use crate::channels::{Analysis, ChannelChange};
 
 /// A change of one group's width.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,8 +58,8 @@ impl Plan {
     /// The channels to remove and to add, and the bias changes that go with them. A shrinking group
     /// loses its first removable channels; a growing one is padded beside its last channel, or beside channels spread over
     /// the group when they are split.
-    pub fn change(&self, analysis: &Analysis, removable: &Removable) -> (ClassChange, Vec<Fold>) {
-        let mut change = ClassChange {
+    pub fn change(&self, analysis: &Analysis, removable: &Removable) -> (ChannelChange, Vec<Fold>) {
+        let mut change = ChannelChange {
             split: self.split,
             ..Default::default()
         };

@@ -1,14 +1,14 @@
 //! Plans that lose least for what they use: one for each multiplier λ of `loss + λ · resource`.
 
-use super::curve::Curve;
+use super::curve::LossCurve;
 use super::eliminate::{Elimination, Factor};
-use super::resource::{Resource, Space};
+use super::resource::{Resource, SearchSpace};
 use super::steps::Steps;
-use crate::target::Limit;
+use crate::device::Limit;
 
 /// A plan on the curve.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Point {
+pub struct ParetoPoint {
     /// The option chosen for each variable.
     pub choice: Vec<usize>,
     /// Predicted loss.
@@ -20,7 +20,7 @@ pub struct Point {
 /// A search over one space.
 #[derive(Debug)]
 pub struct Frontier<'a> {
-    space: &'a Space,
+    space: &'a SearchSpace,
     resource: &'a Resource,
     /// The loss of every option; infinite for those that are not chosen.
     all_losses: Vec<Vec<f64>>,
@@ -53,8 +53,8 @@ impl<'a> Frontier<'a> {
     /// loss is no number; a use that is no number counts as more than all others together. When `limit` ends, searches
     /// end with what they have found.
     pub fn new(
-        space: &'a Space,
-        curves: &dyn Fn(usize) -> Option<&'a Curve>,
+        space: &'a SearchSpace,
+        curves: &dyn Fn(usize) -> Option<&'a LossCurve>,
         resource: &'a Resource,
         limit: &Limit,
     ) -> Self {
@@ -99,7 +99,7 @@ impl<'a> Frontier<'a> {
     }
 
     /// The least of `loss + λ · resource`; of the resource alone where λ is no number or infinite.
-    pub fn best(&mut self, multiplier: f64) -> Point {
+    pub fn best(&mut self, multiplier: f64) -> ParetoPoint {
         if !multiplier.is_finite() {
             return self.least();
         }
@@ -108,9 +108,9 @@ impl<'a> Frontier<'a> {
     }
 
     /// A choice with its loss and what it uses.
-    pub fn point(&self, choice: Vec<usize>) -> Point {
+    pub fn point(&self, choice: Vec<usize>) -> ParetoPoint {
         let losses = self.all_losses.iter().zip(&choice);
-        Point {
+        ParetoPoint {
             loss: losses.map(|(l, &o)| l.get(o).copied().unwrap_or(f64::INFINITY)).sum(),
             used: self.resource.of(&self.space.sizes(), &choice),
             choice,
@@ -118,12 +118,12 @@ impl<'a> Frontier<'a> {
     }
 
     /// The plan that uses least, and of those the one that loses least.
-    pub fn least(&mut self) -> Point {
+    pub fn least(&mut self) -> ParetoPoint {
         let found = self.leanest();
         self.outer(found)
     }
 
-    fn leanest(&mut self) -> Point {
+    fn leanest(&mut self) -> ParetoPoint {
         let least = self.weighted(0.0, 1.0);
         let most: f64 = self.losses.iter().flatten().map(|l| l.abs()).sum();
         let span = self
@@ -141,7 +141,7 @@ impl<'a> Frontier<'a> {
     }
 
     /// The least of a weighted sum.
-    fn weighted(&mut self, loss: f64, used: f64) -> Point {
+    fn weighted(&mut self, loss: f64, used: f64) -> ParetoPoint {
         let scaled = |f: &Factor, by: f64| Factor {
             over: f.over.clone(),
             table: f.table.iter().map(|t| t * by).collect(),
@@ -161,9 +161,9 @@ impl<'a> Frontier<'a> {
     }
 
     /// A point of the options that may be chosen as one of all options.
-    fn outer(&self, point: Point) -> Point {
+    fn outer(&self, point: ParetoPoint) -> ParetoPoint {
         let choice = self.allowed.iter().zip(&point.choice).map(|(options, &o)| options[o]);
-        Point {
+        ParetoPoint {
             choice: choice.collect(),
             ..point
         }
@@ -171,7 +171,7 @@ impl<'a> Frontier<'a> {
 
     /// The plan that loses least of those found that use at most `limit`; `None` when none does. Bisects the
     /// multiplier, then takes what single steps towards the limit still give.
-    pub fn within(&mut self, limit: f64) -> Option<Point> {
+    pub fn within(&mut self, limit: f64) -> Option<ParetoPoint> {
         if limit.is_nan() {
             return None;
         }
@@ -201,7 +201,7 @@ impl<'a> Frontier<'a> {
     }
 
     /// The plan below the line through two others, at the multiplier at which both cost the same; `None` where there is none.
-    fn beyond(&mut self, over: &Point, under: &Point) -> Option<Point> {
+    fn beyond(&mut self, over: &ParetoPoint, under: &ParetoPoint) -> Option<ParetoPoint> {
         let (gain, price) = (over.used - under.used, under.loss - over.loss);
         if !(gain > 0.0 && price > 0.0) {
             return None;
@@ -210,14 +210,14 @@ impl<'a> Frontier<'a> {
         let most = gain.max(price);
         let (gain, price) = (gain / most, price / most);
         let next = self.weighted(gain, price);
-        let line = |p: &Point| p.loss * gain + p.used * price;
+        let line = |p: &ParetoPoint| p.loss * gain + p.used * price;
         let least = line(over).min(line(under));
         (line(&next) < least - 1e-12 * least.abs()).then_some(next)
     }
 
     /// The curve: plans that are best for some multiplier, from the present one to the least, by what they use. Where they
     /// lie close, some stand for all.
-    pub fn curve(&mut self) -> Vec<Point> {
+    pub fn curve(&mut self) -> Vec<ParetoPoint> {
         let (first, last) = (self.weighted(1.0, 0.0), self.leanest());
         let mut points = vec![first.clone()];
         let apart = APART * (first.used - last.used);
@@ -228,7 +228,7 @@ impl<'a> Frontier<'a> {
         points.into_iter().map(|p| self.outer(p)).collect()
     }
 
-    fn between(&mut self, a: &Point, b: &Point, apart: f64, points: &mut Vec<Point>) {
+    fn between(&mut self, a: &ParetoPoint, b: &ParetoPoint, apart: f64, points: &mut Vec<ParetoPoint>) {
         if a.used - b.used <= apart || self.limit.ended() {
             return;
         }
@@ -266,16 +266,16 @@ fn merged(resource: &Resource, much: f64, sizes: &[usize], (allowed, fewer): (&[
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Curve, Frontier, Resource, Space};
+    use super::{Frontier, LossCurve, Resource, SearchSpace};
+    use crate::device::{Limit, Stop};
     use crate::plan::eliminate::{Factor, each};
-    use crate::target::{Limit, Stop};
 
     /// Three groups in a chain with random losses; the resource is the sum of products of neighbours' widths.
-    fn chain(seed: u64) -> (Space, Vec<Curve>, Resource) {
+    fn chain(seed: u64) -> (SearchSpace, Vec<LossCurve>, Resource) {
         let mut random = fastrand::Rng::with_seed(seed);
         let groups = vec![0, 1, 2];
         let options: Vec<Vec<usize>> = (0..3).map(|_| vec![2, 4, 6, 8]).collect();
-        let space = Space {
+        let space = SearchSpace {
             groups,
             options: options.clone(),
             base: vec![8; 3],
@@ -284,7 +284,7 @@ mod tests {
             .map(|_| {
                 let (a, b, c) = (random.f64(), random.f64(), random.f64());
                 let measured = [(6, a), (4, a + b), (2, a + b + c)];
-                Curve::new(8, &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], &measured)
+                LossCurve::new(8, &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], &measured)
             })
             .collect();
         let sizes = space.sizes();
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_space_without_groups_has_the_present_plan_only() {
-        let space = Space {
+        let space = SearchSpace {
             groups: vec![],
             options: vec![],
             base: vec![4],
@@ -382,7 +382,7 @@ mod tests {
 
     /// One to four groups with random curves, some unknown, some flat or with losses that are no numbers; and tables of a
     /// resource, some of zeros, some with infinite values.
-    fn odd() -> impl Strategy<Value = (Space, Vec<Option<Curve>>, Resource, f64)> {
+    fn odd() -> impl Strategy<Value = (SearchSpace, Vec<Option<LossCurve>>, Resource, f64)> {
         (1usize..5, any::<u64>()).prop_map(|(count, seed)| {
             let mut random = fastrand::Rng::with_seed(seed);
             let options: Vec<Vec<usize>> = (0..count)
@@ -402,12 +402,12 @@ mod tests {
                     1 => f64::INFINITY,
                     _ => scales[g],
                 };
-                Curve::new(4, &[0.0, errors[1], errors[2], odd], &[])
+                LossCurve::new(4, &[0.0, errors[1], errors[2], odd], &[])
             };
             let curves = (0..count)
                 .map(|g| (random.u8(0..5) > 0).then(|| curve(g, &mut random)))
                 .collect();
-            let space = Space {
+            let space = SearchSpace {
                 groups: (0..count).collect(),
                 options,
                 base: vec![4; count],

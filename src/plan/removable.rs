@@ -29,7 +29,7 @@ pub struct Removable {
 
 /// The weights of a layer that mixes its input channels: rows are output channels, each with
 /// `taps` weights an input channel.
-struct Reader {
+struct FoldingConsumer {
     weights: Vec<f32>,
     outputs: usize,
     inputs: usize,
@@ -42,7 +42,7 @@ struct Reader {
     foldable: bool,
 }
 
-impl Reader {
+impl FoldingConsumer {
     /// The sum over taps of each output channel's weights on one input; whether all are zero.
     fn column(&self, input: usize) -> (Vec<f32>, bool) {
         let mut zero = true;
@@ -69,25 +69,25 @@ impl Reader {
 /// Finds the channels of free groups that may go.
 pub fn removable(graph: &Graph, analysis: &Analysis) -> Removable {
     let levels = constant_levels(graph, analysis);
-    let mut readers: HashMap<usize, Option<Reader>> = HashMap::new();
+    let mut consumers: HashMap<usize, Option<FoldingConsumer>> = HashMap::new();
     let mut found = Removable::default();
-    for group in analysis.groups.iter().filter(|g| g.lock.is_none()) {
+    for group in analysis.groups.iter().filter(|g| g.constraint.is_none()) {
         let roles: Vec<&Role> = analysis
-            .coupling
+            .dependencies
             .roles
             .iter()
             .filter(|r| !r.output && group.consumers.contains(&r.node))
             .collect();
         for role in &roles {
-            readers
+            consumers
                 .entry(role.node)
-                .or_insert_with(|| reader(graph, analysis, role));
+                .or_insert_with(|| consumer(graph, analysis, role));
         }
         let mut places = positions(analysis, group, &roles);
         let mut spare = Vec::new();
         for &class in &group.classes {
             let read = places.remove(&class).unwrap_or_default();
-            if let Some(folds) = may_go(graph, analysis, &roles, &read, &levels, &readers) {
+            if let Some(folds) = may_go(graph, analysis, &roles, &read, &levels, &consumers) {
                 spare.push(class);
                 found.folds.insert(class, folds);
             }
@@ -102,7 +102,7 @@ pub fn removable(graph: &Graph, analysis: &Analysis) -> Removable {
 /// Where each class of a group stands on each role's axis: (role, index).
 fn positions(analysis: &Analysis, group: &Group, roles: &[&Role]) -> HashMap<u32, Vec<(usize, usize)>> {
     let mut places: HashMap<u32, Vec<(usize, usize)>> = group.classes.iter().map(|&c| (c, vec![])).collect();
-    let co = &analysis.coupling;
+    let co = &analysis.dependencies;
     for (k, role) in roles.iter().enumerate() {
         for i in 0..co.dims(role.value)[role.axis] {
             let class = co.class(co.atom(role.value, role.axis, i));
@@ -121,7 +121,7 @@ fn may_go(
     roles: &[&Role],
     read: &[(usize, usize)],
     levels: &HashMap<String, Levels>,
-    readers: &HashMap<usize, Option<Reader>>,
+    consumers: &HashMap<usize, Option<FoldingConsumer>>,
 ) -> Option<Vec<Fold>> {
     let mut folds: Vec<Fold> = Vec::new();
     for &(k, index) in read {
@@ -131,18 +131,18 @@ fn may_go(
             continue;
         }
         let level = (role.axis == 1)
-            .then(|| levels.get(&analysis.coupling.value(role.value).name))
+            .then(|| levels.get(&analysis.dependencies.value(role.value).name))
             .flatten()
             .and_then(|l| l.get(index).copied().flatten());
         if level == Some(0.0) {
             continue;
         }
-        let reader = readers.get(&role.node)?.as_ref()?;
-        let (sums, unread) = reader.column(index);
+        let consumer = consumers.get(&role.node)?.as_ref()?;
+        let (sums, unread) = consumer.column(index);
         if unread {
             continue;
         }
-        let level = level.filter(|v| v.is_finite() && reader.foldable)?;
+        let level = level.filter(|v| v.is_finite() && consumer.foldable)?;
         let bias: Vec<f32> = sums.iter().map(|s| s * level).collect();
         match folds.iter_mut().find(|f| f.node == role.node) {
             Some(fold) => fold.bias.iter_mut().zip(&bias).for_each(|(a, b)| *a += b),
@@ -160,10 +160,10 @@ fn is_depthwise(graph: &Graph, node: &crate::onnx::proto::NodeProto) -> bool {
 }
 
 /// A layer whose columns can be read: plain convolutions and products by constant weights.
-fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
+fn consumer(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<FoldingConsumer> {
     let node = &graph.proto.node[role.node];
     let weights: Tensor = graph.stored(node.input.get(1)?)?;
-    input_value(&analysis.coupling, node, role.node, 0).filter(|&x| x == role.value)?;
+    input_value(&analysis.dependencies, node, role.node, 0).filter(|&x| x == role.value)?;
     let dims = weights.dims.clone();
     let values = weights.to_f32()?;
     let taps = |from: usize| dims[from..].iter().product::<usize>();
@@ -172,7 +172,7 @@ fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
         ("Conv", groups @ 1.., 3..) if dims[0].is_multiple_of(groups as usize) && dims[0] > 0 => {
             let padded = node.ints("pads").is_some_and(|p| p.iter().any(|&v| v != 0));
             let auto = node.text("auto_pad", "NOTSET").starts_with("SAME");
-            Some(Reader {
+            Some(FoldingConsumer {
                 weights: values,
                 outputs: dims[0],
                 inputs: dims[1],
@@ -190,7 +190,7 @@ fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
                 (dims[0], dims[1])
             };
             let bias = node.input.get(2).map(|n| graph.stored(n).map(|b| b.dims == [outputs]));
-            Some(Reader {
+            Some(FoldingConsumer {
                 weights: values,
                 outputs,
                 inputs,
@@ -200,7 +200,7 @@ fn reader(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<Reader> {
                 foldable: one("alpha") && one("beta") && matches!(bias, None | Some(Some(true))),
             })
         }
-        ("MatMul", _, 2) => Some(Reader {
+        ("MatMul", _, 2) => Some(FoldingConsumer {
             weights: values,
             outputs: dims[1],
             inputs: dims[0],

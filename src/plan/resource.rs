@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::cost::{Costs, Counts};
+use super::cost::{Costs, WidthPair};
 use super::eliminate::Factor;
 use crate::channels::{Analysis, ValueId, node_macs};
 use crate::onnx::Graph;
@@ -15,16 +15,16 @@ const NOTHING: f64 = 1e-4;
 
 /// The options of every group that may change: the variables of a search.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Space {
+pub struct SearchSpace {
     /// Groups, ascending.
     pub groups: Vec<usize>,
     /// Channel counts of each, ascending; the present one is among them.
     pub options: Vec<Vec<usize>>,
     /// Present counts of all groups.
-    pub base: Counts,
+    pub base: WidthPair,
 }
 
-impl Space {
+impl SearchSpace {
     /// The number of options of each variable.
     pub fn sizes(&self) -> Vec<usize> {
         self.options.iter().map(Vec::len).collect()
@@ -37,7 +37,7 @@ impl Space {
     }
 
     /// The counts of all groups under a choice.
-    pub fn counts(&self, choice: &[usize]) -> Counts {
+    pub fn counts(&self, choice: &[usize]) -> WidthPair {
         let mut counts = self.base.clone();
         for (v, &g) in self.groups.iter().enumerate() {
             counts[g] = self.options[v][choice[v]];
@@ -46,7 +46,7 @@ impl Space {
     }
 
     /// A table over those variables of `groups` that may change.
-    fn factor(&self, groups: &BTreeSet<usize>, value: impl Fn(&Counts) -> f64) -> Factor {
+    fn factor(&self, groups: &BTreeSet<usize>, value: impl Fn(&WidthPair) -> f64) -> Factor {
         let over: Vec<usize> = (0..self.groups.len())
             .filter(|&v| groups.contains(&self.groups[v]))
             .collect();
@@ -62,7 +62,7 @@ impl Space {
     /// One table for up to two groups, or while it is small. For more, what each group changes alone and what each two
     /// change together, the others as they are: right for every sum of products of two extents, as multiply-accumulates
     /// and weights are, whatever number of groups an extent is made of. Pairs that change nothing together have no table.
-    fn factors(&self, groups: &BTreeSet<usize>, value: &dyn Fn(&Counts) -> f64) -> Vec<Factor> {
+    fn factors(&self, groups: &BTreeSet<usize>, value: &dyn Fn(&WidthPair) -> f64) -> Vec<Factor> {
         let over: Vec<usize> = (0..self.groups.len())
             .filter(|&v| groups.contains(&self.groups[v]) && self.options[v].len() > 1)
             .collect();
@@ -129,7 +129,7 @@ impl Resource {
 
     /// Predicted latency in milliseconds from measured layer times. `shares` tells how what surrounds the layers
     /// spreads over the groups that it goes with (`None`: over nothing that changes).
-    pub fn latency(space: &Space, costs: &Costs, shares: &BTreeMap<Option<usize>, f64>) -> Self {
+    pub fn latency(space: &SearchSpace, costs: &Costs, shares: &BTreeMap<Option<usize>, f64>) -> Self {
         let mut factors = Vec::new();
         for layer in costs.all() {
             let groups = costs.groups_of(layer);
@@ -157,17 +157,17 @@ impl Resource {
     }
 
     /// Multiply-accumulates for one sample.
-    pub fn macs(space: &Space, graph: &Graph, analysis: &Analysis) -> Self {
+    pub fn macs(space: &SearchSpace, graph: &Graph, analysis: &Analysis) -> Self {
         let widths = Widths::new(analysis);
         let mut factors = Vec::new();
         for node in (0..analysis.macs.len()).filter(|&n| analysis.macs[n] > 0) {
-            let co = &analysis.coupling;
+            let co = &analysis.dependencies;
             let values = (0..graph.proto.node[node].input.len().min(2))
                 .filter_map(|i| crate::channels::input_value(co, &graph.proto.node[node], node, i))
                 .chain(graph.proto.node[node].output.iter().filter_map(|n| co.by_name(n)));
             let groups = values.flat_map(|id| widths.groups(analysis, id)).collect();
             factors.extend(space.factors(&groups, &|counts| {
-                let run = node_macs(graph, co, node, &|id, axis| widths.extent(id, axis, counts));
+                let run = node_macs(graph, co, node, &|id, axis| widths.dim(id, axis, counts));
                 run as f64 / analysis.samples as f64
             }));
         }
@@ -175,9 +175,9 @@ impl Resource {
     }
 
     /// Weight elements.
-    pub fn parameters(space: &Space, graph: &Graph, analysis: &Analysis) -> Self {
+    pub fn parameters(space: &SearchSpace, graph: &Graph, analysis: &Analysis) -> Self {
         let widths = Widths::new(analysis);
-        let co = &analysis.coupling;
+        let co = &analysis.dependencies;
         let mut seen = BTreeSet::new();
         let mut factors = Vec::new();
         for id in (0..co.values.len()).map(ValueId) {
@@ -189,7 +189,7 @@ impl Resource {
             let groups = widths.groups(analysis, id);
             let rank = co.dims(id).len();
             factors.extend(space.factors(&groups, &|counts| {
-                (0..rank).map(|axis| widths.extent(id, axis, counts) as f64).product()
+                (0..rank).map(|axis| widths.dim(id, axis, counts) as f64).product()
             }));
         }
         Self { factors }
@@ -203,14 +203,14 @@ struct Widths {
 
 impl Widths {
     fn new(analysis: &Analysis) -> Self {
-        let co = &analysis.coupling;
-        let free = analysis.groups.iter().filter(|g| g.lock.is_none());
+        let co = &analysis.dependencies;
+        let free = analysis.groups.iter().filter(|g| g.constraint.is_none());
         let group_of: HashMap<u32, usize> = free.flat_map(|g| g.classes.iter().map(|&c| (c, g.id))).collect();
         let mut of = HashMap::new();
         for id in (0..co.values.len()).map(ValueId) {
-            for (axis, &extent) in co.dims(id).iter().enumerate() {
+            for (axis, &dim) in co.dims(id).iter().enumerate() {
                 let (mut fixed, mut indices) = (0, BTreeMap::new());
-                for i in 0..extent {
+                for i in 0..dim {
                     match group_of.get(&co.class(co.atom(id, axis, i))) {
                         Some(&g) => *indices.entry(g).or_insert(0) += 1,
                         None => fixed += 1,
@@ -226,12 +226,12 @@ impl Widths {
     }
 
     fn groups(&self, analysis: &Analysis, id: ValueId) -> BTreeSet<usize> {
-        let axes = 0..analysis.coupling.dims(id).len();
+        let axes = 0..analysis.dependencies.dims(id).len();
         let found = axes.filter_map(|axis| self.of.get(&(id, axis)));
         found.flat_map(|(_, indices)| indices.keys().copied()).collect()
     }
 
-    fn extent(&self, id: ValueId, axis: usize, counts: &Counts) -> usize {
+    fn dim(&self, id: ValueId, axis: usize, counts: &WidthPair) -> usize {
         let Some((fixed, indices)) = self.of.get(&(id, axis)) else {
             return 0;
         };
@@ -241,13 +241,13 @@ impl Widths {
 
 #[cfg(test)]
 mod tests {
-    use super::{Resource, Space};
+    use super::{Resource, SearchSpace};
     use std::collections::BTreeSet;
 
     /// Four groups of twenty options side by side make the input of a layer, two its output.
     #[test]
     fn products_of_sums_of_many_groups_are_exact_and_take_tables_of_pairs_only() {
-        let space = Space {
+        let space = SearchSpace {
             groups: (0..6).collect(),
             options: vec![(1..=20).collect(); 6],
             base: vec![20; 6],

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::candidates::Candidates;
-use super::cost::{Costs, Counts};
+use super::cost::{Costs, WidthPair};
 use super::moves::Plan;
 use crate::Result;
 use crate::channels::Analysis;
@@ -36,7 +36,7 @@ pub fn search(
     prober: &mut Prober,
     progress: Progress,
 ) -> Result<Vec<Found>> {
-    let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let base: WidthPair = analysis.groups.iter().map(|g| g.classes.len()).collect();
     let starts = starts(analysis, candidates);
     let all = costs.all();
     let first: Vec<_> = starts.iter().map(|s| (all.clone(), s.clone())).collect();
@@ -66,9 +66,9 @@ pub fn search(
 }
 
 /// Where the search starts from: the present counts first, then all groups rounded up to one block size.
-pub fn starts(analysis: &Analysis, candidates: &Candidates) -> Vec<Counts> {
-    let base: Counts = analysis.groups.iter().map(|g| g.classes.len()).collect();
-    let mut starts: Vec<Counts> = vec![base.clone()];
+pub fn starts(analysis: &Analysis, candidates: &Candidates) -> Vec<WidthPair> {
+    let base: WidthPair = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let mut starts: Vec<WidthPair> = vec![base.clone()];
     for block in [8, 16, 32] {
         let mut start = base.clone();
         for (&g, options) in candidates {
@@ -88,7 +88,7 @@ pub fn starts(analysis: &Analysis, candidates: &Candidates) -> Vec<Counts> {
 }
 
 /// What a sweep from `counts` compares: each group at each of its options, with all others as they are.
-pub fn sweep(counts: &Counts, candidates: &Candidates) -> Vec<(usize, Counts)> {
+pub fn sweep(counts: &WidthPair, candidates: &Candidates) -> Vec<(usize, WidthPair)> {
     let mut all = Vec::new();
     for (&g, options) in candidates {
         for &n in options {
@@ -101,13 +101,13 @@ pub fn sweep(counts: &Counts, candidates: &Candidates) -> Vec<(usize, Counts)> {
 }
 
 fn descend(
-    base: &Counts,
-    mut counts: Counts,
+    base: &WidthPair,
+    mut counts: WidthPair,
     candidates: &Candidates,
     costs: &mut Costs,
     prober: &mut Prober,
     progress: Progress,
-) -> Result<Counts> {
+) -> Result<WidthPair> {
     for _ in 0..SWEEPS {
         let sweep = sweep(&counts, candidates).into_iter();
         let wanted: Vec<_> = sweep.map(|(g, other)| (costs.touched_by(g).to_vec(), other)).collect();
@@ -126,7 +126,7 @@ fn descend(
 }
 
 /// The fastest width of group `g` with all others as in `counts`.
-fn best_width(g: usize, options: &[usize], present: usize, counts: &Counts, costs: &Costs) -> Option<usize> {
+fn best_width(g: usize, options: &[usize], present: usize, counts: &WidthPair, costs: &Costs) -> Option<usize> {
     let layers = costs.touched_by(g);
     let time = |n: usize| {
         let mut other = counts.clone();

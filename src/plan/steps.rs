@@ -1,8 +1,8 @@
 //! From plan to plan by changing one option or two: what the search by multipliers leaves between its plans and a limit.
 
 use super::eliminate::Factor;
-use super::pareto::Point;
-use crate::target::Limit;
+use super::pareto::ParetoPoint;
+use crate::device::Limit;
 
 /// Pairs of options that are tried together to improve a plan.
 const MOST_PAIRS: usize = 4_000_000;
@@ -51,8 +51,8 @@ impl<'a> Steps<'a> {
     }
 
     /// A choice with its loss and what it uses.
-    pub fn point(&self, choice: Vec<usize>) -> Point {
-        Point {
+    pub fn point(&self, choice: Vec<usize>) -> ParetoPoint {
+        ParetoPoint {
             loss: self.losses.iter().zip(&choice).map(|(l, &o)| l[o]).sum(),
             used: self.used.iter().map(|f| f.at(self.sizes, &choice)).sum(),
             choice,
@@ -61,7 +61,7 @@ impl<'a> Steps<'a> {
 
     /// `under` improved within the limit by changing one or two options at a time; and `over` cut down to the limit by the
     /// steps that lose least for what they save, then improved: the better of both.
-    pub fn filled(&self, under: Point, over: &Point, most: f64) -> Point {
+    pub fn filled(&self, under: ParetoPoint, over: &ParetoPoint, most: f64) -> ParetoPoint {
         let low = self.improved(under, most);
         let mut high = over.clone();
         while high.used > most {
@@ -80,7 +80,7 @@ impl<'a> Steps<'a> {
     }
 
     /// A plan from which no change of one option, or of two where there are not too many, loses less within the limit.
-    fn improved(&self, mut best: Point, most: f64) -> Point {
+    fn improved(&self, mut best: ParetoPoint, most: f64) -> ParetoPoint {
         while !self.limit.ended() {
             let singles = self.singles(&best);
             let room = most - best.used;
@@ -98,7 +98,7 @@ impl<'a> Steps<'a> {
     }
 
     /// All changes of one option.
-    fn singles(&self, from: &Point) -> Vec<Step> {
+    fn singles(&self, from: &ParetoPoint) -> Vec<Step> {
         let base = self.places(from);
         let mut found = Vec::new();
         for variable in 0..self.sizes.len() {
@@ -120,7 +120,7 @@ impl<'a> Steps<'a> {
     }
 
     /// The two changes that together lose least of those that lose less and fit; `None` also where these are too many to try.
-    fn pair(&self, from: &Point, singles: &[Step], room: f64) -> Option<Vec<Step>> {
+    fn pair(&self, from: &ParetoPoint, singles: &[Step], room: f64) -> Option<Vec<Step>> {
         if singles.len().pow(2) / 2 > MOST_PAIRS {
             return None;
         }
@@ -144,7 +144,7 @@ impl<'a> Steps<'a> {
     }
 
     /// What two changes use together beyond what each uses alone; the first one's variable is the lower.
-    fn together(&self, from: &Point, base: &[usize], a: &Step, b: &Step) -> f64 {
+    fn together(&self, from: &ParetoPoint, base: &[usize], a: &Step, b: &Step) -> f64 {
         let mut sum = 0.0;
         for &(_, t, own, other) in self.shared[a.variable].iter().filter(|s| s.0 == b.variable) {
             let table = &self.used[t].table;
@@ -157,12 +157,12 @@ impl<'a> Steps<'a> {
     }
 
     /// Where each table stands.
-    fn places(&self, point: &Point) -> Vec<usize> {
+    fn places(&self, point: &ParetoPoint) -> Vec<usize> {
         let index = |f: &Factor| f.over.iter().fold(0, |i, &v| i * self.sizes[v] + point.choice[v]);
         self.used.iter().map(index).collect()
     }
 
-    fn after(&self, from: &Point, steps: &[Step]) -> Point {
+    fn after(&self, from: &ParetoPoint, steps: &[Step]) -> ParetoPoint {
         let mut choice = from.choice.clone();
         steps.iter().for_each(|s| choice[s.variable] = s.option);
         self.point(choice)

@@ -172,7 +172,7 @@ pub fn regret(model: &CostModel, records: &[&Record]) -> Regret {
 #[cfg(test)]
 mod tests {
     use super::{CostModel, regret};
-    use crate::profile::{Facts, Feed, Problem, Record};
+    use crate::profile::{Problem, ProducerLayout, Record, RecordFacts};
 
     fn record(cout: usize, ms: f64) -> Record {
         Record {
@@ -188,11 +188,11 @@ mod tests {
                 auto_pad: String::new(),
                 bias: true,
                 activation: String::new(),
-                feed: Feed::Plain,
+                producer_layout: ProducerLayout::Plain,
                 dtype: "f32".to_owned(),
             },
             samples: vec![ms; 3],
-            facts: Facts::default(),
+            facts: RecordFacts::default(),
         }
     }
 

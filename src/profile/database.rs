@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use self::shared::Shared;
 use super::problem::Problem;
 use super::record::Record;
-use crate::target::DeviceInfo;
+use crate::device::DeviceInfo;
 use crate::{Error, Result};
 
 /// How long other processes are waited for.

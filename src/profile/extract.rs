@@ -1,10 +1,10 @@
 //! The layers of a graph as problems, at any widths.
 
-use crate::channels::{Analysis, Edits, ValueId, input_value};
+use crate::channels::{Analysis, IndexRemaps, ValueId, input_value};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Dtype, Graph};
 
-use super::problem::{Feed, Problem};
+use super::problem::{Problem, ProducerLayout};
 
 /// A convolution of the graph.
 #[derive(Clone, Debug)]
@@ -22,10 +22,10 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// The problem at the widths that `edits` gives.
-    pub fn problem_at(&self, analysis: &Analysis, edits: &Edits) -> Problem {
-        let co = &analysis.coupling;
-        self.at(edits.extent(co, self.x, 1), edits.extent(co, self.y, 1))
+    /// The problem at the widths that `remaps` gives.
+    pub fn problem_at(&self, analysis: &Analysis, remaps: &IndexRemaps) -> Problem {
+        let co = &analysis.dependencies;
+        self.at(remaps.dim(co, self.x, 1), remaps.dim(co, self.y, 1))
     }
 
     /// The problem at other widths.
@@ -51,7 +51,7 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     if !matches!(node.op_type(), "Conv" | "ConvTranspose") || !matches!(node.domain(), "" | "ai.onnx") {
         return None;
     }
-    let co = &analysis.coupling;
+    let co = &analysis.dependencies;
     let x = input_value(co, node, index, 0)?;
     let y = co.by_name(node.output.first()?)?;
     let weights = graph.stored(node.input.get(1)?)?;
@@ -81,7 +81,7 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
         auto_pad: node.text("auto_pad", ""),
         bias: node.input.get(2).is_some_and(|n| !n.is_empty()) || followed_by_batch_norm(graph, node),
         activation: activation(graph, node),
-        feed: feed(graph, node.input.first()?),
+        producer_layout: producer_layout(graph, node.input.first()?),
         dtype: dtype.to_owned(),
     };
     Some(Layer {
@@ -131,11 +131,11 @@ fn activation(graph: &Graph, node: &NodeProto) -> String {
 }
 
 /// Looks through what keeps the layout to the layer that made a value.
-fn feed(graph: &Graph, name: &str) -> Feed {
+fn producer_layout(graph: &Graph, name: &str) -> ProducerLayout {
     let mut name = name;
     loop {
         let Some(&producer) = graph.producer.get(name) else {
-            return Feed::Input;
+            return ProducerLayout::Input;
         };
         let node = &graph.proto.node[producer];
         match node.op_type() {
@@ -143,14 +143,18 @@ fn feed(graph: &Graph, name: &str) -> Feed {
                 let depthwise = graph
                     .constant(node.input.get(1).map_or("", String::as_str))
                     .is_some_and(|w| node.int("group", 1) > 1 && w.dims.get(1) == Some(&1));
-                return if depthwise { Feed::Depthwise } else { Feed::Plain };
+                return if depthwise {
+                    ProducerLayout::Depthwise
+                } else {
+                    ProducerLayout::Plain
+                };
             }
             "Relu" | "LeakyRelu" | "Clip" | "Sigmoid" | "Tanh" | "BatchNormalization" | "Dropout" | "Identity"
             | "MaxPool" | "AveragePool" => match node.input.first() {
                 Some(input) => name = input,
-                None => return Feed::Plain,
+                None => return ProducerLayout::Plain,
             },
-            _ => return Feed::Plain,
+            _ => return ProducerLayout::Plain,
         }
     }
 }

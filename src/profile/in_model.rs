@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::extract::{Layer, only_user};
+use crate::device::NodeTime;
 use crate::onnx::Graph;
-use crate::target::NodeTime;
 
 use super::samples::median;
 
@@ -16,13 +16,14 @@ pub struct InModel {
     /// Each layer's node with the layout changes right before it; `None` where it was not recognized.
     pub layers: Vec<Option<f64>>,
     /// All other nodes.
-    pub others: f64,
+    #[serde(rename = "others")]
+    pub overhead: f64,
 }
 
 impl InModel {
     /// All nodes together.
     pub fn total(&self) -> f64 {
-        self.layers.iter().flatten().sum::<f64>() + self.others
+        self.layers.iter().flatten().sum::<f64>() + self.overhead
     }
 }
 
@@ -45,13 +46,16 @@ pub fn in_model(graph: &Graph, layers: &[Layer], nodes: &[NodeTime]) -> InModel 
         }
         *slot = Some(nodes[first..=at].iter().map(|n| median(&n.samples)).sum());
     }
-    let others = nodes
+    let overhead = nodes
         .iter()
         .enumerate()
         .filter(|(i, _)| !taken.contains(i))
         .map(|(_, n)| median(&n.samples))
         .sum();
-    InModel { layers: found, others }
+    InModel {
+        layers: found,
+        overhead,
+    }
 }
 
 /// What a layer's node may be called: the convolution, then what may be fused to it, in order.
@@ -74,9 +78,9 @@ mod tests {
     use super::in_model;
     use crate::Result;
     use crate::channels::{Shapes, analyze};
+    use crate::device::NodeTime;
     use crate::onnx::proto::{GraphProto, NodeProto, ValueInfoProto};
     use crate::onnx::{Graph, Tensor};
-    use crate::target::NodeTime;
 
     fn node(op: &str, name: &str, input: &[&str], output: &str) -> NodeProto {
         NodeProto {
@@ -131,7 +135,7 @@ mod tests {
         ];
         let seen = in_model(&graph, &found, &times);
         assert_eq!(seen.layers, [Some(2.5), Some(4.25)]);
-        assert_eq!((seen.others, seen.total()), (1.0, 7.75));
+        assert_eq!((seen.overhead, seen.total()), (1.0, 7.75));
         Ok(())
     }
 }

@@ -118,8 +118,10 @@ fn unquantized(graph: &Graph, analysis: &Analysis, index: usize) -> (Why, String
         if !matches!(tensor.dtype, Dtype::Float | Dtype::Float16) {
             return (Why::Type, format!("{} weights", lower(tensor.dtype)));
         }
-        let known =
-            |i| input_value(&analysis.coupling, node, index, i).is_some_and(|v| !analysis.coupling.dims(v).is_empty());
+        let known = |i| {
+            input_value(&analysis.dependencies, node, index, i)
+                .is_some_and(|v| !analysis.dependencies.dims(v).is_empty())
+        };
         return match known(0) {
             true => (Why::Shape, "shapes without elements".to_owned()),
             false => (Why::Shape, "the shape of its input is not known".to_owned()),
@@ -127,8 +129,12 @@ fn unquantized(graph: &Graph, analysis: &Analysis, index: usize) -> (Why, String
     }
     let what = match graph.producer.get(weight) {
         Some(&n) => {
-            let maker = &graph.proto.node[n];
-            format!("its weights are computed, by {} {}", operator(maker), label(maker, n))
+            let producer = &graph.proto.node[n];
+            format!(
+                "its weights are computed, by {} {}",
+                operator(producer),
+                label(producer, n)
+            )
         }
         None => format!("its weights are the input '{weight}'"),
     };

@@ -7,11 +7,11 @@ use super::Database;
 use super::edges::find_edges;
 use super::noise::Noise;
 use super::probe_model::build;
-use super::problem::{Feed, Problem};
-use super::record::{Facts, Record};
+use super::problem::{Problem, ProducerLayout};
+use super::record::{Record, RecordFacts};
 use super::samples::{median, summarize};
+use crate::device::{Device, NodeTime};
 use crate::onnx::encode;
-use crate::target::{NodeTime, Target};
 use crate::{Error, Result};
 
 /// Told how many probes are done and how many are planned.
@@ -19,7 +19,7 @@ pub type Progress<'p> = &'p dyn Fn(usize, usize);
 
 /// Probes problems on a device and remembers what it measured.
 pub struct Prober<'t> {
-    target: &'t dyn Target,
+    device: &'t dyn Device,
     database: Option<Database>,
     known: HashMap<String, Record>,
     /// Learnt and not asked for yet.
@@ -33,7 +33,7 @@ pub struct Prober<'t> {
     /// Problems left untimed because the device is not here.
     pub wanted: Vec<Problem>,
     /// Problems (their keys) that are not timed, though they are used where they are known.
-    pub spared: HashSet<String>,
+    pub pruned: HashSet<String>,
     /// Those of them that were asked for.
     left_out: HashSet<String>,
     /// Why kernels were not traced, where the device has a way to trace them and it failed; times are taken all the same.
@@ -53,9 +53,9 @@ const SESSION_VALUES: f64 = 64e6;
 
 impl<'t> Prober<'t> {
     /// A prober that reads and fills `database`, if there is one.
-    pub fn new(target: &'t dyn Target, database: Option<Database>) -> Self {
+    pub fn new(device: &'t dyn Device, database: Option<Database>) -> Self {
         Self {
-            target,
+            device,
             database,
             known: HashMap::new(),
             learnt: HashSet::new(),
@@ -63,7 +63,7 @@ impl<'t> Prober<'t> {
             reused: 0,
             skipped: 0,
             wanted: Vec::new(),
-            spared: HashSet::new(),
+            pruned: HashSet::new(),
             left_out: HashSet::new(),
             untraced: None,
             deadline: None,
@@ -92,8 +92,8 @@ impl<'t> Prober<'t> {
     }
 
     /// The device.
-    pub fn target(&self) -> &'t dyn Target {
-        self.target
+    pub fn device(&self) -> &'t dyn Device {
+        self.device
     }
 
     /// The record of a problem; where there is none and none can be made, that of the least problem known
@@ -131,7 +131,7 @@ impl<'t> Prober<'t> {
         let mut noise = Noise::of(used);
         if self.later > 0 && !brief {
             let problems: Vec<Problem> = self.first.iter().map(|(p, _)| p.clone()).collect();
-            let again = sample(self.target, &problems, AGAIN)?;
+            let again = sample(self.device, &problems, AGAIN)?;
             let ratios = self.first.iter().zip(&again);
             let ratios: Vec<f64> = ratios
                 .map(|((_, before), (now, _))| median(now) / before.max(1e-12))
@@ -183,7 +183,7 @@ impl<'t> Prober<'t> {
                 continue;
             }
             let stored = match &self.database {
-                Some(db) => db.find(self.target.info(), problem)?,
+                Some(db) => db.find(self.device.info(), problem)?,
                 None => None,
             };
             match stored {
@@ -191,11 +191,11 @@ impl<'t> Prober<'t> {
                     self.reused += 1;
                     self.known.insert(key, record);
                 }
-                None if self.spared.contains(&key) => _ = self.left_out.insert(key),
+                None if self.pruned.contains(&key) => _ = self.left_out.insert(key),
                 None => missing.push(problem.clone()),
             }
         }
-        if !self.target.is_here() {
+        if !self.device.is_here() {
             self.skipped += missing.len();
             self.wanted.extend(missing);
             return Ok(());
@@ -208,10 +208,10 @@ impl<'t> Prober<'t> {
                 break;
             }
             progress(done, total);
-            let mut records = measure(self.target, &batch)?;
+            let mut records = measure(self.device, &batch)?;
             self.trace(&mut records)?;
             if let Some(db) = &mut self.database {
-                db.store(self.target.info(), &records)?;
+                db.store(self.device.info(), &records)?;
             }
             match self.first.is_empty() {
                 true => {
@@ -240,12 +240,12 @@ impl Prober<'_> {
     /// # Errors
     /// When it is asked to stop.
     fn trace(&mut self, records: &mut [Record]) -> Result<()> {
-        for record in records.iter_mut().filter(|_| self.target.info().kind == "cuda") {
+        for record in records.iter_mut().filter(|_| self.device.info().kind == "cuda") {
             if self.untraced.is_some() {
                 break;
             }
             let (model, inputs) = build(std::slice::from_ref(&record.problem), false);
-            match self.target.kernels(&encode(&model), &inputs) {
+            match self.device.kernels(&encode(&model), &inputs) {
                 Ok(kernels) => record.facts.kernels = kernels.unwrap_or_default(),
                 Err(Error::Stopped) => return Err(Error::Stopped),
                 Err(why) => self.untraced = Some(format!("kernels and their waves are not shown: {why}")),
@@ -267,9 +267,9 @@ pub fn staircase<'r>(problem: &Problem, records: impl IntoIterator<Item = &'r Re
 ///
 /// # Errors
 /// When the device cannot.
-pub fn smoke(target: &dyn Target) -> Result<f64> {
+pub fn smoke(device: &dyn Device) -> Result<f64> {
     let (model, inputs) = build(&[Problem::plain(16, 16, 8)], false);
-    target.load(&encode(&model), &inputs, false)?.run()
+    device.load(&encode(&model), &inputs, false)?.run()
 }
 
 /// The sessions that problems are timed in: those of one space and batch go together, and sessions stay small.
@@ -281,7 +281,7 @@ pub fn sessions(mut problems: Vec<Problem>) -> Vec<Vec<Problem>> {
                 p.batch,
                 p.space.clone(),
                 p.kernel.clone(),
-                p.feed == Feed::Input,
+                p.producer_layout == ProducerLayout::Input,
             )
         };
         shape(a).cmp(&shape(b)).then_with(|| a.key().cmp(&b.key()))
@@ -297,9 +297,9 @@ pub fn sessions(mut problems: Vec<Problem>) -> Vec<Vec<Problem>> {
                 && b[0].space == problem.space
                 && b[0].batch == problem.batch
                 && b[0].dtype == problem.dtype
-                && match (b[0].feed, problem.feed) {
-                    (Feed::Input, Feed::Input) => b[0].cin == problem.cin,
-                    (Feed::Input, _) | (_, Feed::Input) => false,
+                && match (b[0].producer_layout, problem.producer_layout) {
+                    (ProducerLayout::Input, ProducerLayout::Input) => b[0].cin == problem.cin,
+                    (ProducerLayout::Input, _) | (_, ProducerLayout::Input) => false,
                     _ => true,
                 }
         });
@@ -318,15 +318,15 @@ pub fn sessions(mut problems: Vec<Problem>) -> Vec<Vec<Problem>> {
 }
 
 /// Runs one session's problems until the spread of each is small, or three times.
-fn measure(target: &dyn Target, problems: &[Problem]) -> Result<Vec<Record>> {
+fn measure(device: &dyn Device, problems: &[Problem]) -> Result<Vec<Record>> {
     let size: f64 = problems.iter().map(Problem::size).sum();
     // Some 30 multiply-accumulates a nanosecond: a sample of 40 ms a problem, 8 to 40 runs.
     let expected_ms = size / 30e6;
     let runs = (40.0 * problems.len() as f64 / expected_ms.max(1e-3)).clamp(8.0, 40.0) as usize;
     let mut samples: Vec<Vec<f64>> = vec![Vec::new(); problems.len()];
-    let mut facts = vec![Facts::default(); problems.len()];
+    let mut facts = vec![RecordFacts::default(); problems.len()];
     for _ in 0..ROUNDS {
-        for (k, (new, seen)) in sample(target, problems, runs)?.into_iter().enumerate() {
+        for (k, (new, seen)) in sample(device, problems, runs)?.into_iter().enumerate() {
             samples[k].extend(new);
             facts[k] = seen;
         }
@@ -357,17 +357,17 @@ const HALF_WIDTH: f64 = 0.01;
 const AGAIN: usize = 9;
 
 /// The times of each problem, run by run, and what ran.
-fn sample(target: &dyn Target, problems: &[Problem], runs: usize) -> Result<Vec<(Vec<f64>, Facts)>> {
+fn sample(device: &dyn Device, problems: &[Problem], runs: usize) -> Result<Vec<(Vec<f64>, RecordFacts)>> {
     let (model, inputs) = build(problems, true);
     let warmup = 3;
-    if let Some(nodes) = target.node_times(&encode(&model), &inputs, warmup, runs)? {
+    if let Some(nodes) = device.node_times(&encode(&model), &inputs, warmup, runs)? {
         return Ok(attribute(&nodes, problems.len(), runs));
     }
     // Whole models only: one session a problem, the layer alone, runs interleaved.
     let mut sessions = Vec::new();
     for problem in problems {
         let (model, inputs) = build(std::slice::from_ref(problem), false);
-        sessions.push(target.load(&encode(&model), &inputs, true)?);
+        sessions.push(device.load(&encode(&model), &inputs, true)?);
     }
     let mut samples = vec![Vec::new(); problems.len()];
     for _ in 0..runs.min(12) {
@@ -375,10 +375,10 @@ fn sample(target: &dyn Target, problems: &[Problem], runs: usize) -> Result<Vec<
             times.push(session.run()?);
         }
     }
-    let conditions = target.conditions();
-    let facts = Facts {
+    let conditions = device.conditions();
+    let facts = RecordFacts {
         conditions,
-        ..Facts::default()
+        ..RecordFacts::default()
     };
     Ok(samples.into_iter().map(|s| (s, facts.clone())).collect())
 }
@@ -394,7 +394,7 @@ fn parse_name(name: &str) -> Option<(usize, bool)> {
 
 /// Sums what belongs to each problem: its own nodes, and nameless ones (layout changes, casts)
 /// between its feed and itself. What comes behind it is the next layer's to pay.
-fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<(Vec<f64>, Facts)> {
+fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<(Vec<f64>, RecordFacts)> {
     let mut times = vec![vec![0.0; runs]; problems];
     let mut layouts: Vec<(bool, usize)> = vec![(false, 0); problems];
     let mut pending: Vec<&NodeTime> = Vec::new();
@@ -429,9 +429,9 @@ fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<(Vec<f64>,
             n => format!("{kind} after {n} layout change{}", if n > 1 { "s" } else { "" }),
         }
     };
-    let facts = layouts.into_iter().map(|l| Facts {
+    let facts = layouts.into_iter().map(|l| RecordFacts {
         layout: Some(layout(l)),
-        ..Facts::default()
+        ..RecordFacts::default()
     });
     times.into_iter().zip(facts).collect()
 }

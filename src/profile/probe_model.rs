@@ -2,7 +2,8 @@
 
 use fastrand::Rng;
 
-use super::problem::{Feed, Problem};
+use super::problem::{Problem, ProducerLayout};
+use crate::device::Named;
 use crate::onnx::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
     attribute_proto::AttributeType,
@@ -10,7 +11,6 @@ use crate::onnx::proto::{
     type_proto,
 };
 use crate::onnx::{Attributes, Dtype, Tensor};
-use crate::target::Named;
 
 /// Channels at the head of a probe, before the layer that brings them to the width wanted.
 const HEAD: usize = 16;
@@ -32,7 +32,7 @@ pub(super) fn build(problems: &[Problem], chained: bool) -> (ModelProto, Vec<Nam
         dtype,
         random: Rng::with_seed(7),
     };
-    let direct = !chained || first.feed == Feed::Input;
+    let direct = !chained || first.producer_layout == ProducerLayout::Input;
     let width = if direct { first.cin } else { HEAD };
     let mut dims = vec![first.batch, width];
     dims.extend(&first.space);
@@ -43,7 +43,7 @@ pub(super) fn build(problems: &[Problem], chained: bool) -> (ModelProto, Vec<Nam
         let mut from = "x".to_owned();
         if !direct {
             from = builder.conv(&format!("k{k}.feed"), &from, &[problem.cin, HEAD], &ones, 1);
-            if problem.feed == Feed::Depthwise {
+            if problem.producer_layout == ProducerLayout::Depthwise {
                 from = builder.conv(&format!("k{k}.feed2"), &from, &[problem.cin, 1], &ones, problem.cin);
             }
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What makes a layer's input, as far as its memory layout depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Feed {
+pub enum ProducerLayout {
     /// The graph's input, in its plain layout.
     Input,
     /// A plain layer: a blocked layout whenever the provider makes one for such a width.
@@ -40,7 +40,8 @@ pub struct Problem {
     /// The activation right behind it that the provider may fuse, with its parameters.
     pub activation: String,
     /// What makes its input.
-    pub feed: Feed,
+    #[serde(rename = "feed")]
+    pub producer_layout: ProducerLayout,
     /// Element type: `f32` or `f16`.
     pub dtype: String,
 }
@@ -75,7 +76,7 @@ impl Problem {
             auto_pad: String::new(),
             bias: true,
             activation: String::new(),
-            feed: Feed::Plain,
+            producer_layout: ProducerLayout::Plain,
             dtype: "f32".to_owned(),
         }
     }
@@ -114,7 +115,7 @@ impl Problem {
     /// Places of the output: batch times its spatial extents.
     pub fn out_places(&self) -> usize {
         let rank = self.space.len();
-        let extent = |i: usize| -> i64 {
+        let dim = |i: usize| -> i64 {
             let (size, kernel) = (self.space[i] as i64, self.kernel.get(i).map_or(1, |&k| k as i64));
             let (stride, dilation) = (self.list("strides", i, 1).max(1), self.list("dilations", i, 1));
             let span = dilation.saturating_mul(kernel - 1) + 1;
@@ -125,7 +126,7 @@ impl Problem {
                 _ => (size.saturating_add(pads) - span) / stride + 1,
             }
         };
-        (0..rank).map(|i| extent(i).max(1) as usize).product::<usize>() * self.batch
+        (0..rank).map(|i| dim(i).max(1) as usize).product::<usize>() * self.batch
     }
 
     /// Multiply-accumulates, up to strides (input places instead of output places): a size for budgets.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::samples::{Summary, summarize};
+use crate::device::{Conditions, DeviceInfo, Kernel};
 use crate::onnx::save;
-use crate::target::{Conditions, DeviceInfo, Kernel};
 use crate::{Error, Result};
 
 /// The times of one problem, in milliseconds.
@@ -18,13 +18,13 @@ pub struct Record {
     /// Every time measured.
     pub samples: Vec<f64>,
     /// What was seen besides.
-    #[serde(default, skip_serializing_if = "Facts::is_empty")]
-    pub facts: Facts,
+    #[serde(default, skip_serializing_if = "RecordFacts::is_empty")]
+    pub facts: RecordFacts,
 }
 
 /// What ran, and under which conditions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct RecordFacts {
     /// The kernels of one run on a GPU, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernels: Vec<Kernel>,
@@ -36,7 +36,7 @@ pub struct Facts {
     pub layout: Option<String>,
 }
 
-impl Facts {
+impl RecordFacts {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use super::record::Facts;
+use super::record::RecordFacts;
 use crate::{Error, Result};
 
 /// One record of a database, as `export` writes it: a JSON object a line.
@@ -23,7 +23,7 @@ pub struct Row {
     pub made: i64,
     /// What was seen besides the times.
     #[serde(default)]
-    pub facts: Facts,
+    pub facts: RecordFacts,
 }
 
 impl Row {
@@ -98,7 +98,7 @@ mod tests {
             problem: Problem::plain(8, 8, 4),
             samples: vec![1.0],
             made: 0,
-            facts: super::Facts::default(),
+            facts: super::RecordFacts::default(),
         };
         let on = |threads: &str| format!("onnxruntime 1.31.1 cpu threads={threads}");
         let algo = "cudnn_conv_algo_search=exhaustive";

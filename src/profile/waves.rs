@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::target::{DeviceInfo, Kernel};
+use crate::device::{DeviceInfo, Kernel};
 
 /// What one multiprocessor can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ pub fn waves(kernel: &Kernel, device: &Multiprocessors) -> Waves {
 #[cfg(test)]
 mod tests {
     use super::{Multiprocessors, waves};
-    use crate::target::Kernel;
+    use crate::device::Kernel;
 
     const H200: Multiprocessors = Multiprocessors {
         count: 132,

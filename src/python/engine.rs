@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use crate::device::Stop;
 use crate::onnx::{files, save};
 use crate::profile::{Database, Row};
-use crate::target::Stop;
-use crate::zoo::{Answer, Engine, Entry, Job, Trouble, is_address};
+use crate::zoo::{Answer, Engine, FailureKind, Job, JournalEntry, is_address};
 use crate::{Error, Result};
 
 /// The wish to stop, as Python sees it.
@@ -107,13 +107,13 @@ impl Engine for PyEngine {
             Ok(answer) => answer,
             Err(_) if self.stop.requested() => Answer::Stopped,
             Err(error) => Answer::Failed {
-                trouble: Trouble::of(&error),
+                failure: FailureKind::of(&error),
                 reason: error.to_string(),
             },
         }
     }
 
-    fn noted(&self, entry: &Entry) {
+    fn noted(&self, entry: &JournalEntry) {
         // What it does with it is its own affair; the journal is written.
         let _ = Python::attach(|py| self.engine.call_method1(py, "noted", (entry.name.as_str(),)));
     }

@@ -16,7 +16,7 @@ pub(super) fn raised(py: Python<'_>, error: &Error) -> PyErr {
         Error::Database { .. } => "DatabaseError",
         Error::Plan(_) => "PlanError",
         Error::Stopped => "StoppedError",
-        Error::Usage(_) | Error::Extents(_) => "UsageError",
+        Error::Usage(_) | Error::SymbolicShapes(_) => "UsageError",
     };
     let message = match error.next_step() {
         Some(step) if !matches!(error, Error::Usage(_)) => format!("{error}\n  -> {step}"),

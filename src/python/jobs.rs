@@ -9,9 +9,9 @@ use pyo3::types::PyBytes;
 use super::errors::raised;
 use super::run::run;
 use crate::cli::args::{self, Args, Command, MainArgs};
-use crate::cli::{Place, Source, main_job, plan as plans, profile as profiles};
+use crate::cli::{DeviceContext, ModelSource, main_job, plan as plans, profile as profiles};
+use crate::device::{ShapeOptions, input_specs};
 use crate::onnx::{Graph, Weights, parse, save_model};
-use crate::target::{ShapeOptions, input_specs};
 use crate::{Error, Result};
 
 /// A model as Python gives it: a path, or a name and bytes.
@@ -22,10 +22,10 @@ pub(super) enum Given {
 }
 
 impl Given {
-    fn source(&self) -> Result<Source> {
+    fn source(&self) -> Result<ModelSource> {
         match self {
-            Self::Path(path) => Source::of(path),
-            Self::Bytes(name, bytes) => Source::of_bytes(bytes, name),
+            Self::Path(path) => ModelSource::of(path),
+            Self::Bytes(name, bytes) => ModelSource::of_bytes(bytes, name),
         }
     }
 }
@@ -55,9 +55,9 @@ pub(super) fn inputs(py: Python<'_>, model: Given) -> PyResult<Vec<(String, Vec<
         input_specs(&Graph::of(&model.proto)?, &ShapeOptions::default())
     };
     let specs = found().map_err(|e| raised(py, &e))?;
-    let row = |s: crate::target::InputSpec| {
-        let extent = |(i, n): (usize, &usize)| if s.open.contains(&i) { 0 } else { *n };
-        let dims = s.dims.iter().enumerate().map(extent).collect();
+    let row = |s: crate::device::InputSpec| {
+        let dim = |(i, n): (usize, &usize)| if s.open.contains(&i) { 0 } else { *n };
+        let dims = s.dims.iter().enumerate().map(dim).collect();
         (s.name, dims, s.dtype.as_str_name().to_lowercase())
     };
     Ok(specs.into_iter().map(row).collect())
@@ -98,18 +98,18 @@ pub(super) fn optimize(
         return Err(wrong_command());
     }
     let main: MainArgs = args.main;
-    let done = run(py, progress.as_ref(), |stop, watcher| {
+    let done = run(py, progress.as_ref(), |stop, reporter| {
         let source = model.source()?;
         let command = main_job::command(std::iter::once(source.file_name()).chain(flags));
         let written = source.file_name();
         let written = format!("{}.snap.onnx", written.trim_end_matches(".onnx"));
         main_job::job(
-            Place::of(&main.work, stop)?,
+            DeviceContext::of(&main.work, stop)?,
             &source,
             &main,
             &command,
             &written,
-            watcher,
+            reporter,
             &|_| {},
         )
     })?;
@@ -135,8 +135,8 @@ pub(super) fn profile(
         Some(Command::Profile(args)) => Some(args),
         _ => None,
     })?;
-    let done = run(py, progress.as_ref(), |stop, watcher| {
-        profiles::profiled(&model.source()?, &args, stop, watcher)
+    let done = run(py, progress.as_ref(), |stop, reporter| {
+        profiles::profiled(&model.source()?, &args, stop, reporter)
     })?;
     let staircases = serde_json::to_string(&done.staircases).unwrap_or_default();
     Ok((done.profile.text(), staircases, done.html))
@@ -155,8 +155,8 @@ pub(super) fn plan(
         Some(Command::Plan(args)) => Some(args),
         _ => None,
     })?;
-    let outcome = run(py, progress.as_ref(), |stop, watcher| {
-        plans::planned(&model.source()?, &args, stop, watcher, &|_| {})
+    let outcome = run(py, progress.as_ref(), |stop, reporter| {
+        plans::planned(&model.source()?, &args, stop, reporter, &|_| {})
     })?;
     let text = outcome.plan.as_ref().and_then(|p| serde_json::to_string(p).ok());
     Ok((text, outcome.declined))
@@ -175,8 +175,8 @@ pub(super) fn apply(
         Some(Command::Apply(args)) => Some(args),
         _ => None,
     })?;
-    let done = run(py, progress.as_ref(), |stop, watcher| {
-        plans::applied(&model.source()?, &args, stop, watcher)
+    let done = run(py, progress.as_ref(), |stop, reporter| {
+        plans::applied(&model.source()?, &args, stop, reporter)
     })?;
     let report = serde_json::json!({
         "outputs": done.agreement, "task": done.task, "carrying_channels_removed": done.carrying,

@@ -8,8 +8,8 @@ use pyo3::prelude::*;
 
 use super::errors::raised;
 use crate::Result;
-use crate::optimize::Watcher;
-use crate::target::Stop;
+use crate::device::Stop;
+use crate::optimize::ProgressReporter;
 
 /// What a job tells: a step, and how much of it is done where that is known.
 struct Told(Option<String>, usize, usize);
@@ -17,7 +17,7 @@ struct Told(Option<String>, usize, usize);
 /// Sends what it is told to the thread that Python runs on.
 struct Teller(Sender<Told>);
 
-impl Watcher for Teller {
+impl ProgressReporter for Teller {
     fn step(&self, what: &str) {
         // Nobody listens any more when the job is being stopped.
         let _ = self.0.send(Told(Some(what.to_owned()), 0, 0));
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(super) fn run<R: Send>(
     py: Python<'_>,
     progress: Option<&Py<PyAny>>,
-    job: impl FnOnce(&Stop, &(dyn Watcher + Sync)) -> Result<R> + Send,
+    job: impl FnOnce(&Stop, &(dyn ProgressReporter + Sync)) -> Result<R> + Send,
 ) -> PyResult<R> {
     let stop = Stop::default();
     let (sender, receiver) = channel();

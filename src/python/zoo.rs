@@ -11,36 +11,36 @@ use super::errors::raised;
 use super::run::run;
 use crate::cli::{args, zoo as zoos};
 use crate::profile::{Database, Row};
-use crate::zoo::{Engine, Entry, Job, Local, text};
+use crate::zoo::{Engine, Job, JournalEntry, Local, text};
 use crate::{Error, Result};
 
 /// Does a zoo: `args` are those of the command line. The exit status, the report as JSON, and how many models were finished
-/// before. `target`: the address of an object store for what is written; `told` is called with a line for every model that is
+/// before. `destination`: the address of an object store for what is written; `told` is called with a line for every model that is
 /// finished.
 #[pyfunction]
-#[pyo3(signature = (args, engine=None, target=None, told=None, progress=None))]
+#[pyo3(signature = (args, engine=None, destination=None, told=None, progress=None))]
 pub(super) fn zoo(
     py: Python<'_>,
     args: Vec<String>,
     engine: Option<Py<PyAny>>,
-    target: Option<String>,
+    destination: Option<String>,
     told: Option<Py<PyAny>>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<(u8, String, usize)> {
-    let told = |entry: &Entry| {
+    let told = |entry: &JournalEntry| {
         if let Some(told) = &told {
             // A function that fails to show a line costs that line.
             let _ = Python::attach(|py| told.call1(py, (text::line(entry),)));
         }
     };
-    let zoo = run(py, progress.as_ref(), |stop, watcher| {
+    let zoo = run(py, progress.as_ref(), |stop, reporter| {
         let words = ["snapprune".to_owned(), "zoo".to_owned()].into_iter().chain(args);
         let (parsed, matches) = args::parsed(words)?;
         let (Some(args::Command::Zoo(zoo)), Some(matches)) = (parsed.command, matches.subcommand_matches("zoo")) else {
             return Err(Error::Usage("these are the flags of another command".to_owned()));
         };
         let mut asked = zoos::asked(&zoo, matches)?;
-        asked.target = target;
+        asked.destination = destination;
         let engine: Box<dyn Engine> = match engine {
             Some(engine) => Box::new(PyEngine {
                 engine,
@@ -48,7 +48,7 @@ pub(super) fn zoo(
             }),
             None => Box::new(zoos::local(&zoo, stop)),
         };
-        zoos::zoo(&zoo, asked, engine.as_ref(), stop, watcher, &told)
+        zoos::zoo(&zoo, asked, engine.as_ref(), stop, reporter, &told)
     })?;
     let report = serde_json::to_string(&zoo.summary).unwrap_or_default();
     Ok((zoo.code as u8, report, zoo.skipped))

@@ -14,9 +14,9 @@ pub fn inspect_dot(opened: &Opened) -> String {
     let mut text = String::from("digraph channels {\n  rankdir=TB;\n  node [fontname=\"sans-serif\", fontsize=10];\n");
     // Writing to a string cannot fail.
     for group in &opened.analysis.groups {
-        let (color, why) = match &group.lock {
+        let (color, why) = match &group.constraint {
             None => ("palegreen", String::new()),
-            Some(lock) => ("lightgrey", format!("\\n{}", quote(&lock.reason))),
+            Some(constraint) => ("lightgrey", format!("\\n{}", quote(&constraint.reason))),
         };
         let _ = writeln!(
             text,

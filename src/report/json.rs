@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::onnx::label;
-use crate::optimize::{Load, Opened, Outcome};
+use crate::optimize::{Opened, Outcome, Workload};
 use crate::profile::Summary;
 use crate::verify::Task;
 
@@ -12,18 +12,18 @@ fn times(s: &Summary) -> Value {
 }
 
 /// The report of the main job.
-pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
+pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Value {
     let inputs = |opened: &Opened| -> Vec<Value> {
         let specs = opened.specs.iter();
         specs
             .map(|s| json!({"name": s.name, "dims": s.dims, "dtype": s.dtype.as_str_name().to_lowercase()}))
             .collect()
     };
-    let shown: Vec<Value> = loads
+    let shown: Vec<Value> = workloads
         .iter()
         .map(|l| json!({"inputs": inputs(&l.opened), "weight": l.weight}))
         .collect();
-    let opened = &loads[0].opened;
+    let opened = &workloads[0].opened;
     let groups: Vec<Value> = outcome
         .groups
         .iter()
@@ -51,7 +51,7 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
         "ratio_dynamic_noise": dynamic.and_then(|d| d.ratio).map(|r| r.1),
         "ratio_dynamic_original": dynamic.and_then(|d| d.ratio_original),
         "dynamic": dynamic.map(|d| json!({
-            "written": d.model.is_some(), "declined": d.declined, "notes": d.notes, "twin": d.twin,
+            "written": d.model.is_some(), "declined": d.declined, "notes": d.notes, "twin": d.reference,
             "held_out_drop": d.held_out_drop, "eval_drop": d.eval_drop,
         })),
         "gates": dynamic.map_or(&[][..], |d| &d.gates),
@@ -66,7 +66,7 @@ pub fn outcome_json(path: &str, loads: &[Load], outcome: &Outcome) -> Value {
         "verify": verify(outcome),
         "probes": {
             "made": outcome.probes.made, "reused": outcome.probes.reused,
-            "skipped": outcome.probes.skipped, "spared": outcome.probes.spared, "exhaustive": outcome.probes.exhaustive,
+            "skipped": outcome.probes.skipped, "spared": outcome.probes.pruned, "exhaustive": outcome.probes.exhaustive,
         },
         "calibration": outcome.calibration,
         "staircases": outcome.staircases,
@@ -114,7 +114,8 @@ fn verify(outcome: &Outcome) -> Value {
             json!(outcome.task.as_ref().map(|t| t.agreement)),
         );
         fields.insert("agreement_dynamic".to_owned(), json!(gated.map(|t| t.agreement)));
-        let drop = |t: &Task| json!({"value": t.drop(), "low": t.drop_interval.low, "high": t.drop_interval.high});
+        let drop =
+            |t: &Task| json!({"value": t.accuracy_drop(), "low": t.drop_interval.low, "high": t.drop_interval.high});
         fields.insert("drop".to_owned(), json!(outcome.task.as_ref().map(drop)));
         fields.insert("drop_dynamic".to_owned(), json!(gated.map(drop)));
     }
@@ -136,11 +137,11 @@ pub fn inspect_json(opened: &Opened) -> Value {
             touched.sort_unstable();
             touched.dedup();
             let macs: u64 = touched.iter().map(|&n| analysis.macs[n]).sum();
-            let lock = opened.lock_of(g);
-            if let Some(lock) = lock {
-                let node = lock.node.map(|n| label(nodes[n], n));
-                let op = lock.node.map(|n| nodes[n].op_type().to_owned());
-                let barrier = json!({"node": node, "op": op, "reason": lock.reason});
+            let constraint = opened.constraint_of(g);
+            if let Some(constraint) = constraint {
+                let node = constraint.node.map(|n| label(nodes[n], n));
+                let op = constraint.node.map(|n| nodes[n].op_type().to_owned());
+                let barrier = json!({"node": node, "op": op, "reason": constraint.reason});
                 if !barriers.contains(&barrier) {
                     barriers.push(barrier);
                 }
@@ -151,12 +152,12 @@ pub fn inspect_json(opened: &Opened) -> Value {
                 "unit": g.unit,
                 "blocks": g.classes.len(),
                 "macs_share": macs as f64 / total,
-                "free": lock.is_none(),
-                "can_grow": lock.is_none() && g.can_grow(),
-                "reason": lock.or(g.no_growth.as_ref()).map(|l| l.reason.clone()),
+                "free": constraint.is_none(),
+                "can_grow": constraint.is_none() && g.can_grow(),
+                "reason": constraint.or(g.no_growth.as_ref()).map(|l| l.reason.clone()),
                 "producers": g.producers.iter().map(name).collect::<Vec<_>>(),
                 "consumers": g.consumers.iter().map(name).collect::<Vec<_>>(),
-                "tensors": g.places.iter().map(|(v, _)| analysis.coupling.value(*v).name.clone()).collect::<Vec<_>>(),
+                "tensors": g.places.iter().map(|(v, _)| analysis.dependencies.value(*v).name.clone()).collect::<Vec<_>>(),
             })
         })
         .collect();

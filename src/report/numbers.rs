@@ -22,7 +22,7 @@ pub(crate) fn milliseconds(ms: f64) -> String {
 }
 
 /// Extents: `3×3`.
-pub(super) fn extents(all: &[usize]) -> String {
+pub(super) fn shape(all: &[usize]) -> String {
     let all: Vec<String> = all.iter().map(ToString::to_string).collect();
     all.join("×")
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::numbers::extents;
+use super::numbers::shape;
 use crate::profile::{Multiprocessors, Problem, Record, tail_free, waves};
 
 /// Characters of the longest bar.
@@ -23,9 +23,9 @@ pub fn staircase_text(name: &str, present: &Problem, records: &[&Record], device
     let mut text = format!(
         "\n{name}: {} {} from {} channels at {}, batch {}, {}\n",
         present.op,
-        extents(&present.kernel),
+        shape(&present.kernel),
         present.cin,
-        extents(&present.space),
+        shape(&present.space),
         present.batch,
         present.dtype
     );

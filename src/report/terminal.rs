@@ -8,7 +8,7 @@ use super::noise::{noise_text, unsteady_text};
 use super::numbers::big;
 use crate::onnx::label;
 use crate::optimize::{Dynamic, Opened, Outcome};
-use crate::verify::{Lane, Task, Verdict};
+use crate::verify::{Entry, Task, Verdict};
 
 pub(crate) fn table(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
@@ -243,7 +243,7 @@ pub fn task_text(task: &Task) -> String {
     let _ = writeln!(
         text,
         "drop      {:.2} % ({:.2} to {:.2} % with 95 % confidence)",
-        100.0 * task.drop(),
+        100.0 * task.accuracy_drop(),
         100.0 * task.drop_interval.low,
         100.0 * task.drop_interval.high
     );
@@ -263,7 +263,7 @@ pub fn inspect_text(opened: &Opened) -> String {
         touched.sort_unstable();
         touched.dedup();
         let macs: u64 = touched.iter().map(|&n| analysis.macs[n]).sum();
-        let may = match (opened.lock_of(g), g.can_grow()) {
+        let may = match (opened.constraint_of(g), g.can_grow()) {
             (Some(_), _) => "stay",
             (None, true) => "grow, shrink",
             (None, false) => "shrink",
@@ -280,11 +280,11 @@ pub fn inspect_text(opened: &Opened) -> String {
             format!("{:.1} %", 100.0 * macs as f64 / total),
             may.to_owned(),
         ]);
-        if let Some(lock) = opened.lock_of(g) {
-            let at = lock.node.map_or(String::new(), |n| {
+        if let Some(constraint) = opened.constraint_of(g) {
+            let at = constraint.node.map_or(String::new(), |n| {
                 format!(" ({} {})", nodes[n].op_type(), label(nodes[n], n))
             });
-            let reason = format!("{}{at}", lock.reason);
+            let reason = format!("{}{at}", constraint.reason);
             match barriers.iter_mut().find(|(r, _)| *r == reason) {
                 Some((_, groups)) => groups.push(g.id),
                 None => barriers.push((reason, vec![g.id])),
@@ -334,14 +334,14 @@ fn left_out_text(opened: &Opened) -> String {
 }
 
 /// Latencies of models side by side.
-pub fn bench_table(names: &[String], lanes: &[Lane]) -> String {
+pub fn bench_table(names: &[String], entries: &[Entry]) -> String {
     let mut rows = table(
         &["model", "min ms", "median ms", "MAD", "p95 ms", "ratio", ""],
         &[1, 2, 3, 4, 5],
     );
-    for (k, (name, lane)) in names.iter().zip(lanes).enumerate() {
-        let s = lane.summary();
-        let verdict = match (k, lane.verdict()) {
+    for (k, (name, entry)) in names.iter().zip(entries).enumerate() {
+        let s = entry.summary();
+        let verdict = match (k, entry.verdict()) {
             (0, _) => "the first",
             (_, Verdict::Faster) => "faster",
             (_, Verdict::Same) => "within the noise",
@@ -350,7 +350,7 @@ pub fn bench_table(names: &[String], lanes: &[Lane]) -> String {
         let ratio = if k == 0 {
             "1".to_owned()
         } else {
-            format!("{:.3} ± {:.3}", lane.ratio(), lane.ratio_noise())
+            format!("{:.3} ± {:.3}", entry.ratio(), entry.ratio_noise())
         };
         rows.add_row([
             shorten(name, 48),
@@ -362,6 +362,6 @@ pub fn bench_table(names: &[String], lanes: &[Lane]) -> String {
             verdict.to_owned(),
         ]);
     }
-    let n = lanes.first().map_or(0, |l| l.samples.len());
+    let n = entries.first().map_or(0, |l| l.samples.len());
     format!("{rows}\n{n} interleaved runs each, in 3 sets of fresh sessions\n")
 }

@@ -1,6 +1,6 @@
 //! Constants of removed channels, added to the bias of the layers that read them.
 
-use crate::channels::{Analysis, Edits};
+use crate::channels::{Analysis, IndexRemaps};
 use crate::onnx::proto::{GraphProto, TensorProto};
 use crate::onnx::{Dtype, Graph, Tensor, constant_of};
 use crate::plan::Fold;
@@ -11,7 +11,7 @@ pub(super) fn fold_biases(
     target: &mut GraphProto,
     graph: &Graph,
     analysis: &Analysis,
-    edits: &Edits,
+    remaps: &IndexRemaps,
     folds: &[Fold],
     added: &mut Vec<TensorProto>,
 ) -> Result<()> {
@@ -26,9 +26,9 @@ pub(super) fn fold_biases(
         let y = node
             .output
             .first()
-            .and_then(|n| analysis.coupling.by_name(n))
+            .and_then(|n| analysis.dependencies.by_name(n))
             .ok_or_else(fail)?;
-        let addends: Vec<f32> = match edits.get(y, 1) {
+        let addends: Vec<f32> = match remaps.get(y, 1) {
             Some(edit) => edit
                 .gather()
                 .into_iter()
@@ -44,14 +44,14 @@ pub(super) fn fold_biases(
         let before: Vec<f32> = match present {
             Some(name) => {
                 let mut name = name;
-                let maker = |name: &str| graph.producer.get(name).map(|&n| &target.node[n]);
-                while let Some(node) = maker(name).filter(|n| n.op_type() == "Identity") {
+                let producer = |name: &str| graph.producer.get(name).map(|&n| &target.node[n]);
+                while let Some(node) = producer(name).filter(|n| n.op_type() == "Identity") {
                     name = node.input.first().ok_or_else(fail)?;
                 }
                 let made = find(name)
                     .map(Tensor::read)
                     .transpose()?
-                    .or_else(|| constant_of(maker(name)?));
+                    .or_else(|| constant_of(producer(name)?));
                 made.and_then(|t| t.to_f32()).ok_or_else(fail)?
             }
             None => vec![0.0; addends.len()],

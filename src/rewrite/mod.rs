@@ -6,7 +6,7 @@ mod weights;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::channels::{Analysis, ClassChange, Coupling, Edits, Patch, ValueId, find};
+use crate::channels::{Analysis, ChannelChange, DependencyGraph, IndexRemaps, Patch, ValueId, find};
 use crate::onnx::proto::{
     ModelProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
 };
@@ -22,7 +22,7 @@ pub fn rewrite(
     model: &ModelProto,
     graph: &Graph,
     analysis: &Analysis,
-    change: &ClassChange,
+    change: &ChannelChange,
     folds: &[Fold],
 ) -> Result<ModelProto> {
     let mut copy = model.clone();
@@ -30,8 +30,8 @@ pub fn rewrite(
         return Ok(copy);
     }
     check(analysis, change)?;
-    let co = &analysis.coupling;
-    let edits = Edits::new(co, &analysis.groups, change);
+    let co = &analysis.dependencies;
+    let remaps = IndexRemaps::new(co, &analysis.groups, change);
     let target = copy
         .graph
         .as_mut()
@@ -46,31 +46,31 @@ pub fn rewrite(
             index,
             opset: analysis.opset,
             co,
-            edits: &edits,
+            remaps: &remaps,
             graph,
-            extents: &analysis.extents,
+            shape: &analysis.shape,
             added: &mut added,
         })?;
     }
-    weights::edit_weights(target, graph, co, &edits, change.split, &mut added)?;
-    fold::fold_biases(target, graph, analysis, &edits, folds, &mut added)?;
+    weights::edit_weights(target, graph, co, &remaps, change.split, &mut added)?;
+    fold::fold_biases(target, graph, analysis, &remaps, folds, &mut added)?;
     target.initializer.extend(added);
     remove_unused(target, graph);
-    update_value_info(target, co, &edits);
+    update_value_info(target, co, &remaps);
     Ok(copy)
 }
 
 /// A locked class must stay, and every group must keep a channel.
-fn check(analysis: &Analysis, change: &ClassChange) -> Result<()> {
+fn check(analysis: &Analysis, change: &ChannelChange) -> Result<()> {
     for group in &analysis.groups {
         let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
         if !group.classes.iter().any(touched) {
             continue;
         }
-        if let Some(lock) = &group.lock {
+        if let Some(constraint) = &group.constraint {
             return Err(Error::Plan(format!(
                 "group {} cannot change: {}",
-                group.id, lock.reason
+                group.id, constraint.reason
             )));
         }
         if group.classes.iter().all(|c| change.removed.contains(c)) {
@@ -97,7 +97,11 @@ fn remove_unused(target: &mut crate::onnx::proto::GraphProto, before: &Graph) {
 }
 
 /// Puts new extents into the notes on inner values.
-fn update_value_info(target: &mut crate::onnx::proto::GraphProto, co: &crate::channels::Coupling, edits: &Edits) {
+fn update_value_info(
+    target: &mut crate::onnx::proto::GraphProto,
+    co: &crate::channels::DependencyGraph,
+    remaps: &IndexRemaps,
+) {
     for info in &mut target.value_info {
         let Some(id) = co.by_name(info.name()) else {
             continue;
@@ -106,7 +110,7 @@ fn update_value_info(target: &mut crate::onnx::proto::GraphProto, co: &crate::ch
             continue;
         };
         for (axis, dim) in tensor.shape.iter_mut().flat_map(|s| s.dim.iter_mut()).enumerate() {
-            if let Some(edit) = edits.get(id, axis) {
+            if let Some(edit) = remaps.get(id, axis) {
                 dim.value = Some(Dim::DimValue(edit.len() as i64));
             }
         }
@@ -114,21 +118,21 @@ fn update_value_info(target: &mut crate::onnx::proto::GraphProto, co: &crate::ch
 }
 
 /// Multiply-accumulates of the graph for one sample with `change` applied.
-pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ClassChange) -> u64 {
-    let edits = Edits::new(&analysis.coupling, &analysis.groups, change);
-    let extent = |id: ValueId, axis: usize| edits.extent(&analysis.coupling, id, axis);
+pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ChannelChange) -> u64 {
+    let remaps = IndexRemaps::new(&analysis.dependencies, &analysis.groups, change);
+    let dim = |id: ValueId, axis: usize| remaps.dim(&analysis.dependencies, id, axis);
     (0..graph.proto.node.len())
-        .map(|n| crate::channels::node_macs(graph, &analysis.coupling, n, &extent) / analysis.samples as u64)
+        .map(|n| crate::channels::node_macs(graph, &analysis.dependencies, n, &dim) / analysis.samples as u64)
         .sum()
 }
 
 /// What all nodes but convolutions make with `change` applied, over what they made before, in elements: a
 /// measure of the work around the layers on a CPU. Activations and normalizations are part of the layers. A
 /// concatenation whose parts are off the SIMD block counts two and a half times: its parts leave the blocked layout.
-pub fn elements_ratio(graph: &Graph, analysis: &Analysis, change: &ClassChange) -> f64 {
-    let co = &analysis.coupling;
-    let edits = Edits::new(co, &analysis.groups, change);
-    let now = |id: ValueId, axis: usize| edits.extent(co, id, axis);
+pub fn elements_ratio(graph: &Graph, analysis: &Analysis, change: &ChannelChange) -> f64 {
+    let co = &analysis.dependencies;
+    let remaps = IndexRemaps::new(co, &analysis.groups, change);
+    let now = |id: ValueId, axis: usize| remaps.dim(co, id, axis);
     let before = elements(graph, co, &|id, axis| co.dims(id)[axis]);
     if before > 0.0 {
         elements(graph, co, &now) / before
@@ -140,11 +144,11 @@ pub fn elements_ratio(graph: &Graph, analysis: &Analysis, change: &ClassChange) 
 /// How the elements that [`elements_ratio`] counts spread over the groups whose widths they go with; under `None` what
 /// no free group changes. A value with channels of several groups counts for each by its part.
 pub fn element_shares(graph: &Graph, analysis: &Analysis) -> BTreeMap<Option<usize>, f64> {
-    let co = &analysis.coupling;
+    let co = &analysis.dependencies;
     let whole = elements(graph, co, &|id, axis| co.dims(id)[axis]);
     let mut shares = BTreeMap::new();
     let mut moved = 0.0;
-    for group in analysis.groups.iter().filter(|g| g.lock.is_none()) {
+    for group in analysis.groups.iter().filter(|g| g.constraint.is_none()) {
         let own: HashSet<u32> = group.classes.iter().copied().collect();
         let without = |id: ValueId, axis: usize| {
             (0..co.dims(id)[axis])
@@ -163,7 +167,7 @@ pub fn element_shares(graph: &Graph, analysis: &Analysis) -> BTreeMap<Option<usi
 const BLOCK: usize = 16;
 const OFF_BLOCK: f64 = 2.5;
 
-fn elements(graph: &Graph, co: &Coupling, extent: &dyn Fn(ValueId, usize) -> usize) -> f64 {
+fn elements(graph: &Graph, co: &DependencyGraph, dim: &dyn Fn(ValueId, usize) -> usize) -> f64 {
     const IN_LAYERS: [&str; 10] = [
         "Conv",
         "ConvTranspose",
@@ -180,7 +184,7 @@ fn elements(graph: &Graph, co: &Coupling, extent: &dyn Fn(ValueId, usize) -> usi
     for node in graph.proto.node.iter().filter(|n| !IN_LAYERS.contains(&n.op_type())) {
         let off = |name: &String| {
             co.by_name(name)
-                .is_some_and(|id| co.dims(id).len() == 4 && !extent(id, 1).is_multiple_of(BLOCK))
+                .is_some_and(|id| co.dims(id).len() == 4 && !dim(id, 1).is_multiple_of(BLOCK))
         };
         let times = if node.op_type() == "Concat" && node.input.iter().any(off) {
             OFF_BLOCK
@@ -189,7 +193,7 @@ fn elements(graph: &Graph, co: &Coupling, extent: &dyn Fn(ValueId, usize) -> usi
         };
         for id in node.output.iter().filter_map(|n| co.by_name(n)) {
             let rank = co.dims(id).len();
-            sum += times * (0..rank).map(|axis| extent(id, axis) as f64).product::<f64>();
+            sum += times * (0..rank).map(|axis| dim(id, axis) as f64).product::<f64>();
         }
     }
     sum

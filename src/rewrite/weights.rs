@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::channels::{AxisEdit, Coupling, Edits, Use, ValueId};
+use crate::channels::{AxisRemap, DependencyGraph, IndexRemaps, Use, ValueId};
 use crate::onnx::proto::{
     GraphProto, NodeProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
 };
@@ -11,8 +11,8 @@ use crate::{Error, Result};
 
 /// What one use wants done to a constant: its changed axes, and what new elements hold.
 #[derive(Clone, Debug, PartialEq)]
-struct Wish {
-    axes: Vec<(usize, AxisEdit)>,
+struct ChannelWish {
+    axes: Vec<(usize, AxisRemap)>,
     fill: f32,
     /// New elements repeat old ones, with this seed for their shares; on the axis that is summed over they share.
     split: Option<(u64, Option<usize>)>,
@@ -22,13 +22,13 @@ struct Wish {
 pub(super) fn edit_weights(
     target: &mut GraphProto,
     graph: &Graph,
-    co: &Coupling,
-    edits: &Edits,
+    co: &DependencyGraph,
+    remaps: &IndexRemaps,
     split: Option<u64>,
     added: &mut Vec<TensorProto>,
 ) -> Result<()> {
     let kept_as_is = unchanged_names(graph);
-    let mut uses: BTreeMap<&str, Vec<(Use, Wish)>> = BTreeMap::new();
+    let mut uses: BTreeMap<&str, Vec<(Use, ChannelWish)>> = BTreeMap::new();
     for (id, value) in co.values.iter().enumerate() {
         let Some(at) = value.constant_use else {
             continue;
@@ -41,7 +41,7 @@ pub(super) fn edit_weights(
                     summed_axis(&graph.proto.node[at.node], at.input, co.dims(ValueId(id))),
                 )
             });
-            let wish = wish(co, edits, ValueId(id), split);
+            let wish = wish(co, remaps, ValueId(id), split);
             uses.entry(&value.name).or_default().push((at, wish));
         }
     }
@@ -56,7 +56,7 @@ pub(super) fn edit_weights(
         if same && store_in_place(target, graph, name, &edited(&original, &wishes[0].1)?) {
             continue;
         }
-        let mut made: Vec<(Wish, String)> = Vec::new();
+        let mut made: Vec<(ChannelWish, String)> = Vec::new();
         for (at, wish) in wishes {
             if wish.axes.is_empty() {
                 continue;
@@ -84,18 +84,18 @@ fn unchanged_names(graph: &Graph) -> HashSet<String> {
         .collect()
 }
 
-fn wish(co: &Coupling, edits: &Edits, id: ValueId, split: Option<(u64, Option<usize>)>) -> Wish {
+fn wish(co: &DependencyGraph, remaps: &IndexRemaps, id: ValueId, split: Option<(u64, Option<usize>)>) -> ChannelWish {
     let axes = (0..co.dims(id).len())
-        .filter_map(|axis| Some((axis, edits.get(id, axis)?.clone())))
+        .filter_map(|axis| Some((axis, remaps.get(id, axis)?.clone())))
         .collect();
-    Wish {
+    ChannelWish {
         axes,
         fill: co.value(id).fill,
         split,
     }
 }
 
-fn edited(original: &Tensor, wish: &Wish) -> Result<Tensor> {
+fn edited(original: &Tensor, wish: &ChannelWish) -> Result<Tensor> {
     wish.axes.iter().try_fold(original.clone(), |tensor, (axis, edit)| {
         let Some((seed, summed)) = wish.split else {
             return tensor.rebuild_axis(*axis, &edit.gather(), wish.fill);
@@ -127,7 +127,7 @@ fn summed_axis(node: &NodeProto, input: usize, dims: &[usize]) -> Option<usize> 
 
 /// Weights whose repeats along an axis sum to what the one was: every repeat gets a share, another one at each place, so
 /// that repeats learn different things when they are trained.
-fn shared_out(tensor: &Tensor, axis: usize, edit: &AxisEdit, seed: u64) -> Result<Tensor> {
+fn shared_out(tensor: &Tensor, axis: usize, edit: &AxisRemap, seed: u64) -> Result<Tensor> {
     let mut values = tensor.to_f32().ok_or_else(|| {
         Error::Plan("weights that are no floats cannot be shared out; use --grow-init zero".to_owned())
     })?;
@@ -137,7 +137,7 @@ fn shared_out(tensor: &Tensor, axis: usize, edit: &AxisEdit, seed: u64) -> Resul
     }
     let inner: usize = tensor.dims[axis + 1..].iter().product();
     let outer: usize = tensor.dims[..axis].iter().product();
-    let extent = tensor.dims[axis];
+    let size = tensor.dims[axis];
     let mut random = fastrand::Rng::with_seed(seed);
     for places in repeats.values().filter(|p| p.len() > 1) {
         for at in 0..outer * inner {
@@ -145,7 +145,7 @@ fn shared_out(tensor: &Tensor, axis: usize, edit: &AxisEdit, seed: u64) -> Resul
             let parts: Vec<f32> = places.iter().map(|_| 0.5 + random.f32()).collect();
             let whole: f32 = parts.iter().sum();
             for (&p, part) in places.iter().zip(&parts) {
-                values[(o * extent + p) * inner + i] *= part / whole;
+                values[(o * size + p) * inner + i] *= part / whole;
             }
         }
     }
@@ -176,8 +176,8 @@ fn store_in_place(target: &mut GraphProto, graph: &Graph, name: &str, tensor: &T
 fn update_input(target: &mut GraphProto, name: &str, tensor: &Tensor) {
     for input in target.input.iter_mut().filter(|v| v.name() == name) {
         if let Some(Kind::TensorType(kind)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) {
-            for (dim, &extent) in kind.shape.iter_mut().flat_map(|s| s.dim.iter_mut()).zip(&tensor.dims) {
-                dim.value = Some(Dim::DimValue(extent as i64));
+            for (dim, &size) in kind.shape.iter_mut().flat_map(|s| s.dim.iter_mut()).zip(&tensor.dims) {
+                dim.value = Some(Dim::DimValue(size as i64));
             }
         }
     }

@@ -13,7 +13,7 @@ use faer::{Accum, Mat, Par, Side};
 
 /// One weight matrix that reads a group's channels.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct LayerConsumer {
     /// Outputs × columns; columns of channels that went are zero.
     weights: Mat<f64>,
     /// (S + λI)⁻¹ of the columns that are left, or the covariance itself where only blocks of it count.
@@ -37,7 +37,7 @@ enum Spread {
     Blocks(Mat<f64>),
 }
 
-impl Reader {
+impl LayerConsumer {
     /// A reader with the covariance of its columns. `ridge` is λ over the mean of the covariance's diagonal.
     /// `columns` holds each channel's columns.
     pub fn new(weights: Mat<f64>, covariance: Mat<f64>, ridge: f64, columns: Vec<Vec<usize>>) -> Self {
@@ -215,7 +215,13 @@ const STEP: usize = 48;
 
 /// Removes channels one after another until `least` are left. `first` go before all others; `keep_at` are numbers
 /// of removals whose weights are kept.
-pub fn rank(mut readers: Vec<Reader>, channels: usize, first: &[usize], least: usize, keep_at: &[usize]) -> Ranking {
+pub fn rank(
+    mut consumers: Vec<LayerConsumer>,
+    channels: usize,
+    first: &[usize],
+    least: usize,
+    keep_at: &[usize],
+) -> Ranking {
     let mut left: Vec<usize> = (0..channels).collect();
     let mut ranking = Ranking {
         errors: vec![0.0],
@@ -227,7 +233,7 @@ pub fn rank(mut readers: Vec<Reader>, channels: usize, first: &[usize], least: u
         let pool = if forced.is_empty() { &left } else { &forced };
         let mut scored: Vec<(f64, usize)> = pool
             .iter()
-            .map(|&c| (readers.iter().map(|r| r.score(&r.columns[c])).sum::<f64>(), c))
+            .map(|&c| (consumers.iter().map(|r| r.score(&r.columns[c])).sum::<f64>(), c))
             .collect();
         scored.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let gone = ranking.order.len();
@@ -242,7 +248,7 @@ pub fn rank(mut readers: Vec<Reader>, channels: usize, first: &[usize], least: u
             .min(left.len() - least.max(1))
             .min(scored.len());
         let batch: Vec<usize> = scored[..step].iter().map(|s| s.1).collect();
-        let joint: f64 = readers
+        let joint: f64 = consumers
             .iter()
             .map(|r| r.score(&batch.iter().flat_map(|&c| r.columns[c].clone()).collect::<Vec<_>>()))
             .sum();
@@ -250,11 +256,11 @@ pub fn rank(mut readers: Vec<Reader>, channels: usize, first: &[usize], least: u
             ranking.errors.push(error + joint * k as f64 / step as f64);
         }
         error += joint;
-        readers.iter_mut().for_each(|r| r.remove(&batch));
+        consumers.iter_mut().for_each(|r| r.remove(&batch));
         left.retain(|c| !batch.contains(c));
         ranking.order.extend(batch);
         if keep_at.contains(&ranking.order.len()) {
-            let weights = readers.iter().map(Reader::snapshot).collect();
+            let weights = consumers.iter().map(LayerConsumer::snapshot).collect();
             ranking.snapshots.insert(ranking.order.len(), weights);
         }
     }
@@ -266,7 +272,7 @@ mod tests {
     use faer::linalg::solvers::Solve;
     use faer::{Mat, Side};
 
-    use super::{Reader, rank};
+    use super::{LayerConsumer, rank};
 
     fn random(rows: usize, columns: usize, seed: u64) -> Mat<f64> {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -289,8 +295,8 @@ mod tests {
         let w = random(outputs, width, 2);
         let columns: Vec<Vec<usize>> = (0..channels).map(|c| (c * taps..(c + 1) * taps).collect()).collect();
         let ridge = 1e-9;
-        let reader = Reader::new(w.clone(), s.clone(), ridge, columns.clone());
-        let ranking = rank(vec![reader], channels, &[], 2, &[1, 3, 5]);
+        let consumer = LayerConsumer::new(w.clone(), s.clone(), ridge, columns.clone());
+        let ranking = rank(vec![consumer], channels, &[], 2, &[1, 3, 5]);
         let total = error(&w, &Mat::zeros(outputs, width), &s);
         for removed in [1, 3, 5] {
             let kept: Vec<usize> = (0..channels)
@@ -325,7 +331,13 @@ mod tests {
         }
         let s = rows.transpose() * &rows;
         let columns: Vec<Vec<usize>> = (0..4).map(|c| vec![c]).collect();
-        let ranking = rank(vec![Reader::new(random(3, 4, 4), s, 1e-9, columns)], 4, &[], 1, &[]);
+        let ranking = rank(
+            vec![LayerConsumer::new(random(3, 4, 4), s, 1e-9, columns)],
+            4,
+            &[],
+            1,
+            &[],
+        );
         assert!(ranking.order[0] == 0 || ranking.order[0] == 2);
         assert!(ranking.errors[1] < 1e-6 && ranking.errors[2] > 1e-3);
     }
@@ -333,8 +345,8 @@ mod tests {
     #[test]
     fn what_must_go_first_goes_first() {
         let columns: Vec<Vec<usize>> = (0..5).map(|c| vec![c]).collect();
-        let reader = Reader::uncorrelated(random(2, 5, 5), &[1.0, 1.0, 9.0, 9.0, 1.0], columns);
-        let ranking = rank(vec![reader], 5, &[3, 2], 1, &[]);
+        let consumer = LayerConsumer::uncorrelated(random(2, 5, 5), &[1.0, 1.0, 9.0, 9.0, 1.0], columns);
+        let ranking = rank(vec![consumer], 5, &[3, 2], 1, &[]);
         let mut first = ranking.order[..2].to_vec();
         first.sort_unstable();
         assert_eq!(first, [2, 3]);

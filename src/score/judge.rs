@@ -1,7 +1,7 @@
 //! What another model loses, on the samples that a walk stands before.
 
 use super::loss::{Judgement, Reference};
-use super::walk::Walk;
+use super::staged_executor::StagedExecutor;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::{Error, Result};
@@ -11,18 +11,18 @@ impl Reference {
     ///
     /// # Errors
     /// When a run fails, an output is NaN, or none holds numbers that others can be compared with.
-    pub fn of(walk: &Walk, model: &ModelProto, graph: &Graph) -> Result<Self> {
+    pub fn of(executor: &StagedExecutor, model: &ModelProto, graph: &Graph) -> Result<Self> {
         let mut reference = Self::default();
-        walk.finish(model, graph, walk.at(), &mut |run, outputs| {
-            reference.push(&outputs, walk.samples(run));
+        executor.finish(model, graph, executor.at(), &mut |run, outputs| {
+            reference.push(&outputs, executor.samples(run));
             Ok(())
         })?;
         if let Some((run, name)) = reference.first_nan() {
-            let from: usize = (0..run).map(|k| walk.samples(k)).sum();
+            let from: usize = (0..run).map(|k| executor.samples(k)).sum();
             return Err(Error::Usage(format!(
                 "the model's own output '{name}' is NaN for one of the samples {from} to {} it was given: nothing can be told from \
                  that; look at these samples and how they are scaled",
-                from + walk.samples(run) - 1
+                from + executor.samples(run) - 1
             )));
         }
         if !reference.is_comparable() {
@@ -37,9 +37,15 @@ impl Reference {
     ///
     /// # Errors
     /// When a run fails, or all outputs are selections whose length changes.
-    pub fn judge(&self, walk: &Walk, model: &ModelProto, graph: &Graph, from: usize) -> Result<Judgement> {
+    pub fn judge(
+        &self,
+        executor: &StagedExecutor,
+        model: &ModelProto,
+        graph: &Graph,
+        from: usize,
+    ) -> Result<Judgement> {
         let mut found = Judgement::default();
-        walk.finish(model, graph, from, &mut |run, outputs| {
+        executor.finish(model, graph, from, &mut |run, outputs| {
             self.add(&mut found, run, &outputs);
             Ok(())
         })?;

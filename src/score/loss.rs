@@ -1,7 +1,7 @@
 //! How far a model's outputs are from the original's, in what users feel: nats of Kullback-Leibler divergence for
 //! classifiers, squared error over variance for other outputs.
 
-use crate::target::Held;
+use crate::device::DeviceTensor;
 
 /// Outputs of the original on the samples of some runs.
 #[derive(Debug, Default)]
@@ -13,11 +13,11 @@ pub struct Reference {
 #[derive(Debug)]
 struct Run {
     samples: usize,
-    outputs: Vec<(String, Kind, Vec<f32>)>,
+    outputs: Vec<(String, OutputKind, Vec<f32>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+enum OutputKind {
     /// Values of so many classes before normalization.
     Logits(usize),
     /// Probabilities of so many classes.
@@ -70,14 +70,18 @@ impl Judgement {
 
 impl Reference {
     /// Adds the outputs of the next run, of `samples` samples.
-    pub(super) fn push(&mut self, outputs: &[(String, Held)], samples: usize) {
+    pub(super) fn push(&mut self, outputs: &[(String, DeviceTensor)], samples: usize) {
         let one = outputs.iter().filter_map(|(name, held)| {
             if let Some(values) = held.floats() {
                 let values = values.into_owned();
                 return Some((name.clone(), kind(&held.dims(), &values, samples), values));
             }
             let whole = held.tensor()?.to_i64()?;
-            Some((name.clone(), Kind::Whole, whole.into_iter().map(|v| v as f32).collect()))
+            Some((
+                name.clone(),
+                OutputKind::Whole,
+                whole.into_iter().map(|v| v as f32).collect(),
+            ))
         });
         self.runs.push(Run {
             samples,
@@ -103,14 +107,14 @@ impl Reference {
     }
 
     /// Adds another model's outputs of run `run` to a judgement.
-    pub(super) fn add(&self, judgement: &mut Judgement, run: usize, outputs: &[(String, Held)]) {
+    pub(super) fn add(&self, judgement: &mut Judgement, run: usize, outputs: &[(String, DeviceTensor)]) {
         let Some(own) = self.runs.get(run) else { return };
         let loss = own.loss(outputs);
         judgement.selection |= loss.is_nan();
         judgement.sum += own.samples as f64 * loss;
         judgement.samples += own.samples;
         for (name, kind, before) in &own.outputs {
-            let (Kind::Logits(classes) | Kind::Probabilities(classes)) = *kind else {
+            let (OutputKind::Logits(classes) | OutputKind::Probabilities(classes)) = *kind else {
                 continue;
             };
             let Some(after) = values_of(outputs, name) else {
@@ -127,7 +131,7 @@ impl Reference {
 impl Run {
     /// The loss of another model's outputs: mean over outputs. An output of another length (as of a selection) is not compared;
     /// infinite where a value is no number and the original's is, not a number where nothing is compared.
-    fn loss(&self, outputs: &[(String, Held)]) -> f64 {
+    fn loss(&self, outputs: &[(String, DeviceTensor)]) -> f64 {
         let (mut sum, mut count) = (0.0, 0.0);
         for (name, kind, before) in &self.outputs {
             let Some(after) = values_of(outputs, name).filter(|a| a.len() == before.len()) else {
@@ -141,7 +145,7 @@ impl Run {
 }
 
 /// The values of an output by name.
-fn values_of(outputs: &[(String, Held)], name: &str) -> Option<Vec<f32>> {
+fn values_of(outputs: &[(String, DeviceTensor)], name: &str) -> Option<Vec<f32>> {
     let (_, held) = outputs.iter().find(|(n, _)| n == name)?;
     match held.floats() {
         Some(values) => Some(values.into_owned()),
@@ -156,17 +160,17 @@ fn best(row: &[f32]) -> usize {
 
 /// What an output of a run of `samples` samples is. Rows of classes stand along its first axis; where the second one carries the
 /// batch, it holds no classes.
-fn kind(dims: &[usize], values: &[f32], samples: usize) -> Kind {
+fn kind(dims: &[usize], values: &[f32], samples: usize) -> OutputKind {
     let (rows, classes) = (dims.first().copied().unwrap_or(0), dims.get(1).copied().unwrap_or(0));
     let batch_behind = classes == samples && rows != samples;
     if classes < 2 || batch_behind || dims.iter().skip(2).any(|&d| d != 1) {
-        return Kind::Values;
+        return OutputKind::Values;
     }
     let normal = |row: &[f32]| row.iter().all(|&p| p >= 0.0) && (row.iter().sum::<f32>() - 1.0).abs() < 1e-3;
     if values.chunks_exact(classes).all(normal) {
-        Kind::Probabilities(classes)
+        OutputKind::Probabilities(classes)
     } else {
-        Kind::Logits(classes)
+        OutputKind::Logits(classes)
     }
 }
 
@@ -174,18 +178,18 @@ fn kind(dims: &[usize], values: &[f32], samples: usize) -> Kind {
 /// the values' own error tells such plans apart.
 const VALUES_SHARE: f64 = 0.01;
 
-fn distance(kind: Kind, before: &[f32], after: &[f32]) -> f64 {
+fn distance(kind: OutputKind, before: &[f32], after: &[f32]) -> f64 {
     let lost = |(a, b): (&f32, &f32)| a.is_finite() && !b.is_finite();
     if before.iter().zip(after).any(lost) {
         return f64::INFINITY;
     }
     let nats = match kind {
-        Kind::Logits(classes) => divergence(before, after, classes, log_softmax),
-        Kind::Probabilities(classes) => divergence(before, after, classes, |row| {
+        OutputKind::Logits(classes) => divergence(before, after, classes, log_softmax),
+        OutputKind::Probabilities(classes) => divergence(before, after, classes, |row| {
             row.iter().map(|&p| f64::from(p).max(1e-12).ln()).collect()
         }),
-        Kind::Values => return relative_error(before, after),
-        Kind::Whole => {
+        OutputKind::Values => return relative_error(before, after),
+        OutputKind::Whole => {
             let other = before.iter().zip(after).filter(|(a, b)| a != b).count();
             return other as f64 / before.len().max(1) as f64;
         }
@@ -225,28 +229,28 @@ fn log_softmax(row: &[f32]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Judgement, Kind, VALUES_SHARE, distance, kind, relative_error};
+    use super::{Judgement, OutputKind, VALUES_SHARE, distance, kind, relative_error};
 
     #[test]
     fn classifiers_are_told_from_maps_and_logits_from_probabilities() {
-        assert_eq!(kind(&[1, 2, 1, 1], &[0.25, 0.75], 1), Kind::Probabilities(2));
-        assert_eq!(kind(&[1, 2], &[-1.0, 2.0], 1), Kind::Logits(2));
-        assert_eq!(kind(&[1, 2, 3], &[0.0; 6], 1), Kind::Values);
+        assert_eq!(kind(&[1, 2, 1, 1], &[0.25, 0.75], 1), OutputKind::Probabilities(2));
+        assert_eq!(kind(&[1, 2], &[-1.0, 2.0], 1), OutputKind::Logits(2));
+        assert_eq!(kind(&[1, 2, 3], &[0.0; 6], 1), OutputKind::Values);
         // Steps of time before the batch are no samples.
-        assert_eq!(kind(&[3, 2], &[0.0; 6], 2), Kind::Values);
-        assert_eq!(kind(&[2, 3], &[0.0; 6], 2), Kind::Logits(3));
+        assert_eq!(kind(&[3, 2], &[0.0; 6], 2), OutputKind::Values);
+        assert_eq!(kind(&[2, 3], &[0.0; 6], 2), OutputKind::Logits(3));
     }
 
     #[test]
     fn what_is_no_number_is_infinitely_far_and_never_nothing() {
         let (nan, inf) = (f32::NAN, f32::INFINITY);
-        for kind in [Kind::Logits(2), Kind::Values] {
+        for kind in [OutputKind::Logits(2), OutputKind::Values] {
             assert_eq!(distance(kind, &[1.0, 2.0], &[1.0, nan]), f64::INFINITY);
             assert_eq!(distance(kind, &[1.0, 2.0], &[inf, 2.0]), f64::INFINITY);
         }
-        assert_eq!(distance(Kind::Values, &[1.0, nan, 3.0], &[1.0, 5.0, 3.0]), 0.0);
-        assert_eq!(distance(Kind::Logits(2), &[1.0, -inf], &[1.0, -inf]), 0.0);
-        assert_eq!(distance(Kind::Whole, &[1.0, 2.0], &[1.0, 3.0]), 0.5);
+        assert_eq!(distance(OutputKind::Values, &[1.0, nan, 3.0], &[1.0, 5.0, 3.0]), 0.0);
+        assert_eq!(distance(OutputKind::Logits(2), &[1.0, -inf], &[1.0, -inf]), 0.0);
+        assert_eq!(distance(OutputKind::Whole, &[1.0, 2.0], &[1.0, 3.0]), 0.5);
         assert_eq!(Judgement::default().loss(), f64::INFINITY);
     }
 
@@ -256,12 +260,15 @@ mod tests {
         let q: [f32; 2] = [0.5, 0.5];
         let exact = 0.8 * (0.8f64 / 0.5).ln() + 0.2 * (0.2f64 / 0.5).ln();
         let logits = |p: [f32; 2]| p.map(|v| v.ln() + 3.0);
-        for (kind, p, q) in [(Kind::Probabilities(2), p, q), (Kind::Logits(2), logits(p), logits(q))] {
+        for (kind, p, q) in [
+            (OutputKind::Probabilities(2), p, q),
+            (OutputKind::Logits(2), logits(p), logits(q)),
+        ] {
             let values = VALUES_SHARE * relative_error(&p, &q);
             assert!((distance(kind, &p, &q) - exact - values).abs() < 1e-6);
             assert_eq!(distance(kind, &p, &p), 0.0);
         }
-        assert_eq!(distance(Kind::Values, &[1.0, 3.0], &[1.0, 3.0]), 0.0);
-        assert_eq!(distance(Kind::Values, &[1.0, 3.0], &[2.0, 3.0]), 0.5);
+        assert_eq!(distance(OutputKind::Values, &[1.0, 3.0], &[1.0, 3.0]), 0.0);
+        assert_eq!(distance(OutputKind::Values, &[1.0, 3.0], &[2.0, 3.0]), 0.5);
     }
 }

@@ -3,19 +3,19 @@
 mod greedy;
 mod guess;
 mod judge;
+mod linear_op;
 mod loss;
-mod mixer;
 mod moments;
 mod patches;
 mod rankings;
+mod staged_executor;
 mod statistics;
-mod walk;
 
-pub use greedy::{Ranking, Reader, rank};
+pub use greedy::{LayerConsumer, Ranking, rank};
+pub use linear_op::{Form, LinearOp};
 pub use loss::{Judgement, Reference};
-pub use mixer::{Form, Mixer};
 pub use moments::{Moments, add_products};
-pub use patches::{Place, input_rows, output_rows, picked};
+pub use patches::{OutputPosition, input_rows, output_rows, picked};
 pub use rankings::{Compensated, RIDGE, Ranked, rank_group, reading};
-pub use statistics::{Statistics, mixers, place_seed};
-pub use walk::{Live, Walk, crossing_bytes, read_from};
+pub use staged_executor::{Live, StagedExecutor, crossing_bytes, read_from};
+pub use statistics::{Statistics, linear_ops, place_seed};

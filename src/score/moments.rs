@@ -4,7 +4,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
 use crate::Result;
-use crate::target::{Products, Rows};
+use crate::device::{Products, Rows};
 
 /// Rows whose products are summed in float32 before they are added in float64.
 const CHUNK: usize = 2048;

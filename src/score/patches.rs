@@ -1,15 +1,15 @@
 //! What a layer sees at single places of its output: rows of input values, and of output values.
 
-use super::mixer::{Form, Mixer};
+use super::linear_op::{Form, LinearOp};
 
 /// A place of an output: which block of its first axis, and which place of that, row-major.
-pub type Place = (usize, usize);
+pub type OutputPosition = (usize, usize);
 
 /// Where a layer's output has places: blocks along its first axis, and places of one block, row-major. Blocks are samples
 /// where the first axis carries the batch.
-pub fn places_of(mixer: &Mixer, output_dims: &[usize]) -> (usize, usize) {
+pub fn places_of(linear_op: &LinearOp, output_dims: &[usize]) -> (usize, usize) {
     let samples = output_dims.first().copied().unwrap_or(0);
-    let rest = match mixer.form {
+    let rest = match linear_op.form {
         Form::Conv { .. } => output_dims.get(2..),
         Form::Gemm { .. } => Some(&[][..]),
         Form::MatMul => output_dims.get(1..output_dims.len().max(2) - 1),
@@ -18,14 +18,20 @@ pub fn places_of(mixer: &Mixer, output_dims: &[usize]) -> (usize, usize) {
 }
 
 /// At most `most` places for each of `samples` samples, whichever axis carries them.
-pub fn picked(mixer: &Mixer, output_dims: &[usize], samples: usize, most: usize, seed: u64) -> Vec<Place> {
-    let (blocks, each) = places_of(mixer, output_dims);
+pub fn picked(
+    linear_op: &LinearOp,
+    output_dims: &[usize],
+    samples: usize,
+    most: usize,
+    seed: u64,
+) -> Vec<OutputPosition> {
+    let (blocks, each) = places_of(linear_op, output_dims);
     let most = (most * samples).div_ceil(blocks.max(1)).max(1);
     sampled(blocks, each, most, seed)
 }
 
 /// At most `most` places of every block, at random where there are more; the same for the same seed.
-pub fn sampled(samples: usize, places: usize, most: usize, seed: u64) -> Vec<Place> {
+pub fn sampled(samples: usize, places: usize, most: usize, seed: u64) -> Vec<OutputPosition> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut found = Vec::new();
     for n in 0..samples {
@@ -43,16 +49,16 @@ pub fn sampled(samples: usize, places: usize, most: usize, seed: u64) -> Vec<Pla
 /// Appends one row of `all_columns` values a place: what the layer multiplies by its weights there.
 /// `x` has extents `dims`; `output_dims` are those of the layer's output.
 pub fn input_rows(
-    mixer: &Mixer,
+    linear_op: &LinearOp,
     x: &[f32],
     dims: &[usize],
     output_dims: &[usize],
-    places: &[Place],
+    places: &[OutputPosition],
     rows: &mut Vec<f32>,
 ) {
-    let width = mixer.all_columns();
-    let Form::Conv { .. } = &mixer.form else {
-        let (_, each) = places_of(mixer, output_dims);
+    let width = linear_op.all_columns();
+    let Form::Conv { .. } = &linear_op.form else {
+        let (_, each) = places_of(linear_op, output_dims);
         for &(n, q) in places {
             let at = (n * each + q) * width;
             match x.get(at..at + width) {
@@ -62,13 +68,13 @@ pub fn input_rows(
         }
         return;
     };
-    let channels = mixer.groups * mixer.inputs;
+    let channels = linear_op.groups * linear_op.inputs;
     let (space, out_space) = (&dims[2..], &output_dims[2..]);
     let plane: usize = space.iter().product();
-    let mut offsets: Vec<Option<usize>> = Vec::with_capacity(mixer.taps);
+    let mut offsets: Vec<Option<usize>> = Vec::with_capacity(linear_op.taps);
     for &(n, q) in places {
         offsets.clear();
-        offsets.extend((0..mixer.taps).map(|t| offset(&mixer.form, space, out_space, q, t)));
+        offsets.extend((0..linear_op.taps).map(|t| offset(&linear_op.form, space, out_space, q, t)));
         let base = n * channels * plane;
         for c in 0..channels {
             let from = base + c * plane;
@@ -120,9 +126,9 @@ fn offset(form: &Form, space: &[usize], out_space: &[usize], mut q: usize, mut t
 }
 
 /// Appends one row of output channels a place, from a value with the layer's output extents.
-pub fn output_rows(mixer: &Mixer, y: &[f32], dims: &[usize], places: &[Place], rows: &mut Vec<f32>) {
-    let (_, each) = places_of(mixer, dims);
-    let first = matches!(mixer.form, Form::Conv { .. });
+pub fn output_rows(linear_op: &LinearOp, y: &[f32], dims: &[usize], places: &[OutputPosition], rows: &mut Vec<f32>) {
+    let (_, each) = places_of(linear_op, dims);
+    let first = matches!(linear_op.form, Form::Conv { .. });
     let channels = if first {
         dims.get(1).copied().unwrap_or(0)
     } else {
@@ -144,7 +150,7 @@ pub fn output_rows(mixer: &Mixer, y: &[f32], dims: &[usize], places: &[Place], r
 mod tests {
     use super::{input_rows, output_rows, places_of, sampled};
     use crate::onnx::{Graph, Tensor, encode, proto::*};
-    use crate::score::mixer::Mixer;
+    use crate::score::linear_op::LinearOp;
 
     /// A layer of one node with its weights, and the graph it stands in.
     fn layer(op: &str, weights: Tensor, attributes: Vec<(&str, Vec<i64>)>) -> GraphProto {
@@ -183,7 +189,7 @@ mod tests {
     /// Rows times weights are what ONNX Runtime computes, for every form.
     #[test]
     fn rows_times_weights_are_the_layers_output() -> Result<(), Box<dyn std::error::Error>> {
-        let target = crate::target::CpuTarget::new(crate::target::Runtime::load(None)?, 1);
+        let device = crate::device::CpuDevice::new(crate::device::Runtime::load(None)?, 1);
         type Case = (&'static str, Vec<usize>, Vec<usize>, Vec<(&'static str, Vec<i64>)>);
         let cases: Vec<Case> = vec![
             (
@@ -238,10 +244,10 @@ mod tests {
         for (op, dx, dw, attributes) in cases {
             let graph = layer(op, random(&dw, 1), attributes);
             let index = Graph::new(&graph)?;
-            let mixer = Mixer::of(&index, 0).ok_or("no mixer")?;
-            let weights = mixer.weights(&index).ok_or("no weights")?;
+            let linear_op = LinearOp::of(&index, 0).ok_or("no mixer")?;
+            let weights = linear_op.weights(&index).ok_or("no weights")?;
             assert_eq!(
-                mixer.stored_order(&weights),
+                linear_op.stored_order(&weights),
                 index.constant("w").and_then(|t| t.to_f32()).unwrap_or_default()
             );
             let x = random(&dx, 2);
@@ -256,32 +262,32 @@ mod tests {
                 graph: Some(typed),
                 ..Default::default()
             };
-            let outputs = crate::target::Target::outputs(&target, &encode(&model), &[("x".to_owned(), x.clone())])?;
+            let outputs = crate::device::Device::outputs(&device, &encode(&model), &[("x".to_owned(), x.clone())])?;
             let y = &outputs[0].1;
-            assert_eq!(mixer.output_dims(&dx).as_ref(), Some(&y.dims), "{op} {dx:?} {dw:?}");
-            let (samples, each) = places_of(&mixer, &y.dims);
+            assert_eq!(linear_op.output_dims(&dx).as_ref(), Some(&y.dims), "{op} {dx:?} {dw:?}");
+            let (samples, each) = places_of(&linear_op, &y.dims);
             let places = sampled(samples, each, usize::MAX, 0);
             let (mut seen, mut made) = (Vec::new(), Vec::new());
             input_rows(
-                &mixer,
+                &linear_op,
                 &x.to_f32().unwrap_or_default(),
                 &dx,
                 &y.dims,
                 &places,
                 &mut seen,
             );
-            output_rows(&mixer, &y.to_f32().unwrap_or_default(), &y.dims, &places, &mut made);
-            let (columns, per) = (mixer.columns(), mixer.group_outputs());
+            output_rows(&linear_op, &y.to_f32().unwrap_or_default(), &y.dims, &places, &mut made);
+            let (columns, per) = (linear_op.columns(), linear_op.group_outputs());
             assert_eq!(
                 (seen.len(), made.len()),
-                (places.len() * mixer.all_columns(), places.len() * mixer.outputs)
+                (places.len() * linear_op.all_columns(), places.len() * linear_op.outputs)
             );
             for p in 0..places.len() {
-                for o in 0..mixer.outputs {
-                    let row = &seen[p * mixer.all_columns() + o / per * columns..][..columns];
+                for o in 0..linear_op.outputs {
+                    let row = &seen[p * linear_op.all_columns() + o / per * columns..][..columns];
                     let sum: f32 = row.iter().zip(&weights[o * columns..]).map(|(a, b)| a * b).sum();
                     assert!(
-                        (sum - made[p * mixer.outputs + o]).abs() < 1e-4,
+                        (sum - made[p * linear_op.outputs + o]).abs() < 1e-4,
                         "{op} {dw:?} place {p} output {o}"
                     );
                 }

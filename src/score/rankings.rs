@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use faer::Mat;
 
-use super::greedy::{Reader, rank};
-use super::mixer::Mixer;
+use super::greedy::{LayerConsumer, rank};
+use super::linear_op::LinearOp;
 use super::statistics::Statistics;
 use crate::channels::{Analysis, Group};
 use crate::onnx::Graph;
@@ -38,47 +38,47 @@ pub struct Ranked {
 }
 
 /// Where a group is read: layer (index into the mixers), group of the layer, and for each channel its columns.
-struct Place {
-    mixer: usize,
+struct GroupInput {
+    linear_op: usize,
     part: usize,
     columns: Vec<Vec<usize>>,
 }
 
 /// Where every channel of a group is read; `None` when something else than a followed layer reads it, or nothing.
-fn places(group: &Group, analysis: &Analysis, mixers: &[Mixer]) -> Option<Vec<Place>> {
-    let co = &analysis.coupling;
+fn places(group: &Group, analysis: &Analysis, linear_ops: &[LinearOp]) -> Option<Vec<GroupInput>> {
+    let co = &analysis.dependencies;
     let number: HashMap<u32, usize> = group.classes.iter().enumerate().map(|(i, &c)| (c, i)).collect();
-    let mut found: Vec<Place> = Vec::new();
+    let mut found: Vec<GroupInput> = Vec::new();
     for role in co
         .roles
         .iter()
         .filter(|r| !r.output && group.consumers.contains(&r.node))
     {
-        let extent = co.dims(role.value)[role.axis];
+        let dim = co.dims(role.value)[role.axis];
         let class = |i: usize| co.class(co.atom(role.value, role.axis, i));
-        if !(0..extent).any(|i| number.contains_key(&class(i))) {
+        if !(0..dim).any(|i| number.contains_key(&class(i))) {
             continue;
         }
-        let at = mixers
+        let at = linear_ops
             .iter()
             .position(|m| m.node == role.node && m.input == co.value(role.value).name)?;
-        let mixer = &mixers[at];
-        if mixer.is_depthwise() {
+        let linear_op = &linear_ops[at];
+        if linear_op.is_depthwise() {
             continue;
         }
-        if extent != mixer.groups * mixer.inputs {
+        if dim != linear_op.groups * linear_op.inputs {
             return None;
         }
-        for part in 0..mixer.groups {
+        for part in 0..linear_op.groups {
             let mut columns = vec![Vec::new(); group.classes.len()];
-            for i in 0..mixer.inputs {
-                if let Some(&c) = number.get(&class(part * mixer.inputs + i)) {
-                    columns[c].extend(i * mixer.taps..(i + 1) * mixer.taps);
+            for i in 0..linear_op.inputs {
+                if let Some(&c) = number.get(&class(part * linear_op.inputs + i)) {
+                    columns[c].extend(i * linear_op.taps..(i + 1) * linear_op.taps);
                 }
             }
             if columns.iter().any(|c| !c.is_empty()) {
-                found.push(Place {
-                    mixer: at,
+                found.push(GroupInput {
+                    linear_op: at,
                     part,
                     columns,
                 });
@@ -90,16 +90,16 @@ fn places(group: &Group, analysis: &Analysis, mixers: &[Mixer]) -> Option<Vec<Pl
 
 /// The layers that read free groups with more than one channel, in graph order: those whose inputs are worth
 /// looking at.
-pub fn reading(analysis: &Analysis, mixers: &[Mixer]) -> Vec<Mixer> {
-    let mut wanted = vec![false; mixers.len()];
+pub fn reading(analysis: &Analysis, linear_ops: &[LinearOp]) -> Vec<LinearOp> {
+    let mut wanted = vec![false; linear_ops.len()];
     let free = analysis
         .groups
         .iter()
-        .filter(|g| g.lock.is_none() && g.classes.len() > 1);
-    for place in free.filter_map(|g| places(g, analysis, mixers)).flatten() {
-        wanted[place.mixer] = true;
+        .filter(|g| g.constraint.is_none() && g.classes.len() > 1);
+    for place in free.filter_map(|g| places(g, analysis, linear_ops)).flatten() {
+        wanted[place.linear_op] = true;
     }
-    mixers
+    linear_ops
         .iter()
         .zip(wanted)
         .filter(|(_, w)| *w)
@@ -108,8 +108,8 @@ pub fn reading(analysis: &Analysis, mixers: &[Mixer]) -> Vec<Mixer> {
 }
 
 /// Weights of one group of a layer, outputs × columns.
-fn part_weights(mixer: &Mixer, rows: &[f32], part: usize) -> Mat<f64> {
-    let (outputs, columns) = (mixer.group_outputs(), mixer.columns());
+fn part_weights(linear_op: &LinearOp, rows: &[f32], part: usize) -> Mat<f64> {
+    let (outputs, columns) = (linear_op.group_outputs(), linear_op.columns());
     Mat::from_fn(outputs, columns, |o, j| {
         f64::from(rows[(part * outputs + o) * columns + j])
     })
@@ -121,32 +121,32 @@ pub fn rank_group(
     group: &Group,
     graph: &Graph,
     analysis: &Analysis,
-    mixers: &[Mixer],
+    linear_ops: &[LinearOp],
     statistics: &Statistics,
     (first, least, keep_at): (&[u32], usize, &[usize]),
 ) -> Option<Ranked> {
-    let places = places(group, analysis, mixers)?;
-    let mut readers = Vec::new();
+    let places = places(group, analysis, linear_ops)?;
+    let mut consumers = Vec::new();
     for place in &places {
-        let mixer = &mixers[place.mixer];
-        let weights = part_weights(mixer, &mixer.weights(graph)?, place.part);
-        readers.push(match statistics.whole.get(&mixer.node) {
-            Some(m) => Reader::new(weights, m.covariance(place.part), RIDGE, place.columns.clone()),
+        let linear_op = &linear_ops[place.linear_op];
+        let weights = part_weights(linear_op, &linear_op.weights(graph)?, place.part);
+        consumers.push(match statistics.whole.get(&linear_op.node) {
+            Some(m) => LayerConsumer::new(weights, m.covariance(place.part), RIDGE, place.columns.clone()),
             None => {
-                let single = statistics.single.get(&mixer.node)?;
-                let variance: Vec<f64> = (0..mixer.inputs)
+                let single = statistics.single.get(&linear_op.node)?;
+                let variance: Vec<f64> = (0..linear_op.inputs)
                     .flat_map(|i| {
-                        let own = single.covariance(place.part * mixer.inputs + i);
-                        (0..mixer.taps).map(move |t| own[(t, t)])
+                        let own = single.covariance(place.part * linear_op.inputs + i);
+                        (0..linear_op.taps).map(move |t| own[(t, t)])
                     })
                     .collect();
-                Reader::uncorrelated(weights, &variance, place.columns.clone())
+                LayerConsumer::uncorrelated(weights, &variance, place.columns.clone())
             }
         });
     }
     let number = |class: &u32| group.classes.iter().position(|c| c == class);
     let first: Vec<usize> = first.iter().filter_map(number).collect();
-    let ranking = rank(readers, group.classes.len(), &first, least, keep_at);
+    let ranking = rank(consumers, group.classes.len(), &first, least, keep_at);
     let mut ranked = Ranked {
         order: ranking.order.iter().map(|&c| group.classes[c]).collect(),
         errors: ranking.errors,
@@ -155,15 +155,15 @@ pub fn rank_group(
     for (gone, weights) in ranking.snapshots {
         let mut list = Vec::new();
         for (place, now) in places.iter().zip(weights) {
-            let mixer = &mixers[place.mixer];
-            let before = part_weights(mixer, &mixer.weights(graph)?, place.part);
-            let means = means(statistics, mixer, place.part)?;
+            let linear_op = &linear_ops[place.linear_op];
+            let before = part_weights(linear_op, &linear_op.weights(graph)?, place.part);
+            let means = means(statistics, linear_op, place.part)?;
             let lost = &before - &now;
             let bias = (0..lost.nrows())
                 .map(|o| (0..lost.ncols()).map(|j| lost[(o, j)] * means[j]).sum())
                 .collect();
             list.push(Compensated {
-                node: mixer.node,
+                node: linear_op.node,
                 part: place.part,
                 weights: now,
                 bias,
@@ -174,14 +174,14 @@ pub fn rank_group(
     Some(ranked)
 }
 
-fn means(statistics: &Statistics, mixer: &Mixer, part: usize) -> Option<Vec<f64>> {
-    if let Some(whole) = statistics.whole.get(&mixer.node) {
+fn means(statistics: &Statistics, linear_op: &LinearOp, part: usize) -> Option<Vec<f64>> {
+    if let Some(whole) = statistics.whole.get(&linear_op.node) {
         return Some(whole.means(part));
     }
-    let single = statistics.single.get(&mixer.node)?;
+    let single = statistics.single.get(&linear_op.node)?;
     Some(
-        (0..mixer.inputs)
-            .flat_map(|i| single.means(part * mixer.inputs + i))
+        (0..linear_op.inputs)
+            .flat_map(|i| single.means(part * linear_op.inputs + i))
             .collect(),
     )
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::mixer::Mixer;
+use super::linear_op::LinearOp;
 use super::moments::Moments;
 use super::patches::{input_rows, picked};
-use super::walk::Walk;
+use super::staged_executor::StagedExecutor;
 use crate::Result;
+use crate::device::Limit;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::target::Limit;
 
 /// Layers with more columns than this are judged without the correlation of their inputs.
 pub const MOST_COLUMNS: usize = 6144;
@@ -28,9 +28,9 @@ pub struct Statistics {
 }
 
 /// Every layer of a graph that mixes channels, in graph order.
-pub fn mixers(graph: &Graph) -> Vec<Mixer> {
+pub fn linear_ops(graph: &Graph) -> Vec<LinearOp> {
     (0..graph.proto.node.len())
-        .filter_map(|n| Mixer::of(graph, n))
+        .filter_map(|n| LinearOp::of(graph, n))
         .collect()
 }
 
@@ -40,56 +40,58 @@ pub fn place_seed(seed: u64, node: usize, run: usize) -> u64 {
 }
 
 impl Statistics {
-    /// Runs the graph over all samples that `walk` holds and adds up what the layers in `wanted` see at `places`
+    /// Runs the graph over all samples that `executor` holds and adds up what the layers in `wanted` see at `places`
     /// random places of every sample. `progress` is told the layers done. When the time is up, what is left is left out.
     ///
     /// # Errors
     /// When a part of the graph cannot be run.
     pub fn collect(
-        walk: &mut Walk,
+        executor: &mut StagedExecutor,
         (model, graph): (&ModelProto, &Graph),
-        wanted: &[Mixer],
+        wanted: &[LinearOp],
         places: usize,
         seed: u64,
         (limit, progress): (&Limit, &dyn Fn(usize, usize)),
     ) -> Result<Self> {
         let mut found = Self::default();
         let mut bytes = 0;
-        for (done, mixer) in wanted.iter().enumerate() {
+        for (done, linear_op) in wanted.iter().enumerate() {
             progress(done, wanted.len());
             limit.check()?;
             if limit.is_up() {
                 break;
             }
-            walk.advance(model, graph, mixer.node, &[])?;
-            let own = mixer.groups * mixer.columns().pow(2) * 8;
-            let whole = mixer.columns() <= MOST_COLUMNS && bytes + own <= MOMENT_BYTES;
+            executor.advance(model, graph, linear_op.node, &[])?;
+            let own = linear_op.groups * linear_op.columns().pow(2) * 8;
+            let whole = linear_op.columns() <= MOST_COLUMNS && bytes + own <= MOMENT_BYTES;
             bytes += if whole { own } else { 0 };
             let mut moments = if whole {
-                Moments::new(mixer.groups, mixer.columns())
+                Moments::new(linear_op.groups, linear_op.columns())
             } else {
-                Moments::new(mixer.groups * mixer.inputs, mixer.taps)
+                Moments::new(linear_op.groups * linear_op.inputs, linear_op.taps)
             };
-            for run in 0..walk.runs().len() {
-                let held = walk.value(run, &mixer.input)?;
+            for run in 0..executor.runs().len() {
+                let held = executor.value(run, &linear_op.input)?;
                 let dims = held.dims();
                 let Some(x) = held.floats() else { continue };
-                let Some(out) = mixer.output_dims(&dims) else { continue };
-                let seed = place_seed(seed, mixer.node, run);
-                let picked = picked(mixer, &out, walk.samples(run), places, seed);
-                let mut rows = Vec::with_capacity(picked.len() * mixer.all_columns());
-                input_rows(mixer, &x, &dims, &out, &picked, &mut rows);
-                moments.add(&rows, walk.target().products())?;
+                let Some(out) = linear_op.output_dims(&dims) else {
+                    continue;
+                };
+                let seed = place_seed(seed, linear_op.node, run);
+                let picked = picked(linear_op, &out, executor.samples(run), places, seed);
+                let mut rows = Vec::with_capacity(picked.len() * linear_op.all_columns());
+                input_rows(linear_op, &x, &dims, &out, &picked, &mut rows);
+                moments.add(&rows, executor.device().products())?;
             }
             let list = if whole { &mut found.whole } else { &mut found.single };
-            list.insert(mixer.node, moments);
+            list.insert(linear_op.node, moments);
         }
         progress(wanted.len(), wanted.len());
         Ok(found)
     }
 
     /// Whether anything is known of what a layer sees.
-    pub fn knows(&self, mixer: &Mixer) -> bool {
-        self.whole.contains_key(&mixer.node) || self.single.contains_key(&mixer.node)
+    pub fn knows(&self, linear_op: &LinearOp) -> bool {
+        self.whole.contains_key(&linear_op.node) || self.single.contains_key(&linear_op.node)
     }
 }

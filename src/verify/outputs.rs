@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::target::{InputSpec, Named, Target, random_inputs};
+use crate::device::{Device, InputSpec, Named, random_inputs};
 use crate::{Error, Result};
 
 /// How well two models agree, over all outputs and inputs tried.
@@ -69,7 +69,7 @@ impl Agreement {
 /// # Errors
 /// When a run fails, or the outputs differ in number, name, type or number of axes.
 pub fn compare(
-    target: &dyn Target,
+    device: &dyn Device,
     original: &[u8],
     rewritten: &[u8],
     specs: &[InputSpec],
@@ -79,9 +79,9 @@ pub fn compare(
     let mut agreement = Agreement::none(tries);
     for k in 0..tries as u64 {
         let inputs = random_inputs(specs, seed.wrapping_add(k), 1.0)?;
-        let before = target.outputs(original, &inputs)?;
-        let after = target.outputs(rewritten, &inputs)?;
-        let plain = target.outputs_plain(original, &inputs)?;
+        let before = device.outputs(original, &inputs)?;
+        let after = device.outputs(rewritten, &inputs)?;
+        let plain = device.outputs_plain(original, &inputs)?;
         add(&mut agreement, &before, &after, &plain)?;
     }
     Ok(agreement)

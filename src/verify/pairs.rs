@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use crate::device::{Device, Named};
 use crate::onnx::Tensor;
-use crate::target::{Named, Target};
 use crate::{Error, Result};
 
 /// What is no difference: |a − b| ≤ `absolute` + `relative` · |a|, as `numpy.isclose` has it with a and b the other way round;
@@ -64,7 +64,7 @@ pub struct Tried {
 /// # Errors
 /// When a run fails, or the outputs differ in number, type or extents.
 pub fn pairs(
-    target: &dyn Target,
+    device: &dyn Device,
     models: [&[u8]; 2],
     inputs: &mut dyn Iterator<Item = Tried>,
     tolerance: Tolerance,
@@ -72,7 +72,7 @@ pub fn pairs(
     let mut found: Vec<Pair> = Vec::new();
     for tried in inputs {
         let inputs = &tried.inputs;
-        let (first, second) = (target.outputs(models[0], inputs)?, target.outputs(models[1], inputs)?);
+        let (first, second) = (device.outputs(models[0], inputs)?, device.outputs(models[1], inputs)?);
         if first.len() != second.len() {
             let what = format!("the models have {} and {} outputs", first.len(), second.len());
             return Err(Error::Model(what));

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Interval;
 use crate::data::Dataset;
+use crate::device::Device;
 use crate::onnx::Tensor;
-use crate::target::Target;
 use crate::{Error, Result};
 
 /// One model's classes for all samples, the five best first.
@@ -40,7 +40,7 @@ pub struct Task {
 
 impl Task {
     /// Top-1 lost, as a share of all samples; without labels, the share of samples with another class.
-    pub fn drop(&self) -> f64 {
+    pub fn accuracy_drop(&self) -> f64 {
         self.top1.map_or(1.0 - self.agreement, |(before, after)| before - after)
     }
 }
@@ -50,12 +50,12 @@ impl Task {
 ///
 /// # Errors
 /// When a run fails, or a label is no class of the model's.
-pub fn classes(target: &dyn Target, model: &[u8], data: &Dataset, told: &dyn Fn(usize, usize)) -> Result<Classes> {
+pub fn classes(device: &dyn Device, model: &[u8], data: &Dataset, told: &dyn Fn(usize, usize)) -> Result<Classes> {
     let mut found = Classes::default();
     let mut inputs = (0..data.runs()).map(|k| data.run(k).inputs);
     let mut k = 0;
     let mut strange: Option<(usize, i64, usize)> = None;
-    target.each_output(model, &mut inputs, &mut |outputs| {
+    device.each_output(model, &mut inputs, &mut |outputs| {
         let run = data.run(k);
         k += 1;
         told(k, data.runs());
@@ -93,14 +93,14 @@ pub fn classes(target: &dyn Target, model: &[u8], data: &Dataset, told: &dyn Fn(
 /// # Errors
 /// When a run fails.
 pub fn compare_task(
-    target: &dyn Target,
+    device: &dyn Device,
     original: &[u8],
     rewritten: &[u8],
     data: &Dataset,
     told: &dyn Fn(usize, usize),
 ) -> Result<Option<Task>> {
-    let before = classes(target, original, data, &|done, runs| told(done, 2 * runs))?;
-    let after = classes(target, rewritten, data, &|done, runs| told(runs + done, 2 * runs))?;
+    let before = classes(device, original, data, &|done, runs| told(done, 2 * runs))?;
+    let after = classes(device, rewritten, data, &|done, runs| told(runs + done, 2 * runs))?;
     Ok(task_of(&before, &after))
 }
 

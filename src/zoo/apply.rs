@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::collect::collected;
-use super::entry::{Entry, State};
+use super::entry::{JournalEntry, State};
+use super::failure::FailureKind;
 use super::item::Item;
 use super::message::{Answer, Job, Optimize};
-use super::run::{Desk, spread};
-use super::spared::Spared;
-use super::trouble::Trouble;
+use super::pruned_probes::PrunedProbes;
+use super::run::{ZooContext, spread};
 use crate::onnx::files;
 use crate::profile::Problem;
 use crate::{Error, Result};
@@ -22,84 +22,84 @@ const LEFT_BEHIND: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// When the output folder cannot be written to, or it is asked to stop.
-pub(super) fn apply(desk: &Desk, items: Vec<&Item>) -> Result<()> {
-    let timed = !desk.setup.plan_only && !desk.recorded;
-    let what = if desk.setup.plan_only {
+pub(super) fn apply(context: &ZooContext, items: Vec<&Item>) -> Result<()> {
+    let timed = !context.setup.plan_only && !context.recorded;
+    let what = if context.setup.plan_only {
         "planning"
     } else {
         "optimizing models"
     };
-    let spared = Spared::read(desk.journal.out());
+    let pruned = PrunedProbes::read(context.journal.out());
     let mut items = items;
-    if desk.engine.slots(timed) > 1 {
+    if context.engine.slots(timed) > 1 {
         // The largest first, so that no slot is left with one at the end.
-        let macs = |i: &&Item| collected(desk, i).map_or(0, |c| c.macs);
+        let macs = |i: &&Item| collected(context, i).map_or(0, |c| c.macs);
         items.sort_by_cached_key(|i| std::cmp::Reverse(macs(i)));
     }
-    spread(desk, what, timed, items, &|slot, item| {
-        let Some(log) = locked(desk, item)? else {
+    spread(context, what, timed, items, &|slot, item| {
+        let Some(log) = locked(context, item)? else {
             // Another run is at it, and will journal it.
             return Ok(());
         };
         // Another run may have finished it while this one waited.
-        if desk.is_fresh(&desk.journal.read(item), item) {
+        if context.is_fresh(&context.journal.read(item), item) {
             return Ok(());
         }
-        one(desk, slot, item, &log, &spared)
+        one(context, slot, item, &log, &pruned)
     })
 }
 
 /// The model's lock. A process left behind by a run that was killed has it for a moment.
-fn locked(desk: &Desk, item: &Item) -> Result<Option<File>> {
+fn locked(context: &ZooContext, item: &Item) -> Result<Option<File>> {
     let end = Instant::now() + LEFT_BEHIND;
     loop {
-        let lock = desk.journal.lock(item)?;
+        let lock = context.journal.lock(item)?;
         if lock.is_some() || Instant::now() >= end {
             return Ok(lock);
         }
-        desk.setup.stop.check()?;
+        context.setup.stop.check()?;
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
 /// A journal entry for work that begins now.
-pub(super) fn begun(desk: &Desk, item: &Item) -> Entry {
-    let before = desk.journal.read(item);
-    let mut read: Vec<PathBuf> = desk.flags(item).read().map(PathBuf::from).collect();
+pub(super) fn begun(context: &ZooContext, item: &Item) -> JournalEntry {
+    let before = context.journal.read(item);
+    let mut read: Vec<PathBuf> = context.flags(item).read().map(PathBuf::from).collect();
     if item.token.is_none() {
         read.extend(files(&item.model));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    Entry {
+    JournalEntry {
         schema_version: 1,
         name: item.name.clone(),
         model: item.model.clone(),
         state: State::Running,
-        inputs: desk.journal.inputs(item, &read),
+        inputs: context.journal.inputs(item, &read),
         token: item.token.clone(),
-        settings: desk.settings(item),
+        settings: context.settings(item),
         tool: env!("CARGO_PKG_VERSION").to_owned(),
-        device: desk.device.clone(),
+        device: context.device.clone(),
         attempts: before.attempts,
         started: now.map_or(0, |t| t.as_secs()),
-        ..Entry::default()
+        ..JournalEntry::default()
     }
 }
 
-fn one(desk: &Desk, slot: usize, item: &Item, log: &File, spared: &Spared) -> Result<()> {
-    let mut entry = begun(desk, item);
+fn one(context: &ZooContext, slot: usize, item: &Item, log: &File, pruned: &PrunedProbes) -> Result<()> {
+    let mut entry = begun(context, item);
     entry.attempts += 1;
-    desk.note(&entry)?;
-    let stem = desk.stem(item)?;
+    context.note(&entry)?;
+    let stem = context.stem(item)?;
     let job = Job::Optimize(Optimize {
         model: item.model.clone(),
-        flags: desk.with_store(&desk.flags(item)),
+        flags: context.with_store(&context.flags(item)),
         stem: stem.clone(),
-        plan_only: desk.setup.plan_only,
-        spared: spared_of(desk, item, spared),
+        plan_only: context.setup.plan_only,
+        pruned: pruned_of(context, item, pruned),
     });
     let start = Instant::now();
-    let answer = desk.engine.run(slot, &job, Some(log), desk.setup.timeout);
+    let answer = context.engine.run(slot, &job, Some(log), context.setup.timeout);
     entry.seconds = start.elapsed().as_secs_f64();
     match answer {
         Answer::Optimized(done) => {
@@ -107,13 +107,13 @@ fn one(desk: &Desk, slot: usize, item: &Item, log: &File, spared: &Spared) -> Re
                 Some(folder) if !name.contains("://") => format!("{}/{name}", folder.display()),
                 _ => name.clone(),
             };
-            entry.state = match (&done.declined, desk.setup.plan_only) {
+            entry.state = match (&done.declined, context.setup.plan_only) {
                 _ if done.differs => State::Failed,
                 (Some(_), _) => State::Declined,
                 (None, true) => State::Planned,
                 (None, false) => State::Written,
             };
-            entry.trouble = done.differs.then_some(Trouble::Verification);
+            entry.failure = done.differs.then_some(FailureKind::Verification);
             entry.reason = done.declined;
             entry.device = Some(done.device);
             entry.plan = done.plan;
@@ -123,40 +123,40 @@ fn one(desk: &Desk, slot: usize, item: &Item, log: &File, spared: &Spared) -> Re
                 .map(|(name, hash)| (below(name), hash.clone()))
                 .collect();
             entry.numbers = Some(done.numbers);
-            desk.note(&entry)
+            context.note(&entry)
         }
-        answer => desk.failed(entry, answer),
+        answer => context.failed(entry, answer),
     }
 }
 
 /// A model's problems that were spared.
-fn spared_of(desk: &Desk, item: &Item, spared: &Spared) -> Vec<Problem> {
-    let device = desk.flags(item).of_device().words();
-    let mut problems = collected(desk, item).unwrap_or_default().needs.problems;
-    problems.retain(|p| spared.has(&device, p));
+fn pruned_of(context: &ZooContext, item: &Item, pruned: &PrunedProbes) -> Vec<Problem> {
+    let device = context.flags(item).of_device().words();
+    let mut problems = collected(context, item).unwrap_or_default().needs.problems;
+    problems.retain(|p| pruned.has(&device, p));
     problems
 }
 
-impl Desk<'_> {
+impl ZooContext<'_> {
     /// Journals a failure.
     ///
     /// # Errors
     /// When it cannot be written, or it was no failure but a stop.
-    pub(super) fn failed(&self, mut entry: Entry, answer: Answer) -> Result<()> {
-        let (trouble, reason) = match answer {
+    pub(super) fn failed(&self, mut entry: JournalEntry, answer: Answer) -> Result<()> {
+        let (failure, reason) = match answer {
             Answer::Stopped => {
                 entry.state = State::Pending;
                 self.note(&entry)?;
                 return Err(Error::Stopped);
             }
-            Answer::Failed { trouble, reason } => (trouble, reason),
+            Answer::Failed { failure, reason } => (failure, reason),
             _ => (
-                Trouble::Crash,
+                FailureKind::Crash,
                 "its process gave an answer to another question".to_owned(),
             ),
         };
         entry.state = State::Failed;
-        entry.trouble = Some(trouble);
+        entry.failure = Some(failure);
         entry.reason = Some(reason);
         self.note(&entry)
     }

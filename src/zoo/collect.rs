@@ -9,7 +9,7 @@ use super::entry::State;
 use super::item::Item;
 use super::message::{Answer, Job};
 use super::problems::Collected;
-use super::run::{Desk, spread};
+use super::run::{ZooContext, spread};
 use crate::Result;
 use crate::onnx::save;
 
@@ -22,23 +22,27 @@ struct Stored {
 }
 
 /// A model's problems from the output folder, if they are of its present content and flags.
-pub(super) fn collected(desk: &Desk, item: &Item) -> Option<Collected> {
-    stored(desk, item, &key(desk, item))
+pub(super) fn collected(context: &ZooContext, item: &Item) -> Option<Collected> {
+    stored(context, item, &key(context, item))
 }
 
-fn stored(desk: &Desk, item: &Item, key: &str) -> Option<Collected> {
-    let path = desk.journal.out().join("problems").join(format!("{}.json", item.name));
+fn stored(context: &ZooContext, item: &Item, key: &str) -> Option<Collected> {
+    let path = context
+        .journal
+        .out()
+        .join("problems")
+        .join(format!("{}.json", item.name));
     let stored: Stored = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
     (stored.key == key).then_some(stored.collected)
 }
 
 /// What a model's problems depend on.
-fn key(desk: &Desk, item: &Item) -> String {
+fn key(context: &ZooContext, item: &Item) -> String {
     let content = match &item.token {
         Some(token) => token.clone(),
-        None => desk.journal.inputs(item, &[]).into_values().collect(),
+        None => context.journal.inputs(item, &[]).into_values().collect(),
     };
-    let flags = desk.flags(item).without_data().of_result().words();
+    let flags = context.flags(item).without_data().of_result().words();
     let text = format!("{} {content} {flags:?}", env!("CARGO_PKG_VERSION"));
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }
@@ -47,7 +51,7 @@ fn key(desk: &Desk, item: &Item) -> String {
 ///
 /// # Errors
 /// When the output folder cannot be written to, or it is asked to stop.
-pub(super) fn collect<'i>(desk: &Desk, items: Vec<&'i Item>) -> Result<Vec<(&'i Item, Collected)>> {
+pub(super) fn collect<'i>(context: &ZooContext, items: Vec<&'i Item>) -> Result<Vec<(&'i Item, Collected)>> {
     let found = Mutex::new(Vec::new());
     let add = |item: &'i Item, collected: Collected| {
         if let Ok(mut found) = found.lock() {
@@ -57,28 +61,31 @@ pub(super) fn collect<'i>(desk: &Desk, items: Vec<&'i Item>) -> Result<Vec<(&'i 
     // The largest first, so that no slot is left with one at the end.
     let mut items = items;
     items.sort_by_key(|i| std::cmp::Reverse(i.model.metadata().map_or(0, |m| m.len())));
-    spread(desk, "reading models", false, items, &|slot, item| {
-        let key = key(desk, item);
-        if let Some(collected) = stored(desk, item, &key) {
+    spread(context, "reading models", false, items, &|slot, item| {
+        let key = key(context, item);
+        if let Some(collected) = stored(context, item, &key) {
             add(item, collected);
             return Ok(());
         }
         let job = Job::Collect {
             model: item.model.clone(),
-            flags: desk.flags(item).without_data(),
+            flags: context.flags(item).without_data(),
         };
-        let mut entry = begun(desk, item);
-        match desk.engine.run(slot, &job, None, desk.setup.timeout) {
+        let mut entry = begun(context, item);
+        match context.engine.run(slot, &job, None, context.setup.timeout) {
             Answer::Collected(collected) => {
                 let stored = Stored { key, collected };
                 let text = serde_json::to_string(&stored).unwrap_or_default();
-                save(&desk.journal.place("problems", &item.name, ".json")?, text.as_bytes())?;
+                save(
+                    &context.journal.place("problems", &item.name, ".json")?,
+                    text.as_bytes(),
+                )?;
                 entry.state = State::Collected;
-                desk.note(&entry)?;
+                context.note(&entry)?;
                 add(item, stored.collected);
                 Ok(())
             }
-            answer => desk.failed(entry, answer),
+            answer => context.failed(entry, answer),
         }
     })?;
     let mut found = found.into_inner().unwrap_or_default();

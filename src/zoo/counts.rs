@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// Counts of problems.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Counts {
+pub struct ModelCounts {
     /// What the models need before anything is chosen, each model for itself.
     pub needed: usize,
     /// The same, each problem once.
@@ -30,7 +30,7 @@ pub struct Counts {
     file: PathBuf,
 }
 
-impl Counts {
+impl ModelCounts {
     /// Goes on with the counts of earlier runs.
     pub(super) fn begin(out: &Path, shard: Shard, needed: usize, distinct: usize) -> Self {
         let file = out
@@ -82,18 +82,18 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Shard};
+    use super::{ModelCounts, Shard};
 
     #[test]
     fn what_an_earlier_run_timed_is_not_taken_for_known_before() {
         let folder = tempfile::tempdir().unwrap();
-        let begin = || Counts::begin(folder.path(), Shard::default(), 0, 0);
+        let begin = || ModelCounts::begin(folder.path(), Shard::default(), 0, 0);
         let mut first = begin();
         first.add(10, 4, 0).unwrap();
         // Killed; the next run meets all 14 again, and times 6 more.
         let mut second = begin();
         second.add(6, 14, 0).unwrap();
-        let all = Counts::of_all(folder.path());
+        let all = ModelCounts::of_all(folder.path());
         assert_eq!((all.made, all.known), (16, 4));
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::Duration;
 
-use super::entry::Entry;
+use super::entry::JournalEntry;
 use super::message::{Answer, Job};
 
 /// Where jobs are done: processes of this machine, or a cluster.
@@ -16,5 +16,5 @@ pub trait Engine: Sync {
     fn run(&self, slot: usize, job: &Job, log: Option<&File>, limit: Option<Duration>) -> Answer;
 
     /// Told that the journal of a model was written.
-    fn noted(&self, _entry: &Entry) {}
+    fn noted(&self, _entry: &JournalEntry) {}
 }

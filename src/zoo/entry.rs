@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::failure::FailureKind;
 use super::numbers::Numbers;
-use super::trouble::Trouble;
 
 /// How far a model is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl State {
 /// A model's journal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Entry {
+pub struct JournalEntry {
     /// The version of this format: 1.
     pub schema_version: u32,
     /// The model's name in the zoo.
@@ -49,7 +49,8 @@ pub struct Entry {
     /// How far it is.
     pub state: State,
     /// The kind of failure.
-    pub trouble: Option<Trouble>,
+    #[serde(rename = "trouble")]
+    pub failure: Option<FailureKind>,
     /// Why it failed or was declined.
     pub reason: Option<String>,
     /// What was read, with its BLAKE3.

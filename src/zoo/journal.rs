@@ -4,9 +4,9 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::digest::{Digests, digest};
-use super::entry::{Entry, State};
+use super::entry::{JournalEntry, State};
+use super::failure::FailureKind;
 use super::item::Item;
-use super::trouble::Trouble;
 use crate::onnx::save;
 use crate::{Error, Result};
 
@@ -47,17 +47,17 @@ impl Journal {
     }
 
     /// What is known of a model; nothing where there is no journal, or one that is of no use.
-    pub fn read(&self, item: &Item) -> Entry {
+    pub fn read(&self, item: &Item) -> JournalEntry {
         let path = self.out.join("journal").join(format!("{}.json", item.name));
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        let known = serde_json::from_str::<Entry>(&text)
+        let known = serde_json::from_str::<JournalEntry>(&text)
             .ok()
             .filter(|e| e.schema_version == 1);
-        known.unwrap_or_else(|| Entry {
+        known.unwrap_or_else(|| JournalEntry {
             schema_version: 1,
             name: item.name.clone(),
             model: item.model.clone(),
-            ..Entry::default()
+            ..JournalEntry::default()
         })
     }
 
@@ -65,7 +65,7 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, entry: &Entry) -> Result<()> {
+    pub fn write(&self, entry: &JournalEntry) -> Result<()> {
         let path = self.place("journal", &entry.name, ".json")?;
         let text = serde_json::to_string_pretty(entry).unwrap_or_default();
         save(&path, format!("{text}\n").as_bytes())
@@ -103,7 +103,7 @@ impl Journal {
     /// at hand, where that matters. Failures are tried again when the machine was to blame, or when `again`.
     pub(super) fn is_fresh(
         &self,
-        entry: &Entry,
+        entry: &JournalEntry,
         item: &Item,
         settings: &str,
         device: Option<&str>,
@@ -112,7 +112,7 @@ impl Journal {
         let failed = entry.state == State::Failed;
         let other_device = device.is_some_and(|d| entry.device.as_deref().is_some_and(|e| e != d));
         entry.state.is_finished()
-            && !(failed && (again || entry.trouble == Some(Trouble::Machine)))
+            && !(failed && (again || entry.failure == Some(FailureKind::Machine)))
             && entry.model == item.model
             && entry.token == item.token
             && entry.settings == settings

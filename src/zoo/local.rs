@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::engine::Engine;
+use super::failure::FailureKind;
 use super::message::{Answer, Job};
 use super::process::Worker;
-use super::trouble::Trouble;
-use crate::target::Stop;
+use crate::device::Stop;
 
 /// How snapprune is called.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Engine for Local {
             let own = log.is_none().then(tempfile::tempfile).and_then(std::io::Result::ok);
             Worker::start(&self.program, log.or(own.as_ref())).map_err(|e| {
                 Box::new(Answer::Failed {
-                    trouble: Trouble::Machine,
+                    failure: FailureKind::Machine,
                     reason: e.to_string(),
                 })
             })

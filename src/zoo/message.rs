@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::failure::FailureKind;
 use super::flags::Flags;
 use super::numbers::Numbers;
 use super::problems::Collected;
-use super::trouble::Trouble;
+use crate::device::DeviceInfo;
 use crate::profile::Problem;
-use crate::target::DeviceInfo;
 
 /// Something to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,7 +51,8 @@ pub struct Optimize {
     /// Write a plan from times that are known; time nothing.
     pub plan_only: bool,
     /// Problems that need not be timed: no choice that uses them is likely to be faster.
-    pub spared: Vec<Problem>,
+    #[serde(rename = "spared")]
+    pub pruned: Vec<Problem>,
 }
 
 impl Job {
@@ -112,7 +113,8 @@ pub enum Answer {
     /// It did not work.
     Failed {
         /// The kind.
-        trouble: Trouble,
+        #[serde(rename = "trouble")]
+        failure: FailureKind,
         /// What was said.
         reason: String,
     },

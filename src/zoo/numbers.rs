@@ -47,8 +47,8 @@ pub struct Numbers {
     /// Problems timed for this model alone, and known before.
     pub probes: (usize, usize),
     /// Problems that need not be timed, by what is known of other models.
-    #[serde(default)]
-    pub probes_spared: usize,
+    #[serde(default, rename = "probes_spared")]
+    pub probes_pruned: usize,
     /// What was not verified.
     pub unverified: Vec<String>,
 }
@@ -78,7 +78,7 @@ impl Numbers {
                 })
                 .collect(),
             probes: (outcome.probes.made, outcome.probes.reused),
-            probes_spared: outcome.probes.spared,
+            probes_pruned: outcome.probes.pruned,
             unverified: outcome.unverified.clone(),
         }
     }

@@ -2,8 +2,8 @@
 
 use askama::Template;
 
-use super::entry::{Entry, State};
-use super::summary::{Summary, word};
+use super::entry::{JournalEntry, State};
+use super::summary::{ZooSummary, word};
 use crate::report::milliseconds;
 use crate::{Error, Result};
 
@@ -15,8 +15,8 @@ struct Page<'a> {
     verdict: String,
     device: &'a str,
     cards: Vec<Card>,
-    faster: Vec<Row>,
-    others: Vec<Row>,
+    faster: Vec<ZooRow>,
+    others: Vec<ZooRow>,
     probes: String,
 }
 
@@ -26,7 +26,7 @@ struct Card {
     note: String,
 }
 
-struct Row {
+struct ZooRow {
     name: String,
     link: String,
     state: &'static str,
@@ -43,7 +43,7 @@ struct Row {
 ///
 /// # Errors
 /// When it cannot be put together.
-pub fn page(name: &str, summary: &Summary) -> Result<String> {
+pub fn page(name: &str, summary: &ZooSummary) -> Result<String> {
     let totals = &summary.totals;
     let failed: usize = totals.failed.values().sum();
     let page = Page {
@@ -93,12 +93,12 @@ pub fn page(name: &str, summary: &Summary) -> Result<String> {
         .map_err(|e| Error::Usage(format!("the page cannot be made: {e}")))
 }
 
-fn is_faster(entry: &Entry) -> bool {
+fn is_faster(entry: &JournalEntry) -> bool {
     matches!(entry.state, State::Written | State::Planned)
 }
 
 /// In one sentence.
-pub(super) fn verdict(summary: &Summary) -> String {
+pub(super) fn verdict(summary: &ZooSummary) -> String {
     let totals = &summary.totals;
     let mut parts = Vec::new();
     let mut part = |n: usize, what: &str| {
@@ -109,8 +109,8 @@ pub(super) fn verdict(summary: &Summary) -> String {
     part(totals.written, "faster");
     part(totals.planned, "planned");
     part(totals.declined, "stay as they are");
-    for (trouble, &n) in &totals.failed {
-        part(n, trouble.word());
+    for (failure, &n) in &totals.failed {
+        part(n, failure.word());
     }
     part(totals.pending, "to do");
     match (parts.is_empty(), totals.models) {
@@ -120,7 +120,7 @@ pub(super) fn verdict(summary: &Summary) -> String {
 }
 
 /// What deduplication spared, in a sentence.
-pub(super) fn probes(summary: &Summary) -> String {
+pub(super) fn probes(summary: &ZooSummary) -> String {
     let p = &summary.totals.probes;
     let Some(share) = p.share else {
         return "nothing was timed".to_owned();
@@ -149,7 +149,7 @@ fn short(name: &str) -> String {
     }
 }
 
-fn row(entry: &Entry) -> Row {
+fn row(entry: &JournalEntry) -> ZooRow {
     let numbers = entry.numbers.clone().unwrap_or_default();
     let ratio = numbers.ratio.map(|r| r.0).or(numbers.predicted_ratio);
     let page = entry.files.keys().find(|f| f.ends_with(".html"));
@@ -165,11 +165,11 @@ fn row(entry: &Entry) -> Row {
         .map(|m| format!("{}: {} → {}", short(&m.layer), m.before, m.after));
     let layers: Vec<String> = layers.collect();
     let more = numbers.moved.len().saturating_sub(layers.len());
-    Row {
+    ZooRow {
         name: entry.name.clone(),
         link: page.cloned().unwrap_or_default(),
-        state: match (entry.state, entry.trouble) {
-            (State::Failed, Some(trouble)) => trouble.word(),
+        state: match (entry.state, entry.failure) {
+            (State::Failed, Some(failure)) => failure.word(),
             (state, _) => word(state),
         },
         class: match entry.state {

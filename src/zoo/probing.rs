@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::counts::Counts;
+use super::counts::ModelCounts;
+use super::failure::FailureKind;
 use super::flags::Flags;
 use super::item::Item;
 use super::message::{Answer, Job};
-use super::presume::Presumption;
+use super::probe_pruner::ProbePruner;
 use super::problems::{Collected, units};
-use super::run::{Desk, spread};
+use super::pruned_probes::PrunedProbes;
+use super::run::{ZooContext, spread};
 use super::shard::{Shard, shares};
-use super::spared::Spared;
-use super::trouble::Trouble;
+use crate::device::DeviceInfo;
 use crate::profile::Problem;
-use crate::target::DeviceInfo;
 use crate::{Error, Result};
 
 /// Failures in a row after which the device is not tried any more.
@@ -26,113 +26,119 @@ const LOST: usize = 3;
 ///
 /// # Errors
 /// When the device is lost, or it is asked to stop.
-pub(super) fn probe(desk: &Desk, collected: Vec<(&Item, Collected)>, shard: Shard) -> Result<()> {
+pub(super) fn probe(context: &ZooContext, collected: Vec<(&Item, Collected)>, shard: Shard) -> Result<()> {
     let work: Vec<f64> = collected.iter().map(|(_, c)| c.needs.problems.len() as f64).collect();
     let share = shares(&work, shard.count);
-    let mut sets: BTreeMap<Vec<String>, (Flags, Presumption, HashSet<String>)> = BTreeMap::new();
+    let mut sets: BTreeMap<Vec<String>, (Flags, ProbePruner, HashSet<String>)> = BTreeMap::new();
     let (mut needed, mut distinct) = (0, HashSet::new());
     for ((item, collected), share) in collected.into_iter().zip(share) {
-        let flags = desk.flags(item).of_device();
+        let flags = context.flags(item).of_device();
         let words = flags.words();
         needed += collected.needs.problems.len();
         let hash = |p: &Problem| blake3::hash(format!("{words:?} {}", p.key()).as_bytes());
         distinct.extend(collected.needs.problems.iter().map(hash));
-        let (_, presumption, elsewhere) = sets
+        let (_, pruner, elsewhere) = sets
             .entry(words)
-            .or_insert_with(|| (flags, Presumption::default(), HashSet::new()));
+            .or_insert_with(|| (flags, ProbePruner::default(), HashSet::new()));
         let must = &collected.needs.problems[..collected.needs.must.min(collected.needs.problems.len())];
         if share == shard.index {
-            presumption.add(collected, desk.setup.plan_only);
+            pruner.add(collected, context.setup.plan_only);
         } else {
-            elsewhere.extend(must.iter().map(Problem::key).filter(|k| !presumption.has(k)));
+            elsewhere.extend(must.iter().map(Problem::key).filter(|k| !pruner.has(k)));
         }
     }
-    let counts = Mutex::new(Counts::begin(
-        desk.journal.out(),
-        desk.setup.shard,
+    let counts = Mutex::new(ModelCounts::begin(
+        context.journal.out(),
+        context.setup.shard,
         needed,
         distinct.len(),
     ));
-    let mut spared = Spared::default();
-    for (words, (flags, mut presumption, elsewhere)) in sets {
-        let info = desk.device_of(&flags)?;
+    let mut pruned = PrunedProbes::default();
+    for (words, (flags, mut pruner, elsewhere)) in sets {
+        let info = context.device_of(&flags)?;
         let prober = Prober {
-            desk,
+            context,
             flags,
             info,
             counts: &counts,
             in_a_row: AtomicUsize::new(0),
         };
-        let mut must = presumption.must();
+        let mut must = pruner.must();
         must.retain(|p| !elsewhere.contains(&p.key()));
-        prober.time(must, &mut presumption)?;
+        prober.time(must, &mut pruner)?;
         for round in 0.. {
-            let database = desk.setup.flags.database(&desk.setup.db)?;
+            let database = context.setup.flags.database(&context.setup.db)?;
             let time = |p: &Problem| {
                 let record = database.find(&prober.info, p).ok().flatten();
                 record.map(|r| r.summary().median)
             };
-            let wanted = presumption.next(round, &time);
-            if wanted.is_empty() && presumption.is_settled(round) {
+            let wanted = pruner.next(round, &time);
+            if wanted.is_empty() && pruner.is_settled(round) {
                 break;
             }
-            prober.time(wanted, &mut presumption)?;
+            prober.time(wanted, &mut pruner)?;
         }
-        spared.extend(&words, presumption.spared());
+        pruned.extend(&words, pruner.pruned());
     }
-    spared.write(desk.journal.out(), desk.setup.shard)
+    pruned.write(context.journal.out(), context.setup.shard)
 }
 
 /// Has problems timed on a device.
 struct Prober<'a> {
-    desk: &'a Desk<'a>,
+    context: &'a ZooContext<'a>,
     flags: Flags,
     info: DeviceInfo,
-    counts: &'a Mutex<Counts>,
+    counts: &'a Mutex<ModelCounts>,
     in_a_row: AtomicUsize,
 }
 
 impl Prober<'_> {
     /// Times problems in sessions, the longest first; those that cannot be timed are given up.
-    fn time(&self, problems: Vec<Problem>, presumption: &mut Presumption) -> Result<()> {
+    fn time(&self, problems: Vec<Problem>, pruner: &mut ProbePruner) -> Result<()> {
         let mut sessions = units(problems);
         sessions.sort_by(|a, b| b.1.total_cmp(&a.1));
         let given_up = Mutex::new(Vec::new());
-        spread(self.desk, "timing problems", true, sessions, &|slot, (problems, _)| {
-            if self.session(slot, &problems)? {
-                return Ok(());
-            }
-            // One of them is to blame: each for itself.
-            for problem in problems {
-                if !self.session(slot, std::slice::from_ref(&problem))?
-                    && let Ok(mut given_up) = given_up.lock()
-                {
-                    given_up.push(problem);
+        spread(
+            self.context,
+            "timing problems",
+            true,
+            sessions,
+            &|slot, (problems, _)| {
+                if self.session(slot, &problems)? {
+                    return Ok(());
                 }
-            }
-            Ok(())
-        })?;
+                // One of them is to blame: each for itself.
+                for problem in problems {
+                    if !self.session(slot, std::slice::from_ref(&problem))?
+                        && let Ok(mut given_up) = given_up.lock()
+                    {
+                        given_up.push(problem);
+                    }
+                }
+                Ok(())
+            },
+        )?;
         let given_up = given_up.into_inner().unwrap_or_default();
-        presumption.give_up(&given_up);
+        pruner.give_up(&given_up);
         self.count(0, 0, given_up.len())
     }
 
     /// `false` when it did not work.
     fn session(&self, slot: usize, problems: &[Problem]) -> Result<bool> {
         let job = Job::Probe {
-            flags: self.desk.with_store(&self.flags),
+            flags: self.context.with_store(&self.flags),
             problems: problems.to_vec(),
         };
-        match self.desk.engine.run(slot, &job, None, self.desk.setup.timeout) {
+        match self.context.engine.run(slot, &job, None, self.context.setup.timeout) {
             Answer::Probed { made, known } => {
                 self.in_a_row.store(0, Ordering::Relaxed);
                 self.count(made, known, 0)?;
                 Ok(true)
             }
             Answer::Stopped => Err(Error::Stopped),
-            Answer::Failed { trouble, reason } => {
+            Answer::Failed { failure, reason } => {
                 let lost = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= LOST;
-                if lost && trouble == Trouble::Machine {
+                if lost && failure == FailureKind::Machine {
                     return Err(Error::Device(format!("nothing can be timed on the device: {reason}")));
                 }
                 Ok(false)

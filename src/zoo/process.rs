@@ -6,10 +6,10 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use super::failure::{FailureKind, out_of_memory};
 use super::local::Program;
 use super::message::{Answer, Event, Job};
-use super::trouble::{Trouble, out_of_memory};
-use crate::target::Stop;
+use crate::device::Stop;
 use crate::{Error, Result};
 
 /// A process that does one job after the other. It ends when this value does, or the process that holds it.
@@ -102,7 +102,7 @@ impl Worker {
             if end.is_some_and(|e| Instant::now() >= e) {
                 self.kill();
                 return Answer::Failed {
-                    trouble: Trouble::Timeout,
+                    failure: FailureKind::Timeout,
                     reason: format!(
                         "it took longer than {}; allow more with --timeout, or limit its probes with --time-budget",
                         shown(limit.unwrap_or_default())
@@ -137,15 +137,15 @@ impl Worker {
         self.stdin = None;
         let status = self.child.wait();
         let said = self.last_words();
-        let (trouble, what) = match &status {
+        let (failure, what) = match &status {
             Ok(status) => meaning(status, &said),
-            Err(e) => (Trouble::Crash, format!("its process ended ({e})")),
+            Err(e) => (FailureKind::Crash, format!("its process ended ({e})")),
         };
         let reason = match said.lines().rev().map(str::trim).find(|l| !l.is_empty()) {
             Some(last) => format!("{what}; the last it said: {last}"),
             None => what,
         };
-        Answer::Failed { trouble, reason }
+        Answer::Failed { failure, reason }
     }
 
     /// The end of the log.
@@ -173,18 +173,18 @@ impl Drop for Worker {
 }
 
 /// What an exit status means, with the last that the process said.
-fn meaning(status: &ExitStatus, said: &str) -> (Trouble, String) {
+fn meaning(status: &ExitStatus, said: &str) -> (FailureKind, String) {
     use std::os::unix::process::ExitStatusExt;
     const ABORTED: i32 = 6;
     const KILLED: i32 = 9;
     match (status.signal(), status.code()) {
         (Some(KILLED), _) => (
-            Trouble::Memory,
+            FailureKind::Memory,
             "its process was killed, as the system does when memory is short; give it more, or a smaller batch"
                 .to_owned(),
         ),
         (Some(ABORTED), _) | (None, _) if out_of_memory(said) => (
-            Trouble::Memory,
+            FailureKind::Memory,
             "its process ran out of memory; give it more, or a smaller batch".to_owned(),
         ),
         (Some(signal), _) => {
@@ -198,14 +198,14 @@ fn meaning(status: &ExitStatus, said: &str) -> (Trouble, String) {
                 _ => "",
             };
             (
-                Trouble::Crash,
+                FailureKind::Crash,
                 format!(
                     "its process was ended by signal {signal}{name}; if ONNX Runtime runs the model, please report it"
                 ),
             )
         }
         (None, code) => (
-            Trouble::Crash,
+            FailureKind::Crash,
             format!("its process ended with status {} and no answer", code.unwrap_or(-1)),
         ),
     }
@@ -228,19 +228,19 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
 
-    use super::{Trouble, meaning};
+    use super::{FailureKind, meaning};
 
     #[test]
     fn an_end_without_an_answer_is_told_by_its_signal_and_the_last_words() {
         let by = |signal: i32, said: &str| meaning(&ExitStatus::from_raw(signal), said).0;
-        assert_eq!(by(9, ""), Trouble::Memory);
-        assert_eq!(by(11, ""), Trouble::Crash);
-        assert_eq!(by(6, "memory allocation of 123 bytes failed"), Trouble::Memory);
+        assert_eq!(by(9, ""), FailureKind::Memory);
+        assert_eq!(by(11, ""), FailureKind::Crash);
+        assert_eq!(by(6, "memory allocation of 123 bytes failed"), FailureKind::Memory);
         assert_eq!(
             by(6, "terminate called after throwing an instance of 'std::bad_alloc'"),
-            Trouble::Memory
+            FailureKind::Memory
         );
-        assert_eq!(by(6, "assertion failed"), Trouble::Crash);
-        assert_eq!(meaning(&ExitStatus::from_raw(3 << 8), "").0, Trouble::Crash);
+        assert_eq!(by(6, "assertion failed"), FailureKind::Crash);
+        assert_eq!(meaning(&ExitStatus::from_raw(3 << 8), "").0, FailureKind::Crash);
     }
 }

@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use super::apply::apply;
 use super::collect::{collect, collected as collected_of};
 use super::engine::Engine;
-use super::entry::{Entry, State};
+use super::entry::{JournalEntry, State};
+use super::failure::Code;
 use super::flags::Flags;
 use super::item::Item;
 use super::journal::Journal;
 use super::message::{Answer, Job};
 use super::probing::probe;
 use super::shard::{Shard, shares};
-use super::summary::{Summary, summary};
+use super::summary::{ZooSummary, summary};
 use super::times;
-use super::trouble::Code;
-use crate::optimize::Watcher;
-use crate::target::{DeviceInfo, Stop};
+use crate::device::{DeviceInfo, Stop};
+use crate::optimize::ProgressReporter;
 use crate::{Error, Result};
 
 /// A part of the work that can be done apart.
@@ -41,7 +41,7 @@ pub struct Setup<'a> {
     /// The output folder.
     pub out: PathBuf,
     /// Where models are written, if not into the output folder: an address that the engine knows.
-    pub target: Option<String>,
+    pub destination: Option<String>,
     /// Flags of the main job for all models; a model's own take their place.
     pub flags: Flags,
     /// The latency database.
@@ -64,7 +64,7 @@ pub struct Setup<'a> {
 #[derive(Debug)]
 pub struct Zoo {
     /// Totals and all models.
-    pub summary: Summary,
+    pub summary: ZooSummary,
     /// The exit status, for this share.
     pub code: Code,
     /// Models that were finished before.
@@ -75,7 +75,7 @@ pub struct Zoo {
 const LOOKING: Duration = Duration::from_secs(120);
 
 /// What all phases work with.
-pub(super) struct Desk<'a> {
+pub(super) struct ZooContext<'a> {
     pub setup: &'a Setup<'a>,
     pub engine: &'a dyn Engine,
     pub journal: Journal,
@@ -83,11 +83,11 @@ pub(super) struct Desk<'a> {
     pub device: Option<String>,
     /// Whether the device is known from a recorded profile only.
     pub recorded: bool,
-    watcher: &'a (dyn Watcher + Sync),
-    told: &'a (dyn Fn(&Entry) + Sync),
+    reporter: &'a (dyn ProgressReporter + Sync),
+    told: &'a (dyn Fn(&JournalEntry) + Sync),
 }
 
-impl Desk<'_> {
+impl ZooContext<'_> {
     /// A model's flags.
     pub(super) fn flags(&self, item: &Item) -> Flags {
         self.setup.flags.with(&item.flags)
@@ -118,7 +118,7 @@ impl Desk<'_> {
 
     /// Where a model's files go, up to their endings.
     pub(super) fn stem(&self, item: &Item) -> Result<PathBuf> {
-        match &self.setup.target {
+        match &self.setup.destination {
             Some(address) => Ok(PathBuf::from(format!("{address}/{}", item.name))),
             None => {
                 let stem = self.journal.out().join(&item.name);
@@ -131,7 +131,7 @@ impl Desk<'_> {
     }
 
     /// Whether there is nothing left to do for a model.
-    pub(super) fn is_fresh(&self, entry: &Entry, item: &Item) -> bool {
+    pub(super) fn is_fresh(&self, entry: &JournalEntry, item: &Item) -> bool {
         // What was begun before is done again, and so are its times.
         let when = self.setup.flags.value("remeasure").and_then(|w| w.parse::<u64>().ok());
         if when.is_some_and(|w| entry.started + 1 < w) {
@@ -146,7 +146,7 @@ impl Desk<'_> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn note(&self, entry: &Entry) -> Result<()> {
+    pub(super) fn note(&self, entry: &JournalEntry) -> Result<()> {
         self.journal.write(entry)?;
         self.engine.noted(entry);
         if entry.state.is_finished() {
@@ -158,7 +158,7 @@ impl Desk<'_> {
 
 /// Does pieces of work in as many threads as the engine has slots. The first error ends it.
 pub(super) fn spread<T: Send>(
-    desk: &Desk,
+    context: &ZooContext,
     what: &str,
     timed: bool,
     pieces: Vec<T>,
@@ -168,8 +168,8 @@ pub(super) fn spread<T: Send>(
         return Ok(());
     }
     let total = pieces.len();
-    desk.watcher.step(what);
-    desk.watcher.progress(0, total);
+    context.reporter.step(what);
+    context.reporter.progress(0, total);
     let (queue, done) = (Mutex::new(pieces.into_iter()), AtomicUsize::new(0));
     let wrong: Mutex<Option<Error>> = Mutex::new(None);
     let work = |slot: usize| {
@@ -177,7 +177,7 @@ pub(super) fn spread<T: Send>(
             let failed = wrong.lock().map_or(true, |w| w.is_some());
             let next = queue.lock().ok().and_then(|mut q| q.next());
             let Some(piece) = next.filter(|_| !failed) else { return };
-            let result = desk.setup.stop.check().and_then(|()| each(slot, piece));
+            let result = context.setup.stop.check().and_then(|()| each(slot, piece));
             if let (Err(error), Ok(mut wrong)) = (result, wrong.lock()) {
                 wrong.get_or_insert(error);
             }
@@ -185,15 +185,15 @@ pub(super) fn spread<T: Send>(
         }
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..desk.engine.slots(timed).clamp(1, total))
+        let threads: Vec<_> = (0..context.engine.slots(timed).clamp(1, total))
             .map(|slot| scope.spawn(move || work(slot)))
             .collect();
         while threads.iter().any(|t| !t.is_finished()) {
-            desk.watcher.progress(done.load(Ordering::Relaxed), total);
+            context.reporter.progress(done.load(Ordering::Relaxed), total);
             std::thread::sleep(Duration::from_millis(50));
         }
     });
-    desk.watcher.progress(total, total);
+    context.reporter.progress(total, total);
     wrong.into_inner().ok().flatten().map_or(Ok(()), Err)
 }
 
@@ -204,90 +204,95 @@ pub(super) fn spread<T: Send>(
 pub fn run(
     setup: &Setup,
     engine: &dyn Engine,
-    watcher: &(dyn Watcher + Sync),
-    told: &(dyn Fn(&Entry) + Sync),
+    reporter: &(dyn ProgressReporter + Sync),
+    told: &(dyn Fn(&JournalEntry) + Sync),
 ) -> Result<Zoo> {
     let began = Instant::now();
-    let mut desk = Desk {
+    let mut context = ZooContext {
         setup,
         engine,
         journal: Journal::open(&setup.out)?,
         device: None,
         recorded: false,
-        watcher,
+        reporter,
         told,
     };
     if setup.phases.iter().any(|p| *p != Phase::Collect) {
-        watcher.step("looking at the device");
+        reporter.step("looking at the device");
         let job = Job::Device {
             flags: setup.flags.clone(),
         };
         match engine.run(0, &job, None, Some(LOOKING)) {
             Answer::Device { info, here } => {
-                desk.device = Some(format!("{} · {}", info.name, info.stack));
-                desk.recorded = !here;
+                context.device = Some(format!("{} · {}", info.name, info.stack));
+                context.recorded = !here;
             }
             Answer::Failed { reason, .. } => return Err(Error::Device(reason)),
             _ => return Err(Error::Stopped),
         }
         times::gather(&setup.out, &setup.db, &setup.flags)?;
     }
-    let done = phases(&desk);
-    watcher.done();
+    let done = phases(&context);
+    reporter.done();
     let skipped = done?;
-    let entries: Vec<Entry> = setup.items.iter().map(|i| desk.journal.read(i)).collect();
-    let own: Vec<Entry> = own(&desk).into_iter().map(|i| desk.journal.read(i)).collect();
+    let entries: Vec<JournalEntry> = setup.items.iter().map(|i| context.journal.read(i)).collect();
+    let own: Vec<JournalEntry> = own(&context).into_iter().map(|i| context.journal.read(i)).collect();
     let last = setup.phases.iter().max().copied().unwrap_or(Phase::Apply);
-    let reached = |e: &&Entry| last == Phase::Apply || e.state != State::Pending;
+    let reached = |e: &&JournalEntry| last == Phase::Apply || e.state != State::Pending;
     Ok(Zoo {
         code: Code::of(own.iter().filter(reached)),
-        summary: summary(&setup.out, desk.device.clone(), entries, began.elapsed().as_secs_f64()),
+        summary: summary(
+            &setup.out,
+            context.device.clone(),
+            entries,
+            began.elapsed().as_secs_f64(),
+        ),
         skipped,
     })
 }
 
 /// The phases asked for; how many models were finished before.
-fn phases(desk: &Desk) -> Result<usize> {
-    let setup = desk.setup;
+fn phases(context: &ZooContext) -> Result<usize> {
+    let setup = context.setup;
     let asked = |phase| setup.phases.contains(&phase);
-    let own = own(desk);
+    let own = own(context);
     let all = own.len();
-    let mut todo = left(desk, own);
+    let mut todo = left(context, own);
     let skipped = all - todo.len();
     let mut collected = Vec::new();
     if asked(Phase::Collect) {
-        collected = collect(desk, todo.clone())?;
-        todo = left(desk, todo);
+        collected = collect(context, todo.clone())?;
+        todo = left(context, todo);
     }
-    if asked(Phase::Profile) && !desk.recorded {
+    if asked(Phase::Profile) && !context.recorded {
         // By itself, this phase times its share of what all machines collected.
         let mut shard = Shard::default();
         if !asked(Phase::Collect) {
             shard = setup.shard;
             let all = setup.items.iter();
-            collected = all.filter_map(|i| Some((i, collected_of(desk, i)?))).collect();
+            collected = all.filter_map(|i| Some((i, collected_of(context, i)?))).collect();
         }
-        probe(desk, collected, shard)?;
+        probe(context, collected, shard)?;
         times::publish(setup)?;
     }
     if asked(Phase::Apply) {
-        apply(desk, todo)?;
+        apply(context, todo)?;
         times::publish(setup)?;
     }
     Ok(skipped)
 }
 
 /// Those with something left to do.
-fn left<'a>(desk: &Desk, mut items: Vec<&'a Item>) -> Vec<&'a Item> {
-    items.retain(|i| !desk.is_fresh(&desk.journal.read(i), i));
+fn left<'a>(context: &ZooContext, mut items: Vec<&'a Item>) -> Vec<&'a Item> {
+    items.retain(|i| !context.is_fresh(&context.journal.read(i), i));
     items
 }
 
 /// This machine's models: in turns, or by their work where a phase of its own has collected that.
-fn own<'a>(desk: &Desk<'a>) -> Vec<&'a Item> {
-    let setup = desk.setup;
+fn own<'a>(context: &ZooContext<'a>) -> Vec<&'a Item> {
+    let setup = context.setup;
     let by_work = setup.shard.count > 1 && !setup.phases.contains(&Phase::Collect);
-    let macs = |i: &Item| collected_of(desk, i).map_or(0.0, |c| c.macs as f64);
+    let macs = |i: &Item| collected_of(context, i).map_or(0.0, |c| c.macs as f64);
     let work: Vec<f64> = setup
         .items
         .iter()

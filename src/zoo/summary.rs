@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::counts::Counts;
-use super::entry::{Entry, State};
-use super::trouble::Trouble;
+use super::counts::ModelCounts;
+use super::entry::{JournalEntry, State};
+use super::failure::FailureKind;
 
 /// Totals.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -20,7 +20,7 @@ pub struct Totals {
     /// That stay as they are.
     pub declined: usize,
     /// That did not work, by kind.
-    pub failed: std::collections::BTreeMap<Trouble, usize>,
+    pub failed: std::collections::BTreeMap<FailureKind, usize>,
     /// With something left to do.
     pub pending: usize,
     /// Sum of the median latencies of all models that were timed, milliseconds: of the originals, and of what to deploy.
@@ -54,7 +54,7 @@ pub struct Probes {
 
 /// The report.
 #[derive(Clone, Debug, Serialize)]
-pub struct Summary {
+pub struct ZooSummary {
     /// The version of this format: 1.
     pub schema_version: u32,
     /// What made it.
@@ -66,7 +66,7 @@ pub struct Summary {
     /// Seconds of the last run.
     pub wall_seconds: f64,
     /// All models, in the order of their names.
-    pub models: Vec<Entry>,
+    pub models: Vec<JournalEntry>,
 }
 
 /// Name and version.
@@ -79,7 +79,7 @@ pub struct Tool {
 }
 
 /// Sums up.
-pub fn summary(out: &Path, device: Option<String>, models: Vec<Entry>, wall_seconds: f64) -> Summary {
+pub fn summary(out: &Path, device: Option<String>, models: Vec<JournalEntry>, wall_seconds: f64) -> ZooSummary {
     let count = |state| models.iter().filter(|e| e.state == state).count();
     let mut totals = Totals {
         models: models.len(),
@@ -90,20 +90,20 @@ pub fn summary(out: &Path, device: Option<String>, models: Vec<Entry>, wall_seco
         seconds: models.iter().map(|e| e.seconds).sum(),
         ..Totals::default()
     };
-    let counts = Counts::of_all(out);
+    let counts = ModelCounts::of_all(out);
     totals.probes.timed = counts.made;
     totals.probes.failed = counts.failed;
     let mut ratios = Vec::new();
     for entry in &models {
-        if let Some(trouble) = entry.trouble {
-            *totals.failed.entry(trouble).or_insert(0) += 1;
+        if let Some(failure) = entry.failure {
+            *totals.failed.entry(failure).or_insert(0) += 1;
         }
         let Some(numbers) = &entry.numbers else { continue };
         if let Some((before, after)) = numbers.latency_ms {
             totals.latency_ms.0 += before;
             totals.latency_ms.1 += if entry.state == State::Written { after } else { before };
         }
-        totals.probes.one_by_one += numbers.probes.0 + numbers.probes.1 + numbers.probes_spared;
+        totals.probes.one_by_one += numbers.probes.0 + numbers.probes.1 + numbers.probes_pruned;
         totals.probes.timed += numbers.probes.0;
         if matches!(entry.state, State::Written | State::Planned) {
             totals.channels_moved += numbers.channels_moved();
@@ -120,7 +120,7 @@ pub fn summary(out: &Path, device: Option<String>, models: Vec<Entry>, wall_seco
     probes.known_before = counts.known;
     probes.saved = probes.one_by_one.saturating_sub(probes.timed + probes.known_before);
     probes.share = (probes.one_by_one > 0).then(|| probes.timed as f64 / probes.one_by_one as f64);
-    Summary {
+    ZooSummary {
         schema_version: 1,
         tool: Tool {
             name: "snapprune",
@@ -134,7 +134,7 @@ pub fn summary(out: &Path, device: Option<String>, models: Vec<Entry>, wall_seco
 }
 
 /// The models as a table for spreadsheets: a head line, and a line each.
-pub fn csv(summary: &Summary) -> String {
+pub fn csv(summary: &ZooSummary) -> String {
     const HEAD: &str = "name,model,state,trouble,reason,latency_ms_before,latency_ms_after,ratio,ratio_noise,predicted_ratio,\
         ratio_dynamic,max_abs_diff,max_rel_diff,top1_before,top1_after,agreement,macs_before,macs_after,params_before,params_after,\
         widths_moved,channels_moved,probes_timed,probes_known,probes_spared,seconds,attempts,plan";
@@ -148,7 +148,7 @@ pub fn csv(summary: &Summary) -> String {
             quoted(&e.name),
             quoted(&e.model.to_string_lossy()),
             word(e.state).to_owned(),
-            e.trouble.map_or(String::new(), |t| t.word().to_owned()),
+            e.failure.map_or(String::new(), |t| t.word().to_owned()),
             quoted(e.reason.as_deref().unwrap_or_default()),
             number(n.latency_ms.map(|l| l.0)),
             number(n.latency_ms.map(|l| l.1)),
@@ -169,7 +169,7 @@ pub fn csv(summary: &Summary) -> String {
             whole(n.channels_moved()),
             whole(n.probes.0),
             whole(n.probes.1),
-            whole(n.probes_spared),
+            whole(n.probes_pruned),
             format!("{:.3}", e.seconds),
             e.attempts.to_string(),
             e.plan.clone().unwrap_or_default(),
@@ -205,12 +205,12 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{csv, summary};
-    use crate::zoo::{Entry, Moved, Numbers, State, Trouble};
+    use crate::zoo::{FailureKind, JournalEntry, Moved, Numbers, State};
 
     #[test]
     fn totals_add_up_and_cells_stay_cells() {
         let folder = tempfile::tempdir().unwrap();
-        let model = |name: &str, state, latency_ms, ratio, probes| Entry {
+        let model = |name: &str, state, latency_ms, ratio, probes| JournalEntry {
             name: name.into(),
             state,
             numbers: Some(Numbers {
@@ -224,14 +224,14 @@ mod tests {
                 }],
                 ..Numbers::default()
             }),
-            ..Entry::default()
+            ..JournalEntry::default()
         };
-        let failed = Entry {
+        let failed = JournalEntry {
             name: "c, the \"third\"".into(),
             state: State::Failed,
-            trouble: Some(Trouble::Input),
+            failure: Some(FailureKind::Input),
             reason: Some("two\nlines".into()),
-            ..Entry::default()
+            ..JournalEntry::default()
         };
         let models = vec![
             model("a", State::Written, Some((4.0, 2.0)), Some((0.5, 0.01)), (3, 7)),
@@ -241,7 +241,7 @@ mod tests {
         let found = summary(folder.path(), None, models, 1.0);
         let t = &found.totals;
         assert_eq!(
-            (t.models, t.written, t.declined, t.failed[&Trouble::Input]),
+            (t.models, t.written, t.declined, t.failed[&FailureKind::Input]),
             (3, 1, 1, 1)
         );
         assert_eq!((t.latency_ms, t.channels_moved, t.ratio), ((5.0, 3.0), 7, Some(0.5)));

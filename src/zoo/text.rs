@@ -1,14 +1,14 @@
 //! What a terminal shows of a zoo.
 
-use super::entry::{Entry, State};
+use super::entry::{JournalEntry, State};
 use super::page::{probes, verdict};
-use super::summary::{Summary, word};
+use super::summary::{ZooSummary, word};
 use crate::report::{milliseconds, table};
 
 /// A model that is finished, in a line.
-pub fn line(entry: &Entry) -> String {
-    let what = match (entry.state, entry.trouble) {
-        (State::Failed, Some(trouble)) => trouble.word(),
+pub fn line(entry: &JournalEntry) -> String {
+    let what = match (entry.state, entry.failure) {
+        (State::Failed, Some(failure)) => failure.word(),
         (state, _) => word(state),
     };
     let numbers = entry.numbers.clone().unwrap_or_default();
@@ -21,7 +21,7 @@ pub fn line(entry: &Entry) -> String {
 }
 
 /// What came of all of them.
-pub fn totals(summary: &Summary, skipped: usize) -> String {
+pub fn totals(summary: &ZooSummary, skipped: usize) -> String {
     let mut rows = table(&["model", "", "latency ms", "ratio", "channels"], &[2, 3, 4]);
     for e in summary
         .models

@@ -23,13 +23,13 @@ pub fn fails(args: &[&str], code: i32) -> String {
     text
 }
 
-/// Runs the main job on the off-stair model, on this machine, to `out.onnx` in the folder: the status and the report. Whether a faster
+/// Runs the main job on the misaligned model, on this machine, to `out.onnx` in the folder: the status and the report. Whether a faster
 /// model comes out hangs on the machine.
 pub fn optimized(folder: &Path, extra: &[&str]) -> (Option<i32>, Value) {
     let out = folder.join("out.onnx");
     let db = folder.join("latency.db");
     let output = snapprune()
-        .arg(model("shapes96_off_stair.onnx"))
+        .arg(model("shapes96_misaligned.onnx"))
         .args(["--cpu", "--threads", "1", "--staircases", "1s", "--json", "-o"])
         .arg(&out)
         .arg("--db")

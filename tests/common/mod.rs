@@ -14,13 +14,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use snapprune::channels::{Analysis, ClassChange, analyze};
+use snapprune::channels::{Analysis, ChannelChange, analyze};
+use snapprune::device::{
+    CpuDevice, Device, InputSpec, Named, Runtime, ShapeOptions, input_specs, observe, random_inputs, without_value_info,
+};
 use snapprune::onnx::proto::{ModelProto, NodeProto, TensorProto};
 use snapprune::onnx::{Dtype, Graph, Tensor, encode, parse};
 use snapprune::rewrite::rewrite;
-use snapprune::target::{
-    CpuTarget, InputSpec, Named, Runtime, ShapeOptions, Target, input_specs, observe, random_inputs, without_value_info,
-};
 
 pub fn runtime() -> Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -29,8 +29,8 @@ pub fn runtime() -> Runtime {
         .clone()
 }
 
-pub fn cpu() -> CpuTarget {
-    CpuTarget::new(runtime(), 1)
+pub fn cpu() -> CpuDevice {
+    CpuDevice::new(runtime(), 1)
 }
 
 /// The folder of real models, or `None` (said once) when it is not there. In CI it must be.
@@ -119,7 +119,7 @@ impl Case {
         Self::new(&model.proto).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
-    pub fn apply(&self, change: &ClassChange) -> Result<ModelProto, String> {
+    pub fn apply(&self, change: &ChannelChange) -> Result<ModelProto, String> {
         let graph = Graph::new(self.proto.graph.as_ref().unwrap()).unwrap();
         rewrite(&self.proto, &graph, &self.analysis, change, &[]).map_err(|e| e.to_string())
     }
@@ -129,8 +129,8 @@ impl Case {
     }
 
     /// Every growable group wider by about `share` of its channels, at least one.
-    pub fn grow_all(&self, share: f64) -> ClassChange {
-        let mut change = ClassChange::default();
+    pub fn grow_all(&self, share: f64) -> ChannelChange {
+        let mut change = ChannelChange::default();
         for group in self.analysis.groups.iter().filter(|g| g.can_grow()) {
             let extra = (group.classes.len() as f64 * share).ceil() as u32;
             change.added.insert(*group.classes.last().unwrap(), extra.max(1));
@@ -139,9 +139,9 @@ impl Case {
     }
 
     /// A random `share` of the channels of every free group, leaving at least one.
-    pub fn prune_all(&self, share: f64, random: &mut fastrand::Rng) -> ClassChange {
-        let mut change = ClassChange::default();
-        for group in self.analysis.groups.iter().filter(|g| g.lock.is_none()) {
+    pub fn prune_all(&self, share: f64, random: &mut fastrand::Rng) -> ChannelChange {
+        let mut change = ChannelChange::default();
+        for group in self.analysis.groups.iter().filter(|g| g.constraint.is_none()) {
             let count = group.classes.len();
             let least = usize::from(count > 1);
             let gone = ((count as f64 * share).round() as usize).clamp(least, count.saturating_sub(1));
@@ -159,7 +159,7 @@ impl Case {
         graph.value_info.clear();
         let original = self.proto.graph.as_ref().unwrap();
         let index = Graph::new(original).unwrap();
-        let co = &self.analysis.coupling;
+        let co = &self.analysis.dependencies;
         let mut before: Vec<Vec<NodeProto>> = vec![Vec::new(); original.node.len()];
         for (k, role) in co.roles.iter().enumerate().filter(|(_, r)| !r.output) {
             let dims = co.dims(role.value);

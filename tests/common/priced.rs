@@ -4,27 +4,27 @@ use std::path::Path;
 
 use serde_json::Value;
 use snapprune::Result;
+use snapprune::device::{
+    CpuDevice, Device, DeviceInfo, Named, NodeTime, Runner, ShapeOptions, Timed, input_specs, observe,
+};
 use snapprune::onnx::proto::NodeProto;
 use snapprune::onnx::{Attributes, Graph, parse};
-use snapprune::optimize::{Known, Load, Options, Outcome, Watcher, open, optimize};
+use snapprune::optimize::{Known, Options, Outcome, ProgressReporter, Workload, open, optimize};
 use snapprune::profile::Database;
 use snapprune::report::outcome_json;
-use snapprune::target::{
-    CpuTarget, DeviceInfo, Named, NodeTime, Runner, ShapeOptions, Target, Timed, input_specs, observe,
-};
 
 use super::command::model;
 use super::runtime;
 
 /// A processor that computes channels in blocks of 16: it pays for whole ones, and twice where some are not whole.
 pub struct Priced {
-    inner: CpuTarget,
+    inner: CpuDevice,
     info: DeviceInfo,
 }
 
 impl Priced {
     pub fn new() -> Self {
-        let inner = CpuTarget::new(runtime(), 1);
+        let inner = CpuDevice::new(runtime(), 1);
         let info = DeviceInfo {
             name: "A processor of blocks".to_owned(),
             fingerprint: "b10c".to_owned(),
@@ -90,7 +90,7 @@ fn prices(model: &[u8], inputs: &[Named]) -> Result<Vec<(NodeProto, f64)>> {
     Ok(graph.proto.node.iter().map(|n| (n.clone(), price(n))).collect())
 }
 
-impl Target for Priced {
+impl Device for Priced {
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
@@ -124,33 +124,36 @@ impl Target for Priced {
 /// Shows nothing.
 pub struct Silent;
 
-impl Watcher for Silent {
+impl ProgressReporter for Silent {
     fn step(&self, _: &str) {}
     fn progress(&self, _: usize, _: usize) {}
 }
 
-/// The main job on the off-stair model and this device: what was loaded and what came of it.
-pub fn optimized_at_price(db: &Path, options: &Options) -> ([Load; 1], Outcome) {
-    let opened = open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
-    let loads = [Load { opened, weight: 1.0 }];
+/// The main job on the misaligned model and this device: what was loaded and what came of it.
+pub fn optimized_at_price(db: &Path, options: &Options) -> ([Workload; 1], Outcome) {
+    let opened = open(&model("shapes96_misaligned.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
+    let workloads = [Workload { opened, weight: 1.0 }];
     let known = Known {
         database: Some(Database::open(db).unwrap()),
         ..Known::default()
     };
-    let outcome = optimize(&loads, &Priced::new(), known, options, &Silent).unwrap();
-    (loads, outcome)
+    let outcome = optimize(&workloads, &Priced::new(), known, options, &Silent).unwrap();
+    (workloads, outcome)
 }
 
 /// The main job on one of this project's models and this device.
 pub fn job_at_price(name: &str, options: &Options) -> Outcome {
     let opened = open(&model(name), &runtime(), &ShapeOptions::default()).unwrap();
-    let loads = [Load { opened, weight: 1.0 }];
-    optimize(&loads, &Priced::new(), Known::default(), options, &Silent).unwrap()
+    let workloads = [Workload { opened, weight: 1.0 }];
+    optimize(&workloads, &Priced::new(), Known::default(), options, &Silent).unwrap()
 }
 
-/// The main job on the off-stair model: the report, and the model if one is written.
+/// The main job on the misaligned model: the report, and the model if one is written.
 pub fn priced(db: &Path, options: Options) -> (Value, Option<Vec<u8>>) {
-    let (loads, outcome) = optimized_at_price(db, &options);
-    let name = model("shapes96_off_stair.onnx");
-    (outcome_json(name.to_str().unwrap(), &loads, &outcome), outcome.model)
+    let (workloads, outcome) = optimized_at_price(db, &options);
+    let name = model("shapes96_misaligned.onnx");
+    (
+        outcome_json(name.to_str().unwrap(), &workloads, &outcome),
+        outcome.model,
+    )
 }

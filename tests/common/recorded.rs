@@ -2,20 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use snapprune::device::{DeviceInfo, ShapeOptions};
 use snapprune::optimize::open;
-use snapprune::profile::{Facts, Profile, Record, layers};
-use snapprune::target::{DeviceInfo, ShapeOptions};
+use snapprune::profile::{Profile, Record, RecordFacts, layers};
 
 use super::command::{model, snapprune};
 use super::runtime;
 
-/// Plans the off-stair model for the recorded device, in a folder of its own for what that needs.
+/// Plans the misaligned model for the recorded device, in a folder of its own for what that needs.
 pub fn plan_of_recorded(folder: &Path, plan: &Path) {
     let profile = profile(folder);
     let mut command = snapprune();
     command
         .arg("plan")
-        .arg(model("shapes96_off_stair.onnx"))
+        .arg(model("shapes96_misaligned.onnx"))
         .arg("-o")
         .arg(plan);
     command
@@ -27,9 +27,9 @@ pub fn plan_of_recorded(folder: &Path, plan: &Path) {
     assert!(done.status.success(), "{done:?}");
 }
 
-/// A recorded profile of the off-stair model, on a device with stairs of 16 channels.
+/// A recorded profile of the misaligned model, on a device with latency steps of 16 channels.
 pub fn profile(folder: &Path) -> PathBuf {
-    let opened = open(&model("shapes96_off_stair.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
+    let opened = open(&model("shapes96_misaligned.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
     let graph = opened.graph().unwrap();
     let mut records: Vec<Record> = Vec::new();
     let around = |w: usize| (w..w + 32).filter(move |&v| v == w || v.is_multiple_of(4));
@@ -41,7 +41,7 @@ pub fn profile(folder: &Path) -> PathBuf {
                 records.push(Record {
                     problem: layer.at(cin, cout),
                     samples: vec![off * (cin.div_ceil(16) * cout.div_ceil(16)) as f64; 5],
-                    facts: Facts::default(),
+                    facts: RecordFacts::default(),
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! Layers, normalizations, pools and reductions.
 
 use super::{
-    Expect::{Free, Held, Shrinks},
+    Expect::{DeviceTensor, Free, Shrinks},
     Op, none,
 };
 use crate::common::net::{Net, set_text};
@@ -126,19 +126,19 @@ pub(super) fn cases() -> Vec<Op> {
                 let l = n.node("LayerNormalization", &[&t, &s], none);
                 (n.node("Transpose", &[&l], |a| a.set_ints("perm", vec![0, 3, 1, 2])), 8)
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "LRN",
             &[7, 13],
             |n, x| (n.node("LRN", &[x], |a| a.set_int("size", 3)), 8),
-            Held,
+            DeviceTensor,
         ),
         (
             "Softmax",
             &[7, 11, 13],
             |n, x| (n.node("Softmax", &[x], |a| a.set_int("axis", 1)), 8),
-            Held,
+            DeviceTensor,
         ),
         (
             "MaxPool",
@@ -220,7 +220,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let m = n.node("ReduceMean", &[x], |a| a.set_ints("axes", vec![1]));
                 (n.node("Mul", &[x, &m], none), 8)
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "ArgMax",
@@ -230,7 +230,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let f = n.node("Cast", &[&i], |a| a.set_int("to", 1));
                 (n.node("Mul", &[x, &f], none), 8)
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "TopK",
@@ -239,7 +239,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let k = n.ints(&[8]);
                 (n.node_many("TopK", &[x, &k], 2, |a| a.set_int("axis", 1)).remove(0), 8)
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "Flatten and Gemm",
@@ -329,7 +329,7 @@ pub(super) fn cases() -> Vec<Op> {
             "custom domain",
             &[13],
             |n, x| (n.node("Gelu", &[x], |a| a.domain = Some("com.microsoft".into())), 8),
-            Held,
+            DeviceTensor,
         ),
         (
             "Conv in one dimension",
@@ -406,8 +406,8 @@ pub(super) fn cases() -> Vec<Op> {
                 let shape = n.node("Shape", &[x], none);
                 let (first, rest, back) = (n.ints(&[0]), n.ints(&[-1]), n.ints(&[1, 5, 1, 1]));
                 let rows = n.node("Gather", &[&shape, &first], none);
-                let target = n.node("Concat", &[&rows, &rest], |a| a.set_int("axis", 0));
-                let flat = n.node("Reshape", &[x, &target], none);
+                let device = n.node("Concat", &[&rows, &rest], |a| a.set_int("axis", 0));
+                let flat = n.node("Reshape", &[x, &device], none);
                 let w = n.weights(&[5, 288]);
                 let b = n.floats(&[5], -0.3, 0.3);
                 let y = n.node("Gemm", &[&flat, &w, &b], |a| a.set_int("transB", 1));
@@ -424,7 +424,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let grid = n.node("Transpose", &[&grid], |a| a.set_ints("perm", vec![0, 2, 3, 1]));
                 (n.node("GridSample", &[x, &grid], none), 8)
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "DeformConv",
@@ -437,7 +437,7 @@ pub(super) fn cases() -> Vec<Op> {
                     6,
                 )
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "Conv in three dimensions",
@@ -504,7 +504,7 @@ pub(super) fn cases() -> Vec<Op> {
                 });
                 (y, 8)
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "MeanVarianceNormalization",
@@ -521,13 +521,13 @@ pub(super) fn cases() -> Vec<Op> {
                     8,
                 )
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "LpNormalization",
             &[7, 22],
             |n, x| (n.node("LpNormalization", &[x], |a| a.set_int("axis", 1)), 8),
-            Held,
+            DeviceTensor,
         ),
         (
             "RMSNormalization",
@@ -542,7 +542,7 @@ pub(super) fn cases() -> Vec<Op> {
             "LogSoftmax",
             &[7, 11, 13],
             |n, x| (n.node("LogSoftmax", &[x], |a| a.set_int("axis", 1)), 8),
-            Held,
+            DeviceTensor,
         ),
         (
             "Softmax over space",
@@ -554,7 +554,7 @@ pub(super) fn cases() -> Vec<Op> {
             "Hardmax",
             &[7, 11, 13],
             |n, x| (n.node("Hardmax", &[x], |a| a.set_int("axis", 1)), 8),
-            Held,
+            DeviceTensor,
         ),
         ("ReduceProd", &[7, 13], |n, x| reduced(n, x, "ReduceProd", false), Free),
         (
@@ -582,7 +582,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let f = n.node("Cast", &[&i], |a| a.set_int("to", 1));
                 (n.node("Mul", &[x, &f], none), 8)
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "CumSum",
@@ -594,7 +594,7 @@ pub(super) fn cases() -> Vec<Op> {
                 });
                 (n.node("CumSum", &[x, &axis], none), 8)
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "CumSum over space",

@@ -8,9 +8,9 @@ mod single;
 use crate::common;
 use common::net::Net;
 use common::{Case, cpu, difference};
+use snapprune::device::Device;
 use snapprune::onnx::proto::NodeProto;
 use snapprune::onnx::{Attributes, encode};
-use snapprune::target::Target;
 
 /// What must come of the width in front of the operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,9 +20,9 @@ enum Expect {
     /// Shrinks only.
     Shrinks,
     /// Stays, with a reason.
-    Held,
+    DeviceTensor,
 }
-use Expect::{Free, Held, Shrinks};
+use Expect::{DeviceTensor, Free, Shrinks};
 
 /// Adds the operator behind `x` (1×8×6×6) and gives its output with the channels that it has.
 type Build = fn(&mut Net, &str) -> (String, usize);
@@ -90,7 +90,7 @@ fn cases_are_seeds() {
         let noted = model.graph.as_mut().unwrap();
         for value in case
             .analysis
-            .coupling
+            .dependencies
             .values
             .iter()
             .filter(|v| v.constant_use.is_none())
@@ -109,16 +109,16 @@ fn check(opset: i64, build: Build, expect: Expect) -> Result<(), String> {
     let case = Case::new(&net(opset, build))?;
     let first = case.analysis.groups.iter().find(|g| g.producers.first() == Some(&0));
     let first = first.ok_or("no group for the first layer")?;
-    let found = match (&first.lock, first.can_grow()) {
-        (Some(lock), _) if lock.reason.is_empty() => return Err("held without a reason".into()),
-        (Some(_), _) => Held,
+    let found = match (&first.constraint, first.can_grow()) {
+        (Some(constraint), _) if constraint.reason.is_empty() => return Err("held without a reason".into()),
+        (Some(_), _) => DeviceTensor,
         (None, true) => Free,
         (None, false) => Shrinks,
     };
     if found != expect {
         return Err(format!(
             "{expect:?} expected, {found:?}: {:?} {:?}",
-            first.lock, first.no_growth
+            first.constraint, first.no_growth
         ));
     }
     let before = case.run(&case.proto, 2)?;
@@ -130,7 +130,7 @@ fn check(opset: i64, build: Build, expect: Expect) -> Result<(), String> {
     if growth.beyond_rounding > 1e-5 {
         return Err(format!("growth changes the outputs: {growth:?}"));
     }
-    if expect == Held {
+    if expect == DeviceTensor {
         return Ok(());
     }
     for seed in 0..3 {
@@ -182,7 +182,7 @@ fn split_unequally(opset: i64, sizes: [usize; 2], how: &str) {
         .unwrap();
     assert_eq!(first.classes.len(), sizes[0], "{name}");
     for gone in [1, 2, sizes[0] - 1] {
-        let mut change = snapprune::channels::ClassChange::default();
+        let mut change = snapprune::channels::ChannelChange::default();
         change.removed.extend(&first.classes[..gone]);
         let mut masked = case.masked(&change.removed);
         // The masks need a newer product; convolutions and splits are the same.

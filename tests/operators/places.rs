@@ -1,7 +1,7 @@
 //! Operators that move channels: concatenations, splits, shuffles, reshapes.
 
 use super::{
-    Expect::{Free, Held},
+    Expect::{DeviceTensor, Free},
     Op, none,
 };
 use crate::common::net::set_text;
@@ -99,7 +99,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let (s, e, a, t) = (n.ints(&[0]), n.ints(&[8]), n.ints(&[1]), n.ints(&[2]));
                 (n.node("Slice", &[x, &s, &e, &a, &t], none), 4)
             },
-            Held,
+            DeviceTensor,
         ),
         (
             "Gather",
@@ -296,8 +296,8 @@ pub(super) fn cases() -> Vec<Op> {
                 let first = n.ints(&[0]);
                 let batch = n.node("Unsqueeze", &[&batch, &first], none);
                 let rest = n.ints(&[2, 4, 6, 6]);
-                let target = n.node("Concat", &[&batch, &rest], |a| a.set_int("axis", 0));
-                let r = n.node("Reshape", &[x, &target], none);
+                let device = n.node("Concat", &[&batch, &rest], |a| a.set_int("axis", 0));
+                let r = n.node("Reshape", &[x, &device], none);
                 let p = n.node("Transpose", &[&r], |a| a.set_ints("perm", vec![0, 2, 1, 3, 4]));
                 let t = n.ints(&[0, 8, 6, 6]);
                 (n.node("Reshape", &[&p, &t], none), 8)

@@ -26,10 +26,10 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def recorded(models: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A profile of a device with stairs of 16 channels, which times nothing: the same comes out every time."""
+    """A profile of a device with latency steps of 16 channels, which times nothing: the same comes out every time."""
     folder = tmp_path_factory.mktemp("recorded")
-    snapprune.zoo(models / "shapes96_off_stair.onnx", folder, phase="collect", progress=False)
-    problems = json.loads((folder / "problems/shapes96_off_stair.json").read_text())["collected"]["needs"]["problems"]
+    snapprune.zoo(models / "shapes96_misaligned.onnx", folder, phase="collect", progress=False)
+    problems = json.loads((folder / "problems/shapes96_misaligned.json").read_text())["collected"]["needs"]["problems"]
 
     def samples(p: dict) -> list[float]:
         off = 1.0 if p["cin"] % 16 == 0 and p["cout"] % 16 == 0 else 2.0

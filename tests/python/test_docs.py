@@ -19,7 +19,7 @@ BLOCKS = [
 
 
 def small() -> onnx.ModelProto:
-    """A small network off the stairs, for 96x96 images."""
+    """A small network with misaligned widths, for 96x96 images."""
     random = numpy.random.default_rng(7)
     initializers = []
 

@@ -27,7 +27,7 @@ def outputs(model, feeds):
 def result(models, recorded, tmp_path_factory):
     """Of a recorded device, so that there is a faster model whatever this machine is."""
     db = tmp_path_factory.mktemp("db") / "own.db"
-    return snapprune.optimize(str(models / "shapes96_off_stair.onnx"), profile=recorded, db=db, progress=False)
+    return snapprune.optimize(str(models / "shapes96_misaligned.onnx"), profile=recorded, db=db, progress=False)
 
 
 def test_the_package_is_the_installed_one():
@@ -36,7 +36,7 @@ def test_the_package_is_the_installed_one():
 
 
 def test_what_comes_back_of_this_machine_agrees_with_the_report(models, db):
-    result = snapprune.optimize(models / "shapes96_off_stair.onnx", db=db, **QUICK)
+    result = snapprune.optimize(models / "shapes96_misaligned.onnx", db=db, **QUICK)
     assert result.faster == (result.model is not None) == (result.report.declined is None)
     assert not result.faster or result.report.ratio + result.report.ratio_noise < 1
     assert result.report.device["kind"] == "cpu"
@@ -45,7 +45,7 @@ def test_what_comes_back_of_this_machine_agrees_with_the_report(models, db):
 def test_the_new_model_computes_the_same(result, models):
     assert result.model is not None and result.report.declined is None
     feeds = {"image": numpy.random.default_rng(0).standard_normal((1, 3, 96, 96), dtype=numpy.float32)}
-    before = outputs(str(models / "shapes96_off_stair.onnx"), feeds)
+    before = outputs(str(models / "shapes96_misaligned.onnx"), feeds)
     after = outputs(result.model, feeds)
     assert len(before) == len(after)
     for a, b in zip(before, after):
@@ -66,7 +66,7 @@ def test_the_report_is_typed(result):
 
 def test_a_notebook_shows_the_page(result):
     shown = result._repr_html_()
-    assert shown.startswith("<iframe") and "shapes96_off_stair.onnx" in shown
+    assert shown.startswith("<iframe") and "shapes96_misaligned.onnx" in shown
     assert "<script" not in result.report.html and result.report.html.startswith("<!doctype html>")
 
 
@@ -94,7 +94,7 @@ def test_weights_may_go_into_a_file_beside_the_model(result, tmp_path):
 
 
 def test_bytes_and_messages_are_models_too(models, db, recorded):
-    path = models / "shapes96_off_stair.onnx"
+    path = models / "shapes96_misaligned.onnx"
     message = onnx.load(path)
     before = message.SerializeToString()
     by_message = snapprune.optimize(message, profile=recorded, db=db, progress=False)
@@ -105,7 +105,7 @@ def test_bytes_and_messages_are_models_too(models, db, recorded):
         assert [i.name for i in made.proto.graph.input] == [i.name for i in message.graph.input]
 
 
-def test_a_model_on_the_stairs_is_left_alone(shared, db, tmp_path):
+def test_an_aligned_model_is_left_alone(shared, db, tmp_path):
     result = snapprune.optimize(shared / "models/trained/resnet20_cifar10.onnx", db=db, **QUICK)
     assert result.model is None and not result.faster and result.report.declined
     assert [f.suffix for f in result.save(tmp_path / "none.onnx")] == [".json", ".html"]

@@ -10,7 +10,7 @@ SCALING = dict(mean=[0.5, 0.5, 0.5], std=[0.5, 0.5, 0.5])
 
 
 def test_a_plan_is_made_saved_edited_and_applied(models, db, tmp_path, recorded):
-    net = models / "shapes96_off_stair.onnx"
+    net = models / "shapes96_misaligned.onnx"
     plan = snapprune.plan(net, profile=recorded, db=db, progress=False)
     assert plan.groups and plan.weights and "groups" in repr(plan)
     plan.save(tmp_path / "plan.json")

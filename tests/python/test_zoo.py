@@ -15,9 +15,9 @@ NAMES = ["a/m0", "a/m1", "m2", "m3", "m4", "m5", "m6", "m7"]
 
 @pytest.fixture(scope="module")
 def zoo(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with models, all of them one off the stairs."""
+    """A folder with models, all of them one with misaligned widths."""
     folder = tmp_path_factory.mktemp("zoo")
-    data = (models / "shapes96_off_stair.onnx").read_bytes()
+    data = (models / "shapes96_misaligned.onnx").read_bytes()
     for name in NAMES:
         file = folder / f"{name}.onnx"
         file.parent.mkdir(exist_ok=True)

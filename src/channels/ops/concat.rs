@@ -1,7 +1,7 @@
 //! `Concat`: on its axis the parts follow one another; on all others they are one.
 
-use super::super::coupling::ValueId;
-use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use super::super::dependency_graph::ValueId;
+use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
 use crate::Result;
 use crate::onnx::Attributes;
 
@@ -13,7 +13,7 @@ pub(super) const OPS: &[OpSpec] = &[op(
     "each part keeps its own widths",
 )];
 
-fn concat(c: &mut Couple) -> Outcome {
+fn concat(c: &mut DependencyBuilder) -> RuleResult {
     let y = c.output(0)?;
     let rank = c.rank(y);
     let axis = c.axis(c.node.int("axis", 1), rank)?;
@@ -26,14 +26,14 @@ fn concat(c: &mut Couple) -> Outcome {
         for other in (0..rank).filter(|&a| a != axis) {
             c.same(x, other, y, other)?;
         }
-        let extent = c.dims(x)[axis];
-        if offset + extent > c.dims(y)[axis] {
+        let dim = c.dims(x)[axis];
+        if offset + dim > c.dims(y)[axis] {
             return Err("its shapes do not fit".to_owned());
         }
-        for k in 0..extent {
+        for k in 0..dim {
             c.unify((x, axis, k), (y, axis, offset + k))?;
         }
-        offset += extent;
+        offset += dim;
     }
     Ok(())
 }
@@ -45,7 +45,7 @@ fn check_concat(p: &mut Patch) -> Result<()> {
     };
     let axis = p.axis(1, p.co.dims(y).len());
     let inputs: Vec<ValueId> = (0..p.node.input.len()).filter_map(|i| p.input(i)).collect();
-    if inputs.iter().chain([&y]).all(|&id| p.edits.get(id, axis).is_none()) {
+    if inputs.iter().chain([&y]).all(|&id| p.remaps.get(id, axis).is_none()) {
         return Ok(());
     }
     let parts: Vec<_> = inputs.into_iter().flat_map(|id| p.order(id, axis)).collect();

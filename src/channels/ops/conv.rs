@@ -1,7 +1,7 @@
 //! Convolutions: plain, depthwise (with multiplier), grouped, transposed; one to three dimensions.
 
-use super::super::coupling::ValueId;
-use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use super::super::dependency_graph::ValueId;
+use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
 use crate::Result;
 use crate::onnx::Attributes;
 
@@ -29,7 +29,7 @@ struct Parts {
     groups: usize,
 }
 
-fn parts(c: &mut Couple) -> Result<Parts, String> {
+fn parts(c: &mut DependencyBuilder) -> Result<Parts, String> {
     let (x, w, y) = (c.input(0)?, c.input(1)?, c.output(0)?);
     let groups = usize::try_from(c.node.int("group", 1)).ok().filter(|&g| g > 0);
     let groups = groups.ok_or("its group count is not positive")?;
@@ -59,7 +59,7 @@ fn parts(c: &mut Couple) -> Result<Parts, String> {
     Ok(Parts { x, w, y, groups })
 }
 
-fn bias(c: &mut Couple, y: ValueId) -> Outcome {
+fn bias(c: &mut DependencyBuilder, y: ValueId) -> RuleResult {
     if c.has_input(2) {
         let b = c.input(2)?;
         c.same(b, 0, y, 1)?;
@@ -67,7 +67,7 @@ fn bias(c: &mut Couple, y: ValueId) -> Outcome {
     Ok(())
 }
 
-fn conv(c: &mut Couple) -> Outcome {
+fn conv(c: &mut DependencyBuilder) -> RuleResult {
     let Parts { x, w, y, groups } = parts(c)?;
     let (cin, cout) = (c.dims(x)[1], c.dims(y)[1]);
     if c.dims(w)[0] != cout || c.dims(w)[1] != cin / groups {
@@ -93,7 +93,7 @@ fn conv(c: &mut Couple) -> Outcome {
     bias(c, y)
 }
 
-fn conv_transpose(c: &mut Couple) -> Outcome {
+fn conv_transpose(c: &mut DependencyBuilder) -> RuleResult {
     let Parts { x, w, y, groups } = parts(c)?;
     let (cin, cout) = (c.dims(x)[1], c.dims(y)[1]);
     let (per_in, per_out) = (cin / groups, cout / groups);
@@ -119,7 +119,7 @@ fn conv_transpose(c: &mut Couple) -> Outcome {
     bias(c, y)
 }
 
-fn depthwise(c: &mut Couple, x: ValueId, y: ValueId, multiplier: usize) -> Outcome {
+fn depthwise(c: &mut DependencyBuilder, x: ValueId, y: ValueId, multiplier: usize) -> RuleResult {
     for i in 0..c.dims(x)[1] {
         for j in 0..multiplier {
             c.unify((x, 1, i), (y, 1, i * multiplier + j))?;
@@ -147,7 +147,7 @@ fn patch_groups(p: &mut Patch) -> Result<()> {
             .flat_map(|c| std::iter::repeat_n(c, multiplier))
             .collect();
         p.line_up(&made, &p.order(y, 1))?;
-        let width = p.edits.extent(p.co, x, 1);
+        let width = p.remaps.dim(p.co, x, 1);
         p.node.set_int("group", width as i64);
         return Ok(());
     }

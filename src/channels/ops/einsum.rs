@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::coupling::ValueId;
-use super::{Couple, OpSpec, Outcome, Policy, op};
+use super::super::dependency_graph::ValueId;
+use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[op(
@@ -14,7 +14,7 @@ pub(super) const OPS: &[OpSpec] = &[op(
     "explicit output, no ellipsis, no diagonal",
 )];
 
-fn einsum(c: &mut Couple) -> Outcome {
+fn einsum(c: &mut DependencyBuilder) -> RuleResult {
     let equation: String = c.node.text("equation", "").replace(' ', "");
     let (left, right) = equation.split_once("->").ok_or("its output is implicit")?;
     if equation.contains('.') {
@@ -55,7 +55,7 @@ fn einsum(c: &mut Couple) -> Outcome {
             }
             let shared = terms.iter().filter(|t| t.contains(letter)).count();
             if shared < 2 {
-                c.lock(id, axis, "Einsum sums over this axis");
+                c.constraint(id, axis, "Einsum sums over this axis");
             } else if !weighted {
                 c.forbid_growth(id, axis, "both operands are activations");
             }

@@ -1,7 +1,7 @@
 //! Operators on single elements: activations, arithmetic with broadcasting, casts.
 
-use super::super::coupling::ValueId;
-use super::{Couple, OpSpec, Outcome, Policy, op};
+use super::super::dependency_graph::ValueId;
+use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
 use crate::onnx::Attributes;
 
 const fn unary_op(name: &'static str) -> OpSpec {
@@ -128,12 +128,12 @@ pub(super) const OPS: &[OpSpec] = &[
 ];
 
 /// The first input and the output are alike in every axis.
-pub(super) fn unary(c: &mut Couple) -> Outcome {
+pub(super) fn unary(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     (0..c.rank(y)).try_for_each(|axis| c.same(x, axis, y, axis))
 }
 
-fn dropout(c: &mut Couple) -> Outcome {
+fn dropout(c: &mut DependencyBuilder) -> RuleResult {
     unary(c)?;
     if c.node.output.get(1).is_some_and(|o| !o.is_empty()) {
         let (x, mask) = (c.input(0)?, c.output(1)?);
@@ -142,19 +142,19 @@ fn dropout(c: &mut Couple) -> Outcome {
     Ok(())
 }
 
-fn infinite_at_zero(c: &mut Couple) -> Outcome {
+fn infinite_at_zero(c: &mut DependencyBuilder) -> RuleResult {
     unary(c)?;
     forbid_all(c, "its value at zero is not finite")
 }
 
-fn forbid_all(c: &mut Couple, reason: &str) -> Outcome {
+fn forbid_all(c: &mut DependencyBuilder, reason: &str) -> RuleResult {
     let y = c.output(0)?;
     (0..c.rank(y)).for_each(|axis| c.forbid_growth(y, axis, reason));
     Ok(())
 }
 
 /// Aligns one input with the output from the last axis on.
-fn align(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
+fn align(c: &mut DependencyBuilder, x: ValueId, y: ValueId) -> RuleResult {
     let (rx, ry) = (c.rank(x), c.rank(y));
     if rx > ry {
         return Err("its shapes do not fit".to_owned());
@@ -170,7 +170,7 @@ fn align(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
     Ok(())
 }
 
-fn broadcast(c: &mut Couple) -> Outcome {
+fn broadcast(c: &mut DependencyBuilder) -> RuleResult {
     let y = c.output(0)?;
     if c.opset < 7 && c.node.int("broadcast", 0) != 0 {
         return legacy_broadcast(c, y);
@@ -185,7 +185,7 @@ fn broadcast(c: &mut Couple) -> Outcome {
 }
 
 /// Before opset 7, `axis` says where the second operand's first axis stands.
-fn legacy_broadcast(c: &mut Couple, y: ValueId) -> Outcome {
+fn legacy_broadcast(c: &mut DependencyBuilder, y: ValueId) -> RuleResult {
     let (a, b) = (c.input(0)?, c.input(1)?);
     align(c, a, y)?;
     let (rb, ry) = (c.rank(b), c.rank(y));
@@ -204,12 +204,12 @@ fn legacy_broadcast(c: &mut Couple, y: ValueId) -> Outcome {
     Ok(())
 }
 
-fn div(c: &mut Couple) -> Outcome {
+fn div(c: &mut DependencyBuilder) -> RuleResult {
     broadcast(c)?;
     one_or_forbid(c, "a new divisor would be zero")
 }
 
-fn pow(c: &mut Couple) -> Outcome {
+fn pow(c: &mut DependencyBuilder) -> RuleResult {
     broadcast(c)?;
     let exponents = c
         .node
@@ -224,7 +224,7 @@ fn pow(c: &mut Couple) -> Outcome {
 }
 
 /// A constant second operand takes 1 where it grows; any other keeps the axes from growing.
-fn one_or_forbid(c: &mut Couple, reason: &str) -> Outcome {
+fn one_or_forbid(c: &mut DependencyBuilder, reason: &str) -> RuleResult {
     let b = c.input(1)?;
     if c.co.value(b).constant_use.is_some() {
         c.fill(b, 1.0);

@@ -1,7 +1,7 @@
 //! `Gather` with constant indices: any choice and order of an axis' elements.
 
-use super::super::layout::Source;
-use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use super::super::index_remap::IndexSource;
+use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
 use crate::onnx::{Attributes, Dtype, Tensor};
 use crate::{Error, Result};
 
@@ -13,12 +13,12 @@ pub(super) const OPS: &[OpSpec] = &[op(
     "constant indices; computed ones hold the axis",
 )];
 
-fn wrap(index: i64, extent: usize) -> Option<usize> {
-    let index = if index < 0 { index + extent as i64 } else { index };
-    usize::try_from(index).ok().filter(|&i| i < extent)
+fn wrap(index: i64, dim: usize) -> Option<usize> {
+    let index = if index < 0 { index + dim as i64 } else { index };
+    usize::try_from(index).ok().filter(|&i| i < dim)
 }
 
-fn gather(c: &mut Couple) -> Outcome {
+fn gather(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let (dx, dy) = (c.dims(x), c.dims(y));
     let axis = c.axis(c.node.int("axis", 0), dx.len())?;
@@ -42,13 +42,13 @@ fn gather(c: &mut Couple) -> Outcome {
             Ok(())
         }
         (0, Some(_)) => {
-            c.lock(x, axis, "Gather takes one index of this axis");
+            c.constraint(x, axis, "Gather takes one index of this axis");
             Ok(())
         }
         _ => {
-            c.lock(x, axis, "Gather's indices are computed");
+            c.constraint(x, axis, "Gather's indices are computed");
             for out_axis in axis..axis + index_rank {
-                c.lock(y, out_axis, "Gather's indices are computed");
+                c.constraint(y, out_axis, "Gather's indices are computed");
             }
             Ok(())
         }
@@ -60,24 +60,24 @@ fn patch_gather(p: &mut Patch) -> Result<()> {
         return Ok(());
     };
     let axis = p.axis(0, p.co.dims(x).len());
-    let Some(edit_in) = p.edits.get(x, axis) else {
+    let Some(edit_in) = p.remaps.get(x, axis) else {
         return Ok(());
     };
     let old = p.node.input.get(1).and_then(|n| p.graph.constant(n));
     let Some((indices, dtype)) = old.and_then(|t| Some((t.to_i64()?, t.dtype))) else {
         return Ok(());
     };
-    let extent = p.co.dims(x)[axis];
-    let all: Vec<Source> = match p.edits.get(y, axis) {
+    let dim = p.co.dims(x)[axis];
+    let all: Vec<IndexSource> = match p.remaps.get(y, axis) {
         Some(edit) => edit.sources.clone(),
-        None => (0..indices.len()).map(|old| Source { old, copy: None }).collect(),
+        None => (0..indices.len()).map(|old| IndexSource { old, copy: None }).collect(),
     };
     let picked: Option<Vec<i64>> = all
         .iter()
         .map(|s| {
-            let old = wrap(indices[s.old], extent)?;
+            let old = wrap(indices[s.old], dim)?;
             let copy = s.copy;
-            edit_in.position(Source { old, copy }).map(|i| i as i64)
+            edit_in.position(IndexSource { old, copy }).map(|i| i as i64)
         })
         .collect();
     let picked = picked.ok_or_else(|| Error::Plan("a gathered channel was removed".to_owned()))?;

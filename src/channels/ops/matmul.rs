@@ -1,6 +1,6 @@
 //! Products: `Gemm` and `MatMul`, by weights or by another activation.
 
-use super::{Couple, OpSpec, Outcome, Policy, op};
+use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[
@@ -14,7 +14,7 @@ pub(super) const OPS: &[OpSpec] = &[
     ),
 ];
 
-fn gemm(c: &mut Couple) -> Outcome {
+fn gemm(c: &mut DependencyBuilder) -> RuleResult {
     let (a, b, y) = (c.input(0)?, c.input(1)?, c.output(0)?);
     let (ta, tb) = (c.node.int("transA", 0) != 0, c.node.int("transB", 0) != 0);
     let (m, ka) = if ta { (1, 0) } else { (0, 1) };
@@ -30,9 +30,9 @@ fn gemm(c: &mut Couple) -> Outcome {
     if c.has_input(2) {
         let bias = c.input(2)?;
         let (rank, dims) = (c.rank(bias), c.dims(bias));
-        for (axis, &extent) in dims.iter().enumerate() {
+        for (axis, &dim) in dims.iter().enumerate() {
             let out_axis = 2 - rank + axis;
-            if extent == c.dims(y)[out_axis] {
+            if dim == c.dims(y)[out_axis] {
                 c.same(bias, axis, y, out_axis)?;
             } else {
                 c.lock_silent(bias, axis);
@@ -42,7 +42,7 @@ fn gemm(c: &mut Couple) -> Outcome {
     Ok(())
 }
 
-fn matmul(c: &mut Couple) -> Outcome {
+fn matmul(c: &mut DependencyBuilder) -> RuleResult {
     let (a, b, y) = (c.input(0)?, c.input(1)?, c.output(0)?);
     let (ra, rb, ry) = (c.rank(a), c.rank(b), c.rank(y));
     if ra < 2 || rb < 2 {

@@ -18,13 +18,13 @@ mod slice;
 mod space;
 mod transpose;
 
-use super::context::{Couple, Outcome, Patch};
+use super::context::{DependencyBuilder, Patch, RuleResult};
 use crate::Result;
 
 /// Relates the axes of a node.
-pub type CoupleFn = fn(&mut Couple) -> Outcome;
+pub type DependencyRule = fn(&mut DependencyBuilder) -> RuleResult;
 /// Makes a node's attributes and integer inputs follow the new axes.
-pub type PatchFn = fn(&mut Patch) -> Result<()>;
+pub type PatchRule = fn(&mut Patch) -> Result<()>;
 
 /// What is done with the channels at an operator, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +42,9 @@ pub struct OpSpec {
     /// The operator's type.
     pub name: &'static str,
     /// Relates the axes.
-    pub couple: CoupleFn,
+    pub dependencies: DependencyRule,
     /// Rewrites attributes, where any depend on widths.
-    pub patch: Option<PatchFn>,
+    pub patch: Option<PatchRule>,
     /// For the table of operators.
     pub policy: Policy,
     /// For the table of operators.
@@ -53,14 +53,14 @@ pub struct OpSpec {
 
 const fn op(
     name: &'static str,
-    couple: CoupleFn,
-    patch: Option<PatchFn>,
+    dependencies: DependencyRule,
+    patch: Option<PatchRule>,
     policy: Policy,
     note: &'static str,
 ) -> OpSpec {
     OpSpec {
         name,
-        couple,
+        dependencies,
         patch,
         policy,
         note,

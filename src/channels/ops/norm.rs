@@ -1,6 +1,6 @@
 //! Normalizations. Those with statistics per channel follow; those that mix channels hold them.
 
-use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
 use crate::Result;
 use crate::onnx::Attributes;
 
@@ -78,7 +78,7 @@ pub(super) const OPS: &[OpSpec] = &[
     op("Hardmax", softmax, None, Policy::Partial, "holds its axis"),
 ];
 
-fn batch(c: &mut Couple) -> Outcome {
+fn batch(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     if c.node.int("training_mode", 0) != 0 || c.node.output.iter().skip(1).any(|o| !o.is_empty()) {
         return Err("training form; export for inference to free it".to_owned());
@@ -95,11 +95,15 @@ fn batch(c: &mut Couple) -> Outcome {
 }
 
 /// Every axis of input and output is one.
-fn whole(c: &mut Couple, x: super::super::coupling::ValueId, y: super::super::coupling::ValueId) -> Outcome {
+fn whole(
+    c: &mut DependencyBuilder,
+    x: super::super::dependency_graph::ValueId,
+    y: super::super::dependency_graph::ValueId,
+) -> RuleResult {
     (0..c.rank(x)).try_for_each(|axis| c.same(x, axis, y, axis))
 }
 
-fn instance(c: &mut Couple) -> Outcome {
+fn instance(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     c.same(x, 0, y, 0)?;
     c.same(x, 1, y, 1)?;
@@ -114,7 +118,7 @@ fn instance(c: &mut Couple) -> Outcome {
     Ok(())
 }
 
-fn group(c: &mut Couple) -> Outcome {
+fn group(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let groups = usize::try_from(c.node.int("num_groups", 0)).unwrap_or(0);
     let width = c.dims(x).get(1).copied().unwrap_or(0);
@@ -151,7 +155,7 @@ fn patch_group(p: &mut Patch) -> Result<()> {
     let groups = p.node.int("num_groups", 1).max(1);
     let width = p.co.dims(x)[1] as i64;
     let size = (width / groups).max(1);
-    let wider = p.edits.extent(p.co, x, 1) as i64;
+    let wider = p.remaps.dim(p.co, x, 1) as i64;
     p.node.set_int("num_groups", wider / size);
     Ok(())
 }
@@ -159,52 +163,52 @@ fn patch_group(p: &mut Patch) -> Result<()> {
 const ZERO_BY_ZERO: &str = "it would divide the zeros of a new channel by zero";
 const COUNTS_ALL: &str = "its statistics count every channel of this axis";
 
-fn layer(c: &mut Couple) -> Outcome {
+fn layer(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let first = c.axis(c.node.int("axis", -1), c.rank(x))?;
     whole(c, x, y)?;
     for axis in first..c.rank(x) {
-        c.lock(x, axis, COUNTS_ALL);
+        c.constraint(x, axis, COUNTS_ALL);
     }
     Ok(())
 }
 
-fn lrn(c: &mut Couple) -> Outcome {
+fn lrn(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     whole(c, x, y)?;
-    c.lock(x, 1, "each channel is divided by its neighbours");
+    c.constraint(x, 1, "each channel is divided by its neighbours");
     Ok(())
 }
 
-fn mean_variance(c: &mut Couple) -> Outcome {
+fn mean_variance(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     whole(c, x, y)?;
     for axis in c.node.ints("axes").unwrap_or_else(|| vec![0, 2, 3]) {
         let axis = c.axis(axis, c.rank(x))?;
-        c.lock(x, axis, COUNTS_ALL);
+        c.constraint(x, axis, COUNTS_ALL);
     }
     (0..c.rank(x)).for_each(|axis| c.forbid_growth(x, axis, ZERO_BY_ZERO));
     Ok(())
 }
 
-fn lp(c: &mut Couple) -> Outcome {
+fn lp(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     whole(c, x, y)?;
     let axis = c.axis(c.node.int("axis", -1), c.rank(x))?;
-    c.lock(x, axis, COUNTS_ALL);
+    c.constraint(x, axis, COUNTS_ALL);
     (0..c.rank(x)).for_each(|axis| c.forbid_growth(x, axis, ZERO_BY_ZERO));
     Ok(())
 }
 
 /// Before opset 13 every axis from `axis` on is one long axis.
-fn softmax(c: &mut Couple) -> Outcome {
+fn softmax(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     whole(c, x, y)?;
     let old = c.opset < 13;
     let axis = c.axis(c.node.int("axis", if old { 1 } else { -1 }), c.rank(x))?;
     let last = if old { c.rank(x) } else { axis + 1 };
     for axis in axis..last {
-        c.lock(x, axis, "every channel counts in its sum");
+        c.constraint(x, axis, "every channel counts in its sum");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `Pad`: the input stands in the middle; the padded ends are channels of their own.
 
-use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
 use crate::Result;
 use crate::onnx::Attributes;
 
@@ -32,7 +32,7 @@ fn pads(
     Some(out)
 }
 
-fn pad(c: &mut Couple) -> Outcome {
+fn pad(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let dx = c.dims(x);
     let pads = pads(c.node, &|k| c.constant_ints(k), dx.len()).ok_or("its pads are computed")?;
@@ -47,8 +47,8 @@ fn pad(c: &mut Couple) -> Outcome {
                 c.unify((x, axis, k), (y, axis, begin as usize + k))?;
             }
         } else {
-            c.lock(x, axis, "Pad mirrors or crops this axis");
-            c.lock(y, axis, "Pad mirrors or crops this axis");
+            c.constraint(x, axis, "Pad mirrors or crops this axis");
+            c.constraint(y, axis, "Pad mirrors or crops this axis");
         }
     }
     Ok(())
@@ -64,7 +64,7 @@ fn patch_pad(p: &mut Patch) -> Result<()> {
     };
     let mut new = old.clone();
     for (axis, &(begin, _)) in old.iter().enumerate() {
-        if let Some(edit) = p.edits.get(y, axis) {
+        if let Some(edit) = p.remaps.get(y, axis) {
             let (first, last) = (begin.max(0) as usize, begin.max(0) as usize + dims[axis]);
             let ends = (
                 p.order_in(y, axis, 0, first),

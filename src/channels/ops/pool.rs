@@ -1,6 +1,6 @@
 //! Pools: channel by channel.
 
-use super::{Couple, OpSpec, Outcome, Policy, op};
+use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
 
 const fn pool_op(name: &'static str) -> OpSpec {
     op(name, pool, None, Policy::Follow, "any ceil mode")
@@ -15,7 +15,7 @@ pub(super) const OPS: &[OpSpec] = &[
     pool_op("GlobalLpPool"),
 ];
 
-fn pool(c: &mut Couple) -> Outcome {
+fn pool(c: &mut DependencyBuilder) -> RuleResult {
     if c.node.output.iter().skip(1).any(|o| !o.is_empty()) {
         return Err("it also gives indices, which count channels".to_owned());
     }

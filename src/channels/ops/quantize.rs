@@ -1,6 +1,6 @@
 //! `QuantizeLinear` and `DequantizeLinear`: scales per tensor, or per index of one axis.
 
-use super::{Couple, OpSpec, Outcome, Policy, op};
+use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[
@@ -20,7 +20,7 @@ pub(super) const OPS: &[OpSpec] = &[
     ),
 ];
 
-fn quantize(c: &mut Couple) -> Outcome {
+fn quantize(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     if c.node.int("block_size", 0) != 0 {
         return Err("blocked quantization is not followed".to_owned());

@@ -1,7 +1,7 @@
 //! Reductions: the axes they run over are held, the others follow.
 
-use super::super::coupling::ValueId;
-use super::{Couple, OpSpec, Outcome, Policy, op};
+use super::super::dependency_graph::ValueId;
+use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
 use crate::onnx::Attributes;
 
 const fn reduce_op(name: &'static str) -> OpSpec {
@@ -43,11 +43,11 @@ pub(super) const OPS: &[OpSpec] = &[
     op("CumSum", top_k, None, Policy::Partial, "holds its axis"),
 ];
 
-fn over(c: &mut Couple, x: ValueId, y: ValueId, axes: &[usize], keep: bool, why: &str) -> Outcome {
+fn over(c: &mut DependencyBuilder, x: ValueId, y: ValueId, axes: &[usize], keep: bool, why: &str) -> RuleResult {
     let mut out_axis = 0;
     for axis in 0..c.rank(x) {
         if axes.contains(&axis) {
-            c.lock(x, axis, why);
+            c.constraint(x, axis, why);
             out_axis += usize::from(keep);
         } else {
             c.same(x, axis, y, out_axis)?;
@@ -57,7 +57,7 @@ fn over(c: &mut Couple, x: ValueId, y: ValueId, axes: &[usize], keep: bool, why:
     Ok(())
 }
 
-fn reduce(c: &mut Couple) -> Outcome {
+fn reduce(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let rank = c.rank(x);
     let keep = c.node.int("keepdims", 1) != 0;
@@ -80,7 +80,7 @@ fn reduce(c: &mut Couple) -> Outcome {
     over(c, x, y, &axes, keep, "it is reduced over this axis")
 }
 
-fn arg(c: &mut Couple) -> Outcome {
+fn arg(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let axis = c.axis(c.node.int("axis", 0), c.rank(x))?;
     let keep = c.node.int("keepdims", 1) != 0;
@@ -88,7 +88,7 @@ fn arg(c: &mut Couple) -> Outcome {
 }
 
 /// Output axes are those of the input, but for the axis itself.
-fn top_k(c: &mut Couple) -> Outcome {
+fn top_k(c: &mut DependencyBuilder) -> RuleResult {
     let x = c.input(0)?;
     let axis = match c.node.op_type() {
         "CumSum" => *c
@@ -102,7 +102,7 @@ fn top_k(c: &mut Couple) -> Outcome {
     for i in 0..c.node.output.len() {
         let y = c.output(i)?;
         over(c, x, y, &[axis], true, "its result depends on the order of this axis")?;
-        c.lock(y, axis, "its result depends on the order of this axis");
+        c.constraint(y, axis, "its result depends on the order of this axis");
     }
     Ok(())
 }

@@ -5,9 +5,9 @@
 //! of elements on both sides, and every other factor keeps its size. So a channel taken before
 //! `Flatten` takes its whole block, and a channel shuffle changes equally in every group.
 
-use super::super::coupling::{Coupling, ValueId};
-use super::super::extents::Extent;
-use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use super::super::dependency_graph::{DependencyGraph, ValueId};
+use super::super::symbolic_shapes::Dim;
+use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
 use crate::Result;
 use crate::onnx::{Attributes, Tensor};
 
@@ -66,13 +66,13 @@ fn stretches(dx: &[usize], dy: &[usize]) -> Option<Vec<Stretch>> {
 
 /// A common factor of a stretch: its size, and the axis it is part of on each side.
 #[derive(Clone, Debug)]
-struct Factor {
+struct AxisFactor {
     size: usize,
     in_axis: usize,
     out_axis: usize,
 }
 
-fn factors(stretch: &Stretch, dx: &[usize], dy: &[usize]) -> Option<Vec<Factor>> {
+fn factors(stretch: &Stretch, dx: &[usize], dy: &[usize]) -> Option<Vec<AxisFactor>> {
     let mut found = Vec::new();
     let (mut i, mut j) = (0, 0);
     let (mut a, mut b) = (dx[stretch.ins[0]], dy[stretch.outs[0]]);
@@ -81,7 +81,7 @@ fn factors(stretch: &Stretch, dx: &[usize], dy: &[usize]) -> Option<Vec<Factor>>
         if size == 0 || a % size != 0 || b % size != 0 {
             return None;
         }
-        found.push(Factor {
+        found.push(AxisFactor {
             size,
             in_axis: stretch.ins[i],
             out_axis: stretch.outs[j],
@@ -103,7 +103,7 @@ fn factors(stretch: &Stretch, dx: &[usize], dy: &[usize]) -> Option<Vec<Factor>>
 }
 
 /// The indices of `axis` that belong to index `k` of the carrier.
-fn block(all: &[Factor], carrier: usize, axis: usize, side: fn(&Factor) -> usize, k: usize) -> Vec<usize> {
+fn block(all: &[AxisFactor], carrier: usize, axis: usize, side: fn(&AxisFactor) -> usize, k: usize) -> Vec<usize> {
     let mine: Vec<usize> = (0..all.len()).filter(|&f| side(&all[f]) == axis).collect();
     let product = |range: &mut dyn Iterator<Item = &usize>| range.map(|&f| all[f].size).product::<usize>();
     let before = product(&mut mine.iter().filter(|&&f| f < carrier));
@@ -115,7 +115,7 @@ fn block(all: &[Factor], carrier: usize, axis: usize, side: fn(&Factor) -> usize
 }
 
 /// Relates two values that hold the same elements in the same order.
-fn relate(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
+fn relate(c: &mut DependencyBuilder, x: ValueId, y: ValueId) -> RuleResult {
     let (dx, dy) = (c.dims(x), c.dims(y));
     if dx == dy {
         return (0..dx.len()).try_for_each(|axis| c.same(x, axis, y, axis));
@@ -134,7 +134,7 @@ fn relate(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
             hold(c, x, y, stretch, "Reshape mixes this axis with others");
             continue;
         };
-        let whole = |f: &Factor| usize::from(dx[f.in_axis] == f.size) + usize::from(dy[f.out_axis] == f.size);
+        let whole = |f: &AxisFactor| usize::from(dx[f.in_axis] == f.size) + usize::from(dy[f.out_axis] == f.size);
         let carrier = (0..parts.len())
             .filter(|&f| parts[f].size > 1 && !c.co.axis_locked(x, parts[f].in_axis))
             .filter(|&f| whole(&parts[f]) > 0)
@@ -163,40 +163,40 @@ fn relate(c: &mut Couple, x: ValueId, y: ValueId) -> Outcome {
     Ok(())
 }
 
-fn hold(c: &mut Couple, x: ValueId, y: ValueId, stretch: &Stretch, why: &str) {
-    stretch.ins.iter().for_each(|&axis| c.lock(x, axis, why));
-    stretch.outs.iter().for_each(|&axis| c.lock(y, axis, why));
+fn hold(c: &mut DependencyBuilder, x: ValueId, y: ValueId, stretch: &Stretch, why: &str) {
+    stretch.ins.iter().for_each(|&axis| c.constraint(x, axis, why));
+    stretch.outs.iter().for_each(|&axis| c.constraint(y, axis, why));
 }
 
 /// The output's shape follows from the input's by a rule of the operator.
-fn fixed_rule(c: &mut Couple) -> Outcome {
+fn fixed_rule(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     relate(c, x, y)
 }
 
-fn reshape(c: &mut Couple) -> Outcome {
+fn reshape(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     relate(c, x, y)?;
     if c.node.attr("shape").is_some() || c.constant_ints(1).is_some() {
         return Ok(());
     }
     let rank = c.rank(y);
-    let elements = c.extents(1).filter(|e| e.len() == rank);
+    let elements = c.shape(1).filter(|e| e.len() == rank);
     let elements = elements.ok_or("its target shape is computed; export with static shapes")?;
-    let mut open = usize::from(elements.contains(&Extent::Fixed(-1)));
+    let mut open = usize::from(elements.contains(&Dim::Fixed(-1)));
     for (axis, &element) in elements.iter().enumerate() {
         match element {
-            Extent::Fixed(_) => {}
-            Extent::Derived(_, id, at) => c.lock_unless_tied(x, &[(id, at)]),
-            Extent::Of(id, at) if is_dynamic(c.co, id, at) => {
+            Dim::Fixed(_) => {}
+            Dim::Derived(_, id, at) => c.lock_unless_tied(x, &[(id, at)]),
+            Dim::Of(id, at) if is_dynamic(c.co, id, at) => {
                 open += usize::from(!c.co.same_extent((id, at), (x, axis)));
             }
-            Extent::Of(id, at) if c.co.same_extent((id, at), (y, axis)) => {}
+            Dim::Of(id, at) if c.co.same_extent((id, at), (y, axis)) => {}
             other => {
-                open += usize::from(other == Extent::Computed);
-                c.lock_extents(&[other]);
+                open += usize::from(other == Dim::Computed);
+                c.constrain_dims(&[other]);
                 if !c.co.axis_locked(y, axis) {
-                    c.lock(y, axis, "its extent is part of a computed shape");
+                    c.constraint(y, axis, "its extent is part of a computed shape");
                 }
             }
         }
@@ -204,9 +204,9 @@ fn reshape(c: &mut Couple) -> Outcome {
     // A rebuilt target has one `-1` at most; with more unknown extents the numbers must stay.
     if open > 1 {
         for (axis, &element) in elements.iter().enumerate() {
-            let number = matches!(element, Extent::Fixed(v) | Extent::Derived(v, ..) if v > 0);
+            let number = matches!(element, Dim::Fixed(v) | Dim::Derived(v, ..) if v > 0);
             if number && c.dims(y)[axis] > 1 {
-                c.lock(
+                c.constraint(
                     y,
                     axis,
                     "its extent is written into a computed shape; export with static shapes",
@@ -217,7 +217,7 @@ fn reshape(c: &mut Couple) -> Outcome {
     Ok(())
 }
 
-fn is_dynamic(co: &Coupling, id: ValueId, axis: usize) -> bool {
+fn is_dynamic(co: &DependencyGraph, id: ValueId, axis: usize) -> bool {
     co.value(id).dynamic.contains(&axis)
 }
 
@@ -228,9 +228,9 @@ fn patch_reshape(p: &mut Patch) -> Result<()> {
     let rank = p.co.dims(y).len();
     let attribute = p.node.ints("shape");
     let constant = attribute.clone().or_else(|| p.constant_ints(1));
-    let old: Vec<Extent> = match &constant {
-        Some(values) => values.iter().map(|&v| Extent::Fixed(v)).collect(),
-        None => match p.node.input.get(1).and_then(|n| p.extents.get(p.graph, n)) {
+    let old: Vec<Dim> = match &constant {
+        Some(values) => values.iter().map(|&v| Dim::Fixed(v)).collect(),
+        None => match p.node.input.get(1).and_then(|n| p.shape.get(p.graph, n)) {
             Some(elements) => elements,
             None => return Ok(()),
         },
@@ -238,11 +238,11 @@ fn patch_reshape(p: &mut Patch) -> Result<()> {
     let mut changed = false;
     let mut target = Vec::with_capacity(rank);
     for (axis, element) in old.iter().enumerate().take(rank) {
-        let width = p.edits.extent(p.co, y, axis) as i64;
+        let width = p.remaps.dim(p.co, y, axis) as i64;
         target.push(match *element {
-            Extent::Fixed(-1) => -1,
-            Extent::Fixed(0) if p.node.int("allowzero", 0) == 0 => {
-                let copied = p.co.dims(x).get(axis).map(|_| p.edits.extent(p.co, x, axis) as i64);
+            Dim::Fixed(-1) => -1,
+            Dim::Fixed(0) if p.node.int("allowzero", 0) == 0 => {
+                let copied = p.co.dims(x).get(axis).map(|_| p.remaps.dim(p.co, x, axis) as i64);
                 if copied == Some(width) {
                     0
                 } else {
@@ -250,13 +250,13 @@ fn patch_reshape(p: &mut Patch) -> Result<()> {
                     width
                 }
             }
-            Extent::Fixed(v) | Extent::Derived(v, ..) => {
-                let moved = p.edits.get(y, axis).is_some() && v != width;
+            Dim::Fixed(v) | Dim::Derived(v, ..) => {
+                let moved = p.remaps.get(y, axis).is_some() && v != width;
                 changed |= moved;
                 if moved { width } else { v }
             }
-            Extent::Of(id, at) if !is_dynamic(p.co, id, at) => p.edits.extent(p.co, id, at) as i64,
-            Extent::Of(id, at) if p.co.same_extent((id, at), (x, axis)) => 0,
+            Dim::Of(id, at) if !is_dynamic(p.co, id, at) => p.remaps.dim(p.co, id, at) as i64,
+            Dim::Of(id, at) if p.co.same_extent((id, at), (x, axis)) => 0,
             _ => -1,
         });
     }

@@ -1,7 +1,7 @@
 //! `Resize`, `Upsample`, `Expand` and `Tile`: an axis keeps its extent, or is held.
 
-use super::super::extents::Extent;
-use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use super::super::symbolic_shapes::Dim;
+use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
 use crate::Result;
 use crate::onnx::Attributes;
 
@@ -30,7 +30,7 @@ pub(super) const OPS: &[OpSpec] = &[
     ),
 ];
 
-fn resize(c: &mut Couple) -> Outcome {
+fn resize(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     if c.rank(x) != c.rank(y) {
         return Err("its ranks differ".to_owned());
@@ -51,7 +51,7 @@ fn resize(c: &mut Couple) -> Outcome {
 }
 
 /// The extents at input `i` must be rewritable: settled, or the extents of axes that stay equal.
-fn sizes_follow(c: &mut Couple, i: usize, rank: usize) -> Outcome {
+fn sizes_follow(c: &mut DependencyBuilder, i: usize, rank: usize) -> RuleResult {
     if !c.has_input(i) {
         return Ok(());
     }
@@ -60,13 +60,13 @@ fn sizes_follow(c: &mut Couple, i: usize, rank: usize) -> Outcome {
         c.lock_unless_tied(x, &from);
         return Ok(());
     }
-    let elements = c.extents(i).filter(|e| e.len() == rank);
+    let elements = c.shape(i).filter(|e| e.len() == rank);
     let elements = elements.ok_or("its sizes are computed")?;
     for (axis, element) in elements.into_iter().enumerate() {
-        let follows = matches!(element, Extent::Of(id, at) if c.co.same_extent((id, at), (y, axis)));
+        let follows = matches!(element, Dim::Of(id, at) if c.co.same_extent((id, at), (y, axis)));
         if !follows && !c.co.axis_locked(y, axis) {
-            c.lock_extents(&[element]);
-            c.lock(y, axis, "its extent is part of a computed shape");
+            c.constrain_dims(&[element]);
+            c.constraint(y, axis, "its extent is part of a computed shape");
         }
     }
     Ok(())
@@ -86,7 +86,7 @@ fn patch_sizes(p: &mut Patch, i: usize) -> Result<()> {
     let before = sizes.clone();
     for (k, axis) in axes.into_iter().enumerate() {
         let axis = if axis < 0 { axis + rank as i64 } else { axis } as usize;
-        if let Some(edit) = p.edits.get(y, axis)
+        if let Some(edit) = p.remaps.get(y, axis)
             && k < sizes.len()
         {
             sizes[k] = edit.len() as i64;
@@ -98,7 +98,7 @@ fn patch_sizes(p: &mut Patch, i: usize) -> Result<()> {
     Ok(())
 }
 
-fn expand(c: &mut Couple) -> Outcome {
+fn expand(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let (dx, dy) = (c.dims(x), c.dims(y));
     let shift = dy.len() - dx.len().min(dy.len());
@@ -106,13 +106,13 @@ fn expand(c: &mut Couple) -> Outcome {
         if axis >= shift && dx[axis - shift] == dy[axis] {
             c.same(x, axis - shift, y, axis)?;
         } else {
-            c.lock(y, axis, "Expand repeats along this axis");
+            c.constraint(y, axis, "Expand repeats along this axis");
             if axis >= shift {
                 c.lock_silent(x, axis - shift);
             }
         }
     }
-    match c.extents(1) {
+    match c.shape(1) {
         Some(elements) if elements.len() == dy.len() => sizes_follow(c, 1, dy.len()),
         _ => Err("its shape is computed".to_owned()),
     }
@@ -123,11 +123,11 @@ fn patch_expand(p: &mut Patch) -> Result<()> {
         return Ok(());
     };
     let before = shape.clone();
-    for (axis, extent) in shape.iter_mut().enumerate() {
-        if let Some(edit) = p.edits.get(y, axis)
-            && *extent != 1
+    for (axis, dim) in shape.iter_mut().enumerate() {
+        if let Some(edit) = p.remaps.get(y, axis)
+            && *dim != 1
         {
-            *extent = edit.len() as i64;
+            *dim = edit.len() as i64;
         }
     }
     if shape != before {
@@ -136,7 +136,7 @@ fn patch_expand(p: &mut Patch) -> Result<()> {
     Ok(())
 }
 
-fn tile(c: &mut Couple) -> Outcome {
+fn tile(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let (dx, dy) = (c.dims(x), c.dims(y));
     if dx.len() != dy.len() {
@@ -146,8 +146,8 @@ fn tile(c: &mut Couple) -> Outcome {
         if dx[axis] == dy[axis] {
             c.same(x, axis, y, axis)?;
         } else {
-            c.lock(x, axis, "Tile repeats along this axis");
-            c.lock(y, axis, "Tile repeats along this axis");
+            c.constraint(x, axis, "Tile repeats along this axis");
+            c.constraint(y, axis, "Tile repeats along this axis");
         }
     }
     Ok(())

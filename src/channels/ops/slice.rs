@@ -1,8 +1,8 @@
 //! `Split` and `Slice`: outputs are stretches of the input's axis.
 
-use super::super::coupling::ValueId;
-use super::super::extents::Extent;
-use super::{Couple, OpSpec, Outcome, Patch, Policy, op};
+use super::super::dependency_graph::ValueId;
+use super::super::symbolic_shapes::Dim;
+use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
 use crate::onnx::Attributes;
 use crate::onnx::Tensor;
 use crate::{Error, Result};
@@ -25,7 +25,7 @@ pub(super) const OPS: &[OpSpec] = &[
 ];
 
 /// Relates `y` to the stretch of `x` that starts at `start` on `axis`; other axes are one.
-fn stretch(c: &mut Couple, x: ValueId, y: ValueId, axis: usize, start: usize) -> Outcome {
+fn stretch(c: &mut DependencyBuilder, x: ValueId, y: ValueId, axis: usize, start: usize) -> RuleResult {
     for other in (0..c.rank(x)).filter(|&a| a != axis) {
         c.same(x, other, y, other)?;
     }
@@ -35,7 +35,7 @@ fn stretch(c: &mut Couple, x: ValueId, y: ValueId, axis: usize, start: usize) ->
     Ok(())
 }
 
-fn split(c: &mut Couple) -> Outcome {
+fn split(c: &mut DependencyBuilder) -> RuleResult {
     let x = c.input(0)?;
     let axis = c.axis(c.node.int("axis", 0), c.rank(x))?;
     if c.has_input(1) && c.settled_ints(1).is_none() {
@@ -64,7 +64,7 @@ fn patch_split(p: &mut Patch) -> Result<()> {
         return Ok(());
     };
     let axis = p.axis(0, p.co.dims(x).len());
-    if p.edits.get(x, axis).is_none() {
+    if p.remaps.get(x, axis).is_none() {
         return Ok(());
     }
     let parts: Vec<_> = (0..p.node.output.len())
@@ -74,7 +74,7 @@ fn patch_split(p: &mut Patch) -> Result<()> {
     p.line_up(&parts, &p.order(x, axis))?;
     let sizes: Vec<i64> = (0..p.node.output.len())
         .filter_map(|i| p.output(i))
-        .map(|y| p.edits.extent(p.co, y, axis) as i64)
+        .map(|y| p.remaps.dim(p.co, y, axis) as i64)
         .collect();
     let equal = sizes.windows(2).all(|w| w[0] == w[1]);
     if p.node.input.get(1).is_some_and(|n| !n.is_empty()) {
@@ -120,8 +120,8 @@ fn bounds(
     let mut out = Vec::new();
     for (k, &axis) in axes.iter().enumerate() {
         let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok()?;
-        let extent = *dims.get(axis)? as i64;
-        let clamp = |v: i64| (if v < 0 { v.saturating_add(extent) } else { v }).clamp(0, extent) as usize;
+        let dim = *dims.get(axis)? as i64;
+        let clamp = |v: i64| (if v < 0 { v.saturating_add(dim) } else { v }).clamp(0, dim) as usize;
         out.push(Stretch {
             axis,
             start: clamp(*starts.get(k)?),
@@ -132,7 +132,7 @@ fn bounds(
     Some(out)
 }
 
-fn slice(c: &mut Couple) -> Outcome {
+fn slice(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let (dx, dy) = (c.dims(x), c.dims(y));
     if dx.len() != dy.len() {
@@ -146,8 +146,8 @@ fn slice(c: &mut Couple) -> Outcome {
             .collect();
         c.lock_unless_tied(x, &from);
     } else {
-        let read: Vec<Extent> = (1..5).filter_map(|k| c.extents(k)).flatten().collect();
-        c.lock_extents(&read);
+        let read: Vec<Dim> = (1..5).filter_map(|k| c.shape(k)).flatten().collect();
+        c.constrain_dims(&read);
     }
     for axis in 0..dx.len() {
         match &found {
@@ -159,16 +159,16 @@ fn slice(c: &mut Couple) -> Outcome {
                     }
                 }
                 Some(_) => {
-                    c.lock(x, axis, "Slice steps over this axis");
-                    c.lock(y, axis, "Slice steps over this axis");
+                    c.constraint(x, axis, "Slice steps over this axis");
+                    c.constraint(y, axis, "Slice steps over this axis");
                 }
             },
             None if dx[axis] == dy[axis] && sliced_axes(c).is_some_and(|a| !a.contains(&axis)) => {
                 c.same(x, axis, y, axis)?;
             }
             None => {
-                c.lock(x, axis, "Slice bounds are computed");
-                c.lock(y, axis, "Slice bounds are computed");
+                c.constraint(x, axis, "Slice bounds are computed");
+                c.constraint(y, axis, "Slice bounds are computed");
             }
         }
     }
@@ -176,7 +176,7 @@ fn slice(c: &mut Couple) -> Outcome {
 }
 
 /// The axes that a slice with computed bounds cuts, when those are constant.
-fn sliced_axes(c: &Couple) -> Option<Vec<usize>> {
+fn sliced_axes(c: &DependencyBuilder) -> Option<Vec<usize>> {
     let rank = c.rank(c.input(0).ok()?);
     c.constant_ints(3)?.into_iter().map(|a| c.axis(a, rank).ok()).collect()
 }
@@ -188,7 +188,7 @@ fn sliced_unknown(p: &Patch, x: ValueId) -> bool {
         Some(axes) => axes
             .iter()
             .filter_map(|&a| usize::try_from(if a < 0 { a + rank } else { a }).ok())
-            .any(|axis| p.edits.get(x, axis).is_some()),
+            .any(|axis| p.remaps.get(x, axis).is_some()),
         None => true,
     }
 }
@@ -198,7 +198,7 @@ fn patch_slice(p: &mut Patch) -> Result<()> {
         return Ok(());
     };
     let dims = p.co.dims(x).to_vec();
-    let touched = (0..dims.len()).any(|axis| p.edits.get(x, axis).is_some());
+    let touched = (0..dims.len()).any(|axis| p.remaps.get(x, axis).is_some());
     let Some(found) = bounds(p.node, &|k| p.settled_ints(k), &dims) else {
         return match touched && sliced_unknown(p, x) {
             true => Err(Error::Plan(format!(
@@ -208,7 +208,7 @@ fn patch_slice(p: &mut Patch) -> Result<()> {
             false => Ok(()),
         };
     };
-    if !found.iter().any(|s| p.edits.get(x, s.axis).is_some()) {
+    if !found.iter().any(|s| p.remaps.get(x, s.axis).is_some()) {
         return Ok(());
     }
     let old = p.node.attr("starts").is_some();
@@ -216,7 +216,7 @@ fn patch_slice(p: &mut Patch) -> Result<()> {
         |p: &Patch, k: usize, name: &str| if old { p.node.ints(name) } else { p.settled_ints(k) }.unwrap_or_default();
     let (mut starts, mut ends) = (read(p, 1, "starts"), read(p, 2, "ends"));
     for (k, s) in found.iter().enumerate() {
-        if let Some(edit) = p.edits.get(x, s.axis) {
+        if let Some(edit) = p.remaps.get(x, s.axis) {
             if let Some(y) = p.output(0) {
                 p.line_up(&p.order_in(x, s.axis, s.start, s.end), &p.order(y, s.axis))?;
             }

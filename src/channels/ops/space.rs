@@ -1,7 +1,7 @@
 //! `DepthToSpace` (pixel shuffle) and `SpaceToDepth`: channels that stand for places.
 
-use super::super::coupling::ValueId;
-use super::{Couple, OpSpec, Outcome, Policy, op};
+use super::super::dependency_graph::ValueId;
+use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[
@@ -21,7 +21,7 @@ pub(super) const OPS: &[OpSpec] = &[
     ),
 ];
 
-fn parts(c: &mut Couple) -> Result<(ValueId, ValueId, usize), String> {
+fn parts(c: &mut DependencyBuilder) -> Result<(ValueId, ValueId, usize), String> {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let block = usize::try_from(c.node.int("blocksize", 0)).ok().filter(|&b| b > 0);
     let block = block.ok_or("its block size is not positive")?;
@@ -36,7 +36,7 @@ fn parts(c: &mut Couple) -> Result<(ValueId, ValueId, usize), String> {
     Ok((x, y, block * block))
 }
 
-fn depth_to_space(c: &mut Couple) -> Outcome {
+fn depth_to_space(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y, places) = parts(c)?;
     let width = c.dims(y)[1];
     let columns_first = c.node.text("mode", "DCR") == "CRD";
@@ -53,7 +53,7 @@ fn depth_to_space(c: &mut Couple) -> Outcome {
     Ok(())
 }
 
-fn space_to_depth(c: &mut Couple) -> Outcome {
+fn space_to_depth(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y, places) = parts(c)?;
     let width = c.dims(x)[1];
     for channel in 0..width {

@@ -1,11 +1,11 @@
 //! `Transpose`: axes change places.
 
-use super::{Couple, OpSpec, Outcome, Policy, op};
+use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[op("Transpose", transpose, None, Policy::Follow, "")];
 
-fn transpose(c: &mut Couple) -> Outcome {
+fn transpose(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     let rank = c.rank(x);
     let order = c.node.ints("perm").unwrap_or_else(|| (0..rank as i64).rev().collect());

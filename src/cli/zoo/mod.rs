@@ -13,12 +13,13 @@ pub(super) use worker::run as work;
 
 use super::interrupt;
 use super::screen::Screen;
+use crate::device::Stop;
 use crate::onnx::save;
-use crate::optimize::Watcher;
+use crate::optimize::ProgressReporter;
 use crate::profile::Database;
-use crate::target::Stop;
 use crate::zoo::{
-    Engine, Entry, Flags, Item, Local, Phase, Program, Setup, Zoo, csv, find, page, run as run_zoo, text as zoo_text,
+    Engine, Flags, Item, JournalEntry, Local, Phase, Program, Setup, Zoo, csv, find, page, run as run_zoo,
+    text as zoo_text,
 };
 use crate::{Error, Result};
 
@@ -26,7 +27,7 @@ use crate::{Error, Result};
 pub(super) fn run(args: &ZooArgs, matches: &ArgMatches) -> Result<u8> {
     let talk = !args.quiet && !args.json;
     let screen = Screen::new(args.quiet);
-    let told = |entry: &Entry| {
+    let told = |entry: &JournalEntry| {
         if talk {
             screen.aside(&|| println!("{}", zoo_text::line(entry)));
         }
@@ -49,7 +50,7 @@ pub(crate) struct Asked {
     pub items: Vec<Item>,
     pub flags: Flags,
     /// The address of an object store for what is written, where the engine knows such addresses.
-    pub target: Option<String>,
+    pub destination: Option<String>,
 }
 
 /// Finds the models and checks all flags, before anything is begun.
@@ -71,8 +72,12 @@ pub(crate) fn asked(args: &ZooArgs, matches: &ArgMatches) -> Result<Asked> {
     }
     let items = find(&args.models, &args.out)?;
     items.iter().try_for_each(|i| flags::check(i, &flags))?;
-    let target = None;
-    Ok(Asked { items, flags, target })
+    let destination = None;
+    Ok(Asked {
+        items,
+        flags,
+        destination,
+    })
 }
 
 /// This machine's processes.
@@ -96,8 +101,8 @@ pub(crate) fn zoo(
     asked: Asked,
     engine: &dyn Engine,
     stop: &Stop,
-    watcher: &(dyn Watcher + Sync),
-    told: &(dyn Fn(&Entry) + Sync),
+    reporter: &(dyn ProgressReporter + Sync),
+    told: &(dyn Fn(&JournalEntry) + Sync),
 ) -> Result<Zoo> {
     let mut phases = args.phase.clone();
     phases.sort_unstable();
@@ -122,7 +127,7 @@ pub(crate) fn zoo(
     let setup = Setup {
         items: asked.items,
         out: args.out.clone(),
-        target: asked.target,
+        destination: asked.destination,
         flags,
         db,
         phases,
@@ -132,7 +137,7 @@ pub(crate) fn zoo(
         plan_only: args.plan_only,
         stop,
     };
-    let zoo = run_zoo(&setup, engine, watcher, told)?;
+    let zoo = run_zoo(&setup, engine, reporter, told)?;
     write(&args.out, &zoo)?;
     Ok(zoo)
 }

@@ -5,16 +5,16 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::flags::parsed;
+use crate::cli::device_context::DeviceContext;
 use crate::cli::main_job::{self, Done, job};
-use crate::cli::place::Place;
-use crate::cli::source::Source;
+use crate::cli::source::ModelSource;
 use crate::cli::turn_args::TurnArgs;
 use crate::cli::{interrupt, setup};
+use crate::device::Turn;
 use crate::onnx::{save, save_model};
-use crate::optimize::{Watcher, needs};
+use crate::optimize::{ProgressReporter, needs};
 use crate::profile::{Prober, Problem};
-use crate::target::Turn;
-use crate::zoo::{Answer, Collected, Event, Flags, Job, Numbers, Optimize, Optimized, Trouble};
+use crate::zoo::{Answer, Collected, Event, FailureKind, Flags, Job, Numbers, Optimize, Optimized};
 use crate::{Error, Result};
 
 /// How long a job may go on when nobody waits for it any more.
@@ -47,7 +47,7 @@ pub(in crate::cli) fn run() -> Result<bool> {
             Err(error) => {
                 eprintln!("snapprune: {error}");
                 Answer::Failed {
-                    trouble: Trouble::of(&error),
+                    failure: FailureKind::of(&error),
                     reason: error.to_string(),
                 }
             }
@@ -65,7 +65,7 @@ fn tell(event: &Event) {
 /// Says the steps.
 struct Teller;
 
-impl Watcher for Teller {
+impl ProgressReporter for Teller {
     fn step(&self, what: &str) {
         eprintln!("{what}");
         tell(&Event::Step(what.to_owned()));
@@ -83,14 +83,14 @@ fn done(job: &Job) -> Result<Answer> {
         Job::Device { flags } => {
             tell(&Event::Begun);
             let work = parsed("", flags)?.work;
-            let place = Place::of(&work, interrupt::stop())?;
+            let context = DeviceContext::of(&work, interrupt::stop())?;
             if work.turn.no_wait {
                 // Before anything is begun, and not for each model.
-                drop(alone(&place, work.turn)?);
+                drop(alone(&context, work.turn)?);
             }
             Ok(Answer::Device {
-                info: place.target.info().clone(),
-                here: place.target.is_here(),
+                info: context.device.info().clone(),
+                here: context.device.is_here(),
             })
         }
         Job::Collect { model, flags } => {
@@ -107,20 +107,20 @@ fn collected(model: &std::path::Path, flags: &Flags) -> Result<Answer> {
     let args = parsed(&model.to_string_lossy(), flags)?;
     let device = &args.work.device;
     let runtime = setup::runtime(device.ort_lib.as_deref())?.with_threads(device.threads);
-    let loads = setup::opened(&Source::of(model)?, &runtime, &args.work.shapes)?;
+    let workloads = setup::opened(&ModelSource::of(model)?, &runtime, &args.work.shapes)?;
     let options = main_job::options(&args);
-    let macs = loads.first().map_or(0, |l| l.opened.analysis.total_macs());
-    let needs = needs(&loads, &runtime, &options)?;
+    let macs = workloads.first().map_or(0, |l| l.opened.analysis.total_macs());
+    let needs = needs(&workloads, &runtime, &options)?;
     Ok(Answer::Collected(Collected { macs, needs }))
 }
 
 fn probed(flags: &Flags, problems: &[Problem]) -> Result<Answer> {
     let work = parsed("", flags)?.work;
-    let place = Place::of(&work, interrupt::stop())?;
-    let alone = alone(&place, work.turn)?;
+    let context = DeviceContext::of(&work, interrupt::stop())?;
+    let alone = alone(&context, work.turn)?;
     tell(&Event::Begun);
-    let mut prober = Prober::new(place.target.as_ref(), place.database);
-    prober.learn(place.recorded.into_iter().flat_map(|p| p.records));
+    let mut prober = Prober::new(context.device.as_ref(), context.database);
+    prober.learn(context.recorded.into_iter().flat_map(|p| p.records));
     prober.require(problems, &|_, _| {})?;
     prober.untraced.iter().for_each(|why| Teller.note(why));
     drop(alone);
@@ -131,15 +131,15 @@ fn probed(flags: &Flags, problems: &[Problem]) -> Result<Answer> {
 }
 
 /// Waits until no other process times anything on this device.
-fn alone(place: &Place, turn: TurnArgs) -> Result<Option<Turn>> {
+fn alone(context: &DeviceContext, turn: TurnArgs) -> Result<Option<Turn>> {
     tell(&Event::Waiting);
-    turn.take(place.target.as_ref(), &place.runtime.stop, &Teller)
+    turn.take(context.device.as_ref(), &context.runtime.stop, &Teller)
 }
 
 /// The main job with everything written: a file is whole or not there.
 fn optimized(what: &Optimize) -> Result<Answer> {
     let args = parsed(&what.model.to_string_lossy(), &what.flags)?;
-    let source = Source::of(&what.model)?;
+    let source = ModelSource::of(&what.model)?;
     let stem = what.stem.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let written = format!("{stem}.snap.onnx");
     let command = main_job::command(
@@ -148,14 +148,14 @@ fn optimized(what: &Optimize) -> Result<Answer> {
             .chain(what.flags.of_result().words())
             .chain(["-o".to_owned(), written.clone()]),
     );
-    let mut place = Place::of(&args.work, interrupt::stop())?;
+    let mut context = DeviceContext::of(&args.work, interrupt::stop())?;
     if what.plan_only {
-        place = place.of_known_times();
+        context = context.of_known_times();
     }
-    place.spared = what.spared.iter().map(Problem::key).collect();
-    place.turn = alone(&place, args.work.turn)?;
+    context.pruned = what.pruned.iter().map(Problem::key).collect();
+    context.turn = alone(&context, args.work.turn)?;
     tell(&Event::Begun);
-    let Done { outcome, json, html } = job(place, &source, &args, &command, &written, &Teller, &|_| {})?;
+    let Done { outcome, json, html } = job(context, &source, &args, &command, &written, &Teller, &|_| {})?;
     let mut optimized = Optimized {
         declined: outcome.declined.clone(),
         differs: outcome.agreement.as_ref().is_some_and(|a| !a.holds()),
@@ -181,8 +181,8 @@ fn optimized(what: &Optimize) -> Result<Answer> {
         put(".snap.json", format!("{json:#}\n").as_bytes())?;
         let gated = outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
         for (ending, model) in [(".snap.onnx", outcome.model.as_ref()), (".snap.dynamic.onnx", gated)] {
-            let place = what.stem.with_file_name(format!("{stem}{ending}"));
-            for saved in model.map_or(Ok(vec![]), |m| save_model(&place, m, args.work.save.weights()))? {
+            let context = what.stem.with_file_name(format!("{stem}{ending}"));
+            for saved in model.map_or(Ok(vec![]), |m| save_model(&context, m, args.work.save.weights()))? {
                 let name = saved
                     .path
                     .file_name()

@@ -1,44 +1,44 @@
 //! Which gates: the fastest at a given share, or those that save most within a loss.
 
+use super::candidates::GateCandidate;
 use super::judge::Judge;
-use super::offers::Offer;
 use crate::Result;
-use crate::target::Limit;
+use crate::device::Limit;
 
 /// The index of the chosen offer of each block.
 pub(super) type Choice = Vec<Option<usize>>;
 
 /// What an offer saves: milliseconds; where gates are wanted everywhere, millions of multiply-accumulates.
-pub(super) fn saved(offer: &Offer, everywhere: bool) -> f64 {
+pub(super) fn saved(candidate: &GateCandidate, everywhere: bool) -> f64 {
     let work = |macs: u64| macs as f64 / 1e6;
-    match offer.timed {
+    match candidate.timed {
         None => f64::NEG_INFINITY,
-        Some(_) if everywhere => work(offer.gate.block.macs()) - work(offer.gate.macs()),
+        Some(_) if everywhere => work(candidate.gate.block.macs()) - work(candidate.gate.macs()),
         Some(t) => t.dense_ms - t.gated_ms,
     }
 }
 
 /// Whether an offer may be chosen: it was timed, and it is faster, or gates are wanted everywhere.
-pub(super) fn eligible(offer: &Offer, everywhere: bool) -> bool {
-    !offer.for_scale && offer.timed.is_some_and(|t| everywhere || t.faster)
+pub(super) fn eligible(candidate: &GateCandidate, everywhere: bool) -> bool {
+    !candidate.timing_only && candidate.timed.is_some_and(|t| everywhere || t.faster)
 }
 
 /// For every block the eligible offer that saves most.
-pub(super) fn fastest(offers: &[Vec<Offer>], everywhere: bool) -> Choice {
-    let best = |list: &Vec<Offer>| {
+pub(super) fn fastest(candidates: &[Vec<GateCandidate>], everywhere: bool) -> Choice {
+    let best = |list: &Vec<GateCandidate>| {
         let fit = (0..list.len()).filter(|&i| eligible(&list[i], everywhere));
         fit.max_by(|&a, &b| saved(&list[a], everywhere).total_cmp(&saved(&list[b], everywhere)))
     };
-    offers.iter().map(best).collect()
+    candidates.iter().map(best).collect()
 }
 
 /// Offers of one block that are worth judging: no other is as fast and keeps as much; of many, some of every speed.
-pub(super) fn worth_judging(list: &[Offer], everywhere: bool) -> Vec<usize> {
-    let better = |o: &Offer, own: &Offer| {
+pub(super) fn worth_judging(list: &[GateCandidate], everywhere: bool) -> Vec<usize> {
+    let better = |o: &GateCandidate, own: &GateCandidate| {
         eligible(o, everywhere)
             && saved(o, everywhere) >= saved(own, everywhere)
-            && o.captured >= own.captured
-            && (saved(o, everywhere) > saved(own, everywhere) || o.captured > own.captured)
+            && o.retained_energy >= own.retained_energy
+            && (saved(o, everywhere) > saved(own, everywhere) || o.retained_energy > own.retained_energy)
     };
     let mut front: Vec<usize> = (0..list.len())
         .filter(|&i| eligible(&list[i], everywhere) && !list.iter().any(|o| better(o, &list[i])))
@@ -54,20 +54,20 @@ pub(super) fn worth_judging(list: &[Offer], everywhere: bool) -> Vec<usize> {
 const JUDGED: usize = 8;
 
 /// Choices along the trade between time and loss, the most careful first.
-fn frontier(offers: &[Vec<Offer>], everywhere: bool) -> Vec<Choice> {
-    let usable = |o: &&Offer| usable(o, everywhere);
+fn frontier(candidates: &[Vec<GateCandidate>], everywhere: bool) -> Vec<Choice> {
+    let usable = |o: &&GateCandidate| usable(o, everywhere);
     // Prices of loss at which something changes: what each offer saves for what it loses.
-    let price = |o: &Offer| saved(o, everywhere) / loss(o).max(TINY);
-    let mut prices: Vec<f64> = offers.iter().flatten().filter(usable).map(price).collect();
+    let price = |o: &GateCandidate| saved(o, everywhere) / loss(o).max(TINY);
+    let mut prices: Vec<f64> = candidates.iter().flatten().filter(usable).map(price).collect();
     prices.sort_by(|a, b| b.total_cmp(a));
     let mut all: Vec<Choice> = Vec::new();
     for price in prices.iter().copied().chain([0.0]) {
-        let worth = |o: &Offer| saved(o, everywhere) - 0.999 * price * loss(o).max(TINY);
-        let best = |list: &Vec<Offer>| {
+        let worth = |o: &GateCandidate| saved(o, everywhere) - 0.999 * price * loss(o).max(TINY);
+        let best = |list: &Vec<GateCandidate>| {
             let fit = (0..list.len()).filter(|&i| usable(&&list[i]) && worth(&list[i]) > 0.0);
             fit.max_by(|&a, &b| worth(&list[a]).total_cmp(&worth(&list[b])))
         };
-        let choice: Choice = offers.iter().map(best).collect();
+        let choice: Choice = candidates.iter().map(best).collect();
         if choice.iter().any(Option::is_some) && all.last() != Some(&choice) {
             all.push(choice);
         }
@@ -81,12 +81,12 @@ const TINY: f64 = 1e-6;
 /// The choice that saves most while the whole model drops at most `most`; and its drop. The choices in between are
 /// halved, so a drop that does not grow along them is not looked for. When the time is up, the best so far stands.
 pub(super) fn within(
-    offers: &[Vec<Offer>],
+    candidates: &[Vec<GateCandidate>],
     judge: &Judge,
     (most, everywhere): (f64, bool),
     (limit, progress): (&Limit, &dyn Fn(usize, usize)),
 ) -> Result<Option<(Choice, f64)>> {
-    let all = frontier(offers, everywhere);
+    let all = frontier(candidates, everywhere);
     let mut best = None;
     let (mut low, mut high) = (0, all.len());
     let rounds = (usize::BITS - all.len().leading_zeros()) as usize;
@@ -94,7 +94,7 @@ pub(super) fn within(
     while low < high && !limit.is_up() {
         progress(done, rounds.max(done + 1));
         let middle = (low + high) / 2;
-        let gates: Vec<_> = picked(offers, &all[middle]).map(|o| &o.gate).collect();
+        let gates: Vec<_> = picked(candidates, &all[middle]).map(|o| &o.gate).collect();
         let drop = judge.accuracy_drop(&gates)?;
         if drop <= most {
             best = Some((all[middle].clone(), drop));
@@ -105,7 +105,13 @@ pub(super) fn within(
         done += 1;
     }
     if let Some(found) = best.take() {
-        best = Some(stepped(offers, judge, found, (most, everywhere), (limit, progress))?);
+        best = Some(stepped(
+            candidates,
+            judge,
+            found,
+            (most, everywhere),
+            (limit, progress),
+        )?);
     }
     progress(done, done);
     Ok(best)
@@ -117,7 +123,7 @@ const STEPS: usize = 8;
 /// A choice with more single gates, or bolder ones, as long as the whole model drops at most `most`; those that save most
 /// for what they lose are tried first.
 fn stepped(
-    offers: &[Vec<Offer>],
+    candidates: &[Vec<GateCandidate>],
     judge: &Judge,
     (mut choice, mut drop): (Choice, f64),
     (most, everywhere): (f64, bool),
@@ -129,24 +135,28 @@ fn stepped(
             break;
         }
         progress(step, STEPS);
-        let now = |b: usize| choice[b].map_or((0.0, 0.0), |i| (saved(&offers[b][i], everywhere), loss(&offers[b][i])));
+        let now = |b: usize| {
+            choice[b].map_or((0.0, 0.0), |i| {
+                (saved(&candidates[b][i], everywhere), loss(&candidates[b][i]))
+            })
+        };
         let bolder = |b: usize, i: usize| {
             let (more, lost) = (
-                saved(&offers[b][i], everywhere) - now(b).0,
-                loss(&offers[b][i]) - now(b).1,
+                saved(&candidates[b][i], everywhere) - now(b).0,
+                loss(&candidates[b][i]) - now(b).1,
             );
             (more > 0.0).then(|| more / lost.max(TINY))
         };
-        let next = (0..offers.len())
-            .flat_map(|b| (0..offers[b].len()).map(move |i| (b, i)))
-            .filter(|&(b, i)| usable(&offers[b][i], everywhere) && !tried.contains(&(b, i)))
+        let next = (0..candidates.len())
+            .flat_map(|b| (0..candidates[b].len()).map(move |i| (b, i)))
+            .filter(|&(b, i)| usable(&candidates[b][i], everywhere) && !tried.contains(&(b, i)))
             .filter_map(|(b, i)| Some((bolder(b, i)?, b, i)))
             .max_by(|a, b| a.0.total_cmp(&b.0));
-        let Some((_, block, offer)) = next else { break };
-        tried.push((block, offer));
+        let Some((_, block, candidate)) = next else { break };
+        tried.push((block, candidate));
         let mut more = choice.clone();
-        more[block] = Some(offer);
-        let gates: Vec<_> = picked(offers, &more).map(|o| &o.gate).collect();
+        more[block] = Some(candidate);
+        let gates: Vec<_> = picked(candidates, &more).map(|o| &o.gate).collect();
         let found = judge.accuracy_drop(&gates)?;
         if found <= most {
             (choice, drop) = (more, found);
@@ -155,16 +165,19 @@ fn stepped(
     Ok((choice, drop))
 }
 
-fn loss(offer: &Offer) -> f64 {
-    offer.loss.unwrap_or(0.0)
+fn loss(candidate: &GateCandidate) -> f64 {
+    candidate.loss.unwrap_or(0.0)
 }
 
 /// Whether an offer saves time and its loss is known.
-fn usable(offer: &Offer, everywhere: bool) -> bool {
-    eligible(offer, everywhere) && offer.loss.is_some_and(f64::is_finite) && saved(offer, everywhere) > 0.0
+fn usable(candidate: &GateCandidate, everywhere: bool) -> bool {
+    eligible(candidate, everywhere) && candidate.loss.is_some_and(f64::is_finite) && saved(candidate, everywhere) > 0.0
 }
 
 /// The chosen offers.
-pub(super) fn picked<'o>(offers: &'o [Vec<Offer>], choice: &'o Choice) -> impl Iterator<Item = &'o Offer> {
-    offers.iter().zip(choice).filter_map(|(list, at)| list.get((*at)?))
+pub(super) fn picked<'o>(
+    candidates: &'o [Vec<GateCandidate>],
+    choice: &'o Choice,
+) -> impl Iterator<Item = &'o GateCandidate> {
+    candidates.iter().zip(choice).filter_map(|(list, at)| list.get((*at)?))
 }

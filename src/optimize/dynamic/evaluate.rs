@@ -1,12 +1,12 @@
 //! What gates lose on the evaluation samples, which decide where they are given.
 
-use super::Search;
+use super::GateSearch;
 use super::choose::Choice;
 use super::judge::Judge;
 use super::options::Mode;
 use crate::Result;
 use crate::data::Dataset;
-use crate::gate::{Form, Gate};
+use crate::gate::{Gate, GateForm};
 use crate::verify::{Classes, Task, classes, task_of};
 
 /// The gates that were wished for, and those that stand.
@@ -34,25 +34,25 @@ pub(super) struct Seen {
 /// Samples that outputs other than classes are compared on, at most.
 const COMPARED: usize = 512;
 
-impl<'a> Search<'a> {
+impl<'a> GateSearch<'a> {
     /// Runs the static model on the evaluation samples, if there are any.
     pub(super) fn evaluated(&self, base: &[u8]) -> Result<Option<Before<'a>>> {
         let Some(data) = &self.data.eval else { return Ok(None) };
-        self.watcher.step("running real inputs");
-        let found = classes(self.target, base, data, &|done, total| {
-            self.watcher.progress(done, total)
+        self.reporter.step("running real inputs");
+        let found = classes(self.device, base, data, &|done, total| {
+            self.reporter.progress(done, total)
         })?;
         if task_of(&found, &found).is_some() {
             return Ok(Some(Before::Classes(data, found)));
         }
         let runs = COMPARED.div_ceil(data.batch().max(1)).min(data.distinct_runs());
-        let judge = Judge::new((self.model, self.graph), self.target, data, 0..runs)?;
+        let judge = Judge::new((self.model, self.graph), self.device, data, 0..runs)?;
         Ok(Some(Before::Outputs(Box::new(judge))))
     }
 
     /// What a model with these gates loses against the static one.
     pub(super) fn seen_drop(&self, before: &Before, gates: &[&Gate]) -> Result<Seen> {
-        self.watcher.step("running real inputs through the dynamic variant");
+        self.reporter.step("running real inputs through the dynamic variant");
         let (data, own) = match before {
             Before::Outputs(judge) => {
                 return Ok(Seen {
@@ -63,19 +63,19 @@ impl<'a> Search<'a> {
             Before::Classes(data, own) => (*data, own),
         };
         let mask = self.dynamics.mode == Mode::Mask;
-        let form = if mask { Form::Masked } else { self.dynamics.form() };
+        let form = if mask { GateForm::Masked } else { self.dynamics.form() };
         let model = self.model_of(gates, form)?;
         // Gated channels are for one sample at a time.
         let single = gates.iter().any(|g| g.channels.is_some()) && !mask;
         let data = if single { data.in_runs_of(1) } else { data.clone() };
-        let after = classes(self.target, &model, &data, &|done, total| {
-            self.watcher.progress(done, total)
+        let after = classes(self.device, &model, &data, &|done, total| {
+            self.reporter.progress(done, total)
         })?;
         let task = task_of(own, &after);
         Ok(Seen {
             drop: task
                 .as_ref()
-                .map_or(1.0, |t| if t.not_numbers > 0 { 1.0 } else { t.drop() }),
+                .map_or(1.0, |t| if t.not_numbers > 0 { 1.0 } else { t.accuracy_drop() }),
             task,
         })
     }

@@ -1,9 +1,9 @@
 //! The dynamic variant of a model: which blocks get which gates, by measured time and measured loss.
 
+mod candidates;
 mod choose;
 mod evaluate;
 mod judge;
-mod offers;
 mod options;
 mod outcome;
 mod rows;
@@ -14,27 +14,27 @@ pub use outcome::Dynamic;
 pub use rows::GateRow;
 
 use super::datasets::Datasets;
-use super::{Load, Options, Watcher, racing};
+use super::{Options, ProgressReporter, Workload, racing};
 use crate::Result;
 use crate::channels::Analysis;
 use crate::data::Dataset;
-use crate::gate::{Form, Gate, blocks, gated};
+use crate::device::{Device, Limit, Named, random_inputs};
+use crate::gate::{Gate, GateForm, blocks, gated};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode, parse};
-use crate::target::{Limit, Named, Target, random_inputs};
-use crate::verify::{Verdict, compare, race_loads};
+use crate::verify::{Verdict, benchmark_workloads, compare};
+use candidates::{GateCandidate, candidates, split};
 use choose::{Choice, eligible, fastest, picked, saved, within, worth_judging};
 use evaluate::Accepted;
 use judge::Judge;
-use offers::{Offer, offers, split};
 use rows::{bare, rows};
 use timing::time;
 
 /// Everything that the search for gates works with.
-struct Search<'a> {
-    loads: &'a [Load],
+struct GateSearch<'a> {
+    workloads: &'a [Workload],
     analysis: &'a Analysis,
-    target: &'a dyn Target,
+    device: &'a dyn Device,
     model: &'a ModelProto,
     graph: &'a Graph<'a>,
     options: &'a Options,
@@ -42,7 +42,7 @@ struct Search<'a> {
     /// Multiply-accumulates of the static model for one sample.
     macs: u64,
     dynamics: Dynamics,
-    watcher: &'a dyn Watcher,
+    reporter: &'a dyn ProgressReporter,
     limit: &'a Limit,
 }
 
@@ -66,23 +66,23 @@ const ATTEMPTS: usize = 4;
 /// # Errors
 /// When a run fails. That no gate pays is no error: see [`Dynamic::declined`].
 pub(super) fn dynamic(
-    loads: &[Load],
-    target: &dyn Target,
+    workloads: &[Workload],
+    device: &dyn Device,
     (original, base, macs): (&[u8], &[u8], u64),
     (options, data): (&Options, &Datasets),
     dynamics: Dynamics,
-    (watcher, limit): (&dyn Watcher, &Limit),
+    (reporter, limit): (&dyn ProgressReporter, &Limit),
 ) -> Result<Dynamic> {
-    let Some(load) = loads.first() else {
+    let Some(workload) = workloads.first() else {
         return Ok(Dynamic::none("no input shapes are given"));
     };
-    if !target.is_here() {
+    if !device.is_here() {
         return Ok(Dynamic::none("gates are chosen by time, and the device is not here"));
     }
     if options.calib.is_none() && dynamics.keep.is_none() {
         return Ok(Dynamic::none("gates are calibrated on samples; give some with --calib"));
     }
-    if dynamics.mode == Mode::Fused && target.info().kind != "cuda" {
+    if dynamics.mode == Mode::Fused && device.info().kind != "cuda" {
         return Ok(Dynamic::none(
             "fused gates are for NVIDIA GPUs; use --gpu, or --dynamic tiles",
         ));
@@ -93,17 +93,17 @@ pub(super) fn dynamic(
         Err(why) => return Ok(Dynamic::none(&why)),
     };
     let graph = Graph::of(&proto)?;
-    let search = Search {
-        loads,
-        analysis: &load.opened.analysis,
-        target,
+    let search = GateSearch {
+        workloads,
+        analysis: &workload.opened.analysis,
+        device,
         model: &proto,
         graph: &graph,
         options,
         data,
         macs,
         dynamics,
-        watcher,
+        reporter,
         limit,
     };
     let mut found = search.run(original, base)?;
@@ -111,7 +111,7 @@ pub(super) fn dynamic(
     Ok(found)
 }
 
-impl Search<'_> {
+impl GateSearch<'_> {
     fn run(&self, original: &[u8], base: &[u8]) -> Result<Dynamic> {
         let (mut found, refused) = blocks(self.graph, self.analysis);
         found.sort_by_key(|b| b.nodes().into_iter().min());
@@ -124,7 +124,7 @@ impl Search<'_> {
             dynamic.declined = Some("it has no residual block whose branch convolutions could be left out".to_owned());
             return Ok(dynamic);
         }
-        let specs = &self.loads[0].opened.specs;
+        let specs = &self.workloads[0].opened.specs;
         let data = match &self.data.calib {
             Some(data) => data.clone(),
             None => Dataset::random(specs, STAND_INS, self.options.seed)?,
@@ -135,51 +135,54 @@ impl Search<'_> {
         }
         let fitted = self.options.goals.any() && self.data.calib.is_some();
         let (fit, judging) = split(&data, &found, fitted);
-        self.watcher.step("calibrating gates");
-        let batches = self.loads.iter().filter_map(|l| l.opened.specs.first()?.dims.first());
+        self.reporter.step("calibrating gates");
+        let batches = self
+            .workloads
+            .iter()
+            .filter_map(|l| l.opened.specs.first()?.dims.first());
         let batch = batches.copied().max().unwrap_or(1);
         let parts = (self.model, self.graph);
-        let progress = |done, total| self.watcher.progress(done, total);
+        let progress = |done, total| self.reporter.progress(done, total);
         let wanted = (self.dynamics, batch);
-        let mut offers = offers(
+        let mut candidates = candidates(
             parts,
-            self.target,
+            self.device,
             &found,
             (&data, fit),
             wanted,
             (self.limit, &progress),
         )?;
-        self.watcher.step("timing gates");
+        self.reporter.step("timing gates");
         let inputs = random_inputs(specs, self.options.seed, 1.0)?;
         time(
             parts,
-            self.target,
+            self.device,
             (&inputs, self.dynamics.form()),
-            &mut offers,
+            &mut candidates,
             (self.limit, &progress),
         )?;
         if self.limit.is_up() {
             dynamic.declined = Some(LATE.to_owned());
             return Ok(dynamic);
         }
-        let judge = self.judge(&mut offers, (&data, judging))?;
-        let accepted = self.accepted(&mut offers, judge.as_ref(), base, &mut dynamic)?;
+        let judge = self.judge(&mut candidates, (&data, judging))?;
+        let accepted = self.accepted(&mut candidates, judge.as_ref(), base, &mut dynamic)?;
         let (wished, chosen) = (accepted.wished, accepted.chosen);
         dynamic
             .gates
-            .extend(rows(&found, &offers, (&wished, &chosen), self.dynamics));
-        let gates: Vec<&Gate> = picked(&offers, &chosen).map(|o| &o.gate).collect();
+            .extend(rows(&found, &candidates, (&wished, &chosen), self.dynamics));
+        let gates: Vec<&Gate> = picked(&candidates, &chosen).map(|o| &o.gate).collect();
         if gates.is_empty() {
             let late = self.limit.is_up();
             dynamic.declined.get_or_insert_with(|| {
                 if late {
                     return LATE.to_owned();
                 }
-                let any = offers.iter().flatten().any(|o| eligible(o, false));
+                let any = candidates.iter().flatten().any(|o| eligible(o, false));
                 if any {
                     "every gate that saves time costs more accuracy than --dynamic-drop allows".to_owned()
                 } else {
-                    let more = match (self.target.info().kind.as_str(), self.dynamics.mode) {
+                    let more = match (self.device.info().kind.as_str(), self.dynamics.mode) {
                         ("cuda", mode) if mode != Mode::Fused => "; on a GPU try --dynamic fused and larger batches",
                         _ => "",
                     };
@@ -195,7 +198,7 @@ impl Search<'_> {
     /// long as the choice loses too much there, a more careful one is made.
     fn accepted(
         &self,
-        offers: &mut [Vec<Offer>],
+        candidates: &mut [Vec<GateCandidate>],
         judge: Option<&Judge>,
         base: &[u8],
         dynamic: &mut Dynamic,
@@ -203,7 +206,7 @@ impl Search<'_> {
         let allowed = self.dynamics.most_drop;
         let mut most = allowed;
         let none = || -> Accepted {
-            let none: Choice = vec![None; offers.len()];
+            let none: Choice = vec![None; candidates.len()];
             Accepted {
                 wished: none.clone(),
                 chosen: none,
@@ -218,14 +221,14 @@ impl Search<'_> {
                 dynamic.declined = Some(LATE.to_owned());
                 break;
             }
-            let wished = self.choose(offers, judge, most, dynamic)?;
-            let wished = wished.unwrap_or_else(|| vec![None; offers.len()]);
+            let wished = self.choose(candidates, judge, most, dynamic)?;
+            let wished = wished.unwrap_or_else(|| vec![None; candidates.len()]);
             let chosen = if self.dynamics.everywhere {
                 wished.clone()
             } else {
-                self.cut_back(offers, wished.clone(), base)?
+                self.cut_back(candidates, wished.clone(), base)?
             };
-            let gates: Vec<&Gate> = picked(offers, &chosen).map(|o| &o.gate).collect();
+            let gates: Vec<&Gate> = picked(candidates, &chosen).map(|o| &o.gate).collect();
             let Some(before) = before.as_ref().filter(|_| !gates.is_empty()) else {
                 return Ok(Accepted { wished, chosen });
             };
@@ -261,24 +264,24 @@ impl Search<'_> {
     /// The judge of the gates, which has measured what each loses alone; `None` where a share is given and nothing can be judged.
     fn judge<'j>(
         &'j self,
-        offers: &mut [Vec<Offer>],
+        candidates: &mut [Vec<GateCandidate>],
         (data, judging): (&'j Dataset, std::ops::Range<usize>),
     ) -> Result<Option<Judge<'j>>> {
         if self.dynamics.keep.is_some() && self.options.calib.is_none() {
             return Ok(None);
         }
-        self.watcher.step("judging gates");
-        let judge = Judge::new((self.model, self.graph), self.target, data, judging)?;
+        self.reporter.step("judging gates");
+        let judge = Judge::new((self.model, self.graph), self.device, data, judging)?;
         if self.dynamics.keep.is_none() {
-            for list in offers.iter_mut() {
+            for list in candidates.iter_mut() {
                 // What is not judged cannot be chosen.
                 let wanted = worth_judging(list, self.dynamics.everywhere);
-                for (at, offer) in list.iter_mut().enumerate() {
-                    offer.for_scale |= !wanted.contains(&at);
+                for (at, candidate) in list.iter_mut().enumerate() {
+                    candidate.timing_only |= !wanted.contains(&at);
                 }
             }
-            let progress = |done, total| self.watcher.progress(done, total);
-            judge.losses(offers, &|o| !o.for_scale, (self.limit, &progress))?;
+            let progress = |done, total| self.reporter.progress(done, total);
+            judge.losses(candidates, &|o| !o.timing_only, (self.limit, &progress))?;
         }
         Ok(Some(judge))
     }
@@ -286,24 +289,24 @@ impl Search<'_> {
     /// The gates by the user's share, or by what they save within a drop of `most`.
     fn choose(
         &self,
-        offers: &[Vec<Offer>],
+        candidates: &[Vec<GateCandidate>],
         judge: Option<&Judge>,
         most: f64,
         dynamic: &mut Dynamic,
     ) -> Result<Option<Choice>> {
         let everywhere = self.dynamics.everywhere;
         if self.dynamics.keep.is_some() {
-            let choice = fastest(offers, everywhere);
+            let choice = fastest(candidates, everywhere);
             if let Some(judge) = judge {
-                let gates: Vec<&Gate> = picked(offers, &choice).map(|o| &o.gate).collect();
+                let gates: Vec<&Gate> = picked(candidates, &choice).map(|o| &o.gate).collect();
                 dynamic.held_out_drop = Some(judge.accuracy_drop(&gates)?);
             }
             return Ok(Some(choice));
         }
         let Some(judge) = judge else { return Ok(None) };
-        self.watcher.step("choosing gates");
-        let progress = |done, total| self.watcher.progress(done, total);
-        let found = within(offers, judge, (most, everywhere), (self.limit, &progress))?;
+        self.reporter.step("choosing gates");
+        let progress = |done, total| self.reporter.progress(done, total);
+        let found = within(candidates, judge, (most, everywhere), (self.limit, &progress))?;
         dynamic.held_out_drop = found.as_ref().map(|f| f.1);
         let few = judge.samples() < (2.0 / self.dynamics.most_drop.max(1e-9)) as usize;
         if found.is_some() && few && self.data.eval.is_none() && dynamic.notes.is_empty() {
@@ -316,7 +319,7 @@ impl Search<'_> {
     }
 
     /// The choice without gates that do not make the whole model faster.
-    fn cut_back(&self, offers: &[Vec<Offer>], choice: Choice, base: &[u8]) -> Result<Choice> {
+    fn cut_back(&self, candidates: &[Vec<GateCandidate>], choice: Choice, base: &[u8]) -> Result<Choice> {
         let mut at: Vec<usize> = (0..choice.len()).filter(|&b| choice[b].is_some()).collect();
         if at.len() < 2 {
             return Ok(choice);
@@ -324,12 +327,12 @@ impl Search<'_> {
         // The least certain first.
         let gain = |b: &usize| {
             choice[*b]
-                .and_then(|o| offers[*b].get(o))
+                .and_then(|o| candidates[*b].get(o))
                 .map_or(0.0, |o| saved(o, false))
         };
         at.sort_by(|a, b| gain(a).total_cmp(&gain(b)));
         at.truncate(LANES);
-        self.watcher.step("measuring whole models");
+        self.reporter.step("measuring whole models");
         let without = |b: usize| {
             let mut less = choice.clone();
             less[b] = None;
@@ -342,22 +345,22 @@ impl Search<'_> {
         let mut models = vec![base.to_vec()];
         for choice in &choices {
             models.push(self.model_of(
-                &picked(offers, choice).map(|o| &o.gate).collect::<Vec<_>>(),
+                &picked(candidates, choice).map(|o| &o.gate).collect::<Vec<_>>(),
                 self.dynamics.form(),
             )?);
         }
-        let lanes: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
-        let raced = race_loads(
-            self.target,
-            &lanes,
+        let entries: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
+        let benchmarked = benchmark_workloads(
+            self.device,
+            &entries,
             &self.inputs()?,
             racing(self.limit, super::CHOOSING_SECONDS * 2.0),
-            &|done, total| self.watcher.progress(done, total),
+            &|done, total| self.reporter.progress(done, total),
         )?;
-        let whole = raced[1].ratio();
+        let whole = benchmarked[1].ratio();
         let mut kept = choice;
-        for (lane, &b) in raced[2..].iter().zip(&at) {
-            if lane.ratio() < whole - WORTHLESS {
+        for (entry, &b) in benchmarked[2..].iter().zip(&at) {
+            if entry.ratio() < whole - WORTHLESS {
                 kept[b] = None;
             }
         }
@@ -365,8 +368,8 @@ impl Search<'_> {
     }
 
     fn inputs(&self) -> Result<Vec<(Vec<Named>, f64)>> {
-        let one = |l: &Load| Ok((random_inputs(&l.opened.specs, self.options.seed, 1.0)?, l.weight));
-        self.loads.iter().map(one).collect()
+        let one = |l: &Workload| Ok((random_inputs(&l.opened.specs, self.options.seed, 1.0)?, l.weight));
+        self.workloads.iter().map(one).collect()
     }
 
     /// Several batches of real samples for every load that they fit, which share its weight; random ones elsewhere.
@@ -377,15 +380,15 @@ impl Search<'_> {
             return self.inputs();
         };
         let mut all = Vec::new();
-        for (load, random) in self.loads.iter().zip(self.inputs()?) {
-            let batch = load
+        for (workload, random) in self.workloads.iter().zip(self.inputs()?) {
+            let batch = workload
                 .opened
                 .specs
                 .first()
                 .and_then(|s| s.dims.first())
                 .copied()
                 .unwrap_or(1);
-            let data = Dataset::read(path, &load.opened.specs, scaling).ok();
+            let data = Dataset::read(path, &workload.opened.specs, scaling).ok();
             let data = data.filter(|d| d.count() >= batch).map(|d| d.in_runs_of(batch));
             let Some(data) = data else {
                 all.push(random);
@@ -395,39 +398,39 @@ impl Search<'_> {
             let whole = data.count() / batch.max(1);
             let runs = whole.min(REAL_RUNS);
             let picked = (0..runs).map(|k| k * whole / runs);
-            all.extend(picked.map(|k| (data.run(k).inputs, load.weight / runs as f64)));
+            all.extend(picked.map(|k| (data.run(k).inputs, workload.weight / runs as f64)));
         }
         Ok(all)
     }
 
-    fn model_of(&self, gates: &[&Gate], form: Form) -> Result<Vec<u8>> {
+    fn model_of(&self, gates: &[&Gate], form: GateForm) -> Result<Vec<u8>> {
         Ok(encode(&gated(self.model, self.graph, gates, form)?))
     }
 
     /// Races, verifies, and keeps the model if it is faster.
     fn finish(&self, mut dynamic: Dynamic, gates: &[&Gate], (original, base): (&[u8], &[u8])) -> Result<Dynamic> {
-        self.watcher.step("verifying the dynamic variant");
+        self.reporter.step("verifying the dynamic variant");
         let (compact, masked) = (
             self.model_of(gates, self.dynamics.form())?,
-            self.model_of(gates, Form::Masked)?,
+            self.model_of(gates, GateForm::Masked)?,
         );
-        let specs = &self.loads[0].opened.specs;
+        let specs = &self.workloads[0].opened.specs;
         let inputs = random_inputs(specs, self.options.seed, 1.0)?;
-        let twin = compare(self.target, &masked, &compact, specs, self.options.seed, 3)?;
-        let holds = twin.holds();
-        dynamic.twin = Some(twin);
+        let reference = compare(self.device, &masked, &compact, specs, self.options.seed, 3)?;
+        let holds = reference.holds();
+        dynamic.reference = Some(reference);
         let mask = self.dynamics.mode == Mode::Mask;
         let model = if mask { masked } else { compact };
-        let lanes = race_loads(
-            self.target,
+        let entries = benchmark_workloads(
+            self.device,
             &[base, &model, original],
             &self.real_inputs()?,
             racing(self.limit, super::FINAL_SECONDS),
-            &|done, total| self.watcher.progress(done, total),
+            &|done, total| self.reporter.progress(done, total),
         )?;
-        dynamic.latency = Some([&lanes[2], &lanes[0], &lanes[1]].map(|l| l.summary()));
-        dynamic.ratio = Some((lanes[1].ratio(), lanes[1].ratio_noise()));
-        dynamic.ratio_original = Some(lanes[1].ratio() / lanes[2].ratio());
+        dynamic.latency = Some([&entries[2], &entries[0], &entries[1]].map(|l| l.summary()));
+        dynamic.ratio = Some((entries[1].ratio(), entries[1].ratio_noise()));
+        dynamic.ratio_original = Some(entries[1].ratio() / entries[2].ratio());
         let dense = self.macs;
         // Halos can make a gate that keeps most do more than the dense block.
         let (blocks, kept) = gates
@@ -445,9 +448,9 @@ impl Search<'_> {
         if self.dynamics.mode == Mode::Fused {
             let note = "the dynamic file needs snapprune's operator library: register libsnapprune.so with the session's options";
             dynamic.notes.push(note.to_owned());
-        } else if self.target.info().kind == "cuda"
-            && self.target.load(base, &inputs, true).is_ok()
-            && self.target.load(&model, &inputs, true).is_err()
+        } else if self.device.info().kind == "cuda"
+            && self.device.load(base, &inputs, true).is_ok()
+            && self.device.load(&model, &inputs, true).is_err()
         {
             dynamic
                 .notes
@@ -458,11 +461,11 @@ impl Search<'_> {
             dynamic.declined = Some("its outputs differ from its masked twin's; please report this model".to_owned());
             return Ok(dynamic);
         }
-        let faster = lanes[1].verdict() == Verdict::Faster && lanes[1].ratio() <= super::WORTH_A_FILE;
+        let faster = entries[1].verdict() == Verdict::Faster && entries[1].ratio() <= super::WORTH_A_FILE;
         if !faster && !mask && !self.dynamics.everywhere {
             dynamic.declined = Some(format!(
                 "with its gates the whole model takes {:.3} of the static one's time, no gain beyond the noise",
-                lanes[1].ratio()
+                entries[1].ratio()
             ));
             return Ok(dynamic);
         }

@@ -1,6 +1,6 @@
 //! What the user wants of the dynamic variant.
 
-use crate::gate::Form;
+use crate::gate::GateForm;
 
 /// Which gates may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -35,10 +35,10 @@ pub struct Dynamics {
 
 impl Dynamics {
     /// The form whose time counts.
-    pub fn form(&self) -> Form {
+    pub fn form(&self) -> GateForm {
         match self.mode {
-            Mode::Fused => Form::Fused,
-            _ => Form::Compact,
+            Mode::Fused => GateForm::Fused,
+            _ => GateForm::Compact,
         }
     }
 

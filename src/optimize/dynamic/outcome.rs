@@ -22,7 +22,7 @@ pub struct Dynamic {
     /// Multiply-accumulates executed for one sample.
     pub macs: Option<u64>,
     /// How the outputs agree with those of the masked twin.
-    pub twin: Option<Agreement>,
+    pub reference: Option<Agreement>,
     /// The static model and the dynamic one on real inputs.
     pub task: Option<Task>,
     /// The share of held-out samples whose class changes (the loss, for other outputs).

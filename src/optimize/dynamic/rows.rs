@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use super::candidates::GateCandidate;
 use super::choose::{Choice, saved};
-use super::offers::Offer;
 use super::options::Dynamics;
 use crate::gate::Block;
 
@@ -31,7 +31,8 @@ pub struct GateRow {
     /// What the model's outputs lose by this gate alone.
     pub loss: Option<f64>,
     /// The share of what the block adds that the kept parts hold, on samples that the attention was not fitted on.
-    pub captured: Option<f64>,
+    #[serde(rename = "captured")]
+    pub retained_energy: Option<f64>,
     /// `fitted`, or `mean` for equal weights.
     pub attention: Option<&'static str>,
     /// Why it is used or not.
@@ -41,12 +42,12 @@ pub struct GateRow {
 /// A line for every block. `wished` and `used`: the choice before and after gates went that do not pay in the whole model.
 pub(super) fn rows(
     blocks: &[Block],
-    offers: &[Vec<Offer>],
+    candidates: &[Vec<GateCandidate>],
     (wished, used): (&Choice, &Choice),
     dynamics: Dynamics,
 ) -> Vec<GateRow> {
     let mut all = Vec::new();
-    for (b, (block, list)) in blocks.iter().zip(offers).enumerate() {
+    for (b, (block, list)) in blocks.iter().zip(candidates).enumerate() {
         let at = used[b];
         let shown = at
             .or(wished[b])
@@ -70,8 +71,8 @@ pub(super) fn rows(
 
 /// The offer that tells most about a block without a gate: of those that were judged the one that loses least, else the
 /// one that saves most.
-fn telling(list: &[Offer], dynamics: Dynamics) -> Option<usize> {
-    let fit = |i: &usize| list[*i].timed.is_some() && (dynamics.keep.is_none() || !list[*i].for_scale);
+fn telling(list: &[GateCandidate], dynamics: Dynamics) -> Option<usize> {
+    let fit = |i: &usize| list[*i].timed.is_some() && (dynamics.keep.is_none() || !list[*i].timing_only);
     let worth = |i: usize| {
         list[i]
             .loss
@@ -94,32 +95,34 @@ pub(super) fn bare(name: &str, why: &str) -> GateRow {
 }
 
 /// A line for an offer, or for a block without one.
-fn row(block: &Block, offer: Option<&Offer>, break_even: Option<f64>, used: bool, reason: &str) -> GateRow {
+fn row(block: &Block, candidate: Option<&GateCandidate>, break_even: Option<f64>, used: bool, reason: &str) -> GateRow {
     let macs = block.macs().max(1) as f64;
-    let tile = offer.and_then(|o| o.gate.tiles.as_ref()).map(|t| t.tiling.tile);
+    let tile = candidate.and_then(|o| o.gate.tiles.as_ref()).map(|t| t.tiling.tile);
     GateRow {
         block: block.name.clone(),
-        kind: offer.map_or("dense", |o| o.gate.kind()),
+        kind: candidate.map_or("dense", |o| o.gate.kind()),
         used,
-        keep: offer.map(|o| o.gate.keep_share()),
+        keep: candidate.map(|o| o.gate.keep_share()),
         tile: tile.map(|t| (t.rows, t.columns)),
         break_even,
-        ms_dense: offer.and_then(|o| o.timed).map(|t| t.dense_ms),
-        ms_gated: offer.and_then(|o| o.timed).map(|t| t.gated_ms),
-        flops_share: offer.map(|o| o.gate.macs() as f64 / macs),
-        loss: offer.and_then(|o| o.loss),
-        captured: offer.map(|o| o.captured),
-        attention: offer.map(|o| if o.fitted { "fitted" } else { "mean" }),
+        ms_dense: candidate.and_then(|o| o.timed).map(|t| t.dense_ms),
+        ms_gated: candidate.and_then(|o| o.timed).map(|t| t.gated_ms),
+        flops_share: candidate.map(|o| o.gate.macs() as f64 / macs),
+        loss: candidate.and_then(|o| o.loss),
+        retained_energy: candidate.map(|o| o.retained_energy),
+        attention: candidate.map(|o| if o.fitted { "fitted" } else { "mean" }),
         reason: reason.to_owned(),
     }
 }
 
 /// The share at which gates of an offer's kind (and tile) cost what the dense block costs, by a line through their
 /// times; `None` with fewer than two shares.
-fn break_even(list: &[Offer], of: &Offer) -> Option<f64> {
-    let tile = |o: &Offer| o.gate.tiles.as_ref().map(|t| t.tiling.tile);
-    let maker = |o: &Offer| o.gate.channels.as_ref().map(|c| c.maker);
-    let alike = list.iter().filter(|o| tile(o) == tile(of) && maker(o) == maker(of));
+fn break_even(list: &[GateCandidate], of: &GateCandidate) -> Option<f64> {
+    let tile = |o: &GateCandidate| o.gate.tiles.as_ref().map(|t| t.tiling.tile);
+    let producer = |o: &GateCandidate| o.gate.channels.as_ref().map(|c| c.producer);
+    let alike = list
+        .iter()
+        .filter(|o| tile(o) == tile(of) && producer(o) == producer(of));
     let points: Vec<(f64, f64)> = alike
         .filter_map(|o| o.timed.map(|t| (o.gate.keep_share(), t.gated_ms / t.dense_ms)))
         .collect();

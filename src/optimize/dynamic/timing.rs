@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::offers::{Offer, Timed};
+use super::candidates::{GateCandidate, Timed};
 use crate::Result;
-use crate::gate::{Block, Form, Gate, gated};
+use crate::device::{Device, Limit, Named};
+use crate::gate::{Block, Gate, GateForm, gated};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
-use crate::score::{Walk, read_from};
-use crate::target::{Limit, Named, Target};
-use crate::verify::{Verdict, race};
+use crate::score::{StagedExecutor, read_from};
+use crate::verify::{Verdict, benchmark};
 
 /// Seconds for each lane of a block's race.
 const LANE_SECONDS: f64 = 0.2;
@@ -23,14 +23,14 @@ const NEIGHBOURS: usize = 6;
 /// When the dense model cannot be run in parts.
 pub(super) fn time(
     (model, graph): (&ModelProto, &Graph),
-    target: &dyn Target,
-    (inputs, form): (&[Named], Form),
-    offers: &mut [Vec<Offer>],
+    device: &dyn Device,
+    (inputs, form): (&[Named], GateForm),
+    candidates: &mut [Vec<GateCandidate>],
     (limit, progress): (&Limit, &dyn Fn(usize, usize)),
 ) -> Result<()> {
-    let mut walk = Walk::of(target, inputs)?;
-    let total = offers.len();
-    for (done, list) in offers.iter_mut().enumerate() {
+    let mut executor = StagedExecutor::of(device, inputs)?;
+    let total = candidates.len();
+    for (done, list) in candidates.iter_mut().enumerate() {
         progress(done, total);
         if limit.is_up() {
             break;
@@ -39,43 +39,43 @@ pub(super) fn time(
             continue;
         };
         let (from, to) = around(graph, &block);
-        if walk.at() > from {
-            walk = Walk::of(target, inputs)?;
+        if executor.at() > from {
+            executor = StagedExecutor::of(device, inputs)?;
         }
-        walk.advance(model, graph, from, &[])?;
+        executor.advance(model, graph, from, &[])?;
         let keep: HashSet<&str> = read_from(graph, to);
         let keep = |name: &str| keep.contains(name);
-        let Some((dense, given)) = walk.stretch(model, graph, from..to, &keep)? else {
+        let Some((dense, given)) = executor.subgraph(model, graph, from..to, &keep)? else {
             continue;
         };
-        let mut lanes = vec![encode(&dense)];
-        let mut raced = Vec::new();
-        for (at, offer) in list.iter().enumerate() {
-            if let Some(lane) = lane((model, graph), &walk, (&offer.gate, form), (from, to), &keep)? {
-                lanes.push(lane);
-                raced.push(at);
+        let mut entries = vec![encode(&dense)];
+        let mut benchmarked = Vec::new();
+        for (at, candidate) in list.iter().enumerate() {
+            if let Some(entry) = entry((model, graph), &executor, (&candidate.gate, form), (from, to), &keep)? {
+                entries.push(entry);
+                benchmarked.push(at);
             }
         }
-        let racing = |lanes: &[Vec<u8>]| {
-            let lanes: Vec<&[u8]> = lanes.iter().map(Vec::as_slice).collect();
-            race(target, &lanes, &given, LANE_SECONDS * lanes.len() as f64)
+        let racing = |entries: &[Vec<u8>]| {
+            let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
+            benchmark(device, &entries, &given, LANE_SECONDS * entries.len() as f64)
         };
-        let times = match racing(&lanes) {
+        let times = match racing(&entries) {
             Ok(times) => times,
             // Rarely one is refused; then each is tried, and the others race.
             Err(_) => {
-                let runs = |k: &usize| *k == 0 || target.load(&lanes[*k], &given, false).is_ok();
-                let fit: Vec<usize> = (0..lanes.len()).filter(runs).collect();
-                raced = fit[1..].iter().map(|&k| raced[k - 1]).collect();
-                racing(&fit.iter().map(|&k| lanes[k].clone()).collect::<Vec<_>>())?
+                let runs = |k: &usize| *k == 0 || device.load(&entries[*k], &given, false).is_ok();
+                let fit: Vec<usize> = (0..entries.len()).filter(runs).collect();
+                benchmarked = fit[1..].iter().map(|&k| benchmarked[k - 1]).collect();
+                racing(&fit.iter().map(|&k| entries[k].clone()).collect::<Vec<_>>())?
             }
         };
         let dense_ms = times[0].summary().median;
-        for (&at, lane) in raced.iter().zip(&times[1..]) {
+        for (&at, entry) in benchmarked.iter().zip(&times[1..]) {
             list[at].timed = Some(Timed {
                 dense_ms,
-                gated_ms: dense_ms * lane.ratio(),
-                faster: lane.verdict() == Verdict::Faster,
+                gated_ms: dense_ms * entry.ratio(),
+                faster: entry.verdict() == Verdict::Faster,
             });
         }
     }
@@ -84,17 +84,17 @@ pub(super) fn time(
 }
 
 /// The part of the gated model between the neighbours; `None` when it makes nothing.
-fn lane(
+fn entry(
     (model, graph): (&ModelProto, &Graph),
-    walk: &Walk,
-    (gate, form): (&Gate, Form),
+    executor: &StagedExecutor,
+    (gate, form): (&Gate, GateForm),
     (from, to): (usize, usize),
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<Option<Vec<u8>>> {
     let with = gated(model, graph, &[gate], form)?;
     let own = Graph::of(&with)?;
     let range = place(graph, &own, from)..place(graph, &own, to);
-    let part = walk.stretch(&with, &own, range, keep)?;
+    let part = executor.subgraph(&with, &own, range, keep)?;
     Ok(part.map(|(part, _)| encode(&part)))
 }
 

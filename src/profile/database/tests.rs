@@ -3,8 +3,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::Database;
-use crate::profile::{Facts, Problem, Record, Row};
-use crate::target::DeviceInfo;
+use crate::device::DeviceInfo;
+use crate::profile::{Problem, Record, RecordFacts, Row};
 
 fn device(fingerprint: &str, former: &[&str], stack: &str) -> DeviceInfo {
     DeviceInfo {
@@ -21,7 +21,7 @@ fn record(cout: usize, ms: f64) -> Record {
     Record {
         problem: Problem::plain(8, cout, 4),
         samples: vec![ms; 3],
-        facts: Facts::default(),
+        facts: RecordFacts::default(),
     }
 }
 

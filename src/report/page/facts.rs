@@ -1,10 +1,10 @@
 //! The headline, and the tables of what was verified and measured.
 
 use super::Card;
-use crate::optimize::{Load, Outcome};
+use crate::optimize::{Outcome, Workload};
 use crate::profile::Summary;
 use crate::report::noise::{noise_text, unsteady_text};
-use crate::report::numbers::{big, extents, milliseconds};
+use crate::report::numbers::{big, milliseconds, shape};
 use crate::verify::Task;
 
 /// A line of a table.
@@ -182,8 +182,8 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
         facts.push(fact("calibration samples", c.samples.to_string()));
     }
     if let Some(d) = &outcome.dynamic {
-        let twin = d.twin.as_ref();
-        facts.extend(twin.map(|a| {
+        let reference = d.reference.as_ref();
+        facts.extend(reference.map(|a| {
             let value = format!("{:.1e} of the range from the masked twin's outputs", a.max_rel_diff);
             fact("dynamic variant", value)
         }));
@@ -203,26 +203,26 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
 }
 
 /// How the numbers came about.
-pub(super) fn measured(loads: &[Load], outcome: &Outcome) -> Vec<Fact> {
+pub(super) fn measured(workloads: &[Workload], outcome: &Outcome) -> Vec<Fact> {
     let mut facts = Vec::new();
-    let shapes: Vec<String> = loads
+    let shapes: Vec<String> = workloads
         .iter()
         .map(|l| {
             let inputs: Vec<String> = l
                 .opened
                 .specs
                 .iter()
-                .map(|s| format!("{} {}", s.name, extents(&s.dims)))
+                .map(|s| format!("{} {}", s.name, shape(&s.dims)))
                 .collect();
-            match loads.len() {
+            match workloads.len() {
                 1 => inputs.join(", "),
                 _ => format!("{} ({:.0} % of the traffic)", inputs.join(", "), 100.0 * l.weight),
             }
         })
         .collect();
     facts.push(fact("inputs", shapes.join("; ")));
-    if let Some(load) = loads.first() {
-        facts.push(fact("original", format!("blake3 {}", load.opened.model.hash)));
+    if let Some(workload) = workloads.first() {
+        facts.push(fact("original", format!("blake3 {}", workload.opened.model.hash)));
     }
     if let (Some((before, after)), Some((ratio, noise))) = (&outcome.latency, outcome.ratio) {
         facts.push(fact(

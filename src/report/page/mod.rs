@@ -7,8 +7,8 @@ pub use plot::staircase_svg;
 
 use askama::Template;
 
-use super::numbers::{big, extents, milliseconds, percent};
-use crate::optimize::{GroupRow, Load, Outcome, Staircase, use_of};
+use super::numbers::{big, milliseconds, percent, shape};
+use crate::optimize::{GroupRow, Outcome, Staircase, Workload, use_of};
 use crate::{Error, Result};
 use facts::{Fact, cards, measured, verdict, verified};
 
@@ -101,7 +101,7 @@ struct Barrier {
 ///
 /// # Errors
 /// When it cannot be put together.
-pub fn outcome_html(about: About, loads: &[Load], outcome: &Outcome) -> Result<String> {
+pub fn outcome_html(about: About, workloads: &[Workload], outcome: &Outcome) -> Result<String> {
     let widest = outcome.groups.iter().map(|g| g.before.max(g.after)).max().unwrap_or(1);
     let moved = outcome.groups.iter().filter(|g| g.before != g.after);
     let stayed = outcome
@@ -110,7 +110,7 @@ pub fn outcome_html(about: About, loads: &[Load], outcome: &Outcome) -> Result<S
         .filter(|g| g.before == g.after && g.action != "barrier");
     let written = outcome.model.is_some();
     let dynamic = outcome.dynamic.as_ref();
-    let mut notes: Vec<String> = loads.iter().take(1).flat_map(|l| l.opened.notes.clone()).collect();
+    let mut notes: Vec<String> = workloads.iter().take(1).flat_map(|l| l.opened.notes.clone()).collect();
     notes.extend(outcome.notes.clone());
     notes.extend(dynamic.into_iter().flat_map(|d| d.notes.clone()));
     let mut commands = vec![about.command.to_owned()];
@@ -144,7 +144,7 @@ pub fn outcome_html(about: About, loads: &[Load], outcome: &Outcome) -> Result<S
         gates_note: gates_note(outcome),
         barriers: barriers(&outcome.groups),
         verified: verified(outcome),
-        measured: measured(loads, outcome),
+        measured: measured(workloads, outcome),
         notes,
         commands,
     };
@@ -209,9 +209,9 @@ fn plotted(s: &Staircase) -> Plot {
     let about = format!(
         "{depthwise}{} {} from {} channels at {}, batch {}, {}{}",
         p.op,
-        extents(&p.kernel),
+        shape(&p.kernel),
         p.cin,
-        extents(&p.space),
+        shape(&p.space),
         p.batch,
         p.dtype,
         match s.share > 0.0 {
@@ -219,7 +219,7 @@ fn plotted(s: &Staircase) -> Plot {
             false => String::new(),
         }
     );
-    let place = |(cin, cout): (usize, usize), steps: Option<&crate::optimize::Curve>| {
+    let place = |(cin, cout): (usize, usize), steps: Option<&crate::optimize::LatencyCurve>| {
         let used = steps.and_then(|c| use_of(&c.steps, cout));
         let used = used.map_or(String::new(), |u| format!(" ({} of its plateau used)", percent(u)));
         format!("{cin} → {cout}{used}")

@@ -106,7 +106,7 @@ pub(super) fn staircase(s: &Staircase, about: &str) -> String {
             let ends = curve.steps.iter().filter(|p| p.tail_free);
             chart.draw_series(ends.map(|p| Circle::new((p.cout as f64, p.ms), 3, color.filled())))?;
         }
-        let at = |curve: Option<&crate::optimize::Curve>, cout: usize| {
+        let at = |curve: Option<&crate::optimize::LatencyCurve>, cout: usize| {
             let step = curve?.steps.iter().find(|p| p.cout == cout)?;
             Some((cout as f64, step.ms))
         };

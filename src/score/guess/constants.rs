@@ -1,11 +1,11 @@
 //! Constants beside activations: their numbers for every channel.
 
 use super::value::Guess;
-use crate::channels::Coupling;
+use crate::channels::DependencyGraph;
 use crate::onnx::Graph;
 
 /// A constant's values and extents, also where it comes through operators that only view it.
-pub fn constant(graph: &Graph, co: &Coupling, name: &str) -> Option<(Vec<f32>, Vec<usize>)> {
+pub fn constant(graph: &Graph, co: &DependencyGraph, name: &str) -> Option<(Vec<f32>, Vec<usize>)> {
     const VIEWS: [&str; 6] = ["Identity", "Cast", "Unsqueeze", "Squeeze", "Reshape", "Flatten"];
     let mut at = name;
     for _ in 0..8 {
@@ -31,14 +31,14 @@ pub fn by_channel(
 ) -> Option<Vec<Guess>> {
     let before = rank.checked_sub(dims.len())?;
     let own = axis.checked_sub(before);
-    let extent = own.map_or(1, |a| dims[a]);
-    if extent != 1 && extent != channels {
+    let dim = own.map_or(1, |a| dims[a]);
+    if dim != 1 && dim != channels {
         return None;
     }
     let inner: usize = own.map_or(values.len(), |a| dims[a + 1..].iter().product());
-    let mut sums = vec![(0.0, 0.0, 0.0); extent];
+    let mut sums = vec![(0.0, 0.0, 0.0); dim];
     for (i, &v) in values.iter().enumerate() {
-        let c = if extent == 1 { 0 } else { i / inner.max(1) % extent };
+        let c = if dim == 1 { 0 } else { i / inner.max(1) % dim };
         let v = f64::from(v);
         sums[c] = (sums[c].0 + 1.0, sums[c].1 + v, sums[c].2 + v * v);
     }
@@ -50,5 +50,5 @@ pub fn by_channel(
     };
     let found: Vec<Guess> = sums.iter().map(one).collect();
     let all = found.iter().all(|g| g.0.is_finite() && g.1.is_finite());
-    all.then(|| (0..channels).map(|c| found[if extent == 1 { 0 } else { c }]).collect())
+    all.then(|| (0..channels).map(|c| found[if dim == 1 { 0 } else { c }]).collect())
 }

@@ -12,13 +12,13 @@ mod value;
 
 use std::collections::HashMap;
 
-use super::mixer::Mixer;
+use super::linear_op::LinearOp;
 use super::moments::Moments;
 use super::statistics::Statistics;
 use crate::channels::Analysis;
 use crate::onnx::Graph;
 use rules::Rules;
-use value::{Guess, Value, pooled};
+use value::{ChannelMoments, Guess, pooled};
 
 /// A channel's variance counts as at least this share of the mean variance of a layer's channels, and this share of their
 /// mean square: a guess cannot tell that a channel carries nothing.
@@ -28,22 +28,26 @@ const FLOOR_OF_SQUARE: f64 = 1e-3;
 impl Statistics {
     /// Guessed moments of the inputs of layers. Those of which nothing can be told are in `blind`; their channels count as
     /// equal.
-    pub fn guessed(graph: &Graph, analysis: &Analysis, wanted: &[Mixer]) -> Self {
+    pub fn guessed(graph: &Graph, analysis: &Analysis, wanted: &[LinearOp]) -> Self {
         let known = guesses(graph, analysis);
         let mut found = Self::default();
-        for mixer in wanted {
-            let channels = mixer.groups * mixer.inputs;
+        for linear_op in wanted {
+            let channels = linear_op.groups * linear_op.inputs;
             let rank = analysis
-                .coupling
-                .by_name(&mixer.input)
-                .map(|id| analysis.coupling.dims(id).len());
-            let axis = mixer.channel_axis(rank.unwrap_or(0));
-            let own = known.get(mixer.input.as_str()).and_then(|v| on_axis(v, axis, channels));
+                .dependencies
+                .by_name(&linear_op.input)
+                .map(|id| analysis.dependencies.dims(id).len());
+            let axis = linear_op.channel_axis(rank.unwrap_or(0));
+            let own = known
+                .get(linear_op.input.as_str())
+                .and_then(|v| on_axis(v, axis, channels));
             if own.is_none() {
-                found.blind.insert(mixer.node);
+                found.blind.insert(linear_op.node);
             }
             let own = floored(own.unwrap_or_else(|| vec![(0.0, 1.0); channels]));
-            found.single.insert(mixer.node, Moments::independent(&own, mixer.taps));
+            found
+                .single
+                .insert(linear_op.node, Moments::independent(&own, linear_op.taps));
         }
         found
     }
@@ -70,7 +74,7 @@ fn floored(mut channels: Vec<Guess>) -> Vec<Guess> {
 
 /// The axis of the channels and their moments, for every layer's input of which something can be told.
 fn guesses(graph: &Graph, analysis: &Analysis) -> HashMap<String, (usize, Vec<Guess>)> {
-    let co = &analysis.coupling;
+    let co = &analysis.dependencies;
     let dims = |name: &str| co.by_name(name).map_or(&[][..], |id| co.dims(id));
     let mut last: HashMap<&str, usize> = HashMap::new();
     for (index, node) in graph.proto.node.iter().enumerate() {
@@ -85,25 +89,25 @@ fn guesses(graph: &Graph, analysis: &Analysis) -> HashMap<String, (usize, Vec<Gu
         if let Some(&width) = dims(name).get(1) {
             rules
                 .known
-                .insert(name.to_owned(), Value::normal(1, &vec![(0.0, 1.0); width]));
+                .insert(name.to_owned(), ChannelMoments::normal(1, &vec![(0.0, 1.0); width]));
         }
     }
     // Of layers' inputs the moments are kept to the end; the rest is held as long as it is read.
     let mut kept: HashMap<String, (usize, Vec<Guess>)> = HashMap::new();
     for (index, node) in graph.proto.node.iter().enumerate() {
-        let mixer = Mixer::of(graph, index);
-        if let Some(mixer) = &mixer
-            && let Some(value) = rules.known.get(&mixer.input)
+        let linear_op = LinearOp::of(graph, index);
+        if let Some(linear_op) = &linear_op
+            && let Some(value) = rules.known.get(&linear_op.input)
             && let Some(moments) = value.moments()
         {
-            kept.insert(mixer.input.clone(), (value.axis, moments));
+            kept.insert(linear_op.input.clone(), (value.axis, moments));
         }
-        let made = match &mixer {
-            Some(mixer) => rules.mixed(mixer).map(|v| vec![Some(v)]),
+        let made = match &linear_op {
+            Some(linear_op) => rules.mixed(linear_op).map(|v| vec![Some(v)]),
             None => rules.followed(node),
         };
         for (name, value) in node.output.iter().zip(made.into_iter().flatten()) {
-            let fits = |v: &Value| {
+            let fits = |v: &ChannelMoments| {
                 let here = dims(name);
                 here.get(v.axis) == Some(&v.channels()) && v.moments().is_some()
             };

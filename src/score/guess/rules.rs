@@ -4,17 +4,17 @@ use std::collections::HashMap;
 
 use super::constants::{by_channel, constant};
 use super::pointwise::{binary, unary};
-use super::value::{Guess, PLACES, Value, place, pooled};
-use crate::channels::Coupling;
+use super::value::{ChannelMoments, Guess, PLACES, place, pooled};
+use crate::channels::DependencyGraph;
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Graph};
-use crate::score::Mixer;
+use crate::score::LinearOp;
 
 /// What is known so far.
 pub(super) struct Rules<'g> {
     pub graph: &'g Graph<'g>,
-    pub co: &'g Coupling,
-    pub known: HashMap<String, Value>,
+    pub co: &'g DependencyGraph,
+    pub known: HashMap<String, ChannelMoments>,
 }
 
 /// All channels of a value rise and fall together by this share of their means: inputs differ in contrast, and guessed
@@ -22,32 +22,35 @@ pub(super) struct Rules<'g> {
 const TOGETHER: f64 = 0.3;
 
 /// What the outputs of a node are; `None` for those of which nothing is known.
-type Made = Option<Vec<Option<Value>>>;
+type Made = Option<Vec<Option<ChannelMoments>>>;
 
 impl Rules<'_> {
     /// A layer's output: a weighted sum of channels at independent places, which vary each by itself and a little together.
-    pub fn mixed(&self, mixer: &Mixer) -> Option<Value> {
-        let rank = self.dims(&mixer.input).len();
-        let input = self.known.get(&mixer.input)?;
+    pub fn mixed(&self, linear_op: &LinearOp) -> Option<ChannelMoments> {
+        let rank = self.dims(&linear_op.input).len();
+        let input = self.known.get(&linear_op.input)?;
         let input = super::on_axis(
             &(input.axis, input.moments()?),
-            mixer.channel_axis(rank),
-            mixer.groups * mixer.inputs,
+            linear_op.channel_axis(rank),
+            linear_op.groups * linear_op.inputs,
         )?;
-        let (weights, bias) = (mixer.weights(self.graph)?, mixer.bias(self.graph));
+        let (weights, bias) = (linear_op.weights(self.graph)?, linear_op.bias(self.graph));
         let one = |o: usize| {
-            let from = o / mixer.group_outputs() * mixer.inputs;
-            let row = &weights[o * mixer.columns()..(o + 1) * mixer.columns()];
+            let from = o / linear_op.group_outputs() * linear_op.inputs;
+            let row = &weights[o * linear_op.columns()..(o + 1) * linear_op.columns()];
             let (mut mean, mut variance) = (f64::from(bias[o]), 0.0);
-            for (taps, guess) in row.chunks_exact(mixer.taps).zip(&input[from..]) {
+            for (taps, guess) in row.chunks_exact(linear_op.taps).zip(&input[from..]) {
                 mean += taps.iter().map(|&w| f64::from(w)).sum::<f64>() * guess.0;
                 variance += taps.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>() * guess.1;
             }
             let together = TOGETHER * (mean - f64::from(bias[o]));
             (mean, variance + together * together)
         };
-        let made: Vec<Guess> = (0..mixer.outputs).map(one).collect();
-        Some(Value::normal(mixer.channel_axis(self.dims(&mixer.output).len()), &made))
+        let made: Vec<Guess> = (0..linear_op.outputs).map(one).collect();
+        Some(ChannelMoments::normal(
+            linear_op.channel_axis(self.dims(&linear_op.output).len()),
+            &made,
+        ))
     }
 
     /// The outputs of any other node.
@@ -55,7 +58,7 @@ impl Rules<'_> {
         if !matches!(node.domain(), "" | "ai.onnx" | "com.microsoft") {
             return None;
         }
-        let one = |v: Option<Value>| Some(vec![v]);
+        let one = |v: Option<ChannelMoments>| Some(vec![v]);
         let op = node.op_type();
         if let Some(f) = unary(node) {
             return one(Some(self.input(node, 0)?.map(&*f)));
@@ -99,7 +102,7 @@ impl Rules<'_> {
         self.co.by_name(name).map_or(&[][..], |id| self.co.dims(id))
     }
 
-    fn input(&self, node: &NodeProto, at: usize) -> Option<&Value> {
+    fn input(&self, node: &NodeProto, at: usize) -> Option<&ChannelMoments> {
         self.known.get(node.input.get(at)?)
     }
 
@@ -117,8 +120,8 @@ impl Rules<'_> {
     }
 
     /// An operator with two or more inputs, of which the others are taken one after the other.
-    fn combined(&self, node: &NodeProto, f: fn(f64, f64) -> f64) -> Option<Value> {
-        let mut sum: Option<Value> = None;
+    fn combined(&self, node: &NodeProto, f: fn(f64, f64) -> f64) -> Option<ChannelMoments> {
+        let mut sum: Option<ChannelMoments> = None;
         let rank = self.output_dims(node).len();
         let first = node.input.first()?;
         let rest = node.input.get(1..)?;
@@ -144,7 +147,7 @@ impl Rules<'_> {
     }
 
     /// A value's channels on the axis and in the number that they have in the output of `node`.
-    fn aligned(&self, node: &NodeProto, name: &str) -> Option<Value> {
+    fn aligned(&self, node: &NodeProto, name: &str) -> Option<ChannelMoments> {
         let (out, own) = (self.output_dims(node), self.dims(name));
         let value = self.known.get(name)?;
         let axis = value.axis + out.len().checked_sub(own.len())?;
@@ -156,7 +159,13 @@ impl Rules<'_> {
         }
     }
 
-    fn with_constant(&self, x: &Value, name: &str, rank: usize, f: &dyn Fn(f64, f64) -> f64) -> Option<Value> {
+    fn with_constant(
+        &self,
+        x: &ChannelMoments,
+        name: &str,
+        rank: usize,
+        f: &dyn Fn(f64, f64) -> f64,
+    ) -> Option<ChannelMoments> {
         let numbers = by_channel(&self.constant(name)?, rank, x.axis, x.channels())?;
         let means: Vec<f64> = numbers.iter().map(|n| n.0).collect();
         if numbers.iter().all(|n| n.1 == 0.0) {
@@ -171,10 +180,10 @@ impl Rules<'_> {
             let mean = 0.5 * (a.0 + b.0);
             (mean, 0.5 * (a.1 + b.1) + 0.25 * (a.0 - b.0).powi(2))
         });
-        Some(Value::normal(x.axis, &mixed.collect::<Vec<_>>()))
+        Some(ChannelMoments::normal(x.axis, &mixed.collect::<Vec<_>>()))
     }
 
-    fn clipped(&self, node: &NodeProto) -> Option<Value> {
+    fn clipped(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let bound = |attribute: &str, at: usize, none: f64| -> Option<f64> {
             if let Some(v) = node.attr(attribute).and_then(|a| a.f) {
                 return Some(f64::from(v));
@@ -189,7 +198,7 @@ impl Rules<'_> {
     }
 
     /// Mean and deviation are those of the shift and the scale, whatever comes in.
-    fn normalized(&self, node: &NodeProto) -> Option<Value> {
+    fn normalized(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let out = self.output_dims(node);
         let by_index = |axis: usize, at: usize, default: f64| -> Option<Vec<f64>> {
             let channels = *out.get(axis)?;
@@ -218,11 +227,11 @@ impl Rules<'_> {
             _ => (by_index(axis, 1, 1.0)?, by_index(axis, 2, 0.0)?),
         };
         let made: Vec<Guess> = scale.iter().zip(&shift).map(|(s, b)| (*b, s * s)).collect();
-        Some(Value::normal(axis, &made))
+        Some(ChannelMoments::normal(axis, &made))
     }
 
     /// A local response normalization, by the mean square of all channels.
-    fn responded(&self, node: &NodeProto) -> Option<Value> {
+    fn responded(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let x = self.input(node, 0)?;
         let (mean, variance) = x.pooled()?;
         let float = |name: &str, default: f32| f64::from(node.float(name, default));
@@ -232,17 +241,17 @@ impl Rules<'_> {
     }
 
     /// Shares that sum to one.
-    fn shares(&self, node: &NodeProto) -> Option<Value> {
+    fn shares(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let x = self.input(node, 0)?;
         let dims = self.output_dims(node);
         let axis = along(node.int("axis", -1), dims.len())?;
         let mean = 1.0 / dims[axis].max(1) as f64;
-        Some(Value::normal(x.axis, &vec![(mean, mean * mean); x.channels()]))
+        Some(ChannelMoments::normal(x.axis, &vec![(mean, mean * mean); x.channels()]))
     }
 
     /// Averages vary less, and maxima lie higher, the more places there are. Neighbouring places are alike: so many count as
     /// the root of their number.
-    fn pooled(&self, node: &NodeProto) -> Option<Value> {
+    fn pooled(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let x = self.input(node, 0).filter(|x| x.axis == 1)?;
         let places: f64 = match node.ints("kernel_shape") {
             Some(kernel) if !node.op_type().starts_with("Global") => kernel.iter().map(|&k| k.max(1) as f64).product(),
@@ -254,7 +263,7 @@ impl Rules<'_> {
         over_places(x, node.op_type().contains("Max"), places.max(1.0).sqrt())
     }
 
-    fn reduced(&self, node: &NodeProto) -> Option<Value> {
+    fn reduced(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let x = self.input(node, 0)?;
         let dims = self.dims(node.input.first()?).to_vec();
         let axes: Vec<i64> = match (node.ints("axes"), node.input.get(1).filter(|n| !n.is_empty())) {
@@ -283,10 +292,10 @@ impl Rules<'_> {
     }
 
     /// Parts side by side: along the channels each keeps its own, along another axis they are mixed.
-    fn joined(&self, node: &NodeProto) -> Option<Value> {
+    fn joined(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let rank = self.output_dims(node).len();
         let axis = along(node.int("axis", 0), rank)?;
-        let parts: Vec<Value> = node
+        let parts: Vec<ChannelMoments> = node
             .input
             .iter()
             .map(|n| self.known.get(n).cloned())
@@ -296,15 +305,15 @@ impl Rules<'_> {
             return None;
         }
         if axis == first.axis {
-            return Value::joined(&parts);
+            return ChannelMoments::joined(&parts);
         }
-        let all: Vec<Vec<Guess>> = parts.iter().map(Value::moments).collect::<Option<_>>()?;
+        let all: Vec<Vec<Guess>> = parts.iter().map(ChannelMoments::moments).collect::<Option<_>>()?;
         let channel = |c: usize| -> Option<Guess> {
             let own: Vec<Guess> = all.iter().map(|p| p.get(c).copied()).collect::<Option<_>>()?;
             Some(pooled(&own))
         };
         let mixed: Vec<Guess> = (0..first.channels()).map(channel).collect::<Option<_>>()?;
-        Some(Value::normal(first.axis, &mixed))
+        Some(ChannelMoments::normal(first.axis, &mixed))
     }
 
     fn split(&self, node: &NodeProto) -> Made {
@@ -324,7 +333,7 @@ impl Rules<'_> {
         Some(parts)
     }
 
-    fn sliced(&self, node: &NodeProto) -> Option<Value> {
+    fn sliced(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let x = self.input(node, 0)?;
         let dims = self.dims(node.input.first()?);
         let list = |attribute: &str, at: usize| -> Option<Vec<i64>> {
@@ -341,19 +350,19 @@ impl Rules<'_> {
         };
         let wide = *self.output_dims(node).get(x.axis)?;
         let step = steps.get(k).copied().unwrap_or(1);
-        let extent = x.channels() as i64;
-        let start = if starts[k] < 0 { starts[k] + extent } else { starts[k] };
+        let dim = x.channels() as i64;
+        let start = if starts[k] < 0 { starts[k] + dim } else { starts[k] };
         let start = match step {
-            1.. => start.clamp(0, extent),
-            _ if extent == 0 => return None,
-            _ => start.clamp(0, extent - 1),
+            1.. => start.clamp(0, dim),
+            _ if dim == 0 => return None,
+            _ => start.clamp(0, dim - 1),
         };
         let at = |i: usize| usize::try_from(start + i as i64 * step).ok();
         let picked: Vec<usize> = (0..wide).map(at).collect::<Option<_>>()?;
         x.picked(picked.into_iter())
     }
 
-    fn transposed(&self, node: &NodeProto) -> Option<Value> {
+    fn transposed(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let x = self.input(node, 0)?;
         let rank = self.output_dims(node).len();
         let axis = match node.ints("perm") {
@@ -365,7 +374,7 @@ impl Rules<'_> {
 
     /// A view with other axes: the channels are followed where they stay an axis or come to lie with what lies behind
     /// them. Where they are split up or mixed, all channels there count alike.
-    fn reshaped(&self, node: &NodeProto) -> Option<Value> {
+    fn reshaped(&self, node: &NodeProto) -> Option<ChannelMoments> {
         let x = self.input(node, 0)?;
         let (before, after) = (self.dims(node.input.first()?), self.output_dims(node));
         let product = |d: &[usize]| d.iter().product::<usize>();
@@ -383,7 +392,7 @@ impl Rules<'_> {
             return Some(x.picked((0..after[axis]).map(|i| i / each))?.on_axis(axis));
         }
         let axis = 1.min(after.len().checked_sub(1)?);
-        Some(Value::normal(axis, &vec![x.pooled()?; after[axis]]))
+        Some(ChannelMoments::normal(axis, &vec![x.pooled()?; after[axis]]))
     }
 }
 
@@ -393,7 +402,7 @@ fn along(axis: i64, rank: usize) -> Option<usize> {
 }
 
 /// The mean of so many independent places, or the greatest of them.
-fn over_places(x: &Value, greatest: bool, places: f64) -> Option<Value> {
+fn over_places(x: &ChannelMoments, greatest: bool, places: f64) -> Option<ChannelMoments> {
     let pooled = |&(mean, variance): &Guess| {
         if !greatest {
             return (mean, variance / places);
@@ -413,11 +422,11 @@ fn over_places(x: &Value, greatest: bool, places: f64) -> Option<Value> {
         )
     };
     let made: Vec<Guess> = x.moments()?.iter().map(pooled).collect();
-    Some(Value::normal(x.axis, &made))
+    Some(ChannelMoments::normal(x.axis, &made))
 }
 
 /// A function of two values that do not hang together.
-fn independent(op: &str, a: &Value, b: &Value, f: fn(f64, f64) -> f64) -> Option<Value> {
+fn independent(op: &str, a: &ChannelMoments, b: &ChannelMoments, f: fn(f64, f64) -> f64) -> Option<ChannelMoments> {
     if a.axis != b.axis || a.channels() != b.channels() {
         return None;
     }
@@ -437,7 +446,7 @@ fn independent(op: &str, a: &Value, b: &Value, f: fn(f64, f64) -> f64) -> Option
     };
     let (xs, ys) = (a.moments()?, b.moments()?);
     let made: Vec<Guess> = xs.iter().zip(&ys).map(combined).collect::<Option<_>>()?;
-    Some(Value::normal(a.axis, &made))
+    Some(ChannelMoments::normal(a.axis, &made))
 }
 
 /// Moments of a function of two independent normal variables, every fourth place of each.

@@ -1,11 +1,11 @@
 //! Guesses against what samples of the same distributions give.
 
-use super::value::{PLACES, Value, place};
+use super::value::{ChannelMoments, PLACES, place};
 use super::{floored, guesses};
 use crate::channels::{Analysis, Shapes, analyze};
 use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::onnx::{Attributes, Graph, Tensor};
-use crate::score::{Mixer, Statistics, mixers};
+use crate::score::{LinearOp, Statistics, linear_ops};
 
 type Nodes = Vec<NodeProto>;
 type Function = fn(f64) -> f64;
@@ -58,7 +58,7 @@ fn guessed(nodes: Nodes, constants: Vec<TensorProto>) -> (Statistics, Option<Vec
     shapes.dims.insert("out".to_owned(), vec![1, 1, 4, 4]);
     let graph = Graph::new(&graph).expect("it is a graph");
     let analysis: Analysis = analyze(&graph, 17, &shapes).expect("it is analyzed");
-    let layers: Vec<Mixer> = mixers(&graph);
+    let layers: Vec<LinearOp> = linear_ops(&graph);
     let statistics = Statistics::guessed(&graph, &analysis, &layers);
     let found = guesses(&graph, &analysis).remove("y").map(|g| g.1);
     (statistics, found)
@@ -162,7 +162,7 @@ fn no_channel_is_free_by_a_guess_alone() {
 fn places_make_a_normal_distribution() {
     let whole: f64 = (0..PLACES).map(|at| place(at).1).sum();
     assert!((whole - 1.0).abs() < 1e-5);
-    let moments = Value::normal(1, &[(3.0, 4.0)]).moments().unwrap_or_default();
+    let moments = ChannelMoments::normal(1, &[(3.0, 4.0)]).moments().unwrap_or_default();
     assert!((moments[0].0 - 3.0).abs() < 1e-9 && (moments[0].1 - 4.0).abs() < 1e-3);
 }
 

@@ -17,7 +17,7 @@ pub fn place(at: usize) -> (f64, f64) {
 /// Channels on one axis, each as a function of a normal variable of its own, known at [`PLACES`] places. Values with one
 /// source are functions of the same variables: x · sigmoid(x) is no product of independent numbers.
 #[derive(Clone, Debug)]
-pub struct Value {
+pub struct ChannelMoments {
     /// The axis of the channels.
     pub axis: usize,
     source: usize,
@@ -32,7 +32,7 @@ fn new_source() -> usize {
     SOURCES.with(|s| s.replace(s.get() + 1))
 }
 
-impl Value {
+impl ChannelMoments {
     /// Normal variables that depend on nothing else.
     pub fn normal(axis: usize, channels: &[Guess]) -> Self {
         let mut grid = Vec::with_capacity(channels.len() * PLACES);

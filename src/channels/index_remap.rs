@@ -1,0 +1,205 @@
+//! What becomes of one axis under a plan: which indices stay, and where new ones go.
+
+use std::collections::HashMap;
+
+use super::dependency_graph::{DependencyGraph, ValueId};
+use super::groups::Group;
+
+/// Where an index of the new axis comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IndexSource {
+    /// The old index: itself, or the one whose place a new index shares.
+    pub old: usize,
+    /// `None` for the old index itself, `Some(k)` for the k-th new one beside it.
+    pub copy: Option<u32>,
+}
+
+/// The new order of one axis, index by index.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AxisRemap {
+    /// One entry for each new index.
+    pub sources: Vec<IndexSource>,
+}
+
+impl AxisRemap {
+    /// The new extent.
+    pub fn len(&self) -> usize {
+        self.sources.len()
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// How many new indices stem from old ones in `from..to`.
+    pub fn count_in(&self, from: usize, to: usize) -> usize {
+        self.sources.iter().filter(|s| (from..to).contains(&s.old)).count()
+    }
+
+    /// The new index that has this source.
+    pub fn position(&self, source: IndexSource) -> Option<usize> {
+        self.sources.iter().position(|&s| s == source)
+    }
+
+    /// For cutting tensors: `Some(old)` for what is kept, `None` for what is new.
+    pub fn gather(&self) -> Vec<Option<usize>> {
+        self.sources.iter().map(|s| s.copy.is_none().then_some(s.old)).collect()
+    }
+}
+
+/// A change of the classes: some go, and beside some (the templates) new ones come.
+#[derive(Clone, Debug, Default)]
+pub struct ChannelChange {
+    /// Classes to remove.
+    pub removed: std::collections::HashSet<u32>,
+    /// How many new classes to put beside a template.
+    pub added: HashMap<u32, u32>,
+    /// New classes repeat their template, and whatever reads them shares its weights out among them, in shares drawn with
+    /// this seed; without one they are zero.
+    pub split: Option<u64>,
+}
+
+/// The edits of every axis that changes.
+#[derive(Debug, Default)]
+pub struct IndexRemaps {
+    by_axis: HashMap<(ValueId, usize), AxisRemap>,
+}
+
+impl IndexRemaps {
+    /// Works out the new order of every axis.
+    ///
+    /// A new class appears wherever its template does, after the template's block of adjacent
+    /// indices. A block is as long as the shortest run of any class of the same group on that axis:
+    /// 1 on most, all places of a channel behind a flattening. This one rule suits every operator: a
+    /// concatenation's part grows at its own end, a flattened channel brings its whole block, a
+    /// shuffled or split axis grows in each part.
+    pub fn new(dependencies: &DependencyGraph, groups: &[Group], change: &ChannelChange) -> Self {
+        let mut group_of: HashMap<u32, usize> = HashMap::new();
+        for group in groups
+            .iter()
+            .filter(|g| g.classes.iter().any(|c| change.added.contains_key(c)))
+        {
+            group_of.extend(group.classes.iter().map(|&c| (c, group.id)));
+        }
+        let mut by_axis = HashMap::new();
+        for id in (0..dependencies.values.len()).map(ValueId) {
+            for (axis, &dim) in dependencies.dims(id).iter().enumerate() {
+                let classes: Vec<u32> = (0..dim)
+                    .map(|i| dependencies.class(dependencies.atom(id, axis, i)))
+                    .collect();
+                if let Some(edit) = axis_edit(&classes, &group_of, change) {
+                    by_axis.insert((id, axis), edit);
+                }
+            }
+        }
+        Self { by_axis }
+    }
+
+    /// The edit of one axis; `None` when it stays as it is.
+    pub fn get(&self, value: ValueId, axis: usize) -> Option<&AxisRemap> {
+        self.by_axis.get(&(value, axis))
+    }
+
+    /// The new extent of one axis.
+    pub fn dim(&self, dependencies: &DependencyGraph, value: ValueId, axis: usize) -> usize {
+        self.get(value, axis)
+            .map_or_else(|| dependencies.dims(value)[axis], AxisRemap::len)
+    }
+
+    /// Whether any axis of a value changes.
+    pub fn touches(&self, dependencies: &DependencyGraph, value: ValueId) -> bool {
+        (0..dependencies.dims(value).len()).any(|axis| self.get(value, axis).is_some())
+    }
+}
+
+/// Runs of equal classes: (class, first index, past the last).
+pub(super) fn runs(classes: &[u32]) -> Vec<(u32, usize, usize)> {
+    let mut found: Vec<(u32, usize, usize)> = Vec::new();
+    for (i, &class) in classes.iter().enumerate() {
+        match found.last_mut() {
+            Some((last, _, end)) if *last == class => *end = i + 1,
+            _ => found.push((class, i, i + 1)),
+        }
+    }
+    found
+}
+
+fn axis_edit(classes: &[u32], group_of: &HashMap<u32, usize>, change: &ChannelChange) -> Option<AxisRemap> {
+    let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
+    if !classes.iter().any(touched) {
+        return None;
+    }
+    let runs = runs(classes);
+    let mut blocks: HashMap<usize, usize> = HashMap::new();
+    for (class, start, end) in &runs {
+        if let Some(&group) = group_of.get(class) {
+            let block = blocks.entry(group).or_insert(usize::MAX);
+            *block = (*block).min(end - start);
+        }
+    }
+    let mut sources = Vec::with_capacity(classes.len());
+    for (class, start, end) in runs {
+        if change.removed.contains(&class) {
+            continue;
+        }
+        let copies = change.added.get(&class).copied().unwrap_or(0);
+        let block = group_of
+            .get(&class)
+            .and_then(|g| blocks.get(g))
+            .copied()
+            .unwrap_or(end - start);
+        let mut at = start;
+        while at < end {
+            let until = (at + block).min(end);
+            sources.extend((at..until).map(|old| IndexSource { old, copy: None }));
+            for copy in 0..copies {
+                sources.extend((at..until).map(|old| IndexSource { old, copy: Some(copy) }));
+            }
+            at = until;
+        }
+    }
+    Some(AxisRemap { sources })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChannelChange, axis_edit};
+    use std::collections::HashMap;
+
+    /// The new axis as text: letters for classes 0, 1, 2, and a star behind each new index.
+    fn grown(classes: &[u32], template: u32) -> String {
+        let change = ChannelChange {
+            added: HashMap::from([(template, 1)]),
+            ..Default::default()
+        };
+        let group_of = classes.iter().map(|&c| (c, 0)).collect();
+        let edit = axis_edit(classes, &group_of, &change);
+        edit.iter()
+            .flat_map(|e| &e.sources)
+            .flat_map(|s| {
+                [
+                    char::from(b'a' + classes[s.old] as u8),
+                    if s.copy.is_some() { '*' } else { ' ' },
+                ]
+            })
+            .filter(|c| *c != ' ')
+            .collect()
+    }
+
+    #[test]
+    fn new_channels_follow_their_template_in_every_part() {
+        assert_eq!(grown(&[0, 1, 2], 2), "abcc*");
+        assert_eq!(grown(&[0, 1, 0, 1], 1), "abb*abb*");
+    }
+
+    #[test]
+    fn a_block_is_copied_whole() {
+        assert_eq!(grown(&[0, 0, 1, 1], 1), "aabbb*b*");
+    }
+
+    #[test]
+    fn parts_that_meet_by_chance_are_two_parts() {
+        assert_eq!(grown(&[0, 1, 1, 0], 1), "abb*bb*a");
+    }
+}

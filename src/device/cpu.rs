@@ -1,0 +1,214 @@
+//! ONNX Runtime's CPU provider.
+
+use std::time::Instant;
+
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::IoBinding;
+use ort::session::Session;
+
+use super::node_times::{NodeTime, read_profile};
+use super::outputs::{bind, run};
+use super::processor::{Processor, Said, processor};
+use super::runtime::{Idle, Runtime, run_once, tensors};
+use super::session_from_memory::commit;
+use super::values::to_value;
+use super::{Device, DeviceInfo, Named, Runner, Stop, Timed, fingerprint};
+use crate::{Error, Result};
+
+/// This machine's processor, with a number of threads.
+#[derive(Debug)]
+pub struct CpuDevice {
+    runtime: Runtime,
+    threads: usize,
+    info: DeviceInfo,
+}
+
+impl CpuDevice {
+    /// The CPU with `threads` threads within a node (0: ONNX Runtime's choice).
+    pub fn new(runtime: Runtime, threads: usize) -> Self {
+        let Processor { name, facts, former } = processor(&Said::here());
+        let info = DeviceInfo {
+            kind: "cpu".to_owned(),
+            name,
+            fingerprint: fingerprint(&facts),
+            stack: format!(
+                "onnxruntime {} cpu threads={}",
+                runtime.version,
+                described(runtime.own_threads, threads, runtime.idle)
+            ),
+            facts,
+            former,
+        };
+        Self { runtime, threads, info }
+    }
+}
+
+/// The number of threads and what they do between runs, where there are several; ONNX Runtime's own choice is told apart, as it also
+/// holds its threads to cores.
+fn described(own: usize, threads: usize, idle: Idle) -> String {
+    let (count, number) = match threads {
+        0 => (own, format!("{own} (default)")),
+        n => (n, n.to_string()),
+    };
+    let idle = match idle {
+        Idle::Sleep => "sleep",
+        Idle::Spin => "spin",
+        Idle::Block => "block",
+    };
+    match count {
+        1 => number,
+        _ => format!("{number} idle={idle}"),
+    }
+}
+
+impl Device for CpuDevice {
+    fn stop(&self) -> Stop {
+        self.runtime.stop.clone()
+    }
+
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn load(&self, model: &[u8], inputs: &[Named], _strict: bool) -> Result<Box<dyn Timed>> {
+        let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
+        Ok(Box::new(Bound::new(session, inputs, &self.runtime)?))
+    }
+
+    fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+        let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
+        Ok(tensors(run_once(session, inputs)?))
+    }
+
+    fn runner(&self, model: &[u8]) -> Result<Runner> {
+        let session = commit(self.runtime.builder(0, &[])?, model)?;
+        Ok(Runner::new(session, &self.runtime.stop))
+    }
+
+    fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+        Ok(tensors(self.runtime.run_plain(model, inputs)?))
+    }
+
+    fn remark(&self) -> Option<String> {
+        let threads = if self.threads == 0 {
+            self.runtime.own_threads
+        } else {
+            self.threads
+        };
+        let cores = std::thread::available_parallelism().map_or(threads, usize::from);
+        crowded(threads, cores, self.threads == 0)
+    }
+
+    fn node_times(&self, model: &[u8], inputs: &[Named], warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>> {
+        let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
+        let builder = self.runtime.builder(self.threads, &[])?;
+        let session = commit(builder.with_profiling(folder.path().join("profile"))?, model)?;
+        let mut bound = Bound::new(session, inputs, &self.runtime)?;
+        let mut before = bound.run()?;
+        let mut warm = 1;
+        while warm < MOST_WARMUP {
+            let now = bound.run()?;
+            warm += 1;
+            if warm >= warmup && (now / before - 1.0).abs() < STEADY {
+                break;
+            }
+            before = now;
+        }
+        for _ in 0..runs {
+            bound.run()?;
+        }
+        let file = bound.session.end_profiling()?;
+        let mut nodes = read_profile(std::path::Path::new(&file))?;
+        for node in &mut nodes {
+            node.samples.drain(..warm.min(node.samples.len()));
+        }
+        Ok(Some(nodes))
+    }
+}
+
+/// Said where more threads than cores are used: ONNX Runtime counts the machine's cores, also in a container that has a share of them.
+fn crowded(threads: usize, cores: usize, own: bool) -> Option<String> {
+    let what = match own {
+        true => format!("ONNX Runtime takes {threads} threads where this process may use {cores} core(s)"),
+        false => format!("{threads} threads share {cores} core(s)"),
+    };
+    (threads > cores).then(|| {
+        format!("{what}, which makes times long and noisy: deploy with intra_op_num_threads={cores}, and time with --threads {cores}")
+    })
+}
+
+/// Warm-up ends when two runs differ by less than this, or after so many.
+const STEADY: f64 = 0.03;
+const MOST_WARMUP: usize = 10;
+
+/// A session with its inputs bound.
+struct Bound {
+    session: Session,
+    binding: IoBinding,
+    memory: MemoryInfo<'static>,
+    renewed: bool,
+    stop: Stop,
+}
+
+impl Bound {
+    fn new(session: Session, inputs: &[Named], runtime: &Runtime) -> Result<Self> {
+        let mut binding = session.create_binding()?;
+        for (name, tensor) in inputs {
+            binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
+        }
+        let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
+        bind(&session, &mut binding, &memory)?;
+        Ok(Self {
+            session,
+            binding,
+            memory,
+            renewed: false,
+            stop: runtime.stop.clone(),
+        })
+    }
+}
+
+impl Timed for Bound {
+    fn run(&mut self) -> Result<f64> {
+        self.stop.check()?;
+        let start = Instant::now();
+        run(
+            &mut self.session,
+            &mut self.binding,
+            &self.memory,
+            None,
+            &mut self.renewed,
+        )?;
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CpuDevice, crowded, described};
+    use crate::device::{Device, Idle, Runtime};
+
+    #[test]
+    fn the_number_of_threads_is_said_and_what_they_do_between_runs() {
+        let runtime = Runtime::load(None).unwrap();
+        let own = runtime.own_threads;
+        assert!(own >= 1);
+        let stack = |threads| CpuDevice::new(runtime.clone(), threads).info().stack.clone();
+        let default = format!(" cpu threads={}", described(own, 0, Idle::Sleep));
+        assert!(stack(0).ends_with(&default), "{}", stack(0));
+        assert!(stack(3).ends_with(" cpu threads=3 idle=sleep"), "{}", stack(3));
+        assert!(stack(1).ends_with(" cpu threads=1"), "{}", stack(1));
+        assert_eq!(described(4, 0, Idle::Sleep), "4 (default) idle=sleep");
+        assert_eq!(described(1, 0, Idle::Sleep), "1 (default)");
+        assert_eq!(described(4, 2, Idle::Spin), "2 idle=spin");
+        assert_eq!(described(4, 2, Idle::Block), "2 idle=block");
+    }
+
+    #[test]
+    fn more_threads_than_cores_are_remarked_on() {
+        assert_eq!(crowded(2, 2, true), None);
+        let said = crowded(16, 2, true).unwrap();
+        assert!(said.contains("16 threads") && said.contains("--threads 2"), "{said}");
+        assert!(crowded(4, 2, false).unwrap().contains("4 threads share 2"));
+    }
+}

@@ -1,0 +1,110 @@
+//! Values that stay with ONNX Runtime between the parts of a model that are run one after another.
+
+use std::borrow::Cow;
+
+use half::{bf16, f16};
+use ort::session::{Session, SessionInputValue};
+use ort::value::{DynValue, TensorElementType, ValueType};
+
+use super::runtime::tensors;
+use super::values::{from_value, names, shape, to_value};
+use super::{Named, Stop};
+use crate::onnx::{Dtype, Tensor};
+use crate::{Error, Result};
+
+/// A value in ONNX Runtime's memory, on the host.
+#[derive(Debug)]
+pub struct DeviceTensor(DynValue);
+
+impl DeviceTensor {
+    /// A tensor as a held value.
+    ///
+    /// # Errors
+    /// When ONNX Runtime has no such type.
+    pub fn new(name: &str, tensor: &Tensor) -> Result<Self> {
+        Ok(Self(to_value(name, tensor)?))
+    }
+
+    /// Extents; empty for what is no tensor.
+    pub fn dims(&self) -> Vec<usize> {
+        shape(&self.0).unwrap_or_default()
+    }
+
+    /// The element type, for floats and integers that models pass around.
+    pub fn dtype(&self) -> Option<Dtype> {
+        let ValueType::Tensor { ty, .. } = self.0.dtype() else {
+            return None;
+        };
+        Some(match ty {
+            TensorElementType::Float32 => Dtype::Float,
+            TensorElementType::Float64 => Dtype::Double,
+            TensorElementType::Float16 => Dtype::Float16,
+            TensorElementType::Bfloat16 => Dtype::Bfloat16,
+            TensorElementType::Int64 => Dtype::Int64,
+            TensorElementType::Int32 => Dtype::Int32,
+            TensorElementType::Int16 => Dtype::Int16,
+            TensorElementType::Int8 => Dtype::Int8,
+            TensorElementType::Uint8 => Dtype::Uint8,
+            TensorElementType::Uint16 => Dtype::Uint16,
+            TensorElementType::Bool => Dtype::Bool,
+            _ => return None,
+        })
+    }
+
+    /// The values as float32, borrowed where they are; `None` for other than floats.
+    pub fn floats(&self) -> Option<Cow<'_, [f32]>> {
+        if let Ok((_, data)) = self.0.try_extract_tensor::<f32>() {
+            return Some(Cow::Borrowed(data));
+        }
+        if let Ok((_, data)) = self.0.try_extract_tensor::<f16>() {
+            return Some(Cow::Owned(data.iter().map(|v| v.to_f32()).collect()));
+        }
+        if let Ok((_, data)) = self.0.try_extract_tensor::<bf16>() {
+            return Some(Cow::Owned(data.iter().map(|v| v.to_f32()).collect()));
+        }
+        let (_, data) = self.0.try_extract_tensor::<f64>().ok()?;
+        Some(Cow::Owned(data.iter().map(|&v| v as f32).collect()))
+    }
+
+    /// A copy as a tensor of ours; `None` for what is no tensor of numbers.
+    pub fn tensor(&self) -> Option<Tensor> {
+        from_value(&self.0)
+    }
+}
+
+/// A loaded model whose inputs and outputs stay with ONNX Runtime.
+#[derive(Debug)]
+pub struct Runner(Session, Stop);
+
+impl Runner {
+    pub(super) fn new(session: Session, stop: &Stop) -> Self {
+        Self(session, stop.clone())
+    }
+
+    /// Runs once; every output with its name, in the order of the file.
+    ///
+    /// # Errors
+    /// When the run fails.
+    pub fn run(&mut self, inputs: &[(&str, &DeviceTensor)]) -> Result<Vec<(String, DeviceTensor)>> {
+        self.1.check()?;
+        let values: Vec<(String, SessionInputValue)> =
+            inputs.iter().map(|(n, v)| ((*n).to_owned(), (&v.0).into())).collect();
+        let order = names(self.0.outputs());
+        let mut outputs = self.0.run(values)?;
+        let held = order.into_iter().map(|name| {
+            let value = outputs.remove(&name);
+            let value = value.ok_or_else(|| Error::Session(format!("output '{name}' is missing")))?;
+            Ok((name, DeviceTensor(value)))
+        });
+        held.collect()
+    }
+
+    /// Runs once on tensors of ours.
+    ///
+    /// # Errors
+    /// When the run fails.
+    pub fn run_tensors(&mut self, inputs: &[Named]) -> Result<Vec<Named>> {
+        self.1.check()?;
+        Ok(tensors(super::runtime::run(&mut self.0, inputs)?))
+    }
+}

@@ -1,0 +1,154 @@
+//! One run of a model with every inner value as an output: the shapes, as they are.
+
+use std::collections::{HashMap, HashSet};
+
+use super::runtime::Runtime;
+use super::values::shape;
+use super::{InputSpec, random_inputs, unsettled};
+use crate::channels::Shapes;
+use crate::onnx::encode;
+use crate::onnx::proto::{
+    ModelProto, ValueInfoProto,
+    tensor_shape_proto::{Dimension, dimension::Value as Dim},
+    type_proto::Value as Kind,
+};
+use crate::{Error, Result};
+
+/// What a run showed.
+#[derive(Debug)]
+pub struct Observed {
+    /// The extents of every value.
+    pub shapes: Shapes,
+    /// Whether the stored `value_info` had to be dropped for ONNX Runtime to accept the model.
+    pub stale_value_info: bool,
+}
+
+/// The model without notes on inner values; ONNX Runtime infers them again.
+pub fn without_value_info(model: &ModelProto) -> ModelProto {
+    let mut copy = model.clone();
+    if let Some(graph) = copy.graph.as_mut() {
+        graph.value_info.clear();
+    }
+    copy
+}
+
+/// Runs `model` once on the CPU with random inputs and collects all shapes.
+///
+/// # Errors
+/// When ONNX Runtime refuses the model or the run fails.
+pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Result<Observed> {
+    let inputs = random_inputs(specs, 0, 1.0)?;
+    let stored = model.graph.as_ref().is_some_and(|g| !g.value_info.is_empty());
+    let plain = runtime.run_plain(&encode(model), &inputs);
+    let stale_value_info = match plain {
+        Ok(_) => false,
+        Err(e) if !stored => return Err(refused(specs, e)),
+        Err(first) => match runtime.run_plain(&encode(&without_value_info(model)), &inputs) {
+            Ok(_) => true,
+            Err(_) => return Err(refused(specs, first)),
+        },
+    };
+    let mut probe = without_value_info(model);
+    if let Some(graph) = probe.graph.as_mut() {
+        let present: HashSet<String> = graph.output.iter().map(|o| o.name().to_owned()).collect();
+        let inner: Vec<String> = graph
+            .node
+            .iter()
+            .flat_map(|n| n.output.iter())
+            .filter(|n| !n.is_empty() && !present.contains(*n))
+            .cloned()
+            .collect();
+        graph.output.extend(inner.into_iter().map(|name| ValueInfoProto {
+            name: Some(name),
+            ..Default::default()
+        }));
+    }
+    let run = |specs: &[InputSpec]| -> Result<HashMap<String, Vec<usize>>> {
+        let inputs = random_inputs(specs, 0, 1.0)?;
+        let outputs = runtime.run_plain(&encode(&probe), &inputs)?;
+        let seen = outputs.iter().filter_map(|(name, v)| Some((name.clone(), shape(v)?)));
+        Ok(seen
+            .chain(specs.iter().map(|s| (s.name.clone(), s.dims.clone())))
+            .collect())
+    };
+    let dims = run(specs).map_err(|e| refused(specs, e))?;
+    let dynamic = match other_extents(specs) {
+        None => HashSet::new(),
+        Some(others) => match run(&others) {
+            Ok(other) => differing(&dims, &other),
+            // Where no other extent runs, any may depend on it.
+            Err(_) => all_axes(&dims),
+        },
+    };
+    Ok(Observed {
+        shapes: Shapes { dims, dynamic },
+        stale_value_info,
+    })
+}
+
+/// The inputs with every open extent changed; `None` when none is open.
+fn other_extents(specs: &[InputSpec]) -> Option<Vec<InputSpec>> {
+    let mut others = specs.to_vec();
+    let mut changed = false;
+    for spec in &mut others {
+        for &axis in &spec.open {
+            // Space in steps that strides divide.
+            spec.dims[axis] += if axis == 0 { 1 } else { 64 };
+            changed = true;
+        }
+    }
+    changed.then_some(others)
+}
+
+fn differing(a: &HashMap<String, Vec<usize>>, b: &HashMap<String, Vec<usize>>) -> HashSet<(String, usize)> {
+    let mut found = HashSet::new();
+    for (name, dims) in a {
+        for (axis, size) in dims.iter().enumerate() {
+            if b.get(name).and_then(|d| d.get(axis)) != Some(size) {
+                found.insert((name.clone(), axis));
+            }
+        }
+    }
+    found
+}
+
+fn all_axes(dims: &HashMap<String, Vec<usize>>) -> HashSet<(String, usize)> {
+    dims.iter()
+        .flat_map(|(name, d)| (0..d.len()).map(|axis| (name.clone(), axis)))
+        .collect()
+}
+
+fn refused(specs: &[InputSpec], error: Error) -> Error {
+    match unsettled(specs, error) {
+        Error::Session(what) => Error::Model(format!("ONNX Runtime cannot run this model: ONNX Runtime: {what}")),
+        other => other,
+    }
+}
+
+/// What a model says of its outputs' extents that a run showed to be otherwise.
+pub fn wrong_outputs(model: &ModelProto, shapes: &Shapes) -> Vec<String> {
+    let wrong = |output: &ValueInfoProto| {
+        let Some(Kind::TensorType(tensor)) = output.r#type.as_ref()?.value.as_ref() else {
+            return None;
+        };
+        let (declared, seen) = (&tensor.shape.as_ref()?.dim, shapes.dims.get(output.name())?);
+        let fits = |(dim, &size): (&Dimension, &usize)| match dim.value {
+            Some(Dim::DimValue(n)) if n > 0 => usize::try_from(n) == Ok(size),
+            _ => true,
+        };
+        if declared.len() == seen.len() && declared.iter().zip(seen).all(fits) {
+            return None;
+        }
+        let shown = declared.iter().map(|dim| match &dim.value {
+            Some(Dim::DimValue(n)) => n.to_string(),
+            Some(Dim::DimParam(symbol)) if !symbol.is_empty() => symbol.clone(),
+            _ => "?".to_owned(),
+        });
+        Some(format!(
+            "the file says that output '{}' has the extents [{}], but it has {seen:?}; the written model says the same as the file",
+            output.name(),
+            shown.collect::<Vec<_>>().join(", ")
+        ))
+    };
+    model.graph.iter().flat_map(|g| &g.output).filter_map(wrong).collect()
+}

@@ -1,0 +1,169 @@
+//! One layer's least squares: weights that make the aim out of the inputs, drawn towards those it starts from.
+//!
+//! With X the inputs' deviations from their means, E = Y − X Wᵀ what is missing, and n rows:
+//! `W' = W + Eᵀ X (Xᵀ X + n λ I)⁻¹`, `b' = ȳ − W' x̄`.
+
+use faer::linalg::solvers::Solve;
+use faer::{Mat, Side};
+
+use super::Settings;
+use crate::Result;
+use crate::device::{Products, Rows};
+use crate::score::{LinearOp, Moments, add_products};
+
+/// What is summed over places.
+#[derive(Debug)]
+pub struct Sums {
+    inputs: Moments,
+    /// Σ xᵀy, one matrix a group.
+    cross: Vec<Mat<f64>>,
+    /// Σ y and Σ y², output by output.
+    goals: Vec<(f64, f64)>,
+    linear_op: LinearOp,
+}
+
+impl Sums {
+    /// Nothing summed yet.
+    pub fn new(linear_op: &LinearOp) -> Self {
+        let cross = || Mat::zeros(linear_op.columns(), linear_op.group_outputs());
+        Self {
+            inputs: Moments::new(linear_op.groups, linear_op.columns()),
+            cross: (0..linear_op.groups).map(|_| cross()).collect(),
+            goals: vec![(0.0, 0.0); linear_op.outputs],
+            linear_op: linear_op.clone(),
+        }
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.inputs.count() == 0.0
+    }
+
+    /// Adds rows of inputs (all groups' columns) and of aims (all outputs).
+    ///
+    /// # Errors
+    /// When `device` fails.
+    pub fn add(&mut self, rows: &[f32], goals: &[f32], device: Option<&dyn Products>) -> Result<()> {
+        let m = &self.linear_op;
+        let (width, outputs, per) = (m.all_columns(), m.outputs, m.group_outputs());
+        let count = goals.len() / outputs.max(1);
+        self.inputs.add(rows, device)?;
+        for row in goals.chunks_exact(outputs.max(1)) {
+            for (sum, &y) in self.goals.iter_mut().zip(row) {
+                let y = f64::from(y);
+                *sum = (sum.0 + y, sum.1 + y * y);
+            }
+        }
+        for (g, cross) in self.cross.iter_mut().enumerate() {
+            let left = Rows {
+                values: rows,
+                width,
+                first: g * m.columns(),
+                columns: m.columns(),
+            };
+            let right = Rows {
+                values: goals,
+                width: outputs,
+                first: g * per,
+                columns: per,
+            };
+            add_products(cross, left, right, count, device)?;
+        }
+        Ok(())
+    }
+}
+
+/// A layer's new weights.
+#[derive(Clone, Debug)]
+pub struct Fit {
+    /// Outputs × columns.
+    pub weights: Vec<f32>,
+    /// The bias, where the layer takes one.
+    pub bias: Option<Vec<f32>>,
+}
+
+/// Deviations are matched by at most this factor: past it, little of the output is left to scale.
+const MOST_SCALE: f64 = 1.5;
+
+impl Fit {
+    /// Solves a layer. `present` are the weights and the bias that it starts from, `kept` tells which outputs are
+    /// new: those stay as they are. An output that `carries` another's error keeps its scale.
+    pub fn new(
+        linear_op: &LinearOp,
+        sums: &Sums,
+        present: (&[f32], &[f32]),
+        kept: &[Option<usize>],
+        settings: Settings,
+        carries: bool,
+    ) -> Self {
+        let (columns, per, n) = (
+            linear_op.columns(),
+            linear_op.group_outputs(),
+            sums.inputs.count().max(1.0),
+        );
+        let mut weights = present.0.to_vec();
+        let mut bias = present.1.to_vec();
+        for g in 0..linear_op.groups {
+            let means = sums.inputs.means(g);
+            let spread = sums.inputs.covariance(g);
+            let start = Mat::from_fn(per, columns, |o, j| f64::from(present.0[(g * per + o) * columns + j]));
+            let goal = |o: usize| sums.goals[g * per + o].0 / n;
+            // A layer without a bias has no means to take out: they are part of what it fits.
+            let centred = |i: usize, o: usize| {
+                let both = sums.cross[g][(i, o)] / n;
+                if linear_op.takes_bias {
+                    both - means[i] * goal(o)
+                } else {
+                    both
+                }
+            };
+            let square = Mat::from_fn(columns, columns, |i, j| {
+                spread[(i, j)] + if linear_op.takes_bias { 0.0 } else { means[i] * means[j] }
+            });
+            let toward = &square * start.transpose();
+            let missing = Mat::from_fn(columns, per, |i, o| centred(i, o) - toward[(i, o)]);
+            let mean = (0..columns).map(|i| square[(i, i)]).sum::<f64>() / columns as f64;
+            let lambda = (settings.ridge * mean).max(1e-12);
+            let damped = Mat::from_fn(columns, columns, |i, j| {
+                square[(i, j)] + if i == j { lambda } else { 0.0 }
+            });
+            let Ok(factor) = damped.llt(Side::Lower) else { continue };
+            let change = factor.solve(&missing);
+            for o in (0..per).filter(|&o| kept.get(g * per + o).is_none_or(Option::is_some)) {
+                let at = g * per + o;
+                let mut row: Vec<f64> = (0..columns).map(|j| start[(o, j)] + change[(j, o)]).collect();
+                if settings.match_deviation && linear_op.takes_bias && !carries {
+                    let wanted = sums.goals[at].1 / n - goal(o).powi(2);
+                    let made = quadratic(&row, &square);
+                    if made > 0.0 && wanted > 0.0 {
+                        let scale = (wanted / made).sqrt().clamp(1.0, MOST_SCALE);
+                        row.iter_mut().for_each(|w| *w *= scale);
+                    }
+                }
+                if row.iter().any(|w| !w.is_finite()) {
+                    continue;
+                }
+                if linear_op.takes_bias {
+                    let made: f64 = row.iter().zip(&means).map(|(w, m)| w * m).sum();
+                    bias[at] = (goal(o) - made) as f32;
+                }
+                for (j, w) in row.into_iter().enumerate() {
+                    weights[at * columns + j] = w as f32;
+                }
+            }
+        }
+        Self {
+            weights,
+            bias: linear_op.takes_bias.then_some(bias),
+        }
+    }
+}
+
+/// w S wᵀ.
+fn quadratic(w: &[f64], s: &Mat<f64>) -> f64 {
+    let mut sum = 0.0;
+    for (j, wj) in w.iter().enumerate() {
+        sum += wj * w.iter().zip(s.col(j).iter()).map(|(a, b)| a * b).sum::<f64>();
+    }
+    sum
+}
