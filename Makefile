@@ -41,7 +41,7 @@ test-python:
 	python3 -m venv target/python
 	MATURIN_PEP517_ARGS="--profile dev" target/python/bin/pip wheel --quiet --disable-pip-version-check --no-deps -w target/wheels .
 	target/python/bin/pip install --quiet --disable-pip-version-check "$$(ls target/wheels/*.whl)[cpu,ray,test]"
-	cd target && python/bin/python -m pytest -q -p no:cacheprovider --rootdir .. ../tests/python
+	cd target && python/bin/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider --rootdir .. ../tests/python
 
 # What may differ between versions of ONNX Runtime, with the oldest that is tested: operators, planning, the command, narrower models, and
 # the Python package. After `test`, nothing is built anew.
@@ -51,13 +51,13 @@ test-oldest:
 	target/oldest/bin/pip install --quiet --disable-pip-version-check "$(OLDEST)" "$$(ls target/wheels/*.whl)[test]"
 	export ORT_DYLIB_PATH="$$(ls $(CURDIR)/target/oldest/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)"; \
 	    cargo test --test all -- operators:: planning:: cli:: narrow::the_curve --skip published_accuracy
-	cd target && env -u ORT_DYLIB_PATH oldest/bin/python -m pytest -q -p no:cacheprovider --rootdir .. ../tests/python/test_optimize.py \
+	cd target && env -u ORT_DYLIB_PATH oldest/bin/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider --rootdir .. ../tests/python/test_optimize.py \
 	    ../tests/python/test_command.py
 
 check: $(VENV)
 	cargo fmt --check
 	cargo clippy --all-targets --features python -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features python
 
 # Writes SUPPORTED-OPS.md anew.
 ops: $(VENV)

@@ -14,14 +14,15 @@ use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::data::Dataset;
 use snapprune::device::{CpuDevice, Limit, Runtime, ShapeOptions, random_inputs};
 use snapprune::onnx::encode;
-use snapprune::optimize::{Amount, Goals, Known, Opened, Options, Samples, Workload, open, optimize};
+use snapprune::optimize::{Amount, Goals, Known, Opened, Options, SampleSource, Samples, Workload, open, optimize};
+use snapprune::plan::Metric;
 use snapprune::profile::Database;
 use snapprune::reconstruct::{Change, Settings, refit};
 use snapprune::rewrite::rewrite;
 use snapprune::score::{StagedExecutor, Statistics, linear_ops, rank_group, reading};
 use snapprune::verify::{benchmark, classes};
 
-/// Every free group cut to `share` of its width, a multiple of 8.
+/// Every unconstrained group cut to `share` of its width, a multiple of 8.
 fn uniform(opened: &Opened, device: &CpuDevice, samples: &Samples, share: f64) -> Vec<u8> {
     let graph = opened.graph().unwrap();
     let analysis = &opened.analysis;
@@ -105,15 +106,12 @@ fn main() {
     }
     for ratio in wanted {
         let options = Options {
-            calib: Some((PathBuf::from(calib), scaling.clone(), 1024)),
-            goals: Goals {
-                latency: Some(Amount::Times(ratio)),
-                ..Default::default()
-            },
+            calib: Some(SampleSource::new(PathBuf::from(calib), scaling.clone()).at_most(1024)),
+            goals: Goals::default().at_most(Metric::Latency, Amount::Times(ratio)),
             min_width: 1,
             ..Default::default()
         };
-        let load = Workload {
+        let workload = Workload {
             opened: open(Path::new(model), &runtime, &shapes).unwrap(),
             weight: 1.0,
         };
@@ -121,12 +119,12 @@ fn main() {
             database: Database::default_path().map(|p| Database::open(&p).unwrap()),
             ..Known::default()
         };
-        let outcome = optimize(&[load], &device, known, &options, &Quiet).unwrap();
+        let outcome = optimize(&[workload], &device, known, &options, &Quiet).unwrap();
         match outcome.model {
             Some(bytes) => _ = show(&format!("snapprune, at most {ratio:.3}"), &bytes),
             None => println!(
                 "| snapprune, at most {ratio:.3} | {} | |",
-                outcome.declined.unwrap_or_default()
+                outcome.declined.map_or(String::new(), |why| why.to_string())
             ),
         }
     }

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use common::{Quiet, scaling};
 use snapprune::device::{CpuDevice, Runtime, ShapeOptions};
-use snapprune::optimize::{Dynamics, Known, Mode, Options, Workload, open, optimize};
+use snapprune::optimize::{Dynamics, Known, Mode, Options, Placement, SampleSource, Workload, open, optimize};
+use snapprune::plan::Metric;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
@@ -33,8 +34,8 @@ fn main() {
             weight: 1.0,
         }];
         let options = Options {
-            calib: Some((calib.into(), scaling.clone(), 1024)),
-            eval: Some((eval.into(), scaling.clone())),
+            calib: Some(SampleSource::new(calib, scaling.clone()).at_most(1024)),
+            eval: Some(SampleSource::new(eval, scaling.clone())),
             dynamics: Some(dynamics),
             ..Default::default()
         };
@@ -47,14 +48,14 @@ fn main() {
         let top1 = task.top1.unwrap_or_default();
         println!(
             "{name:<16}  {:.3}  {ratio:.3} ± {noise:.3}     {:.2}     ({:.2})",
-            macs as f64 / found.macs.0 as f64,
+            macs as f64 / found.counted[Metric::Macs].before as f64,
             100.0 * top1.1,
             100.0 * top1.0,
         );
     };
     println!("gates             work   latency           top-1 %   (dense top-1 %)");
     let everywhere = Dynamics {
-        everywhere: true,
+        placement: Placement::Everywhere,
         ..Default::default()
     };
     // Chosen by what they lose.

@@ -141,7 +141,7 @@ fn judge(what: &str, model: &CostModel, records: &[&Record]) {
     let share = |limit: f64| 100.0 * r.each.iter().filter(|&&x| x <= limit).count() as f64 / r.each.len().max(1) as f64;
     println!(
         "{what}: {} staircases, {} choices; regret mean {:.2} %, median {:.2} %, within 3 %: {:.0} %; error of times: median {:.1} %",
-        r.staircases,
+        r.latency_steps,
         r.each.len(),
         100.0 * r.each.iter().sum::<f64>() / r.each.len().max(1) as f64,
         100.0 * median(&r.each),

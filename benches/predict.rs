@@ -6,12 +6,12 @@
 use std::path::Path;
 
 use snapprune::channels::ChannelChange;
-use snapprune::device::{CpuDevice, Device, Runtime, ShapeOptions, random_inputs};
+use snapprune::device::{CpuDevice, NodeRuns, Runtime, ShapeOptions, Timer, random_inputs};
 use snapprune::onnx::encode;
 use snapprune::optimize::open;
-use snapprune::plan::Costs;
+use snapprune::plan::{LatencyModel, LayersAt};
 use snapprune::profile::{Database, Prober, in_model, layers, median};
-use snapprune::rewrite::{elements_ratio, rewrite};
+use snapprune::rewrite::rewrite;
 use snapprune::verify::benchmark;
 
 fn main() {
@@ -24,7 +24,7 @@ fn main() {
     let device = CpuDevice::new(runtime.clone(), 1);
     let mut random = fastrand::Rng::with_seed(11);
     let mut errors = Vec::new();
-    println!("| model | plan | measured ms | predicted ms | error | uncorrected |\n|---|---|---|---|---|---|");
+    println!("| model | plan | measured ms | predicted ms | error | probes alone |\n|---|---|---|---|---|---|");
     for path in &models {
         let opened = open(Path::new(path), &runtime, &ShapeOptions::default()).expect("a model");
         let graph = opened.graph().unwrap();
@@ -32,7 +32,10 @@ fn main() {
         let layers = layers(&graph, analysis);
         let database = Database::default_path().map(|p| Database::open(&p).unwrap());
         let mut prober = Prober::new(&device, database);
-        let (mut plain, mut costs) = (Costs::new(analysis, &layers), Costs::new(analysis, &layers));
+        let (mut plain, mut costs) = (
+            LatencyModel::new(&graph, analysis, &layers),
+            LatencyModel::new(&graph, analysis, &layers),
+        );
         let base: Vec<usize> = analysis.groups.iter().map(|g| g.classes.len()).collect();
         let inputs = random_inputs(&opened.specs, 0, 1.0).unwrap();
         let original = encode(&opened.proto);
@@ -52,10 +55,19 @@ fn main() {
             plans.push((counts, change));
         }
         for known in [&mut plain, &mut costs] {
-            let wanted: Vec<_> = plans.iter().map(|(c, _)| (known.all(), c.clone())).collect();
+            let wanted: Vec<_> = plans
+                .iter()
+                .map(|(c, _)| LayersAt {
+                    layers: known.all(),
+                    counts: c.clone(),
+                })
+                .collect();
             known.require(&mut prober, &wanted, &quiet).unwrap();
         }
-        let nodes = device.node_times(&original, &inputs, 3, 30).unwrap().unwrap();
+        let nodes = device
+            .node_times(&original, &inputs, NodeRuns { warmup: 3, timed: 30 })
+            .unwrap()
+            .unwrap();
         let seen = in_model(&graph, &layers, &nodes);
         let files: Vec<Vec<u8>> = plans
             .iter()
@@ -68,11 +80,10 @@ fn main() {
             .collect();
         costs.correct(&seen, &base, benchmarked[0].summary().median);
         let name = Path::new(path).file_stem().unwrap().to_string_lossy().into_owned();
-        for (k, ((counts, change), entry)) in plans.iter().zip(&benchmarked).enumerate() {
+        for (k, ((counts, _), entry)) in plans.iter().zip(&benchmarked).enumerate() {
             let measured = entry.summary().median;
-            let rest = elements_ratio(&graph, analysis, change);
-            let predicted = costs.predict(counts, rest).unwrap();
-            let uncorrected = plain.of(&plain.all(), counts).unwrap().0 + seen.overhead * rest;
+            let predicted = costs.predict(counts).unwrap();
+            let uncorrected = plain.predict(counts).unwrap();
             let error = predicted / measured - 1.0;
             errors.push(error.abs());
             let plan = if k == 0 {

@@ -1,14 +1,14 @@
 //! What the threads of sessions that wait for their turn do to the one that is timed.
 //!
 //! `cargo bench --bench spinning -- THREADS MODEL.onnx OTHER.onnx` on an idle machine; CPU. For each manner of threads between runs: the
-//! median of a session that is alone, in milliseconds; then a race of the model, the same once more, and another. Of the race: the
+//! median of a session that is alone, in milliseconds; then an interleaved benchmark of the model, the same once more, and another. Of the benchmark: the
 //! model's median over that of the session that is alone (1 is true to a deployment), the ratio of the model to itself with half of a
 //! 95 % interval and the middle half of all rounds, and by how much the slowest block of sessions took longer than the fastest.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 
-use snapprune::device::{CpuDevice, Device, Idle, Named, Runtime, ShapeOptions, input_specs, random_inputs};
+use snapprune::device::{CpuDevice, Device, Idle, NamedTensor, Runtime, ShapeOptions, input_specs, random_inputs};
 use snapprune::onnx::{Graph, load};
 use snapprune::verify::benchmark;
 
@@ -29,7 +29,7 @@ fn main() {
     let device = |idle| CpuDevice::new(runtime.clone().with_idle(idle), threads);
     println!("{}", device(Idle::Sleep).info().name);
     println!(
-        "| {} | alone, ms | race / alone | itself | middle half | drift |",
+        "| {} | alone, ms | interleaved / alone | itself | middle half | drift |",
         device(Idle::Sleep).info().stack
     );
     println!("|---|---|---|---|---|---|");
@@ -58,7 +58,7 @@ fn main() {
     }
 }
 
-fn read(path: &Path) -> (Vec<u8>, Vec<Named>) {
+fn read(path: &Path) -> (Vec<u8>, Vec<NamedTensor>) {
     let model = load(path).unwrap();
     let specs = input_specs(&Graph::of(&model.proto).unwrap(), &ShapeOptions::default()).unwrap();
     let inputs = random_inputs(&specs, 0, 1.0).unwrap();

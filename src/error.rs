@@ -1,8 +1,25 @@
 //! The errors that the library returns.
+//!
+//! What decides on the next step is data in the variant; the command line tells which flag helps (`flags::hints`).
+
+mod device;
+mod library;
+mod samples;
+mod session;
+mod shapes;
 
 use std::path::PathBuf;
 
-/// What went wrong, in words that end in what to do where that is known.
+pub use ort::ErrorCode;
+
+pub use device::DeviceError;
+pub use library::LibraryError;
+pub use samples::{OpenAxes, SamplesError, SamplesFault};
+pub(crate) use session::tells_out_of_memory;
+pub use session::{SessionError, SessionErrorKind};
+pub use shapes::{AssumedDim, AssumedInput, ShapeError, SymbolicShapes};
+
+/// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written.
@@ -10,13 +27,19 @@ pub enum Error {
     File {
         /// The file concerned.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: std::io::Error,
     },
     /// The bytes are not an ONNX model, or the model breaks a rule of the format.
     #[error("{0}")]
     Model(String),
+    /// Weights lie in a file that is a link, and may lead out of the model's folder.
+    #[error("{0}")]
+    LinkedWeights(String),
+    /// A model that came as bytes keeps weights in other files, and nobody says in which folder they lie.
+    #[error("{0} keeps weights in other files, and came without a folder to look for them")]
+    UnplacedWeights(String),
     /// A tensor's declared size and its bytes disagree, or its type cannot be handled.
     #[error("tensor '{name}': {what}")]
     Tensor {
@@ -27,19 +50,28 @@ pub enum Error {
     },
     /// ONNX Runtime could not be loaded.
     #[error("{0}")]
-    Runtime(String),
-    /// A model does not run at extents that were assumed for what it leaves open.
+    Library(LibraryError),
+    /// A model does not run at shapes that were assumed for what it leaves open.
     #[error("{0}")]
-    SymbolicShapes(String),
+    SymbolicShapes(SymbolicShapes),
+    /// A shape that was asked for is not one of the model's.
+    #[error("{0}")]
+    Shape(ShapeError),
+    /// Samples do not serve the model.
+    #[error("{0}")]
+    Samples(SamplesError),
     /// ONNX Runtime refused a model or a run failed.
     #[error("ONNX Runtime: {0}")]
-    Session(String),
-    /// The device asked for is not there.
+    Session(SessionError),
+    /// A device is not there, or failed.
     #[error("{0}")]
-    Device(String),
-    /// Another process times on the device, and it was not wanted to wait for it.
-    #[error("{0}")]
-    Busy(String),
+    Device(DeviceError),
+    /// Another process times on the device, and the caller does not wait for it.
+    #[error("{holder} times on this device")]
+    Busy {
+        /// The process, as far as it is known.
+        holder: String,
+    },
     /// The latency database could not be used.
     #[error("latency database {path}: {what}", path = path.display())]
     Database {
@@ -48,10 +80,28 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// The latency database was made by a newer program.
+    #[error("latency database {path}: its tables are version {found}, newer than {known}", path = path.display())]
+    DatabaseTooNew {
+        /// The database file.
+        path: PathBuf,
+        /// The version of its tables.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// A profile was recorded on another device or with other software.
+    #[error("the profile was recorded on {recorded}, this is {here}")]
+    ForeignProfile {
+        /// The device and the software of the profile.
+        recorded: String,
+        /// Those at hand.
+        here: String,
+    },
     /// A plan does not fit the graph.
     #[error("{0}")]
     Plan(String),
-    /// It was asked to stop.
+    /// The job was stopped.
     #[error("stopped; nothing was written, and what was measured is kept: run it again to go on from there")]
     Stopped,
     /// The command was called in a way that cannot work.
@@ -60,46 +110,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// What to do about it, where its message does not say so.
-    pub fn next_step(&self) -> Option<&'static str> {
-        use std::io::ErrorKind;
-        match self {
-            Self::File { source, .. } => Some(match source.kind() {
-                ErrorKind::NotFound => "check the path; relative ones start in the present folder",
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                    "make it readable (and its folder writable), or name another place"
-                }
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space, or name a place on another disk",
-                _ => "look at the disk and the file, then run it again",
-            }),
-            Self::Model(what) if what.contains("is not a plain file of its own inside the model's folder") => Some(
-                "copy the folder with files in place of the links (cp -rL FOLDER COPY), or name it with --external-data-dir FOLDER: you then \
-                 vouch for what lies there, and its links are followed",
-            ),
-            Self::Model(_) | Self::Tensor { .. } => Some(
-                "export the model again, and check it with `check-model` of the onnx package; was it downloaded in full?",
-            ),
-            // ONNX Runtime loads its CUDA provider without cuDNN, and misses it at the first convolution.
-            Self::Session(what) if what.contains("cuDNN is unavailable") => Some(concat!(
-                "install cuDNN 9, for example with `pip install '",
-                env!("SNAPPRUNE_ONNXRUNTIME_GPU"),
-                "'`, or use --cpu; `snapprune doctor` shows what is missing",
-            )),
-            Self::Session(_) => Some(
-                "`snapprune doctor` checks the installation; if ONNX Runtime alone cannot run the model either, export it again",
-            ),
-            Self::Device(_) => Some("`snapprune doctor` checks drivers and libraries"),
-            Self::Database { .. } => Some("`snapprune db verify` checks it; --db names another file"),
-            Self::Plan(_) => Some("make the plan for this very file with `snapprune plan`"),
-            Self::Runtime(_) => Some("`snapprune doctor` checks the installation"),
-            Self::Usage(_) => Some("`snapprune --help`, or `snapprune COMMAND --help`, shows how it is used"),
-            Self::SymbolicShapes(_) => Some(
-                "give the extents that the model was made for; where it comes from, or its preprocessing, tells them",
-            ),
-            Self::Busy(_) | Self::Stopped => None,
-        }
-    }
-
     /// Wraps an I/O error with the file it concerns.
     pub fn file(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::File {
@@ -115,12 +125,59 @@ impl Error {
             what: what.into(),
         }
     }
+
+    /// An error of a device, in the words of its driver or of another process.
+    pub fn device(message: impl Into<String>) -> Self {
+        Self::Device(DeviceError::new(message))
+    }
+
+    /// The same error about the model in `path`: the file's name comes before the message.
+    #[must_use]
+    pub fn in_model(self, path: &std::path::Path) -> Self {
+        let named = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+        match self {
+            Self::Model(what) => Self::Model(named(&what)),
+            Self::LinkedWeights(what) => Self::LinkedWeights(named(&what)),
+            tensor @ Self::Tensor { .. } => Self::Model(named(&tensor)),
+            Self::SymbolicShapes(shapes) => Self::SymbolicShapes(SymbolicShapes {
+                model: Some(path.display().to_string()),
+                ..shapes
+            }),
+            other => other,
+        }
+    }
+
+    /// Whether memory of the machine or of the device ran out.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::File { source, .. } => source.kind() == std::io::ErrorKind::OutOfMemory,
+            Self::Session(error) => error.kind == SessionErrorKind::OutOfMemory,
+            Self::Device(error) => matches!(error, DeviceError::OutOfMemory(_)),
+            _ => false,
+        }
+    }
 }
 
-/// ONNX Runtime's errors carry the failing builder or nothing; only the message is kept.
+/// Keeps ONNX Runtime's code and message; the builder that some of its errors carry is dropped.
 impl<R> From<ort::Error<R>> for Error {
     fn from(error: ort::Error<R>) -> Self {
-        Self::Session(error.to_string())
+        Self::Session(SessionError::new(error.code(), error.message()))
+    }
+}
+
+impl SamplesFault {
+    /// The error about samples of a file or folder.
+    pub(crate) fn at(self, path: impl Into<PathBuf>) -> Error {
+        Error::Samples(SamplesError {
+            path: Some(path.into()),
+            fault: self,
+        })
+    }
+}
+
+impl From<ShapeError> for Error {
+    fn from(error: ShapeError) -> Self {
+        Self::Shape(error)
     }
 }
 

@@ -1,19 +1,22 @@
 //! snapprune snaps the channel counts of an ONNX CNN to widths at which the machine wastes nothing.
 //!
-//! The modules are the flow of the data, in this order; each knows only those before it:
-//! [`onnx`] (the file) → [`channels`] (which axes change together) → [`target`] (the device) →
-//! [`profile`] (what a width costs) → [`plan`] (which widths) → [`rewrite`] (make it so) → [`gate`] (what can be
-//! skipped for this input) →
-//! [`verify`] (is it true) → [`report`] (show it); [`zoo`] does it for many models, and [`cli`] stands on all of them.
+//! The modules follow the flow of the data, each uses only those before it (`docs/architecture.md` gives the order and what each owns):
+//! [`onnx`] (the file) → [`ops`] (what operators compute) → [`channels`] (which axes change together) → [`device`] and [`data`] (where and on what it runs) →
+//! [`profile`] (what a width costs) → [`score`] (what a channel is worth) → [`plan`] (which widths) → [`rewrite`] and
+//! [`reconstruct`] (make it so) → [`gate`] (what can be skipped for this input) → [`verify`] (is it true) → [`optimize`] (the job) →
+//! [`report`] (show it); [`jobs`] are what the program does, [`zoo`] does it for many models, [`flags`] say how it is asked for, and [`cli`] stands on all of them.
 
 pub mod channels;
 pub mod cli;
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod flags;
 pub mod fused;
 pub mod gate;
+pub mod jobs;
 pub mod onnx;
+pub mod ops;
 pub mod optimize;
 pub mod plan;
 pub mod profile;

@@ -5,6 +5,7 @@
 
 mod common;
 
+mod architecture;
 mod cli;
 mod dependencies;
 mod docs;
@@ -14,10 +15,11 @@ mod faults;
 mod field;
 mod format;
 mod gates;
+mod latency_model;
 mod machine;
 mod malformed;
+mod memory;
 mod narrow;
-#[path = "operators/main.rs"]
 mod operators;
 mod oracle;
 mod page;
@@ -27,6 +29,7 @@ mod properties;
 mod refit;
 mod samples;
 mod simulated;
+mod stored_plans;
 mod supported_ops;
 mod terminal;
 mod weights_beside;

@@ -122,8 +122,8 @@ impl Place {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         std::fs::write(place.at("model.onnx"), encode(&small())).unwrap();
-        samples(&place.at("samples.npz"), 64, 1);
-        samples(&place.at("test.npz"), 40, 2);
+        samples(&place.at("samples.npz"), 40, 1);
+        samples(&place.at("test.npz"), 24, 2);
         std::fs::create_dir(place.at("models")).unwrap();
         std::fs::copy(place.at("model.onnx"), place.at("models/model.onnx")).unwrap();
         std::os::unix::fs::symlink(root().join("examples"), place.at("examples")).unwrap();

@@ -6,27 +6,8 @@ use crate::common;
 use std::path::Path;
 
 use common::command::{fails, snapprune};
-use common::net::Net;
-use snapprune::onnx::proto::{ModelProto, StringStringEntryProto, TensorProto, tensor_proto::DataLocation};
+use common::net::external;
 use snapprune::onnx::{encode, load};
-
-/// A model whose first weight (48 bytes) lies outside, by these keys.
-fn external(keys: &[(&str, &str)]) -> ModelProto {
-    let mut net = Net::new(13, 1);
-    let image = net.input("image", &[1, 3, 4, 4]);
-    let y = net.conv(&image, 3, 4, 1, 1);
-    net.output(&y);
-    let mut model = net.model();
-    let weight: &mut TensorProto = &mut model.graph.as_mut().unwrap().initializer[0];
-    weight.raw_data = None;
-    weight.data_location = Some(DataLocation::External as i32);
-    let entry = |(key, value): &(&str, &str)| StringStringEntryProto {
-        key: Some((*key).into()),
-        value: Some((*value).into()),
-    };
-    weight.external_data = keys.iter().map(entry).collect();
-    model
-}
 
 /// A folder with a secret in it, and in that the model's folder.
 fn place() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -39,7 +20,7 @@ fn place() -> (tempfile::TempDir, std::path::PathBuf) {
 
 fn refused(inner: &Path, keys: &[(&str, &str)], why: &str) {
     let file = inner.join("model.onnx");
-    std::fs::write(&file, encode(&external(keys))).unwrap();
+    std::fs::write(&file, encode(&external(keys).0)).unwrap();
     let error = load(&file).map(|_| ()).unwrap_err().to_string();
     assert!(
         error.contains("model.onnx") && error.contains("'c1'") && error.contains(why),
@@ -53,7 +34,11 @@ fn cache() -> (tempfile::TempDir, std::path::PathBuf) {
     let (blobs, snapshot) = (outer.path().join("blobs"), outer.path().join("snapshots/1a2b"));
     std::fs::create_dir_all(&blobs).unwrap();
     std::fs::create_dir_all(&snapshot).unwrap();
-    std::fs::write(blobs.join("77"), encode(&external(&[("location", "model.onnx_data")]))).unwrap();
+    std::fs::write(
+        blobs.join("77"),
+        encode(&external(&[("location", "model.onnx_data")]).0),
+    )
+    .unwrap();
     std::fs::write(blobs.join("99"), [0u8; 48]).unwrap();
     for (name, blob) in [("model.onnx", "77"), ("model.onnx_data", "99")] {
         std::os::unix::fs::symlink(format!("../../blobs/{blob}"), snapshot.join(name)).unwrap();
@@ -99,7 +84,7 @@ fn a_named_folder_is_not_left_and_holds_plain_files() {
     let named = inner.to_str().unwrap();
     let refused = |location: &str, why: &str| {
         let file = outer.path().join("model.onnx");
-        std::fs::write(&file, encode(&external(&[("location", location)]))).unwrap();
+        std::fs::write(&file, encode(&external(&[("location", location)]).0)).unwrap();
         let said = fails(&["inspect", file.to_str().unwrap(), "--external-data-dir", named], 2);
         assert!(said.contains(why), "{location}: {said}");
     };
@@ -123,7 +108,7 @@ fn a_named_folder_is_not_left_and_holds_plain_files() {
 fn a_model_without_a_folder_needs_one_for_its_weights() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("w.bin"), [0u8; 48]).unwrap();
-    let bytes = encode(&external(&[("location", "w.bin")]));
+    let bytes = encode(&external(&[("location", "w.bin")]).0);
     let piped = |args: &[&str]| {
         snapprune()
             .arg("inspect")
@@ -181,7 +166,7 @@ fn cve_2024_27318_a_path_that_hides_where_it_leads() {
 fn cve_2024_5187_names_that_write_elsewhere() {
     // No archive is unpacked; what names files to write is a zoo's manifest.
     let (outer, inner) = place();
-    std::fs::write(inner.join("model.onnx"), encode(&external(&[("location", "w.bin")]))).unwrap();
+    std::fs::write(inner.join("model.onnx"), encode(&external(&[("location", "w.bin")]).0)).unwrap();
     std::fs::write(inner.join("w.bin"), [0u8; 48]).unwrap();
     let out = outer.path().join("out");
     for name in ["../escaped", "/tmp/escaped", "a/../../escaped"] {
@@ -207,7 +192,7 @@ fn cve_2025_51480_a_model_that_names_a_file_to_be_overwritten() {
     let (outer, inner) = place();
     std::fs::write(inner.join("w.bin"), [0u8; 48]).unwrap();
     for (location, code) in [("w.bin", 1), ("../secret.bin", 2)] {
-        std::fs::write(inner.join("model.onnx"), encode(&external(&[("location", location)]))).unwrap();
+        std::fs::write(inner.join("model.onnx"), encode(&external(&[("location", location)]).0)).unwrap();
         let mut command = snapprune();
         command
             .arg("plan")
@@ -272,7 +257,7 @@ fn what_is_no_file_and_bytes_that_are_named_again_and_again() {
     // A few bytes of disk do not become a memory full of weights.
     let megabyte = 1 << 20;
     std::fs::write(inner.join("w.bin"), vec![0u8; megabyte]).unwrap();
-    let mut model = external(&[("location", "w.bin")]);
+    let (mut model, _) = external(&[("location", "w.bin")]);
     let graph = model.graph.as_mut().unwrap();
     graph.initializer[0].dims = vec![(megabyte / 12) as i64 / 4 * 4, 3, 1, 1];
     for k in 0..40 {

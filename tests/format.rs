@@ -3,41 +3,22 @@
 
 use crate::common;
 
-use common::net::Net;
+use common::net::external;
 use common::zoo;
 use prost::Message;
-use snapprune::onnx::proto::{ModelProto, StringStringEntryProto, TensorProto, tensor_proto::DataLocation};
+use snapprune::onnx::proto::{ModelProto, TensorProto};
 use snapprune::onnx::{Dtype, Tensor, encode, load, save};
 
-fn entry(key: &str, value: &str) -> StringStringEntryProto {
-    StringStringEntryProto {
-        key: Some(key.into()),
-        value: Some(value.into()),
-    }
-}
-
 /// A model whose first weight lies at `location`, with the bytes of that weight.
-fn external(location: &str, offset: u64, length: u64) -> (ModelProto, bytes::Bytes) {
-    let mut net = Net::new(13, 1);
-    let image = net.input("image", &[1, 3, 4, 4]);
-    let y = net.conv(&image, 3, 4, 1, 1);
-    net.output(&y);
-    let mut model = net.model();
-    let weight: &mut TensorProto = &mut model.graph.as_mut().unwrap().initializer[0];
-    let bytes = weight.raw_data.take().unwrap();
-    weight.data_location = Some(DataLocation::External as i32);
-    weight.external_data = vec![
-        entry("location", location),
-        entry("offset", &offset.to_string()),
-        entry("length", &length.to_string()),
-    ];
-    (model, bytes)
+fn placed(location: &str, offset: u64, length: u64) -> (ModelProto, bytes::Bytes) {
+    let (offset, length) = (offset.to_string(), length.to_string());
+    external(&[("location", location), ("offset", &offset), ("length", &length)])
 }
 
 #[test]
 fn external_data_is_read_from_beside_the_model() {
     let folder = tempfile::tempdir().unwrap();
-    let (model, bytes) = external("weights.bin", 8, 48);
+    let (model, bytes) = placed("weights.bin", 8, 48);
     std::fs::write(folder.path().join("weights.bin"), [&[9u8; 8][..], &bytes].concat()).unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, encode(&model)).unwrap();

@@ -12,40 +12,55 @@ use std::time::{Duration, Instant};
 /// Inputs that are run beyond the stored ones.
 const CHANGED: usize = 2000;
 
-#[test]
-fn stored_inputs_and_changes_of_them_are_refused_or_handled() {
+/// Runs one target on its stored inputs and on changes of them. Each is a test of its own, so that they run side by side.
+fn refused_or_handled(name: &str) {
     let seconds = std::env::var("SNAPPRUNE_FUZZ_SECONDS")
         .ok()
         .and_then(|s| s.parse().ok());
-    for (name, device) in targets::TARGETS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
-        let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).collect();
-        files.sort();
-        let stored: Vec<Vec<u8>> = files.iter().map(|f| std::fs::read(f).unwrap()).collect();
-        assert!(stored.len() >= 3, "{name} has no stored inputs");
-        let run = |bytes: &[u8], what: &str| {
-            let began = computed();
-            let done = std::panic::catch_unwind(|| device(bytes));
-            assert!(done.is_ok(), "{name}: {what} breaks a promise: {bytes:?}");
-            assert!(
-                computed() - began < Duration::from_secs(10),
-                "{name}: {what} takes too long"
-            );
-        };
-        for (file, bytes) in files.iter().zip(&stored) {
-            run(bytes, &file.display().to_string());
+    let (_, target) = targets::TARGETS.iter().find(|(n, _)| *n == name).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).collect();
+    files.sort();
+    let stored: Vec<Vec<u8>> = files.iter().map(|f| std::fs::read(f).unwrap()).collect();
+    assert!(stored.len() >= 3, "{name} has no stored inputs");
+    let run = |bytes: &[u8], what: &str| {
+        let began = computed();
+        let done = std::panic::catch_unwind(|| target(bytes));
+        assert!(done.is_ok(), "{name}: {what} breaks a promise: {bytes:?}");
+        assert!(
+            computed() - began < Duration::from_secs(10),
+            "{name}: {what} takes too long"
+        );
+    };
+    for (file, bytes) in files.iter().zip(&stored) {
+        run(bytes, &file.display().to_string());
+    }
+    let mut random = fastrand::Rng::with_seed(9);
+    let began = Instant::now();
+    for k in 0.. {
+        let over = seconds.map_or(k >= CHANGED, |s: u64| began.elapsed().as_secs() >= s);
+        if over {
+            break;
         }
-        let mut random = fastrand::Rng::with_seed(9);
-        let began = Instant::now();
-        for k in 0.. {
-            let over = seconds.map_or(k >= CHANGED, |s: u64| began.elapsed().as_secs() >= s);
-            if over {
-                break;
-            }
-            run(&changed(&stored, &mut random), &format!("change {k}"));
-        }
+        run(&changed(&stored, &mut random), &format!("change {k}"));
     }
 }
+
+macro_rules! tests {
+    ($($name:ident),*) => {
+        $(#[test]
+        fn $name() {
+            refused_or_handled(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_has_a_test() {
+            assert_eq!(targets::TARGETS.map(|(name, _)| name), [$(stringify!($name)),*]);
+        }
+    };
+}
+
+tests!(load, inspect, apply, npz, db_import);
 
 /// What this thread has had of a core until now, whatever else that did.
 fn computed() -> Duration {

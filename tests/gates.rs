@@ -1,4 +1,4 @@
-//! Gates against their masked twins and against the original, on real graphs and with every kind of gate.
+//! Gates against their reference forms and against the original, on real graphs and with every kind of gate.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::common;
@@ -6,7 +6,7 @@ use crate::common;
 use std::path::Path;
 
 use common::{Case, cpu, difference, zoo_model};
-use snapprune::device::{Device, Named};
+use snapprune::device::{Executor, NamedTensor};
 use snapprune::gate::{
     Block, BranchStep, ChannelGate, Gate, GateForm, TileGate, Tiling, blocks, fusible, gated, pairs, tilings,
 };
@@ -48,7 +48,7 @@ impl Dice {
 }
 
 /// Random inputs of `samples` samples.
-fn inputs(case: &Case, samples: usize, seed: u64) -> Vec<Named> {
+fn inputs(case: &Case, samples: usize, seed: u64) -> Vec<NamedTensor> {
     let mut random = fastrand::Rng::with_seed(seed);
     let one = |spec: &snapprune::device::InputSpec| {
         let mut dims = spec.dims.clone();
@@ -104,7 +104,7 @@ fn cases() -> Vec<(String, Case)> {
 }
 
 #[test]
-fn gated_tiles_make_what_their_masked_twin_makes() {
+fn gated_tiles_make_what_their_reference_form_makes() {
     let mut dice = Dice(fastrand::Rng::with_seed(1));
     for (name, case) in cases() {
         let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
@@ -130,7 +130,7 @@ fn gated_tiles_make_what_their_masked_twin_makes() {
         assert!(!gates.is_empty(), "{name} has no tiles");
         let list: Vec<&Gate> = gates.iter().collect();
         let found = apart(&case, &list, samples);
-        assert!(found < 1e-4, "{name}: {found} apart from the masked twin");
+        assert!(found < 1e-4, "{name}: {found} apart from the reference form");
         // With every tile kept the fill plays no part, and the outputs are the original's.
         for gate in &mut gates {
             let tiles = gate.tiles.as_mut().unwrap();
@@ -167,15 +167,15 @@ fn every_tiling_of_a_strided_block_with_halos_is_right() {
 }
 
 #[test]
-fn gated_channels_alone_and_with_tiles_make_what_their_masked_twin_makes() {
+fn gated_channels_alone_and_with_tiles_make_what_their_reference_form_makes() {
     let mut dice = Dice(fastrand::Rng::with_seed(3));
     for (name, case) in cases() {
         let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
         let (found, _) = blocks(&graph, &case.analysis);
         let mut gates = Vec::new();
         for (at, block) in found.iter().enumerate() {
-            let makers = pairs(block);
-            let Some(&producer) = makers.get(at % makers.len().max(1)) else {
+            let producers = pairs(block);
+            let Some(&producer) = producers.get(at % producers.len().max(1)) else {
                 continue;
             };
             let tiling = tilings(block, 4)
@@ -198,7 +198,7 @@ fn gated_channels_alone_and_with_tiles_make_what_their_masked_twin_makes() {
             continue;
         }
         let found = apart(&case, &gates.iter().collect::<Vec<_>>(), 1);
-        assert!(found < 1e-4, "{name}: {found} apart from the masked twin");
+        assert!(found < 1e-4, "{name}: {found} apart from the reference form");
         for gate in &mut gates {
             gate.tiles = None;
             let channels = gate.channels.as_mut().unwrap();

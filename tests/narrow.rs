@@ -9,7 +9,9 @@ use common::command::{fails, model, snapprune};
 use common::priced::{job_at_price, priced};
 use serde_json::Value;
 use snapprune::data::Scaling;
-use snapprune::optimize::{Amount, Goals, Growth, Options};
+use snapprune::flags::declined_reason;
+use snapprune::optimize::{Amount, Goals, GrowInit, Growth, Options, SampleSource};
+use snapprune::plan::Metric;
 
 const SCALING: [&str; 4] = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"];
 
@@ -133,8 +135,8 @@ fn goal(goals: Goals) -> Options {
     Options {
         goals,
         min_width: 4,
-        calib: Some((samples.clone(), scaling(), 40)),
-        eval: Some((samples, scaling())),
+        calib: Some(SampleSource::new(samples.clone(), scaling()).at_most(40)),
+        eval: Some(SampleSource::new(samples, scaling())),
         ..Options::default()
     }
 }
@@ -143,10 +145,7 @@ fn goal(goals: Goals) -> Options {
 fn a_latency_is_reached() {
     let met = job_at_price(
         "shapes96.onnx",
-        &goal(Goals {
-            latency: Some(Amount::Times(0.8)),
-            ..Goals::default()
-        }),
+        &goal(Goals::default().at_most(Metric::Latency, Amount::Times(0.8))),
     );
     assert!(met.model.is_some(), "{:?}", met.declined);
     assert!(met.ratio.unwrap().0 <= 0.8, "{:?}", met.ratio);
@@ -156,16 +155,14 @@ fn a_latency_is_reached() {
 #[test]
 fn goals_out_of_reach_are_told() {
     let none = Goals::default();
-    let least = Some(Amount::Times(0.001));
+    let least = Amount::Times(0.001);
     for (goals, says) in [
-        (Goals { latency: least, ..none }, "was not reached"),
-        (Goals { macs: least, ..none }, "cannot be reached"),
+        (none.at_most(Metric::Latency, least), "was not reached"),
+        (none.at_most(Metric::Macs, least), "cannot be reached"),
+        (none.at_most(Metric::Params, Amount::Plain(10.0)), "cannot be reached"),
         (
-            Goals {
-                params: Some(Amount::Plain(10.0)),
-                ..none
-            },
-            "cannot be reached",
+            none.at_most(Metric::Memory, Amount::Plain(1024.0)),
+            "peak activation memory: 1.00 KiB cannot be reached",
         ),
     ] {
         let options = Options {
@@ -173,7 +170,7 @@ fn goals_out_of_reach_are_told() {
             ..goal(goals)
         };
         let outcome = job_at_price("shapes96.onnx", &options);
-        let why = outcome.declined.unwrap();
+        let why = declined_reason(&outcome.declined.unwrap());
         assert!(why.contains(says) && why.contains("ask for"), "{why}");
         assert!(outcome.model.is_none());
     }
@@ -208,7 +205,11 @@ fn without_samples_the_accuracy_is_said_to_be_unverified() {
     assert_eq!(code, Some(0), "{}", report["declined"]);
     assert_eq!(report["calibration"]["samples"], 0);
     let unverified = report["unverified"].as_array().unwrap();
-    assert!(unverified.iter().any(|u| u.as_str().unwrap().contains("--calib")));
+    assert!(
+        unverified
+            .iter()
+            .any(|u| u.as_str().unwrap().contains("without calibration samples"))
+    );
     let after = |what: &str| report[what]["after"].as_f64().unwrap() / report[what]["before"].as_f64().unwrap();
     assert!(after("macs") <= 0.85 && after("params") <= 0.95);
     // No group lost more than half of its channels.
@@ -290,7 +291,7 @@ fn the_curve_falls_and_is_drawn() {
 fn new_channels_that_share_the_work_change_no_output() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
-        split: true,
+        grow_init: GrowInit::Split,
         growth: Growth::Free,
         ..Options::default()
     };

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use common::browser::look;
 use common::command::{model, snapprune};
+use common::priced::Silent;
 use common::priced::optimized_at_price;
 use common::recorded::profile as recorded;
 use common::{cpu, runtime, zoo_model};
@@ -14,6 +15,7 @@ use snapprune::device::ShapeOptions;
 use snapprune::optimize::{
     ChosenPoint, Dynamic, GateRow, Known, Options, Outcome, ParetoRow, Workload, open, optimize,
 };
+use snapprune::plan::{Metric, PerMetric};
 use snapprune::report::{About, outcome_html, outcome_json};
 
 /// A phone's width, and a desktop's.
@@ -72,7 +74,7 @@ fn the_browser_sees_what_is_wrong_with_a_page() {
 fn a_written_model_has_its_page() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
-        staircases: std::time::Duration::from_secs(1),
+        latency_steps: std::time::Duration::from_secs(1),
         ..Options::default()
     };
     let (workloads, outcome) = optimized_at_price(&folder.path().join("l.db"), &options);
@@ -85,9 +87,9 @@ fn a_written_model_has_its_page() {
     let report = outcome_json("off.onnx", &workloads, &outcome);
     assert_eq!(report["written"], true, "{report:#}");
     self_contained(&html);
-    let staircases = report["staircases"].as_array().unwrap();
-    assert!(staircases.len() > 5);
-    for s in staircases {
+    let latency_steps = report["latency_steps"].as_array().unwrap();
+    assert!(latency_steps.len() > 5);
+    for s in latency_steps {
         for curve in s["curves"].as_array().unwrap() {
             let widths: Vec<u64> = curve["steps"]
                 .as_array()
@@ -113,8 +115,8 @@ fn a_written_model_has_its_page() {
     assert!(html.contains(&ratio), "{ratio} is not in the page");
     well_laid_out(
         &html,
-        staircases.len(),
-        &["widths", "staircases", "barriers", "verification", "measured"],
+        latency_steps.len(),
+        &["widths", "latency-steps", "constraints", "verification", "measured"],
     );
 }
 
@@ -160,7 +162,7 @@ fn mobilenet_has_a_page_of_less_than_a_megabyte() {
     well_laid_out(
         &html,
         10,
-        &["widths", "staircases", "barriers", "verification", "measured"],
+        &["widths", "latency-steps", "constraints", "verification", "measured"],
     );
 }
 
@@ -168,20 +170,17 @@ fn mobilenet_has_a_page_of_less_than_a_megabyte() {
 fn everything(path: &Path) -> (Outcome, Vec<Workload>) {
     let opened = open(path, &runtime(), &ShapeOptions::default()).unwrap();
     let workloads = vec![Workload { opened, weight: 1.0 }];
-    struct Silent;
-    impl snapprune::optimize::ProgressReporter for Silent {
-        fn step(&self, _: &str) {}
-        fn progress(&self, _: usize, _: usize) {}
-    }
     let options = Options {
-        staircases: std::time::Duration::from_secs(1),
+        latency_steps: std::time::Duration::from_secs(1),
         ..Options::default()
     };
     let mut outcome = optimize(&workloads, &cpu(), Known::default(), &options, &Silent).unwrap();
     let row = |k: usize| ParetoRow {
-        latency: 1.0 - 0.02 * k as f64,
-        macs: 1.0 - 0.03 * k as f64,
-        params: 1.0,
+        shares: PerMetric::from_fn(|m| match m {
+            Metric::Latency => 1.0 - 0.02 * k as f64,
+            Metric::Macs => 1.0 - 0.03 * k as f64,
+            _ => 1.0,
+        }),
         loss: 0.001 * (k * k) as f64,
         groups: k,
         measured: None,
@@ -236,10 +235,10 @@ fn curves_and_gates_and_long_names_fit_too_and_text_stays_text() {
         5,
         &[
             "widths",
-            "staircases",
+            "latency-steps",
             "curve",
             "gates",
-            "barriers",
+            "constraints",
             "verification",
             "measured",
         ],

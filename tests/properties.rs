@@ -9,7 +9,7 @@ use common::graphs::drawn;
 use common::{Case, cpu, difference};
 use proptest::prelude::*;
 use snapprune::channels::ChannelChange;
-use snapprune::device::Device;
+use snapprune::device::Executor;
 use snapprune::onnx::encode;
 use snapprune::onnx::proto::ModelProto;
 

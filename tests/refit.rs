@@ -84,11 +84,11 @@ fn split_channels_keep_the_outputs_of_real_models() {
         let grown = case.apply(&change).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (a, b) = (case.run(&case.proto, 1).unwrap(), case.run(&grown, 1).unwrap());
         let plain =
-            snapprune::device::Device::outputs_plain(&cpu(), &snapprune::onnx::encode(&case.proto), &case.inputs(1))
+            snapprune::device::Executor::outputs_plain(&cpu(), &snapprune::onnx::encode(&case.proto), &case.inputs(1))
                 .unwrap();
         let found = difference(&a, &b, &plain);
         assert!(found.beyond_rounding < 1e-3, "{name}: {found:?}");
-        let elements = |m: &snapprune::onnx::proto::ModelProto| snapprune::rewrite::parameters(m);
+        let elements = |m: &snapprune::onnx::proto::ModelProto| snapprune::plan::parameters(m);
         if !change.added.is_empty() {
             assert!(elements(&grown) > elements(&case.proto), "{name}");
         }

@@ -6,9 +6,10 @@ use crate::common;
 use std::path::{Path, PathBuf};
 
 use common::command::{model, snapprune};
-use common::{cpu, net::Net, runtime};
+use common::net::{Net, entry};
+use common::{cpu, runtime};
 use protobuf::Message as _;
-use snapprune::device::{Device, ShapeOptions, input_specs, random_inputs};
+use snapprune::device::{Executor, ShapeOptions, input_specs, random_inputs};
 use snapprune::onnx::proto::{AttributeProto, GraphProto, tensor_proto::DataLocation};
 use snapprune::onnx::{Attributes, Dtype, Graph, Model, Saved, Tensor, Weights, encode, load, save_model};
 use snapprune::optimize::open;
@@ -175,10 +176,6 @@ fn weights_within_bodies_are_read_by_the_same_rules() {
     let tensor = &mut branch.initializer[0];
     let bytes = tensor.raw_data.take().unwrap();
     tensor.data_location = Some(DataLocation::External as i32);
-    let entry = |key: &str, value: &str| snapprune::onnx::proto::StringStringEntryProto {
-        key: Some(key.into()),
-        value: Some(value.into()),
-    };
     tensor.external_data = vec![entry("location", "body.bin")];
     let y = net.node("If", &[&condition], |node| {
         for name in ["then_branch", "else_branch"] {

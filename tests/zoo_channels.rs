@@ -1,11 +1,11 @@
-//! Every real model: what is free, growth by zero-padding, and pruning against a masked twin.
+//! Every real model: what is free, growth by zero-padding, and pruning against a masked model.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::common;
 
 use common::{Case, difference, runtime, zoo};
 use snapprune::channels::ChannelChange;
-use snapprune::device::{CpuDevice, Device};
+use snapprune::device::{CpuDevice, Executor};
 use snapprune::onnx::encode;
 
 /// The least share of multiply-accumulates in layers with a free width.
@@ -47,7 +47,7 @@ fn real_models_grow_and_shrink_as_they_should() {
         let pruning = difference(&want, &case.run(&pruned, 1).unwrap(), &rounding);
         assert!(
             pruning.beyond_rounding <= 1e-4,
-            "{stem}: the pruned model differs from its masked twin by {pruning:?}"
+            "{stem}: the pruned model differs from its masked model by {pruning:?}"
         );
         let effect = difference(&before, &want, &plain);
         assert!(

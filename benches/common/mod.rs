@@ -1,13 +1,13 @@
 //! Shared by the benches.
 
 use snapprune::data::Scaling;
-use snapprune::optimize::ProgressReporter;
+use snapprune::optimize::{ProgressReporter, Step};
 
 /// Shows nothing.
 pub struct Quiet;
 
 impl ProgressReporter for Quiet {
-    fn step(&self, _: &str) {}
+    fn step(&self, _: Step) {}
     fn progress(&self, _: usize, _: usize) {}
 }
 

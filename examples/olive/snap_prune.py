@@ -24,6 +24,7 @@ ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
     "target_latency": (str, None, "Narrow the model to this latency, such as 0.8x; without, the outputs stay the same."),
     "target_macs": (str, None, "Narrow the model to these multiply-accumulates, such as 0.7x."),
     "max_params": (str, None, "Narrow the model to these parameters."),
+    "max_memory": (str, None, "Narrow the model until its activations that are alive at once take at most this, such as 0.8x."),
     "calib": (str, None, "Samples to fit weights on: an .npz file or a folder of images."),
     "eval": (str, None, "Samples to compare the models on."),
     "mean": (list[float], None, "Means of the image channels."),

@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 
 use snapprune::channels::analyze;
 use snapprune::device::{
-    CpuDevice, Device, Runtime, ShapeOptions, input_specs, observe, random_inputs, without_value_info,
+    CpuDevice, Executor, Runtime, ShapeOptions, input_specs, observe, random_inputs, without_value_info,
 };
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Graph, encode, parse};

@@ -1,9 +1,9 @@
 use snapprune::channels::{Analysis, Shapes, analyze};
 use snapprune::onnx::proto::{GraphProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
 use snapprune::onnx::{Graph, encode, parse};
-use snapprune::plan::{candidates, folds_of, removable};
+use snapprune::plan::{LatencyModel, candidates, folds_of, macs_after, removable};
 use snapprune::profile::layers;
-use snapprune::rewrite::{elements_ratio, macs_after, rewrite};
+use snapprune::rewrite::rewrite;
 
 use super::plan::{Draws, plan};
 
@@ -24,10 +24,7 @@ pub fn inspect(bytes: &[u8]) {
     let Ok(change) = drawn.change(&graph, &analysis) else {
         return;
     };
-    let _ = (
-        macs_after(&graph, &analysis, &change),
-        elements_ratio(&graph, &analysis, &change),
-    );
+    let _ = macs_after(&graph, &analysis, &change);
     let (folds, _) = folds_of(&change, &removable(&graph, &analysis));
     if let Ok(after) = rewrite(&model.proto, &graph, &analysis, &change, &folds) {
         let written = parse(encode(&after)).expect("what is written can be read");
@@ -39,7 +36,10 @@ pub fn inspect(bytes: &[u8]) {
 fn look(graph: &Graph, analysis: &Analysis) {
     let spare = removable(graph, analysis);
     let _ = candidates(analysis, &|id| spare.classes.get(&id).map_or(0, Vec::len));
-    let _ = (layers(graph, analysis), analysis.free_share());
+    let _ = (
+        LatencyModel::new(graph, analysis, &layers(graph, analysis)),
+        analysis.free_share(),
+    );
     for group in &analysis.groups {
         assert!(
             group

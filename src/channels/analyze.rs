@@ -2,29 +2,32 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::context::{DependencyBuilder, Patch, input_value};
-use super::dependency_graph::{Constraint, DependencyGraph, Use};
+use super::context::{DependencyBuilder, RuleResult};
+use super::dependency_graph::{Constraint, DependencyGraph, Use, input_value};
 use super::groups::{Group, collect_groups};
 use super::index_remap::{ChannelChange, IndexRemaps};
 use super::macs::{node_macs, samples};
-use super::ops;
+use super::ops::{self, AtZero, OpSpec};
+use super::patch::Patch;
 use super::symbolic_shapes::SymbolicShapes;
 use crate::Result;
 use crate::onnx::{Graph, captured_names};
 
-/// The extents of every value of the main graph, as seen in a run.
+/// The shapes of all values of the main graph, as seen in a run.
 #[derive(Clone, Debug, Default)]
 pub struct Shapes {
     /// Extents by value name.
     pub dims: HashMap<String, Vec<usize>>,
-    /// Axes whose extent depends on the inputs' open extents.
+    /// Axes whose size depends on the inputs' symbolic dimensions.
     pub dynamic: HashSet<(String, usize)>,
+    /// Bytes of one element by value name, where they are not 4.
+    pub element_bytes: HashMap<String, usize>,
 }
 
 /// What is known of a graph's channels.
 #[derive(Debug)]
 pub struct Analysis {
-    /// The relation between axis elements.
+    /// The channel dependency graph.
     pub dependencies: DependencyGraph,
     /// The channel groups, free or not, by the first node that makes or reads them.
     pub groups: Vec<Group>,
@@ -36,9 +39,16 @@ pub struct Analysis {
     pub opset: i64,
     /// How many samples a run at these shapes takes; 1 where that is not known, so that a whole run is counted.
     pub samples: usize,
+    /// Bytes of one element by value name, where they are not 4.
+    pub element_bytes: HashMap<String, usize>,
 }
 
 impl Analysis {
+    /// Bytes of one element of a value.
+    pub fn bytes_of(&self, name: &str) -> usize {
+        self.element_bytes.get(name).copied().unwrap_or(4)
+    }
+
     /// Multiply-accumulates of the whole graph for one sample.
     pub fn total_macs(&self) -> u64 {
         self.macs.iter().sum()
@@ -64,10 +74,10 @@ impl Analysis {
 
 /// Relates the axes of `graph` and finds its channel groups.
 ///
-/// `shapes` holds the extents of all values; one that is missing makes its nodes barriers.
+/// `shapes` holds the shapes of all values; one that is missing constrains what its nodes touch.
 ///
 /// # Errors
-/// None at present; what is not understood becomes a barrier.
+/// None at present; what is not understood becomes a constraint.
 pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
     let mut co = DependencyGraph::default();
     let mut shape = SymbolicShapes::default();
@@ -94,15 +104,18 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
         if node.op_type() == "Constant" || shape.follow(graph, node, &mut co, index) {
             continue;
         }
-        let failed = match ops::find(node.domain(), node.op_type()) {
-            Some(spec) => (spec.dependencies)(&mut DependencyBuilder {
-                node,
-                index,
-                opset,
-                graph,
-                co: &mut co,
-                shape: &shape,
-            })
+        let failed = match ops::spec_of(node) {
+            Some(spec) => relate(
+                spec,
+                &mut DependencyBuilder {
+                    node,
+                    index,
+                    opset,
+                    graph,
+                    co: &mut co,
+                    shape: &shape,
+                },
+            )
             .err(),
             None => Some(unknown(node.domain(), node.op_type())),
         };
@@ -111,7 +124,7 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
             hold(&mut co, Some(index), names, &reason);
             for input in 0..node.input.len() {
                 if let Some(id) = co.by_use(Use { node: index, input }) {
-                    let constraint = co.lock_id(barrier(Some(index), &reason));
+                    let constraint = co.lock_id(constraint(Some(index), &reason));
                     co.lock_value(id, constraint);
                 }
             }
@@ -138,7 +151,17 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
         macs,
         opset,
         samples,
+        element_bytes: shapes.element_bytes.clone(),
     })
+}
+
+/// Relates the axes of one node, as its operator's entry says.
+fn relate(spec: &OpSpec, c: &mut DependencyBuilder) -> RuleResult {
+    (spec.dependencies)(c)?;
+    if spec.at_zero == AtZero::Infinite {
+        c.forbid_growth_of_output("its value at zero is not finite")?;
+    }
+    Ok(())
 }
 
 /// Tries one more channel in each group; where an operator could not follow, the group does not grow.
@@ -166,7 +189,7 @@ fn forbid_unaligned_growth(
                 || (0..node.input.len())
                     .filter_map(|i| input_value(co, node, index, i))
                     .any(|v| remaps.touches(co, v));
-            let patch = ops::find(node.domain(), node.op_type()).and_then(|s| s.patch);
+            let patch = ops::spec_of(node).and_then(|s| s.patch);
             let Some(patch) = patch.filter(|_| touched) else {
                 continue;
             };
@@ -181,7 +204,7 @@ fn forbid_unaligned_growth(
                 added: &mut Vec::new(),
             });
             if let Err(error) = tried {
-                groups[id].no_growth = Some(barrier(Some(index), &error.to_string()));
+                groups[id].no_growth = Some(constraint(Some(index), &error.to_string()));
                 break;
             }
         }
@@ -201,7 +224,7 @@ fn unknown(domain: &str, op: &str) -> String {
     }
 }
 
-fn barrier(node: Option<usize>, reason: &str) -> Constraint {
+fn constraint(node: Option<usize>, reason: &str) -> Constraint {
     Constraint {
         node,
         reason: reason.to_owned(),
@@ -210,7 +233,7 @@ fn barrier(node: Option<usize>, reason: &str) -> Constraint {
 }
 
 fn hold<'n>(co: &mut DependencyGraph, node: Option<usize>, names: impl IntoIterator<Item = &'n str>, reason: &str) {
-    let constraint = co.lock_id(barrier(node, reason));
+    let constraint = co.lock_id(constraint(node, reason));
     for name in names {
         if let Some(id) = co.by_name(name) {
             co.lock_value(id, constraint);
@@ -218,14 +241,14 @@ fn hold<'n>(co: &mut DependencyGraph, node: Option<usize>, names: impl IntoItera
     }
 }
 
-/// Weights that callers may replace have the extents that callers know.
+/// Weights that callers may replace have the shapes that callers know.
 fn hold_replaceable(graph: &Graph, co: &mut DependencyGraph) {
     if graph.replaceable.is_empty() {
         return;
     }
-    let constraint = co.lock_id(barrier(
+    let constraint = co.lock_id(constraint(
         None,
-        "its weights are graph inputs too, which callers may replace (--fix-weights makes them constants)",
+        "its weights are graph inputs too, which callers may replace, unless they are fixed as constants",
     ));
     for (node, proto) in graph.proto.node.iter().enumerate() {
         for (input, name) in proto.input.iter().enumerate() {

@@ -1,23 +1,16 @@
 //! What an operator's handlers see: its node, its values, and the relation they add to.
 
-use super::dependency_graph::{Constraint, DependencyGraph, Role, Use, ValueId};
-use super::index_remap::{AxisRemap, IndexRemaps};
+use super::dependency_graph::{Constraint, DependencyGraph, Role, ValueId, input_value};
 use super::symbolic_shapes::{Dim, SymbolicShapes, constrain_dims, settled};
-use crate::onnx::proto::{NodeProto, TensorProto};
-use crate::onnx::{Attributes, Graph, Tensor};
-use crate::{Error, Result};
+use crate::onnx::Graph;
+use crate::onnx::proto::NodeProto;
+use crate::ops::Movement;
 
-/// `Err` is the reason for a barrier: every axis the node touches is then fixed.
+/// `Err` is the reason for a constraint: every axis the node touches is then fixed.
 pub type RuleResult = std::result::Result<(), String>;
 
 /// An axis of a value.
 pub type Axis = (ValueId, usize);
-
-/// The value at one input of a node: a use of a constant, or an activation.
-pub fn input_value(co: &DependencyGraph, node: &NodeProto, index: usize, input: usize) -> Option<ValueId> {
-    let name = node.input.get(input).filter(|n| !n.is_empty())?;
-    co.by_use(Use { node: index, input }).or_else(|| co.by_name(name))
-}
 
 /// The view of a node while its axes are being related.
 pub struct DependencyBuilder<'a> {
@@ -63,7 +56,7 @@ impl DependencyBuilder<'_> {
         }
     }
 
-    /// Extents of a value.
+    /// Shape of a value.
     pub fn dims(&self, id: ValueId) -> Vec<usize> {
         self.co.dims(id).to_vec()
     }
@@ -87,10 +80,10 @@ impl DependencyBuilder<'_> {
         self.co.same(a, ax, b, bx)
     }
 
-    /// Two elements (value, axis, index) are one.
+    /// Two axis indices (value, axis, index) are one channel.
     ///
     /// # Errors
-    /// When there is no such element.
+    /// When there is no such index.
     pub fn unify(&mut self, a: (ValueId, usize, usize), b: (ValueId, usize, usize)) -> RuleResult {
         let there = |(v, axis, i): (ValueId, usize, usize)| self.co.dims(v).get(axis).is_some_and(|&n| i < n);
         if !there(a) || !there(b) {
@@ -123,6 +116,16 @@ impl DependencyBuilder<'_> {
     /// Axis may shrink but not grow.
     pub fn forbid_growth(&mut self, id: ValueId, axis: usize, reason: &str) {
         self.co.forbid_growth(id, axis, self.index, reason);
+    }
+
+    /// No axis of the first output may grow.
+    ///
+    /// # Errors
+    /// When its shape is not known.
+    pub fn forbid_growth_of_output(&mut self, reason: &str) -> RuleResult {
+        let y = self.output(0)?;
+        (0..self.rank(y)).for_each(|axis| self.forbid_growth(y, axis, reason));
+        Ok(())
     }
 
     /// Marks `axis` of `id` as a width that this layer makes or reads.
@@ -176,7 +179,7 @@ impl DependencyBuilder<'_> {
         self.shape.get(self.graph, self.node.input.get(i)?)
     }
 
-    /// Fixes axes whose extents are read in a way that cannot be rewritten.
+    /// Fixes axes whose sizes are read in a way that cannot be rewritten.
     pub fn constrain_dims(&mut self, shape: &[Dim]) {
         constrain_dims(self.co, self.index, self.node.op_type(), shape);
     }
@@ -191,145 +194,12 @@ impl DependencyBuilder<'_> {
 }
 
 fn is_weight(graph: &Graph, name: &str) -> bool {
-    const KEEPS_ZERO: [&str; 9] = [
-        "Transpose",
-        "Cast",
-        "Identity",
-        "Reshape",
-        "Squeeze",
-        "Unsqueeze",
-        "Flatten",
-        "DequantizeLinear",
-        "QuantizeLinear",
-    ];
     if graph.initializers.contains_key(name) {
         return true;
     }
-    let Some(&producer) = graph.producer.get(name) else {
+    let Some(node) = graph.producer.get(name).map(|&n| &graph.proto.node[n]) else {
         return false;
     };
-    let node = &graph.proto.node[producer];
-    node.op_type() == "Constant"
-        || (KEEPS_ZERO.contains(&node.op_type()) && node.input.first().is_some_and(|n| is_weight(graph, n)))
-}
-
-/// The view of a node while a plan is applied to it.
-pub struct Patch<'a> {
-    /// The node, to be changed.
-    pub node: &'a mut NodeProto,
-    /// Its index in the graph.
-    pub index: usize,
-    /// The version of the standard operators.
-    pub opset: i64,
-    /// The relation.
-    pub co: &'a DependencyGraph,
-    /// The new axes.
-    pub remaps: &'a IndexRemaps,
-    /// Look-ups over the original graph.
-    pub graph: &'a Graph<'a>,
-    /// Integer vectors of the original graph.
-    pub shape: &'a SymbolicShapes,
-    /// Initializers to add.
-    pub added: &'a mut Vec<TensorProto>,
-}
-
-impl Patch<'_> {
-    /// Input `i`.
-    pub fn input(&self, i: usize) -> Option<ValueId> {
-        input_value(self.co, self.node, self.index, i)
-    }
-
-    /// Output `i`.
-    pub fn output(&self, i: usize) -> Option<ValueId> {
-        self.node.output.get(i).and_then(|n| self.co.by_name(n))
-    }
-
-    /// The edit of an axis of input `i`.
-    pub fn input_edit(&self, i: usize, axis: usize) -> Option<&AxisRemap> {
-        self.remaps.get(self.input(i)?, axis)
-    }
-
-    /// The attribute `axis` (or its `default`), counted from the front of `rank` axes.
-    pub fn axis(&self, default: i64, rank: usize) -> usize {
-        let axis = self.node.int("axis", default);
-        (if axis < 0 { axis + rank as i64 } else { axis }) as usize
-    }
-
-    /// The edit of an axis of output `i`.
-    pub fn output_edit(&self, i: usize, axis: usize) -> Option<&AxisRemap> {
-        self.remaps.get(self.output(i)?, axis)
-    }
-
-    /// The channels of an axis in their new order: class, and which copy of it.
-    pub fn order(&self, id: ValueId, axis: usize) -> Vec<(u32, Option<u32>)> {
-        let class = |i: usize| self.co.class(self.co.atom(id, axis, i));
-        match self.remaps.get(id, axis) {
-            Some(edit) => edit.sources.iter().map(|s| (class(s.old), s.copy)).collect(),
-            None => (0..self.co.dims(id)[axis]).map(|i| (class(i), None)).collect(),
-        }
-    }
-
-    /// The channels in `from..to` of an axis' old order, in their new order.
-    pub fn order_in(&self, id: ValueId, axis: usize, from: usize, to: usize) -> Vec<(u32, Option<u32>)> {
-        match self.remaps.get(id, axis) {
-            Some(edit) => {
-                let all = self.order(id, axis).into_iter().zip(&edit.sources);
-                all.filter(|(_, s)| (from..to).contains(&s.old))
-                    .map(|(o, _)| o)
-                    .collect()
-            }
-            None => self.order(id, axis)[from..to].to_vec(),
-        }
-    }
-
-    /// Refuses a change under which two sides of the operator would not hold the same channels.
-    pub fn line_up(&self, a: &[(u32, Option<u32>)], b: &[(u32, Option<u32>)]) -> Result<()> {
-        if a == b {
-            return Ok(());
-        }
-        Err(Error::Plan(format!(
-            "the channels around {} would not line up",
-            crate::onnx::label(self.node, self.index)
-        )))
-    }
-
-    /// The integers of input `i` when they are written in the file.
-    pub fn constant_ints(&self, i: usize) -> Option<Vec<i64>> {
-        self.graph.constant(self.node.input.get(i)?)?.to_i64()
-    }
-
-    /// The integers of input `i` that hold whatever the inputs are.
-    pub fn settled_ints(&self, i: usize) -> Option<Vec<i64>> {
-        let elements = self.shape.get(self.graph, self.node.input.get(i)?)?;
-        elements.iter().map(|e| settled(e, self.co).map(|(v, _)| v)).collect()
-    }
-
-    /// Replaces input `i` with a new constant that keeps the old one's integer type and rank.
-    pub fn replace_ints(&mut self, i: usize, values: &[i64]) {
-        let old = self.node.input.get(i).and_then(|n| self.graph.constant(n));
-        let mut tensor = Tensor::from_i64(values);
-        if let Some(old) = old {
-            if old.dtype == crate::onnx::Dtype::Int32 {
-                tensor.dtype = old.dtype;
-                tensor.bytes = values.iter().flat_map(|&v| (v as i32).to_le_bytes()).collect();
-            }
-            if old.dims.is_empty() && values.len() == 1 {
-                tensor.dims.clear();
-            }
-        }
-        self.replace(i, &tensor);
-    }
-
-    /// Replaces input `i` with a new constant.
-    pub fn replace(&mut self, i: usize, tensor: &Tensor) {
-        let mut name = format!("snapprune.{}.{i}", self.index);
-        while self.graph.initializers.contains_key(name.as_str()) || self.graph.producer.contains_key(name.as_str()) {
-            name.push('_');
-        }
-        self.added.push(tensor.to_proto(&name));
-        while self.node.input.len() <= i {
-            self.node.input.push(String::new());
-        }
-        self.node.input[i] = name;
-    }
+    let source = node.input.first().filter(|_| Movement::of(node).is_some());
+    node.op_type() == "Constant" || source.is_some_and(|n| is_weight(graph, n))
 }

@@ -1,6 +1,8 @@
-//! Which axis elements stand and fall together: a union-find over every index of every axis.
+//! Which axis indices stay or go together: a union-find over every index of every axis. Its sets are the channels.
 
 use std::collections::HashMap;
+
+use crate::onnx::proto::NodeProto;
 
 /// A value of the graph, or one use of a constant (constants are un-shared, use by use).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,7 +26,7 @@ pub struct Value {
     pub constant_use: Option<Use>,
     /// Extent of each axis; `None` when it is not a tensor or was not seen.
     pub dims: Option<Vec<usize>>,
-    /// Axes whose extent depends on the inputs' open extents.
+    /// Axes whose size depends on the inputs' symbolic dimensions.
     pub dynamic: Vec<usize>,
     /// What a new element takes when the constant grows (0 unless the operator needs another).
     pub fill: f32,
@@ -38,7 +40,7 @@ pub struct Constraint {
     pub node: Option<usize>,
     /// For people: what the node does with the axis, and what would unlock it where known.
     pub reason: String,
-    /// Locks that are part of every network (space, batch) and are not worth a line.
+    /// Constraints that are part of every network (space, batch) and are not worth a line.
     pub silent: bool,
 }
 
@@ -57,12 +59,12 @@ pub struct Role {
 
 const NONE: u32 = u32::MAX;
 
-/// The relation: values, classes of axis elements, and their locks.
+/// The channel dependency graph: values, the channels of their axis indices, and the constraints on these.
 #[derive(Debug, Default)]
 pub struct DependencyGraph {
     /// Every value, by [`ValueId`].
     pub values: Vec<Value>,
-    /// Every lock that was placed.
+    /// Every constraint that was placed.
     pub constraints: Vec<Constraint>,
     /// Every layer width.
     pub roles: Vec<Role>,
@@ -74,11 +76,12 @@ pub struct DependencyGraph {
     uses: HashMap<Use, ValueId>,
 }
 
-/// Networks have some hundred thousand elements. Empty tensors may claim any extent, and a long constant may have any number of uses.
+/// Networks have some hundred thousand axis indices. Empty tensors may claim any size, and a long constant may have any number of uses.
 const MOST: usize = 1 << 24;
 
 impl DependencyGraph {
-    /// Adds a value and an element for each index of each of its axes. Beyond 2²⁴ elements in all its shape counts as not known.
+    /// Adds a value with the indices of its axes, each a channel of its own at first. Beyond 2²⁴ indices in all its shape counts
+    /// as not known.
     pub fn add(&mut self, name: &str, constant_use: Option<Use>, dims: Option<Vec<usize>>) -> ValueId {
         let id = ValueId(self.values.len());
         let all = |d: &Vec<usize>| d.iter().fold(self.parent.len(), |sum, &n| sum.saturating_add(n));
@@ -107,12 +110,12 @@ impl DependencyGraph {
         id
     }
 
-    /// Says that an axis' extent depends on the inputs' open extents.
+    /// Says that an axis' size depends on the inputs' symbolic dimensions.
     pub fn mark_dynamic(&mut self, value: ValueId, axis: usize) {
         self.values[value.0].dynamic.push(axis);
     }
 
-    /// Whether two axes keep equal extents whatever changes: they hold the same channels, in any order.
+    /// Whether two axes keep equal sizes whatever changes: they hold the same channels, in any order.
     pub fn same_extent(&self, a: (ValueId, usize), b: (ValueId, usize)) -> bool {
         let classes = |(value, axis): (ValueId, usize)| {
             let dim = self.dims(value).get(axis).copied().unwrap_or(0);
@@ -143,7 +146,7 @@ impl DependencyGraph {
         self.values[id.0].dims.as_deref().unwrap_or(&[])
     }
 
-    /// The number of elements over all axes.
+    /// The number of axis indices over all values.
     pub fn len(&self) -> usize {
         self.parent.len()
     }
@@ -153,12 +156,12 @@ impl DependencyGraph {
         self.parent.is_empty()
     }
 
-    /// The element at `index` of `axis` of `value`.
+    /// The number of the axis index `index` of `axis` of `value`.
     pub fn atom(&self, value: ValueId, axis: usize, index: usize) -> u32 {
         self.values[value.0].base[axis] + index as u32
     }
 
-    /// The class of an element: the smallest-effort representative, stable between unions.
+    /// The channel that an axis index belongs to: the number of its set, stable between unions.
     pub fn class(&self, mut atom: u32) -> u32 {
         while self.parent[atom as usize] != atom {
             atom = self.parent[atom as usize];
@@ -175,7 +178,7 @@ impl DependencyGraph {
         root
     }
 
-    /// Makes two elements one.
+    /// Makes two axis indices one channel.
     pub fn unify(&mut self, a: u32, b: u32) {
         let (a, b) = (self.class_compress(a), self.class_compress(b));
         if a == b {
@@ -190,7 +193,7 @@ impl DependencyGraph {
         }
     }
 
-    /// The lock to show of two: one worth a line before a silent one, then the earlier.
+    /// The constraint to show of two: one worth a line before a silent one, then the earlier.
     fn stronger(&self, a: u32, b: u32) -> u32 {
         let silent = |l: u32| l == NONE || self.constraints[l as usize].silent;
         match (a, b) {
@@ -205,7 +208,7 @@ impl DependencyGraph {
     /// Makes axis `ax` of `a` and axis `bx` of `b` change together, index by index.
     ///
     /// # Errors
-    /// When the extents differ.
+    /// When the sizes differ.
     pub fn same(&mut self, a: ValueId, ax: usize, b: ValueId, bx: usize) -> Result<(), String> {
         let dim = |v: ValueId, x: usize| self.dims(v).get(x).copied();
         let (ea, eb) = (dim(a, ax), dim(b, bx));
@@ -218,7 +221,7 @@ impl DependencyGraph {
         Ok(())
     }
 
-    /// Registers a lock and gives its number.
+    /// Registers a constraint and gives its number.
     pub fn lock_id(&mut self, constraint: Constraint) -> u32 {
         self.constraints.push(constraint);
         (self.constraints.len() - 1) as u32
@@ -240,7 +243,7 @@ impl DependencyGraph {
         }
     }
 
-    /// The lock on an element's class.
+    /// The constraint on the channel of an axis index.
     pub fn lock_at(&self, atom: u32) -> Option<&Constraint> {
         self.constraints
             .get(self.constraint_of[self.class(atom) as usize] as usize)
@@ -269,10 +272,16 @@ impl DependencyGraph {
         }
     }
 
-    /// Why an element's class may not be copied, if it may not.
+    /// Why the channel of an axis index may not be replicated, if it may not.
     pub fn growth_forbidden(&self, atom: u32) -> Option<&Constraint> {
         self.no_grow.get(self.no_grow_of[self.class(atom) as usize] as usize)
     }
+}
+
+/// The value at one input of a node: a use of a constant, or an activation.
+pub fn input_value(co: &DependencyGraph, node: &NodeProto, index: usize, input: usize) -> Option<ValueId> {
+    let name = node.input.get(input).filter(|n| !n.is_empty())?;
+    co.by_use(Use { node: index, input }).or_else(|| co.by_name(name))
 }
 
 #[cfg(test)]

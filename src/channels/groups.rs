@@ -1,9 +1,9 @@
-//! From classes to groups: channels with the same footprint are one width to choose.
+//! From channels to groups: channels with the same footprint are one width to choose.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::dependency_graph::{Constraint, DependencyGraph, ValueId};
-use super::index_remap::runs;
+use super::runs::runs;
 
 /// Channels that appear in the same places: one width.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Group {
     }
 }
 
-/// Where a class appears: (value, axis) of each of its elements.
+/// Where a channel appears: (value, axis) of each of its axis indices.
 type Footprint<'a> = &'a [(u32, u32)];
 
 /// Finds the groups behind the widths of all layers.
@@ -100,10 +100,10 @@ fn forbid_uneven_growth(co: &DependencyGraph, groups: &mut [Group]) {
         for (axis, &dim) in co.dims(id).iter().enumerate() {
             let classes: Vec<u32> = (0..dim).map(|i| co.class(co.atom(id, axis, i))).collect();
             let mut lengths: HashMap<usize, (usize, usize)> = HashMap::new();
-            for (class, start, end) in runs(&classes) {
-                if let Some(&group) = group_of.get(&class) {
+            for run in runs(&classes) {
+                if let Some(&group) = group_of.get(&run.channel) {
                     let (least, most) = lengths.entry(group).or_insert((usize::MAX, 0));
-                    (*least, *most) = ((*least).min(end - start), (*most).max(end - start));
+                    (*least, *most) = ((*least).min(run.len()), (*most).max(run.len()));
                 }
             }
             for (group, (least, most)) in lengths {

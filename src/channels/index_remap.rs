@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::dependency_graph::{DependencyGraph, ValueId};
 use super::groups::Group;
+use super::runs::runs;
 
 /// Where an index of the new axis comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +23,7 @@ pub struct AxisRemap {
 }
 
 impl AxisRemap {
-    /// The new extent.
+    /// The new size of the axis.
     pub fn len(&self) -> usize {
         self.sources.len()
     }
@@ -48,19 +49,19 @@ impl AxisRemap {
     }
 }
 
-/// A change of the classes: some go, and beside some (the templates) new ones come.
+/// A change of channels: some are removed, and beside some (the replicated ones) new ones are added.
 #[derive(Clone, Debug, Default)]
 pub struct ChannelChange {
-    /// Classes to remove.
+    /// Channels to remove.
     pub removed: std::collections::HashSet<u32>,
-    /// How many new classes to put beside a template.
+    /// How many new channels to put beside a replicated one.
     pub added: HashMap<u32, u32>,
-    /// New classes repeat their template, and whatever reads them shares its weights out among them, in shares drawn with
+    /// New channels repeat the replicated one, and whatever reads them shares its weights out among them, in shares drawn with
     /// this seed; without one they are zero.
     pub split: Option<u64>,
 }
 
-/// The edits of every axis that changes.
+/// The new order of every axis that changes.
 #[derive(Debug, Default)]
 pub struct IndexRemaps {
     by_axis: HashMap<(ValueId, usize), AxisRemap>,
@@ -69,8 +70,8 @@ pub struct IndexRemaps {
 impl IndexRemaps {
     /// Works out the new order of every axis.
     ///
-    /// A new class appears wherever its template does, after the template's block of adjacent
-    /// indices. A block is as long as the shortest run of any class of the same group on that axis:
+    /// A new channel appears wherever the replicated one does, after the latter's block of adjacent
+    /// indices. A block is as long as the shortest run of any channel of the same group on that axis:
     /// 1 on most, all places of a channel behind a flattening. This one rule suits every operator: a
     /// concatenation's part grows at its own end, a flattened channel brings its whole block, a
     /// shuffled or split axis grows in each part.
@@ -96,12 +97,12 @@ impl IndexRemaps {
         Self { by_axis }
     }
 
-    /// The edit of one axis; `None` when it stays as it is.
+    /// The new order of one axis; `None` when it stays as it is.
     pub fn get(&self, value: ValueId, axis: usize) -> Option<&AxisRemap> {
         self.by_axis.get(&(value, axis))
     }
 
-    /// The new extent of one axis.
+    /// The new size of one axis.
     pub fn dim(&self, dependencies: &DependencyGraph, value: ValueId, axis: usize) -> usize {
         self.get(value, axis)
             .map_or_else(|| dependencies.dims(value)[axis], AxisRemap::len)
@@ -113,18 +114,6 @@ impl IndexRemaps {
     }
 }
 
-/// Runs of equal classes: (class, first index, past the last).
-pub(super) fn runs(classes: &[u32]) -> Vec<(u32, usize, usize)> {
-    let mut found: Vec<(u32, usize, usize)> = Vec::new();
-    for (i, &class) in classes.iter().enumerate() {
-        match found.last_mut() {
-            Some((last, _, end)) if *last == class => *end = i + 1,
-            _ => found.push((class, i, i + 1)),
-        }
-    }
-    found
-}
-
 fn axis_edit(classes: &[u32], group_of: &HashMap<u32, usize>, change: &ChannelChange) -> Option<AxisRemap> {
     let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
     if !classes.iter().any(touched) {
@@ -132,26 +121,26 @@ fn axis_edit(classes: &[u32], group_of: &HashMap<u32, usize>, change: &ChannelCh
     }
     let runs = runs(classes);
     let mut blocks: HashMap<usize, usize> = HashMap::new();
-    for (class, start, end) in &runs {
-        if let Some(&group) = group_of.get(class) {
+    for run in &runs {
+        if let Some(&group) = group_of.get(&run.channel) {
             let block = blocks.entry(group).or_insert(usize::MAX);
-            *block = (*block).min(end - start);
+            *block = (*block).min(run.len());
         }
     }
     let mut sources = Vec::with_capacity(classes.len());
-    for (class, start, end) in runs {
-        if change.removed.contains(&class) {
+    for run in runs {
+        if change.removed.contains(&run.channel) {
             continue;
         }
-        let copies = change.added.get(&class).copied().unwrap_or(0);
+        let copies = change.added.get(&run.channel).copied().unwrap_or(0);
         let block = group_of
-            .get(&class)
+            .get(&run.channel)
             .and_then(|g| blocks.get(g))
             .copied()
-            .unwrap_or(end - start);
-        let mut at = start;
-        while at < end {
-            let until = (at + block).min(end);
+            .unwrap_or(run.len());
+        let mut at = run.start;
+        while at < run.end {
+            let until = (at + block).min(run.end);
             sources.extend((at..until).map(|old| IndexSource { old, copy: None }));
             for copy in 0..copies {
                 sources.extend((at..until).map(|old| IndexSource { old, copy: Some(copy) }));
@@ -167,7 +156,7 @@ mod tests {
     use super::{ChannelChange, axis_edit};
     use std::collections::HashMap;
 
-    /// The new axis as text: letters for classes 0, 1, 2, and a star behind each new index.
+    /// The new axis as text: letters for channels 0, 1, 2, and a star behind each new index.
     fn grown(classes: &[u32], template: u32) -> String {
         let change = ChannelChange {
             added: HashMap::from([(template, 1)]),

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::context::input_value;
-use super::dependency_graph::{DependencyGraph, ValueId};
-use crate::onnx::{Attributes, Graph};
+use super::dependency_graph::{DependencyGraph, ValueId, input_value};
+use crate::onnx::Graph;
+use crate::ops::{LinearKind, LinearSpec};
 
-/// How many samples one run takes: the extent of axis 0 of every input and output, where they all have the same and every
+/// How many samples one run takes: the size of axis 0 of every input and output, where they all have the same and every
 /// layer reads as many samples or whole times as many; else 1, so that what is counted is a whole run. An axis 0 that is
 /// open in every input is the batch whatever the outputs' shapes are.
 pub fn samples(graph: &Graph, co: &DependencyGraph, open: &HashSet<(String, usize)>) -> usize {
@@ -25,7 +25,7 @@ pub fn samples(graph: &Graph, co: &DependencyGraph, open: &HashSet<(String, usiz
         .proto
         .node
         .iter()
-        .filter(|n| matches!(n.op_type(), "Conv" | "ConvTranspose" | "Gemm"))
+        .filter(|n| LinearSpec::is_convolution(n) || LinearSpec::kind_of(n) == Some(LinearKind::Gemm))
         .filter_map(|n| first(n.input.first()?));
     let same = inputs.iter().all(|i| i.1 == count) && (is_open || outputs.all(|n| n == count));
     if same && layers.all(|n| n.is_multiple_of(count)) {
@@ -35,42 +35,19 @@ pub fn samples(graph: &Graph, co: &DependencyGraph, open: &HashSet<(String, usiz
     }
 }
 
-/// Multiply-accumulates of one run of node `index` with the extents that `dim` gives; 0 for other than
-/// convolutions and products.
-///
-/// Convolution: output elements × weights per output channel. Transposed: input elements × weights
-/// per input channel. Product: output elements × the common extent.
+/// Multiply-accumulates of one run of node `index` with the sizes that `dim` gives; 0 for other than linear operators and
+/// where shapes are not known.
 pub fn node_macs(graph: &Graph, co: &DependencyGraph, index: usize, dim: &dyn Fn(ValueId, usize) -> usize) -> u64 {
     let node = &graph.proto.node[index];
-    let elements = |id: ValueId| -> u64 { (0..co.dims(id).len()).map(|axis| dim(id, axis) as u64).product() };
-    let per_first = |id: ValueId| -> u64 { (1..co.dims(id).len()).map(|axis| dim(id, axis) as u64).product() };
-    let output = node.output.first().and_then(|n| co.by_name(n));
-    // Those on quantized values have scale and zero point behind each.
-    let weight = if matches!(node.op_type(), "QLinearConv" | "QLinearMatMul" | "QGemm") {
-        3
-    } else {
-        1
+    let Some(spec) = LinearSpec::of(node) else { return 0 };
+    let shape = |id: ValueId| -> Option<Vec<usize>> {
+        let rank = co.value(id).dims.as_ref()?.len();
+        Some((0..rank).map(|axis| dim(id, axis)).collect())
     };
-    let (Some(x), Some(w), Some(y)) = (
-        input_value(co, node, index, 0),
-        input_value(co, node, index, weight),
-        output,
-    ) else {
-        return 0;
-    };
-    if [x, w, y].iter().any(|&v| co.value(v).dims.is_none()) {
-        return 0;
-    }
-    let rank = co.dims(x).len();
-    match node.op_type() {
-        "Conv" | "QLinearConv" | "ConvInteger" => elements(y) * per_first(w),
-        "ConvTranspose" => elements(x) * per_first(w),
-        "Gemm" | "QGemm" if rank == 2 => elements(y) * dim(x, if node.int("transA", 0) != 0 { 0 } else { 1 }) as u64,
-        "MatMul" | "Einsum" | "MatMulInteger" | "QLinearMatMul" | "DynamicQuantizeMatMul" | "MatMulIntegerToFloat"
-            if rank > 0 =>
-        {
-            elements(y) * dim(x, rank - 1) as u64
-        }
+    let input = |i: usize| input_value(co, node, index, i).and_then(shape);
+    let output = node.output.first().and_then(|n| co.by_name(n)).and_then(shape);
+    match (input(0), input(spec.weight), output) {
+        (Some(x), Some(w), Some(y)) => spec.macs(node, &x, &w, &y),
         _ => 0,
     }
 }

@@ -1,26 +1,29 @@
 //! Which channels are free to go: the axes of a graph that must change together.
 //!
-//! Every index of every axis of every value is an element. Each operator says which elements are
-//! one (its index map); the classes of that relation are the channels, and classes with the same
-//! footprint form a [`Group`], the unit of planning. What is not known locks the elements it
-//! touches, with a reason. A plan then says how many channels a group loses or gains, and
+//! The channel dependency graph holds every index of every axis of every value. Each operator says which axis indices stay
+//! or go together (its index map); such a set is a channel, and channels with the same footprint form a [`Group`], the unit
+//! of planning. What is not known constrains the axes it touches, with a reason. A plan then says how many channels a group loses or gains, and
 //! [`IndexRemaps`] gives the new order of every axis.
 
 mod analyze;
+pub mod constant_channels;
 mod context;
 mod dependency_graph;
 mod groups;
 mod index_remap;
 mod macs;
+pub mod moments;
 mod ops;
+mod patch;
+mod runs;
 mod supported;
 mod symbolic_shapes;
 
 pub use analyze::{Analysis, Shapes, analyze};
-pub use context::{Patch, input_value};
-pub use dependency_graph::{Constraint, DependencyGraph, Role, Use, Value, ValueId};
+pub use dependency_graph::{Constraint, DependencyGraph, Role, Use, Value, ValueId, input_value};
 pub use groups::Group;
 pub use index_remap::{AxisRemap, ChannelChange, IndexRemaps, IndexSource};
 pub use macs::node_macs;
-pub use ops::{OpSpec, Policy, find};
+pub use ops::{BlockedLayout, FusedActivation, OpSpec, Policy, Reach, like, never_negative, spec_of};
+pub use patch::Patch;
 pub use supported::{registered_ops, supported_ops_table};

@@ -39,8 +39,8 @@ pub fn supported_ops_table() -> String {
          - **follow**: its channels are pruned and grown with those of its neighbours.\n\
          - **partial**: holds the axes that it mixes; the others follow.\n\
          - **shape**: its numbers are followed through shape arithmetic.\n\
-         - **barrier**: the channels that reach it stay as they are; `snapprune inspect` says so.\n\n\
-         Operators of other domains, and nodes inside `If`, `Loop`, `Scan` and functions, are barriers.\n\n\
+         - **constrained**: the channels that reach it stay as they are; `snapprune inspect` says so.\n\n\
+         Operators of other domains, and nodes inside `If`, `Loop`, `Scan` and functions, are constrained.\n\n\
          | operator | channels | note |\n|---|---|---|\n",
     );
     let mut names: Vec<&str> = STANDARD.split_whitespace().collect();
@@ -48,7 +48,7 @@ pub fn supported_ops_table() -> String {
     names.sort_unstable();
     names.dedup();
     for name in names {
-        let (what, note) = match find("", name) {
+        let (what, note) = match find(name) {
             Some(spec) => match spec.policy {
                 Policy::Layer => ("layer", spec.note),
                 Policy::Follow => ("follow", spec.note),
@@ -56,7 +56,7 @@ pub fn supported_ops_table() -> String {
             },
             None if matches!(name, "Shape") => ("shape", ""),
             None if name == "Constant" => ("follow", "as a weight or a number"),
-            None => ("barrier", ""),
+            None => ("constrained", ""),
         };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| {name} | {what} | {note} |");

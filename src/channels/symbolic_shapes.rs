@@ -1,4 +1,4 @@
-//! Shape arithmetic: which elements of small integer tensors are fixed and which are some extent.
+//! Shape arithmetic: which elements of small integer tensors are fixed and which are the size of some axis.
 //!
 //! Exporters compute the targets of `Reshape`, `Expand` and `Resize` from `Shape`. Knowing that
 //! an element is "extent 0 of x" (usually the batch) keeps the channels of x free.
@@ -14,11 +14,11 @@ use crate::onnx::{Attributes, Graph};
 pub enum Dim {
     /// A number written in the file.
     Fixed(i64),
-    /// The extent of an axis.
+    /// The size of an axis.
     Of(ValueId, usize),
-    /// A number computed from the extent of an axis that no input changes.
+    /// A number computed from the size of an axis that no input changes.
     Derived(i64, ValueId, usize),
-    /// Computed in a way that is not followed; the axes it depends on are locked.
+    /// Computed in a way that is not followed; the axes it depends on are constrained.
     Computed,
 }
 
@@ -96,7 +96,7 @@ impl SymbolicShapes {
         true
     }
 
-    /// Anything else may do what it likes with an extent: the extent is then fixed.
+    /// Anything else may do what it likes with a size: the size is then fixed.
     fn give_up(
         &mut self,
         node: &NodeProto,
@@ -123,10 +123,10 @@ impl SymbolicShapes {
     }
 }
 
-/// Operators whose handlers read extents themselves.
+/// Operators whose rules read sizes themselves.
 const READS_EXTENTS: [&str; 5] = ["Reshape", "Expand", "Resize", "Upsample", "Slice"];
 
-/// Fixes the axes whose extents a node computes with.
+/// Fixes the axes whose sizes a node computes with.
 pub(super) fn constrain_dims(co: &mut DependencyGraph, node: usize, op: &str, shape: &[Dim]) {
     for dim in shape {
         if let Dim::Of(id, axis) | Dim::Derived(_, id, axis) = *dim {

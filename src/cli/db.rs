@@ -1,9 +1,9 @@
 //! `snapprune db`.
 
-use std::io::Write;
 use std::path::Path;
 
-use super::args::{DbAction, DbArgs};
+use super::stdout;
+use crate::flags::{DbAction, DbArgs};
 use crate::onnx::save;
 use crate::profile::{Database, Row, summarize};
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ pub(super) fn run(args: &DbArgs) -> Result<bool> {
     }
     let mut database = Database::open(&path)?;
     match &args.action {
-        DbAction::Ls => list(&database.rows()?),
+        DbAction::Ls => list(&database.rows()?)?,
         DbAction::Show { device } => show(&database.rows()?, device)?,
         DbAction::Merge { files } => {
             for file in files {
@@ -28,15 +28,15 @@ pub(super) fn run(args: &DbArgs) -> Result<bool> {
                     return Err(Error::Usage(format!("{} is not there", file.display())));
                 }
                 let changed = database.take_over(&Database::open(file)?.rows()?)?;
-                println!("{}: {changed} records taken over", file.display());
+                stdout::line(&format!("{}: {changed} records taken over", file.display()))?;
             }
         }
         DbAction::Export { file } => export(&database.rows()?, file)?,
         DbAction::Import { file } => {
             let changed = database.take_over(&read_lines(file)?)?;
-            println!("{}: {changed} records taken over", file.display());
+            stdout::line(&format!("{}: {changed} records taken over", file.display()))?;
         }
-        DbAction::Gc { days } => println!("{} records removed", database.remove_old(*days)?),
+        DbAction::Gc { days } => stdout::line(&format!("{} records removed", database.remove_old(*days)?))?,
         DbAction::Verify => {
             let mut faults = database.faults()?;
             let rows = database.rows()?;
@@ -45,28 +45,31 @@ pub(super) fn run(args: &DbArgs) -> Result<bool> {
                     .filter(|r| !r.is_sound())
                     .map(|r| format!("{} on {}: times that cannot be", r.problem.key(), r.device)),
             );
-            faults.iter().for_each(|f| println!("{f}"));
-            println!("{} records, {} faults", rows.len(), faults.len());
+            for fault in &faults {
+                stdout::line(fault)?;
+            }
+            stdout::line(&format!("{} records, {} faults", rows.len(), faults.len()))?;
             return Ok(faults.is_empty());
         }
     }
     Ok(true)
 }
 
-fn list(rows: &[Row]) {
+fn list(rows: &[Row]) -> Result<()> {
     for part in rows.chunk_by(|a, b| (&a.device, &a.stack) == (&b.device, &b.stack)) {
         let Some(first) = part.first() else { continue };
-        println!(
+        stdout::line(&format!(
             "{}  {:6} problems  {} · {}",
             first.device,
             part.len(),
             first.name,
             first.stack
-        );
+        ))?;
         if let Some(why) = first.former() {
-            println!("{:16}  {why}", "");
+            stdout::line(&format!("{:16}  {why}", ""))?;
         }
     }
+    Ok(())
 }
 
 fn show(rows: &[Row], device: &str) -> Result<()> {
@@ -78,7 +81,7 @@ fn show(rows: &[Row], device: &str) -> Result<()> {
     }
     for row in found {
         let (p, s) = (&row.problem, summarize(&row.samples));
-        println!(
+        stdout::line(&format!(
             "{:9.4} ms ± {:.4} ({:3})  {} {:?} {} → {} groups {} at {:?} batch {} {} {:?} {}",
             s.median,
             s.mad,
@@ -93,7 +96,7 @@ fn show(rows: &[Row], device: &str) -> Result<()> {
             p.dtype,
             p.producer_layout,
             p.activation
-        );
+        ))?;
     }
     Ok(())
 }
@@ -101,12 +104,10 @@ fn show(rows: &[Row], device: &str) -> Result<()> {
 fn export(rows: &[Row], file: &Path) -> Result<()> {
     let text = Row::lines(rows);
     if file == Path::new("-") {
-        let out = std::io::stdout().write_all(text.as_bytes());
-        return out.map_err(|e| Error::file("standard output", e));
+        return stdout::text(&text);
     }
     save(file, text.as_bytes())?;
-    println!("{}: {} records", file.display(), rows.len());
-    Ok(())
+    stdout::line(&format!("{}: {} records", file.display(), rows.len()))
 }
 
 fn read_lines(file: &Path) -> Result<Vec<Row>> {

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::args::DoctorArgs;
-use super::setup;
+use super::{interrupt, stdout};
 use crate::Result;
 use crate::device::{
-    CPU_PACKAGE, CudaDevice, CudaOptions, CudnnAlgo, Device, GPU_PACKAGE, NEEDED, Runtime, gpu_count, provider_beside,
-    tested, untested,
+    CPU_PACKAGE, CudaDevice, CudaOptions, CudnnAlgo, Device, GPU_PACKAGE, NEEDED, Runtime, Timer, gpu_count,
+    provider_beside, tested, untested,
 };
+use crate::flags::{DoctorArgs, hint};
+use crate::jobs::load_runtime;
 use crate::profile::Database;
 
 /// How one thing stands.
@@ -44,10 +45,8 @@ pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
     places(args, &mut checks);
     let well = checks.iter().all(|c| c.state != State::Fault);
     if args.json {
-        println!(
-            "{:#}",
-            serde_json::json!({"schema_version": 1, "well": well, "checks": checks})
-        );
+        let json = serde_json::json!({"schema_version": 1, "well": well, "checks": checks});
+        stdout::line(&format!("{json:#}"))?;
         return Ok(well);
     }
     for c in &checks {
@@ -56,18 +55,15 @@ pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
             State::Note => "note",
             State::Fault => "FAULT",
         };
-        println!("{mark:<6} {:<17} {}", c.name, c.found);
+        stdout::line(&format!("{mark:<6} {:<17} {}", c.name, c.found))?;
         for line in c.todo.iter().flat_map(|t| t.lines()) {
-            println!("{:24} → {line}", "");
+            stdout::line(&format!("{:24} → {line}", ""))?;
         }
     }
-    println!(
-        "\n{}",
-        match well {
-            true => "snapprune can work here: try `snapprune MODEL.onnx`",
-            false => "do what the arrows say, then run `snapprune doctor` again",
-        }
-    );
+    stdout::line(match well {
+        true => "\nsnapprune can work here: try `snapprune MODEL.onnx`",
+        false => "\ndo what the arrows say, then run `snapprune doctor` again",
+    })?;
     Ok(well)
 }
 
@@ -82,13 +78,11 @@ fn check(name: &str, state: State, found: String, todo: Option<&str>) -> Check {
 
 /// The library, and whether a model runs in it.
 fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
-    let runtime = match setup::runtime(args.ort_lib.as_deref()) {
+    let runtime = match load_runtime(args.ort_lib.as_deref(), interrupt::stop()) {
         Ok(runtime) => runtime,
         Err(error) => {
-            let said = error.to_string();
-            let install = format!("pip install '{CPU_PACKAGE}'");
-            let (found, todo) = said.split_once(". ").unwrap_or((&said, &install));
-            checks.push(check("ONNX Runtime", State::Fault, found.to_owned(), Some(todo)));
+            let todo = hint(&error);
+            checks.push(check("ONNX Runtime", State::Fault, error.to_string(), todo.as_deref()));
             return None;
         }
     };
@@ -120,7 +114,7 @@ fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
         runtime.own_threads
     );
     checks.push(match own.remark() {
-        Some(remark) => check("threads", State::Note, found, Some(&remark)),
+        Some(remark) => check("threads", State::Note, found, Some(&remark.to_string())),
         None => check("threads", State::Ok, found, None),
     });
     Some(runtime)
@@ -209,9 +203,8 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
             check("runs on GPU 0", State::Ok, found, None)
         }
         Err(error) => {
-            let said = error.to_string();
-            let (found, todo) = said.split_once('\n').unwrap_or((&said, &install));
-            check("runs on GPU 0", State::Fault, found.to_owned(), Some(todo))
+            let todo = hint(&error);
+            check("runs on GPU 0", State::Fault, error.to_string(), todo.as_deref())
         }
     });
 }

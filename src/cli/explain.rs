@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::args::ExplainArgs;
-use super::source::ModelSource;
+use super::stdout;
+use crate::flags::ExplainArgs;
+use crate::jobs::ModelSource;
 use crate::onnx::load_bare;
 use crate::{Error, Result};
 
@@ -23,15 +24,16 @@ pub(super) fn run(args: &ExplainArgs) -> Result<bool> {
         )));
     }
     if args.json {
-        println!("{:#}", serde_json::json!({"schema_version": 1, "snapprune": said}));
+        let json = serde_json::json!({"schema_version": 1, "snapprune": said});
+        stdout::line(&format!("{json:#}"))?;
     } else {
-        print!("{}", told(&said));
+        stdout::text(&sentences(&said))?;
     }
     Ok(true)
 }
 
 /// The entries as sentences.
-fn told(said: &BTreeMap<&str, &str>) -> String {
+fn sentences(said: &BTreeMap<&str, &str>) -> String {
     let get = |key: &str| said.get(key).copied().filter(|v| !v.is_empty());
     let source = get("source").unwrap_or("a file without a name");
     let mut lines = vec![format!(

@@ -1,25 +1,29 @@
 //! `snapprune inspect MODEL`.
 
-use super::args::InspectArgs;
-use super::setup;
-use super::source::ModelSource;
+use super::{interrupt, stdout};
 use crate::Result;
+use crate::flags::InspectArgs;
+use crate::jobs::{ModelSource, inspect};
 use crate::report::{inspect_dot, inspect_json, inspect_text};
 
 /// Always `true`: there is nothing to find wanting.
 pub(super) fn run(args: &InspectArgs) -> Result<bool> {
-    let runtime = setup::runtime(args.ort_lib.as_deref())?;
     let source = ModelSource::of(&args.model)?;
-    let opened = source.open(&runtime, &setup::shapes(&args.shapes)?)?;
+    let opened = inspect(
+        &source,
+        &args.shapes.first()?,
+        args.ort_lib.as_deref(),
+        interrupt::stop(),
+    )?;
     if args.json {
-        println!("{:#}", inspect_json(&opened));
+        stdout::line(&format!("{:#}", inspect_json(&opened)))?;
     } else if args.dot {
-        print!("{}", inspect_dot(&opened));
+        stdout::text(&inspect_dot(&opened))?;
     } else {
         for note in &opened.notes {
             eprintln!("note: {note}");
         }
-        print!("{}", inspect_text(&opened));
+        stdout::text(&inspect_text(&opened))?;
     }
     Ok(true)
 }

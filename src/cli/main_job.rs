@@ -4,17 +4,12 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde_json::Value;
-
-use super::args::{DeviceArgs, MainArgs, ShapeArgs};
-use super::device_context::DeviceContext;
 use super::screen::Screen;
 use super::sink::{put, put_model, voice};
-use super::source::{ModelSource, is_stream};
-use super::turn_args::TurnArgs;
-use super::{interrupt, setup};
-use crate::optimize::{Known, Options, Outcome, ProgressReporter, Workload, optimize};
-use crate::report::{About, Written, outcome_html, outcome_json, outcome_text, with_provenance};
+use super::{interrupt, stdout};
+use crate::flags::{MainArgs, add_hints, declined_hint, gates_hint};
+use crate::jobs::{ModelSource, Naming, is_stream, optimize_model, same_file};
+use crate::report::outcome_text;
 use crate::{Error, Result};
 
 /// Where the results go.
@@ -37,17 +32,18 @@ pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
     let screen = Screen::new(args.quiet);
     let written_name = output_paths.model.as_deref().and_then(Path::file_name);
     let written_name = written_name.map_or("stdout.onnx".into(), |n| n.to_string_lossy());
-    let done = job(
-        DeviceContext::of(&args.work, interrupt::stop())?,
-        &source,
-        args,
+    let settings = args.settings()?;
+    let context = settings.context(interrupt::stop())?;
+    say(format!(
+        "device    {}\n",
+        settings.device.describe(context.device.as_ref())
+    ));
+    let naming = Naming {
         command,
-        &written_name,
-        &screen,
-        &|device| {
-            say(format!("device    {device}\n"));
-        },
-    )?;
+        written: &written_name,
+    };
+    let mut done = optimize_model(context, &source, &settings, naming, &screen)?;
+    add_hints(&mut done.json, &done.outcome);
     let text = format!("{:#}\n", done.json);
     let weights = args.work.save.weights();
     let mut written = Vec::new();
@@ -70,17 +66,25 @@ pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
         written.push(put(Some(html), done.html.as_bytes())?);
     }
     if args.json {
-        print!("{text}");
+        stdout::text(&text)?;
     }
+    let step = |hint: String| say(format!("  → {hint}\n"));
     say(outcome_text(&done.outcome, args.verbose > 0));
+    let ungated = done.outcome.dynamic.as_ref().and_then(|d| d.declined.as_ref());
+    ungated
+        .and_then(gates_hint)
+        .map(str::to_owned)
+        .into_iter()
+        .for_each(step);
     let seconds = start.elapsed().as_secs_f64();
     if let Some(why) = &done.outcome.declined {
         say(format!("no static model: {why}\n"));
+        declined_hint(why).into_iter().for_each(step);
     }
     match written.split_last() {
         Some((last, [])) => say(format!("written   {last} in {seconds:.1} s\n")),
         Some((last, rest)) => say(format!("written   {} and {last} in {seconds:.1} s\n", rest.join(", "))),
-        None if done.outcome.nothing_to_change => {
+        None if done.outcome.nothing_to_change() => {
             say(format!(
                 "nothing written ({seconds:.1} s); `snapprune inspect` lists every layer\n"
             ));
@@ -103,136 +107,6 @@ pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
         ));
     }
     Ok(any)
-}
-
-/// What the main job gives.
-pub(crate) struct Done {
-    /// What came out; models have their provenance in them.
-    pub outcome: Outcome,
-    /// The report for programs.
-    pub json: Value,
-    /// The report for people.
-    pub html: String,
-}
-
-/// The main job on a model, without writing anything.
-///
-/// # Errors
-/// When the model or the data cannot be read, the device is not there, a run fails, or it is asked to stop.
-pub(crate) fn job(
-    context: DeviceContext,
-    source: &ModelSource,
-    args: &MainArgs,
-    command: &str,
-    written: &str,
-    reporter: &dyn ProgressReporter,
-    device: &dyn Fn(&str),
-) -> Result<Done> {
-    let (mut outcome, workloads) = run_job(
-        context,
-        &Job {
-            source,
-            options: options(args),
-            device: &args.work.device,
-            turn: args.work.turn,
-            shapes: &args.work.shapes,
-            notes: !args.quiet,
-            reporter,
-            tell: device,
-        },
-    )?;
-    let opened = &workloads[0].opened;
-    let name = source.file_name();
-    let about = |gated| Written {
-        name: &name,
-        command,
-        gated,
-    };
-    let model = outcome.model.take();
-    outcome.model = model.map(|bytes| with_provenance(bytes, about(false), opened, &outcome));
-    let gated = outcome.dynamic.as_mut().and_then(|d| d.model.take());
-    let gated = gated.map(|bytes| with_provenance(bytes, about(true), opened, &outcome));
-    if let Some(dynamic) = outcome.dynamic.as_mut() {
-        dynamic.model = gated;
-    }
-    let page = About {
-        name: &name,
-        written,
-        command,
-    };
-    Ok(Done {
-        json: outcome_json(&source.name, &workloads, &outcome),
-        html: outcome_html(page, &workloads, &outcome)?,
-        outcome,
-    })
-}
-
-/// The flags as options of the job.
-pub(super) fn options(args: &MainArgs) -> Options {
-    let work = &args.work;
-    let mut options = work.planning.options(work.seed, &work.store, &work.goals, &work.data);
-    options.dynamics = work.dynamic.dynamics();
-    options.staircases = args.staircases;
-    options
-}
-
-/// What the main job and `plan` have in common.
-pub(super) struct Job<'a> {
-    pub source: &'a ModelSource,
-    pub options: Options,
-    pub device: &'a DeviceArgs,
-    pub turn: TurnArgs,
-    pub shapes: &'a ShapeArgs,
-    /// Whether notes on the file go to standard error.
-    pub notes: bool,
-    pub reporter: &'a dyn ProgressReporter,
-    /// Told the device.
-    pub tell: &'a dyn Fn(&str),
-}
-
-/// Opens the model at all its workloads and optimizes it; at least one load comes back.
-pub(super) fn run_job(context: DeviceContext, job: &Job) -> Result<(Outcome, Vec<Workload>)> {
-    let DeviceContext {
-        runtime,
-        device,
-        recorded,
-        database,
-        pruned,
-        turn,
-    } = context;
-    (job.tell)(&setup::describe(device.as_ref(), job.device));
-    job.reporter.step("reading the model");
-    let workloads = setup::opened(job.source, &runtime, job.shapes)?;
-    if job.notes {
-        for note in workloads.iter().take(1).flat_map(|l| &l.opened.notes) {
-            job.reporter.aside(&|| eprintln!("note: {note}"));
-        }
-    }
-    let known = Known {
-        database,
-        recorded,
-        pruned,
-    };
-    let take = || job.turn.take(device.as_ref(), &runtime.stop, job.reporter);
-    let turn = if turn.is_some() { turn } else { take()? };
-    let outcome = optimize(&workloads, device.as_ref(), known, &job.options, job.reporter);
-    drop(turn);
-    job.reporter.done();
-    Ok((outcome?, workloads))
-}
-
-/// The command as it was typed, folders left out: they are nobody's business but the user's.
-pub(crate) fn command(words: impl Iterator<Item = String>) -> String {
-    let word = |arg: String| {
-        let last = arg.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
-        if last.contains(char::is_whitespace) {
-            format!("'{last}'")
-        } else {
-            last
-        }
-    };
-    let words: Vec<String> = words.map(word).collect();
-    format!("snapprune {}", words.join(" "))
 }
 
 /// Where the model and the reports go; the folders must be writable before anything is measured.
@@ -265,7 +139,7 @@ fn output_paths(source: &ModelSource, args: &MainArgs) -> Result<OutputPaths> {
         .into_iter()
         .flatten()
     {
-        if setup::same_file(file, &source.path) {
+        if same_file(file, &source.path) {
             return Err(Error::Usage(format!(
                 "{} would overwrite the model that is read; name another file",
                 file.display()
@@ -283,16 +157,4 @@ fn output_paths(source: &ModelSource, args: &MainArgs) -> Result<OutputPaths> {
         })?;
     }
     Ok(output_paths)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::command;
-
-    #[test]
-    fn a_command_is_told_without_folders() {
-        let words = ["/home/a/model.onnx", "--cpu", "-o", "../out/my model.onnx"];
-        let told = command(words.into_iter().map(str::to_owned));
-        assert_eq!(told, "snapprune model.onnx --cpu -o 'my model.onnx'");
-    }
 }

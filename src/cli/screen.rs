@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::optimize::ProgressReporter;
+use crate::optimize::{ProgressReporter, Step};
 
 /// A line on standard error; hidden when that is not a terminal or when quiet. It shows the step, how much of it is done and
 /// how long that will take, where that is known.
@@ -42,13 +42,13 @@ impl Drop for Screen {
 }
 
 impl ProgressReporter for Screen {
-    fn step(&self, what: &str) {
+    fn step(&self, step: Step) {
         // Not before: what is printed ahead of the first step would share its line.
         self.bar.enable_steady_tick(Duration::from_millis(200));
         self.style(SPINNER);
         self.bar.unset_length();
         self.bar.reset();
-        self.bar.set_message(what.to_owned());
+        self.bar.set_message(step.to_string());
     }
 
     fn progress(&self, done: usize, total: usize) {

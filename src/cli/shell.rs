@@ -5,20 +5,23 @@ use std::path::Path;
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::args::Args;
+use super::stdout;
+use crate::flags::CommandLine;
 use crate::onnx::save;
 use crate::{Error, Result};
 
 /// Prints a completion script.
-pub(super) fn completions(shell: Shell) -> bool {
-    clap_complete::generate(shell, &mut Args::command(), "snapprune", &mut std::io::stdout());
-    true
+pub(super) fn completions(shell: Shell) -> Result<bool> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut CommandLine::command(), "snapprune", &mut script);
+    stdout::bytes(&script)?;
+    Ok(true)
 }
 
 /// Writes `snapprune.1`, and a page for every other command, into a folder.
 pub(super) fn man(folder: &Path) -> Result<bool> {
     std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
-    let mut command = Args::command().disable_help_subcommand(true);
+    let mut command = CommandLine::command().disable_help_subcommand(true);
     command.build();
     let mut pages = vec![("snapprune".to_owned(), command.clone())];
     for sub in command.get_subcommands() {
@@ -34,10 +37,10 @@ pub(super) fn man(folder: &Path) -> Result<bool> {
             .map_err(|e| Error::file(&file, e))?;
         save(&file, &text)?;
     }
-    println!(
+    stdout::line(&format!(
         "written   {count} pages to {}; read one with `man -l {}`",
         folder.display(),
         folder.join("snapprune.1").display()
-    );
+    ))?;
     Ok(true)
 }

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::stdout;
+use crate::jobs::is_stream;
 use crate::onnx::{LARGEST, Weights, save, save_model};
 use crate::{Error, Result};
 
@@ -14,9 +16,7 @@ pub(super) fn put(place: Option<&Path>, bytes: &[u8]) -> Result<String> {
             Ok(path.display().to_string())
         }
         None => {
-            let mut out = std::io::stdout().lock();
-            let done = out.write_all(bytes).and_then(|()| out.flush());
-            done.map_err(|e| Error::file("standard output", e))?;
+            stdout::bytes(bytes)?;
             Ok("standard output".to_owned())
         }
     }
@@ -47,4 +47,9 @@ pub(super) fn voice(quiet: bool, place: Option<&Path>) -> impl Fn(String) + use<
             (false, false) => std::io::stdout().write_all(text.as_bytes()),
         };
     }
+}
+
+/// The file to write to; `None`: standard output.
+pub(super) fn file_of(output: &Path) -> Option<&Path> {
+    (!is_stream(output)).then_some(output)
 }

@@ -2,7 +2,7 @@
 
 use super::Dataset;
 use crate::Result;
-use crate::device::{Device, Named};
+use crate::device::{Device, NamedTensor};
 use crate::onnx::Tensor;
 
 /// Differences beyond this share of an output's range are no rounding.
@@ -38,14 +38,14 @@ impl Dataset {
                     return Ok(self);
                 }
                 if self.runs_as_declared() {
-                    // Asked for with --batch: such runs are what the model is for.
+                    // Such a batch was asked for: such runs are what the model is for.
                     let why = format!(
                         "the model mixes the samples of a batch: {} are run at a time, as it was opened",
                         self.declared
                     );
                     return Ok(self.run_as_declared(why));
                 }
-                "it mixes the samples of a batch (give the batch of your deployment with --batch)"
+                "it mixes the samples of a batch (open it with the batch of your deployment)"
             }
         };
         self = alone;
@@ -81,7 +81,7 @@ impl Dataset {
 }
 
 /// Whether an output of a run holds what sample `k` gives alone, along the axis that carries the batch.
-fn holds((_, whole): &Named, (_, one): &Named, k: usize, batch: usize) -> bool {
+fn holds((_, whole): &NamedTensor, (_, one): &NamedTensor, k: usize, batch: usize) -> bool {
     if whole.dims == one.dims {
         // The output does not depend on the batch.
         return near(whole.numbers(), one.numbers());

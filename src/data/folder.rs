@@ -6,12 +6,13 @@ use image::imageops::FilterType;
 use ndarray::{ArrayD, IxDyn};
 
 use crate::device::InputSpec;
+use crate::error::SamplesFault;
 use crate::{Error, Result};
 
 /// Reads all PNG and JPEG files, by name, as uint8 N×H×W×C of an input's extents: the shorter side is scaled to fit,
 /// the middle is taken. Folders in the folder are classes, numbered by name; without any there are no labels.
 pub(super) fn read(path: &Path, spec: &InputSpec) -> Result<(ArrayD<u8>, Option<Vec<i64>>)> {
-    let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
+    let wrong = |what: String| SamplesFault::Contents(what).at(path);
     let [_, a, b, c] = spec.dims[..] else {
         return Err(wrong(format!(
             "input '{}' is no image: it has not four axes",
@@ -39,7 +40,7 @@ pub(super) fn read(path: &Path, spec: &InputSpec) -> Result<(ArrayD<u8>, Option<
     }
     let mut pixels: Vec<u8> = Vec::with_capacity(found.len() * height * width * channels);
     for (file, _) in &found {
-        let image = image::open(file).map_err(|e| Error::Usage(format!("{}: {e}", file.display())))?;
+        let image = image::open(file).map_err(|e| SamplesFault::Contents(e.to_string()).at(file))?;
         let image = image.resize_to_fill(width as u32, height as u32, FilterType::Triangle);
         if channels == 1 {
             pixels.extend(image.to_luma8().as_raw());

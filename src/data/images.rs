@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::{ArrayD, Axis, Slice};
 
 use crate::device::InputSpec;
+use crate::error::SamplesFault;
 use crate::onnx::{Dtype, Tensor};
 
 /// How 8-bit images become a model's input: (x / 255 − mean) / std, channel by channel.
@@ -39,27 +40,29 @@ impl Images {
     ///
     /// # Errors
     /// What does not fit.
-    pub(super) fn new(pixels: ArrayD<u8>, spec: &InputSpec, scaling: &Scaling) -> Result<Self, String> {
+    pub(super) fn new(pixels: ArrayD<u8>, spec: &InputSpec, scaling: &Scaling) -> Result<Self, SamplesFault> {
+        let unfit = |what: String| Err(SamplesFault::Contents(what));
+        let unscaled = |what: String| Err(SamplesFault::Scaling(what));
         if pixels.ndim() != 4 || spec.dims.len() != 4 {
-            return Err(format!(
+            return unfit(format!(
                 "`images` must be N×H×W×C for an input of four axes, not {:?}",
                 pixels.shape()
             ));
         }
         let channels = pixels.shape()[3];
-        for (name, list) in [("--mean", &scaling.mean), ("--std", &scaling.std)] {
+        for (name, list) in [("mean", &scaling.mean), ("std", &scaling.std)] {
             if list.len() != 1 && list.len() != channels {
-                return Err(format!("{name} has {} numbers for {channels} channels", list.len()));
+                return unscaled(format!("{name} has {} numbers for {channels} channels", list.len()));
             }
-            let usable = |v: &f32| v.is_finite() && (name == "--mean" || *v != 0.0);
+            let usable = |v: &f32| v.is_finite() && (name == "mean" || *v != 0.0);
             if let Some(bad) = list.iter().find(|v| !usable(v)) {
-                return Err(format!("{name} holds {bad}, which no pixel can be scaled by"));
+                return unscaled(format!("{name} holds {bad}, which no pixel can be scaled by"));
             }
         }
         let raw = spec.dtype == Dtype::Uint8;
         if raw && *scaling != Scaling::default() {
-            return Err(format!(
-                "input '{}' takes 8-bit pixels as they are: --mean and --std do not apply",
+            return unscaled(format!(
+                "input '{}' takes 8-bit pixels as they are: means and standard deviations do not apply",
                 spec.name
             ));
         }
@@ -68,7 +71,7 @@ impl Images {
             Dtype::Float | Dtype::Float16 | Dtype::Bfloat16 | Dtype::Double
         );
         if !raw && !floats {
-            return Err(format!(
+            return unfit(format!(
                 "`images` serve inputs of floats or uint8; name an array after input '{}'",
                 spec.name
             ));

@@ -5,17 +5,20 @@ mod batching;
 mod folder;
 mod images;
 mod npz;
+mod npz_head;
 mod numbers;
+mod reading;
 mod source;
 
 use std::ops::Range;
 use std::path::Path;
 
-use crate::device::{InputSpec, Named};
+use crate::device::{InputSpec, NamedTensor};
+use crate::error::{SamplesError, SamplesFault};
 use crate::onnx::Tensor;
 use crate::{Error, Result};
-use images::Images;
-use source::{SampleSource, axis_behind};
+use reading::{of_folder, of_npz};
+use source::SampleSource;
 
 pub use images::Scaling;
 
@@ -41,7 +44,7 @@ pub struct Dataset {
 #[derive(Clone, Debug)]
 pub struct SampleRun<'d> {
     /// The inputs.
-    pub inputs: Vec<Named>,
+    pub inputs: Vec<NamedTensor>,
     /// The right classes of its samples, if they are known.
     pub labels: Option<&'d [i64]>,
     /// Samples in it.
@@ -66,11 +69,10 @@ impl Dataset {
         let data = Self::read_any(path, specs, scaling)?;
         for (name, source, _) in &data.inputs {
             if let Some(what) = source.not_finite() {
-                return Err(Error::Usage(format!(
-                    "{}: input '{name}': {what}; leave that sample out, or mend it: nothing can be told from values that are no \
-                     numbers",
-                    path.display()
-                )));
+                let what = format!(
+                    "input '{name}': {what}; leave that sample out, or mend it: nothing can be told from values that are no numbers"
+                );
+                return Err(SamplesFault::Contents(what).at(path));
             }
         }
         Ok(data)
@@ -81,14 +83,14 @@ impl Dataset {
     /// # Errors
     /// The other ones of [`Dataset::read`].
     pub fn read_any(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Self> {
-        let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
+        let wrong = |what: String| SamplesFault::Contents(what).at(path);
         let read = if path.is_dir() {
             of_folder(path, specs, scaling)?
         } else {
             of_npz(path, specs, scaling)?
         };
         for (source, spec) in read.sources.iter().zip(specs) {
-            source.fits(spec).map_err(wrong)?;
+            source.fits(spec).map_err(|fault| fault.at(path))?;
         }
         let counts: Vec<usize> = read.sources.iter().filter_map(SampleSource::count).collect();
         let count = counts.first().copied().unwrap_or(0);
@@ -144,6 +146,7 @@ impl Dataset {
     /// # Errors
     /// When an input is not of floats.
     pub fn random(specs: &[InputSpec], samples: usize, seed: u64) -> Result<Self> {
+        let made = |fault| Error::Samples(SamplesError { path: None, fault });
         let mut random = fastrand::Rng::with_seed(seed);
         let (open, declared) = batch_of(specs, &[]);
         let batch = if open { samples.clamp(1, BATCH) } else { declared };
@@ -157,17 +160,16 @@ impl Dataset {
             let values: Vec<f32> = (0..dims.iter().product()).map(|_| random.f32() * 2.0 - 1.0).collect();
             let values = Tensor::from_f32(dims, &values).cast(spec.dtype);
             if values.dtype != spec.dtype {
-                return Err(Error::Usage(format!(
-                    "input '{}' is not of floats; give real samples with --calib",
-                    spec.name
-                )));
+                return Err(made(SamplesFault::NotFloats {
+                    input: spec.name.clone(),
+                }));
             }
             let source = if spec.dims.is_empty() {
                 SampleSource::Shared(values)
             } else {
                 SampleSource::Values(values, 0)
             };
-            source.fits(spec).map_err(Error::Usage)?;
+            source.fits(spec).map_err(made)?;
             inputs.push((spec.name.clone(), source, spec.dims.len()));
         }
         Ok(Self {
@@ -282,72 +284,6 @@ fn batch_of(specs: &[InputSpec], sources: &[SampleSource]) -> (bool, usize) {
     let fixed = batched.iter().find(|(s, axis)| !s.open.contains(axis));
     let own = fixed.or(batched.first()).and_then(|(s, axis)| s.dims.get(*axis));
     (open, own.copied().unwrap_or(1).max(1))
-}
-
-/// What a file holds.
-struct Read {
-    sources: Vec<SampleSource>,
-    labels: Option<Vec<i64>>,
-    notes: Vec<String>,
-}
-
-fn of_folder(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Read> {
-    let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
-    let [spec] = specs else {
-        return Err(wrong("a folder of images serves models with one input only".to_owned()));
-    };
-    let (pixels, labels) = folder::read(path, spec)?;
-    let source = SampleSource::Images(Images::new(pixels, spec, scaling).map_err(wrong)?);
-    Ok(Read {
-        sources: vec![source],
-        labels,
-        notes: Vec::new(),
-    })
-}
-
-fn of_npz(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Read> {
-    let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
-    let mut file = npz::open(path)?;
-    let (mut sources, mut notes) = (Vec::new(), Vec::new());
-    let batched = specs.iter().any(|s| s.open.contains(&0));
-    for spec in specs {
-        let source = match file.tensor(&spec.name, spec.dtype)? {
-            Some(found) => {
-                if let Some(from) = found.from {
-                    notes.push(format!(
-                        "{}: '{}' is {from} there; its values are taken as {}",
-                        path.display(),
-                        spec.name,
-                        npz::type_name(spec.dtype)
-                    ));
-                }
-                let whole = found.tensor.dims == spec.dims;
-                let unbatched = spec.dims.is_empty() || (batched && !spec.open.contains(&0));
-                if whole && unbatched {
-                    SampleSource::Shared(found.tensor)
-                } else {
-                    let axis = axis_behind(&found.tensor.dims, spec).unwrap_or(0);
-                    SampleSource::Values(found.tensor, axis)
-                }
-            }
-            None => {
-                let pixels = file.images()?.filter(|_| specs.len() == 1).ok_or_else(|| {
-                    let names = file.names().join(", ");
-                    wrong(format!(
-                        "it holds {names}; name arrays after the inputs ('{}'), or one `images`",
-                        spec.name
-                    ))
-                })?;
-                SampleSource::Images(Images::new(pixels, spec, scaling).map_err(wrong)?)
-            }
-        };
-        sources.push(source);
-    }
-    Ok(Read {
-        sources,
-        labels: file.labels()?,
-        notes,
-    })
 }
 
 #[cfg(test)]

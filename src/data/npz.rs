@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpyExt, ReadableElement};
 
+use super::npz_head::{heads, named, stem};
 use super::numbers::{Number, Stored, element};
+use crate::error::SamplesFault;
 use crate::onnx::{Dtype, Tensor};
 use crate::{Error, Result};
 
@@ -24,10 +26,8 @@ pub(super) fn open(path: &Path) -> Result<Npz> {
     let file = File::open(path).map_err(|e| Error::file(path, e))?;
     let types = heads(&file, path)?;
     let wrong = |e: ndarray_npy::ReadNpzError| {
-        Error::Usage(format!(
-            "{} is no .npz file ({e}); write one with numpy.savez, or name a folder of images",
-            path.display()
-        ))
+        let what = format!("it is no .npz file ({e}); write one with numpy.savez, or name a folder of images");
+        SamplesFault::Contents(what).at(path)
     };
     let mut reader = NpzReader::new(file).map_err(wrong)?;
     let names = reader.names().map_err(wrong)?;
@@ -37,101 +37,6 @@ pub(super) fn open(path: &Path) -> Result<Npz> {
         names: names.iter().map(|n| stem(n)).collect(),
         path: path.to_path_buf(),
     })
-}
-
-fn stem(member: &str) -> String {
-    member.strip_suffix(".npy").unwrap_or(member).to_owned()
-}
-
-/// Looks at the heads of all arrays, and gives their element types. Heads are some hundred bytes; what follows them is as
-/// long as their extents say. An array that claims more is refused before anything is made for it.
-fn heads(file: &File, path: &Path) -> Result<HashMap<String, String>> {
-    const HEAD: u64 = 64 << 10;
-    let mut types = HashMap::new();
-    let copy = file.try_clone().map_err(|e| Error::file(path, e))?;
-    // What is no archive is told by the reader itself.
-    let Ok(mut archive) = zip::ZipArchive::new(copy) else {
-        return Ok(types);
-    };
-    for k in 0..archive.len() {
-        let Ok(member) = archive.by_index(k) else { continue };
-        let (name, size) = (member.name().to_owned(), member.size());
-        let fail = |what: &str| Err(Error::Usage(format!("{}: array '{name}' {what}", path.display())));
-        let mut head = Vec::new();
-        if member.take(HEAD).read_to_end(&mut head).is_err() {
-            return fail("cannot be read");
-        }
-        let length = match head.get(6) {
-            Some(1) => head
-                .get(8..10)
-                .and_then(|b| b.try_into().ok())
-                .map(|b| u64::from(u16::from_le_bytes(b))),
-            _ => head
-                .get(8..12)
-                .and_then(|b| b.try_into().ok())
-                .map(|b| u64::from(u32::from_le_bytes(b))),
-        };
-        if length.is_some_and(|l| l > HEAD) {
-            return fail("has a head that is too long");
-        }
-        let text = String::from_utf8_lossy(&head);
-        if elements(&text).is_none_or(|n| n > size) {
-            return fail("has fewer bytes than its extents say");
-        }
-        types.insert(stem(&name), descr(&text));
-    }
-    Ok(types)
-}
-
-/// The number of elements that a head's `shape` says; `None` where they are too many to count.
-fn elements(head: &str) -> Option<u64> {
-    let shape = head
-        .split("shape")
-        .nth(1)
-        .and_then(|s| s.split('(').nth(1))
-        .and_then(|s| s.split(')').next());
-    let shape = shape
-        .unwrap_or_default()
-        .split(',')
-        .map(str::trim)
-        .filter(|e| !e.is_empty());
-    shape
-        .map(|e| e.trim_end_matches('L').parse::<u64>().ok())
-        .try_fold(1u64, |n, e| n.checked_mul(e?))
-}
-
-/// The element type that a head's `descr` says, without the byte order.
-fn descr(head: &str) -> String {
-    let text = head.split("'descr'").nth(1).unwrap_or_default();
-    let text = text.trim_start_matches([':', ' ']);
-    match text.strip_prefix('\'').and_then(|t| t.split('\'').next()) {
-        Some(plain) => plain.trim_start_matches(['<', '>', '|', '=']).to_owned(),
-        None => "records".to_owned(),
-    }
-}
-
-/// What an element type is called.
-fn named(descr: &str) -> &str {
-    match descr {
-        "f2" => "float16",
-        "f4" => "float32",
-        "f8" => "float64",
-        "b1" => "bool",
-        "i1" => "int8",
-        "i2" => "int16",
-        "i4" => "int32",
-        "i8" => "int64",
-        "u1" => "uint8",
-        "u2" => "uint16",
-        "u4" => "uint32",
-        "u8" => "uint64",
-        "f12" | "f16" => "longdouble",
-        "O" => "Python objects",
-        other if other.starts_with(['U', 'S']) => "text",
-        other if other.starts_with('c') => "complex numbers",
-        other if other.starts_with(['M', 'm']) => "times",
-        other => other,
-    }
 }
 
 /// An array as the elements of an input.
@@ -148,7 +53,7 @@ impl Npz {
     }
 
     fn wrong(&self, name: &str, what: &str) -> Error {
-        Error::Usage(format!("{}: array '{name}' {what}", self.path.display()))
+        SamplesFault::Contents(format!("array '{name}' {what}")).at(&self.path)
     }
 
     fn array<A: ReadableElement>(&mut self, name: &str) -> Result<ArrayD<A>> {
@@ -300,7 +205,7 @@ pub(super) fn type_name(dtype: Dtype) -> String {
 mod tests {
     use std::io::Write;
 
-    use super::{elements, open};
+    use super::open;
 
     #[test]
     fn an_array_that_claims_more_than_there_is_is_refused() {
@@ -327,17 +232,5 @@ mod tests {
         ]
         .concat();
         refused(&member, "fewer bytes than its extents say");
-    }
-
-    #[test]
-    fn extents_are_counted_and_what_is_none_is_too_many() {
-        assert_eq!(
-            elements("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4, 2), }"),
-            Some(24)
-        );
-        assert_eq!(elements("{'shape': (), }"), Some(1));
-        assert_eq!(elements("{'shape': (7,), }"), Some(7));
-        assert_eq!(elements("{'shape': (99999999999, 99999999999), }"), None);
-        assert_eq!(elements("{'shape': (-1,), }"), None);
     }
 }

@@ -4,6 +4,7 @@ use super::images::Images;
 use super::npz::{place, type_name};
 use super::numbers::is_handled;
 use crate::device::InputSpec;
+use crate::error::{OpenAxes, SamplesFault};
 use crate::onnx::{Dtype, Tensor};
 
 /// Samples of one input.
@@ -71,13 +72,13 @@ impl SampleSource {
     ///
     /// # Errors
     /// What does not fit.
-    pub(super) fn fits(&self, spec: &InputSpec) -> Result<(), String> {
+    pub(super) fn fits(&self, spec: &InputSpec) -> Result<(), SamplesFault> {
         if !is_handled(spec.dtype) {
-            return Err(format!(
+            return Err(SamplesFault::Contents(format!(
                 "input '{}' takes {}, which samples cannot be given for",
                 spec.name,
                 type_name(spec.dtype)
-            ));
+            )));
         }
         let shape = match self {
             Self::Values(t, 0) => t.dims.clone(),
@@ -92,17 +93,16 @@ impl SampleSource {
             return Ok(());
         }
         let behind = !spec.open.contains(&0) && !spec.open.is_empty();
-        let hint = match (behind, spec.open.iter().any(|&axis| axis > 0)) {
-            (true, _) => {
-                "; where another axis carries the batch, give samples without it, so that the first axis counts them"
-            }
-            (false, true) => "; where the model leaves extents open, --shape or --dim set them",
-            (false, false) => "",
-        };
-        Err(format!(
-            "samples of shape {shape:?} do not fit input '{}' {:?} (the first axis counts samples){hint}",
-            spec.name, spec.dims
-        ))
+        Err(SamplesFault::Shape {
+            input: spec.name.clone(),
+            shape,
+            dims: spec.dims.clone(),
+            open: match (behind, spec.open.iter().any(|&axis| axis > 0)) {
+                (true, _) => OpenAxes::BatchBehind,
+                (false, true) => OpenAxes::BehindBatch,
+                (false, false) => OpenAxes::Fixed,
+            },
+        })
     }
 
     /// The first value that is NaN or infinite: its sample, where it stands, and what it is.

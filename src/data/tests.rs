@@ -115,7 +115,7 @@ fn what_does_not_fit_is_an_error_that_says_what() -> Result<(), Box<dyn std::err
         mean: vec![0.0; 2],
         std: vec![1.0],
     };
-    assert!(says(path.clone(), &[1, 3, 2, 4], &two).contains("--mean has 2"));
+    assert!(says(path.clone(), &[1, 3, 2, 4], &two).contains("mean has 2"));
     assert!(says(written(&folder, 4)?, &[1, 3, 2, 4], &plain).contains("not equally many"));
     std::fs::write(&path, b"not an archive")?;
     assert!(says(path, &[1, 3, 2, 4], &plain).contains("data.npz"));

@@ -6,13 +6,19 @@ use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::IoBinding;
 use ort::session::Session;
 
+use super::device_tensor::Runner;
+use super::executor::Executor;
+use super::info::{DeviceInfo, DeviceKind, fingerprint};
+use super::interface::Device;
 use super::node_times::{NodeTime, read_profile};
 use super::outputs::{bind, run};
 use super::processor::{Processor, Said, processor};
+use super::remark::{Remark, ThreadChoice};
 use super::runtime::{Idle, Runtime, run_once, tensors};
 use super::session_from_memory::commit;
-use super::values::to_value;
-use super::{Device, DeviceInfo, Named, Runner, Stop, Timed, fingerprint};
+use super::stop::Stop;
+use super::timer::{CpuFallback, NodeRuns, TimedSession, Timer};
+use super::values::{NamedTensor, to_value};
 use crate::{Error, Result};
 
 /// This machine's processor, with a number of threads.
@@ -28,7 +34,7 @@ impl CpuDevice {
     pub fn new(runtime: Runtime, threads: usize) -> Self {
         let Processor { name, facts, former } = processor(&Said::here());
         let info = DeviceInfo {
-            kind: "cpu".to_owned(),
+            kind: DeviceKind::Cpu,
             name,
             fingerprint: fingerprint(&facts),
             stack: format!(
@@ -62,44 +68,51 @@ fn described(own: usize, threads: usize, idle: Idle) -> String {
 }
 
 impl Device for CpuDevice {
-    fn stop(&self) -> Stop {
-        self.runtime.stop.clone()
-    }
-
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
 
-    fn load(&self, model: &[u8], inputs: &[Named], _strict: bool) -> Result<Box<dyn Timed>> {
-        let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
-        Ok(Box::new(Bound::new(session, inputs, &self.runtime)?))
+    fn timer(&self) -> Option<&dyn Timer> {
+        Some(self)
     }
 
-    fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+    fn stop(&self) -> Stop {
+        self.runtime.stop.clone()
+    }
+}
+
+impl Executor for CpuDevice {
+    fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
         Ok(tensors(run_once(session, inputs)?))
+    }
+
+    fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
+        Ok(tensors(self.runtime.run_plain(model, inputs)?))
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
         let session = commit(self.runtime.builder(0, &[])?, model)?;
         Ok(Runner::new(session, &self.runtime.stop))
     }
+}
 
-    fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
-        Ok(tensors(self.runtime.run_plain(model, inputs)?))
+impl Timer for CpuDevice {
+    fn load(&self, model: &[u8], inputs: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
+        let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
+        Ok(Box::new(Bound::new(session, inputs, &self.runtime)?))
     }
 
-    fn remark(&self) -> Option<String> {
-        let threads = if self.threads == 0 {
-            self.runtime.own_threads
-        } else {
-            self.threads
+    fn remark(&self) -> Option<Remark> {
+        let (threads, chosen) = match self.threads {
+            0 => (self.runtime.own_threads, ThreadChoice::Runtime),
+            threads => (threads, ThreadChoice::Caller),
         };
         let cores = std::thread::available_parallelism().map_or(threads, usize::from);
-        crowded(threads, cores, self.threads == 0)
+        (threads > cores).then_some(Remark::Crowded { threads, cores, chosen })
     }
 
-    fn node_times(&self, model: &[u8], inputs: &[Named], warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>> {
+    fn node_times(&self, model: &[u8], inputs: &[NamedTensor], runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
         let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
         let builder = self.runtime.builder(self.threads, &[])?;
         let session = commit(builder.with_profiling(folder.path().join("profile"))?, model)?;
@@ -109,12 +122,12 @@ impl Device for CpuDevice {
         while warm < MOST_WARMUP {
             let now = bound.run()?;
             warm += 1;
-            if warm >= warmup && (now / before - 1.0).abs() < STEADY {
+            if warm >= runs.warmup && (now / before - 1.0).abs() < STEADY {
                 break;
             }
             before = now;
         }
-        for _ in 0..runs {
+        for _ in 0..runs.timed {
             bound.run()?;
         }
         let file = bound.session.end_profiling()?;
@@ -124,17 +137,6 @@ impl Device for CpuDevice {
         }
         Ok(Some(nodes))
     }
-}
-
-/// Said where more threads than cores are used: ONNX Runtime counts the machine's cores, also in a container that has a share of them.
-fn crowded(threads: usize, cores: usize, own: bool) -> Option<String> {
-    let what = match own {
-        true => format!("ONNX Runtime takes {threads} threads where this process may use {cores} core(s)"),
-        false => format!("{threads} threads share {cores} core(s)"),
-    };
-    (threads > cores).then(|| {
-        format!("{what}, which makes times long and noisy: deploy with intra_op_num_threads={cores}, and time with --threads {cores}")
-    })
 }
 
 /// Warm-up ends when two runs differ by less than this, or after so many.
@@ -151,7 +153,7 @@ struct Bound {
 }
 
 impl Bound {
-    fn new(session: Session, inputs: &[Named], runtime: &Runtime) -> Result<Self> {
+    fn new(session: Session, inputs: &[NamedTensor], runtime: &Runtime) -> Result<Self> {
         let mut binding = session.create_binding()?;
         for (name, tensor) in inputs {
             binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
@@ -168,7 +170,7 @@ impl Bound {
     }
 }
 
-impl Timed for Bound {
+impl TimedSession for Bound {
     fn run(&mut self) -> Result<f64> {
         self.stop.check()?;
         let start = Instant::now();
@@ -185,8 +187,8 @@ impl Timed for Bound {
 
 #[cfg(test)]
 mod tests {
-    use super::{CpuDevice, crowded, described};
-    use crate::device::{Device, Idle, Runtime};
+    use super::{CpuDevice, described};
+    use crate::device::{Device, Idle, Runtime, Timer};
 
     #[test]
     fn the_number_of_threads_is_said_and_what_they_do_between_runs() {
@@ -206,9 +208,9 @@ mod tests {
 
     #[test]
     fn more_threads_than_cores_are_remarked_on() {
-        assert_eq!(crowded(2, 2, true), None);
-        let said = crowded(16, 2, true).unwrap();
-        assert!(said.contains("16 threads") && said.contains("--threads 2"), "{said}");
-        assert!(crowded(4, 2, false).unwrap().contains("4 threads share 2"));
+        let runtime = Runtime::load(None).unwrap();
+        assert_eq!(CpuDevice::new(runtime.clone(), 1).remark(), None);
+        let said = CpuDevice::new(runtime, 4096).remark().unwrap().to_string();
+        assert!(said.contains("4096 threads share"), "{said}");
     }
 }

@@ -7,8 +7,9 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorElementType, ValueType};
 
 use super::runtime::tensors;
-use super::values::{from_value, names, shape, to_value};
-use super::{Named, Stop};
+use super::stop::Stop;
+use super::values::{NamedTensor, from_value, names, shape, to_value};
+use crate::error::{ErrorCode, SessionError};
 use crate::onnx::{Dtype, Tensor};
 use crate::{Error, Result};
 
@@ -72,6 +73,13 @@ impl DeviceTensor {
     }
 }
 
+fn missing(output: &str) -> Error {
+    Error::Session(SessionError::new(
+        ErrorCode::GenericFailure,
+        format!("output '{output}' is missing"),
+    ))
+}
+
 /// A loaded model whose inputs and outputs stay with ONNX Runtime.
 #[derive(Debug)]
 pub struct Runner(Session, Stop);
@@ -93,7 +101,7 @@ impl Runner {
         let mut outputs = self.0.run(values)?;
         let held = order.into_iter().map(|name| {
             let value = outputs.remove(&name);
-            let value = value.ok_or_else(|| Error::Session(format!("output '{name}' is missing")))?;
+            let value = value.ok_or_else(|| missing(&name))?;
             Ok((name, DeviceTensor(value)))
         });
         held.collect()
@@ -103,7 +111,7 @@ impl Runner {
     ///
     /// # Errors
     /// When the run fails.
-    pub fn run_tensors(&mut self, inputs: &[Named]) -> Result<Vec<Named>> {
+    pub fn run_tensors(&mut self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         self.1.check()?;
         Ok(tensors(super::runtime::run(&mut self.0, inputs)?))
     }

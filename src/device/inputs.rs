@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use half::f16;
 
-use super::Named;
+use super::values::NamedTensor;
+use crate::error::{AssumedDim, AssumedInput, ShapeError, SymbolicShapes};
 use crate::onnx::proto::{tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
-use crate::onnx::{Attributes, Dtype, Graph, Reading, Tensor};
+use crate::onnx::{Dtype, Graph, Reading, Tensor};
+use crate::ops::{LinearKind, LinearSpec, groups};
 use crate::{Error, Result};
 
 /// What the user says about how a model is opened, symbolic extents above all.
@@ -33,8 +35,8 @@ pub struct InputSpec {
     pub dtype: Dtype,
     /// Axes whose extent the file leaves open.
     pub open: Vec<usize>,
-    /// Extents that were symbolic and that nobody set: (axis, symbol, the value assumed).
-    pub assumed: Vec<(usize, String, usize)>,
+    /// Symbolic dimensions that nobody set.
+    pub assumed: Vec<AssumedDim>,
 }
 
 /// The height and width assumed for an image input that leaves them open.
@@ -47,10 +49,10 @@ const ASSUMED_SIDE: usize = 224;
 pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpec>> {
     let real = graph.real_inputs();
     if let Some(unknown) = options.shapes.keys().find(|n| !real.contains(&n.as_str())) {
-        return Err(Error::Usage(format!(
-            "--shape names '{unknown}'; the inputs are {}",
-            real.join(", ")
-        )));
+        return Err(Error::Shape(ShapeError::UnknownInput {
+            name: unknown.clone(),
+            inputs: real.iter().map(|&n| n.to_owned()).collect(),
+        }));
     }
     let mut symbols: Vec<String> = Vec::new();
     let mut specs = Vec::new();
@@ -65,11 +67,8 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
             .map_err(|_| Error::Model(format!("input '{name}' has an unknown element type")))?;
         let given = options.shapes.get(name);
         let Some(shape) = &tensor.shape else {
-            let dims = given.cloned().ok_or_else(|| {
-                Error::Usage(format!(
-                    "input '{name}' has no shape in the file; give it with --shape {name}:1,3,224,224"
-                ))
-            })?;
+            let missing = || ShapeError::Missing { input: name.to_owned() };
+            let dims = given.cloned().ok_or_else(missing)?;
             specs.push(InputSpec {
                 name: name.to_owned(),
                 open: (0..dims.len()).collect(),
@@ -80,10 +79,10 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
             continue;
         };
         if given.is_some_and(|g| g.len() != shape.dim.len()) {
-            return Err(Error::Usage(format!(
-                "--shape for '{name}' must have {} extents",
-                shape.dim.len()
-            )));
+            return Err(Error::Shape(ShapeError::Rank {
+                input: name.to_owned(),
+                rank: shape.dim.len(),
+            }));
         }
         let mut spec = InputSpec {
             name: name.to_owned(),
@@ -102,9 +101,11 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
             if let (Some(f), Some(w)) = (fixed, wanted)
                 && f != w
             {
-                return Err(Error::Usage(format!(
-                    "--shape for '{name}': axis {axis} is fixed at {f} in the model"
-                )));
+                return Err(Error::Shape(ShapeError::FixedAxis {
+                    input: name.to_owned(),
+                    axis,
+                    size: f,
+                }));
             }
             let size = fixed
                 .or(wanted)
@@ -112,7 +113,11 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
                 .or(if axis == 0 { options.batch } else { None });
             let size = size.unwrap_or_else(|| {
                 let guess = guess(graph, name, axis, shape.dim.len());
-                spec.assumed.push((axis, symbol.clone(), guess));
+                spec.assumed.push(AssumedDim {
+                    axis,
+                    symbol: symbol.clone(),
+                    size: guess,
+                });
                 guess
             });
             if fixed.is_none() {
@@ -128,100 +133,48 @@ pub fn input_specs(graph: &Graph, options: &ShapeOptions) -> Result<Vec<InputSpe
         symbols.retain(|s| !s.is_empty());
         symbols.sort();
         symbols.dedup();
-        let known = if symbols.is_empty() {
-            "none".to_owned()
-        } else {
-            symbols.join(", ")
-        };
-        return Err(Error::Usage(format!(
-            "--dim names '{unknown}'; the symbolic extents are: {known}"
-        )));
+        return Err(Error::Shape(ShapeError::UnknownSymbol {
+            symbol: unknown.clone(),
+            symbols,
+        }));
     }
     if let Some(batch) = options.batch
         && specs.iter().all(|s| s.dims.first() != Some(&batch))
     {
-        return Err(Error::Usage(format!(
-            "--batch {batch}: the model's batch is fixed; export it with a symbolic batch"
-        )));
+        return Err(Error::Shape(ShapeError::FixedBatch { batch }));
     }
     Ok(specs)
 }
 
 impl InputSpec {
-    /// The extents that were assumed, as in `input 'x': height is open, 224 was assumed`; `None` where none was.
-    fn assumptions(&self) -> Option<String> {
-        let shown = |(axis, symbol, size): &(usize, String, usize)| match symbol.as_str() {
-            "" => format!("axis {axis} is open, {size} was assumed"),
-            symbol => format!("'{symbol}' is open, {size} was assumed"),
-        };
-        let all: Vec<String> = self.assumed.iter().map(shown).collect();
-        (!all.is_empty()).then(|| format!("input '{}': {}", self.name, all.join(", ")))
-    }
-
-    /// The flags that settle it, as in `--shape x:1,3,H,W or --dim height=H`.
-    fn flags(&self) -> String {
-        let letter = |axis: usize| match (axis, self.dims.len()) {
-            (0, _) => "N".to_owned(),
-            (1, 3..) => "C".to_owned(),
-            (2, 4) => "H".to_owned(),
-            (3, 4) => "W".to_owned(),
-            (axis, _) => format!("D{axis}"),
-        };
-        let open = |axis: &usize| self.assumed.iter().any(|a| a.0 == *axis);
-        let size = |(axis, n): (usize, &usize)| if open(&axis) { letter(axis) } else { n.to_string() };
-        let shape: Vec<String> = self.dims.iter().enumerate().map(size).collect();
-        let symbols = self.assumed.iter().filter(|a| !a.1.is_empty());
-        let dims: Vec<String> = symbols
-            .map(|(axis, s, _)| format!("--dim {s}={}", letter(*axis)))
-            .collect();
-        let shape = format!("--shape {}:{}", self.name, shape.join(","));
-        if dims.is_empty() {
-            shape
-        } else {
-            format!("{shape} (or {})", dims.join(" "))
-        }
+    /// The dimensions that were assumed; `None` where none was.
+    fn assumptions(&self) -> Option<AssumedInput> {
+        (!self.assumed.is_empty()).then(|| AssumedInput {
+            name: self.name.clone(),
+            dims: self.dims.clone(),
+            assumed: self.assumed.clone(),
+        })
     }
 }
 
-/// Why a model that ONNX Runtime did not run may not have run: where extents were assumed, they come first.
+/// Why a model that ONNX Runtime did not run may not have run: where dimensions were assumed, they come first.
 pub fn unsettled(specs: &[InputSpec], error: Error) -> Error {
-    let told: Vec<String> = specs.iter().filter_map(InputSpec::assumptions).collect();
     let what = match &error {
-        Error::Session(what) if !speaks_of_extents(what) => return error,
-        Error::Session(what) => format!("ONNX Runtime says: {}", what.trim_end_matches('.')),
+        Error::Session(e) if e.kind.concerns_shapes() => {
+            format!("ONNX Runtime says: {}", e.message.trim_end_matches('.'))
+        }
         Error::Model(what) => what.clone(),
         _ => return error,
     };
-    if told.is_empty() {
+    let inputs: Vec<AssumedInput> = specs.iter().filter_map(InputSpec::assumptions).collect();
+    if inputs.is_empty() {
         return error;
     }
-    let flags = specs.iter().filter(|s| !s.assumed.is_empty()).map(InputSpec::flags);
-    let flags: Vec<String> = flags.collect();
-    Error::SymbolicShapes(format!(
-        "{}; the model does not run so ({what}). Give the real extents with {}",
-        told.join("; "),
-        flags.join(" ")
-    ))
-}
-
-/// Whether a message of ONNX Runtime may come from extents: other faults of a model are not helped by other ones.
-fn speaks_of_extents(what: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "shape",
-        "dimension",
-        "dim ",
-        "dims",
-        "rank",
-        "size",
-        "extent",
-        "broadcast",
-        "axis",
-        "bounds",
-        "reshape",
-        "incompatible",
-    ];
-    let what = what.to_lowercase();
-    WORDS.iter().any(|w| what.contains(w))
+    Error::SymbolicShapes(SymbolicShapes {
+        model: None,
+        inputs,
+        what,
+    })
 }
 
 /// Elements of one input beyond which nobody means it: 8 GiB of float32.
@@ -233,11 +186,10 @@ fn affordable(spec: &InputSpec) -> Result<()> {
     if count.is_some_and(|n| n <= MOST) {
         return Ok(());
     }
-    Err(Error::Usage(format!(
-        "input '{}' of {:?} has more elements than fit into memory; give smaller extents with --shape or --dim where the model \
-         leaves them open",
-        spec.name, spec.dims
-    )))
+    Err(Error::Shape(ShapeError::TooLarge {
+        input: spec.name.clone(),
+        dims: spec.dims.clone(),
+    }))
 }
 
 /// Batch 1; the channels that the first convolution wants; a usual side for the rest.
@@ -252,10 +204,10 @@ fn guess(graph: &Graph, name: &str, axis: usize, rank: usize) -> usize {
             .into_iter()
             .flatten()
             .map(|&n| &graph.proto.node[n])
-            .find(|n| n.op_type() == "Conv");
+            .find(|n| LinearSpec::kind_of(n) == Some(LinearKind::Conv));
         let width = conv.and_then(|n| {
             let weights = graph.constant(n.input.get(1)?)?;
-            Some(weights.dims.get(1)? * n.int("group", 1).max(1) as usize)
+            Some(weights.dims.get(1)? * groups(n).unwrap_or(1))
         });
         return width.unwrap_or(3);
     }
@@ -266,7 +218,7 @@ fn guess(graph: &Graph, name: &str, axis: usize, rank: usize) -> usize {
 ///
 /// # Errors
 /// When an input's type cannot be made.
-pub fn random_inputs(specs: &[InputSpec], seed: u64, scale: f32) -> Result<Vec<Named>> {
+pub fn random_inputs(specs: &[InputSpec], seed: u64, scale: f32) -> Result<Vec<NamedTensor>> {
     let mut random = fastrand::Rng::with_seed(seed);
     specs
         .iter()

@@ -7,27 +7,24 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::environments::{inactive, package_folders, set};
-use super::versions::{CPU_PACKAGE, GPU_PACKAGE};
+use crate::error::LibraryError;
 use crate::{Error, Result};
 
 /// Finds the library: the path given, `ORT_DYLIB_PATH`, an active virtual environment (`VIRTUAL_ENV`, `CONDA_PREFIX`),
 /// `python3`'s packages, then the system's library folders. The path is absolute.
 ///
 /// # Errors
-/// When a named file is not there, or none is found; the message gives the command that installs one.
+/// When a named file is not there, or none is found; see [`LibraryError`].
 pub fn find_library(explicit: Option<&Path>) -> Result<PathBuf> {
     let named = explicit
-        .map(|p| ("--ort-lib", p.to_path_buf()))
-        .or_else(|| set("ORT_DYLIB_PATH").map(|p| ("ORT_DYLIB_PATH", PathBuf::from(p))));
-    if let Some((source, path)) = named {
+        .map(|p| (None, p.to_path_buf()))
+        .or_else(|| set(VARIABLE).map(|p| (Some(VARIABLE), PathBuf::from(p))));
+    if let Some((variable, path)) = named {
         return if path.is_file() {
             // A name without a folder would be looked for by the system's loader, elsewhere.
             std::path::absolute(&path).map_err(|e| Error::file(&path, e))
         } else {
-            Err(Error::Runtime(format!(
-                "{source} names {}, which is not a file",
-                path.display()
-            )))
+            Err(Error::Library(LibraryError::NoFile { path, variable }))
         };
     }
     package_folders()
@@ -43,25 +40,11 @@ pub fn find_library(explicit: Option<&Path>) -> Result<PathBuf> {
             .iter()
             .find_map(|folder| library_in(Path::new(folder)))
         })
-        .ok_or_else(|| Error::Runtime(missing(inactive().as_deref())))
+        .ok_or_else(|| Error::Library(LibraryError::NotFound { inactive: inactive() }))
 }
 
-/// What to do where there is none; `inactive`: a virtual environment in the current folder.
-fn missing(inactive: Option<&str>) -> String {
-    match inactive {
-        Some(name) => format!(
-            "ONNX Runtime was not found. A virtual environment {name} is here but not active, and nothing is loaded from a folder that may \
-             be anybody's. If it is yours, activate it with\n    \
-             . {name}/bin/activate\n\
-             (if ONNX Runtime is not in it: pip install '{CPU_PACKAGE}'), or name the library with --ort-lib"
-        ),
-        None => format!(
-            "ONNX Runtime was not found. Install it with\n    \
-             python3 -m venv .venv && . .venv/bin/activate && pip install '{CPU_PACKAGE}'\n\
-             (on a GPU machine: '{GPU_PACKAGE}'), or name the library with --ort-lib"
-        ),
-    }
-}
+/// The environment variable that names the library.
+const VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// The library in a folder: the highest version of `libonnxruntime.so*` (or `.dylib`, `.dll`).
 fn library_in(folder: &Path) -> Option<PathBuf> {
@@ -88,13 +71,13 @@ fn version(path: &Path) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{find_library, library_in, missing};
+    use super::{find_library, library_in};
 
     #[test]
     fn a_named_file_must_exist() {
         let file = std::path::Path::new("/nowhere/libonnxruntime.so");
         let message = find_library(Some(file)).map_err(|e| e.to_string());
-        assert!(matches!(message, Err(m) if m.contains("--ort-lib") && m.contains("/nowhere")));
+        assert!(matches!(message, Err(m) if m.contains("/nowhere") && m.contains("is not a file")));
     }
 
     #[test]
@@ -120,11 +103,5 @@ mod tests {
         std::fs::create_dir(folder.path().join("libonnxruntime.so.99")).unwrap();
         let found = library_in(folder.path()).unwrap();
         assert!(found.ends_with("libonnxruntime.so.1.31.1"), "{}", found.display());
-    }
-
-    #[test]
-    fn what_is_missing_comes_with_what_to_do() {
-        assert!(missing(Some(".venv")).contains(". .venv/bin/activate"));
-        assert!(missing(None).contains(&format!("pip install '{}'", crate::device::CPU_PACKAGE)));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::error::{ErrorCode, SessionError};
 use crate::{Error, Result};
 
 /// The times of one node.
@@ -28,8 +29,9 @@ struct Event {
 /// Reads a profile file; nodes come in the order of their first run.
 pub(super) fn read_profile(path: &Path) -> Result<Vec<NodeTime>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+    let unreadable = |e| SessionError::new(ErrorCode::GenericFailure, format!("its profile cannot be read ({e})"));
     let events: Vec<serde_json::Value> =
-        serde_json::from_str(&text).map_err(|e| Error::Session(format!("its profile cannot be read ({e})")))?;
+        serde_json::from_str(&text).map_err(|e: serde_json::Error| Error::Session(unreadable(e)))?;
     let mut order: Vec<NodeTime> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
     for event in events {

@@ -4,6 +4,7 @@ use ort::memory::MemoryInfo;
 use ort::session::{IoBinding, RunOptions, Session};
 
 use super::values::names;
+use crate::error::SessionErrorKind;
 use crate::{Error, Result};
 
 /// Has a device keep the outputs of run after run.
@@ -14,11 +15,10 @@ pub(super) fn bind(session: &Session, binding: &mut IoBinding, memory: &MemoryIn
     Ok(())
 }
 
-/// Whether ONNX Runtime refused a run because a tensor that an earlier run left has other extents than the model declares for the
+/// Whether ONNX Runtime refused a run because a tensor that an earlier run left has another shape than the model declares for the
 /// output. It warns of such an output when it makes the tensor, but takes none that is there already.
 pub(super) fn is_misdeclared(error: &Error) -> bool {
-    const SIGNS: [&str; 2] = ["Invalid rank for output", "Got invalid dimensions for output"];
-    matches!(error, Error::Session(what) if SIGNS.iter().any(|s| what.contains(s)))
+    matches!(error, Error::Session(e) if e.kind == SessionErrorKind::OutputShape)
 }
 
 /// Runs with what is bound; `renewed` is set once outputs have to be made anew for every run.

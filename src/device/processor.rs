@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::fingerprint;
+use super::info::fingerprint;
 
 /// What the system says.
 #[derive(Debug, Default)]

@@ -1,5 +1,5 @@
 use super::{Processor, Said, processor};
-use crate::device::fingerprint;
+use crate::device::info::fingerprint;
 
 /// `count` cores that say the same.
 fn cores(count: usize, lines: &[(&str, &str)]) -> String {

@@ -49,7 +49,7 @@ impl CudaProducts {
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Error {
-    Error::Device(format!("cuBLAS: {error}"))
+    Error::device(format!("cuBLAS: {error}"))
 }
 
 fn small(n: usize) -> Result<i32> {

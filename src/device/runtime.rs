@@ -11,10 +11,11 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::library::find_library;
 use super::session_from_memory::commit;
-use super::values::{from_value, names, to_value};
-use super::versions::{CPU_PACKAGE, told_by, too_old};
+use super::stop::Stop;
+use super::values::{NamedTensor, from_value, names, to_value};
+use super::versions::{told_by, too_old};
 use super::warmup_session::first_session;
-use super::{Named, Stop};
+use crate::error::LibraryError;
 use crate::{Error, Result};
 
 /// ONNX Runtime in this process.
@@ -57,11 +58,7 @@ impl Runtime {
     /// When there is none, or it is too old or of another architecture; the message says what to install.
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
         if let Some(file) = super::environments::planted() {
-            return Err(Error::Runtime(format!(
-                "LD_LIBRARY_PATH has an empty or relative part, so that {} would be loaded from where this was started. Leave that part \
-                 out (an empty one comes from a colon at the start, at the end, or before another)",
-                file.display()
-            )));
+            return Err(Error::Library(LibraryError::Planted { file }));
         }
         let library = find_library(explicit)?;
         // A process can have one environment only; jobs that follow the first one share it.
@@ -75,17 +72,16 @@ impl Runtime {
                     ..first.clone()
                 });
             }
-            return Err(Error::Runtime(format!(
-                "{} is loaded already, and one process can use one ONNX Runtime only: start another process for {}",
-                first.library.display(),
-                library.display()
-            )));
+            return Err(Error::Library(LibraryError::Loaded {
+                loaded: first.library.clone(),
+                other: library,
+            }));
         }
         let unusable = |e: &dyn std::fmt::Display| {
-            Error::Runtime(format!(
-                "{} cannot be used: {e}. Install it with `pip install '{CPU_PACKAGE}'`, or name another library with --ort-lib",
-                library.display()
-            ))
+            Error::Library(LibraryError::Unusable {
+                library: library.clone(),
+                why: e.to_string(),
+            })
         };
         if let Some(fault) = super::elf::fault(&library) {
             return Err(unusable(&fault));
@@ -160,7 +156,11 @@ impl Runtime {
     }
 
     /// Runs a model once on the CPU without rewriting the graph, whatever the target is.
-    pub(super) fn run_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<(String, ort::value::DynValue)>> {
+    pub(super) fn run_plain(
+        &self,
+        model: &[u8],
+        inputs: &[NamedTensor],
+    ) -> Result<Vec<(String, ort::value::DynValue)>> {
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::Disable)?
@@ -173,12 +173,12 @@ impl Runtime {
 }
 
 /// One run; every output with its name, in the order of the file.
-pub(super) fn run_once(mut session: Session, inputs: &[Named]) -> Result<Vec<(String, ort::value::DynValue)>> {
+pub(super) fn run_once(mut session: Session, inputs: &[NamedTensor]) -> Result<Vec<(String, ort::value::DynValue)>> {
     run(&mut session, inputs)
 }
 
 /// The same with a session that is kept.
-pub(super) fn run(session: &mut Session, inputs: &[Named]) -> Result<Vec<(String, ort::value::DynValue)>> {
+pub(super) fn run(session: &mut Session, inputs: &[NamedTensor]) -> Result<Vec<(String, ort::value::DynValue)>> {
     let values = bind(inputs)?;
     let order = names(session.outputs());
     let mut outputs = session.run(values)?;
@@ -189,14 +189,14 @@ pub(super) fn run(session: &mut Session, inputs: &[Named]) -> Result<Vec<(String
 }
 
 /// Outputs that are tensors of numbers, in the order of the file.
-pub(super) fn tensors(outputs: Vec<(String, ort::value::DynValue)>) -> Vec<Named> {
+pub(super) fn tensors(outputs: Vec<(String, ort::value::DynValue)>) -> Vec<NamedTensor> {
     outputs
         .into_iter()
         .filter_map(|(name, v)| Some((name, from_value(&v)?)))
         .collect()
 }
 
-fn bind(inputs: &[Named]) -> Result<Vec<(String, ort::session::SessionInputValue<'static>)>> {
+fn bind(inputs: &[NamedTensor]) -> Result<Vec<(String, ort::session::SessionInputValue<'static>)>> {
     inputs
         .iter()
         .map(|(name, tensor)| Ok((name.clone(), to_value(name, tensor)?.into())))

@@ -2,16 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::inputs::{InputSpec, random_inputs, unsettled};
 use super::runtime::Runtime;
-use super::values::shape;
-use super::{InputSpec, random_inputs, unsettled};
+use super::values::{odd_element_bytes, shape};
 use crate::channels::Shapes;
-use crate::onnx::encode;
+use crate::error::SessionErrorKind;
 use crate::onnx::proto::{
     ModelProto, ValueInfoProto,
     tensor_shape_proto::{Dimension, dimension::Value as Dim},
     type_proto::Value as Kind,
 };
+use crate::onnx::{element_size, encode};
 use crate::{Error, Result};
 
 /// What a run showed.
@@ -21,6 +22,13 @@ pub struct Observed {
     pub shapes: Shapes,
     /// Whether the stored `value_info` had to be dropped for ONNX Runtime to accept the model.
     pub stale_value_info: bool,
+}
+
+/// What one run shows of every value.
+struct Seen {
+    dims: HashMap<String, Vec<usize>>,
+    /// Where they are not 4.
+    element_bytes: HashMap<String, usize>,
 }
 
 /// The model without notes on inner values; ONNX Runtime infers them again.
@@ -63,25 +71,38 @@ pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Re
             ..Default::default()
         }));
     }
-    let run = |specs: &[InputSpec]| -> Result<HashMap<String, Vec<usize>>> {
+    let run = |specs: &[InputSpec]| -> Result<Seen> {
         let inputs = random_inputs(specs, 0, 1.0)?;
         let outputs = runtime.run_plain(&encode(&probe), &inputs)?;
-        let seen = outputs.iter().filter_map(|(name, v)| Some((name.clone(), shape(v)?)));
-        Ok(seen
-            .chain(specs.iter().map(|s| (s.name.clone(), s.dims.clone())))
-            .collect())
+        let dims = outputs.iter().filter_map(|(name, v)| Some((name.clone(), shape(v)?)));
+        let odd = outputs
+            .iter()
+            .filter_map(|(name, v)| Some((name.clone(), odd_element_bytes(v)?)));
+        let given = specs
+            .iter()
+            .filter_map(|s| Some((s.name.clone(), element_size(s.dtype).filter(|&n| n != 4)?)));
+        Ok(Seen {
+            dims: dims
+                .chain(specs.iter().map(|s| (s.name.clone(), s.dims.clone())))
+                .collect(),
+            element_bytes: odd.chain(given).collect(),
+        })
     };
-    let dims = run(specs).map_err(|e| refused(specs, e))?;
+    let Seen { dims, element_bytes } = run(specs).map_err(|e| refused(specs, e))?;
     let dynamic = match other_extents(specs) {
         None => HashSet::new(),
         Some(others) => match run(&others) {
-            Ok(other) => differing(&dims, &other),
+            Ok(other) => differing(&dims, &other.dims),
             // Where no other extent runs, any may depend on it.
             Err(_) => all_axes(&dims),
         },
     };
     Ok(Observed {
-        shapes: Shapes { dims, dynamic },
+        shapes: Shapes {
+            dims,
+            dynamic,
+            element_bytes,
+        },
         stale_value_info,
     })
 }
@@ -120,7 +141,9 @@ fn all_axes(dims: &HashMap<String, Vec<usize>>) -> HashSet<(String, usize)> {
 
 fn refused(specs: &[InputSpec], error: Error) -> Error {
     match unsettled(specs, error) {
-        Error::Session(what) => Error::Model(format!("ONNX Runtime cannot run this model: ONNX Runtime: {what}")),
+        Error::Session(e) if e.kind != SessionErrorKind::OutOfMemory => {
+            Error::Model(format!("ONNX Runtime cannot run this model: ONNX Runtime: {e}"))
+        }
         other => other,
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn cupti_present() -> bool {
 fn check(what: &str, result: sys::CUptiResult) -> Result<()> {
     match result {
         sys::CUptiResult::CUPTI_SUCCESS => Ok(()),
-        other => Err(Error::Device(format!("CUPTI: {what}: {other:?}; {}", remedy(other)))),
+        other => Err(Error::device(format!("CUPTI: {what}: {other:?}; {}", remedy(other)))),
     }
 }
 
@@ -120,7 +120,7 @@ fn remedy(refusal: sys::CUptiResult) -> &'static str {
              (in a container, with the capability SYS_ADMIN)"
         }
         R::CUPTI_ERROR_MULTIPLE_SUBSCRIBERS_NOT_SUPPORTED | R::CUPTI_ERROR_HARDWARE_BUSY => {
-            "another profiler is at work: end it (Nsight, DCGM, a tracer that CUDA_INJECTION64_PATH names) and run this again with --remeasure"
+            "another profiler is at work: end it (Nsight, DCGM, a tracer that CUDA_INJECTION64_PATH names) and measure again"
         }
         _ => "end other profilers, and see that CUPTI is of the driver's CUDA version (pip install nvidia-cuda-cupti)",
     }

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::Stop;
+use super::stop::Stop;
 use crate::{Error, Result};
 
 /// Names the folder of the locks, such as one that containers share; `off`: there are none.
@@ -21,27 +21,66 @@ const PATIENCE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Turn(Option<File>);
 
+/// What to do while another process times on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// Wait until it is done.
+    Wait,
+    /// Fail with [`Error::Busy`].
+    Fail,
+}
+
+/// What happens while a turn is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TurnEvent {
+    /// The turn is another's, and is waited for. Reported once.
+    Waiting {
+        /// The process that has it, as far as it is known.
+        holder: String,
+    },
+    /// Nothing can be locked: others may time on the device meanwhile.
+    Unlocked {
+        /// The file that cannot be locked.
+        path: PathBuf,
+        /// The system's error.
+        why: String,
+    },
+}
+
+impl std::fmt::Display for TurnEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Waiting { holder } => write!(f, "waits for {holder} that times on this device"),
+            Self::Unlocked { path, why } => write!(
+                f,
+                "{} cannot be locked ({why}), so that others may time on this device meanwhile; {FOLDER} names another folder",
+                path.display()
+            ),
+        }
+    }
+}
+
 impl Turn {
-    /// Takes the turn on a device, known by [`super::Device::unit`]. While it is another's: `waits` until it ends, and tells why once.
-    /// Where nothing can be locked the turn is given all the same, and that is told.
+    /// Takes the turn on a device, known by [`super::Device::unit`]. Where nothing can be locked the turn is given all the same, and
+    /// reported.
     ///
     /// # Errors
-    /// When it is another's and `waits` is not set, or when it is asked to stop.
-    pub fn take(unit: &str, waits: bool, stop: &Stop, told: &dyn Fn(&str)) -> Result<Self> {
+    /// When it is another's and `busy` says to fail, or when `stop` is requested.
+    pub fn take(unit: &str, busy: WhenBusy, stop: &Stop, report: &dyn Fn(TurnEvent)) -> Result<Self> {
         let folder = std::env::var_os(FOLDER).filter(|f| !f.is_empty());
         if folder.as_ref().is_some_and(|f| f == "off") {
             return Ok(Self(None));
         }
-        Self::take_in(&folder.map_or_else(common, PathBuf::from), unit, waits, stop, told)
+        Self::take_in(&folder.map_or_else(common, PathBuf::from), unit, busy, stop, report)
     }
 
-    fn take_in(folder: &Path, unit: &str, waits: bool, stop: &Stop, told: &dyn Fn(&str)) -> Result<Self> {
+    fn take_in(folder: &Path, unit: &str, busy: WhenBusy, stop: &Stop, report: &dyn Fn(TurnEvent)) -> Result<Self> {
         let path = folder.join(name(unit));
         let unlocked = |e: &std::io::Error| {
-            told(&format!(
-                "{} cannot be locked ({e}), so that others may time on this device meanwhile; {FOLDER} names another folder",
-                path.display()
-            ));
+            report(TurnEvent::Unlocked {
+                path: path.clone(),
+                why: e.to_string(),
+            });
             Ok(Self(None))
         };
         let mut waiting = false;
@@ -60,16 +99,12 @@ impl Turn {
                     return Ok(Self(Some(file)));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let who = described(holder(&file));
-                    if !waits {
-                        return Err(Error::Busy(format!(
-                            "{who} times on this device, and --no-wait was given: start this again when that is done, or leave it out to wait"
-                        )));
+                    let holder = described(holder(&file));
+                    if busy == WhenBusy::Fail {
+                        return Err(Error::Busy { holder });
                     }
                     if !waiting {
-                        told(&format!(
-                            "waits for {who} that times on this device; --no-wait fails instead"
-                        ));
+                        report(TurnEvent::Waiting { holder });
                     }
                     waiting = true;
                     std::thread::sleep(PATIENCE);
@@ -202,87 +237,5 @@ fn described(holder: Option<u32>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-    use std::path::Path;
-
-    use super::{Stop, Turn, name};
-    use crate::{Error, Result};
-
-    fn take(folder: &Path, waits: bool, told: &dyn Fn(&str)) -> Result<Turn> {
-        Turn::take_in(folder, "cpu", waits, &Stop::default(), told)
-    }
-
-    fn silent(what: &str) {
-        panic!("{what}");
-    }
-
-    #[test]
-    fn a_turn_is_one_jobs_until_it_is_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let own = take(folder.path(), false, &silent).unwrap();
-        let refused = take(folder.path(), false, &silent).unwrap_err();
-        assert!(
-            matches!(&refused, Error::Busy(what) if what.contains("another job of this process") && what.contains("--no-wait"))
-        );
-        // Another device is nobody's.
-        Turn::take_in(folder.path(), "cuda-1", false, &Stop::default(), &silent).unwrap();
-        drop(own);
-        take(folder.path(), false, &silent).unwrap();
-    }
-
-    #[test]
-    fn who_waits_says_so_once_and_goes_on_when_the_turn_comes() {
-        let folder = tempfile::tempdir().unwrap();
-        let own = RefCell::new(Some(take(folder.path(), true, &silent).unwrap()));
-        let said = RefCell::new(Vec::new());
-        let told = |what: &str| {
-            said.borrow_mut().push(what.to_owned());
-            drop(own.take());
-        };
-        take(folder.path(), true, &told).unwrap();
-        assert_eq!(said.borrow().len(), 1, "{said:?}");
-        assert!(
-            said.borrow()[0].contains("waits for") && said.borrow()[0].contains("--no-wait"),
-            "{said:?}"
-        );
-    }
-
-    #[test]
-    fn who_waits_can_be_stopped() {
-        let folder = tempfile::tempdir().unwrap();
-        let _own = take(folder.path(), true, &silent).unwrap();
-        let stop = Stop::default();
-        let waited = Turn::take_in(folder.path(), "cpu", true, &stop, &|_| stop.request());
-        assert!(matches!(waited, Err(Error::Stopped)), "{waited:?}");
-    }
-
-    #[test]
-    fn a_file_that_was_tidied_away_is_made_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let own = take(folder.path(), true, &silent).unwrap();
-        let waited = take(folder.path(), true, &|_| {
-            std::fs::remove_file(folder.path().join(name("cpu"))).unwrap();
-        });
-        assert!(waited.unwrap().0.is_some());
-        drop(own);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn everybody_may_lock_the_file_and_links_are_not_followed() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        drop(take(folder.path(), true, &silent).unwrap());
-        let path = folder.path().join(name("cpu"));
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o644);
-        std::fs::remove_file(&path).unwrap();
-        let other = folder.path().join("other");
-        std::os::unix::fs::symlink(&other, &path).unwrap();
-        let said = RefCell::new(String::new());
-        let turn = take(folder.path(), true, &|what| said.replace(what.to_owned()).clear()).unwrap();
-        assert!(turn.0.is_none() && !other.exists());
-        assert!(said.borrow().contains("cannot be locked"), "{said:?}");
-    }
-}
+#[path = "turn_tests.rs"]
+mod tests;

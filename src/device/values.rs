@@ -6,6 +6,9 @@ use ort::value::{DynValue, Outlet, TensorElementType, ValueType};
 use crate::onnx::{Dtype, Tensor};
 use crate::{Error, Result};
 
+/// A model input or output with its name.
+pub type NamedTensor = (String, Tensor);
+
 /// An ONNX Runtime value with the tensor's contents.
 pub(super) fn to_value(name: &str, tensor: &Tensor) -> Result<DynValue> {
     let shape: Vec<i64> = tensor.dims.iter().map(|&d| d as i64).collect();
@@ -91,6 +94,23 @@ pub(super) fn shape(value: &DynValue) -> Option<Vec<usize>> {
         ValueType::Tensor { shape, .. } => Some(shape.iter().map(|&d| d.max(0) as usize).collect()),
         _ => None,
     }
+}
+
+/// The bytes of one element of a value, where that is known and not 4.
+pub(super) fn odd_element_bytes(value: &DynValue) -> Option<usize> {
+    let ValueType::Tensor { ty, .. } = value.dtype() else {
+        return None;
+    };
+    let bytes = match ty {
+        TensorElementType::Int8 | TensorElementType::Uint8 | TensorElementType::Bool => 1,
+        TensorElementType::Float16
+        | TensorElementType::Bfloat16
+        | TensorElementType::Int16
+        | TensorElementType::Uint16 => 2,
+        TensorElementType::Float64 | TensorElementType::Int64 | TensorElementType::Uint64 => 8,
+        _ => return None,
+    };
+    Some(bytes)
 }
 
 /// The names of inputs or outputs.

@@ -5,7 +5,7 @@ use crate::onnx::{Attributes, Tensor};
 
 /// Nodes and constants under one prefix.
 #[derive(Debug, Default)]
-pub struct Builder {
+pub struct NodeBuilder {
     prefix: String,
     count: usize,
     /// In the order in which they run.
@@ -14,7 +14,7 @@ pub struct Builder {
     pub constants: Vec<TensorProto>,
 }
 
-impl Builder {
+impl NodeBuilder {
     /// Names begin with `prefix`.
     pub fn new(prefix: &str) -> Self {
         Self {

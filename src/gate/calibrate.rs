@@ -4,8 +4,7 @@
 use super::block::Block;
 use super::regress;
 use super::spec::{ChannelGate, TileGate};
-use super::statistics::Table;
-use super::statistics::{GateStatistics, plain_channel_attention};
+use super::statistics::{GateStatistics, PartKind, Table, plain_channel_attention};
 use super::window::Tiling;
 use crate::onnx::Graph;
 
@@ -16,21 +15,35 @@ pub struct Attention {
     pub weights: Vec<f32>,
     /// Constant parts, by row.
     pub constants: Vec<f32>,
-    /// Whether the weights were fitted to samples.
-    pub fitted: bool,
+    /// Where the weights come from.
+    pub origin: AttentionOrigin,
     /// Every sample's parts in the order of their scores.
     orders: Vec<Vec<usize>>,
 }
 
+/// Where the weights of an attention come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionOrigin {
+    /// Equal weights, or those of the model: no samples are needed.
+    Plain,
+    /// Least squares on samples.
+    Fitted,
+}
+
 impl Attention {
-    fn new(statistics: &GateStatistics, weights: Vec<f32>, constants: Vec<f32>, fitted: bool) -> Self {
+    /// Whether the weights were fitted to samples.
+    pub fn is_fitted(&self) -> bool {
+        self.origin == AttentionOrigin::Fitted
+    }
+
+    fn new(statistics: &GateStatistics, weights: Vec<f32>, constants: Vec<f32>, origin: AttentionOrigin) -> Self {
         Self {
             orders: (0..statistics.samples)
                 .map(|s| ranked(statistics, &weights, &constants, s))
                 .collect(),
             weights,
             constants,
-            fitted,
+            origin,
         }
     }
 }
@@ -42,18 +55,18 @@ const FITTED: f64 = 0.75;
 pub fn tile_attentions(statistics: &GateStatistics) -> Vec<Attention> {
     let width = statistics.features.width;
     let equal = vec![1.0 / width.max(1) as f32; width];
-    let mut all = vec![Attention::new(statistics, equal, vec![0.0], false)];
+    let mut all = vec![Attention::new(statistics, equal, vec![0.0], AttentionOrigin::Plain)];
     let rows = fitting(statistics.samples) * statistics.parts;
     let targets = Table {
         width: 1,
         values: statistics.energy.values[..rows].to_vec(),
     };
     let fit = regress::fit(&statistics.features.part(0, rows), &targets);
-    all.extend(fit.map(|(weights, _)| Attention::new(statistics, weights, vec![0.0], true)));
+    all.extend(fit.map(|(weights, _)| Attention::new(statistics, weights, vec![0.0], AttentionOrigin::Fitted)));
     all
 }
 
-/// Attentions of channels: the maker's own means, and fitted ones.
+/// Attentions of channels: the producer's own means, and fitted ones.
 pub fn channel_attentions(
     statistics: &GateStatistics,
     graph: &Graph,
@@ -63,9 +76,9 @@ pub fn channel_attentions(
     let plain = plain_channel_attention(graph, block, producer);
     let rows = fitting(statistics.samples);
     let fit = regress::fit(&statistics.features.part(0, rows), &statistics.energy.part(0, rows));
-    let kinds = [(plain, false), (fit, true)].into_iter();
+    let kinds = [(plain, AttentionOrigin::Plain), (fit, AttentionOrigin::Fitted)].into_iter();
     kinds
-        .filter_map(|(found, fitted)| found.map(|(w, c)| Attention::new(statistics, w, c, fitted)))
+        .filter_map(|(found, origin)| found.map(|(w, c)| Attention::new(statistics, w, c, origin)))
         .collect()
 }
 
@@ -82,7 +95,7 @@ fn ranked(statistics: &GateStatistics, weights: &[f32], constants: &[f32], sampl
     };
     let scores: Vec<f32> = (0..statistics.parts)
         .map(|p| {
-            if statistics.channels {
+            if statistics.kind == PartKind::Channels {
                 dot(sample, &weights[p * width..(p + 1) * width]) + constants[p]
             } else {
                 dot(sample * statistics.parts + p, weights)
@@ -94,7 +107,7 @@ fn ranked(statistics: &GateStatistics, weights: &[f32], constants: &[f32], sampl
     order
 }
 
-/// The share of what the parts contribute that the `keep` best scored ones hold, over samples `from..to`.
+/// The share of all parts' energy that the `keep` best scored parts of each sample hold, over samples `from..to`; between 0 and 1.
 pub fn retained_energy(statistics: &GateStatistics, attention: &Attention, keep: usize, from: usize, to: usize) -> f64 {
     let (mut held, mut all) = (0.0, 0.0);
     for sample in from..to {
@@ -106,7 +119,7 @@ pub fn retained_energy(statistics: &GateStatistics, attention: &Attention, keep:
     if all > 0.0 { held / all } else { 1.0 }
 }
 
-/// The attention that holds most for so many parts kept, on samples that it was not fitted on; and that share.
+/// The attention that retains most energy with `keep` parts, on samples that it was not fitted on; and the share it retains.
 pub fn best<'a>(statistics: &GateStatistics, attentions: &'a [Attention], keep: usize) -> Option<(&'a Attention, f64)> {
     let from = fitting(statistics.samples);
     let from = if from == statistics.samples { 0 } else { from };
@@ -118,10 +131,10 @@ pub fn best<'a>(statistics: &GateStatistics, attentions: &'a [Attention], keep: 
         .reduce(|a, b| if b.1 > a.1 { b } else { a })
 }
 
-/// What the parts that are not chosen are on average, by channel of their means.
+/// The mean of the parts that are not chosen, by channel.
 fn fill(statistics: &GateStatistics, attention: &Attention, keep: usize) -> Vec<f32> {
     let width = statistics.means.width;
-    let per_part = statistics.channels;
+    let per_part = statistics.kind == PartKind::Channels;
     let slots = if per_part { statistics.parts } else { width };
     let (mut sums, mut counts) = (vec![0.0f64; slots], vec![0usize; slots]);
     for sample in 0..statistics.samples {
@@ -170,7 +183,7 @@ pub fn channel_gate(statistics: &GateStatistics, attention: &Attention, producer
 
 #[cfg(test)]
 mod tests {
-    use super::super::statistics::{GateStatistics, Table};
+    use super::super::statistics::{GateStatistics, PartKind, Table};
     use super::{best, fill, retained_energy, tile_attentions};
 
     /// Two features a tile; only the second tells what the tile contributes.
@@ -182,7 +195,7 @@ mod tests {
         let means = features.chunks_exact(2).flat_map(|f| [f[1]; 2]).collect();
         GateStatistics {
             samples,
-            channels: false,
+            kind: PartKind::Tiles,
             parts,
             features: Table {
                 width: 2,
@@ -204,7 +217,7 @@ mod tests {
         let statistics = statistics();
         let attentions = tile_attentions(&statistics);
         let (chosen, share) = best(&statistics, &attentions, 2).ok_or("none")?;
-        assert!(chosen.fitted && share > retained_energy(&statistics, &attentions[0], 2, 30, 40));
+        assert!(chosen.is_fitted() && share > retained_energy(&statistics, &attentions[0], 2, 30, 40));
         assert!(chosen.weights[1] > 10.0 * chosen.weights[0].abs());
         assert_eq!(retained_energy(&statistics, chosen, 4, 0, 40), 1.0);
         Ok(())

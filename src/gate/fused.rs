@@ -1,9 +1,10 @@
 //! Gates of tiles as operators of our own: every convolution reads its tiles where they lie.
 
 use super::attend::tile_choice;
-use super::block::{Block, BranchLayer, BranchStep};
-use super::builder::Builder;
-use super::emit::GateEmitter;
+use super::block::{Block, BranchStep};
+use super::builder::NodeBuilder;
+use super::emitter::GateEmitter;
+use super::layer::BranchLayer;
 use super::spec::TileGate;
 use crate::fused::{DOMAIN, Layout};
 use crate::onnx::{Attributes, Dtype, Graph, Tensor};
@@ -13,7 +14,7 @@ use crate::{Error, Result};
 pub fn fusible(graph: &Graph, block: &Block) -> bool {
     let relu = |n: usize| graph.proto.node[n].op_type() == "Relu";
     let fits = |s: &BranchStep| match s {
-        BranchStep::Conv(l) => l.groups == 1 && is_float32(graph, l),
+        BranchStep::Conv(l) => l.spec.groups == 1 && is_float32(graph, l),
         BranchStep::Pointwise(nodes) => matches!(nodes[..], [one] if relu(one)),
     };
     let twice = block
@@ -32,99 +33,100 @@ fn is_float32(graph: &Graph, layer: &BranchLayer) -> bool {
     weight.is_some_and(|w| w.dtype == Dtype::Float)
 }
 
-impl GateEmitter<'_> {
-    /// The block as a choice of tiles and one operator for each convolution.
-    ///
-    /// # Errors
-    /// When a weight cannot be read.
-    pub(super) fn make_fused(&mut self, gate: &TileGate) -> Result<()> {
-        let block = self.gate.block.clone();
-        let t = &gate.tiling;
-        let chosen = tile_choice(self, gate);
-        let mut x = block.input.clone();
-        let convolutions = block.layers().len();
-        let mut done = 0;
-        for (s, step) in block.steps.iter().enumerate() {
-            let Some(layer) = step.layer() else { continue };
-            done += 1;
-            let last = done == convolutions;
-            let behind = if matches!(block.steps.get(s + 1), Some(BranchStep::Pointwise(_))) {
-                s + 2
+/// The block as a choice of tiles and one operator for each convolution.
+///
+/// # Errors
+/// When a weight cannot be read.
+pub(super) fn emit_fused(emitter: &mut GateEmitter, gate: &TileGate) -> Result<()> {
+    let block = emitter.gate.block.clone();
+    let t = &gate.tiling;
+    let chosen = tile_choice(emitter, gate);
+    let mut x = block.input.clone();
+    let convolutions = block.layers().len();
+    let mut done = 0;
+    for (s, step) in block.steps.iter().enumerate() {
+        let Some(layer) = step.layer() else { continue };
+        done += 1;
+        let last = done == convolutions;
+        let behind = if matches!(block.steps.get(s + 1), Some(BranchStep::Pointwise(_))) {
+            s + 2
+        } else {
+            s + 1
+        };
+        let pair = |f: &dyn Fn(usize) -> usize| [f(0) as i64, f(1) as i64];
+        let (from, to) = (t.windows[s], t.windows[behind]);
+        let first = done == 1;
+        let layout = Layout {
+            from_tiles: !first,
+            channels: [layer.inputs as i64, layer.outputs as i64],
+            source: pair(&|a| if first { t.shape[s][a] } else { from[a].size }),
+            tile: pair(&|a| to[a].size),
+            kernel: pair(&|a| layer.spec.kernel[a]),
+            strides: pair(&|a| layer.spec.strides[a]),
+            dilations: pair(&|a| layer.spec.dilations[a]),
+            before: pair(&|a| match (t.cut(a), first) {
+                (true, true) => from[a].before,
+                (true, false) => 0,
+                (false, _) => layer.pads(a)[0],
+            }),
+            step: pair(&|a| if first { from[a].step } else { 0 }),
+            across: t.counts[1] as i64,
+            relu: if last {
+                block.activation.is_some()
             } else {
-                s + 1
-            };
-            let pair = |f: &dyn Fn(usize) -> usize| [f(0) as i64, f(1) as i64];
-            let (from, to) = (t.windows[s], t.windows[behind]);
-            let first = done == 1;
-            let layout = Layout {
-                from_tiles: !first,
-                channels: [layer.inputs as i64, layer.outputs as i64],
-                source: pair(&|a| if first { t.shape[s][a] } else { from[a].size }),
-                tile: pair(&|a| to[a].size),
-                kernel: pair(&|a| layer.kernel[a]),
-                strides: pair(&|a| layer.strides[a]),
-                dilations: pair(&|a| layer.dilations[a]),
-                before: pair(&|a| match (t.cut(a), first) {
-                    (true, true) => from[a].before,
-                    (true, false) => 0,
-                    (false, _) => layer.pads[a][0],
-                }),
-                step: pair(&|a| if first { from[a].step } else { 0 }),
-                across: t.counts[1] as i64,
-                relu: if last {
-                    block.activation.is_some()
-                } else {
-                    behind == s + 2
-                },
-                masked: t.overhangs(behind),
-                map: pair(&|a| t.shape[behind][a]),
-                map_step: pair(&|a| to[a].step),
-                map_before: pair(&|a| to[a].before),
-            };
-            let (weights, bias) = self.packed(layer)?;
-            let mut inputs = vec![x.clone(), weights, bias, chosen.clone()];
-            if last {
-                let fill = self.floats(&[gate.fill.len()], &gate.fill);
-                inputs.extend([block.other.clone(), fill]);
-            }
-            let names: Vec<&str> = inputs.iter().map(String::as_str).collect();
-            let output = if last {
-                block.output.clone()
-            } else {
-                self.builder.fresh("tiles")
-            };
-            self.builder
-                .named(if last { "TileConvAdd" } else { "TileConv" }, &names, &[], &output);
-            with_layout(&mut self.builder, layout);
-            x = output;
+                behind == s + 2
+            },
+            masked: t.overhangs(behind),
+            map: pair(&|a| t.shape[behind][a]),
+            map_step: pair(&|a| to[a].step),
+            map_before: pair(&|a| to[a].before),
+        };
+        let (weights, bias) = packed(emitter, layer)?;
+        let mut inputs = vec![x.clone(), weights, bias, chosen.clone()];
+        if last {
+            let fill = emitter.floats(&[gate.fill.len()], &gate.fill);
+            inputs.extend([block.other.clone(), fill]);
         }
-        Ok(())
-    }
-
-    /// A layer's weights as taps × inputs × outputs, and its bias.
-    fn packed(&mut self, layer: &BranchLayer) -> Result<(String, String)> {
-        let node = &self.graph.proto.node[layer.node];
-        let read = layer.weights(self.graph).zip(layer.bias(self.graph));
-        let (weight, bias) =
-            read.ok_or_else(|| Error::tensor(&node.input[1], "its values cannot be read as floats"))?;
-        let (taps, inputs, outputs) = (layer.kernel[0] * layer.kernel[1], layer.inputs, layer.outputs);
-        let mut packed = vec![0.0f32; weight.len()];
-        for (o, row) in weight.chunks_exact(inputs * taps).enumerate() {
-            for (i, each) in row.chunks_exact(taps).enumerate() {
-                for (tap, &w) in each.iter().enumerate() {
-                    packed[(tap * inputs + i) * outputs + o] = w;
-                }
-            }
-        }
-        let weights = self
+        let names: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let output = if last {
+            block.output.clone()
+        } else {
+            emitter.builder.fresh("tiles")
+        };
+        emitter
             .builder
-            .constant(&Tensor::from_f32(vec![taps, inputs, outputs], &packed));
-        Ok((weights, self.builder.constant(&Tensor::from_f32(vec![outputs], &bias))))
+            .named(if last { "TileConvAdd" } else { "TileConv" }, &names, &[], &output);
+        with_layout(&mut emitter.builder, layout);
+        x = output;
     }
+    Ok(())
+}
+
+/// A layer's weights as taps × inputs × outputs, and its bias.
+fn packed(emitter: &mut GateEmitter, layer: &BranchLayer) -> Result<(String, String)> {
+    let node = &emitter.graph.proto.node[layer.node];
+    let read = layer.weights(emitter.graph).zip(layer.bias(emitter.graph));
+    let (weight, bias) = read.ok_or_else(|| Error::tensor(&node.input[1], "its values cannot be read as floats"))?;
+    let (taps, inputs, outputs) = (layer.taps(), layer.inputs, layer.outputs);
+    let mut packed = vec![0.0f32; weight.len()];
+    for (o, row) in weight.chunks_exact(inputs * taps).enumerate() {
+        for (i, each) in row.chunks_exact(taps).enumerate() {
+            for (tap, &w) in each.iter().enumerate() {
+                packed[(tap * inputs + i) * outputs + o] = w;
+            }
+        }
+    }
+    let weights = emitter
+        .builder
+        .constant(&Tensor::from_f32(vec![taps, inputs, outputs], &packed));
+    Ok((
+        weights,
+        emitter.builder.constant(&Tensor::from_f32(vec![outputs], &bias)),
+    ))
 }
 
 /// Makes the last node one of our operators with a layout.
-fn with_layout(builder: &mut Builder, layout: Layout) {
+fn with_layout(builder: &mut NodeBuilder, layout: Layout) {
     if let Some(node) = builder.nodes.last_mut() {
         node.domain = Some(DOMAIN.to_owned());
         node.set_ints("layout", layout.to_ints());

@@ -5,10 +5,14 @@
 
 mod attend;
 mod block;
+mod branch;
 mod builder;
 mod calibrate;
+mod detect;
 mod emit;
+mod emitter;
 mod fused;
+mod layer;
 mod opset;
 mod patch;
 mod regress;
@@ -17,12 +21,15 @@ mod statistics;
 mod tiles;
 mod window;
 
-pub use block::{Block, BranchLayer, BranchStep, blocks};
-pub use calibrate::{Attention, best, channel_attentions, channel_gate, retained_energy, tile_attentions, tile_gate};
-pub use emit::GateForm;
+pub use block::{Block, BranchStep};
+pub use calibrate::{
+    Attention, AttentionOrigin, best, channel_attentions, channel_gate, retained_energy, tile_attentions, tile_gate,
+};
+pub use detect::{Reason, blocks};
 pub use fused::fusible;
+pub use layer::BranchLayer;
 pub use opset::raise_opset;
 pub use patch::gated;
-pub use spec::{ChannelGate, Gate, TileGate};
-pub use statistics::{GateStatistics, Table, advance, pairs, seen_channels, seen_tiles};
+pub use spec::{ChannelGate, Gate, GateForm, TileGate};
+pub use statistics::{GateStatistics, PartKind, Table, advance, pairs, seen_channels, seen_tiles};
 pub use window::{Tile, Tiling, Window, tilings};

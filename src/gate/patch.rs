@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::emit::{GateForm, emitted};
-use super::spec::Gate;
+use super::emit::emitted;
+use super::spec::{Gate, GateForm};
 use crate::onnx::Graph;
 use crate::onnx::proto::{
     ModelProto, OperatorSetIdProto, ValueInfoProto,

@@ -14,6 +14,17 @@ pub struct Gate {
     pub channels: Option<ChannelGate>,
 }
 
+/// How a gate is made of operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateForm {
+    /// Computes what is kept.
+    Compact,
+    /// The reference form: computes everything and masks it. As slow as the dense block, and simple enough to be believed.
+    Masked,
+    /// Computes what is kept, by operators of our own where the gate allows it; compact elsewhere.
+    Fused,
+}
+
 /// The branch is computed for some tiles only.
 #[derive(Clone, Debug)]
 pub struct TileGate {
@@ -34,7 +45,7 @@ pub struct ChannelGate {
     pub producer: usize,
     /// Channels computed.
     pub keep: usize,
-    /// Weights of the maker's input channels (means over space) in the score of each channel: channels × inputs.
+    /// Weights of the producer's input channels (means over space) in the score of each channel: channels × inputs.
     pub attention: Vec<f32>,
     /// Constant part of the scores.
     pub bias: Vec<f32>,

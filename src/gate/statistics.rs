@@ -49,13 +49,22 @@ impl Table {
     }
 }
 
+/// What a gate leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartKind {
+    /// Tiles of the map.
+    Tiles,
+    /// Channels between two convolutions.
+    Channels,
+}
+
 /// The samples as one way of cutting into tiles, or of leaving out channels, shows them.
 #[derive(Clone, Debug)]
 pub struct GateStatistics {
     /// Samples.
     pub samples: usize,
-    /// Whether the parts are channels; tiles otherwise.
-    pub channels: bool,
+    /// What the parts are.
+    pub kind: PartKind,
     /// Parts of a sample that may be left out: tiles, or channels.
     pub parts: usize,
     /// Features: a row a tile, or a row a sample where the parts are channels.
@@ -116,7 +125,7 @@ impl Values {
     }
 }
 
-/// What a walk over samples, standing before the block's addition, shows of a block's tiles.
+/// The statistics of a block's tiles, one for each tiling. The executor has been advanced to the block's addition ([`advance`]).
 ///
 /// # Errors
 /// When a value of the block cannot be seen.
@@ -155,7 +164,7 @@ pub fn seen_tiles(
         let energy = branch.samples.par_iter().zip(&other.samples).flat_map_iter(one);
         all.push(GateStatistics {
             samples: x.samples.len(),
-            channels: false,
+            kind: PartKind::Tiles,
             parts: tiling.tiles(),
             features,
             energy: Table {
@@ -170,18 +179,19 @@ pub fn seen_tiles(
 
 /// The steps whose convolutions make channels that only the next convolution reads, where both allow to leave some out.
 pub fn pairs(block: &Block) -> Vec<usize> {
-    let whole = |s: usize| block.steps[s].layer().is_some_and(|l| l.groups == 1);
+    let whole = |s: usize| block.steps[s].layer().is_some_and(|l| l.spec.groups == 1);
     let read = |s: usize| block.consumer(s) != s && whole(block.consumer(s));
     (0..block.steps.len()).filter(|&s| whole(s) && read(s)).collect()
 }
 
-/// Names of the values that a channel gate looks at: what the maker reads and what the reader reads.
+/// Names of the values that a channel gate looks at: the producer's input and the consumer's input.
 pub fn pair_values(graph: &Graph, block: &Block, producer: usize) -> Option<(String, String)> {
     let name = |s: usize| graph.proto.node[block.steps[s].layer()?.node].input.first().cloned();
     Some((name(producer)?, name(block.consumer(producer))?))
 }
 
-/// What a walk shows of the channels between two convolutions.
+/// The statistics of the channels between two convolutions; `None` where weights cannot be read. The executor has been advanced to
+/// the block's addition ([`advance`]).
 ///
 /// # Errors
 /// When a value cannot be seen.
@@ -217,7 +227,7 @@ pub fn seen_channels(
     };
     Ok(Some(GateStatistics {
         samples: x.samples.len(),
-        channels: true,
+        kind: PartKind::Channels,
         parts: c,
         features,
         energy: Table {
@@ -228,11 +238,11 @@ pub fn seen_channels(
     }))
 }
 
-/// Squared norms of the weights by which a pair's reader reads each channel.
+/// For each channel, the squared norm of the consumer's weights that read it.
 fn consumer_norms(graph: &Graph, block: &Block, producer: usize) -> Option<Vec<f32>> {
     let consumer = block.steps[block.consumer(producer)].layer()?;
     let weight = consumer.weights(graph)?;
-    let taps = consumer.kernel[0] * consumer.kernel[1];
+    let taps = consumer.taps();
     let mut norms = vec![0.0f32; consumer.inputs];
     for row in weight.chunks_exact(consumer.inputs * taps) {
         for (norm, w) in norms.iter_mut().zip(row.chunks_exact(taps)) {
@@ -242,13 +252,13 @@ fn consumer_norms(graph: &Graph, block: &Block, producer: usize) -> Option<Vec<f
     Some(norms)
 }
 
-/// Scores that need no samples: how far a channel's mean is expected above zero (the maker's weights summed over its
-/// taps, on the means of its input), by how strongly the reader takes it.
+/// Scores that need no samples: a channel's expected mean (the producer's weights summed over its taps, on the means of its
+/// input), times the norm of the consumer's weights that read it. Weights (channels × inputs) and constants (channels).
 pub fn plain_channel_attention(graph: &Graph, block: &Block, producer: usize) -> Option<(Vec<f32>, Vec<f32>)> {
     let layer = block.steps[producer].layer()?;
     let norms = consumer_norms(graph, block, producer)?;
     let (weight, bias) = (layer.weights(graph)?, layer.bias(graph)?);
-    let taps = layer.kernel[0] * layer.kernel[1];
+    let taps = layer.taps();
     let mut attention = Vec::with_capacity(layer.outputs * layer.inputs);
     for (row, norm) in weight.chunks_exact(layer.inputs * taps).zip(&norms) {
         attention.extend(row.chunks_exact(taps).map(|w| w.iter().sum::<f32>() * norm.sqrt()));
@@ -256,7 +266,7 @@ pub fn plain_channel_attention(graph: &Graph, block: &Block, producer: usize) ->
     Some((attention, bias.iter().zip(&norms).map(|(b, n)| b * n.sqrt()).collect()))
 }
 
-/// Advances a walk to a block's addition with everything in view that gates look at.
+/// Advances the executor to a block's addition and has it keep the values that gates look at; `pairs`: the producers ([`pairs`]).
 ///
 /// # Errors
 /// When the part up to there cannot be run.

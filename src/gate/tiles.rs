@@ -1,12 +1,12 @@
 //! Taking tiles out of maps, with the halo that kernels need, and putting them back: rows of memory by index.
 
-use super::emit::GateEmitter;
+use super::emitter::GateEmitter;
 use super::spec::TileGate;
 
 /// The chosen tiles of the block's input: (samples · tiles) × channels × rows × columns.
-pub(super) fn gathered(m: &mut GateEmitter, gate: &TileGate, chosen: &str) -> String {
+pub(super) fn gathered(emitter: &mut GateEmitter, gate: &TileGate, chosen: &str) -> String {
     let t = &gate.tiling;
-    let [channels, height, width] = m.gate.block.input_dims;
+    let [channels, height, width] = emitter.gate.block.input_dims;
     let [rows, columns] = t.windows[0];
     let pad = |axis: usize, dim: usize| {
         let w = t.windows[0][axis];
@@ -27,11 +27,11 @@ pub(super) fn gathered(m: &mut GateEmitter, gate: &TileGate, chosen: &str) -> St
     right += (width + left + right).next_multiple_of(run_columns) - (width + left + right);
     bottom += (height + top + bottom).next_multiple_of(run_rows) - (height + top + bottom);
     let (high, wide) = (height + top + bottom, width + left + right);
-    let mut x = m.gate.block.input.clone();
+    let mut x = emitter.gate.block.input.clone();
     if top + bottom + left + right > 0 {
         let pads = [0, 0, top, left, 0, 0, bottom, right].map(|p| p as i64);
-        let pads = m.builder.ints(&pads);
-        x = m.builder.op("Pad", &[&x, &pads], &[]);
+        let pads = emitter.builder.ints(&pads);
+        x = emitter.builder.op("Pad", &[&x, &pads], &[]);
     }
     let across = wide / run_columns;
     let mut table = Vec::new();
@@ -47,19 +47,19 @@ pub(super) fn gathered(m: &mut GateEmitter, gate: &TileGate, chosen: &str) -> St
     }
     let each = table.len() / t.tiles();
     let plane = high / run_rows * across;
-    let runs = m.builder.reshape(&x, &[-1, (run_rows * run_columns) as i64]);
-    let table = m.builder.table(&[t.tiles(), 1, each], &table);
-    let own = m.builder.op("Gather", &[&table, chosen], &[("axis", &[0])]);
-    let at = m.placed(&own, chosen, channels, plane);
-    let taken = m.builder.op("Gather", &[&runs, &at], &[("axis", &[0])]);
+    let runs = emitter.builder.reshape(&x, &[-1, (run_rows * run_columns) as i64]);
+    let table = emitter.builder.table(&[t.tiles(), 1, each], &table);
+    let own = emitter.builder.op("Gather", &[&table, chosen], &[("axis", &[0])]);
+    let at = placed(emitter, &own, chosen, channels, plane);
+    let taken = emitter.builder.op("Gather", &[&runs, &at], &[("axis", &[0])]);
     let dims = [channels, rows.size, columns.size].map(|d| d as i64);
-    m.builder.reshape(&taken, &[-1, dims[0], dims[1], dims[2]])
+    emitter.builder.reshape(&taken, &[-1, dims[0], dims[1], dims[2]])
 }
 
 /// The other addend with the tiles added to it.
-pub(super) fn scattered(m: &mut GateEmitter, gate: &TileGate, chosen: &str, tiles: &str) -> String {
+pub(super) fn scattered(emitter: &mut GateEmitter, gate: &TileGate, chosen: &str, tiles: &str) -> String {
     let t = &gate.tiling;
-    let [channels, height, width] = m.gate.block.output_dims;
+    let [channels, height, width] = emitter.gate.block.output_dims;
     let own = if t.cut(1) {
         let mut table = Vec::new();
         for i in 0..t.counts[0] {
@@ -68,79 +68,77 @@ pub(super) fn scattered(m: &mut GateEmitter, gate: &TileGate, chosen: &str, tile
                 table.extend((0..t.tile.rows).map(row));
             }
         }
-        let table = m.builder.table(&[t.tiles(), 1, t.tile.rows], &table);
-        m.builder.op("Gather", &[&table, chosen], &[("axis", &[0])])
+        let table = emitter.builder.table(&[t.tiles(), 1, t.tile.rows], &table);
+        emitter.builder.op("Gather", &[&table, chosen], &[("axis", &[0])])
     } else {
         // A band is one run of memory.
-        m.builder.reshape(chosen, &[-1, gate.keep as i64, 1, 1])
+        emitter.builder.reshape(chosen, &[-1, gate.keep as i64, 1, 1])
     };
     let (run, plane) = if t.cut(1) {
         (t.tile.columns, height * t.counts[1])
     } else {
         (t.tile.rows * width, t.counts[0])
     };
-    let at = m.placed(&own, chosen, channels, plane);
-    let at = m.builder.reshape(&at, &[-1, 1]);
-    let mut new = m.builder.reshape(tiles, &[-1, run as i64]);
-    let other = m.gate.block.other.clone();
-    let base = m.builder.reshape(&other, &[-1, run as i64]);
-    let adds = m.opset >= 16;
+    let at = placed(emitter, &own, chosen, channels, plane);
+    let at = emitter.builder.reshape(&at, &[-1, 1]);
+    let mut new = emitter.builder.reshape(tiles, &[-1, run as i64]);
+    let other = emitter.gate.block.other.clone();
+    let base = emitter.builder.reshape(&other, &[-1, run as i64]);
+    let adds = emitter.opset >= 16;
     if !adds {
-        let flat = m.builder.reshape(&at, &[-1]);
-        let there = m.builder.op("Gather", &[&base, &flat], &[("axis", &[0])]);
-        new = m.builder.op("Add", &[&there, &new], &[]);
+        let flat = emitter.builder.reshape(&at, &[-1]);
+        let there = emitter.builder.op("Gather", &[&base, &flat], &[("axis", &[0])]);
+        new = emitter.builder.op("Add", &[&there, &new], &[]);
     }
-    let all = m.builder.op("ScatterND", &[&base, &at, &new], &[]);
+    let all = emitter.builder.op("ScatterND", &[&base, &at, &new], &[]);
     if adds {
-        m.builder.text("reduction", "add");
+        emitter.builder.text("reduction", "add");
     }
     let dims = [channels, height, width].map(|d| d as i64);
-    m.builder.reshape(&all, &[-1, dims[0], dims[1], dims[2]])
+    emitter.builder.reshape(&all, &[-1, dims[0], dims[1], dims[2]])
 }
 
-impl GateEmitter<'_> {
-    /// Places within a plane (samples × tiles × 1 × places) as places among the planes of all samples and channels.
-    fn placed(&mut self, own: &str, chosen: &str, channels: usize, plane: usize) -> String {
-        let steps: Vec<i64> = (0..channels).map(|c| (c * plane) as i64).collect();
-        let planes = self.builder.table(&[1, 1, channels, 1], &steps);
-        let at = self.builder.op("Add", &[own, &planes], &[]);
-        let sample = (channels * plane) as i64;
-        match self.batch() {
-            Some(1) => at,
-            Some(n) => {
-                let starts: Vec<i64> = (0..n as i64).map(|s| s * sample).collect();
-                let starts = self.builder.table(&[n, 1, 1, 1], &starts);
-                self.builder.op("Add", &[&at, &starts], &[])
-            }
-            None => {
-                let numbers = self.sample_numbers(chosen);
-                let sample = self.builder.ints(&[sample]);
-                let starts = self.builder.op("Mul", &[&numbers, &sample], &[]);
-                self.builder.op("Add", &[&at, &starts], &[])
-            }
+/// Places within a plane (samples × tiles × 1 × places) as places among the planes of all samples and channels.
+fn placed(emitter: &mut GateEmitter, own: &str, chosen: &str, channels: usize, plane: usize) -> String {
+    let steps: Vec<i64> = (0..channels).map(|c| (c * plane) as i64).collect();
+    let planes = emitter.builder.table(&[1, 1, channels, 1], &steps);
+    let at = emitter.builder.op("Add", &[own, &planes], &[]);
+    let sample = (channels * plane) as i64;
+    match emitter.batch() {
+        Some(1) => at,
+        Some(n) => {
+            let starts: Vec<i64> = (0..n as i64).map(|s| s * sample).collect();
+            let starts = emitter.builder.table(&[n, 1, 1, 1], &starts);
+            emitter.builder.op("Add", &[&at, &starts], &[])
+        }
+        None => {
+            let numbers = sample_numbers(emitter, chosen);
+            let sample = emitter.builder.ints(&[sample]);
+            let starts = emitter.builder.op("Mul", &[&numbers, &sample], &[]);
+            emitter.builder.op("Add", &[&at, &starts], &[])
         }
     }
+}
 
-    /// 0, 1, 2, … for the samples of a run, without a look at its shape: samples × 1 × 1 × 1.
-    fn sample_numbers(&mut self, chosen: &str) -> String {
-        let name = "snapprune/sample_numbers".to_owned();
-        if self.builder.nodes.iter().any(|n| n.output.contains(&name)) {
-            return name;
-        }
-        let (first, zero, one) = (
-            self.builder.ints(&[0]),
-            self.builder.ints(&[0]),
-            self.builder.ints(&[1]),
-        );
-        let own = self.builder.op("Gather", &[chosen, &first], &[("axis", &[1])]);
-        let zeros = self.builder.op("Mul", &[&own, &zero], &[]);
-        let ones = self.builder.op("Add", &[&zeros, &one], &[]);
-        let axis = self.builder.table(&[], &[0]);
-        let count = self.builder.op("CumSum", &[&ones, &axis], &[("exclusive", &[1])]);
-        let shape = self.builder.ints(&[-1, 1, 1, 1]);
-        self.builder.named("Reshape", &[&count, &shape], &[], &name);
-        name
+/// 0, 1, 2, … for the samples of a run, without a look at its shape: samples × 1 × 1 × 1.
+fn sample_numbers(emitter: &mut GateEmitter, chosen: &str) -> String {
+    let name = "snapprune/sample_numbers".to_owned();
+    if emitter.builder.nodes.iter().any(|n| n.output.contains(&name)) {
+        return name;
     }
+    let (first, zero, one) = (
+        emitter.builder.ints(&[0]),
+        emitter.builder.ints(&[0]),
+        emitter.builder.ints(&[1]),
+    );
+    let own = emitter.builder.op("Gather", &[chosen, &first], &[("axis", &[1])]);
+    let zeros = emitter.builder.op("Mul", &[&own, &zero], &[]);
+    let ones = emitter.builder.op("Add", &[&zeros, &one], &[]);
+    let axis = emitter.builder.table(&[], &[0]);
+    let count = emitter.builder.op("CumSum", &[&ones, &axis], &[("exclusive", &[1])]);
+    let shape = emitter.builder.ints(&[-1, 1, 1, 1]);
+    emitter.builder.named("Reshape", &[&count, &shape], &[], &name);
+    name
 }
 
 fn gcd(a: usize, b: usize) -> usize {

@@ -65,9 +65,9 @@ impl Tiling {
                 },
                 BranchStep::Pointwise(_) => behind[a],
                 BranchStep::Conv(l) => Window {
-                    size: (behind[a].size - 1) * l.strides[a] + l.reach(a),
-                    step: behind[a].step * l.strides[a],
-                    before: behind[a].before * l.strides[a] + l.pads[a][0],
+                    size: (behind[a].size - 1) * l.spec.strides[a] + l.spec.span(a),
+                    step: behind[a].step * l.spec.strides[a],
+                    before: behind[a].before * l.spec.strides[a] + l.pads(a)[0],
                 },
             }));
         }
@@ -170,8 +170,10 @@ const MOST_HALO: f64 = 2.2;
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::{Block, BranchLayer, BranchStep};
+    use super::super::block::{Block, BranchStep};
+    use super::super::layer::BranchLayer;
     use super::{Tile, Tiling, tilings};
+    use crate::ops::{ConvSpec, Direction, Padding};
 
     fn block(strides: usize, height: usize) -> Block {
         let layer = |node, strides| {
@@ -179,11 +181,18 @@ mod tests {
                 node,
                 outputs: 4,
                 inputs: 4,
-                groups: 1,
-                kernel: [3, 3],
-                strides: [strides; 2],
-                dilations: [1, 1],
-                pads: [[1, 1], [1, 1]],
+                spec: ConvSpec {
+                    kernel: vec![3, 3],
+                    strides: vec![strides; 2],
+                    dilations: vec![1, 1],
+                    padding: Padding::Explicit {
+                        begin: vec![1, 1],
+                        end: vec![1, 1],
+                    },
+                    output_padding: vec![0, 0],
+                    groups: 1,
+                    direction: Direction::Forward,
+                },
             })
         };
         Block {

@@ -20,6 +20,8 @@ pub trait Attributes {
     fn set_int(&mut self, name: &str, value: i64);
     /// Sets a list of integers, adding it if absent.
     fn set_ints(&mut self, name: &str, value: Vec<i64>);
+    /// Whether the operator is one of the ONNX standard.
+    fn is_standard(&self) -> bool;
 }
 
 fn slot<'a>(node: &'a mut NodeProto, name: &str, kind: AttributeType) -> &'a mut AttributeProto {
@@ -73,5 +75,9 @@ impl Attributes for NodeProto {
 
     fn set_ints(&mut self, name: &str, value: Vec<i64>) {
         slot(self, name, AttributeType::Ints).ints = value;
+    }
+
+    fn is_standard(&self) -> bool {
+        matches!(self.domain(), "" | "ai.onnx")
     }
 }

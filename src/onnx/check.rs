@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attribute::Attributes;
+use super::dtype::{Dtype, check_size};
 use super::graph::label;
 use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
-use super::tensor::{Dtype, check_size};
 use super::tensors::tensors;
 use crate::{Error, Result};
 
@@ -90,7 +90,7 @@ fn names(graph: &GraphProto) -> Result<()> {
 
 /// A convolution's weight has channels, and its attributes are such that it can be computed.
 fn convolution(weights: &HashMap<&str, &TensorProto>, node: &NodeProto, at: usize) -> Result<()> {
-    if !matches!(node.op_type(), "Conv" | "ConvTranspose") || !matches!(node.domain(), "" | "ai.onnx") {
+    if !matches!(node.op_type(), "Conv" | "ConvTranspose") || !node.is_standard() {
         return Ok(());
     }
     let wrong = |what: String| Err(Error::Model(format!("node {}: {what}", label(node, at))));

@@ -10,8 +10,8 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
 use super::contents::{is_mapped, mapped, part};
+use super::dtype::expected_bytes;
 use super::proto::{ModelProto, TensorProto, tensor_proto::DataLocation};
-use super::tensor::expected_bytes;
 use super::tensors::{tensors, tensors_mut};
 use crate::{Error, Result};
 
@@ -202,6 +202,7 @@ impl<'a> Folder<'a> {
 fn open(tensor: &TensorProto, from: Folder, location: &Path) -> Result<(File, Metadata)> {
     let folder = from.path();
     let refused = |what: &str| Error::tensor(tensor.name(), format!("external data '{}' {what}", location.display()));
+    let linked = |what: &str| Error::LinkedWeights(refused(&format!("{NOT_OWN} but {what}{CACHES}")).to_string());
     let opened = match from {
         Folder::Own(folder) => beneath(folder, location),
         Folder::Named(folder) => {
@@ -211,7 +212,7 @@ fn open(tensor: &TensorProto, from: Folder, location: &Path) -> Result<(File, Me
     };
     let file = match opened {
         Ok(file) => file,
-        Err(Errno::LOOP | Errno::XDEV) => return Err(refused(&format!("{NOT_OWN} but a symbolic link{CACHES}"))),
+        Err(Errno::LOOP | Errno::XDEV) => return Err(linked("a symbolic link")),
         Err(Errno::NXIO) => return Err(refused(NOT_PLAIN)),
         Err(e) => return Err(Error::file(folder.join(location), e.into())),
     };
@@ -220,13 +221,12 @@ fn open(tensor: &TensorProto, from: Folder, location: &Path) -> Result<(File, Me
         return Err(refused(NOT_PLAIN));
     }
     if info.nlink() > 1 && matches!(from, Folder::Own(_)) {
-        return Err(refused(&format!("{NOT_OWN} but one of several hard links{CACHES}")));
+        return Err(linked("one of several hard links"));
     }
     Ok((file, info))
 }
 
 const NOT_PLAIN: &str = "is not a plain file of its own";
-/// [`Error::next_step`] knows it.
 const NOT_OWN: &str = "is not a plain file of its own inside the model's folder";
 const CACHES: &str = " (caches such as Hugging Face's are made of them)";
 

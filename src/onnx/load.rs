@@ -103,7 +103,10 @@ pub fn load_as(path: &Path, reading: &Reading) -> Result<Model> {
             (None, Some(parent)) if parent != Path::new("") => Folder::Own(parent),
             _ => Folder::Own(Path::new(".")),
         };
-        read_external_data(&mut model.proto, folder).map_err(|e| Error::Model(format!("{}: {e}", path.display())))?;
+        read_external_data(&mut model.proto, folder).map_err(|e| match e {
+            linked @ Error::LinkedWeights(_) => linked.in_model(path),
+            e => Error::Model(format!("{}: {e}", path.display())),
+        })?;
     }
     if reading.fix_weights {
         model.fixed = fix_weights(&mut model.proto);

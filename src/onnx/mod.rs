@@ -4,6 +4,7 @@ mod attribute;
 mod check;
 mod contents;
 mod defaults;
+mod dtype;
 mod external;
 mod graph;
 mod load;
@@ -20,8 +21,9 @@ mod tensors;
 
 pub use attribute::Attributes;
 pub use defaults::declare_weights;
+pub use dtype::{Dtype, element_size};
 pub use graph::{Graph, captured_names, constant_of, label};
 pub use load::{Model, Reading, files, load, load_as, load_bare, parse};
 pub use outside::{LARGEST, Outside};
 pub use save::{Saved, THRESHOLD, Weights, encode, save, save_model};
-pub use tensor::{Dtype, Tensor};
+pub use tensor::Tensor;

@@ -1,7 +1,9 @@
 //! The samples that a job was given, read once.
 
+use super::opened::Opened;
+use super::options::SampleSource;
+use super::reporter::{ProgressReporter, Step};
 use super::sound::sound;
-use super::{Opened, Options, ProgressReporter};
 use crate::Result;
 use crate::data::Dataset;
 use crate::device::Device;
@@ -21,20 +23,21 @@ pub struct Datasets {
 }
 
 impl Datasets {
-    /// Reads what the options name, before anything is measured.
+    /// Reads samples that models are compared on and samples that are fitted on, before anything is measured.
     ///
     /// # Errors
     /// Those of [`Dataset::read`], and when the model cannot be run on them.
     pub fn read(
         opened: &Opened,
         device: &dyn Device,
-        options: &Options,
+        eval: Option<&SampleSource>,
+        calib: Option<&SampleSource>,
         reporter: &dyn ProgressReporter,
     ) -> Result<Self> {
-        if options.eval.is_none() && options.calib.is_none() {
+        if eval.is_none() && calib.is_none() {
             return Ok(Self::default());
         }
-        reporter.step("reading samples");
+        reporter.step(Step::ReadSamples);
         let model = encode(&opened.proto);
         let specs = &opened.specs;
         let settled = |data: Dataset| {
@@ -42,15 +45,14 @@ impl Datasets {
             data.notes().iter().for_each(|note| reporter.note(note));
             Ok::<_, crate::Error>(data)
         };
-        let eval = options.eval.as_ref();
-        let eval = eval.map(|(path, scaling)| settled(Dataset::read(path, specs, scaling)?));
-        let calib = options.calib.as_ref().map(|(path, scaling, most)| {
-            let data = Dataset::read(path, specs, scaling)?.at_most(*most);
+        let eval = eval.map(|source| settled(source.read(specs)?));
+        let calib = calib.map(|source| {
+            let data = source.read(specs)?.at_most(source.at_most);
             // Two networks are run, each with what crosses one of its places held for all samples.
             let each = crossing_bytes(&opened.graph()?, &opened.analysis, data.declared());
             let fits = (HELD_BYTES / (2 * each).max(1)) as usize;
             let data = settled(data.at_most(fits.max(1)))?;
-            sound(&data, path, device, &model, reporter)?;
+            sound(&data, &source.path, device, &model, reporter)?;
             Ok::<_, crate::Error>(data)
         });
         Ok(Self {

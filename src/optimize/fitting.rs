@@ -1,6 +1,7 @@
 //! Weights of a narrower model: fitted on some samples, judged on others.
 
-use super::{ProgressReporter, Samples};
+use super::reporter::{ProgressReporter, Step};
+use super::samples::Samples;
 use crate::Result;
 use crate::device::{Device, Limit};
 use crate::onnx::Graph;
@@ -39,10 +40,6 @@ pub fn gives_no_numbers(agreement: &Agreement, task: Option<&Task>) -> bool {
     !agreement.max_abs_diff.is_finite() || task.is_some_and(|t| t.not_numbers > 0)
 }
 
-/// Why a narrower model is not given out whose outputs are no numbers.
-pub const BROKEN: &str = "the narrower model's outputs are NaN or infinite where the original's are numbers; ask for less, or give samples \
-                          with --calib that are like the real ones";
-
 /// Fits the layers of `pruned` behind a change on one part of the samples, and judges it on the other. Weights that do worse there
 /// than those before the fit are not taken.
 ///
@@ -54,9 +51,10 @@ pub fn fitted(
     pruned: ModelProto,
     samples: &Samples,
     seed: u64,
-    (reporter, limit): (&dyn ProgressReporter, &Limit),
+    reporter: &dyn ProgressReporter,
+    limit: &Limit,
 ) -> Result<Fitted> {
-    reporter.step("fitting weights");
+    reporter.step(Step::FitWeights);
     let settings = Settings {
         seed,
         ..Settings::default()
@@ -70,7 +68,7 @@ pub fn fitted(
         (limit, &|done, total| reporter.progress(done, total)),
     )?;
     let (fitted, left, of) = (refitted.proto, refitted.left, refitted.of);
-    reporter.step("judging fitted weights");
+    reporter.step(Step::JudgeWeights);
     let executor = StagedExecutor::new(target, &samples.data, samples.judge.clone())?;
     let reference = Reference::of(&executor, change.model, change.graph)?;
     let judged = |model: &ModelProto| reference.judge(&executor, model, &Graph::of(model)?, 0);
@@ -79,13 +77,13 @@ pub fn fitted(
     let mut notes = Vec::new();
     if left > 0 {
         notes.push(format!(
-            "fitting was cut short by --time-budget: {left} of the {of} layers behind the change keep their weights; allow more time"
+            "fitting was cut short by the time budget: {left} of the {of} layers behind the change keep their weights; allow more time"
         ));
     }
     if !samples.held_out() {
         notes.push(
-            "the samples make one run of the model only: none could be held out, so the fit was not judged on others; give more with \
-             --calib"
+            "the samples make one run of the model only: none could be held out, so the fit was not judged on others; give more \
+             for calibration"
                 .to_owned(),
         );
     }

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::datasets::Datasets;
-use super::prepare::prepared;
-use super::{Known, Options, ProgressReporter, Workload, counts};
+use super::lossy;
+use super::options::Options;
+use super::prepare::Request;
+use super::reporter::NoReporter;
+use super::session::Session;
+use super::workload::{Known, Workload};
 use crate::Result;
 use crate::device::{DeviceInfo, Limit, RecordedDevice, Runtime};
-use crate::plan::{Costs, Plan, WidthPair, starts, sweep};
+use crate::plan::{ChannelCounts, LatencyModel, starts, sweep};
 use crate::profile::{Problem, layers};
 
 /// The problems that the main job asks for as long as it does not know a single time. Which others it asks for depends on the
@@ -22,7 +26,8 @@ pub struct Needs {
     pub problems: Vec<Problem>,
     /// How many of them, from the first on, are of the model as it is, or otherwise needed in any case.
     pub must: usize,
-    /// Whether any choice rests on all of these: without, those that no alternative changes are the same in every plan.
+    /// True if every required problem matters. If false, those that no alternative changes may be skipped: they add the same time to
+    /// every plan.
     pub all: bool,
     /// What the others are for.
     pub alternatives: Vec<Alternative>,
@@ -37,14 +42,6 @@ pub struct Alternative {
     pub from: Option<usize>,
 }
 
-/// Tells nobody.
-struct NoReporter;
-
-impl ProgressReporter for NoReporter {
-    fn step(&self, _: &str) {}
-    fn progress(&self, _: usize, _: usize) {}
-}
-
 /// The problems that planning for this model begins with.
 ///
 /// # Errors
@@ -52,55 +49,50 @@ impl ProgressReporter for NoReporter {
 pub fn needs(workloads: &[Workload], runtime: &Runtime, options: &Options) -> Result<Needs> {
     // A device that is not here and of which nothing is known.
     let nowhere = RecordedDevice::new(runtime.clone(), DeviceInfo::default());
-    let options = Options {
-        eval: None,
-        calib: None,
-        ..options.clone()
-    };
     let mut needs = Needs::default();
     for workload in workloads {
         needs.layers += layers(&workload.opened.graph()?, &workload.opened.analysis).len();
     }
-    prepared(
-        (workloads, &nowhere),
-        (Known::default(), &Datasets::default()),
-        &options,
-        (&NoReporter, &Limit::default()),
-        |p, costs, prober| {
-            let mut at = HashMap::new();
-            for problem in std::mem::take(&mut prober.wanted) {
-                needs.index(&mut at, problem);
-            }
-            needs.must = needs.problems.len();
-            if options.goals.any() {
-                // Every width may be worth its loss.
-                p.narrowing_of().ask(costs, prober)?;
-                for problem in std::mem::take(&mut prober.wanted) {
-                    needs.index(&mut at, problem);
-                }
-                needs.must = needs.problems.len();
-                needs.all = true;
-                return Ok(());
-            }
-            let analysis = &p.opened.analysis;
-            let base = counts(analysis, &Plan::default());
-            for start in starts(analysis, &p.candidates) {
-                let from = (start != base).then_some(needs.alternatives.len());
-                if start != base {
-                    let all = costs.all();
-                    needs.compare(&mut at, costs, &all, (&base, &start), None);
-                }
-                for (g, other) in sweep(&start, &p.candidates) {
-                    needs.compare(&mut at, costs, costs.touched_by(g), (&start, &other), from);
-                }
-            }
-            Ok(())
-        },
-    )?;
+    let request = Request {
+        workloads,
+        device: &nowhere,
+        options,
+        reporter: &NoReporter,
+    };
+    let data = Datasets::default();
+    let mut session = Session::begin(request, Known::default(), &data, Limit::default())?;
+    let mut at = HashMap::new();
+    needs.require(&mut at, &mut session);
+    if options.goals.any() {
+        // Every width may be worth its loss.
+        lossy::ask(&mut session)?;
+        needs.require(&mut at, &mut session);
+        needs.all = true;
+        return Ok(needs);
+    }
+    let (base, costs) = (session.present(), &session.costs);
+    for start in starts(session.analysis(), &session.candidates) {
+        let from = (start != base).then_some(needs.alternatives.len());
+        if start != base {
+            let all = costs.all();
+            needs.compare(&mut at, costs, &all, &base, &start, None);
+        }
+        for (g, other) in sweep(&start, &session.candidates) {
+            needs.compare(&mut at, costs, costs.touched_by(g), &start, &other, from);
+        }
+    }
     Ok(needs)
 }
 
 impl Needs {
+    /// What the session asked for so far is needed in any case.
+    fn require(&mut self, at: &mut HashMap<String, usize>, session: &mut Session) {
+        for problem in std::mem::take(&mut session.prober.wanted) {
+            self.index(at, problem);
+        }
+        self.must = self.problems.len();
+    }
+
     fn index(&mut self, at: &mut HashMap<String, usize>, problem: Problem) -> usize {
         *at.entry(problem.key()).or_insert_with(|| {
             self.problems.push(problem);
@@ -111,9 +103,10 @@ impl Needs {
     fn compare(
         &mut self,
         at: &mut HashMap<String, usize>,
-        costs: &Costs,
+        costs: &LatencyModel,
         layers: &[usize],
-        (before, after): (&WidthPair, &WidthPair),
+        before: &ChannelCounts,
+        after: &ChannelCounts,
         from: Option<usize>,
     ) {
         let mut changes: Vec<(usize, usize, f64)> = Vec::new();

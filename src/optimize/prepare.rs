@@ -1,174 +1,190 @@
-//! What every job does first: reads the data, times the model as it is, and works out what may change.
+//! What every job does first: times the model as it is, and works out what may change.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::datasets::Datasets;
-use super::{
-    ALONE_SECONDS, Growth, Known, Opened, Options, ProgressReporter, Samples, Workload, counts, lossy, racing,
-    remembered, whole_key,
-};
+use super::opened::Opened;
+use super::options::{ForeignTimes, Growth, Options};
+use super::remembered::{remembered, whole_key};
+use super::reporter::{ProgressReporter, Step};
+use super::samples::Samples;
+use super::session::Session;
+use super::workload::{Known, Workload, first};
 use crate::channels::Group;
-use crate::data::Dataset;
-use crate::device::{Device, Limit, Named, random_inputs};
+use crate::device::{Device, Limit, NamedTensor, NodeRuns, Timer, random_inputs};
 use crate::onnx::{Graph, encode, label};
-use crate::plan::{Candidates, Costs, Plan, Removable, candidates, removable};
-use crate::profile::{InModel, Layer, Prober, in_model};
+use crate::plan::{Candidates, LatencyModel, LayersAt, candidates, removable};
+use crate::profile::{InModel, Layer, Prober, Profile, in_model, layers};
 use crate::verify::benchmark_workloads;
 use crate::{Error, Result};
 
-/// What a job has found out before it plans: the machine's times at the present widths, and what may change.
-pub(super) struct Prepared<'a, 't> {
+/// Seconds for the original alone, which predictions are scaled to.
+const ALONE_SECONDS: f64 = 1.0;
+
+/// Runs of the whole model whose nodes are timed.
+const RUNS: NodeRuns = NodeRuns { warmup: 3, timed: 15 };
+
+/// What a job works on and with.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
     pub workloads: &'a [Workload],
-    pub opened: &'a Opened,
-    pub graph: &'a Graph<'a>,
-    pub device: &'t dyn Device,
-    pub removable: Removable,
-    pub candidates: Candidates,
-    pub inputs: Vec<(Vec<Named>, f64)>,
-    pub original: Vec<u8>,
-    pub eval: Option<Dataset>,
-    pub calib: Option<Dataset>,
+    pub device: &'a dyn Device,
     pub options: &'a Options,
     pub reporter: &'a dyn ProgressReporter,
-    pub limit: &'a Limit,
 }
 
-/// Times the model as it is, and hands over to `then`. With little time, at most half of it goes to timing the present
-/// widths one by one; what each layer takes within the whole model is then all that is known of the others.
-pub(super) fn prepared<R>(
-    (workloads, device): (&[Workload], &dyn Device),
-    (known, data): (Known, &Datasets),
-    options: &Options,
-    (reporter, limit): (&dyn ProgressReporter, &Limit),
-    then: impl FnOnce(Prepared, &mut Costs, &mut Prober) -> Result<R>,
-) -> Result<R> {
-    let opened = &first(workloads)?.opened;
-    let graph = opened.graph()?;
-    let analysis = &opened.analysis;
-    let mut layers: Vec<Layer> = Vec::new();
-    for workload in workloads {
-        let mut own = crate::profile::layers(&graph, &workload.opened.analysis);
-        own.iter_mut().for_each(|l| l.weight = workload.weight);
-        layers.extend(own);
-    }
-    let mut prober = Prober::new(device, known.database);
-    prober.pruned = known.pruned;
-    if let Some(profile) = known.recorded {
-        let same = device.info().answers_to(&profile.device.fingerprint) && profile.device.stack == device.info().stack;
-        if !same && !options.allow_mismatch {
-            return Err(Error::Usage(format!(
-                "the profile was recorded on {} ({}), this is {} ({}); record one here with `snapprune profile`, \
-                 or take its times all the same with --allow-mismatch",
-                profile.device.name,
-                profile.device.stack,
-                device.info().name,
-                device.info().stack
-            )));
+/// Until when a job goes on.
+pub(super) fn limit(device: &dyn Device, options: &Options) -> Limit {
+    let end = options.time_budget.and_then(|b| Instant::now().checked_add(b));
+    Limit::new(device.stop(), end)
+}
+
+impl<'a> Session<'a> {
+    /// Times the model as it is. With little time, at most half of it goes to timing the present widths one by one; what each
+    /// layer takes within the whole model is then all that is known of the others.
+    ///
+    /// # Errors
+    /// When a probe or a run fails, or the workloads, the recorded profile or the options do not fit.
+    pub fn begin(request: Request<'a>, known: Known, data: &'a Datasets, limit: Limit) -> Result<Self> {
+        let Request {
+            workloads,
+            device,
+            options,
+            reporter,
+        } = request;
+        let opened = &first(workloads)?.opened;
+        let graph = opened.graph()?;
+        let analysis = &opened.analysis;
+        let mut layers_of_all: Vec<Layer> = Vec::new();
+        for workload in workloads {
+            let mut own = layers(&graph, &workload.opened.analysis);
+            own.iter_mut().for_each(|l| l.weight = workload.weight);
+            layers_of_all.extend(own);
         }
-        prober.learn(profile.records);
-    }
-    let removable = removable(&graph, analysis);
-    let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
-    let mut candidates = candidates(analysis, &spare);
-    restrict(&mut candidates, &graph, opened, options)?;
-    let mut costs = Costs::new(analysis, &layers);
-    let mut inputs: Vec<(Vec<Named>, f64)> = Vec::new();
-    for workload in workloads {
-        inputs.push((
-            random_inputs(&workload.opened.specs, options.seed, 1.0)?,
-            workload.weight,
-        ));
-    }
-    let original = encode(&opened.proto);
-    let base = counts(analysis, &Plan::default());
-    reporter.step("timing widths");
-    prober.deadline = limit
-        .end()
-        .and_then(|end| end.checked_sub(options.time_budget.unwrap_or_default() / 2));
-    costs.require(&mut prober, &[(costs.all(), base.clone())], &|done, total| {
-        reporter.progress(done, total)
-    })?;
-    // The rest is for the search and for measuring whole models.
-    prober.deadline = limit
-        .end()
-        .and_then(|end| end.checked_sub(options.time_budget.unwrap_or_default() * 3 / 10));
-    if device.is_here() {
-        let alone = |prober: &Prober| {
-            let seconds = racing(limit, ALONE_SECONDS);
-            let key = whole_key("alone", &[&original], &inputs, seconds);
-            remembered(prober, &key, || {
-                let alone = benchmark_workloads(device, &[&original], &inputs, seconds, &|_, _| {})?;
-                Ok(alone.first().map_or(0.0, |l| l.summary().median))
-            })
+        let mut prober = Prober::new(device, known.database);
+        prober.pruned = known.pruned;
+        if let Some(profile) = known.recorded {
+            fits(&profile, device, options)?;
+            prober.add_records(profile.records);
+        }
+        let removable = removable(&graph, analysis);
+        let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
+        let mut candidates = candidates(analysis, &spare);
+        restrict(&mut candidates, &graph, opened, options)?;
+        let mut inputs: Vec<(Vec<NamedTensor>, f64)> = Vec::new();
+        for workload in workloads {
+            let random = random_inputs(&workload.opened.specs, options.seed, 1.0)?;
+            inputs.push((random, workload.weight));
+        }
+        let mut session = Self {
+            workloads,
+            opened,
+            costs: LatencyModel::new(&graph, analysis, &layers_of_all),
+            graph,
+            original: encode(&opened.proto),
+            device,
+            options,
+            reporter,
+            limit,
+            eval: data.eval.as_ref(),
+            samples: data.calib.clone().map(Samples::new),
+            inputs,
+            removable,
+            candidates,
+            prober,
         };
-        let key = whole_key("nodes", &[&original], &inputs, 0.0);
-        let seen = remembered(&prober, &key, || in_loads(device, &original, &inputs, &graph, &layers))?;
-        if let Some(seen) = seen {
-            costs.correct(&seen, &base, alone(&prober)?);
+        session.time_present()?;
+        Ok(session)
+    }
+
+    /// Times all layers at their present widths, alone and within the model.
+    fn time_present(&mut self) -> Result<()> {
+        let base = self.present();
+        let progress = self.progress();
+        let budget = self.options.time_budget.unwrap_or_default();
+        let before_end = |end: Option<Instant>, left| end.and_then(|end| end.checked_sub(left));
+        self.reporter.step(Step::TimeWidths);
+        self.prober.deadline = before_end(self.limit.end(), budget / 2);
+        let wanted = [LayersAt {
+            layers: self.costs.all(),
+            counts: base.clone(),
+        }];
+        self.costs.require(&mut self.prober, &wanted, &progress)?;
+        // The rest is for the search and for measuring whole models.
+        self.prober.deadline = before_end(self.limit.end(), budget * 3 / 10);
+        let Some(timer) = self.device.timer() else {
+            return Ok(());
+        };
+        let key = whole_key("nodes", &[&self.original], &self.inputs, 0.0);
+        let seen = remembered(&self.prober, &key, || self.times_in_model(timer))?;
+        let all_known = self.costs.unknown_at(&base).is_empty();
+        match seen {
+            Some(seen) => {
+                let alone = self.alone(timer)?;
+                self.costs.correct(&seen, &base, alone);
+            }
+            None if all_known => {
+                let alone = self.alone(timer)?;
+                self.costs.launches_of(alone, &base);
+            }
+            None => {}
         }
-        if !costs.unknown_at(&base).is_empty() {
+        if !self.costs.unknown_at(&base).is_empty() {
             // Layers that no plan changes were not probed, and are not seen within the model either.
-            costs.rest_of(alone(&prober)?, &base);
+            let alone = self.alone(timer)?;
+            self.costs.rest_of(alone, &base);
         }
-    }
-    let prepared = Prepared {
-        workloads,
-        opened,
-        graph: &graph,
-        device,
-        removable,
-        candidates,
-        inputs,
-        original,
-        eval: data.eval.clone(),
-        calib: data.calib.clone(),
-        options,
-        reporter,
-        limit,
-    };
-    then(prepared, &mut costs, &mut prober)
-}
-
-impl<'a, 't> Prepared<'a, 't> {
-    /// For plans that lose something.
-    pub(super) fn narrowing(self) -> Result<lossy::Narrowing<'a, 't>> {
-        if !self.device.is_here() {
-            return Err(Error::Usage(format!(
-                "{} is not here; goals need a device to measure on: leave out --profile, or the goals",
-                self.device.info().name
-            )));
-        }
-        Ok(self.narrowing_of())
+        Ok(())
     }
 
-    /// The same, also where nothing can be measured.
-    pub(super) fn narrowing_of(self) -> lossy::Narrowing<'a, 't> {
-        lossy::Narrowing {
-            workloads: self.workloads,
-            opened: self.opened,
-            graph: self.graph,
-            device: self.device,
-            original: self.original,
-            inputs: self.inputs,
-            removable: self.removable,
-            growth: self.candidates,
-            options: self.options,
-            samples: self.calib.map(Samples::new),
-            eval: self.eval,
-            reporter: self.reporter,
-            limit: self.limit,
+    /// Milliseconds that the original takes.
+    fn alone(&self, timer: &dyn Timer) -> Result<f64> {
+        let seconds = self.seconds(ALONE_SECONDS);
+        let key = whole_key("alone", &[&self.original], &self.inputs, seconds);
+        remembered(&self.prober, &key, || {
+            let alone = benchmark_workloads(timer, &[&self.original], &self.inputs, seconds, &|_, _| {})?;
+            Ok(alone.first().map_or(0.0, |l| l.summary().median))
+        })
+    }
+
+    /// What the layers of all workloads take in the model; `None` where single nodes cannot be timed.
+    fn times_in_model(&self, timer: &dyn Timer) -> Result<Option<InModel>> {
+        let mut all = InModel::default();
+        let layers = self.costs.layers();
+        let each = layers.len().div_ceil(self.inputs.len()).max(1);
+        for (own, (inputs, weight)) in layers.chunks(each).zip(&self.inputs) {
+            let Some(nodes) = timer.node_times(&self.original, inputs, RUNS)? else {
+                return Ok(None);
+            };
+            let seen = in_model(&self.graph, own, &nodes);
+            all.layers.extend(seen.layers);
+            all.overhead += weight * seen.overhead;
         }
+        Ok(Some(all))
     }
 }
 
-/// The groups that the user wants as they are.
-/// What is not worked on stays too.
+/// Whether a recorded profile may count as this device's.
+fn fits(profile: &Profile, device: &dyn Device, options: &Options) -> Result<()> {
+    let (there, here) = (&profile.device, device.info());
+    let same = here.answers_to(&there.fingerprint) && there.stack == here.stack;
+    if same || options.foreign_times == ForeignTimes::Accept {
+        return Ok(());
+    }
+    Err(Error::ForeignProfile {
+        recorded: format!("{} ({})", there.name, there.stack),
+        here: format!("{} ({})", here.name, here.stack),
+    })
+}
+
+/// The groups that stay as they are: those that the user names, and those that a layer which is not worked on holds.
 pub(super) fn kept(graph: &Graph, opened: &Opened, options: &Options) -> Result<BTreeSet<usize>> {
     let node = |name: &String| {
         let at = (0..graph.proto.node.len()).find(|&n| label(&graph.proto.node[n], n) == *name);
         at.ok_or_else(|| {
             Error::Usage(format!(
-                "--keep {name}: the model has no such node; `snapprune inspect` lists the layers"
+                "{name} is to be kept, and the model has no such node; `snapprune inspect` lists the layers"
             ))
         })
     };
@@ -189,49 +205,4 @@ fn restrict(candidates: &mut Candidates, graph: &Graph, opened: &Opened, options
         candidates.retain(|_, counts| counts.len() > 1);
     }
     Ok(())
-}
-
-/// The first workload, on whose groups all others must agree.
-fn first(workloads: &[Workload]) -> Result<&Workload> {
-    let first = workloads
-        .first()
-        .ok_or_else(|| Error::Usage("no input shapes are given".to_owned()))?;
-    let alike = |a: &Group, b: &Group| {
-        let shape = |g: &Group| (g.classes.len(), g.unit, g.constraint.is_none(), g.can_grow());
-        shape(a) == shape(b) && a.producers == b.producers && a.consumers == b.consumers
-    };
-    let same = |l: &Workload| {
-        let (own, overhead) = (&l.opened.analysis.groups, &first.opened.analysis.groups);
-        own.len() == overhead.len() && own.iter().zip(overhead).all(|(a, b)| alike(a, b))
-    };
-    if !workloads.iter().all(same) {
-        return Err(Error::Model(
-            "the channels hang together in other ways at the other shapes; optimize for one of them at a time"
-                .to_owned(),
-        ));
-    }
-    Ok(first)
-}
-
-/// What the layers of all workloads took in the model; `None` where single nodes cannot be timed.
-fn in_loads(
-    device: &dyn Device,
-    model: &[u8],
-    workloads: &[(Vec<Named>, f64)],
-    graph: &Graph,
-    layers: &[Layer],
-) -> Result<Option<InModel>> {
-    let mut all = InModel::default();
-    for (own, (inputs, weight)) in layers
-        .chunks(layers.len().div_ceil(workloads.len()).max(1))
-        .zip(workloads)
-    {
-        let Some(nodes) = device.node_times(model, inputs, 3, 15)? else {
-            return Ok(None);
-        };
-        let seen = in_model(graph, own, &nodes);
-        all.layers.extend(seen.layers);
-        all.overhead += weight * seen.overhead;
-    }
-    Ok(Some(all))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Opened;
+use super::opened::Opened;
 use crate::channels::{Analysis, Constraint, Group};
 use crate::profile::{LeftOut, Why, counted};
 

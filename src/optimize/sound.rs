@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::ProgressReporter;
+use super::reporter::ProgressReporter;
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::onnx::Tensor;
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// What is seen of one output.
 #[derive(Default)]
-struct Seen {
+struct OutputSummary {
     /// The values for the first sample.
     first: Vec<f64>,
     /// Whether another sample gave others.
@@ -38,7 +38,7 @@ pub(super) fn sound(
     reporter: &dyn ProgressReporter,
 ) -> Result<()> {
     let wrong = |what: String| Error::Usage(format!("{}: {what}", path.display()));
-    let mut all: HashMap<String, Seen> = HashMap::new();
+    let mut all: HashMap<String, OutputSummary> = HashMap::new();
     let mut nan: Option<(String, usize)> = None;
     let mut inputs = (0..data.runs()).map(|k| data.run(k).inputs);
     let mut k = 0;
@@ -70,7 +70,7 @@ pub(super) fn sound(
     if !told && !all.is_empty() {
         return Err(wrong(
             "the model gives the same for all of its samples: what a narrower one loses cannot be told from them. Give samples that \
-             differ; a model that mixes the samples of a batch needs the batch of its deployment (--batch)"
+             differ; a model that mixes the samples of a batch needs the batch size of its deployment"
                 .to_owned(),
         ));
     }
@@ -78,7 +78,7 @@ pub(super) fn sound(
 }
 
 /// Looks at an output of a run of `samples` samples, the first of which is sample `first`; a sample with a NaN, if there is one.
-fn look(seen: &mut Seen, tensor: &Tensor, (first, samples): (usize, usize)) -> Option<usize> {
+fn look(seen: &mut OutputSummary, tensor: &Tensor, (first, samples): (usize, usize)) -> Option<usize> {
     let values = tensor.numbers()?;
     // Samples stand along the first axis, or are not told apart.
     let apart = tensor.dims.first() == Some(&samples) && samples > 0;
@@ -108,13 +108,13 @@ fn look(seen: &mut Seen, tensor: &Tensor, (first, samples): (usize, usize)) -> O
 
 #[cfg(test)]
 mod tests {
-    use super::{Seen, look};
+    use super::{OutputSummary, look};
     use crate::onnx::Tensor;
 
     #[test]
     fn samples_are_told_apart_and_so_is_what_is_no_number() {
         let tensor = |values: &[f32]| Tensor::from_f32(vec![values.len() / 2, 2], values);
-        let mut seen = Seen::default();
+        let mut seen = OutputSummary::default();
         assert_eq!(look(&mut seen, &tensor(&[1.0, 2.0, 1.0, 2.0]), (0, 2)), None);
         assert!(!seen.varies && seen.samples == 2);
         assert_eq!(look(&mut seen, &tensor(&[1.0, 2.0, f32::NAN, 2.0]), (2, 2)), Some(3));

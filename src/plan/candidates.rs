@@ -10,15 +10,16 @@ pub type Candidates = BTreeMap<usize, Vec<usize>>;
 /// Block sizes at which processors change speed: SIMD lanes on CPUs, tiles on GPUs.
 const BLOCKS: [usize; 5] = [4, 8, 16, 32, 64];
 
-/// Candidates for every free group: rounded up to each block where the group may grow, and down
+/// Candidates for every unconstrained group: rounded up to each block where the group may grow, and down
 /// where `spare` channels may go.
 pub fn candidates(analysis: &Analysis, spare: &dyn Fn(usize) -> usize) -> Candidates {
-    let free = analysis.groups.iter().filter(|g| g.constraint.is_none());
-    free.filter_map(|group| {
-        let counts = of_group(group, spare(group.id));
-        (counts.len() > 1).then_some((group.id, counts))
-    })
-    .collect()
+    let unconstrained = analysis.groups.iter().filter(|g| g.constraint.is_none());
+    unconstrained
+        .filter_map(|group| {
+            let counts = of_group(group, spare(group.id));
+            (counts.len() > 1).then_some((group.id, counts))
+        })
+        .collect()
 }
 
 fn of_group(group: &Group, spare: usize) -> Vec<usize> {
@@ -59,7 +60,7 @@ pub(super) mod tests {
     use super::of_group;
     use crate::channels::Group;
 
-    /// A free group of one layer.
+    /// An unconstrained group of one layer.
     pub(in crate::plan) fn group(channels: usize) -> Group {
         Group {
             id: 0,

@@ -3,62 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::factor::Factor;
 use crate::device::Limit;
-
-/// A table over the options of some variables, the last variable's fastest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Factor {
-    /// Variables, each once, ascending.
-    pub over: Vec<usize>,
-    /// One value for each combination.
-    pub table: Vec<f64>,
-}
-
-impl Factor {
-    /// A table filled from a function of the options chosen.
-    pub fn new(over: Vec<usize>, sizes: &[usize], mut value: impl FnMut(&[usize]) -> f64) -> Self {
-        let mut table = Vec::new();
-        each(&over, sizes, |at| table.push(value(at)));
-        Self { over, table }
-    }
-
-    /// Its value under a choice of all variables.
-    pub fn at(&self, sizes: &[usize], choice: &[usize]) -> f64 {
-        let index = self.over.iter().fold(0, |index, &v| index * sizes[v] + choice[v]);
-        self.table[index]
-    }
-
-    /// How far apart in the table neighbouring options of a variable are; 0 for one that it is not over.
-    pub(super) fn stride(&self, sizes: &[usize], variable: usize) -> usize {
-        match self.over.iter().position(|&v| v == variable) {
-            Some(at) => self.over[at + 1..].iter().map(|&v| sizes[v]).product(),
-            None => 0,
-        }
-    }
-}
-
-/// Every combination of options of some variables, the last variable's fastest.
-pub(super) fn each(over: &[usize], sizes: &[usize], mut see: impl FnMut(&[usize])) {
-    if over.iter().any(|&v| sizes[v] == 0) {
-        return;
-    }
-    let mut at = vec![0; over.len()];
-    loop {
-        see(&at);
-        let mut k = over.len();
-        loop {
-            if k == 0 {
-                return;
-            }
-            k -= 1;
-            at[k] += 1;
-            if at[k] < sizes[over[k]] {
-                break;
-            }
-            at[k] = 0;
-        }
-    }
-}
 
 /// The largest table that elimination may make.
 const MOST: f64 = (1 << 18) as f64;
@@ -76,15 +22,15 @@ pub struct Elimination {
     order: Vec<(usize, Vec<usize>)>,
     /// Place of each variable in the order; past the end for those that are held.
     place: Vec<usize>,
-    /// Variables that are held, because they hang together with others too densely.
+    /// Variables that are held, because they share tables with too many others.
     held: Vec<usize>,
     /// Entries of all tables that arise.
     entries: f64,
 }
 
 impl Elimination {
-    /// Each time the variable with the smallest table goes; where every table would be too large, the one that hangs
-    /// together with most others is held.
+    /// Each time the variable with the smallest table goes; where every table would be too large, the one that shares
+    /// tables with most others is held.
     pub fn new(sizes: &[usize], factors: &[Factor]) -> Self {
         let mut around: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); sizes.len()];
         for f in factors {
@@ -158,7 +104,7 @@ impl Elimination {
             }
             least = sum(&best);
             if least >= before && thorough {
-                self.sweep(factors, (&mut best, &mut least), limit);
+                (best, least) = self.sweep(factors, best, least, limit);
             }
             if limit.ended() || least >= before || least.is_nan() || before.is_nan() {
                 break;
@@ -184,20 +130,22 @@ impl Elimination {
     }
 
     /// Every option of every held variable, each time with the best of all that are not held.
-    fn sweep(&self, factors: &[Factor], (best, least): (&mut Vec<usize>, &mut f64), limit: &Limit) {
+    /// The best choice found, and its sum, from `best` and `least` on.
+    fn sweep(&self, factors: &[Factor], mut best: Vec<usize>, mut least: f64, limit: &Limit) -> (Vec<usize>, f64) {
         for &v in &self.held {
             for option in 0..self.sizes[v] {
                 let mut other = best.clone();
                 other[v] = option;
                 let Some(found) = self.eliminate(factors, &other, limit) else {
-                    return;
+                    return (best, least);
                 };
                 let value: f64 = factors.iter().map(|f| f.at(&self.sizes, &found)).sum();
-                if value < *least {
-                    (*best, *least) = (found, value);
+                if value < least {
+                    (best, least) = (found, value);
                 }
             }
         }
+        (best, least)
     }
 
     /// Exact for the variables that are not held; those are as in `fixed`. `None` when the time was up.
@@ -296,98 +244,4 @@ pub fn minimize(sizes: &[usize], factors: &[Factor], start: &[usize]) -> (Vec<us
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{Elimination, Factor, each, minimize};
-    use crate::device::{Limit, Stop};
-
-    /// A few variables with one to four options, and tables over none to three of them; some tables hold zeros only, some
-    /// values are infinite or no numbers.
-    fn problem() -> impl Strategy<Value = (Vec<usize>, Vec<Factor>)> {
-        (prop::collection::vec(1usize..5, 1..7), any::<u64>(), 0usize..12).prop_map(|(sizes, seed, count)| {
-            let mut random = fastrand::Rng::with_seed(seed);
-            let odd = random.bool();
-            let factors = (0..count)
-                .map(|_| {
-                    let count = random.usize(0..4);
-                    let mut over = random.choose_multiple(0..sizes.len(), count);
-                    over.sort_unstable();
-                    let zero = random.u8(0..4) == 0;
-                    Factor::new(over, &sizes, |_| match random.u8(0..20) {
-                        _ if zero => 0.0,
-                        0 if odd => f64::INFINITY,
-                        1 if odd => f64::NAN,
-                        _ => random.f64(),
-                    })
-                })
-                .collect();
-            (sizes, factors)
-        })
-    }
-
-    fn sum(sizes: &[usize], factors: &[Factor], choice: &[usize]) -> f64 {
-        let sum: f64 = factors.iter().map(|f| f.at(sizes, choice)).sum();
-        if sum.is_nan() { f64::INFINITY } else { sum }
-    }
-
-    proptest! {
-        #[test]
-        fn the_choice_is_the_best_of_all((sizes, factors) in problem()) {
-            let all: Vec<usize> = (0..sizes.len()).collect();
-            let mut least = f64::INFINITY;
-            each(&all, &sizes, |at| least = least.min(sum(&sizes, &factors, at)));
-            let (choice, proven) = minimize(&sizes, &factors, &vec![0; sizes.len()]);
-            prop_assert!(proven);
-            let found = sum(&sizes, &factors, &choice);
-            prop_assert!(found == least || (found - least).abs() < 1e-9);
-        }
-    }
-
-    /// Twelve variables of six options with a table for every pair: past the limit.
-    fn dense() -> (Vec<usize>, Vec<Factor>) {
-        let sizes = vec![6; 12];
-        let mut random = fastrand::Rng::with_seed(1);
-        let mut factors = Vec::new();
-        for a in 0..12 {
-            for b in a + 1..12 {
-                factors.push(Factor::new(vec![a, b], &sizes, |_| random.f64()));
-            }
-        }
-        (sizes, factors)
-    }
-
-    #[test]
-    fn variables_that_all_hang_together_are_held_in_turns() {
-        let (sizes, factors) = dense();
-        let (choice, proven) = minimize(&sizes, &factors, &[0; 12]);
-        assert!(!proven);
-        let found = sum(&sizes, &factors, &choice);
-        // No single change is better.
-        for v in 0..12 {
-            for option in 0..6 {
-                let mut other = choice.clone();
-                other[v] = option;
-                assert!(sum(&sizes, &factors, &other) >= found - 1e-12);
-            }
-        }
-    }
-
-    #[test]
-    fn a_search_that_is_asked_to_stop_gives_what_it_started_from() {
-        let (sizes, factors) = dense();
-        let stop = Stop::default();
-        stop.request();
-        let found = Elimination::new(&sizes, &factors).minimize(&factors, &[3; 12], &Limit::new(stop, None));
-        assert_eq!(found, (vec![3; 12], false));
-    }
-
-    #[test]
-    fn a_chain_of_many_variables_takes_small_tables_only() {
-        let sizes = vec![30; 200];
-        let pairs = (0..199).map(|v| Factor::new(vec![v, v + 1], &sizes, |at| at[0].abs_diff(at[1] + 1) as f64));
-        let factors: Vec<Factor> = pairs.collect();
-        let order = Elimination::new(&sizes, &factors);
-        assert!(order.held.is_empty() && order.entries <= 200.0 * 900.0);
-    }
-}
+mod tests;

@@ -1,11 +1,11 @@
 //! A plan as data: what to keep of every group and of every weight, for `apply` and for training scripts.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::moves::{Plan, templates};
-use super::removable::{Fold, Removable};
+use super::moves::{Plan, Replicas, replicated};
+use super::removable::Removable;
 use crate::channels::{Analysis, ChannelChange, Group, IndexRemaps, ValueId};
 use crate::onnx::{Graph, label};
 use crate::{Error, Result};
@@ -129,7 +129,7 @@ impl PlanFile {
                 let left: Vec<u32> = p.kept.iter().map(|&i| group.classes[i]).collect();
                 change
                     .added
-                    .extend(templates(&left, new as usize, self.split.is_some()));
+                    .extend(replicated(&left, new as usize, Replicas::of(self.split)));
             }
             let gone = (0..group.classes.len()).filter(|i| p.kept.binary_search(i).is_err());
             change.removed.extend(gone.map(|i| group.classes[i]));
@@ -152,25 +152,6 @@ fn indices(group: &Group) -> String {
 
 /// A plan that asks for more than this many times a group's channels is a mistake.
 const MOST_GROWTH: usize = 64;
-
-/// The bias changes that keep the outputs when `change` removes constant channels, and how many of the removed
-/// channels are neither constant nor unread, so that outputs change.
-pub fn folds_of(change: &ChannelChange, removable: &Removable) -> (Vec<Fold>, usize) {
-    let spare: HashSet<u32> = removable.classes.values().flatten().copied().collect();
-    let mut folds: BTreeMap<usize, Fold> = BTreeMap::new();
-    let mut removed: Vec<u32> = change.removed.iter().copied().collect();
-    removed.sort_unstable();
-    for fold in removed.iter().filter_map(|c| removable.folds.get(c)).flatten() {
-        match folds.get_mut(&fold.node) {
-            Some(sum) => sum.bias.iter_mut().zip(&fold.bias).for_each(|(a, b)| *a += b),
-            None => {
-                folds.insert(fold.node, fold.clone());
-            }
-        }
-    }
-    let carrying = removed.iter().filter(|c| !spare.contains(c)).count();
-    (folds.into_values().collect(), carrying)
-}
 
 fn layers(graph: &Graph, analysis: &Analysis, group: usize) -> Vec<String> {
     let producers = analysis.groups[group].producers.iter();

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::file::folds_of;
-use super::removable::{Fold, Removable};
+use super::removable::{Fold, Removable, folds_of};
 use crate::channels::{Analysis, ChannelChange};
 
 /// A change of one group's width.
@@ -66,8 +65,9 @@ impl Plan {
         for (&id, &count) in &self.counts {
             let group = &analysis.groups[id];
             let before = group.classes.len();
-            for (template, copies) in templates(&group.classes, count.saturating_sub(before), self.split.is_some()) {
-                change.added.insert(template, copies);
+            for (channel, copies) in replicated(&group.classes, count.saturating_sub(before), Replicas::of(self.split))
+            {
+                change.added.insert(channel, copies);
             }
             let order = removable.ranked.get(&id).or_else(|| removable.classes.get(&id));
             let spare = order.map(Vec::as_slice).unwrap_or_default();
@@ -78,12 +78,29 @@ impl Plan {
     }
 }
 
-/// Which channels new ones stand beside, and how many beside each.
-pub(super) fn templates(classes: &[u32], new: usize, spread: bool) -> Vec<(u32, u32)> {
+/// Which channels new ones are copies of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replicas {
+    /// The last channel.
+    OfLast,
+    /// Channels spread over the group.
+    Spread,
+}
+
+impl Replicas {
+    /// Where new channels share the work of old ones (`split`), they are spread.
+    pub fn of(split: Option<u64>) -> Self {
+        split.map_or(Self::OfLast, |_| Self::Spread)
+    }
+}
+
+/// (channel to replicate, copies): new channels are inserted after it. There are `new`
+/// copies in all.
+pub(super) fn replicated(classes: &[u32], new: usize, replicas: Replicas) -> Vec<(u32, u32)> {
     let Some(&last) = classes.last().filter(|_| new > 0) else {
         return Vec::new();
     };
-    if !spread {
+    if replicas == Replicas::OfLast {
         return vec![(last, new as u32)];
     }
     let mut found: BTreeMap<usize, u32> = BTreeMap::new();

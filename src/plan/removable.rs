@@ -1,16 +1,19 @@
 //! Channels that may go without any change of the outputs: those that nobody reads, and those that
 //! hold one known number, which then goes into the bias of who reads them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::constants::{Levels, constant_levels};
-use crate::channels::{Analysis, Group, Role, input_value};
-use crate::onnx::{Attributes, Graph, Tensor};
+use super::constants::constant_levels;
+use crate::channels::constant_channels::Levels;
+use crate::channels::{Analysis, ChannelChange, Group, Role, input_value};
+use crate::onnx::Graph;
+use crate::onnx::proto::NodeProto;
+use crate::ops::{Direction, Form, LinearOp, LinearSpec};
 
-/// What must be added to a reader's bias when a constant channel goes.
+/// What must be added to a consumer's bias when a constant channel goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fold {
-    /// Index of the reader.
+    /// Index of the consumer.
     pub node: usize,
     /// One addend for each of its output channels.
     pub bias: Vec<f32>,
@@ -27,17 +30,10 @@ pub struct Removable {
     pub ranked: BTreeMap<usize, Vec<u32>>,
 }
 
-/// The weights of a layer that mixes its input channels: rows are output channels, each with
-/// `taps` weights an input channel.
+/// A layer that reads channels, with its weights: outputs × (inputs of a group · taps).
 struct FoldingConsumer {
+    layer: LinearOp,
     weights: Vec<f32>,
-    outputs: usize,
-    inputs: usize,
-    taps: usize,
-    /// Input-major storage (transposed convolutions, `Gemm` and `MatMul` without transposition).
-    input_major: bool,
-    /// Groups that outputs and inputs are split into; `inputs` counts those of one group.
-    groups: usize,
     /// Whether a constant input becomes a constant in the output: no padding around it.
     foldable: bool,
 }
@@ -46,18 +42,15 @@ impl FoldingConsumer {
     /// The sum over taps of each output channel's weights on one input; whether all are zero.
     fn column(&self, input: usize) -> (Vec<f32>, bool) {
         let mut zero = true;
-        let (group, input) = (input / self.inputs, input % self.inputs);
-        let sums = (0..self.outputs)
+        let l = &self.layer;
+        let (group, input) = (input / l.inputs, input % l.inputs);
+        let sums = (0..l.outputs)
             .map(|o| {
-                if o / (self.outputs / self.groups) != group {
+                if o / l.group_outputs() != group {
                     return 0.0;
                 }
-                let at = if self.input_major {
-                    input * self.outputs + o
-                } else {
-                    o * self.inputs + input
-                };
-                let taps = &self.weights[at * self.taps..(at + 1) * self.taps];
+                let at = o * l.columns() + input * l.taps;
+                let taps = &self.weights[at..at + l.taps];
                 zero &= taps.iter().all(|&w| w == 0.0);
                 taps.iter().sum()
             })
@@ -66,7 +59,26 @@ impl FoldingConsumer {
     }
 }
 
-/// Finds the channels of free groups that may go.
+/// The bias changes that keep the outputs when `change` removes constant channels, and how many of the removed
+/// channels are neither constant nor unread, so that outputs change.
+pub fn folds_of(change: &ChannelChange, removable: &Removable) -> (Vec<Fold>, usize) {
+    let spare: HashSet<u32> = removable.classes.values().flatten().copied().collect();
+    let mut folds: BTreeMap<usize, Fold> = BTreeMap::new();
+    let mut removed: Vec<u32> = change.removed.iter().copied().collect();
+    removed.sort_unstable();
+    for fold in removed.iter().filter_map(|c| removable.folds.get(c)).flatten() {
+        match folds.get_mut(&fold.node) {
+            Some(sum) => sum.bias.iter_mut().zip(&fold.bias).for_each(|(a, b)| *a += b),
+            None => {
+                folds.insert(fold.node, fold.clone());
+            }
+        }
+    }
+    let carrying = removed.iter().filter(|c| !spare.contains(c)).count();
+    (folds.into_values().collect(), carrying)
+}
+
+/// Finds the channels of unconstrained groups that may go.
 pub fn removable(graph: &Graph, analysis: &Analysis) -> Removable {
     let levels = constant_levels(graph, analysis);
     let mut consumers: HashMap<usize, Option<FoldingConsumer>> = HashMap::new();
@@ -99,7 +111,7 @@ pub fn removable(graph: &Graph, analysis: &Analysis) -> Removable {
     found
 }
 
-/// Where each class of a group stands on each role's axis: (role, index).
+/// Where each channel of a group lies on each role's axis: (role, index).
 fn positions(analysis: &Analysis, group: &Group, roles: &[&Role]) -> HashMap<u32, Vec<(usize, usize)>> {
     let mut places: HashMap<u32, Vec<(usize, usize)>> = group.classes.iter().map(|&c| (c, vec![])).collect();
     let co = &analysis.dependencies;
@@ -152,63 +164,26 @@ fn may_go(
     Some(folds)
 }
 
-fn is_depthwise(graph: &Graph, node: &crate::onnx::proto::NodeProto) -> bool {
+fn is_depthwise(graph: &Graph, node: &NodeProto) -> bool {
     let weights = node.input.get(1).and_then(|n| graph.stored(n));
-    matches!(node.op_type(), "Conv" | "ConvTranspose")
-        && node.int("group", 1) > 1
-        && weights.is_some_and(|w| w.dims.get(if node.op_type() == "Conv" { 1 } else { 0 }) == Some(&1))
+    weights.is_some_and(|w| LinearSpec::is_depthwise(node, &w.dims))
 }
 
-/// A layer whose columns can be read: plain convolutions and products by constant weights.
+/// A layer whose columns can be read: convolutions and products by constant weights.
 fn consumer(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<FoldingConsumer> {
     let node = &graph.proto.node[role.node];
-    let weights: Tensor = graph.stored(node.input.get(1)?)?;
     input_value(&analysis.dependencies, node, role.node, 0).filter(|&x| x == role.value)?;
-    let dims = weights.dims.clone();
-    let values = weights.to_f32()?;
-    let taps = |from: usize| dims[from..].iter().product::<usize>();
-    let one = |name: &str| node.float(name, 1.0) == 1.0;
-    match (node.op_type(), node.int("group", 1), dims.len()) {
-        ("Conv", groups @ 1.., 3..) if dims[0].is_multiple_of(groups as usize) && dims[0] > 0 => {
-            let padded = node.ints("pads").is_some_and(|p| p.iter().any(|&v| v != 0));
-            let auto = node.text("auto_pad", "NOTSET").starts_with("SAME");
-            Some(FoldingConsumer {
-                weights: values,
-                outputs: dims[0],
-                inputs: dims[1],
-                taps: taps(2),
-                input_major: false,
-                groups: groups as usize,
-                foldable: !padded && !auto,
-            })
-        }
-        ("Gemm", _, 2) => {
-            let transposed = node.int("transB", 0) != 0;
-            let (inputs, outputs) = if transposed {
-                (dims[1], dims[0])
-            } else {
-                (dims[0], dims[1])
-            };
-            let bias = node.input.get(2).map(|n| graph.stored(n).map(|b| b.dims == [outputs]));
-            Some(FoldingConsumer {
-                weights: values,
-                outputs,
-                inputs,
-                taps: 1,
-                input_major: !transposed,
-                groups: 1,
-                foldable: one("alpha") && one("beta") && matches!(bias, None | Some(Some(true))),
-            })
-        }
-        ("MatMul", _, 2) => Some(FoldingConsumer {
-            weights: values,
-            outputs: dims[1],
-            inputs: dims[0],
-            taps: 1,
-            input_major: true,
-            groups: 1,
-            foldable: false,
-        }),
-        _ => None,
-    }
+    let layer = LinearOp::by_weights(graph, role.node)?;
+    let padded = match &layer.form {
+        Form::Conv(spec) if spec.direction == Direction::Transposed => return None,
+        Form::Conv(spec) => spec.is_padded(),
+        Form::Gemm { .. } | Form::MatMul => false,
+    };
+    let foldable = layer.takes_bias && !padded;
+    let weights = layer.weights(graph)?;
+    Some(FoldingConsumer {
+        layer,
+        weights,
+        foldable,
+    })
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::candidates::Candidates;
-use super::cost::{Costs, WidthPair};
+use super::latency::{LatencyModel, LayersAt};
+use super::layer_groups::ChannelCounts;
 use super::moves::Plan;
 use crate::Result;
 use crate::channels::Analysis;
-use crate::profile::{Prober, Progress};
+use crate::profile::{ProbeProgress, Prober};
 
 /// A plan that the search found, with its predicted time.
 #[derive(Clone, Debug)]
@@ -32,14 +33,18 @@ const SWEEPS: usize = 4;
 pub fn search(
     analysis: &Analysis,
     candidates: &Candidates,
-    costs: &mut Costs,
+    costs: &mut LatencyModel,
     prober: &mut Prober,
-    progress: Progress,
+    progress: ProbeProgress,
 ) -> Result<Vec<Found>> {
-    let base: WidthPair = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let base: ChannelCounts = analysis.groups.iter().map(|g| g.classes.len()).collect();
     let starts = starts(analysis, candidates);
     let all = costs.all();
-    let first: Vec<_> = starts.iter().map(|s| (all.clone(), s.clone())).collect();
+    let under = |counts: &ChannelCounts| LayersAt {
+        layers: all.clone(),
+        counts: counts.clone(),
+    };
+    let first: Vec<LayersAt> = starts.iter().map(under).collect();
     costs.require(prober, &first, progress)?;
     let mut seen: BTreeSet<Plan> = BTreeSet::new();
     let mut found = Vec::new();
@@ -56,8 +61,9 @@ pub fn search(
         if plan.is_empty() || !seen.insert(plan.clone()) {
             continue;
         }
-        costs.require(prober, &[(all.clone(), settled.clone())], progress)?;
-        if let Some((layers_ms, _)) = costs.of(&all, &settled) {
+        costs.require(prober, &[under(&settled)], progress)?;
+        if let Some(time) = costs.of(&all, &settled) {
+            let layers_ms = time.ms;
             found.push(Found { plan, layers_ms });
         }
     }
@@ -66,9 +72,9 @@ pub fn search(
 }
 
 /// Where the search starts from: the present counts first, then all groups rounded up to one block size.
-pub fn starts(analysis: &Analysis, candidates: &Candidates) -> Vec<WidthPair> {
-    let base: WidthPair = analysis.groups.iter().map(|g| g.classes.len()).collect();
-    let mut starts: Vec<WidthPair> = vec![base.clone()];
+pub fn starts(analysis: &Analysis, candidates: &Candidates) -> Vec<ChannelCounts> {
+    let base: ChannelCounts = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let mut starts: Vec<ChannelCounts> = vec![base.clone()];
     for block in [8, 16, 32] {
         let mut start = base.clone();
         for (&g, options) in candidates {
@@ -88,7 +94,7 @@ pub fn starts(analysis: &Analysis, candidates: &Candidates) -> Vec<WidthPair> {
 }
 
 /// What a sweep from `counts` compares: each group at each of its options, with all others as they are.
-pub fn sweep(counts: &WidthPair, candidates: &Candidates) -> Vec<(usize, WidthPair)> {
+pub fn sweep(counts: &ChannelCounts, candidates: &Candidates) -> Vec<(usize, ChannelCounts)> {
     let mut all = Vec::new();
     for (&g, options) in candidates {
         for &n in options {
@@ -101,16 +107,20 @@ pub fn sweep(counts: &WidthPair, candidates: &Candidates) -> Vec<(usize, WidthPa
 }
 
 fn descend(
-    base: &WidthPair,
-    mut counts: WidthPair,
+    base: &ChannelCounts,
+    mut counts: ChannelCounts,
     candidates: &Candidates,
-    costs: &mut Costs,
+    costs: &mut LatencyModel,
     prober: &mut Prober,
-    progress: Progress,
-) -> Result<WidthPair> {
+    progress: ProbeProgress,
+) -> Result<ChannelCounts> {
     for _ in 0..SWEEPS {
         let sweep = sweep(&counts, candidates).into_iter();
-        let wanted: Vec<_> = sweep.map(|(g, other)| (costs.touched_by(g).to_vec(), other)).collect();
+        let touched = |(g, counts): (usize, ChannelCounts)| LayersAt {
+            layers: costs.touched_by(g).to_vec(),
+            counts,
+        };
+        let wanted: Vec<LayersAt> = sweep.map(touched).collect();
         costs.require(prober, &wanted, progress)?;
         let before = counts.clone();
         for (&g, options) in candidates {
@@ -126,7 +136,13 @@ fn descend(
 }
 
 /// The fastest width of group `g` with all others as in `counts`.
-fn best_width(g: usize, options: &[usize], present: usize, counts: &WidthPair, costs: &Costs) -> Option<usize> {
+fn best_width(
+    g: usize,
+    options: &[usize],
+    present: usize,
+    counts: &ChannelCounts,
+    costs: &LatencyModel,
+) -> Option<usize> {
     let layers = costs.touched_by(g);
     let time = |n: usize| {
         let mut other = counts.clone();
@@ -134,14 +150,14 @@ fn best_width(g: usize, options: &[usize], present: usize, counts: &WidthPair, c
         costs.of(layers, &other)
     };
     let mut best = present;
-    let (mut best_ms, mut best_noise) = time(present)?;
+    let mut best_time = time(present)?;
     let mut sorted = options.to_vec();
     sorted.sort_by_key(|&n| (n.abs_diff(present), n));
     for n in sorted {
-        if let Some((ms, noise)) = time(n)
-            && ms + noise.hypot(best_noise) < best_ms
+        if let Some(own) = time(n)
+            && own.ms + own.noise_to(&best_time) < best_time.ms
         {
-            (best, best_ms, best_noise) = (n, ms, noise);
+            (best, best_time) = (n, own);
         }
     }
     Some(best)

@@ -1,7 +1,7 @@
 //! From plan to plan by changing one option or two: what the search by multipliers leaves between its plans and a limit.
 
-use super::eliminate::Factor;
-use super::pareto::ParetoPoint;
+use super::factor::Factor;
+use super::point::ParetoPoint;
 use crate::device::Limit;
 
 /// Pairs of options that are tried together to improve a plan.
@@ -156,7 +156,7 @@ impl<'a> Steps<'a> {
         sum
     }
 
-    /// Where each table stands.
+    /// The entry of each table under a choice.
     fn places(&self, point: &ParetoPoint) -> Vec<usize> {
         let index = |f: &Factor| f.over.iter().fold(0, |i, &v| i * self.sizes[v] + point.choice[v]);
         self.used.iter().map(index).collect()

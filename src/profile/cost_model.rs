@@ -107,11 +107,8 @@ impl CostModel {
     /// # Errors
     /// None for a build whose tests pass.
     pub fn recorded() -> Result<Self> {
-        serde_json::from_str(include_str!("prices/h200.json")).map_err(|e| {
-            Error::Usage(format!(
-                "the built-in prices are broken ({e}); name a profile with --profile"
-            ))
-        })
+        serde_json::from_str(include_str!("prices/h200.json"))
+            .map_err(|e| Error::Usage(format!("the built-in prices are broken ({e})")))
     }
 
     /// The same prices on a device with another number of units.
@@ -132,13 +129,13 @@ impl CostModel {
 pub struct Regret {
     /// One value a choice: t(chosen) / t(best) − 1.
     pub each: Vec<f64>,
-    /// Staircases judged.
-    pub staircases: usize,
+    /// Layers judged.
+    pub latency_steps: usize,
     /// Relative error of every predicted time.
     pub errors: Vec<f64>,
 }
 
-/// Judges a model on staircases (records that differ in the output width alone, three or more): from every
+/// Judges a model on latency steps (records that differ in the output width alone, three or more): from every
 /// width, the fastest by the model against the fastest measured among those at least as wide.
 pub fn regret(model: &CostModel, records: &[&Record]) -> Regret {
     let mut stairs: BTreeMap<String, Vec<(usize, f64, f64)>> = BTreeMap::new();
@@ -155,7 +152,7 @@ pub fn regret(model: &CostModel, records: &[&Record]) -> Regret {
     }
     for mut stair in stairs.into_values().filter(|s| s.len() >= 3) {
         stair.sort_by_key(|s| s.0);
-        found.staircases += 1;
+        found.latency_steps += 1;
         for from in 0..stair.len() - 1 {
             let rest = &stair[from..];
             let least = |time: fn(&(usize, f64, f64)) -> f64| {
@@ -203,7 +200,7 @@ mod tests {
         let all: Vec<&Record> = records.iter().collect();
         let model = CostModel::fit("test", 132, &all);
         let judged = regret(&model, &all);
-        assert_eq!(judged.staircases, 1);
+        assert_eq!(judged.latency_steps, 1);
         assert!(judged.each.iter().all(|&r| r < 0.01), "{:?}", judged.each);
         assert!(judged.errors.iter().all(|&e| e < 0.05), "{:?}", judged.errors);
     }

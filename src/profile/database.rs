@@ -1,23 +1,21 @@
 //! The latency database: a SQLite file, so that nothing is measured twice.
 
+mod file;
 mod journal;
 mod rows;
 mod schema;
 mod shared;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use self::file::{PATIENCE, database_error, plain};
 use self::shared::Shared;
 use super::problem::Problem;
 use super::record::Record;
 use crate::device::DeviceInfo;
 use crate::{Error, Result};
-
-/// How long other processes are waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An open database. Several processes may use one file at a time, those of several machines too where it lies on a file system
 /// that they share.
@@ -238,18 +236,6 @@ fn adopt(connection: &Connection, former: &str, fingerprint: &str) -> rusqlite::
             .execute(params![former, fingerprint])?;
     }
     Ok(())
-}
-
-/// A path that SQLite cannot take for anything else, as it does with `file:l.db` and `:memory:`.
-fn plain(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
-}
-
-fn database_error(path: &Path, error: &rusqlite::Error) -> Error {
-    Error::Database {
-        path: path.to_path_buf(),
-        what: format!("{error}; name another with --db, or delete it to start anew"),
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Finding the steps of a staircase with few probes.
+//! Finding the latency steps of a layer with few probes.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ mod tests {
     use super::{Time, fastest_from, find_edges};
     use crate::Result;
 
-    /// A staircase with steps of `block`, and a price for odd widths.
+    /// Times with steps of `block`, and a price for odd widths.
     fn stairs(block: usize, odd: f64) -> impl FnMut(&[usize]) -> Result<Vec<Time>> {
         move |widths| {
             let time = |&w: &usize| {

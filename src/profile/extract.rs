@@ -1,8 +1,9 @@
 //! The layers of a graph as problems, at any widths.
 
-use crate::channels::{Analysis, IndexRemaps, ValueId, input_value};
+use crate::channels::{Analysis, BlockedLayout, FusedActivation, IndexRemaps, ValueId, input_value, spec_of};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Dtype, Graph};
+use crate::ops::{LinearSpec, groups, is_batch_norm};
 
 use super::problem::{Problem, ProducerLayout};
 
@@ -48,7 +49,7 @@ pub fn layers(graph: &Graph, analysis: &Analysis) -> Vec<Layer> {
 
 fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     let node = &graph.proto.node[index];
-    if !matches!(node.op_type(), "Conv" | "ConvTranspose") || !matches!(node.domain(), "" | "ai.onnx") {
+    if !LinearSpec::is_convolution(node) {
         return None;
     }
     let co = &analysis.dependencies;
@@ -74,7 +75,7 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
         batch: dx[0],
         cin: dx[1],
         cout: dy[1],
-        groups: usize::try_from(node.int("group", 1)).ok()?.max(1),
+        groups: groups(node)?,
         space: dx[2..].to_vec(),
         kernel: weights.dims[2..].to_vec(),
         lists,
@@ -108,25 +109,24 @@ pub(super) fn only_user<'a>(graph: &'a Graph, node: &NodeProto) -> Option<&'a No
 
 /// ONNX Runtime folds a BatchNormalization into the convolution before it.
 fn followed_by_batch_norm(graph: &Graph, node: &NodeProto) -> bool {
-    only_user(graph, node).is_some_and(|n| n.op_type() == "BatchNormalization")
+    only_user(graph, node).is_some_and(is_batch_norm)
 }
 
 /// The activation behind a layer (past a BatchNormalization) that ONNX Runtime fuses.
 fn activation(graph: &Graph, node: &NodeProto) -> String {
     let mut user = only_user(graph, node);
     if let Some(norm) = user
-        && norm.op_type() == "BatchNormalization"
+        && is_batch_norm(norm)
     {
         user = only_user(graph, norm);
     }
     let Some(user) = user else {
         return String::new();
     };
-    match user.op_type() {
-        "Relu" | "Sigmoid" | "Tanh" => user.op_type().to_owned(),
-        "LeakyRelu" => format!("LeakyRelu:{}", user.float("alpha", 0.01)),
-        "Clip" => "Clip".to_owned(),
-        _ => String::new(),
+    match spec_of(user).map_or(FusedActivation::No, |s| s.fused) {
+        FusedActivation::No => String::new(),
+        FusedActivation::Plain => user.op_type().to_owned(),
+        FusedActivation::Alpha(default) => format!("{}:{}", user.op_type(), user.float("alpha", default)),
     }
 }
 
@@ -138,23 +138,17 @@ fn producer_layout(graph: &Graph, name: &str) -> ProducerLayout {
             return ProducerLayout::Input;
         };
         let node = &graph.proto.node[producer];
-        match node.op_type() {
-            "Conv" | "ConvTranspose" => {
-                let depthwise = graph
-                    .constant(node.input.get(1).map_or("", String::as_str))
-                    .is_some_and(|w| node.int("group", 1) > 1 && w.dims.get(1) == Some(&1));
-                return if depthwise {
-                    ProducerLayout::Depthwise
-                } else {
-                    ProducerLayout::Plain
-                };
-            }
-            "Relu" | "LeakyRelu" | "Clip" | "Sigmoid" | "Tanh" | "BatchNormalization" | "Dropout" | "Identity"
-            | "MaxPool" | "AveragePool" => match node.input.first() {
-                Some(input) => name = input,
-                None => return ProducerLayout::Plain,
-            },
-            _ => return ProducerLayout::Plain,
+        if LinearSpec::is_convolution(node) {
+            let weights = node.input.get(1).and_then(|n| graph.constant(n));
+            return match weights.is_some_and(|w| LinearSpec::is_depthwise(node, &w.dims)) {
+                true => ProducerLayout::Depthwise,
+                false => ProducerLayout::Plain,
+            };
+        }
+        let kept = spec_of(node).is_some_and(|s| s.layout != BlockedLayout::Left);
+        match node.input.first().filter(|_| kept) {
+            Some(input) => name = input,
+            None => return ProducerLayout::Plain,
         }
     }
 }

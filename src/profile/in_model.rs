@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::extract::{Layer, only_user};
 use crate::device::NodeTime;
 use crate::onnx::Graph;
+use crate::ops::LinearSpec;
 
 use super::samples::median;
 
@@ -65,7 +66,7 @@ fn names(graph: &Graph, layer: &Layer) -> Vec<String> {
     for _ in 0..4 {
         names.extend(node.output.first().map(|o| format!("{o}_nchwc")));
         match only_user(graph, node) {
-            Some(next) if !matches!(next.op_type(), "Conv" | "ConvTranspose") => node = next,
+            Some(next) if !LinearSpec::is_convolution(next) => node = next,
             _ => break,
         }
     }

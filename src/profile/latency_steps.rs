@@ -1,4 +1,4 @@
-//! The staircase of time against width: plateaus and tail-free widths.
+//! The steps of time against width: plateaus and tail-free widths.
 
 /// Tail-free widths: indices i such that every wider one is slower, t_j > t_i·(1 + epsilon) for all
 /// j > i. `times` are in the order of growing width; `epsilon` is at least the relative noise.

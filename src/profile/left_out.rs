@@ -7,6 +7,7 @@ use super::extract::layers;
 use crate::channels::{Analysis, input_value};
 use crate::onnx::proto::{FunctionProto, ModelProto, NodeProto};
 use crate::onnx::{Attributes, Dtype, Graph, label};
+use crate::ops::{LinearKind, LinearSpec, Movement};
 
 /// Why a layer is left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,7 +98,9 @@ fn of_node(graph: &Graph, analysis: &Analysis, index: usize) -> Option<LeftOut> 
     }
     let (why, what) = match scheme {
         Some(what) => (Why::Quantized, what),
-        None if !is_standard(node) => (Why::Operator, "only Conv and ConvTranspose are timed".to_owned()),
+        None if !LinearSpec::is_convolution(node) => {
+            (Why::Operator, "only Conv and ConvTranspose are timed".to_owned())
+        }
         None => unquantized(graph, analysis, index),
     };
     Some(LeftOut {
@@ -141,27 +144,17 @@ fn unquantized(graph: &Graph, analysis: &Analysis, index: usize) -> (Why, String
     (Why::Computed, what)
 }
 
-/// Operators on integers: where their weights are, the scales of those, and the zero point that has the type of the activations.
-const INTEGER: [(&str, usize, Option<usize>, Option<usize>); 8] = [
-    ("QLinearConv", 3, Some(4), Some(2)),
-    ("QLinearConvTranspose", 3, Some(4), Some(2)),
-    ("ConvInteger", 1, None, Some(2)),
-    ("MatMulInteger", 1, None, Some(2)),
-    ("QLinearMatMul", 3, Some(4), Some(2)),
-    ("QGemm", 3, Some(4), Some(2)),
-    ("DynamicQuantizeMatMul", 1, Some(2), None),
-    ("MatMulIntegerToFloat", 1, Some(3), Some(4)),
-];
-
 /// How a node's weights are quantized, if they are.
 fn scheme(graph: &Graph, node: &NodeProto) -> Option<String> {
     let input = |i: usize| node.input.get(i).map(String::as_str).filter(|n| !n.is_empty());
     let activations = |name: &str| dtype(graph, name).map_or(String::new(), |t| format!("{} activations, ", lower(t)));
-    if let Some(&(_, weight, scale, zero)) = INTEGER.iter().find(|o| o.0 == node.op_type()) {
+    if let Some(spec) = LinearSpec::of(node)
+        && let Some(quantized) = spec.quantized
+    {
         let dynamic = input(0)
             .and_then(|n| graph.producer.get(n))
             .is_some_and(|&n| graph.proto.node[n].op_type() == "DynamicQuantizeLinear");
-        let from = match zero {
+        let from = match quantized.zero_point {
             // Without a zero point the activations are of the type of the weights' file entry, or made by a node that tells.
             Some(zero) => input(zero).or(input(0)).map_or(String::new(), activations),
             None => "float activations quantized at run time, ".to_owned(),
@@ -173,16 +166,14 @@ fn scheme(graph: &Graph, node: &NodeProto) -> Option<String> {
         };
         return Some(format!(
             "{from}{}",
-            weights(graph, input(weight)?, scale.and_then(input))
+            weights(graph, input(spec.weight)?, quantized.scale.and_then(input))
         ));
     }
     if node.op_type() == "MatMulNBits" {
         return Some(format!("weights of {} bits in blocks", node.int("bits", 4)));
     }
-    if !matches!(
-        node.op_type(),
-        "Conv" | "ConvTranspose" | "Gemm" | "MatMul" | "DeformConv"
-    ) {
+    let weighted = LinearSpec::of(node).is_some_and(|s| s.kind != LinearKind::Einsum);
+    if !weighted && node.op_type() != "DeformConv" {
         return None;
     }
     let dequantize = source(graph, input(1)?, "DequantizeLinear")?;
@@ -215,10 +206,9 @@ fn weights(graph: &Graph, name: &str, scale: Option<&str>) -> String {
 
 /// The node of type `op` that a value comes from, at once or through nodes that only move elements.
 fn source<'g>(graph: &Graph<'g>, name: &str, op: &str) -> Option<&'g NodeProto> {
-    const MOVES: [&str; 6] = ["Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"];
     let mut node = &graph.proto.node[*graph.producer.get(name)?];
     while node.op_type() != op {
-        if !MOVES.contains(&node.op_type()) {
+        if !matches!(Movement::of(node), Some(Movement::View | Movement::Permutation)) {
             return None;
         }
         node = &graph.proto.node[*graph.producer.get(node.input.first()?.as_str())?];
@@ -297,10 +287,6 @@ fn operator(node: &NodeProto) -> String {
         "" | "ai.onnx" => node.op_type().to_owned(),
         domain => format!("{domain}.{}", node.op_type()),
     }
-}
-
-fn is_standard(node: &NodeProto) -> bool {
-    matches!(node.domain(), "" | "ai.onnx") && matches!(node.op_type(), "Conv" | "ConvTranspose")
 }
 
 /// Convolutions of the standard, of ONNX Runtime (`QLinearConv`, `FusedConv`, `NhwcConv`) and of others.

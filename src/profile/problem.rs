@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ops::{ConvSpec, Direction};
+
 /// What makes a layer's input, as far as its memory layout depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -107,32 +109,43 @@ impl Problem {
         self.groups > 1 && self.groups == self.cin
     }
 
-    fn list(&self, name: &str, axis: usize, default: i64) -> i64 {
-        let found = self.lists.iter().find(|(n, _)| n == name);
-        found.and_then(|(_, v)| v.get(axis)).copied().unwrap_or(default)
-    }
-
-    /// Places of the output: batch times its spatial extents.
-    pub fn out_places(&self) -> usize {
-        let rank = self.space.len();
-        let dim = |i: usize| -> i64 {
-            let (size, kernel) = (self.space[i] as i64, self.kernel.get(i).map_or(1, |&k| k as i64));
-            let (stride, dilation) = (self.list("strides", i, 1).max(1), self.list("dilations", i, 1));
-            let span = dilation.saturating_mul(kernel - 1) + 1;
-            let pads = self.list("pads", i, 0).saturating_add(self.list("pads", i + rank, 0));
-            match (self.op.as_str(), self.auto_pad.as_str()) {
-                ("ConvTranspose", _) => (size - 1).saturating_mul(stride) + span - pads,
-                (_, "SAME_UPPER" | "SAME_LOWER") => (size + stride - 1) / stride,
-                _ => (size.saturating_add(pads) - span) / stride + 1,
-            }
+    /// The layer's geometry; `None` where its attributes do not make one (see [`ConvSpec::of`]).
+    pub fn spec(&self) -> Option<ConvSpec> {
+        let direction = match self.op.as_str() {
+            "ConvTranspose" => Direction::Transposed,
+            _ => Direction::Forward,
         };
-        (0..rank).map(|i| dim(i).max(1) as usize).product::<usize>() * self.batch
+        let list = |name: &str| self.lists.iter().find(|l| l.0 == name).map(|l| l.1.clone());
+        ConvSpec::from_lists(&self.kernel, &list, &self.auto_pad, self.groups.max(1), direction)
     }
 
-    /// Multiply-accumulates, up to strides (input places instead of output places): a size for budgets.
+    /// Positions of the output: batch times its spatial size. Where the geometry is not known, those of the input, times the
+    /// strides of a transposed convolution.
+    pub fn out_places(&self) -> usize {
+        let output = self.spec().and_then(|s| s.output_shape(&self.space));
+        let positions = match output {
+            Some(output) => output.iter().map(|&n| n.max(1)).product(),
+            None => self.space.iter().map(|&n| n.max(1)).product::<usize>() * self.upsampling(),
+        };
+        positions * self.batch
+    }
+
+    /// Output positions that a transposed convolution makes of one input position.
+    fn upsampling(&self) -> usize {
+        let strides = self.lists.iter().find(|l| l.0 == "strides");
+        match (self.op.as_str(), strides) {
+            ("ConvTranspose", Some((_, strides))) => strides
+                .iter()
+                .map(|&s| usize::try_from(s).unwrap_or(1).max(1))
+                .product(),
+            _ => 1,
+        }
+    }
+
+    /// Multiply-accumulates, up to strides (input positions instead of output positions): a size for budgets.
     pub fn size(&self) -> f64 {
-        let places: usize = self.space.iter().product();
+        let positions: usize = self.space.iter().product();
         let taps: usize = self.kernel.iter().product();
-        (self.batch * places * taps * self.cout * self.cin / self.groups.max(1)) as f64
+        (self.batch * positions * taps * self.cout * self.cin / self.groups.max(1)) as f64
     }
 }

@@ -57,18 +57,20 @@ impl Row {
     pub fn former(&self) -> Option<&'static str> {
         let cuda = self.stack.split_whitespace().any(|w| w == "cuda");
         if cuda && !self.stack.contains(" cudnn=") {
-            return Some("from an earlier version, with whatever CUDA and cuDNN: used with --allow-mismatch only");
+            return Some(
+                "from an earlier version, with whatever CUDA and cuDNN: used only where a mismatch is allowed",
+            );
         }
         if matches!(self.name.as_str(), "aarch64" | "arm") {
-            return Some("from an earlier version, of whatever ARM processor: used with --allow-mismatch only");
+            return Some("from an earlier version, of whatever ARM processor: used only where a mismatch is allowed");
         }
         match self.stack.split_once(" cpu threads=") {
             Some((_, "0")) => Some(
-                "from an earlier version, with whatever number of threads and spinning between runs: used with --allow-mismatch only",
+                "from an earlier version, with whatever number of threads and spinning between runs: used only where a mismatch is allowed",
             ),
-            Some((_, threads)) if !is_one(threads) && !threads.contains(" idle=") => {
-                Some("from an earlier version, with threads that spin between runs: used with --allow-mismatch only")
-            }
+            Some((_, threads)) if !is_one(threads) && !threads.contains(" idle=") => Some(
+                "from an earlier version, with threads that spin between runs: used only where a mismatch is allowed",
+            ),
             _ => None,
         }
     }

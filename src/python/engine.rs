@@ -9,6 +9,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use crate::device::Stop;
+use crate::flags::reason;
 use crate::onnx::{files, save};
 use crate::profile::{Database, Row};
 use crate::zoo::{Answer, Engine, FailureKind, Job, JournalEntry, is_address};
@@ -65,7 +66,7 @@ impl PyEngine {
                 .call_method1(py, "run", (slot, line, read(job), times, limit, wish));
             answer
                 .and_then(|a| a.extract(py))
-                .map_err(|e: PyErr| Error::Device(e.to_string()))
+                .map_err(|e: PyErr| Error::device(e.to_string()))
         })?;
         let (answer, said, times, written) = back;
         if let Some(mut log) = log {
@@ -78,7 +79,7 @@ impl PyEngine {
                 .take_over(&Row::of_lines(&times, "a worker's times")?)?;
         }
         let mut answer =
-            serde_json::from_str(&answer).map_err(|e| Error::Device(format!("no answer but {answer}: {e}")))?;
+            serde_json::from_str(&answer).map_err(|e| Error::device(format!("no answer but {answer}: {e}")))?;
         if let (Job::Optimize(what), Answer::Optimized(done)) = (job, &mut answer) {
             for (name, bytes) in written {
                 save(&what.stem.with_file_name(name), &bytes)?;
@@ -108,7 +109,7 @@ impl Engine for PyEngine {
             Err(_) if self.stop.requested() => Answer::Stopped,
             Err(error) => Answer::Failed {
                 failure: FailureKind::of(&error),
-                reason: error.to_string(),
+                reason: reason(&error),
             },
         }
     }

@@ -4,21 +4,27 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::Error;
+use crate::flags::hint;
 
 /// The exception for an error.
 pub(super) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let class = match error {
         Error::File { .. } => "FileError",
-        Error::Model(_) | Error::Tensor { .. } => "ModelError",
-        Error::Runtime(_) => "RuntimeMissingError",
+        Error::Model(_) | Error::LinkedWeights(_) | Error::Tensor { .. } => "ModelError",
+        Error::Library(_) => "RuntimeMissingError",
         Error::Session(_) => "SessionError",
-        Error::Device(_) | Error::Busy(_) => "DeviceError",
-        Error::Database { .. } => "DatabaseError",
+        Error::Device(_) | Error::Busy { .. } => "DeviceError",
+        Error::Database { .. } | Error::DatabaseTooNew { .. } => "DatabaseError",
         Error::Plan(_) => "PlanError",
         Error::Stopped => "StoppedError",
-        Error::Usage(_) | Error::SymbolicShapes(_) => "UsageError",
+        Error::UnplacedWeights(_)
+        | Error::ForeignProfile { .. }
+        | Error::Usage(_)
+        | Error::Shape(_)
+        | Error::Samples(_)
+        | Error::SymbolicShapes(_) => "UsageError",
     };
-    let message = match error.next_step() {
+    let message = match hint(error) {
         Some(step) if !matches!(error, Error::Usage(_)) => format!("{error}\n  -> {step}"),
         _ => error.to_string(),
     };

@@ -8,9 +8,9 @@ use pyo3::types::PyBytes;
 
 use super::errors::raised;
 use super::run::run;
-use crate::cli::args::{self, Args, Command, MainArgs};
-use crate::cli::{DeviceContext, ModelSource, main_job, plan as plans, profile as profiles};
 use crate::device::{ShapeOptions, input_specs};
+use crate::flags::{self, Command, CommandLine, add_hints, declined_reason, typed};
+use crate::jobs::{self, ModelSource, Naming, optimize_model, plan_model, profile_model};
 use crate::onnx::{Graph, Weights, parse, save_model};
 use crate::{Error, Result};
 
@@ -31,8 +31,8 @@ impl Given {
 }
 
 /// Flags, after the command's name.
-fn parsed(args: Vec<String>) -> Result<Args> {
-    Ok(args::parsed(std::iter::once("snapprune".to_owned()).chain(args))?.0)
+fn parsed(args: Vec<String>) -> Result<CommandLine> {
+    Ok(flags::parsed(std::iter::once("snapprune".to_owned()).chain(args))?.0)
 }
 
 /// The flags of one command.
@@ -97,22 +97,20 @@ pub(super) fn optimize(
     if args.command.is_some() {
         return Err(wrong_command());
     }
-    let main: MainArgs = args.main;
-    let done = run(py, progress.as_ref(), |stop, reporter| {
+    let main = args.main;
+    let mut done = run(py, progress.as_ref(), |stop, reporter| {
         let source = model.source()?;
-        let command = main_job::command(std::iter::once(source.file_name()).chain(flags));
+        let command = typed(std::iter::once(source.file_name()).chain(flags));
         let written = source.file_name();
         let written = format!("{}.snap.onnx", written.trim_end_matches(".onnx"));
-        main_job::job(
-            DeviceContext::of(&main.work, stop)?,
-            &source,
-            &main,
-            &command,
-            &written,
-            reporter,
-            &|_| {},
-        )
+        let naming = Naming {
+            command: &command,
+            written: &written,
+        };
+        let settings = main.settings()?;
+        optimize_model(settings.context(stop)?, &source, &settings, naming, reporter)
     })?;
+    add_hints(&mut done.json, &done.outcome);
     let gated = done.outcome.dynamic.as_ref().and_then(|d| d.model.as_ref());
     Ok((
         bytes(py, done.outcome.model.as_ref()),
@@ -122,7 +120,7 @@ pub(super) fn optimize(
     ))
 }
 
-/// Staircases: the profile's file, the staircases as JSON, and HTML.
+/// Latency steps: the profile's file, the steps as JSON, and HTML.
 #[pyfunction]
 #[pyo3(signature = (model, args, progress=None))]
 pub(super) fn profile(
@@ -136,10 +134,10 @@ pub(super) fn profile(
         _ => None,
     })?;
     let done = run(py, progress.as_ref(), |stop, reporter| {
-        profiles::profiled(&model.source()?, &args, stop, reporter)
+        profile_model(&model.source()?, &args.settings()?, stop, reporter)
     })?;
-    let staircases = serde_json::to_string(&done.staircases).unwrap_or_default();
-    Ok((done.profile.text(), staircases, done.html))
+    let steps = serde_json::to_string(&done.latency_steps).unwrap_or_default();
+    Ok((done.profile.text(), steps, done.html))
 }
 
 /// The plan as JSON, if there is one, and why there is none.
@@ -156,10 +154,12 @@ pub(super) fn plan(
         _ => None,
     })?;
     let outcome = run(py, progress.as_ref(), |stop, reporter| {
-        plans::planned(&model.source()?, &args, stop, reporter, &|_| {})
+        let source = model.source()?;
+        let settings = args.settings()?;
+        Ok(plan_model(settings.context(stop)?, &source, &settings, reporter)?.outcome)
     })?;
     let text = outcome.plan.as_ref().and_then(|p| serde_json::to_string(p).ok());
-    Ok((text, outcome.declined))
+    Ok((text, outcome.declined.as_ref().map(declined_reason)))
 }
 
 /// The model that a plan makes, and how it compares with the original as JSON.
@@ -176,7 +176,7 @@ pub(super) fn apply(
         _ => None,
     })?;
     let done = run(py, progress.as_ref(), |stop, reporter| {
-        plans::applied(&model.source()?, &args, stop, reporter)
+        jobs::apply(&model.source()?, &args.settings()?, stop, reporter)
     })?;
     let report = serde_json::json!({
         "outputs": done.agreement, "task": done.task, "carrying_channels_removed": done.carrying,

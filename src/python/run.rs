@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use super::errors::raised;
 use crate::Result;
 use crate::device::Stop;
-use crate::optimize::ProgressReporter;
+use crate::optimize::{ProgressReporter, Step};
 
 /// What a job tells: a step, and how much of it is done where that is known.
 struct Told(Option<String>, usize, usize);
@@ -18,9 +18,9 @@ struct Told(Option<String>, usize, usize);
 struct Teller(Sender<Told>);
 
 impl ProgressReporter for Teller {
-    fn step(&self, what: &str) {
+    fn step(&self, step: Step) {
         // Nobody listens any more when the job is being stopped.
-        let _ = self.0.send(Told(Some(what.to_owned()), 0, 0));
+        let _ = self.0.send(Told(Some(step.to_string()), 0, 0));
     }
 
     fn progress(&self, done: usize, total: usize) {

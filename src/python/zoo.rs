@@ -9,9 +9,11 @@ use pyo3::prelude::*;
 use super::engine::{PyEngine, Wish};
 use super::errors::raised;
 use super::run::run;
-use crate::cli::{args, zoo as zoos};
+use crate::flags::{Command, parsed};
 use crate::profile::{Database, Row};
-use crate::zoo::{Engine, Job, JournalEntry, Local, text};
+use crate::zoo::{
+    Engine, Isolation, Job, JournalEntry, Local, LocalSettings, Program, run as run_zoo, text, write_report,
+};
 use crate::{Error, Result};
 
 /// Does a zoo: `args` are those of the command line. The exit status, the report as JSON, and how many models were finished
@@ -35,20 +37,22 @@ pub(super) fn zoo(
     };
     let zoo = run(py, progress.as_ref(), |stop, reporter| {
         let words = ["snapprune".to_owned(), "zoo".to_owned()].into_iter().chain(args);
-        let (parsed, matches) = args::parsed(words)?;
-        let (Some(args::Command::Zoo(zoo)), Some(matches)) = (parsed.command, matches.subcommand_matches("zoo")) else {
+        let (parsed, matches) = parsed(words)?;
+        let (Some(Command::Zoo(zoo)), Some(matches)) = (parsed.command, matches.subcommand_matches("zoo")) else {
             return Err(Error::Usage("these are the flags of another command".to_owned()));
         };
-        let mut asked = zoos::asked(&zoo, matches)?;
-        asked.destination = destination;
+        let mut setup = zoo.setup(matches, stop)?;
+        setup.destination = destination;
         let engine: Box<dyn Engine> = match engine {
             Some(engine) => Box::new(PyEngine {
                 engine,
                 stop: stop.clone(),
             }),
-            None => Box::new(zoos::local(&zoo, stop)),
+            None => Box::new(zoo.local(stop)),
         };
-        zoos::zoo(&zoo, asked, engine.as_ref(), stop, reporter, &told)
+        let done = run_zoo(&setup, engine.as_ref(), reporter, &told)?;
+        write_report(&zoo.out, &done.summary)?;
+        Ok(done)
     })?;
     let report = serde_json::to_string(&zoo.summary).unwrap_or_default();
     Ok((zoo.code as u8, report, zoo.skipped))
@@ -57,7 +61,7 @@ pub(super) fn zoo(
 /// Says how worker processes are started.
 #[pyfunction]
 pub(super) fn called_as(path: PathBuf, args: Vec<String>) {
-    crate::cli::called_as(crate::zoo::Program { path, args });
+    Program { path, args }.set_current();
 }
 
 /// Worker processes of this machine, which go on from job to job.
@@ -69,8 +73,13 @@ impl Processes {
     /// At most so many at once.
     #[new]
     fn new(slots: usize, wish: &Wish) -> Self {
-        let stop = wish.stop().clone();
-        Self(Local::new(crate::cli::program(), Vec::new(), slots, false, stop))
+        let settings = LocalSettings {
+            program: Program::current(),
+            gpus: Vec::new(),
+            jobs: slots,
+            isolation: Isolation::Shared,
+        };
+        Self(Local::new(settings, wish.stop().clone()))
     }
 
     /// Does one job; the answer and the log, as texts. `limit`: seconds.

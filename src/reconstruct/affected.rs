@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::Change;
+use super::change::Change;
 use crate::channels::input_value;
 use crate::onnx::captured_names;
 
-/// Nodes whose input differs from the original's: in its extents, or in its values because a channel before it went.
+/// Nodes whose input differs from the original's: in its shape, or in its values because a channel before it went.
 pub(super) fn layers(change: Change) -> HashSet<usize> {
     let co = &change.analysis.dependencies;
     let mut other: HashSet<&str> = HashSet::new();

@@ -1,10 +1,11 @@
 //! A model with the weights that a ranking left: the compensation of one group alone.
 
-use super::{drop_unread, store};
+use super::store::{drop_unread, store};
 use crate::channels::{Analysis, IndexRemaps};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::score::{Compensated, LinearOp};
+use crate::ops::LinearOp;
+use crate::score::Compensated;
 use crate::{Error, Result};
 
 /// `pruned` with the compensated weights of some layers, cut as `remaps` says.
@@ -63,9 +64,9 @@ fn cut(
         let edit = id.and_then(|id| remaps.get(id, old.channel_axis(co.dims(id).len())));
         edit.map_or_else(|| (0..width).map(Some).collect(), |e| e.gather())
     };
-    let inputs = order(&old.input, old.groups * old.inputs);
+    let inputs = order(&old.input, old.input_channels());
     let outputs = order(&old.output, old.outputs);
-    if inputs.len() != new.groups * new.inputs || outputs.len() != new.outputs {
+    if inputs.len() != new.input_channels() || outputs.len() != new.outputs {
         return Err(Error::Plan(format!(
             "the layer that makes '{}' has another size",
             old.output

@@ -4,60 +4,25 @@
 //! gives it, it makes what the original made (asymmetric reconstruction: Zhang et al., arXiv 1505.06798).
 
 mod affected;
+mod change;
 mod local;
 mod solve;
 mod store;
 mod target;
 
+pub use change::{Change, Settings};
 pub use local::with_compensated;
 pub use solve::{Fit, Sums};
 pub use store::{drop_unread, store};
 pub use target::ReconstructionTarget;
 
-use crate::channels::{Analysis, IndexRemaps};
 use crate::data::Dataset;
 use crate::device::{Device, Limit};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::score::{LinearOp, StagedExecutor, input_rows, linear_ops, output_rows, picked, place_seed};
+use crate::ops::LinearOp;
+use crate::score::{StagedExecutor, input_rows, linear_ops, picked, place_seed};
 use crate::{Error, Result};
-
-/// How layers are fitted.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// λ over the mean of the diagonal of the inputs' covariance; the fit is drawn towards the weights it starts from.
-    pub ridge: f64,
-    /// Places of every sample that are looked at.
-    pub places: usize,
-    /// Whether each output is scaled to the deviation that it had.
-    pub match_deviation: bool,
-    /// Seed of the places.
-    pub seed: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            ridge: 1e-3,
-            places: 64,
-            match_deviation: false,
-            seed: 0,
-        }
-    }
-}
-
-/// The original network and the change that was made to it.
-#[derive(Clone, Copy)]
-pub struct Change<'a> {
-    /// The original.
-    pub model: &'a ModelProto,
-    /// Look-ups over it.
-    pub graph: &'a Graph<'a>,
-    /// Its channels.
-    pub analysis: &'a Analysis,
-    /// What became of every axis.
-    pub remaps: &'a IndexRemaps,
-}
 
 /// A rewritten network after a fit.
 #[derive(Clone, Debug)]
@@ -70,7 +35,7 @@ pub struct Reconstructed {
     pub of: usize,
 }
 
-/// Fits every layer of `pruned` behind the change anew, on the given runs of the samples. What is held at a time is what
+/// Fits every layer of `pruned` behind the change anew, on the given runs of the samples. What is kept at a time is what
 /// crosses one place of the networks, for all samples, twice. When the time is up, the layers left stay as they are.
 ///
 /// # Errors
@@ -155,22 +120,4 @@ fn kept_outputs(change: Change, old: &LinearOp) -> Vec<Option<usize>> {
         .by_name(&old.output)
         .and_then(|id| change.remaps.get(id, old.channel_axis(co.dims(id).len())));
     edit.map_or_else(|| (0..old.outputs).map(Some).collect(), |e| e.gather())
-}
-
-/// Rows of an output value, only the kept outputs in their new order.
-pub(crate) fn kept_rows(
-    linear_op: &LinearOp,
-    values: &[f32],
-    dims: &[usize],
-    picked: &[(usize, usize)],
-    kept: &[Option<usize>],
-) -> Vec<f32> {
-    let mut all = Vec::new();
-    output_rows(linear_op, values, dims, picked, &mut all);
-    let width = all.len().checked_div(picked.len()).unwrap_or(0);
-    let mut rows = Vec::with_capacity(picked.len() * kept.len());
-    for row in all.chunks_exact(width.max(1)) {
-        rows.extend(kept.iter().map(|k| k.and_then(|i| row.get(i)).copied().unwrap_or(0.0)));
-    }
-    rows
 }

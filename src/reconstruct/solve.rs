@@ -6,10 +6,11 @@
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
 
-use super::Settings;
+use super::change::Settings;
 use crate::Result;
 use crate::device::{Products, Rows};
-use crate::score::{LinearOp, Moments, add_products};
+use crate::ops::LinearOp;
+use crate::score::{Moments, add_products};
 
 /// What is summed over places.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ impl Sums {
     pub fn new(linear_op: &LinearOp) -> Self {
         let cross = || Mat::zeros(linear_op.columns(), linear_op.group_outputs());
         Self {
-            inputs: Moments::new(linear_op.groups, linear_op.columns()),
-            cross: (0..linear_op.groups).map(|_| cross()).collect(),
+            inputs: Moments::new(linear_op.groups(), linear_op.columns()),
+            cross: (0..linear_op.groups()).map(|_| cross()).collect(),
             goals: vec![(0.0, 0.0); linear_op.outputs],
             linear_op: linear_op.clone(),
         }
@@ -103,7 +104,7 @@ impl Fit {
         );
         let mut weights = present.0.to_vec();
         let mut bias = present.1.to_vec();
-        for g in 0..linear_op.groups {
+        for g in 0..linear_op.groups() {
             let means = sums.inputs.means(g);
             let spread = sums.inputs.covariance(g);
             let start = Mat::from_fn(per, columns, |o, j| f64::from(present.0[(g * per + o) * columns + j]));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::onnx::proto::{ModelProto, NodeProto};
 use crate::onnx::{Dtype, Graph, Tensor, captured_names, label};
-use crate::score::LinearOp;
+use crate::ops::LinearOp;
 use crate::{Error, Result};
 
 /// Stores weights (outputs × columns) and a bias in the layer that makes `linear_op.output`. A constant that something
@@ -128,7 +128,7 @@ mod tests {
     use super::{drop_unread, store};
     use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
     use crate::onnx::{Attributes, Dtype, Graph, Tensor};
-    use crate::score::LinearOp;
+    use crate::ops::LinearOp;
 
     fn constant(name: &str, values: &[f32], dims: &[usize]) -> NodeProto {
         let mut node = NodeProto {

@@ -1,11 +1,11 @@
 //! What a layer should make: what the original made, and where a shortcut is added behind it, what makes up for the
 //! shortcut's error too.
 
-use super::kept_rows;
 use crate::Result;
 use crate::channels::Analysis;
-use crate::onnx::{Attributes, Graph};
-use crate::score::{LinearOp, OutputPosition, StagedExecutor};
+use crate::onnx::Graph;
+use crate::ops::{ChannelAffine, LinearOp, is_batch_norm};
+use crate::score::{OutputPosition, StagedExecutor, output_rows};
 
 /// What a layer is fitted to.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl ReconstructionTarget {
     }
 }
 
-/// The sum right behind a layer (past a BatchNormalization) with another activation of equal extents.
+/// The sum right behind a layer (past a BatchNormalization) with another activation of the same shape.
 fn sum_behind(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Option<SumBehind> {
     let only_user = |name: &str| -> Option<usize> {
         let given_out = graph.proto.output.iter().any(|o| o.name() == name);
@@ -108,7 +108,7 @@ fn sum_behind(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Optio
     let mut name = linear_op.output.as_str();
     let mut at = only_user(name)?;
     let mut affine = None;
-    if graph.proto.node[at].op_type() == "BatchNormalization" {
+    if is_batch_norm(&graph.proto.node[at]) {
         let node = &graph.proto.node[at];
         affine = Some(affine_of(graph, at)?);
         name = node.output.first()?;
@@ -132,12 +132,25 @@ fn sum_behind(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Optio
 
 /// A BatchNormalization as slope and offset of every channel; `None` where a slope is next to nothing.
 fn affine_of(graph: &Graph, at: usize) -> Option<(Vec<f32>, Vec<f32>)> {
-    let node = &graph.proto.node[at];
-    let p: Vec<Vec<f32>> = (1..5)
-        .map(|i| graph.stored(node.input.get(i)?)?.to_f32())
-        .collect::<Option<_>>()?;
-    let epsilon = node.float("epsilon", 1e-5);
-    let slope: Vec<f32> = p[0].iter().zip(&p[3]).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
-    let offset = (0..slope.len()).map(|c| p[1][c] - p[2][c] * slope[c]).collect();
-    slope.iter().all(|s| s.abs() > 1e-6).then_some((slope, offset))
+    let affine = ChannelAffine::of(graph, &graph.proto.node[at])?;
+    let sound = affine.slope.iter().all(|s| s.abs() > 1e-6);
+    sound.then(|| (affine.slope.clone(), affine.offsets()))
+}
+
+/// Rows of an output value, only the kept outputs in their new order.
+fn kept_rows(
+    linear_op: &LinearOp,
+    values: &[f32],
+    dims: &[usize],
+    picked: &[(usize, usize)],
+    kept: &[Option<usize>],
+) -> Vec<f32> {
+    let mut all = Vec::new();
+    output_rows(linear_op, values, dims, picked, &mut all);
+    let width = all.len().checked_div(picked.len()).unwrap_or(0);
+    let mut rows = Vec::with_capacity(picked.len() * kept.len());
+    for row in all.chunks_exact(width.max(1)) {
+        rows.extend(kept.iter().map(|k| k.and_then(|i| row.get(i)).copied().unwrap_or(0.0)));
+    }
+    rows
 }

@@ -2,35 +2,24 @@
 
 use plotters::prelude::*;
 
-use super::terminal::table;
+use super::table::table;
 use crate::optimize::ParetoRow;
+use crate::plan::Metric;
 use crate::{Error, Result};
 
 /// Rows of the curve; `*` marks those that were measured.
 pub fn pareto_text(rows: &[ParetoRow]) -> String {
-    let mut shown = table(
-        &[
-            "",
-            "latency",
-            "MACs",
-            "params",
-            "loss",
-            "groups",
-            "measured",
-            "held out",
-            "top-1",
-            "agreement",
-        ],
-        &[1, 2, 3, 4, 5, 6, 7, 8, 9],
-    );
+    let mut head = vec![""];
+    head.extend(Metric::ALL.map(Metric::title));
+    head.extend(["loss", "groups", "measured", "held out", "top-1", "agreement"]);
+    let numbers: Vec<usize> = (1..head.len()).collect();
+    let mut shown = table(&head, &numbers);
     let percent = |v: Option<f64>| v.map_or(String::new(), |v| format!("{:.2} %", 100.0 * v));
     for row in rows {
         let m = row.measured.as_ref();
-        shown.add_row([
-            if m.is_some() { "*" } else { "" }.to_owned(),
-            format!("{:.3}x", row.latency),
-            format!("{:.3}x", row.macs),
-            format!("{:.3}x", row.params),
+        let mut cells = vec![if m.is_some() { "*" } else { "" }.to_owned()];
+        cells.extend(Metric::ALL.map(|metric| format!("{:.3}x", row.shares[metric])));
+        cells.extend([
             format!("{:.4}", row.loss),
             row.groups.to_string(),
             m.map_or(String::new(), |m| format!("{:.3}x", m.latency)),
@@ -39,6 +28,7 @@ pub fn pareto_text(rows: &[ParetoRow]) -> String {
             percent(m.and_then(|m| m.top1).map(|t| t.1)),
             percent(m.and_then(|m| m.agreement.or(m.held_out_agreement))),
         ]);
+        shown.add_row(cells);
     }
     format!("{shown}\n")
 }
@@ -57,7 +47,7 @@ fn draw(rows: &[ParetoRow], title: &str, image: &mut String) -> std::result::Res
     let measured = || rows.iter().filter_map(|r| r.measured.as_ref());
     // Axes without an end are never drawn to their end.
     let finite = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite();
-    let predicted = rows.iter().map(|r| (r.latency, r.loss)).filter(finite);
+    let predicted = rows.iter().map(|r| (r.shares[Metric::Latency], r.loss)).filter(finite);
     let held_out = measured()
         .filter_map(|m| Some((m.latency, m.held_out_loss?)))
         .filter(finite);
@@ -103,13 +93,12 @@ fn draw(rows: &[ParetoRow], title: &str, image: &mut String) -> std::result::Res
 mod tests {
     use super::pareto_svg;
     use crate::optimize::ParetoRow;
+    use crate::plan::{Metric, PerMetric};
 
     #[test]
     fn a_point_that_is_no_number_is_left_out_of_the_picture() {
         let row = |latency, loss| ParetoRow {
-            latency,
-            macs: 1.0,
-            params: 1.0,
+            shares: PerMetric::from_fn(|m| if m == Metric::Latency { latency } else { 1.0 }),
             loss,
             groups: 0,
             measured: None,

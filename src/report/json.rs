@@ -1,9 +1,10 @@
-//! The JSON report, schema version 1.
+//! The JSON report, schema version 2.
 
 use serde_json::{Value, json};
 
 use crate::onnx::label;
 use crate::optimize::{Opened, Outcome, Workload};
+use crate::plan::Metric;
 use crate::profile::Summary;
 use crate::verify::Task;
 
@@ -36,11 +37,11 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         })
         .collect();
     let dynamic = outcome.dynamic.as_ref();
-    json!({
-        "schema_version": 1,
+    let mut report = json!({
+        "schema_version": 2,
         "tool": {"name": "snapprune", "version": env!("CARGO_PKG_VERSION")},
         "model": {"path": path, "blake3": opened.model.hash, "opset": opened.model.opset(), "inputs": inputs(opened)},
-        "loads": shown,
+        "workloads": shown,
         "device": outcome.device,
         "written": outcome.model.is_some(),
         "declined": outcome.declined,
@@ -51,31 +52,34 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "ratio_dynamic_noise": dynamic.and_then(|d| d.ratio).map(|r| r.1),
         "ratio_dynamic_original": dynamic.and_then(|d| d.ratio_original),
         "dynamic": dynamic.map(|d| json!({
-            "written": d.model.is_some(), "declined": d.declined, "notes": d.notes, "twin": d.reference,
+            "written": d.model.is_some(), "declined": d.declined, "notes": d.notes, "reference": d.reference,
             "held_out_drop": d.held_out_drop, "eval_drop": d.eval_drop,
         })),
         "gates": dynamic.map_or(&[][..], |d| &d.gates),
         "noise": outcome.noise,
         "predicted_ratio_static": outcome.predicted_ratio(),
         "predicted_latency_ms": outcome.predicted_ms.map(|(a, b)| json!({"original": a, "static": b})),
-        "macs": {
-            "before": outcome.macs.0, "after": outcome.macs.1, "dynamic": dynamic.and_then(|d| d.macs), "per": opened.macs_per(),
-        },
-        "params": {"before": outcome.params.0, "after": outcome.params.1},
         "groups": groups,
         "verify": verify(outcome),
         "probes": {
             "made": outcome.probes.made, "reused": outcome.probes.reused,
-            "skipped": outcome.probes.skipped, "spared": outcome.probes.pruned, "exhaustive": outcome.probes.exhaustive,
+            "skipped": outcome.probes.skipped, "pruned": outcome.probes.pruned, "exhaustive": outcome.probes.exhaustive,
         },
         "calibration": outcome.calibration,
-        "staircases": outcome.staircases,
+        "latency_steps": outcome.latency_steps,
         "curve": outcome.curve,
         "chosen": outcome.chosen,
         "unverified": outcome.unverified,
         "plan": outcome.plan,
         "notes": opened.notes.iter().chain(&outcome.notes).collect::<Vec<_>>(),
-    })
+    });
+    for metric in Metric::counted() {
+        report[metric.key()] = json!(outcome.counted[metric]);
+    }
+    let macs = &mut report[Metric::Macs.key()];
+    macs["dynamic"] = json!(dynamic.and_then(|d| d.macs));
+    macs["per"] = json!(opened.macs_per());
+    report
 }
 
 /// Latencies as measured side by side: with the dynamic variant where there is one.
@@ -116,8 +120,8 @@ fn verify(outcome: &Outcome) -> Value {
         fields.insert("agreement_dynamic".to_owned(), json!(gated.map(|t| t.agreement)));
         let drop =
             |t: &Task| json!({"value": t.accuracy_drop(), "low": t.drop_interval.low, "high": t.drop_interval.high});
-        fields.insert("drop".to_owned(), json!(outcome.task.as_ref().map(drop)));
-        fields.insert("drop_dynamic".to_owned(), json!(gated.map(drop)));
+        fields.insert("accuracy_drop".to_owned(), json!(outcome.task.as_ref().map(drop)));
+        fields.insert("accuracy_drop_dynamic".to_owned(), json!(gated.map(drop)));
     }
     verify
 }
@@ -128,7 +132,7 @@ pub fn inspect_json(opened: &Opened) -> Value {
     let nodes: Vec<_> = opened.proto.graph.iter().flat_map(|g| &g.node).collect();
     let total = analysis.total_macs().max(1) as f64;
     let name = |&n: &usize| label(nodes[n], n);
-    let mut barriers: Vec<Value> = Vec::new();
+    let mut constraints: Vec<Value> = Vec::new();
     let groups: Vec<Value> = analysis
         .groups
         .iter()
@@ -141,9 +145,9 @@ pub fn inspect_json(opened: &Opened) -> Value {
             if let Some(constraint) = constraint {
                 let node = constraint.node.map(|n| label(nodes[n], n));
                 let op = constraint.node.map(|n| nodes[n].op_type().to_owned());
-                let barrier = json!({"node": node, "op": op, "reason": constraint.reason});
-                if !barriers.contains(&barrier) {
-                    barriers.push(barrier);
+                let reason = json!({"node": node, "op": op, "reason": constraint.reason});
+                if !constraints.contains(&reason) {
+                    constraints.push(reason);
                 }
             }
             json!({
@@ -161,19 +165,21 @@ pub fn inspect_json(opened: &Opened) -> Value {
             })
         })
         .collect();
-    json!({
-        "schema_version": 1,
-        "macs": analysis.total_macs(),
+    let mut report = json!({
+        "schema_version": 2,
         "macs_per": opened.macs_per(),
-        "params": crate::rewrite::parameters(&opened.proto),
         "macs_free_share": opened.free_share(),
         "groups": groups,
-        "barriers": barriers,
+        "constraints": constraints,
         "left_out": opened.left_out.iter().map(|l| json!({
             "name": l.name, "op": l.op, "reason": l.why.text(), "what": l.what,
         })).collect::<Vec<_>>(),
         "nothing_to_do": opened.nothing_to_change(true),
         "inputs": opened.specs.iter().map(|s| json!({"name": s.name, "dims": s.dims})).collect::<Vec<_>>(),
         "notes": opened.notes,
-    })
+    });
+    for metric in Metric::counted() {
+        report[metric.key()] = json!(opened.counted[metric]);
+    }
+    report
 }

@@ -1,21 +1,26 @@
 //! Showing what was done: JSON for programs, tables and a page for people.
 
+mod compared;
 mod curve;
 mod dot;
+mod inspected;
 mod json;
+mod latency_steps;
 mod noise;
 mod numbers;
 mod page;
 mod provenance;
-mod staircase;
+mod table;
 mod terminal;
 
+pub use compared::bench_table;
 pub use curve::{pareto_svg, pareto_text};
 pub use dot::inspect_dot;
+pub use inspected::inspect_text;
 pub use json::{inspect_json, outcome_json};
+pub use latency_steps::latency_steps_text;
 pub(crate) use numbers::milliseconds;
-pub use page::{About, outcome_html, profile_html, staircase_svg};
+pub use page::{About, latency_steps_svg, outcome_html, profile_html};
 pub use provenance::{Written, with_provenance};
-pub use staircase::staircase_text;
-pub(crate) use terminal::table;
-pub use terminal::{bench_table, inspect_text, outcome_text, task_text};
+pub(crate) use table::table;
+pub use terminal::{outcome_text, task_text};

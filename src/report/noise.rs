@@ -28,7 +28,7 @@ pub(super) fn unsteady_text(noise: &Noise) -> Option<String> {
     noise.unsteady().map(|drift| {
         format!(
             "the machine's speed changed by {:.0} % while times were taken. Ratios hold, as models take turns, but the choice of widths \
-             may be worse than it could be: run again when nothing else runs, or with the clocks locked, and a new --db",
+             may be worse than it could be: run again when nothing else runs, or with the clocks locked, and a new database",
             100.0 * drift
         )
     })

@@ -1,5 +1,7 @@
 //! Numbers for people.
 
+use crate::plan::{Metric, Unit, bytes_text};
+
 /// A count with a unit: `3.41 M`.
 pub(super) fn big(count: u64) -> String {
     match count {
@@ -7,6 +9,14 @@ pub(super) fn big(count: u64) -> String {
         n if n >= 1_000_000 => format!("{:.2} M", n as f64 / 1e6),
         n if n >= 1_000 => format!("{:.1} k", n as f64 / 1e3),
         n => n.to_string(),
+    }
+}
+
+/// An amount of a counted metric.
+pub(super) fn amount(metric: Metric, count: u64) -> String {
+    match metric.unit() {
+        Unit::Bytes => bytes_text(count as f64),
+        Unit::Number | Unit::Milliseconds => big(count),
     }
 }
 

@@ -1,42 +1,20 @@
-//! Tables for people.
+//! The result of the main job, for people.
 
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-
 use super::noise::{noise_text, unsteady_text};
-use super::numbers::big;
-use crate::onnx::label;
-use crate::optimize::{Dynamic, Opened, Outcome};
-use crate::verify::{Entry, Task, Verdict};
+use super::numbers::{amount, big};
+use super::table::{list, shorten, table};
+use crate::optimize::{Counted, Dynamic, Outcome};
+use crate::plan::Metric;
+use crate::verify::Task;
 
-pub(crate) fn table(header: &[&str], numbers: &[usize]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(header.to_vec());
-    for &column in numbers {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
-
-fn shorten(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let tail: Vec<char> = text.chars().rev().take(most - 1).collect();
-    format!("…{}", tail.into_iter().rev().collect::<String>())
-}
-
-fn list(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        [one] => shorten(one, 36),
-        [first, rest @ ..] => format!("{} +{}", shorten(first, 30), rest.len()),
+/// What a model takes of a counted metric, before and after.
+fn counted_text(metric: Metric, counted: Counted) -> String {
+    let (before, after) = (amount(metric, counted.before), amount(metric, counted.after));
+    match metric {
+        Metric::Macs => format!("MACs      {before} → {after} a sample"),
+        other => format!("{} {before} → {after}", other.name()),
     }
 }
 
@@ -97,16 +75,9 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
     for what in &outcome.unverified {
         let _ = writeln!(text, "unverified {what}");
     }
-    let (macs, params) = (outcome.macs, outcome.params);
-    if macs.0 != macs.1 {
-        let _ = writeln!(
-            text,
-            "MACs      {} → {} a sample   parameters {} → {}",
-            big(macs.0),
-            big(macs.1),
-            big(params.0),
-            big(params.1)
-        );
+    if Metric::counted().any(|m| outcome.counted[m].before != outcome.counted[m].after) {
+        let line: Vec<String> = Metric::counted().map(|m| counted_text(m, outcome.counted[m])).collect();
+        let _ = writeln!(text, "{}", line.join("   "));
     }
     if let Some(t) = &outcome.task {
         text.push_str(&task_text(t));
@@ -248,120 +219,4 @@ pub fn task_text(task: &Task) -> String {
         100.0 * task.drop_interval.high
     );
     text
-}
-
-/// Groups, barriers and shares of a model.
-pub fn inspect_text(opened: &Opened) -> String {
-    let analysis = &opened.analysis;
-    let nodes: Vec<_> = opened.proto.graph.iter().flat_map(|g| &g.node).collect();
-    let total = analysis.total_macs().max(1) as f64;
-    let names = |ids: &[usize]| list(&ids.iter().map(|&n| label(nodes[n], n)).collect::<Vec<_>>());
-    let mut rows = table(&["group", "width", "made by", "read by", "MACs", "may"], &[0, 1, 4]);
-    let mut barriers: Vec<(String, Vec<usize>)> = Vec::new();
-    for g in &analysis.groups {
-        let mut touched: Vec<usize> = g.producers.iter().chain(&g.consumers).copied().collect();
-        touched.sort_unstable();
-        touched.dedup();
-        let macs: u64 = touched.iter().map(|&n| analysis.macs[n]).sum();
-        let may = match (opened.constraint_of(g), g.can_grow()) {
-            (Some(_), _) => "stay",
-            (None, true) => "grow, shrink",
-            (None, false) => "shrink",
-        };
-        let width = match g.unit {
-            1 => g.width().to_string(),
-            unit => format!("{} = {} × {unit}", g.width(), g.classes.len()),
-        };
-        rows.add_row([
-            g.id.to_string(),
-            width,
-            names(&g.producers),
-            names(&g.consumers),
-            format!("{:.1} %", 100.0 * macs as f64 / total),
-            may.to_owned(),
-        ]);
-        if let Some(constraint) = opened.constraint_of(g) {
-            let at = constraint.node.map_or(String::new(), |n| {
-                format!(" ({} {})", nodes[n].op_type(), label(nodes[n], n))
-            });
-            let reason = format!("{}{at}", constraint.reason);
-            match barriers.iter_mut().find(|(r, _)| *r == reason) {
-                Some((_, groups)) => groups.push(g.id),
-                None => barriers.push((reason, vec![g.id])),
-            }
-        }
-    }
-    let mut text = if analysis.groups.is_empty() {
-        String::new()
-    } else {
-        format!("{rows}\n")
-    };
-    if analysis.groups.iter().any(|g| g.unit > 1) {
-        text.push_str("\nA width such as 108 = 27 × 4 moves in blocks: `kept` of a plan then counts the 27 blocks of 4 channels.\n");
-    }
-    if !opened.left_out.is_empty() {
-        text.push_str(&left_out_text(opened));
-    }
-    if !barriers.is_empty() {
-        text.push_str("\nwhat stays, and why\n");
-        for (reason, groups) in barriers {
-            let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
-            let _ = writeln!(text, "  {reason}: group {}", groups.join(", "));
-        }
-    }
-    let _ = writeln!(
-        text,
-        "\n{} MACs a {}, {} parameters, {} groups; {:.1} % of the MACs are in layers with a width that is free to change",
-        big(analysis.total_macs()),
-        opened.macs_per(),
-        big(crate::rewrite::parameters(&opened.proto)),
-        analysis.groups.len(),
-        100.0 * opened.free_share()
-    );
-    if let Some(why) = opened.nothing_to_change(true) {
-        let _ = writeln!(text, "nothing to do: {why}");
-    }
-    text
-}
-
-/// The layers that are neither timed nor changed.
-fn left_out_text(opened: &Opened) -> String {
-    let mut rows = table(&["left out", "operator", "what it is"], &[]);
-    for layer in &opened.left_out {
-        rows.add_row([shorten(&layer.name, 36), layer.op.clone(), layer.what.clone()]);
-    }
-    format!("\nlayers that are neither timed nor changed (integer layers not yet)\n{rows}\n")
-}
-
-/// Latencies of models side by side.
-pub fn bench_table(names: &[String], entries: &[Entry]) -> String {
-    let mut rows = table(
-        &["model", "min ms", "median ms", "MAD", "p95 ms", "ratio", ""],
-        &[1, 2, 3, 4, 5],
-    );
-    for (k, (name, entry)) in names.iter().zip(entries).enumerate() {
-        let s = entry.summary();
-        let verdict = match (k, entry.verdict()) {
-            (0, _) => "the first",
-            (_, Verdict::Faster) => "faster",
-            (_, Verdict::Same) => "within the noise",
-            (_, Verdict::Slower) => "slower",
-        };
-        let ratio = if k == 0 {
-            "1".to_owned()
-        } else {
-            format!("{:.3} ± {:.3}", entry.ratio(), entry.ratio_noise())
-        };
-        rows.add_row([
-            shorten(name, 48),
-            format!("{:.3}", s.min),
-            format!("{:.3}", s.median),
-            format!("{:.3}", s.mad),
-            format!("{:.3}", s.p95),
-            ratio,
-            verdict.to_owned(),
-        ]);
-    }
-    let n = entries.first().map_or(0, |l| l.samples.len());
-    format!("{rows}\n{n} interleaved runs each, in 3 sets of fresh sessions\n")
 }

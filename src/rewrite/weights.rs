@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::channels::{AxisRemap, DependencyGraph, IndexRemaps, Use, ValueId};
 use crate::onnx::proto::{
-    GraphProto, NodeProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
+    GraphProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
 };
-use crate::onnx::{Attributes, Graph, Tensor, captured_names};
+use crate::onnx::{Graph, Tensor, captured_names};
+use crate::ops::LinearSpec;
 use crate::{Error, Result};
 
 /// What one use wants done to a constant: its changed axes, and what new elements hold.
@@ -38,7 +39,7 @@ pub(super) fn edit_weights(
             let split = split.map(|seed| {
                 (
                     seed,
-                    summed_axis(&graph.proto.node[at.node], at.input, co.dims(ValueId(id))),
+                    LinearSpec::summed_axis(&graph.proto.node[at.node], at.input, co.dims(ValueId(id))),
                 )
             });
             let wish = wish(co, remaps, ValueId(id), split);
@@ -110,26 +111,11 @@ fn edited(original: &Tensor, wish: &ChannelWish) -> Result<Tensor> {
     })
 }
 
-/// The axis of a weight that is summed over with an activation's channels.
-fn summed_axis(node: &NodeProto, input: usize, dims: &[usize]) -> Option<usize> {
-    let groups = node.int("group", 1);
-    let flag = |name: &str| usize::from(node.int(name, 0) != 0);
-    match (node.op_type(), input) {
-        ("Conv", 1) if groups == 1 || dims.get(1) != Some(&1) => Some(1),
-        ("ConvTranspose", 1) if groups == 1 || dims.get(1) != Some(&1) => Some(0),
-        ("Gemm", 0) => Some(1 - flag("transA")),
-        ("Gemm", 1) => Some(flag("transB")),
-        ("MatMul", 0) => dims.len().checked_sub(1),
-        ("MatMul", 1) => dims.len().checked_sub(2),
-        _ => None,
-    }
-}
-
 /// Weights whose repeats along an axis sum to what the one was: every repeat gets a share, another one at each place, so
 /// that repeats learn different things when they are trained.
 fn shared_out(tensor: &Tensor, axis: usize, edit: &AxisRemap, seed: u64) -> Result<Tensor> {
     let mut values = tensor.to_f32().ok_or_else(|| {
-        Error::Plan("weights that are no floats cannot be shared out; use --grow-init zero".to_owned())
+        Error::Plan("weights that are no floats cannot be shared out; let what is grown begin with zeros".to_owned())
     })?;
     let mut repeats: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (new, source) in edit.sources.iter().enumerate() {
@@ -172,7 +158,7 @@ fn store_in_place(target: &mut GraphProto, graph: &Graph, name: &str, tensor: &T
     }
 }
 
-/// An initializer that is also a graph input has its extents there too.
+/// An initializer that is also a graph input has its shape there too.
 fn update_input(target: &mut GraphProto, name: &str, tensor: &Tensor) {
     for input in target.input.iter_mut().filter(|v| v.name() == name) {
         if let Some(Kind::TensorType(kind)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) {

@@ -1,4 +1,4 @@
-//! What another model loses, on the samples that a walk stands before.
+//! What another model loses, on the samples that a staged executor stands before.
 
 use super::loss::{Judgement, Reference};
 use super::staged_executor::StagedExecutor;
@@ -7,7 +7,7 @@ use crate::onnx::proto::ModelProto;
 use crate::{Error, Result};
 
 impl Reference {
-    /// The outputs of the walk's own model on all its runs.
+    /// The outputs of the executor's own model on all its runs.
     ///
     /// # Errors
     /// When a run fails, an output is NaN, or none holds numbers that others can be compared with.
@@ -33,7 +33,7 @@ impl Reference {
         Ok(reference)
     }
 
-    /// How far another model is: its nodes from `from` on are run on what the walk holds.
+    /// How far another model is: its nodes from `from` on are run on what the executor keeps.
     ///
     /// # Errors
     /// When a run fails, or all outputs are selections whose length changes.

@@ -1,21 +1,25 @@
 //! What losing a channel costs: what the layers see on calibration samples, and in which order channels go.
 
+mod crossing;
 mod greedy;
 mod guess;
 mod judge;
-mod linear_op;
+mod layer_consumer;
 mod loss;
 mod moments;
 mod patches;
 mod rankings;
 mod staged_executor;
 mod statistics;
+mod subgraph;
 
-pub use greedy::{LayerConsumer, Ranking, rank};
-pub use linear_op::{Form, LinearOp};
+pub use crossing::{crossing_bytes, read_from};
+pub use greedy::{Ranking, rank};
+pub use layer_consumer::LayerConsumer;
 pub use loss::{Judgement, Reference};
 pub use moments::{Moments, add_products};
 pub use patches::{OutputPosition, input_rows, output_rows, picked};
 pub use rankings::{Compensated, RIDGE, Ranked, rank_group, reading};
-pub use staged_executor::{Live, StagedExecutor, crossing_bytes, read_from};
+pub use staged_executor::StagedExecutor;
 pub use statistics::{Statistics, linear_ops, place_seed};
+pub use subgraph::Live;

@@ -1,6 +1,6 @@
-//! What a layer sees at single places of its output: rows of input values, and of output values.
+//! What a layer sees at single positions of its output: rows of input values, and of output values.
 
-use super::linear_op::{Form, LinearOp};
+use crate::ops::{ConvSpec, Form, LinearOp};
 
 /// A place of an output: which block of its first axis, and which place of that, row-major.
 pub type OutputPosition = (usize, usize);
@@ -9,8 +9,8 @@ pub type OutputPosition = (usize, usize);
 /// where the first axis carries the batch.
 pub fn places_of(linear_op: &LinearOp, output_dims: &[usize]) -> (usize, usize) {
     let samples = output_dims.first().copied().unwrap_or(0);
-    let rest = match linear_op.form {
-        Form::Conv { .. } => output_dims.get(2..),
+    let rest = match &linear_op.form {
+        Form::Conv(_) => output_dims.get(2..),
         Form::Gemm { .. } => Some(&[][..]),
         Form::MatMul => output_dims.get(1..output_dims.len().max(2) - 1),
     };
@@ -47,7 +47,7 @@ pub fn sampled(samples: usize, places: usize, most: usize, seed: u64) -> Vec<Out
 }
 
 /// Appends one row of `all_columns` values a place: what the layer multiplies by its weights there.
-/// `x` has extents `dims`; `output_dims` are those of the layer's output.
+/// `x` has shape `dims`; `output_dims` are those of the layer's output.
 pub fn input_rows(
     linear_op: &LinearOp,
     x: &[f32],
@@ -57,7 +57,7 @@ pub fn input_rows(
     rows: &mut Vec<f32>,
 ) {
     let width = linear_op.all_columns();
-    let Form::Conv { .. } = &linear_op.form else {
+    let Form::Conv(spec) = &linear_op.form else {
         let (_, each) = places_of(linear_op, output_dims);
         for &(n, q) in places {
             let at = (n * each + q) * width;
@@ -68,13 +68,13 @@ pub fn input_rows(
         }
         return;
     };
-    let channels = linear_op.groups * linear_op.inputs;
+    let channels = linear_op.input_channels();
     let (space, out_space) = (&dims[2..], &output_dims[2..]);
     let plane: usize = space.iter().product();
     let mut offsets: Vec<Option<usize>> = Vec::with_capacity(linear_op.taps);
     for &(n, q) in places {
         offsets.clear();
-        offsets.extend((0..linear_op.taps).map(|t| offset(&linear_op.form, space, out_space, q, t)));
+        offsets.extend((0..linear_op.taps).map(|t| offset(spec, space, out_space, q, t)));
         let base = n * channels * plane;
         for c in 0..channels {
             let from = base + c * plane;
@@ -84,51 +84,21 @@ pub fn input_rows(
 }
 
 /// Where tap `t` reads for output place `q`; `None` outside of the input.
-fn offset(form: &Form, space: &[usize], out_space: &[usize], mut q: usize, mut t: usize) -> Option<usize> {
-    let Form::Conv {
-        kernel,
-        strides,
-        pads,
-        dilations,
-        same,
-        transposed,
-        ..
-    } = form
-    else {
-        return None;
-    };
+fn offset(spec: &ConvSpec, space: &[usize], out_space: &[usize], mut q: usize, mut t: usize) -> Option<usize> {
     let (mut found, mut step) = (0, 1);
     for axis in (0..space.len()).rev() {
-        let (place, tap) = (q % out_space[axis], t % kernel[axis]);
-        (q, t) = (q / out_space[axis], t / kernel[axis]);
-        let (stride, reach) = (strides[axis], tap * dilations[axis]);
-        let pad = match same {
-            None => pads[axis],
-            Some(at_end) => {
-                let span = (kernel[axis] - 1) * dilations[axis] + 1;
-                let total = ((out_space[axis] - 1) * stride + span).saturating_sub(space[axis]);
-                if *at_end { total / 2 } else { total - total / 2 }
-            }
-        };
-        let at = if *transposed {
-            let spread = (place + pad).checked_sub(reach)?;
-            spread.is_multiple_of(stride).then_some(spread / stride)?
-        } else {
-            (place * stride + reach).checked_sub(pad)?
-        };
-        if at >= space[axis] {
-            return None;
-        }
-        found += at * step;
+        let (place, tap) = (q % out_space[axis], t % spec.kernel[axis]);
+        (q, t) = (q / out_space[axis], t / spec.kernel[axis]);
+        found += step * spec.input_index(axis, space[axis], place, tap)?;
         step *= space[axis];
     }
     Some(found)
 }
 
-/// Appends one row of output channels a place, from a value with the layer's output extents.
+/// Appends one row of output channels a place, from a value with the layer's output shape.
 pub fn output_rows(linear_op: &LinearOp, y: &[f32], dims: &[usize], places: &[OutputPosition], rows: &mut Vec<f32>) {
     let (_, each) = places_of(linear_op, dims);
-    let first = matches!(linear_op.form, Form::Conv { .. });
+    let first = matches!(linear_op.form, Form::Conv(_));
     let channels = if first {
         dims.get(1).copied().unwrap_or(0)
     } else {
@@ -150,7 +120,7 @@ pub fn output_rows(linear_op: &LinearOp, y: &[f32], dims: &[usize], places: &[Ou
 mod tests {
     use super::{input_rows, output_rows, places_of, sampled};
     use crate::onnx::{Graph, Tensor, encode, proto::*};
-    use crate::score::linear_op::LinearOp;
+    use crate::ops::LinearOp;
 
     /// A layer of one node with its weights, and the graph it stands in.
     fn layer(op: &str, weights: Tensor, attributes: Vec<(&str, Vec<i64>)>) -> GraphProto {
@@ -262,7 +232,7 @@ mod tests {
                 graph: Some(typed),
                 ..Default::default()
             };
-            let outputs = crate::device::Device::outputs(&device, &encode(&model), &[("x".to_owned(), x.clone())])?;
+            let outputs = crate::device::Executor::outputs(&device, &encode(&model), &[("x".to_owned(), x.clone())])?;
             let y = &outputs[0].1;
             assert_eq!(linear_op.output_dims(&dx).as_ref(), Some(&y.dims), "{op} {dx:?} {dw:?}");
             let (samples, each) = places_of(&linear_op, &y.dims);

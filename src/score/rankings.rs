@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use faer::Mat;
 
-use super::greedy::{LayerConsumer, rank};
-use super::linear_op::LinearOp;
+use super::greedy::rank;
+use super::layer_consumer::LayerConsumer;
 use super::statistics::Statistics;
 use crate::channels::{Analysis, Group};
 use crate::onnx::Graph;
+use crate::ops::LinearOp;
 
 /// λ over the mean of a covariance's diagonal.
 pub const RIDGE: f64 = 1e-2;
@@ -29,7 +30,7 @@ pub struct Compensated {
 /// How a group's channels go.
 #[derive(Clone, Debug, Default)]
 pub struct Ranked {
-    /// Channels (classes), first to go first.
+    /// Channels, first to go first.
     pub order: Vec<u32>,
     /// Summed relative error of the layers that read the group after each number of removals.
     pub errors: Vec<f64>,
@@ -66,10 +67,10 @@ fn places(group: &Group, analysis: &Analysis, linear_ops: &[LinearOp]) -> Option
         if linear_op.is_depthwise() {
             continue;
         }
-        if dim != linear_op.groups * linear_op.inputs {
+        if dim != linear_op.input_channels() {
             return None;
         }
-        for part in 0..linear_op.groups {
+        for part in 0..linear_op.groups() {
             let mut columns = vec![Vec::new(); group.classes.len()];
             for i in 0..linear_op.inputs {
                 if let Some(&c) = number.get(&class(part * linear_op.inputs + i)) {

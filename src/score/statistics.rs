@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::linear_op::LinearOp;
 use super::moments::Moments;
 use super::patches::{input_rows, picked};
 use super::staged_executor::StagedExecutor;
@@ -10,6 +9,7 @@ use crate::Result;
 use crate::device::Limit;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
+use crate::ops::LinearOp;
 
 /// Layers with more columns than this are judged without the correlation of their inputs.
 pub const MOST_COLUMNS: usize = 6144;
@@ -62,13 +62,13 @@ impl Statistics {
                 break;
             }
             executor.advance(model, graph, linear_op.node, &[])?;
-            let own = linear_op.groups * linear_op.columns().pow(2) * 8;
+            let own = linear_op.groups() * linear_op.columns().pow(2) * 8;
             let whole = linear_op.columns() <= MOST_COLUMNS && bytes + own <= MOMENT_BYTES;
             bytes += if whole { own } else { 0 };
             let mut moments = if whole {
-                Moments::new(linear_op.groups, linear_op.columns())
+                Moments::new(linear_op.groups(), linear_op.columns())
             } else {
-                Moments::new(linear_op.groups * linear_op.inputs, linear_op.taps)
+                Moments::new(linear_op.input_channels(), linear_op.taps)
             };
             for run in 0..executor.runs().len() {
                 let held = executor.value(run, &linear_op.input)?;

@@ -1,12 +1,14 @@
 //! Is it true: the outputs of the rewritten model against the original's, and their latencies side by side.
 
 mod benchmark;
+mod entry;
 mod interval;
 mod outputs;
 mod pairs;
 mod task;
 
-pub use benchmark::{Entry, Verdict, benchmark, benchmark_workloads};
+pub use benchmark::{benchmark, benchmark_workloads};
+pub use entry::{Entry, Verdict};
 pub use interval::Interval;
 pub use outputs::{Agreement, compare};
 pub use pairs::{Pair, Tolerance, Tried, pairs};

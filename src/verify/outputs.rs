@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{Device, InputSpec, Named, random_inputs};
+use crate::device::{Device, InputSpec, NamedTensor, random_inputs};
 use crate::{Error, Result};
 
 /// How well two models agree, over all outputs and inputs tried.
@@ -37,7 +37,7 @@ impl Agreement {
             format!("output '{name}': how much it holds depends on the values (a selection), so it was not compared element by element")
         });
         let blank = self.blank.iter().map(|name| {
-            format!("output '{name}': on random inputs the original gives NaN or infinity only, so nothing was compared; compare on real ones with --eval")
+            format!("output '{name}': on random inputs the original gives NaN or infinity only, so nothing was compared; samples for evaluation can tell")
         });
         unlike.chain(blank).collect()
     }
@@ -50,7 +50,7 @@ impl Agreement {
     }
 
     /// Nothing compared yet.
-    fn none(inputs_tried: usize) -> Self {
+    pub(crate) fn none(inputs_tried: usize) -> Self {
         Self {
             max_abs_diff: 0.0,
             max_rel_diff: 0.0,
@@ -87,8 +87,8 @@ pub fn compare(
     Ok(agreement)
 }
 
-fn add(agreement: &mut Agreement, before: &[Named], after: &[Named], plain: &[Named]) -> Result<()> {
-    let names = |all: &[Named]| all.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
+fn add(agreement: &mut Agreement, before: &[NamedTensor], after: &[NamedTensor], plain: &[NamedTensor]) -> Result<()> {
+    let names = |all: &[NamedTensor]| all.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
     if names(before) != names(after) {
         return Err(Error::Model("the rewritten model has other outputs".to_owned()));
     }

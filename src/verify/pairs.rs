@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::device::{Device, Named};
+use crate::device::{Device, NamedTensor};
 use crate::onnx::Tensor;
 use crate::{Error, Result};
 
@@ -40,7 +40,7 @@ pub struct Pair {
     pub max_abs: f64,
     /// The largest difference of finite values over the first model's value.
     pub max_rel: f64,
-    /// Where the element that is furthest beyond what is tolerated stands (row-major, the samples of all runs behind one another), and
+    /// Where the element that is furthest beyond what is tolerated lies (row-major, the samples of all runs behind one another), and
     /// its two values.
     pub worst: Option<(usize, f64, f64)>,
     /// How far that is: the difference over what is tolerated.
@@ -52,7 +52,7 @@ pub struct Pair {
 #[derive(Clone, Debug)]
 pub struct Tried {
     /// By name.
-    pub inputs: Vec<Named>,
+    pub inputs: Vec<NamedTensor>,
     /// Samples in it.
     pub samples: usize,
     /// How many of them, at its start, an earlier run had too: these are not counted again.

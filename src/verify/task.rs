@@ -32,7 +32,7 @@ pub struct Task {
     pub top5: Option<(f64, f64)>,
     /// Samples for which both give the same best class.
     pub agreement: f64,
-    /// What the number of samples tells of [`Task::drop`].
+    /// What the number of samples tells of [`Task::accuracy_drop`].
     pub drop_interval: Interval,
     /// By how many more samples than for the original a run gave NaN or infinity.
     pub not_numbers: usize,
@@ -45,12 +45,12 @@ impl Task {
     }
 }
 
-/// Runs a model on all samples and takes the first output as values of classes. `told` hears how many runs of how many are
+/// Runs a model on all samples and takes the first output as values of classes. `report` is given how many runs of how many are
 /// done.
 ///
 /// # Errors
 /// When a run fails, or a label is no class of the model's.
-pub fn classes(device: &dyn Device, model: &[u8], data: &Dataset, told: &dyn Fn(usize, usize)) -> Result<Classes> {
+pub fn classes(device: &dyn Device, model: &[u8], data: &Dataset, report: &dyn Fn(usize, usize)) -> Result<Classes> {
     let mut found = Classes::default();
     let mut inputs = (0..data.runs()).map(|k| data.run(k).inputs);
     let mut k = 0;
@@ -58,7 +58,7 @@ pub fn classes(device: &dyn Device, model: &[u8], data: &Dataset, told: &dyn Fn(
     device.each_output(model, &mut inputs, &mut |outputs| {
         let run = data.run(k);
         k += 1;
-        told(k, data.runs());
+        report(k, data.runs());
         let new = run.samples - run.repeated;
         let wrong = |(_, t): &(String, Tensor)| t.to_f32().is_some_and(|v| v.iter().any(|x| !x.is_finite()));
         found.not_numbers += if outputs.iter().any(wrong) { new } else { 0 };
@@ -97,10 +97,10 @@ pub fn compare_task(
     original: &[u8],
     rewritten: &[u8],
     data: &Dataset,
-    told: &dyn Fn(usize, usize),
+    report: &dyn Fn(usize, usize),
 ) -> Result<Option<Task>> {
-    let before = classes(device, original, data, &|done, runs| told(done, 2 * runs))?;
-    let after = classes(device, rewritten, data, &|done, runs| told(runs + done, 2 * runs))?;
+    let before = classes(device, original, data, &|done, runs| report(done, 2 * runs))?;
+    let after = classes(device, rewritten, data, &|done, runs| report(runs + done, 2 * runs))?;
     Ok(task_of(&before, &after))
 }
 

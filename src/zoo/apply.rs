@@ -1,19 +1,20 @@
 //! The third phase: each model planned, rewritten and verified, in a process of its own.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::collect::collected;
-use super::entry::{JournalEntry, State};
+use super::context::ZooContext;
+use super::entry::State;
 use super::failure::FailureKind;
 use super::item::Item;
 use super::message::{Answer, Job, Optimize};
 use super::pruned_probes::PrunedProbes;
-use super::run::{ZooContext, spread};
-use crate::onnx::files;
+use super::spread::spread;
+use crate::Result;
+use crate::optimize::Step;
 use crate::profile::Problem;
-use crate::{Error, Result};
 
 /// How long a process that an interrupted run left behind may take to end.
 const LEFT_BEHIND: Duration = Duration::from_secs(20);
@@ -24,10 +25,9 @@ const LEFT_BEHIND: Duration = Duration::from_secs(20);
 /// When the output folder cannot be written to, or it is asked to stop.
 pub(super) fn apply(context: &ZooContext, items: Vec<&Item>) -> Result<()> {
     let timed = !context.setup.plan_only && !context.recorded;
-    let what = if context.setup.plan_only {
-        "planning"
-    } else {
-        "optimizing models"
+    let step = match context.setup.plan_only {
+        true => Step::PlanModels,
+        false => Step::OptimizeModels,
     };
     let pruned = PrunedProbes::read(context.journal.out());
     let mut items = items;
@@ -36,7 +36,7 @@ pub(super) fn apply(context: &ZooContext, items: Vec<&Item>) -> Result<()> {
         let macs = |i: &&Item| collected(context, i).map_or(0, |c| c.macs);
         items.sort_by_cached_key(|i| std::cmp::Reverse(macs(i)));
     }
-    spread(context, what, timed, items, &|slot, item| {
+    spread(context, step, timed, items, &|slot, item| {
         let Some(log) = locked(context, item)? else {
             // Another run is at it, and will journal it.
             return Ok(());
@@ -62,32 +62,8 @@ fn locked(context: &ZooContext, item: &Item) -> Result<Option<File>> {
     }
 }
 
-/// A journal entry for work that begins now.
-pub(super) fn begun(context: &ZooContext, item: &Item) -> JournalEntry {
-    let before = context.journal.read(item);
-    let mut read: Vec<PathBuf> = context.flags(item).read().map(PathBuf::from).collect();
-    if item.token.is_none() {
-        read.extend(files(&item.model));
-    }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    JournalEntry {
-        schema_version: 1,
-        name: item.name.clone(),
-        model: item.model.clone(),
-        state: State::Running,
-        inputs: context.journal.inputs(item, &read),
-        token: item.token.clone(),
-        settings: context.settings(item),
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        device: context.device.clone(),
-        attempts: before.attempts,
-        started: now.map_or(0, |t| t.as_secs()),
-        ..JournalEntry::default()
-    }
-}
-
 fn one(context: &ZooContext, slot: usize, item: &Item, log: &File, pruned: &PrunedProbes) -> Result<()> {
-    let mut entry = begun(context, item);
+    let mut entry = context.begun(item);
     entry.attempts += 1;
     context.note(&entry)?;
     let stem = context.stem(item)?;
@@ -129,35 +105,10 @@ fn one(context: &ZooContext, slot: usize, item: &Item, log: &File, pruned: &Prun
     }
 }
 
-/// A model's problems that were spared.
+/// A model's problems that were pruned.
 fn pruned_of(context: &ZooContext, item: &Item, pruned: &PrunedProbes) -> Vec<Problem> {
     let device = context.flags(item).of_device().words();
     let mut problems = collected(context, item).unwrap_or_default().needs.problems;
     problems.retain(|p| pruned.has(&device, p));
     problems
-}
-
-impl ZooContext<'_> {
-    /// Journals a failure.
-    ///
-    /// # Errors
-    /// When it cannot be written, or it was no failure but a stop.
-    pub(super) fn failed(&self, mut entry: JournalEntry, answer: Answer) -> Result<()> {
-        let (failure, reason) = match answer {
-            Answer::Stopped => {
-                entry.state = State::Pending;
-                self.note(&entry)?;
-                return Err(Error::Stopped);
-            }
-            Answer::Failed { failure, reason } => (failure, reason),
-            _ => (
-                FailureKind::Crash,
-                "its process gave an answer to another question".to_owned(),
-            ),
-        };
-        entry.state = State::Failed;
-        entry.failure = Some(failure);
-        entry.reason = Some(reason);
-        self.note(&entry)
-    }
 }

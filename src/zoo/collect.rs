@@ -4,14 +4,15 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use super::apply::begun;
+use super::context::ZooContext;
 use super::entry::State;
 use super::item::Item;
 use super::message::{Answer, Job};
 use super::problems::Collected;
-use super::run::{ZooContext, spread};
+use super::spread::spread;
 use crate::Result;
 use crate::onnx::save;
+use crate::optimize::Step;
 
 /// What was collected from a model, and what it was collected from.
 #[derive(Serialize, Deserialize)]
@@ -61,7 +62,7 @@ pub(super) fn collect<'i>(context: &ZooContext, items: Vec<&'i Item>) -> Result<
     // The largest first, so that no slot is left with one at the end.
     let mut items = items;
     items.sort_by_key(|i| std::cmp::Reverse(i.model.metadata().map_or(0, |m| m.len())));
-    spread(context, "reading models", false, items, &|slot, item| {
+    spread(context, Step::ReadModels, false, items, &|slot, item| {
         let key = key(context, item);
         if let Some(collected) = stored(context, item, &key) {
             add(item, collected);
@@ -71,7 +72,7 @@ pub(super) fn collect<'i>(context: &ZooContext, items: Vec<&'i Item>) -> Result<
             model: item.model.clone(),
             flags: context.flags(item).without_data(),
         };
-        let mut entry = begun(context, item);
+        let mut entry = context.begun(item);
         match context.engine.run(slot, &job, None, context.setup.timeout) {
             Answer::Collected(collected) => {
                 let stored = Stored { key, collected };

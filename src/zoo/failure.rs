@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{JournalEntry, State};
 use crate::Error;
+use crate::error::SessionErrorKind;
 
 /// Kinds of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -11,7 +11,8 @@ use crate::Error;
 pub enum FailureKind {
     /// The model, its data or its flags: the same comes out next time.
     Input,
-    /// Extents that the model leaves open have to be given.
+    /// Dimensions that the model leaves open have to be given.
+    #[serde(rename = "extents", alias = "symbolic_shapes")]
     SymbolicShapes,
     /// The machine: a device, a driver, a disk, a database. Worth another try, there or elsewhere.
     Machine,
@@ -29,8 +30,7 @@ impl FailureKind {
     /// What an error is.
     pub fn of(error: &Error) -> Self {
         use std::io::ErrorKind;
-        let text = error.to_string();
-        if out_of_memory(&text) {
+        if error.is_out_of_memory() {
             return Self::Memory;
         }
         match error {
@@ -44,13 +44,25 @@ impl FailureKind {
                 _ => Self::Machine,
             },
             Error::SymbolicShapes(_) => Self::SymbolicShapes,
-            Error::Session(what) if of_a_device(what) => Self::Machine,
-            Error::Model(_) | Error::Tensor { .. } | Error::Session(_) | Error::Plan(_) | Error::Usage(_) => {
-                Self::Input
-            }
-            Error::Runtime(_) | Error::Device(_) | Error::Busy(_) | Error::Database { .. } | Error::Stopped => {
-                Self::Machine
-            }
+            Error::Session(e) => match e.kind {
+                SessionErrorKind::Device | SessionErrorKind::MissingCudnn => Self::Machine,
+                _ => Self::Input,
+            },
+            Error::Model(_)
+            | Error::LinkedWeights(_)
+            | Error::UnplacedWeights(_)
+            | Error::Tensor { .. }
+            | Error::Shape(_)
+            | Error::Samples(_)
+            | Error::Plan(_)
+            | Error::ForeignProfile { .. }
+            | Error::Usage(_) => Self::Input,
+            Error::Library(_)
+            | Error::Device(_)
+            | Error::Busy { .. }
+            | Error::Database { .. }
+            | Error::DatabaseTooNew { .. }
+            | Error::Stopped => Self::Machine,
         }
     }
 
@@ -79,130 +91,33 @@ impl FailureKind {
     ];
 }
 
-/// Whether a message, or the end of a process's log, tells of memory that ran out.
-pub(super) fn out_of_memory(text: &str) -> bool {
-    const SIGNS: [&str; 8] = [
-        "out of memory",
-        "memory allocation of",
-        "Failed to allocate memory",
-        "bad_alloc",
-        "CUDA_ERROR_OUT_OF_MEMORY",
-        "ALLOC_FAILED",
-        "Cannot allocate memory",
-        "bad allocation",
-    ];
-    SIGNS.iter().any(|s| text.contains(s))
-}
-
-fn of_a_device(what: &str) -> bool {
-    ["CUDA", "CUBLAS", "CUDNN", "cudaError"]
-        .iter()
-        .any(|s| what.contains(s))
-}
-
-/// Exit statuses of a zoo. They are stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Code {
-    /// Every model was made faster (or planned, or the phase is done).
-    Done = 0,
-    /// Every model was dealt with; some stay as they are, because nothing was faster or a goal is out of reach.
-    Declined = 1,
-    /// Wrong use; nothing was begun.
-    Usage = 2,
-    /// A model, its data or its flags are bad. Mend it; another try gives the same.
-    Input = 3,
-    /// Trouble of the machine or the device, or models that another process is at: start the same command again.
-    Machine = 4,
-    /// Memory ran out: a machine or GPU with more, or a smaller batch.
-    Memory = 5,
-    /// A rewritten model's outputs differ, so that it was not written.
-    Verification = 6,
-    /// A model took longer than `--timeout`.
-    Timeout = 7,
-    /// A model ended its process.
-    Crash = 8,
-}
-
-impl Code {
-    /// The status for what became of all models. The kind of trouble that another try may cure comes first.
-    pub fn of<'e>(entries: impl IntoIterator<Item = &'e JournalEntry>) -> Self {
-        let mut declined = false;
-        let mut found: Vec<FailureKind> = Vec::new();
-        for entry in entries {
-            match (entry.state, entry.failure) {
-                (State::Failed, failure) => found.push(failure.unwrap_or(FailureKind::Crash)),
-                (State::Running | State::Pending, _) => found.push(FailureKind::Machine),
-                (State::Declined, _) => declined = true,
-                (State::Written | State::Planned | State::Collected, _) => {}
-            }
-        }
-        match FailureKind::ALL.into_iter().find(|t| found.contains(t)) {
-            Some(FailureKind::Machine) => Self::Machine,
-            Some(FailureKind::Memory) => Self::Memory,
-            Some(FailureKind::Timeout) => Self::Timeout,
-            Some(FailureKind::Crash) => Self::Crash,
-            Some(FailureKind::Verification) => Self::Verification,
-            Some(FailureKind::Input | FailureKind::SymbolicShapes) => Self::Input,
-            None if declined => Self::Declined,
-            None => Self::Done,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Code, FailureKind};
+    use super::FailureKind;
     use crate::Error;
-    use crate::zoo::{JournalEntry, State};
+    use crate::error::{ErrorCode, SessionError, SymbolicShapes};
 
     #[test]
     fn errors_are_sorted_by_what_a_scheduler_can_do() {
         let kind = |e: Error| FailureKind::of(&e);
+        let session = |what: &str| Error::Session(SessionError::new(ErrorCode::GenericFailure, what));
         let file = |k: std::io::ErrorKind| Error::file("a.onnx", k.into());
         assert_eq!(kind(Error::Model("not an ONNX model".into())), FailureKind::Input);
-        let shape = "input 'x': axis 2 is open, 224 was assumed";
-        assert_eq!(kind(Error::SymbolicShapes(shape.into())), FailureKind::SymbolicShapes);
+        let shapes = SymbolicShapes {
+            model: None,
+            inputs: Vec::new(),
+            what: "incompatible dimensions".into(),
+        };
+        assert_eq!(kind(Error::SymbolicShapes(shapes)), FailureKind::SymbolicShapes);
         assert_eq!(kind(file(std::io::ErrorKind::NotFound)), FailureKind::Input);
         assert_eq!(kind(file(std::io::ErrorKind::StorageFull)), FailureKind::Machine);
+        assert_eq!(kind(session("This is an invalid model")), FailureKind::Input);
         assert_eq!(
-            kind(Error::Session("This is an invalid model".into())),
-            FailureKind::Input
-        );
-        assert_eq!(
-            kind(Error::Session("CUDA failure 700: an illegal memory access".into())),
+            kind(session("CUDA failure 700: an illegal memory access")),
             FailureKind::Machine
         );
-        assert_eq!(
-            kind(Error::Session("CUDA failure 2: out of memory".into())),
-            FailureKind::Memory
-        );
-        assert_eq!(kind(Error::Session("std::bad_alloc".into())), FailureKind::Memory);
-        assert_eq!(kind(Error::Device("GPU 3 is not there".into())), FailureKind::Machine);
-    }
-
-    #[test]
-    fn the_trouble_that_another_try_may_cure_decides() {
-        let entry = |state, failure| JournalEntry {
-            state,
-            failure,
-            ..JournalEntry::default()
-        };
-        let failed = |t| entry(State::Failed, Some(t));
-        let (written, declined) = (entry(State::Written, None), entry(State::Declined, None));
-        assert_eq!(Code::of([&written]), Code::Done);
-        assert_eq!(Code::of([&written, &declined]), Code::Declined);
-        assert_eq!(Code::of([&declined, &failed(FailureKind::Input)]), Code::Input);
-        assert_eq!(Code::of([&written, &failed(FailureKind::SymbolicShapes)]), Code::Input);
-        assert_eq!(
-            Code::of([&failed(FailureKind::Input), &failed(FailureKind::Timeout)]),
-            Code::Timeout
-        );
-        assert_eq!(
-            Code::of([&failed(FailureKind::Crash), &failed(FailureKind::Machine)]),
-            Code::Machine
-        );
-        assert_eq!(Code::of([&written, &entry(State::Pending, None)]), Code::Machine);
-        assert_eq!(Code::of([]), Code::Done);
+        assert_eq!(kind(session("CUDA failure 2: out of memory")), FailureKind::Memory);
+        assert_eq!(kind(session("std::bad_alloc")), FailureKind::Memory);
+        assert_eq!(kind(Error::device("GPU 3 is not there")), FailureKind::Machine);
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::roles::{Role, has_role};
 use crate::Result;
 use crate::profile::Database;
 
@@ -12,24 +13,6 @@ use crate::profile::Database;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Flags(pub BTreeMap<String, Vec<String>>);
-
-/// Flags that say where the work is done, not what comes out.
-const PLACE: [&str; 6] = ["db", "shared-db", "gpu", "ort-lib", "no-wait", "remeasure"];
-/// Flags whose values are files or folders that are read.
-const READ: [&str; 3] = ["calib", "eval", "profile"];
-/// The same of one that opening a model needs.
-const WEIGHTS: &str = "external-data-dir";
-/// Flags that a device's times depend on.
-const DEVICE: [&str; 8] = [
-    "cpu",
-    "gpu",
-    "threads",
-    "cudnn-algo",
-    "nhwc",
-    "tf32",
-    "cuda-graph",
-    "ort-lib",
-];
 
 impl Flags {
     /// As words of a command line.
@@ -74,17 +57,17 @@ impl Flags {
 
     /// Those that a device's times depend on.
     pub fn of_device(&self) -> Self {
-        self.only(|name| DEVICE.contains(&name))
+        self.only(|name| has_role(name, Role::Device))
     }
 
     /// Those that decide what comes out.
     pub fn of_result(&self) -> Self {
-        self.only(|name| !PLACE.contains(&name))
+        self.only(|name| !has_role(name, Role::Place))
     }
 
     /// Those without the ones that only choosing needs, for collecting problems.
     pub fn without_data(&self) -> Self {
-        self.only(|name| !READ.contains(&name))
+        self.only(|name| !has_role(name, Role::Data))
     }
 
     fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
@@ -99,16 +82,16 @@ impl Flags {
 
     /// The files and folders that are read besides the model.
     pub fn read(&self) -> impl Iterator<Item = &str> {
-        let values = self
-            .0
-            .iter()
-            .filter(|(n, _)| READ.contains(&n.as_str()) || *n == WEIGHTS);
+        let read = |name: &str| has_role(name, Role::Data) || has_role(name, Role::Weights);
+        let values = self.0.iter().filter(move |(n, _)| read(n));
         values.flat_map(|(_, v)| v).map(String::as_str)
     }
 
     /// Whether a flag's values are paths that are read, and thus relative to the file that names them.
     pub fn is_path(name: &str) -> bool {
-        READ.contains(&name) || name == WEIGHTS || name == "shared-db"
+        [Role::Data, Role::Weights, Role::Times]
+            .iter()
+            .any(|role| has_role(name, *role))
     }
 }
 

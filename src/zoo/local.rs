@@ -1,7 +1,6 @@
 //! The processes of this machine.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -9,24 +8,36 @@ use super::engine::Engine;
 use super::failure::FailureKind;
 use super::message::{Answer, Job};
 use super::process::Worker;
+use super::program::Program;
 use crate::device::Stop;
 
-/// How snapprune is called.
+/// When worker processes are replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// They go on from job to job; only models that are optimized have processes of their own.
+    #[default]
+    Shared,
+    /// Every job has a fresh process.
+    EachJob,
+}
+
+/// Which worker processes there are.
 #[derive(Clone, Debug)]
-pub struct Program {
-    /// What is started.
-    pub path: PathBuf,
-    /// Its first arguments.
-    pub args: Vec<String>,
+pub struct LocalSettings {
+    /// How they are started.
+    pub program: Program,
+    /// The GPUs that are timed on; none: the device that the flags name.
+    pub gpus: Vec<usize>,
+    /// Processes for what is not timed.
+    pub jobs: usize,
+    /// When they are replaced.
+    pub isolation: Isolation,
 }
 
 /// Worker processes of this machine: one a GPU (or one, on the CPU) for what is timed, several for what is not.
 #[derive(Debug)]
 pub struct Local {
-    program: Program,
-    gpus: Vec<usize>,
-    jobs: usize,
-    isolate: bool,
+    settings: LocalSettings,
     stop: Stop,
     /// Processes that go on from job to job, by slot.
     kept: Vec<Mutex<Option<Worker>>>,
@@ -36,15 +47,14 @@ pub struct Local {
 const JOBS: usize = 50;
 
 impl Local {
-    /// Processes of `program`: on `gpus` (none: on the device that the flags name), `jobs` for what is not timed. `isolate`: a
-    /// fresh process for every job.
-    pub fn new(program: Program, gpus: Vec<usize>, jobs: usize, isolate: bool, stop: Stop) -> Self {
-        let slots = jobs.max(gpus.len()).max(1);
+    /// None is started before its first job; `stop` ends all of them.
+    pub fn new(settings: LocalSettings, stop: Stop) -> Self {
+        let slots = settings.jobs.max(settings.gpus.len()).max(1);
         Self {
-            program,
-            gpus,
-            jobs: jobs.max(1),
-            isolate,
+            settings: LocalSettings {
+                jobs: settings.jobs.max(1),
+                ..settings
+            },
             stop,
             kept: (0..slots).map(|_| Mutex::new(None)).collect(),
         }
@@ -52,7 +62,7 @@ impl Local {
 
     /// The job, on a slot's own GPU.
     fn placed(&self, slot: usize, job: &Job) -> Job {
-        let Some(gpu) = self.gpus.get(slot % self.gpus.len().max(1)) else {
+        let Some(gpu) = self.settings.gpus.get(slot % self.settings.gpus.len().max(1)) else {
             return job.clone();
         };
         let mut job = job.clone();
@@ -68,7 +78,11 @@ impl Local {
 
 impl Engine for Local {
     fn slots(&self, timed: bool) -> usize {
-        if timed { self.gpus.len().max(1) } else { self.jobs }
+        if timed {
+            self.settings.gpus.len().max(1)
+        } else {
+            self.settings.jobs
+        }
     }
 
     fn run(&self, slot: usize, job: &Job, log: Option<&File>, limit: Option<Duration>) -> Answer {
@@ -76,14 +90,14 @@ impl Engine for Local {
         let start = || {
             // Its last words are wanted also where nobody keeps a log.
             let own = log.is_none().then(tempfile::tempfile).and_then(std::io::Result::ok);
-            Worker::start(&self.program, log.or(own.as_ref())).map_err(|e| {
+            Worker::start(&self.settings.program, log.or(own.as_ref())).map_err(|e| {
                 Box::new(Answer::Failed {
                     failure: FailureKind::Machine,
                     reason: e.to_string(),
                 })
             })
         };
-        let alone = self.isolate || matches!(job, Job::Optimize(_));
+        let alone = self.settings.isolation == Isolation::EachJob || matches!(job, Job::Optimize(_));
         let Some(kept) = self.kept.get(slot).filter(|_| !alone) else {
             return match start() {
                 Ok(mut worker) => worker.run(&job, limit, &self.stop),

@@ -1,8 +1,10 @@
 //! What is reported of one model.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::optimize::Outcome;
+use crate::plan::{Metric, PerMetric};
 use crate::verify::Task;
 
 /// A group whose width changed.
@@ -38,10 +40,9 @@ pub struct Numbers {
     pub top1: Option<(f64, f64)>,
     /// Share of samples with the same class.
     pub agreement: Option<f64>,
-    /// Multiply-accumulates.
-    pub macs: (u64, u64),
-    /// Parameters.
-    pub params: (u64, u64),
+    /// The counted metrics, each under its key.
+    #[serde(flatten, serialize_with = "only_counted")]
+    pub counted: PerMetric<(u64, u64)>,
     /// Widths that changed.
     pub moved: Vec<Moved>,
     /// Problems timed for this model alone, and known before.
@@ -51,6 +52,15 @@ pub struct Numbers {
     pub probes_pruned: usize,
     /// What was not verified.
     pub unverified: Vec<String>,
+}
+
+/// All but the latency, which is measured and has fields of its own.
+fn only_counted<S: Serializer>(counted: &PerMetric<(u64, u64)>, to: S) -> Result<S::Ok, S::Error> {
+    let mut map = to.serialize_map(None)?;
+    for metric in Metric::counted() {
+        map.serialize_entry(metric.key(), &counted[metric])?;
+    }
+    map.end()
 }
 
 impl Numbers {
@@ -68,8 +78,7 @@ impl Numbers {
             cosine: outcome.agreement.as_ref().map(|a| a.cosine),
             top1: task(|t| t.top1),
             agreement: outcome.task.as_ref().map(|t| t.agreement),
-            macs: outcome.macs,
-            params: outcome.params,
+            counted: PerMetric::from_fn(|m| (outcome.counted[m].before, outcome.counted[m].after)),
             moved: moved
                 .map(|g| Moved {
                     layer: g.layers.first().cloned().unwrap_or_default(),

@@ -77,7 +77,7 @@ pub fn page(name: &str, summary: &ZooSummary) -> Result<String> {
                     (b, a) if b > 0.0 => format!("{} → {} ms", milliseconds(b), milliseconds(a)),
                     _ => "–".to_owned(),
                 },
-                note: "of the models that were raced, run one after the other".to_owned(),
+                note: "of the models that were benchmarked, run one after the other".to_owned(),
             },
             Card {
                 title: "channels moved",
@@ -119,7 +119,7 @@ pub(super) fn verdict(summary: &ZooSummary) -> String {
     }
 }
 
-/// What deduplication spared, in a sentence.
+/// What deduplication saved, in a sentence.
 pub(super) fn probes(summary: &ZooSummary) -> String {
     let p = &summary.totals.probes;
     let Some(share) = p.share else {

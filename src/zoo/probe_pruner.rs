@@ -20,7 +20,7 @@ enum Fate {
     /// All its problems are timed, or will be.
     Timed,
     /// It is slower by all that is known.
-    PrunedProbes,
+    Pruned,
 }
 
 /// The alternatives of many models, and what is known of their problems' times.
@@ -37,9 +37,9 @@ pub(super) struct ProbePruner {
     change_classes: ChangeClasses,
 }
 
-/// An alternative is spared when it would be slower even if its layers did better than like ones by so many standard deviations.
+/// An alternative is pruned when it would be slower even if its layers did better than like ones by so many standard deviations.
 const SURE: f64 = 1.2;
-/// The same for the most promising alternatives of each model, so that a model with few of them is not spared all.
+/// The same for the most promising alternatives of each model, so that a model with few of them does not lose all.
 const SURER: f64 = 2.0;
 const PROMISING: usize = 5;
 /// Of each kind of change so many are timed in a round.
@@ -108,7 +108,7 @@ impl ProbePruner {
     }
 
     /// The problems to time next, given the times of those asked for before (`time` in milliseconds); none when everything is
-    /// timed or spared.
+    /// timed or pruned.
     pub(super) fn next(&mut self, round: usize, time: &dyn Fn(&Problem) -> Option<f64>) -> Vec<Problem> {
         self.observe(time);
         let mut wanted: HashSet<usize> = HashSet::new();
@@ -122,15 +122,15 @@ impl ProbePruner {
             // What starts from a plan that is not looked at, or that was timed and is slower, is not looked at.
             let slower = |f: usize| self.judged(&self.choices[f]).is_some_and(|(change, _)| change > 0.0);
             let from = choice.from.map_or(Fate::Timed, |f| match self.choices[f].state {
-                Fate::Timed if slower(f) => Fate::PrunedProbes,
+                Fate::Timed if slower(f) => Fate::Pruned,
                 state => state,
             });
             let known = choice.changes.iter().all(|c| self.times.contains_key(&c.1));
             self.choices[k].state = match (from, known) {
-                (Fate::PrunedProbes, _) => Fate::PrunedProbes,
+                (Fate::Pruned, _) => Fate::Pruned,
                 (Fate::Open, _) => continue,
                 (Fate::Timed, true) => Fate::Timed,
-                (Fate::Timed, false) if self.is_slower(k, promising.contains(&k)) => Fate::PrunedProbes,
+                (Fate::Timed, false) if self.is_slower(k, promising.contains(&k)) => Fate::Pruned,
                 (Fate::Timed, false) => Fate::Open,
             };
             if self.choices[k].state == Fate::Open && self.is_due(&self.choices[k], round, &mut taken) {
@@ -143,7 +143,7 @@ impl ProbePruner {
         wanted.into_iter().map(|i| self.problems[i].clone()).collect()
     }
 
-    /// The problems that were spared: not timed, and not to be.
+    /// The problems that were pruned: not timed, and not to be.
     pub(super) fn pruned(&self) -> Vec<&Problem> {
         (0..self.problems.len())
             .filter(|i| !self.times.contains_key(i) && !self.must.contains(i))

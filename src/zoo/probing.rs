@@ -1,9 +1,10 @@
-//! The second phase: problems timed once, and those spared that like ones were measured to be slow.
+//! The second phase: problems timed once, and those pruned that like ones were measured to be slow.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::context::ZooContext;
 use super::counts::ModelCounts;
 use super::failure::FailureKind;
 use super::flags::Flags;
@@ -12,9 +13,10 @@ use super::message::{Answer, Job};
 use super::probe_pruner::ProbePruner;
 use super::problems::{Collected, units};
 use super::pruned_probes::PrunedProbes;
-use super::run::{ZooContext, spread};
 use super::shard::{Shard, shares};
+use super::spread::spread;
 use crate::device::DeviceInfo;
+use crate::optimize::Step;
 use crate::profile::Problem;
 use crate::{Error, Result};
 
@@ -100,7 +102,7 @@ impl Prober<'_> {
         let given_up = Mutex::new(Vec::new());
         spread(
             self.context,
-            "timing problems",
+            Step::TimeProblems,
             true,
             sessions,
             &|slot, (problems, _)| {
@@ -139,7 +141,7 @@ impl Prober<'_> {
             Answer::Failed { failure, reason } => {
                 let lost = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= LOST;
                 if lost && failure == FailureKind::Machine {
-                    return Err(Error::Device(format!("nothing can be timed on the device: {reason}")));
+                    return Err(Error::device(format!("nothing can be timed on the device: {reason}")));
                 }
                 Ok(false)
             }

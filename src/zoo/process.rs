@@ -6,10 +6,11 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::failure::{FailureKind, out_of_memory};
-use super::local::Program;
+use super::failure::FailureKind;
 use super::message::{Answer, Event, Job};
+use super::program::Program;
 use crate::device::Stop;
+use crate::error::tells_out_of_memory;
 use crate::{Error, Result};
 
 /// A process that does one job after the other. It ends when this value does, or the process that holds it.
@@ -104,7 +105,7 @@ impl Worker {
                 return Answer::Failed {
                     failure: FailureKind::Timeout,
                     reason: format!(
-                        "it took longer than {}; allow more with --timeout, or limit its probes with --time-budget",
+                        "it took longer than {}; allow more, or limit its probes with a time budget",
                         shown(limit.unwrap_or_default())
                     ),
                 };
@@ -183,7 +184,7 @@ fn meaning(status: &ExitStatus, said: &str) -> (FailureKind, String) {
             "its process was killed, as the system does when memory is short; give it more, or a smaller batch"
                 .to_owned(),
         ),
-        (Some(ABORTED), _) | (None, _) if out_of_memory(said) => (
+        (Some(ABORTED), _) | (None, _) if tells_out_of_memory(said) => (
             FailureKind::Memory,
             "its process ran out of memory; give it more, or a smaller batch".to_owned(),
         ),

@@ -1,64 +1,23 @@
 //! The phases, one after the other.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::apply::apply;
+use super::code::Code;
 use super::collect::{collect, collected as collected_of};
+use super::context::{LOOKING, ZooContext};
 use super::engine::Engine;
 use super::entry::{JournalEntry, State};
-use super::failure::Code;
-use super::flags::Flags;
 use super::item::Item;
 use super::journal::Journal;
 use super::message::{Answer, Job};
 use super::probing::probe;
+use super::setup::{Phase, Setup};
 use super::shard::{Shard, shares};
 use super::summary::{ZooSummary, summary};
 use super::times;
-use crate::device::{DeviceInfo, Stop};
-use crate::optimize::ProgressReporter;
+use crate::optimize::{ProgressReporter, Step};
 use crate::{Error, Result};
-
-/// A part of the work that can be done apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Phase {
-    /// Read every model and list the problems that must be timed, each once.
-    Collect,
-    /// Time them.
-    Profile,
-    /// Plan, rewrite and verify every model.
-    Apply,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub struct Setup<'a> {
-    /// The models, in the order of their names.
-    pub items: Vec<Item>,
-    /// The output folder.
-    pub out: PathBuf,
-    /// Where models are written, if not into the output folder: an address that the engine knows.
-    pub destination: Option<String>,
-    /// Flags of the main job for all models; a model's own take their place.
-    pub flags: Flags,
-    /// The latency database.
-    pub db: PathBuf,
-    /// The phases to do.
-    pub phases: Vec<Phase>,
-    /// This machine's share.
-    pub shard: Shard,
-    /// How long a job may take.
-    pub timeout: Option<Duration>,
-    /// Try again what failed.
-    pub retry_failed: bool,
-    /// Plan from known times only.
-    pub plan_only: bool,
-    /// The wish to stop.
-    pub stop: &'a Stop,
-}
 
 /// What came out.
 #[derive(Debug)]
@@ -71,133 +30,7 @@ pub struct Zoo {
     pub skipped: usize,
 }
 
-/// How long it may take to look at a device.
-const LOOKING: Duration = Duration::from_secs(120);
-
-/// What all phases work with.
-pub(super) struct ZooContext<'a> {
-    pub setup: &'a Setup<'a>,
-    pub engine: &'a dyn Engine,
-    pub journal: Journal,
-    /// The device and its software; `None` where it is not needed.
-    pub device: Option<String>,
-    /// Whether the device is known from a recorded profile only.
-    pub recorded: bool,
-    reporter: &'a (dyn ProgressReporter + Sync),
-    told: &'a (dyn Fn(&JournalEntry) + Sync),
-}
-
-impl ZooContext<'_> {
-    /// A model's flags.
-    pub(super) fn flags(&self, item: &Item) -> Flags {
-        self.setup.flags.with(&item.flags)
-    }
-
-    /// Flags with the database.
-    pub(super) fn with_store(&self, flags: &Flags) -> Flags {
-        flags.and("db", self.setup.db.to_string_lossy())
-    }
-
-    /// The device that flags mean.
-    pub(super) fn device_of(&self, flags: &Flags) -> Result<DeviceInfo> {
-        let job = Job::Device { flags: flags.clone() };
-        match self.engine.run(0, &job, None, Some(LOOKING)) {
-            Answer::Device { info, .. } => Ok(info),
-            Answer::Failed { reason, .. } => Err(Error::Device(reason)),
-            _ => Err(Error::Stopped),
-        }
-    }
-
-    /// A hash of the flags that decide what comes out.
-    pub(super) fn settings(&self, item: &Item) -> String {
-        let words = self.flags(item).of_result().words();
-        blake3::hash(format!("{words:?} plan only: {}", self.setup.plan_only).as_bytes())
-            .to_hex()
-            .to_string()
-    }
-
-    /// Where a model's files go, up to their endings.
-    pub(super) fn stem(&self, item: &Item) -> Result<PathBuf> {
-        match &self.setup.destination {
-            Some(address) => Ok(PathBuf::from(format!("{address}/{}", item.name))),
-            None => {
-                let stem = self.journal.out().join(&item.name);
-                if let Some(folder) = stem.parent() {
-                    std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
-                }
-                Ok(stem)
-            }
-        }
-    }
-
-    /// Whether there is nothing left to do for a model.
-    pub(super) fn is_fresh(&self, entry: &JournalEntry, item: &Item) -> bool {
-        // What was begun before is done again, and so are its times.
-        let when = self.setup.flags.value("remeasure").and_then(|w| w.parse::<u64>().ok());
-        if when.is_some_and(|w| entry.started + 1 < w) {
-            return false;
-        }
-        let (settings, again) = (self.settings(item), self.setup.retry_failed);
-        self.journal
-            .is_fresh(entry, item, &settings, self.device.as_deref(), again)
-    }
-
-    /// Writes a journal, and tells of it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub(super) fn note(&self, entry: &JournalEntry) -> Result<()> {
-        self.journal.write(entry)?;
-        self.engine.noted(entry);
-        if entry.state.is_finished() {
-            (self.told)(entry);
-        }
-        Ok(())
-    }
-}
-
-/// Does pieces of work in as many threads as the engine has slots. The first error ends it.
-pub(super) fn spread<T: Send>(
-    context: &ZooContext,
-    what: &str,
-    timed: bool,
-    pieces: Vec<T>,
-    each: &(dyn Fn(usize, T) -> Result<()> + Sync),
-) -> Result<()> {
-    if pieces.is_empty() {
-        return Ok(());
-    }
-    let total = pieces.len();
-    context.reporter.step(what);
-    context.reporter.progress(0, total);
-    let (queue, done) = (Mutex::new(pieces.into_iter()), AtomicUsize::new(0));
-    let wrong: Mutex<Option<Error>> = Mutex::new(None);
-    let work = |slot: usize| {
-        loop {
-            let failed = wrong.lock().map_or(true, |w| w.is_some());
-            let next = queue.lock().ok().and_then(|mut q| q.next());
-            let Some(piece) = next.filter(|_| !failed) else { return };
-            let result = context.setup.stop.check().and_then(|()| each(slot, piece));
-            if let (Err(error), Ok(mut wrong)) = (result, wrong.lock()) {
-                wrong.get_or_insert(error);
-            }
-            done.fetch_add(1, Ordering::Relaxed);
-        }
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..context.engine.slots(timed).clamp(1, total))
-            .map(|slot| scope.spawn(move || work(slot)))
-            .collect();
-        while threads.iter().any(|t| !t.is_finished()) {
-            context.reporter.progress(done.load(Ordering::Relaxed), total);
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    });
-    context.reporter.progress(total, total);
-    wrong.into_inner().ok().flatten().map_or(Ok(()), Err)
-}
-
-/// Does what is left to do. `told` hears of every model that is finished.
+/// Does what is left to do. `finished` is called with every model that is finished.
 ///
 /// # Errors
 /// When the output folder cannot be written to, the device is not there, or it is asked to stop.
@@ -205,7 +38,7 @@ pub fn run(
     setup: &Setup,
     engine: &dyn Engine,
     reporter: &(dyn ProgressReporter + Sync),
-    told: &(dyn Fn(&JournalEntry) + Sync),
+    finished: &(dyn Fn(&JournalEntry) + Sync),
 ) -> Result<Zoo> {
     let began = Instant::now();
     let mut context = ZooContext {
@@ -215,10 +48,10 @@ pub fn run(
         device: None,
         recorded: false,
         reporter,
-        told,
+        finished,
     };
     if setup.phases.iter().any(|p| *p != Phase::Collect) {
-        reporter.step("looking at the device");
+        reporter.step(Step::LookAtDevice);
         let job = Job::Device {
             flags: setup.flags.clone(),
         };
@@ -227,7 +60,7 @@ pub fn run(
                 context.device = Some(format!("{} · {}", info.name, info.stack));
                 context.recorded = !here;
             }
-            Answer::Failed { reason, .. } => return Err(Error::Device(reason)),
+            Answer::Failed { reason, .. } => return Err(Error::device(reason)),
             _ => return Err(Error::Stopped),
         }
         times::gather(&setup.out, &setup.db, &setup.flags)?;

@@ -29,15 +29,11 @@ impl Shard {
         let number = |name: &str| -> Result<Option<usize>> {
             let parse = |text: String| {
                 let number = text.trim().parse();
-                number.map_err(|_| {
-                    Error::Usage(format!(
-                        "{name} is '{text}', not a number; give the share as --shard I/N"
-                    ))
-                })
+                number.map_err(|_| Error::Usage(format!("{name} is '{text}', not a number; give the share as I/N")))
             };
             variable(name).map(parse).transpose()
         };
-        let missing = |name: &str| Error::Usage(format!("{name} is not set; give the share as --shard I/N"));
+        let missing = |name: &str| Error::Usage(format!("{name} is not set; give the share as I/N"));
         let (index, count) = if let Some(id) = number("SLURM_ARRAY_TASK_ID")? {
             let count = number("SLURM_ARRAY_TASK_COUNT")?.ok_or_else(|| missing("SLURM_ARRAY_TASK_COUNT"))?;
             let first = number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
@@ -49,7 +45,7 @@ impl Shard {
                 number("JOB_COMPLETIONS")?.ok_or_else(|| missing("JOB_COMPLETIONS"))?,
             )
         } else {
-            let what = "--shard auto: neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX is set; give the share as --shard I/N";
+            let what = "share auto: neither SLURM_ARRAY_TASK_ID nor JOB_COMPLETION_INDEX is set; give the share as I/N";
             return Err(Error::Usage(what.to_owned()));
         };
         Self::new(index, count)
@@ -125,7 +121,7 @@ mod tests {
                 .to_string()
                 .contains("JOB_COMPLETIONS")
         );
-        assert!(with(&[]).unwrap_err().to_string().contains("--shard I/N"));
+        assert!(with(&[]).unwrap_err().to_string().contains("as I/N"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::counts::ModelCounts;
 use super::entry::{JournalEntry, State};
 use super::failure::FailureKind;
+use crate::plan::Metric;
 
 /// Totals.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -136,15 +137,17 @@ pub fn summary(out: &Path, device: Option<String>, models: Vec<JournalEntry>, wa
 /// The models as a table for spreadsheets: a head line, and a line each.
 pub fn csv(summary: &ZooSummary) -> String {
     const HEAD: &str = "name,model,state,trouble,reason,latency_ms_before,latency_ms_after,ratio,ratio_noise,predicted_ratio,\
-        ratio_dynamic,max_abs_diff,max_rel_diff,top1_before,top1_after,agreement,macs_before,macs_after,params_before,params_after,\
-        widths_moved,channels_moved,probes_timed,probes_known,probes_spared,seconds,attempts,plan";
-    let mut text = format!("{HEAD}\n");
+        ratio_dynamic,max_abs_diff,max_rel_diff,top1_before,top1_after,agreement,\
+        COUNTED,widths_moved,channels_moved,probes_timed,probes_known,probes_spared,seconds,attempts,plan";
+    let counted = Metric::counted().map(|m| format!("{0}_before,{0}_after", m.key()));
+    let head = HEAD.replace("COUNTED", &counted.collect::<Vec<_>>().join(","));
+    let mut text = format!("{head}\n");
     for e in &summary.models {
         let n = e.numbers.clone().unwrap_or_default();
         let number = |v: Option<f64>| v.map_or(String::new(), |v| v.to_string());
         let known = e.numbers.is_some();
         let whole = |v: usize| if known { v.to_string() } else { String::new() };
-        let cells = [
+        let mut cells = vec![
             quoted(&e.name),
             quoted(&e.model.to_string_lossy()),
             word(e.state).to_owned(),
@@ -161,10 +164,11 @@ pub fn csv(summary: &ZooSummary) -> String {
             number(n.top1.map(|t| t.0)),
             number(n.top1.map(|t| t.1)),
             number(n.agreement),
-            whole(n.macs.0 as usize),
-            whole(n.macs.1 as usize),
-            whole(n.params.0 as usize),
-            whole(n.params.1 as usize),
+        ];
+        for (before, after) in Metric::counted().map(|m| n.counted[m]) {
+            cells.extend([before, after].map(|v| whole(v as usize)));
+        }
+        cells.extend([
             whole(n.moved.len()),
             whole(n.channels_moved()),
             whole(n.probes.0),
@@ -173,7 +177,7 @@ pub fn csv(summary: &ZooSummary) -> String {
             format!("{:.3}", e.seconds),
             e.attempts.to_string(),
             e.plan.clone().unwrap_or_default(),
-        ];
+        ]);
         text.push_str(&cells.join(","));
         text.push('\n');
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::flags::Flags;
-use super::run::Setup;
+use super::setup::Setup;
 use super::shard::Shard;
 use crate::onnx::save;
 use crate::profile::{Database, Row};

@@ -1,4 +1,4 @@
-//! Shared by the integration tests: ONNX Runtime, the real models, masked twins, comparisons.
+//! Shared by the integration tests: ONNX Runtime, the real models, masked models, comparisons.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod browser;
@@ -6,8 +6,10 @@ pub mod chance;
 pub mod command;
 pub mod graphs;
 pub mod net;
+pub mod networks;
 pub mod priced;
 pub mod recorded;
+pub mod stored;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,8 @@ use std::sync::OnceLock;
 
 use snapprune::channels::{Analysis, ChannelChange, analyze};
 use snapprune::device::{
-    CpuDevice, Device, InputSpec, Named, Runtime, ShapeOptions, input_specs, observe, random_inputs, without_value_info,
+    CpuDevice, Executor, InputSpec, NamedTensor, Runtime, ShapeOptions, input_specs, observe, random_inputs,
+    without_value_info,
 };
 use snapprune::onnx::proto::{ModelProto, NodeProto, TensorProto};
 use snapprune::onnx::{Dtype, Graph, Tensor, encode, parse};
@@ -124,7 +127,7 @@ impl Case {
         rewrite(&self.proto, &graph, &self.analysis, change, &[]).map_err(|e| e.to_string())
     }
 
-    pub fn inputs(&self, seed: u64) -> Vec<Named> {
+    pub fn inputs(&self, seed: u64) -> Vec<NamedTensor> {
         random_inputs(&self.specs, seed, 1.0).unwrap()
     }
 
@@ -214,7 +217,7 @@ impl Case {
     }
 
     /// Runs a model; outputs in order.
-    pub fn run(&self, model: &ModelProto, seed: u64) -> Result<Vec<Named>, String> {
+    pub fn run(&self, model: &ModelProto, seed: u64) -> Result<Vec<NamedTensor>, String> {
         cpu()
             .outputs(&encode(model), &self.inputs(seed))
             .map_err(|e| e.to_string())
@@ -229,7 +232,7 @@ pub struct Difference {
     pub beyond_rounding: f64,
 }
 
-pub fn difference(a: &[Named], b: &[Named], plain: &[Named]) -> Difference {
+pub fn difference(a: &[NamedTensor], b: &[NamedTensor], plain: &[NamedTensor]) -> Difference {
     assert_eq!(a.len(), b.len());
     let mut worst = Difference {
         raw: 0.0,

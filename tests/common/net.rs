@@ -1,8 +1,10 @@
 //! Small graphs, node by node, with random weights.
 
 use snapprune::onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+    TensorShapeProto, TypeProto, ValueInfoProto,
     attribute_proto::AttributeType,
+    tensor_proto::DataLocation,
     tensor_shape_proto::{Dimension, dimension::Value as Dim},
     type_proto,
 };
@@ -56,6 +58,15 @@ impl Net {
 
     pub fn input(&mut self, name: &str, dims: &[usize]) -> String {
         self.graph.input.push(value_info(name, dims));
+        name.into()
+    }
+
+    pub fn input_of(&mut self, name: &str, dtype: Dtype, dims: &[usize]) -> String {
+        let info = ValueInfoProto {
+            r#type: Some(tensor_type(dtype, dims)),
+            ..value_info(name, dims)
+        };
+        self.graph.input.push(info);
         name.into()
     }
 
@@ -159,4 +170,26 @@ pub fn set_text(node: &mut NodeProto, name: &str, value: &str) {
         s: Some(value.as_bytes().to_vec()),
         ..Default::default()
     });
+}
+
+/// A key of external data and its value.
+pub fn entry(key: &str, value: &str) -> StringStringEntryProto {
+    StringStringEntryProto {
+        key: Some(key.into()),
+        value: Some(value.into()),
+    }
+}
+
+/// A model whose first weight (48 bytes) lies outside, by these keys; and that weight's bytes.
+pub fn external(keys: &[(&str, &str)]) -> (ModelProto, bytes::Bytes) {
+    let mut net = Net::new(13, 1);
+    let image = net.input("image", &[1, 3, 4, 4]);
+    let y = net.conv(&image, 3, 4, 1, 1);
+    net.output(&y);
+    let mut model = net.model();
+    let weight: &mut TensorProto = &mut model.graph.as_mut().unwrap().initializer[0];
+    let bytes = weight.raw_data.take().unwrap();
+    weight.data_location = Some(DataLocation::External as i32);
+    weight.external_data = keys.iter().map(|(key, value)| entry(key, value)).collect();
+    (model, bytes)
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use serde_json::Value;
 use snapprune::Result;
 use snapprune::device::{
-    CpuDevice, Device, DeviceInfo, Named, NodeTime, Runner, ShapeOptions, Timed, input_specs, observe,
+    CpuDevice, CpuFallback, Device, DeviceInfo, Executor, NamedTensor, NodeRuns, NodeTime, Runner, ShapeOptions,
+    TimedSession, Timer, input_specs, observe,
 };
 use snapprune::onnx::proto::NodeProto;
 use snapprune::onnx::{Attributes, Graph, parse};
-use snapprune::optimize::{Known, Options, Outcome, ProgressReporter, Workload, open, optimize};
+use snapprune::optimize::{Known, Options, Outcome, ProgressReporter, Step, Workload, open, optimize};
 use snapprune::profile::Database;
 use snapprune::report::outcome_json;
 
@@ -37,14 +38,14 @@ impl Priced {
 
 struct Price(f64);
 
-impl Timed for Price {
+impl TimedSession for Price {
     fn run(&mut self) -> Result<f64> {
         Ok(self.0)
     }
 }
 
 /// Milliseconds of each node of a model, by its name.
-fn prices(model: &[u8], inputs: &[Named]) -> Result<Vec<(NodeProto, f64)>> {
+fn prices(model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<(NodeProto, f64)>> {
     let proto = parse(model.to_vec())?.proto;
     let mut options = ShapeOptions::default();
     for (name, tensor) in inputs {
@@ -95,27 +96,35 @@ impl Device for Priced {
         &self.info
     }
 
-    fn load(&self, model: &[u8], inputs: &[Named], _strict: bool) -> Result<Box<dyn Timed>> {
-        Ok(Box::new(Price(prices(model, inputs)?.iter().map(|(_, ms)| ms).sum())))
+    fn timer(&self) -> Option<&dyn Timer> {
+        Some(self)
     }
+}
 
-    fn outputs(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+impl Executor for Priced {
+    fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         self.inner.outputs(model, inputs)
     }
 
-    fn outputs_plain(&self, model: &[u8], inputs: &[Named]) -> Result<Vec<Named>> {
+    fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         self.inner.outputs_plain(model, inputs)
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
         self.inner.runner(model)
     }
+}
 
-    fn node_times(&self, model: &[u8], inputs: &[Named], _warmup: usize, runs: usize) -> Result<Option<Vec<NodeTime>>> {
+impl Timer for Priced {
+    fn load(&self, model: &[u8], inputs: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
+        Ok(Box::new(Price(prices(model, inputs)?.iter().map(|(_, ms)| ms).sum())))
+    }
+
+    fn node_times(&self, model: &[u8], inputs: &[NamedTensor], runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
         let nodes = prices(model, inputs)?.into_iter().map(|(node, ms)| NodeTime {
             name: node.name().to_owned(),
             op: node.op_type().to_owned(),
-            samples: vec![ms; runs],
+            samples: vec![ms; runs.timed],
         });
         Ok(Some(nodes.collect()))
     }
@@ -125,7 +134,7 @@ impl Device for Priced {
 pub struct Silent;
 
 impl ProgressReporter for Silent {
-    fn step(&self, _: &str) {}
+    fn step(&self, _: Step) {}
     fn progress(&self, _: usize, _: usize) {}
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use snapprune::device::{DeviceInfo, ShapeOptions};
+use snapprune::device::{DeviceInfo, DeviceKind, ShapeOptions};
 use snapprune::optimize::open;
 use snapprune::profile::{Profile, Record, RecordFacts, layers};
 
@@ -47,7 +47,7 @@ pub fn profile(folder: &Path) -> PathBuf {
         }
     }
     let device = DeviceInfo {
-        kind: "cuda".to_owned(),
+        kind: DeviceKind::Cuda,
         name: "A GPU elsewhere".to_owned(),
         fingerprint: "0123456789abcdef".to_owned(),
         stack: "made up".to_owned(),

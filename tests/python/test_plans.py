@@ -21,7 +21,7 @@ def test_a_plan_is_made_saved_edited_and_applied(models, db, tmp_path, recorded)
     assert applied.carrying_channels_removed == 0 and applied.outputs["max_rel_diff"] < 1e-3
     whole = snapprune.apply(net, tmp_path / "plan.json", progress=False)
     assert len(whole.model) > len(applied.model)
-    with pytest.raises(snapprune.errors.UsageError, match="other file|another file"):
+    with pytest.raises(snapprune.errors.PlanError, match="other file|another file"):
         snapprune.apply(models / "shapes96.onnx", plan, progress=False)
     (tmp_path / "no.json").write_text("no plan")
     with pytest.raises(snapprune.errors.UsageError, match="not a plan"):
@@ -45,21 +45,21 @@ def test_a_narrower_model_is_fitted_to_arrays(models, db, images):
 def test_a_profile_is_shown_saved_and_used(models, db, tmp_path):
     net = models / "shapes96.onnx"
     found = snapprune.profile(net, step=64, reach=1.01, db=db, **QUICK)
-    assert found.staircases and found.device["kind"] == "cpu"
-    assert found._repr_html_().startswith("<iframe") and "staircases on" in repr(found)
+    assert found.latency_steps and found.device["kind"] == "cpu"
+    assert found._repr_html_().startswith("<iframe") and "layers on" in repr(found)
     found.save(tmp_path / "profile.json")
     for given in (found, tmp_path / "profile.json"):
         plan = snapprune.plan(net, profile=given, db=tmp_path / "own.db", time_budget=0, **QUICK)
         assert plan is None or plan.groups
 
 
-def test_shapes_and_open_extents_are_set_by_name(models, db):
+def test_shapes_and_symbolic_dimensions_are_set_by_name(models, db):
     net = models / "shapes96.onnx"
     result = snapprune.optimize(net, shapes={"image": (2, 3, 96, 96)}, db=db, staircases=0, time_budget=0, **QUICK)
     assert result.report.data["model"]["inputs"][0]["dims"] == [2, 3, 96, 96]
     result = snapprune.optimize(net, batch=2, db=db, staircases=0, time_budget=0, **QUICK)
     assert result.report.data["model"]["inputs"][0]["dims"] == [2, 3, 96, 96]
-    with pytest.raises(snapprune.errors.UsageError, match="symbolic extents"):
+    with pytest.raises(snapprune.errors.UsageError, match="symbolic dimension"):
         snapprune.optimize(net, dims={"height": 4}, db=db, staircases=0, **QUICK)
 
 

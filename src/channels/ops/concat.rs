@@ -1,7 +1,11 @@
 //! `Concat`: on its axis the parts follow one another; on all others they are one.
 
+use super::super::constant_channels;
+use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
-use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
+use super::super::moments::arrange;
+use super::super::patch::Patch;
+use super::spec::{OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
 
@@ -11,7 +15,9 @@ pub(super) const OPS: &[OpSpec] = &[op(
     Some(check_concat),
     Policy::Follow,
     "each part keeps its own widths",
-)];
+)
+.moments(arrange::joined)
+.folding(constant_channels::concat)];
 
 fn concat(c: &mut DependencyBuilder) -> RuleResult {
     let y = c.output(0)?;

@@ -1,9 +1,14 @@
 //! Convolutions: plain, depthwise (with multiplier), grouped, transposed; one to three dimensions.
 
+use super::super::constant_channels;
+use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
-use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
+use super::super::moments::linear;
+use super::super::patch::Patch;
+use super::spec::{OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
+use crate::ops::{LinearKind, LinearSpec, groups};
 
 pub(super) const OPS: &[OpSpec] = &[
     op(
@@ -12,14 +17,17 @@ pub(super) const OPS: &[OpSpec] = &[
         Some(patch_groups),
         Policy::Layer,
         "1-d to 3-d; depthwise with multiplier; grouped: the same places in every group",
-    ),
+    )
+    .moments(linear::mixed)
+    .folding(constant_channels::conv),
     op(
         "ConvTranspose",
         conv_transpose,
         Some(patch_groups),
         Policy::Layer,
         "also grouped and depthwise",
-    ),
+    )
+    .moments(linear::mixed),
 ];
 
 struct Parts {
@@ -31,8 +39,7 @@ struct Parts {
 
 fn parts(c: &mut DependencyBuilder) -> Result<Parts, String> {
     let (x, w, y) = (c.input(0)?, c.input(1)?, c.output(0)?);
-    let groups = usize::try_from(c.node.int("group", 1)).ok().filter(|&g| g > 0);
-    let groups = groups.ok_or("its group count is not positive")?;
+    let groups = groups(c.node).ok_or("its group count is not positive")?;
     let (dx, dw, dy) = (c.dims(x), c.dims(w), c.dims(y));
     if dx.len() < 3 || dw.len() != dx.len() || dy.len() != dx.len() {
         return Err("its ranks do not fit".to_owned());
@@ -134,7 +141,7 @@ fn patch_groups(p: &mut Patch) -> Result<()> {
     let (Some(x), Some(w), Some(y)) = (p.input(0), p.input(1), p.output(0)) else {
         return Ok(());
     };
-    let groups = usize::try_from(p.node.int("group", 1)).unwrap_or(1);
+    let groups = groups(p.node).unwrap_or(1);
     if groups < 2 {
         return Ok(());
     }
@@ -152,7 +159,10 @@ fn patch_groups(p: &mut Patch) -> Result<()> {
         return Ok(());
     }
     // The axis of the weights that holds one group's channels, and the activation that holds them all.
-    let all = if p.node.op_type() == "Conv" { x } else { y };
+    let all = match LinearSpec::kind_of(p.node) {
+        Some(LinearKind::Conv) => x,
+        _ => y,
+    };
     let one = p.order(w, 1);
     p.line_up(&one.repeat(groups), &p.order(all, 1))
 }

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
-use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
+use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[op(

@@ -1,11 +1,32 @@
 //! Operators on single elements: activations, arithmetic with broadcasting, casts.
 
+use super::super::constant_channels;
+use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
-use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
-use crate::onnx::Attributes;
+use super::super::moments::{arrange, pointwise};
+use super::spec::{BlockedLayout, FusedActivation, OpSpec, Policy, Sign, op};
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Attributes, Graph};
+use crate::ops::scalar;
 
 const fn unary_op(name: &'static str) -> OpSpec {
     op(name, unary, None, Policy::Follow, "")
+}
+
+/// An activation: one element from one, defined for every number.
+const fn activation(name: &'static str) -> OpSpec {
+    unary_op(name).pointwise()
+}
+
+const fn infinite_op(name: &'static str) -> OpSpec {
+    op(
+        name,
+        unary,
+        None,
+        Policy::Follow,
+        "prunes; does not grow, its value at zero is not finite",
+    )
+    .infinite_at_zero()
 }
 
 const fn broadcast_op(name: &'static str) -> OpSpec {
@@ -19,81 +40,101 @@ const fn broadcast_op(name: &'static str) -> OpSpec {
 }
 
 pub(super) const OPS: &[OpSpec] = &[
-    unary_op("Relu"),
-    unary_op("LeakyRelu"),
-    unary_op("ThresholdedRelu"),
-    unary_op("Elu"),
-    unary_op("Celu"),
-    unary_op("Selu"),
-    unary_op("Sigmoid"),
-    unary_op("HardSigmoid"),
-    unary_op("HardSwish"),
-    unary_op("Swish"),
-    unary_op("Mish"),
-    unary_op("Gelu"),
-    unary_op("Tanh"),
-    unary_op("Softplus"),
-    unary_op("Softsign"),
-    unary_op("Shrink"),
-    unary_op("Erf"),
-    unary_op("Abs"),
-    unary_op("Neg"),
-    unary_op("Sign"),
-    unary_op("Sqrt"),
-    unary_op("Exp"),
-    unary_op("Sin"),
-    unary_op("Cos"),
+    activation("Relu")
+        .layout(BlockedLayout::Fused)
+        .fused(FusedActivation::Plain)
+        .sign(Sign::NonNegative)
+        .scalar(scalar::relu)
+        .folds(),
+    activation("LeakyRelu")
+        .layout(BlockedLayout::Fused)
+        .fused(FusedActivation::Alpha(0.01))
+        .scalar_of(scalar::leaky_relu)
+        .folds(),
+    unary_op("ThresholdedRelu").scalar_of(scalar::thresholded_relu),
+    activation("Elu").scalar_of(scalar::elu),
+    unary_op("Celu").scalar_of(scalar::celu),
+    activation("Selu").scalar_of(scalar::selu),
+    activation("Sigmoid")
+        .layout(BlockedLayout::Fused)
+        .fused(FusedActivation::Plain)
+        .sign(Sign::NonNegative)
+        .scalar(scalar::sigmoid)
+        .folds(),
+    activation("HardSigmoid")
+        .sign(Sign::NonNegative)
+        .scalar_of(scalar::hard_sigmoid),
+    activation("HardSwish").scalar(scalar::hard_swish).folds(),
+    unary_op("Swish").scalar_of(scalar::swish),
+    activation("Mish").scalar(scalar::mish),
+    activation("Gelu").scalar_of(scalar::gelu),
+    activation("Tanh")
+        .layout(BlockedLayout::Fused)
+        .fused(FusedActivation::Plain)
+        .scalar(f64::tanh),
+    activation("Softplus").sign(Sign::NonNegative).scalar(scalar::softplus),
+    activation("Softsign").scalar(scalar::softsign),
+    unary_op("Shrink").scalar_of(scalar::shrink),
+    unary_op("Erf").scalar(scalar::erf),
+    unary_op("Abs").scalar(f64::abs),
+    unary_op("Neg").scalar(scalar::neg),
+    unary_op("Sign").scalar(scalar::sign),
+    unary_op("Sqrt").scalar(scalar::sqrt),
+    unary_op("Exp").scalar(f64::exp),
+    unary_op("Sin").scalar(f64::sin),
+    unary_op("Cos").scalar(f64::cos),
     unary_op("Tan"),
     unary_op("Asin"),
     unary_op("Atan"),
     unary_op("Sinh"),
     unary_op("Cosh"),
     unary_op("Asinh"),
-    unary_op("Floor"),
-    unary_op("Ceil"),
-    unary_op("Round"),
+    unary_op("Floor").scalar(f64::floor),
+    unary_op("Ceil").scalar(f64::ceil),
+    unary_op("Round").scalar(f64::round),
     unary_op("Not"),
     unary_op("BitwiseNot"),
     unary_op("IsNaN"),
     unary_op("IsInf"),
-    unary_op("Identity"),
-    unary_op("Cast"),
-    unary_op("Clip"),
-    op("CastLike", unary, None, Policy::Follow, ""),
-    op("Dropout", dropout, None, Policy::Follow, "inference form"),
-    op(
-        "Log",
-        infinite_at_zero,
-        None,
-        Policy::Follow,
-        "prunes; does not grow, its value at zero is not finite",
-    ),
-    op(
-        "Reciprocal",
-        infinite_at_zero,
-        None,
-        Policy::Follow,
-        "prunes; does not grow, its value at zero is not finite",
-    ),
-    op("Acos", unary, None, Policy::Follow, ""),
-    op(
-        "Acosh",
-        infinite_at_zero,
-        None,
-        Policy::Follow,
-        "prunes; does not grow, its value at zero is not finite",
-    ),
-    op("Atanh", unary, None, Policy::Follow, ""),
-    broadcast_op("Add"),
-    broadcast_op("Sub"),
-    broadcast_op("Mul"),
+    activation("Identity")
+        .layout(BlockedLayout::Fused)
+        .sign(Sign::AsInput)
+        .moments(arrange::same)
+        .folding(constant_channels::same),
+    unary_op("Cast").moments(arrange::same),
+    activation("Clip")
+        .layout(BlockedLayout::Fused)
+        .fused(FusedActivation::Plain)
+        .sign(Sign::OfNode(clips_negatives))
+        .scalar_of(scalar::clip)
+        .moments(pointwise::clipped)
+        .folds(),
+    unary_op("CastLike"),
+    op("Dropout", dropout, None, Policy::Follow, "inference form")
+        .pointwise()
+        .layout(BlockedLayout::Fused)
+        .moments(arrange::same)
+        .folding(constant_channels::same),
+    infinite_op("Log").scalar(scalar::ln),
+    infinite_op("Reciprocal"),
+    unary_op("Acos"),
+    infinite_op("Acosh"),
+    unary_op("Atanh"),
+    broadcast_op("Add")
+        .moments(pointwise::add)
+        .folding(constant_channels::add),
+    broadcast_op("Sub").moments(pointwise::sub),
+    broadcast_op("Mul")
+        .moments(pointwise::mul)
+        .folding(constant_channels::mul),
     op(
         "Div",
         div,
         None,
         Policy::Follow,
         "grows where the divisor is a constant (a new one is 1)",
-    ),
+    )
+    .moments(pointwise::div),
     op(
         "Mod",
         div,
@@ -107,13 +148,14 @@ pub(super) const OPS: &[OpSpec] = &[
         None,
         Policy::Follow,
         "grows where the exponent is a constant (a new one is 1)",
-    ),
-    broadcast_op("Min"),
-    broadcast_op("Max"),
-    broadcast_op("Mean"),
-    broadcast_op("Sum"),
+    )
+    .moments(pointwise::pow),
+    broadcast_op("Min").moments(pointwise::min),
+    broadcast_op("Max").moments(pointwise::max),
+    broadcast_op("Mean").moments(pointwise::mean),
+    broadcast_op("Sum").moments(pointwise::add),
     broadcast_op("Where"),
-    broadcast_op("PRelu"),
+    broadcast_op("PRelu").pointwise().moments(pointwise::prelu),
     broadcast_op("Equal"),
     broadcast_op("Greater"),
     broadcast_op("GreaterOrEqual"),
@@ -142,15 +184,13 @@ fn dropout(c: &mut DependencyBuilder) -> RuleResult {
     Ok(())
 }
 
-fn infinite_at_zero(c: &mut DependencyBuilder) -> RuleResult {
-    unary(c)?;
-    forbid_all(c, "its value at zero is not finite")
-}
-
-fn forbid_all(c: &mut DependencyBuilder, reason: &str) -> RuleResult {
-    let y = c.output(0)?;
-    (0..c.rank(y)).for_each(|axis| c.forbid_growth(y, axis, reason));
-    Ok(())
+/// Whether the lower bound of a `Clip` is not negative.
+fn clips_negatives(graph: &Graph, node: &NodeProto) -> bool {
+    let input = node
+        .input
+        .get(1)
+        .and_then(|n| graph.constant(n)?.to_f32()?.first().copied());
+    input.unwrap_or_else(|| node.float("min", -1.0)) >= 0.0
 }
 
 /// Aligns one input with the output from the last axis on.
@@ -219,7 +259,7 @@ fn pow(c: &mut DependencyBuilder) -> RuleResult {
         .and_then(|t| t.to_f32());
     match exponents {
         Some(e) if e.iter().all(|&v| v > 0.0) => one_or_forbid(c, ""),
-        _ => forbid_all(c, "a power of zero may not be finite"),
+        _ => c.forbid_growth_of_output("a power of zero may not be finite"),
     }
 }
 
@@ -230,6 +270,6 @@ fn one_or_forbid(c: &mut DependencyBuilder, reason: &str) -> RuleResult {
         c.fill(b, 1.0);
         Ok(())
     } else {
-        forbid_all(c, reason)
+        c.forbid_growth_of_output(reason)
     }
 }

@@ -1,7 +1,9 @@
 //! `Gather` with constant indices: any choice and order of an axis' elements.
 
+use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::index_remap::IndexSource;
-use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
+use super::super::patch::Patch;
+use super::spec::{OpSpec, Policy, op};
 use crate::onnx::{Attributes, Dtype, Tensor};
 use crate::{Error, Result};
 

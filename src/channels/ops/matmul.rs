@@ -1,17 +1,20 @@
 //! Products: `Gemm` and `MatMul`, by weights or by another activation.
 
-use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
+use super::super::context::{DependencyBuilder, RuleResult};
+use super::super::moments::linear;
+use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[
-    op("Gemm", gemm, None, Policy::Layer, "either operand transposed"),
+    op("Gemm", gemm, None, Policy::Layer, "either operand transposed").moments(linear::mixed),
     op(
         "MatMul",
         matmul,
         None,
         Policy::Layer,
         "any rank; weights on either side",
-    ),
+    )
+    .moments(linear::mixed),
 ];
 
 fn gemm(c: &mut DependencyBuilder) -> RuleResult {

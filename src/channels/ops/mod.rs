@@ -1,11 +1,13 @@
-//! One file an operator family: how the axes of its inputs, weights and outputs correspond, and what
-//! else in the node must follow when they change.
+//! The registry of operators. One file an operator family: how the axes of its inputs, weights and outputs correspond, what
+//! else in the node must follow when they change, and what else the other modules ask of an operator (see [`OpSpec`]).
 
+mod axis_factors;
 mod concat;
 mod conv;
 mod einsum;
 mod elementwise;
 mod gather;
+mod grid_sample;
 mod matmul;
 mod norm;
 mod pad;
@@ -16,66 +18,47 @@ mod reshape;
 mod resize;
 mod slice;
 mod space;
+mod spec;
 mod transpose;
 
-use super::context::{DependencyBuilder, Patch, RuleResult};
-use crate::Result;
+pub use spec::{AtZero, BlockedLayout, FusedActivation, OpSpec, Policy, Reach, Sign};
 
-/// Relates the axes of a node.
-pub type DependencyRule = fn(&mut DependencyBuilder) -> RuleResult;
-/// Makes a node's attributes and integer inputs follow the new axes.
-pub type PatchRule = fn(&mut Patch) -> Result<()>;
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Attributes, Graph};
 
-/// What is done with the channels at an operator, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// Has widths of its own: weights are cut and grown.
-    Layer,
-    /// Follows what its neighbours do, with its index map.
-    Follow,
-    /// Keeps the axes it mixes; the others follow.
-    Partial,
+/// The entry of a node's operator; `None` for other domains than the standard one.
+pub fn spec_of(node: &NodeProto) -> Option<&'static OpSpec> {
+    find(node.op_type()).filter(|_| node.is_standard())
 }
 
-/// One operator of the registry.
-pub struct OpSpec {
-    /// The operator's type.
-    pub name: &'static str,
-    /// Relates the axes.
-    pub dependencies: DependencyRule,
-    /// Rewrites attributes, where any depend on widths.
-    pub patch: Option<PatchRule>,
-    /// For the table of operators.
-    pub policy: Policy,
-    /// For the table of operators.
-    pub note: &'static str,
+/// The entry of an operator that computes what a node does, where that is of the standard or of ONNX Runtime.
+pub fn like(node: &NodeProto) -> Option<&'static OpSpec> {
+    let name = match node.op_type() {
+        "SimplifiedLayerNormalization" => "RMSNormalization",
+        name => name,
+    };
+    find(name).filter(|_| node.is_standard() || node.domain() == "com.microsoft")
 }
 
-const fn op(
-    name: &'static str,
-    dependencies: DependencyRule,
-    patch: Option<PatchRule>,
-    policy: Policy,
-    note: &'static str,
-) -> OpSpec {
-    OpSpec {
-        name,
-        dependencies,
-        patch,
-        policy,
-        note,
-    }
-}
-
-/// The handler of an operator of the standard domain.
-pub fn find(domain: &str, name: &str) -> Option<&'static OpSpec> {
-    if !matches!(domain, "" | "ai.onnx") {
-        return None;
-    }
+/// The entry of an operator of the standard.
+pub fn find(name: &str) -> Option<&'static OpSpec> {
     all().find(|spec| spec.name == name)
 }
 
-/// Every operator with a handler.
+/// Whether a value comes from operators that make nothing negative.
+pub fn never_negative(graph: &Graph, name: &str) -> bool {
+    let Some(node) = graph.producer.get(name).map(|&n| &graph.proto.node[n]) else {
+        return false;
+    };
+    match spec_of(node).map_or(Sign::Any, |s| s.sign) {
+        Sign::Any => false,
+        Sign::NonNegative => true,
+        Sign::AsInput => node.input.first().is_some_and(|x| never_negative(graph, x)),
+        Sign::OfNode(rule) => rule(graph, node),
+    }
+}
+
+/// Every operator of the registry.
 pub fn all() -> impl Iterator<Item = &'static OpSpec> {
     [
         conv::OPS,
@@ -91,6 +74,7 @@ pub fn all() -> impl Iterator<Item = &'static OpSpec> {
         transpose::OPS,
         space::OPS,
         pool::OPS,
+        grid_sample::OPS,
         reduce::OPS,
         resize::OPS,
         quantize::OPS,

@@ -1,6 +1,10 @@
-//! Normalizations. Those with statistics per channel follow; those that mix channels hold them.
+//! Normalizations. Those with statistics per channel follow; those that mix channels constrain them.
 
-use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
+use super::super::constant_channels;
+use super::super::context::{DependencyBuilder, RuleResult};
+use super::super::moments::normalize;
+use super::super::patch::Patch;
+use super::spec::{BlockedLayout, OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
 
@@ -11,49 +15,59 @@ pub(super) const OPS: &[OpSpec] = &[
         None,
         Policy::Follow,
         "unfused, inference form; a new channel has variance 1",
-    ),
+    )
+    .pointwise()
+    .layout(BlockedLayout::Fused)
+    .moments(normalize::by_channel_axis)
+    .folding(constant_channels::batch_norm),
     op(
         "InstanceNormalization",
         instance,
         None,
         Policy::Follow,
         "statistics per channel",
-    ),
+    )
+    .moments(normalize::by_channel_axis),
     op(
         "GroupNormalization",
         group,
         Some(patch_group),
         Policy::Follow,
         "whole groups come and go: a group's statistics count all its channels",
-    ),
+    )
+    .moments(normalize::by_channel_axis),
     op(
         "LayerNormalization",
         layer,
         None,
         Policy::Partial,
         "holds the normalized axes: their statistics count every channel",
-    ),
+    )
+    .moments(normalize::by_last_axes),
     op(
         "RMSNormalization",
         layer,
         None,
         Policy::Partial,
         "holds the normalized axes: their statistics count every channel",
-    ),
+    )
+    .moments(normalize::by_last_axes),
     op(
         "LRN",
         lrn,
         None,
         Policy::Partial,
         "holds the channels: each is divided by its neighbours",
-    ),
+    )
+    .moments(normalize::responded),
     op(
         "MeanVarianceNormalization",
         mean_variance,
         None,
         Policy::Partial,
         "holds the normalized axes",
-    ),
+    )
+    .moments(normalize::without_parameters),
     op(
         "LpNormalization",
         lp,
@@ -67,7 +81,8 @@ pub(super) const OPS: &[OpSpec] = &[
         None,
         Policy::Partial,
         "holds its axis: every channel counts in the sum",
-    ),
+    )
+    .moments(normalize::shares),
     op(
         "LogSoftmax",
         softmax,

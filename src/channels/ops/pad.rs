@@ -1,6 +1,9 @@
 //! `Pad`: the input stands in the middle; the padded ends are channels of their own.
 
-use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
+use super::super::context::{DependencyBuilder, RuleResult};
+use super::super::moments::arrange;
+use super::super::patch::Patch;
+use super::spec::{OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
 
@@ -10,7 +13,8 @@ pub(super) const OPS: &[OpSpec] = &[op(
     Some(patch_pad),
     Policy::Follow,
     "on channels in constant mode (option-A shortcuts)",
-)];
+)
+.moments(arrange::same)];
 
 /// Begin and end of each axis, in elements.
 fn pads(

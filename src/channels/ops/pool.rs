@@ -1,17 +1,31 @@
 //! Pools: channel by channel.
 
-use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
+use super::super::constant_channels;
+use super::super::context::{DependencyBuilder, RuleResult};
+use super::super::moments::spatial;
+use super::spec::{BlockedLayout, OpSpec, Policy, Sign, op};
 
 const fn pool_op(name: &'static str) -> OpSpec {
     op(name, pool, None, Policy::Follow, "any ceil mode")
 }
 
 pub(super) const OPS: &[OpSpec] = &[
-    pool_op("MaxPool"),
-    pool_op("AveragePool"),
+    pool_op("MaxPool")
+        .layout(BlockedLayout::Kept)
+        .sign(Sign::AsInput)
+        .moments(spatial::max_pool)
+        .folding(constant_channels::same),
+    pool_op("AveragePool")
+        .layout(BlockedLayout::Kept)
+        .moments(spatial::mean_pool)
+        .folding(constant_channels::zeros),
     pool_op("LpPool"),
-    pool_op("GlobalAveragePool"),
-    pool_op("GlobalMaxPool"),
+    pool_op("GlobalAveragePool")
+        .moments(spatial::global_mean)
+        .folding(constant_channels::same),
+    pool_op("GlobalMaxPool")
+        .moments(spatial::global_max)
+        .folding(constant_channels::same),
     pool_op("GlobalLpPool"),
 ];
 

@@ -1,6 +1,8 @@
 //! `QuantizeLinear` and `DequantizeLinear`: scales per tensor, or per index of one axis.
 
-use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
+use super::super::context::{DependencyBuilder, RuleResult};
+use super::super::moments::arrange;
+use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[
@@ -10,14 +12,16 @@ pub(super) const OPS: &[OpSpec] = &[
         None,
         Policy::Follow,
         "per tensor and per channel",
-    ),
+    )
+    .moments(arrange::same),
     op(
         "DequantizeLinear",
         quantize,
         None,
         Policy::Follow,
         "per tensor and per channel",
-    ),
+    )
+    .moments(arrange::same),
 ];
 
 fn quantize(c: &mut DependencyBuilder) -> RuleResult {

@@ -1,7 +1,9 @@
-//! Reductions: the axes they run over are held, the others follow.
+//! Reductions: the axes they run over are constrained, the others follow.
 
+use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
-use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
+use super::super::moments::spatial;
+use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 
 const fn reduce_op(name: &'static str) -> OpSpec {
@@ -9,9 +11,9 @@ const fn reduce_op(name: &'static str) -> OpSpec {
 }
 
 pub(super) const OPS: &[OpSpec] = &[
-    reduce_op("ReduceMean"),
-    reduce_op("ReduceSum"),
-    reduce_op("ReduceMax"),
+    reduce_op("ReduceMean").moments(spatial::reduce_mean),
+    reduce_op("ReduceSum").moments(spatial::reduce_sum),
+    reduce_op("ReduceMax").moments(spatial::reduce_max),
     reduce_op("ReduceMin"),
     reduce_op("ReduceProd"),
     reduce_op("ReduceL1"),

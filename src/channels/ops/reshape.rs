@@ -1,13 +1,18 @@
 //! `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`: axes merge and split.
 //!
-//! Input and output extents are cut into the fewest stretches of equal size, and each stretch into
+//! Input and output shapes are cut into the fewest stretches of equal size, and each stretch into
 //! common factors. One factor of a stretch carries the channels: its indices stand for whole blocks
 //! of elements on both sides, and every other factor keeps its size. So a channel taken before
 //! `Flatten` takes its whole block, and a channel shuffle changes equally in every group.
 
+use super::super::constant_channels;
+use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::{DependencyGraph, ValueId};
+use super::super::moments::arrange;
+use super::super::patch::Patch;
 use super::super::symbolic_shapes::Dim;
-use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
+use super::axis_factors::{AxisFactor, Stretch, block, factors, stretches};
+use super::spec::{OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::{Attributes, Tensor};
 
@@ -18,101 +23,20 @@ pub(super) const OPS: &[OpSpec] = &[
         Some(patch_reshape),
         Policy::Follow,
         "merges and splits axes; channel shuffles, exported group norms",
-    ),
+    )
+    .moments(arrange::reshaped),
     op(
         "Flatten",
         fixed_rule,
         None,
         Policy::Follow,
         "a channel goes with its whole block",
-    ),
-    op("Squeeze", fixed_rule, None, Policy::Follow, ""),
-    op("Unsqueeze", fixed_rule, None, Policy::Follow, ""),
+    )
+    .moments(arrange::reshaped)
+    .folding(constant_channels::flatten),
+    op("Squeeze", fixed_rule, None, Policy::Follow, "").moments(arrange::reshaped),
+    op("Unsqueeze", fixed_rule, None, Policy::Follow, "").moments(arrange::reshaped),
 ];
-
-/// A stretch of input axes and the stretch of output axes with the same elements.
-#[derive(Debug, PartialEq)]
-struct Stretch {
-    ins: Vec<usize>,
-    outs: Vec<usize>,
-}
-
-/// Cuts both shapes into stretches of equal products; extents of 1 are left out.
-fn stretches(dx: &[usize], dy: &[usize]) -> Option<Vec<Stretch>> {
-    let solid = |d: &[usize]| (0..d.len()).filter(|&a| d[a] != 1).collect::<Vec<_>>();
-    let (ins, outs) = (solid(dx), solid(dy));
-    let (mut i, mut j) = (0, 0);
-    let mut found = Vec::new();
-    while i < ins.len() && j < outs.len() {
-        let (mut a, mut b) = (dx[ins[i]], dy[outs[j]]);
-        let (from_i, from_j) = (i, j);
-        (i, j) = (i + 1, j + 1);
-        while a != b {
-            if a < b {
-                a = a.checked_mul(dx[*ins.get(i)?])?;
-                i += 1;
-            } else {
-                b = b.checked_mul(dy[*outs.get(j)?])?;
-                j += 1;
-            }
-        }
-        found.push(Stretch {
-            ins: ins[from_i..i].to_vec(),
-            outs: outs[from_j..j].to_vec(),
-        });
-    }
-    (i == ins.len() && j == outs.len()).then_some(found)
-}
-
-/// A common factor of a stretch: its size, and the axis it is part of on each side.
-#[derive(Clone, Debug)]
-struct AxisFactor {
-    size: usize,
-    in_axis: usize,
-    out_axis: usize,
-}
-
-fn factors(stretch: &Stretch, dx: &[usize], dy: &[usize]) -> Option<Vec<AxisFactor>> {
-    let mut found = Vec::new();
-    let (mut i, mut j) = (0, 0);
-    let (mut a, mut b) = (dx[stretch.ins[0]], dy[stretch.outs[0]]);
-    loop {
-        let size = if a <= b { a } else { b };
-        if size == 0 || a % size != 0 || b % size != 0 {
-            return None;
-        }
-        found.push(AxisFactor {
-            size,
-            in_axis: stretch.ins[i],
-            out_axis: stretch.outs[j],
-        });
-        (a, b) = (a / size, b / size);
-        if a == 1 {
-            i += 1;
-            a = stretch.ins.get(i).map_or(1, |&axis| dx[axis]);
-        }
-        if b == 1 {
-            j += 1;
-            b = stretch.outs.get(j).map_or(1, |&axis| dy[axis]);
-        }
-        if i == stretch.ins.len() || j == stretch.outs.len() {
-            let done = i == stretch.ins.len() && j == stretch.outs.len();
-            return done.then_some(found);
-        }
-    }
-}
-
-/// The indices of `axis` that belong to index `k` of the carrier.
-fn block(all: &[AxisFactor], carrier: usize, axis: usize, side: fn(&AxisFactor) -> usize, k: usize) -> Vec<usize> {
-    let mine: Vec<usize> = (0..all.len()).filter(|&f| side(&all[f]) == axis).collect();
-    let product = |range: &mut dyn Iterator<Item = &usize>| range.map(|&f| all[f].size).product::<usize>();
-    let before = product(&mut mine.iter().filter(|&&f| f < carrier));
-    let after = product(&mut mine.iter().filter(|&&f| f > carrier));
-    let size = all[carrier].size;
-    (0..before)
-        .flat_map(|p| (0..after).map(move |q| (p * size + k) * after + q))
-        .collect()
-}
 
 /// Relates two values that hold the same elements in the same order.
 fn relate(c: &mut DependencyBuilder, x: ValueId, y: ValueId) -> RuleResult {
@@ -201,7 +125,7 @@ fn reshape(c: &mut DependencyBuilder) -> RuleResult {
             }
         }
     }
-    // A rebuilt target has one `-1` at most; with more unknown extents the numbers must stay.
+    // A rebuilt target has one `-1` at most; with more unknown sizes the numbers must stay.
     if open > 1 {
         for (axis, &element) in elements.iter().enumerate() {
             let number = matches!(element, Dim::Fixed(v) | Dim::Derived(v, ..) if v > 0);
@@ -269,42 +193,4 @@ fn patch_reshape(p: &mut Patch) -> Result<()> {
         p.replace(1, &Tensor::from_i64(&target));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Stretch, block, factors, stretches};
-
-    #[test]
-    fn a_shuffle_splits_channels_into_group_and_place() {
-        let (dx, dy) = ([1, 6, 4, 4], [1, 2, 3, 4, 4]);
-        let all = stretches(&dx, &dy).unwrap_or_default();
-        assert_eq!(
-            all[0],
-            Stretch {
-                ins: vec![1],
-                outs: vec![1, 2]
-            }
-        );
-        assert_eq!(all.len(), 3);
-        let parts = factors(&all[0], &dx, &dy).unwrap_or_default();
-        assert_eq!(parts.iter().map(|f| f.size).collect::<Vec<_>>(), [2, 3]);
-        assert_eq!(block(&parts, 1, 1, |f| f.in_axis, 0), [0, 3]);
-        assert_eq!(block(&parts, 1, 2, |f| f.out_axis, 2), [2]);
-    }
-
-    #[test]
-    fn flatten_gives_each_channel_its_block() {
-        let (dx, dy) = ([2, 3, 2, 2], [2, 12]);
-        let all = stretches(&dx, &dy).unwrap_or_default();
-        let parts = factors(&all[1], &dx, &dy).unwrap_or_default();
-        assert_eq!(block(&parts, 0, 1, |f| f.out_axis, 1), [4, 5, 6, 7]);
-    }
-
-    #[test]
-    fn shapes_that_share_no_factors_are_refused() {
-        let all = stretches(&[4, 9], &[6, 6]).unwrap_or_default();
-        assert_eq!(all.len(), 1);
-        assert!(factors(&all[0], &[4, 9], &[6, 6]).is_none());
-    }
 }

@@ -1,7 +1,11 @@
-//! `Resize`, `Upsample`, `Expand` and `Tile`: an axis keeps its extent, or is held.
+//! `Resize`, `Upsample`, `Expand` and `Tile`: an axis keeps its size, or is constrained.
 
+use super::super::constant_channels;
+use super::super::context::{DependencyBuilder, RuleResult};
+use super::super::moments::arrange;
+use super::super::patch::Patch;
 use super::super::symbolic_shapes::Dim;
-use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
+use super::spec::{OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
 
@@ -12,8 +16,10 @@ pub(super) const OPS: &[OpSpec] = &[
         Some(patch_resize),
         Policy::Follow,
         "channels keep scale 1",
-    ),
-    op("Upsample", resize, None, Policy::Follow, "channels keep scale 1"),
+    )
+    .moments(arrange::same)
+    .folding(constant_channels::same),
+    op("Upsample", resize, None, Policy::Follow, "channels keep scale 1").moments(arrange::same),
     op(
         "Expand",
         expand,
@@ -50,7 +56,7 @@ fn resize(c: &mut DependencyBuilder) -> RuleResult {
     sizes_follow(c, 3, dx.len())
 }
 
-/// The extents at input `i` must be rewritable: settled, or the extents of axes that stay equal.
+/// The sizes at input `i` must be rewritable: settled, or the sizes of axes that stay equal.
 fn sizes_follow(c: &mut DependencyBuilder, i: usize, rank: usize) -> RuleResult {
     if !c.has_input(i) {
         return Ok(());
@@ -76,7 +82,7 @@ fn patch_resize(p: &mut Patch) -> Result<()> {
     patch_sizes(p, 3)
 }
 
-/// Puts the new extents of changed axes into the constant at input `i`.
+/// Puts the new sizes of changed axes into the constant at input `i`.
 fn patch_sizes(p: &mut Patch, i: usize) -> Result<()> {
     let (Some(mut sizes), Some(y)) = (p.settled_ints(i), p.output(0)) else {
         return Ok(());

@@ -1,8 +1,11 @@
 //! `Split` and `Slice`: outputs are stretches of the input's axis.
 
+use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
+use super::super::moments::arrange;
+use super::super::patch::Patch;
 use super::super::symbolic_shapes::Dim;
-use super::{DependencyBuilder, OpSpec, Patch, Policy, RuleResult, op};
+use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 use crate::onnx::Tensor;
 use crate::{Error, Result};
@@ -14,14 +17,16 @@ pub(super) const OPS: &[OpSpec] = &[
         Some(patch_split),
         Policy::Follow,
         "each part keeps its own widths",
-    ),
+    )
+    .moments_of_each(arrange::split),
     op(
         "Slice",
         slice,
         Some(patch_slice),
         Policy::Follow,
         "constant bounds, step 1 on a changing axis",
-    ),
+    )
+    .moments(arrange::sliced),
 ];
 
 /// Relates `y` to the stretch of `x` that starts at `start` on `axis`; other axes are one.

@@ -1,7 +1,9 @@
 //! `DepthToSpace` (pixel shuffle) and `SpaceToDepth`: channels that stand for places.
 
+use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
-use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
+use super::super::moments::arrange;
+use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[
@@ -11,14 +13,16 @@ pub(super) const OPS: &[OpSpec] = &[
         None,
         Policy::Follow,
         "DCR and CRD: a channel goes with all its places",
-    ),
+    )
+    .moments(arrange::same),
     op(
         "SpaceToDepth",
         space_to_depth,
         None,
         Policy::Follow,
         "a channel goes with all its places",
-    ),
+    )
+    .moments(arrange::same),
 ];
 
 fn parts(c: &mut DependencyBuilder) -> Result<(ValueId, ValueId, usize), String> {

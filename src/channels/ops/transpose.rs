@@ -1,9 +1,11 @@
 //! `Transpose`: axes change places.
 
-use super::{DependencyBuilder, OpSpec, Policy, RuleResult, op};
+use super::super::context::{DependencyBuilder, RuleResult};
+use super::super::moments::arrange;
+use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 
-pub(super) const OPS: &[OpSpec] = &[op("Transpose", transpose, None, Policy::Follow, "")];
+pub(super) const OPS: &[OpSpec] = &[op("Transpose", transpose, None, Policy::Follow, "").moments(arrange::transposed)];
 
 fn transpose(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);

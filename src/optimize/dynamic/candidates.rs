@@ -2,17 +2,16 @@
 
 use std::ops::Range;
 
-use super::super::Samples;
-use super::options::{Dynamics, Mode};
+use super::super::options::{Dynamics, Mode};
+use super::super::samples::Samples;
+use super::search::GateSearch;
 use crate::Result;
 use crate::data::Dataset;
-use crate::device::{Device, Limit};
 use crate::gate::{
     Block, Gate, advance, best, channel_attentions, channel_gate, fusible, pairs, seen_channels, seen_tiles,
     tile_attentions, tile_gate, tilings,
 };
 use crate::onnx::Graph;
-use crate::onnx::proto::ModelProto;
 use crate::score::StagedExecutor;
 
 /// A gate that a block could have.
@@ -65,34 +64,35 @@ pub(super) fn split(data: &Dataset, blocks: &[Block], fitted: bool) -> (Range<us
     (0..fit, if fit < runs { fit..runs } else { 0..runs })
 }
 
-/// Looks at all blocks on the samples of `runs` runs, and gives every block's offers; blocks in graph order.
+/// Looks at all blocks on the samples of `runs` runs, and gives every block's candidates; blocks in graph order.
 /// Blocks left when the time is up have none.
 ///
 /// # Errors
 /// When the model cannot be run in parts.
 pub(super) fn candidates(
-    (model, graph): (&ModelProto, &Graph),
-    device: &dyn Device,
+    search: &GateSearch,
     blocks: &[Block],
-    (data, runs): (&Dataset, Range<usize>),
-    (dynamics, batch): (Dynamics, usize),
-    (limit, progress): (&Limit, &dyn Fn(usize, usize)),
+    data: &Dataset,
+    runs: Range<usize>,
 ) -> Result<Vec<Vec<GateCandidate>>> {
-    let mut executor = StagedExecutor::new(device, data, runs)?;
+    let (session, dynamics) = (search.session, search.dynamics);
+    let progress = session.progress();
+    let mut executor = StagedExecutor::new(session.device, data, runs)?;
+    let single = search.batch() == 1;
     let mut all = Vec::new();
     for (done, block) in blocks.iter().enumerate() {
         progress(done, blocks.len());
-        if limit.is_up() {
+        if session.limit.is_up() {
             all.resize(blocks.len(), Vec::new());
             break;
         }
-        let makers = if batch == 1 && !dynamics.only_tiles() {
+        let producers = if single && !dynamics.only_tiles() {
             pairs(block)
         } else {
             Vec::new()
         };
-        advance(&mut executor, model, graph, block, &makers)?;
-        all.push(of_block(&executor, graph, block, &makers, dynamics)?);
+        advance(&mut executor, search.model, search.graph, block, &producers)?;
+        all.push(of_block(&executor, search.graph, block, &producers, dynamics)?);
     }
     progress(blocks.len(), blocks.len());
     Ok(all)
@@ -102,7 +102,7 @@ fn of_block(
     executor: &StagedExecutor,
     graph: &Graph,
     block: &Block,
-    makers: &[usize],
+    producers: &[usize],
     dynamics: Dynamics,
 ) -> Result<Vec<GateCandidate>> {
     let mut candidates = Vec::new();
@@ -134,7 +134,7 @@ fn of_block(
                         Some(gate),
                         None,
                         retained_energy,
-                        attention.fitted,
+                        attention.is_fitted(),
                         timing_only,
                     ));
                 }
@@ -142,7 +142,7 @@ fn of_block(
         }
     }
     let tiled = candidates.clone();
-    for &producer in makers {
+    for &producer in producers {
         let Some(seen) = seen_channels(executor, graph, block, producer)? else {
             continue;
         };
@@ -156,7 +156,7 @@ fn of_block(
                 None,
                 Some(gate.clone()),
                 retained_energy,
-                attention.fitted,
+                attention.is_fitted(),
                 timing_only,
             ));
             // Both together, at the share that each has alone: where the user wants one share, that would be another.
@@ -171,7 +171,7 @@ fn of_block(
                     t.gate.tiles.clone(),
                     Some(gate),
                     t.retained_energy * retained_energy,
-                    t.fitted || attention.fitted,
+                    t.fitted || attention.is_fitted(),
                     false,
                 );
                 candidates.push(both);
@@ -184,7 +184,7 @@ fn of_block(
     Ok(candidates)
 }
 
-/// Offers without those that do clearly more work than another of their kind and keep no more.
+/// Candidates without those that do clearly more work than another of their kind and keep no more.
 fn promising(candidates: Vec<GateCandidate>) -> Vec<GateCandidate> {
     let worse = |a: &GateCandidate, b: &GateCandidate| {
         let work = |o: &GateCandidate| o.gate.macs() as f64;

@@ -1,12 +1,13 @@
 //! What gates lose on the evaluation samples, which decide where they are given.
 
-use super::GateSearch;
+use super::super::options::Mode;
+use super::super::reporter::Step;
 use super::choose::Choice;
 use super::judge::Judge;
-use super::options::Mode;
+use super::search::GateSearch;
 use crate::Result;
 use crate::data::Dataset;
-use crate::gate::{Gate, GateForm};
+use crate::gate::Gate;
 use crate::verify::{Classes, Task, classes, task_of};
 
 /// The gates that were wished for, and those that stand.
@@ -24,7 +25,7 @@ pub(super) enum Before<'a> {
 }
 
 /// What gates lose there.
-pub(super) struct Seen {
+pub(super) struct EvaluatedDrop {
     /// As `--dynamic-drop` counts it.
     pub drop: f64,
     /// For classifiers.
@@ -36,26 +37,26 @@ const COMPARED: usize = 512;
 
 impl<'a> GateSearch<'a> {
     /// Runs the static model on the evaluation samples, if there are any.
-    pub(super) fn evaluated(&self, base: &[u8]) -> Result<Option<Before<'a>>> {
-        let Some(data) = &self.data.eval else { return Ok(None) };
-        self.reporter.step("running real inputs");
-        let found = classes(self.device, base, data, &|done, total| {
-            self.reporter.progress(done, total)
-        })?;
+    pub(super) fn evaluated(&'a self) -> Result<Option<Before<'a>>> {
+        let session = self.session;
+        let Some(data) = session.eval else { return Ok(None) };
+        session.reporter.step(Step::RunRealInputs);
+        let found = classes(session.device, self.base, data, &session.progress())?;
         if task_of(&found, &found).is_some() {
             return Ok(Some(Before::Classes(data, found)));
         }
         let runs = COMPARED.div_ceil(data.batch().max(1)).min(data.distinct_runs());
-        let judge = Judge::new((self.model, self.graph), self.device, data, 0..runs)?;
+        let judge = Judge::new(self, data, 0..runs)?;
         Ok(Some(Before::Outputs(Box::new(judge))))
     }
 
     /// What a model with these gates loses against the static one.
-    pub(super) fn seen_drop(&self, before: &Before, gates: &[&Gate]) -> Result<Seen> {
-        self.reporter.step("running real inputs through the dynamic variant");
+    pub(super) fn seen_drop(&self, before: &Before, gates: &[&Gate]) -> Result<EvaluatedDrop> {
+        let session = self.session;
+        session.reporter.step(Step::RunRealInputsDynamic);
         let (data, own) = match before {
             Before::Outputs(judge) => {
-                return Ok(Seen {
+                return Ok(EvaluatedDrop {
                     drop: judge.accuracy_drop(gates)?,
                     task: None,
                 });
@@ -63,16 +64,13 @@ impl<'a> GateSearch<'a> {
             Before::Classes(data, own) => (*data, own),
         };
         let mask = self.dynamics.mode == Mode::Mask;
-        let form = if mask { GateForm::Masked } else { self.dynamics.form() };
-        let model = self.model_of(gates, form)?;
+        let model = self.model_of(gates, self.written_form())?;
         // Gated channels are for one sample at a time.
         let single = gates.iter().any(|g| g.channels.is_some()) && !mask;
         let data = if single { data.in_runs_of(1) } else { data.clone() };
-        let after = classes(self.device, &model, &data, &|done, total| {
-            self.reporter.progress(done, total)
-        })?;
+        let after = classes(session.device, &model, &data, &session.progress())?;
         let task = task_of(own, &after);
-        Ok(Seen {
+        Ok(EvaluatedDrop {
             drop: task
                 .as_ref()
                 .map_or(1.0, |t| if t.not_numbers > 0 { 1.0 } else { t.accuracy_drop() }),

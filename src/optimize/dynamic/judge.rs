@@ -3,20 +3,17 @@
 use std::ops::Range;
 
 use super::candidates::GateCandidate;
+use super::search::GateSearch;
 use super::timing::place;
 use crate::Result;
 use crate::data::Dataset;
-use crate::device::{Device, Limit};
 use crate::gate::{Gate, GateForm, gated};
 use crate::onnx::Graph;
-use crate::onnx::proto::ModelProto;
-use crate::score::{Reference, StagedExecutor};
+use crate::score::{Judgement, Reference, StagedExecutor};
 
 /// The model's own outputs, which gated ones are compared with.
 pub(super) struct Judge<'a> {
-    model: &'a ModelProto,
-    graph: &'a Graph<'a>,
-    device: &'a dyn Device,
+    pub search: &'a GateSearch<'a>,
     data: &'a Dataset,
     runs: Range<usize>,
     reference: Reference,
@@ -27,17 +24,11 @@ const FEW: usize = 128;
 
 impl<'a> Judge<'a> {
     /// Runs the model on the samples of some runs.
-    pub fn new(
-        (model, graph): (&'a ModelProto, &'a Graph<'a>),
-        device: &'a dyn Device,
-        data: &'a Dataset,
-        runs: Range<usize>,
-    ) -> Result<Self> {
-        let reference = Reference::of(&StagedExecutor::new(device, data, runs.clone())?, model, graph)?;
+    pub fn new(search: &'a GateSearch<'a>, data: &'a Dataset, runs: Range<usize>) -> Result<Self> {
+        let executor = StagedExecutor::new(search.session.device, data, runs.clone())?;
+        let reference = Reference::of(&executor, search.model, search.graph)?;
         Ok(Self {
-            model,
-            graph,
-            device,
+            search,
             data,
             runs,
             reference,
@@ -49,25 +40,26 @@ impl<'a> Judge<'a> {
         self.data.samples_of(self.runs.clone())
     }
 
-    /// Measures the loss of every offer for which `wanted` says so, until the time is up.
-    pub fn losses(
-        &self,
-        candidates: &mut [Vec<GateCandidate>],
-        wanted: &dyn Fn(&GateCandidate) -> bool,
-        (limit, progress): (&Limit, &dyn Fn(usize, usize)),
-    ) -> Result<()> {
+    /// Measures the loss of every candidate for which `wanted` says so, until the time is up.
+    pub fn losses(&self, candidates: &mut [Vec<GateCandidate>], wanted: &dyn Fn(&GateCandidate) -> bool) -> Result<()> {
+        let (search, session) = (self.search, self.search.session);
+        let progress = session.progress();
         let few = FEW.div_ceil(self.data.batch()).clamp(1, self.runs.len().max(1));
-        let mut executor = StagedExecutor::new(self.device, self.data, self.runs.start..self.runs.start + few)?;
+        let mut executor = StagedExecutor::new(
+            self.search.session.device,
+            self.data,
+            self.runs.start..self.runs.start + few,
+        )?;
         let total = candidates.len();
         for (done, list) in candidates.iter_mut().enumerate() {
             progress(done, total);
             for candidate in list.iter_mut().filter(|o| wanted(o)) {
-                if limit.is_up() {
+                if session.limit.is_up() {
                     break;
                 }
                 let first = candidate.gate.block.nodes().into_iter().min().unwrap_or(0);
-                executor.advance(self.model, self.graph, first, &[])?;
-                candidate.loss = Some(self.rest(&executor, &[&candidate.gate])?.0);
+                executor.advance(search.model, search.graph, first, &[])?;
+                candidate.loss = Some(self.rest(&executor, &[&candidate.gate])?.loss());
             }
         }
         progress(total, total);
@@ -76,23 +68,22 @@ impl<'a> Judge<'a> {
 
     /// What all gates together lose: one minus the share of samples with the same class, for classifiers; else the loss.
     pub fn accuracy_drop(&self, gates: &[&Gate]) -> Result<f64> {
-        let executor = StagedExecutor::new(self.device, self.data, self.runs.clone())?;
-        let (loss, agreement) = self.rest(&executor, gates)?;
-        Ok(agreement.map_or(loss, |a| 1.0 - a))
+        let executor = StagedExecutor::new(self.search.session.device, self.data, self.runs.clone())?;
+        let judged = self.rest(&executor, gates)?;
+        Ok(judged.agreement().map_or(judged.loss(), |a| 1.0 - a))
     }
 
-    /// Runs the rest of the gated model: mean loss, and agreement for classifiers.
-    fn rest(&self, executor: &StagedExecutor, gates: &[&Gate]) -> Result<(f64, Option<f64>)> {
+    /// Runs the rest of the gated model.
+    fn rest(&self, executor: &StagedExecutor, gates: &[&Gate]) -> Result<Judgement> {
         // Masks serve any batch; tiles do so in the compact form, which is quicker.
         let form = if gates.iter().any(|g| g.channels.is_some()) {
             GateForm::Masked
         } else {
             GateForm::Compact
         };
-        let with = gated(self.model, self.graph, gates, form)?;
+        let with = gated(self.search.model, self.search.graph, gates, form)?;
         let own = Graph::of(&with)?;
-        let from = place(self.graph, &own, executor.at());
-        let judged = self.reference.judge(executor, &with, &own, from)?;
-        Ok((judged.loss(), judged.agreement()))
+        let from = place(self.search.graph, &own, executor.at());
+        self.reference.judge(executor, &with, &own, from)
     }
 }

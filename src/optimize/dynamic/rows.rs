@@ -1,51 +1,20 @@
 //! One line for every block: its gate, or why it has none.
 
-use serde::Serialize;
-
+use super::super::options::{Dynamics, Placement};
+use super::super::outcome::GateRow;
 use super::candidates::GateCandidate;
-use super::choose::{Choice, saved};
-use super::options::Dynamics;
+use super::choose::saved;
+use super::evaluate::Accepted;
 use crate::gate::Block;
 
-/// One block and what became of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct GateRow {
-    /// The block: the name of its addition.
-    pub block: String,
-    /// `tiles`, `channels` or `both`; `dense` for a block without a gate.
-    pub kind: &'static str,
-    /// Whether the gate is in the written file.
-    pub used: bool,
-    /// The share of the block's tiles, channels, or both multiplied, that is computed.
-    pub keep: Option<f64>,
-    /// Rows and columns of a tile.
-    pub tile: Option<(usize, usize)>,
-    /// The share at which gates of this kind take as long as the dense block.
-    pub break_even: Option<f64>,
-    /// Milliseconds of the dense block with its neighbours, and of the gated one.
-    pub ms_dense: Option<f64>,
-    /// The same with the gate.
-    pub ms_gated: Option<f64>,
-    /// Multiply-accumulates that are executed, of the dense block's.
-    pub flops_share: Option<f64>,
-    /// What the model's outputs lose by this gate alone.
-    pub loss: Option<f64>,
-    /// The share of what the block adds that the kept parts hold, on samples that the attention was not fitted on.
-    #[serde(rename = "captured")]
-    pub retained_energy: Option<f64>,
-    /// `fitted`, or `mean` for equal weights.
-    pub attention: Option<&'static str>,
-    /// Why it is used or not.
-    pub reason: String,
-}
-
-/// A line for every block. `wished` and `used`: the choice before and after gates went that do not pay in the whole model.
+/// A line for every block.
 pub(super) fn rows(
     blocks: &[Block],
     candidates: &[Vec<GateCandidate>],
-    (wished, used): (&Choice, &Choice),
+    accepted: &Accepted,
     dynamics: Dynamics,
 ) -> Vec<GateRow> {
+    let Accepted { wished, chosen: used } = accepted;
     let mut all = Vec::new();
     for (b, (block, list)) in blocks.iter().zip(candidates).enumerate() {
         let at = used[b];
@@ -54,7 +23,7 @@ pub(super) fn rows(
             .or_else(|| telling(list, dynamics))
             .and_then(|i| list.get(i));
         let reason = match shown {
-            Some(_) if at.is_some() && dynamics.everywhere => "asked for everywhere",
+            Some(_) if at.is_some() && dynamics.placement == Placement::Everywhere => "asked for everywhere",
             Some(_) if at.is_some() && dynamics.keep.is_some() => "measured faster",
             Some(_) if at.is_some() => "measured faster, within the loss allowed",
             Some(_) if wished[b].is_some() => "does not pay in the whole model",
@@ -69,14 +38,14 @@ pub(super) fn rows(
     all
 }
 
-/// The offer that tells most about a block without a gate: of those that were judged the one that loses least, else the
+/// The candidate that tells most about a block without a gate: of those that were judged the one that loses least, else the
 /// one that saves most.
 fn telling(list: &[GateCandidate], dynamics: Dynamics) -> Option<usize> {
     let fit = |i: &usize| list[*i].timed.is_some() && (dynamics.keep.is_none() || !list[*i].timing_only);
     let worth = |i: usize| {
         list[i]
             .loss
-            .map_or((0, saved(&list[i], dynamics.everywhere)), |l| (1, -l))
+            .map_or((0, saved(&list[i], dynamics.placement)), |l| (1, -l))
     };
     (0..list.len()).filter(fit).max_by(|&a, &b| {
         let (a, b) = (worth(a), worth(b));
@@ -94,7 +63,7 @@ pub(super) fn bare(name: &str, why: &str) -> GateRow {
     }
 }
 
-/// A line for an offer, or for a block without one.
+/// A line for a candidate, or for a block without one.
 fn row(block: &Block, candidate: Option<&GateCandidate>, break_even: Option<f64>, used: bool, reason: &str) -> GateRow {
     let macs = block.macs().max(1) as f64;
     let tile = candidate.and_then(|o| o.gate.tiles.as_ref()).map(|t| t.tiling.tile);
@@ -115,7 +84,7 @@ fn row(block: &Block, candidate: Option<&GateCandidate>, break_even: Option<f64>
     }
 }
 
-/// The share at which gates of an offer's kind (and tile) cost what the dense block costs, by a line through their
+/// The share at which gates of a candidate's kind (and tile) cost what the dense block costs, by a line through their
 /// times; `None` with fewer than two shares.
 fn break_even(list: &[GateCandidate], of: &GateCandidate) -> Option<f64> {
     let tile = |o: &GateCandidate| o.gate.tiles.as_ref().map(|t| t.tiling.tile);

@@ -1,38 +1,36 @@
-//! Every offer timed as a whole against the dense block, in its place between its neighbours.
+//! Every candidate timed as a whole against the dense block, in its place between its neighbours.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::candidates::{GateCandidate, Timed};
+use super::search::GateSearch;
 use crate::Result;
-use crate::device::{Device, Limit, Named};
-use crate::gate::{Block, Gate, GateForm, gated};
-use crate::onnx::proto::ModelProto;
+use crate::device::{CpuFallback, NamedTensor};
+use crate::gate::{Block, Gate, gated};
 use crate::onnx::{Graph, encode};
+use crate::ops::{LinearKind, LinearSpec};
 use crate::score::{StagedExecutor, read_from};
 use crate::verify::{Verdict, benchmark};
 
-/// Seconds for each lane of a block's race.
-const LANE_SECONDS: f64 = 0.2;
+/// Seconds for each entry of a block's benchmark.
+const ENTRY_SECONDS: f64 = 0.2;
 /// Nodes looked at on each side for a convolution, whose layout the block's neighbours share.
 const NEIGHBOURS: usize = 6;
 
-/// Times all offers of all blocks, on the given inputs. An offer that ONNX Runtime refuses stays untimed, and so do
+/// Times all candidates of all blocks, on the given inputs. A candidate that ONNX Runtime refuses stays untimed, and so do
 /// those left when the time is up.
 ///
 /// # Errors
 /// When the dense model cannot be run in parts.
-pub(super) fn time(
-    (model, graph): (&ModelProto, &Graph),
-    device: &dyn Device,
-    (inputs, form): (&[Named], GateForm),
-    candidates: &mut [Vec<GateCandidate>],
-    (limit, progress): (&Limit, &dyn Fn(usize, usize)),
-) -> Result<()> {
+pub(super) fn time(search: &GateSearch, inputs: &[NamedTensor], candidates: &mut [Vec<GateCandidate>]) -> Result<()> {
+    let (model, graph, session) = (search.model, search.graph, search.session);
+    let (device, timer, progress) = (session.device, session.timer()?, session.progress());
     let mut executor = StagedExecutor::of(device, inputs)?;
     let total = candidates.len();
     for (done, list) in candidates.iter_mut().enumerate() {
         progress(done, total);
-        if limit.is_up() {
+        if session.limit.is_up() {
             break;
         }
         let Some(block) = list.first().map(|o| o.gate.block.clone()) else {
@@ -51,23 +49,23 @@ pub(super) fn time(
         let mut entries = vec![encode(&dense)];
         let mut benchmarked = Vec::new();
         for (at, candidate) in list.iter().enumerate() {
-            if let Some(entry) = entry((model, graph), &executor, (&candidate.gate, form), (from, to), &keep)? {
+            if let Some(entry) = entry(search, &executor, &candidate.gate, from..to, &keep)? {
                 entries.push(entry);
                 benchmarked.push(at);
             }
         }
-        let racing = |entries: &[Vec<u8>]| {
+        let side_by_side = |entries: &[Vec<u8>]| {
             let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
-            benchmark(device, &entries, &given, LANE_SECONDS * entries.len() as f64)
+            benchmark(timer, &entries, &given, ENTRY_SECONDS * entries.len() as f64)
         };
-        let times = match racing(&entries) {
+        let times = match side_by_side(&entries) {
             Ok(times) => times,
-            // Rarely one is refused; then each is tried, and the others race.
+            // Rarely one is refused; then each is tried, and the others are timed.
             Err(_) => {
-                let runs = |k: &usize| *k == 0 || device.load(&entries[*k], &given, false).is_ok();
+                let runs = |k: &usize| *k == 0 || timer.load(&entries[*k], &given, CpuFallback::Allowed).is_ok();
                 let fit: Vec<usize> = (0..entries.len()).filter(runs).collect();
                 benchmarked = fit[1..].iter().map(|&k| benchmarked[k - 1]).collect();
-                racing(&fit.iter().map(|&k| entries[k].clone()).collect::<Vec<_>>())?
+                side_by_side(&fit.iter().map(|&k| entries[k].clone()).collect::<Vec<_>>())?
             }
         };
         let dense_ms = times[0].summary().median;
@@ -85,15 +83,16 @@ pub(super) fn time(
 
 /// The part of the gated model between the neighbours; `None` when it makes nothing.
 fn entry(
-    (model, graph): (&ModelProto, &Graph),
+    search: &GateSearch,
     executor: &StagedExecutor,
-    (gate, form): (&Gate, GateForm),
-    (from, to): (usize, usize),
+    gate: &Gate,
+    nodes: Range<usize>,
     keep: &dyn Fn(&str) -> bool,
 ) -> Result<Option<Vec<u8>>> {
-    let with = gated(model, graph, &[gate], form)?;
+    let graph = search.graph;
+    let with = gated(search.model, graph, &[gate], search.dynamics.form())?;
     let own = Graph::of(&with)?;
-    let range = place(graph, &own, from)..place(graph, &own, to);
+    let range = place(graph, &own, nodes.start)..place(graph, &own, nodes.end);
     let part = executor.subgraph(&with, &own, range, keep)?;
     Ok(part.map(|(part, _)| encode(&part)))
 }
@@ -118,7 +117,7 @@ fn around(graph: &Graph, block: &Block) -> (usize, usize) {
         .copied()
         .unwrap_or(first)
         .min(first);
-    let is_layer = |n: &usize| nodes[*n].op_type() == "Conv";
+    let is_layer = |n: &usize| LinearSpec::kind_of(&nodes[*n]) == Some(LinearKind::Conv);
     let from = (source.saturating_sub(NEIGHBOURS)..=source)
         .rev()
         .find(is_layer)

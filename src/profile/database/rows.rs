@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Database, database_error};
+use super::Database;
+use super::file::database_error;
 use crate::profile::row::Row;
 use crate::{Error, Result};
 

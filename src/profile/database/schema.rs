@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::database_error;
+use super::file::database_error;
 use crate::{Error, Result};
 
 /// The version of the tables: 2 added `probe.facts`, 3 `device.facts`.
@@ -22,11 +22,10 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
 /// When the file is no database, cannot be written, or is from a newer version.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
     let fail = |e: rusqlite::Error| database_error(path, &e);
-    let refuse = |found: i64| Error::Database {
+    let refuse = |found: i64| Error::DatabaseTooNew {
         path: path.to_path_buf(),
-        what: format!(
-            "its tables are version {found}, newer than {SCHEMA}; update snapprune or name another with --db"
-        ),
+        found,
+        known: SCHEMA,
     };
     match version(connection).map_err(fail)? {
         SCHEMA => return Ok(()),

@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::database_error;
+use super::file::{PATIENCE, database_error, plain};
 use super::journal::{Journal, journal_at};
-use super::plain;
 use super::schema::{SCHEMA, version};
 use crate::{Error, Result};
 
@@ -55,7 +54,7 @@ impl Shared {
 
 fn reading(path: &Path) -> rusqlite::Result<(Connection, i64)> {
     let connection = Connection::open_with_flags(plain(path), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.busy_timeout(super::PATIENCE)?;
+    connection.busy_timeout(PATIENCE)?;
     version(&connection).map(|v| (connection, v))
 }
 

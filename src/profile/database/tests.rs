@@ -3,12 +3,12 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::Database;
-use crate::device::DeviceInfo;
+use crate::device::{DeviceInfo, DeviceKind};
 use crate::profile::{Problem, Record, RecordFacts, Row};
 
 fn device(fingerprint: &str, former: &[&str], stack: &str) -> DeviceInfo {
     DeviceInfo {
-        kind: "cpu".to_owned(),
+        kind: DeviceKind::Cpu,
         name: "A processor".to_owned(),
         fingerprint: fingerprint.to_owned(),
         stack: stack.to_owned(),

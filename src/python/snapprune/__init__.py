@@ -13,7 +13,7 @@ ONNX Runtime comes with ``pip install snapprune[cpu]`` or ``pip install snapprun
 from . import errors
 from ._jobs import apply, custom_ops_library, optimize, plan, profile
 from ._native import __version__
-from ._results import Applied, Gate, Group, Latency, Plan, Profile, Report, Result, Staircase, Step
+from ._results import Applied, Gate, Group, Latency, LatencySteps, Plan, Profile, Report, Result, Step
 from ._zoo import Zoo, zoo
 from .errors import Error
 
@@ -23,11 +23,11 @@ __all__ = [
     "Gate",
     "Group",
     "Latency",
+    "LatencySteps",
     "Plan",
     "Profile",
     "Report",
     "Result",
-    "Staircase",
     "Step",
     "Zoo",
     "__version__",

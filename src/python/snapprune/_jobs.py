@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Union
 from . import _native
 from ._data import Samples, to_file
 from ._progress import Progress, shown
-from ._results import Applied, Plan, Profile, Report, Result, Staircase
+from ._results import Applied, LatencySteps, Plan, Profile, Report, Result
 from ._runtime import library
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def optimize(
     target_latency: Amount | None = None,
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
+    max_memory: Amount | None = None,
     max_drop: str | float | None = None,
     allow_slower: bool = False,
     min_width: int | None = None,
@@ -69,8 +70,8 @@ def optimize(
 ) -> Result:
     """Makes a model faster on the device that it will run on.
 
-    Without goals its outputs stay the same within float tolerance. With ``target_latency``, ``target_macs``, ``max_params`` or
-    ``max_drop`` it also becomes narrower, and what is left is fitted to ``calib`` samples. Nothing is given that was not
+    Without goals its outputs stay the same within float tolerance. With ``target_latency``, ``target_macs``, ``max_params``,
+    ``max_memory`` or ``max_drop`` it also becomes narrower, and what is left is fitted to ``calib`` samples. Nothing is given that was not
     measured to be faster: then ``result.model`` is ``None`` and ``result.report.declined`` says why.
 
     Args:
@@ -91,10 +92,11 @@ def optimize(
         calib_samples: take at most so many (0: all).
         eval: samples to compare the models on; with labels as ``(samples, labels)``, or from a data loader that gives both.
         mean, std: how 8-bit images become inputs: (x / 255 - mean) / std, channel by channel.
-        target_latency, target_macs, max_params: goals; a number is a share of the original's. Multiply-accumulates are those for
-            one sample.
+        target_latency, target_macs, max_params, max_memory: goals; a number is a share of the original's. Multiply-accumulates are
+            those for one sample; memory is that of the activations alive at once, such as ``"64MiB"``.
         max_drop: top-1 that may be lost on ``eval``, a share.
-        allow_slower: a model that reaches ``target_macs`` or ``max_params`` is wanted also where it was not measured to be faster.
+        allow_slower: a model that reaches ``target_macs``, ``max_params`` or ``max_memory`` is wanted also where it was not
+            measured to be faster.
         min_width: no layer becomes narrower than this.
         keep: names of layers whose widths stay.
         grow: ``"none"``, ``"faster"`` or ``"free"``.
@@ -120,7 +122,8 @@ def optimize(
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, batch=batch, mean=mean, std=std,
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
-            max_drop=max_drop, allow_slower=allow_slower, min_width=min_width, keep=list(keep), grow=grow, grow_init=grow_init, dynamic=dynamic,
+            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
+            keep=list(keep), grow=grow, grow_init=grow_init, dynamic=dynamic,
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
             db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
@@ -166,8 +169,8 @@ def profile(
             shared_db=list(shared_db), shape=_shapes(shapes), dim=_dims(dims), no_wait=no_wait, remeasure=remeasure,
             external_data_dir=external_data_dir, fix_weights=fix_weights,
         )  # fmt: skip
-        text, staircases, page = _native.profile(call.model, ["profile", "-", *flags, "--quiet"], call.progress)
-    return Profile([Staircase._of(s) for s in json.loads(staircases)], text, page)
+        text, steps, page = _native.profile(call.model, ["profile", "-", *flags, "--quiet"], call.progress)
+    return Profile([LatencySteps._of(s) for s in json.loads(steps)], text, page)
 
 
 def plan(
@@ -190,6 +193,7 @@ def plan(
     target_latency: Amount | None = None,
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
+    max_memory: Amount | None = None,
     max_drop: str | float | None = None,
     allow_slower: bool = False,
     min_width: int | None = None,
@@ -211,7 +215,8 @@ def plan(
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch, mean=mean, std=std,
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
-            max_drop=max_drop, allow_slower=allow_slower, min_width=min_width, keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
+            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
+            keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
             shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples,

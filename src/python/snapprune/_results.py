@@ -52,7 +52,7 @@ class Group:
     tensors: list[str]
     width_before: int
     width_after: int
-    #: ``grow``, ``prune``, ``keep`` or ``barrier``
+    #: ``grow``, ``prune``, ``keep`` or ``constrained``
     action: str
     reason: str
     #: predicted milliseconds of the layers that it touches, ``before`` and ``after``
@@ -75,13 +75,13 @@ class Gate:
     ms_gated: float | None = None
     flops_share: float | None = None
     loss: float | None = None
-    captured: float | None = None
+    retained_energy: float | None = None
     attention: str | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """One width of a staircase."""
+    """One width at which a layer was timed."""
 
     cout: int
     #: median and median absolute deviation, milliseconds
@@ -93,7 +93,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Staircase:
+class LatencySteps:
     """Time against output width of layers with one problem."""
 
     layers: list[str]
@@ -106,7 +106,7 @@ class Staircase:
     curves: dict[int | None, list[Step]]
 
     @classmethod
-    def _of(cls, data: dict[str, Any]) -> Staircase:
+    def _of(cls, data: dict[str, Any]) -> LatencySteps:
         curves = {c["cin"]: [Step(**s) for s in c["steps"]] for c in data["curves"]}
         return cls(data["layers"], data["problem"], tuple(data["after"]), data["share"], curves)
 
@@ -139,6 +139,11 @@ class Report:
         return self.data["declined"]
 
     @property
+    def hint(self) -> str | None:
+        """What helps where there is no new static model, in the words of the command line; ``None`` where nothing is known to."""
+        return self.data.get("hint")
+
+    @property
     def latency(self) -> dict[str, Latency]:
         """Times of the ``original``, ``static`` and ``dynamic`` models, as far as they were measured."""
         times = self.data["latency_ms"] or {}
@@ -155,9 +160,9 @@ class Report:
         return [Gate(**{**g, "tile": g["tile"] and tuple(g["tile"])}) for g in self.data["gates"]]
 
     @property
-    def staircases(self) -> list[Staircase]:
+    def latency_steps(self) -> list[LatencySteps]:
         """Time against width of the layers, those that take longest first."""
-        return [Staircase._of(s) for s in self.data["staircases"]]
+        return [LatencySteps._of(s) for s in self.data["latency_steps"]]
 
     @property
     def device(self) -> dict[str, Any]:
@@ -287,9 +292,9 @@ class Applied:
 
 @dataclass(frozen=True)
 class Profile:
-    """The staircases of a model's layers on a device. ``text`` is the file that ``--profile`` takes."""
+    """The latency steps of a model's layers on a device. ``text`` is the file that ``--profile`` takes."""
 
-    staircases: list[Staircase]
+    latency_steps: list[LatencySteps]
     text: str = field(repr=False)
     html: str = field(repr=False)
 
@@ -303,7 +308,7 @@ class Profile:
         _write(Path(path), self.text.encode())
 
     def __repr__(self) -> str:
-        return f"Profile({len(self.staircases)} staircases on {self.device['name']})"
+        return f"Profile({len(self.latency_steps)} layers on {self.device['name']})"
 
     def _repr_html_(self) -> str:
         return _framed(self.html)

@@ -1,11 +1,19 @@
 //! The headline, and the tables of what was verified and measured.
 
-use super::Card;
-use crate::optimize::{Outcome, Workload};
+use crate::optimize::{Counted, Outcome, Workload};
+use crate::plan::Metric;
 use crate::profile::Summary;
 use crate::report::noise::{noise_text, unsteady_text};
-use crate::report::numbers::{big, milliseconds, shape};
+use crate::report::numbers::{amount, milliseconds, shape};
 use crate::verify::Task;
+
+/// A number of the headline.
+pub(super) struct Card {
+    pub title: &'static str,
+    pub value: String,
+    pub note: String,
+    pub class: &'static str,
+}
 
 /// A line of a table.
 pub(super) struct Fact {
@@ -116,19 +124,17 @@ pub(super) fn cards(outcome: &Outcome) -> Vec<Card> {
         let note = format!("{:+.2} points to the static model", 100.0 * (after - before));
         card("top-1, dynamic", share(after), note, "gated");
     }
-    // A number and its unit stay on one line.
-    let whole = |n: u64| big(n).replace(' ', "\u{a0}");
-    let count = |(a, b): (u64, u64)| match a == b {
-        true => (whole(a), "unchanged".to_owned()),
-        false => (
-            format!("{} → {}", whole(a), whole(b)),
-            format!("{:.3}×", b as f64 / a.max(1) as f64),
-        ),
-    };
-    let (value, note) = count(outcome.macs);
-    card("MACs a sample", value, note, "");
-    let (value, note) = count(outcome.params);
-    card("parameters", value, note, "");
+    for metric in Metric::counted() {
+        let Counted { before, after } = outcome.counted[metric];
+        let (value, note) = match before == after {
+            true => (amount(metric, before), "unchanged".to_owned()),
+            false => (
+                format!("{} → {}", amount(metric, before), amount(metric, after)),
+                format!("{:.3}×", after as f64 / before.max(1) as f64),
+            ),
+        };
+        card(metric.heading(), value, note, "");
+    }
     cards
 }
 
@@ -184,7 +190,7 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
     if let Some(d) = &outcome.dynamic {
         let reference = d.reference.as_ref();
         facts.extend(reference.map(|a| {
-            let value = format!("{:.1e} of the range from the masked twin's outputs", a.max_rel_diff);
+            let value = format!("{:.1e} of the range from the reference form's outputs", a.max_rel_diff);
             fact("dynamic variant", value)
         }));
         facts.extend(d.task.as_ref().map(|t| fact("static → dynamic", task(t))));

@@ -3,7 +3,8 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::optimize::{ChosenPoint, ParetoRow, Staircase};
+use crate::optimize::{ChosenPoint, LatencySteps, ParetoRow};
+use crate::plan::Metric;
 
 /// What stands in a plot for each of the page's colours, until they are put in.
 const INK: RGBColor = RGBColor(0, 0, 1);
@@ -65,8 +66,8 @@ macro_rules! axes {
     }};
 }
 
-/// A staircase as a picture by itself, in the light theme's colours.
-pub fn staircase_svg(s: &Staircase, about: &str) -> String {
+/// Latency steps as a picture by itself, in the light theme's colours.
+pub fn latency_steps_svg(s: &LatencySteps, about: &str) -> String {
     let fixed = [
         ("paper", "#ffffff"),
         ("ink", "#1b1f24"),
@@ -75,14 +76,14 @@ pub fn staircase_svg(s: &Staircase, about: &str) -> String {
         ("before", "#1f61a8"),
         ("after", "#a8480a"),
     ];
-    let svg = fixed.iter().fold(staircase(s, about), |svg, (name, color)| {
+    let svg = fixed.iter().fold(latency_steps(s, about), |svg, (name, color)| {
         svg.replace(&format!("var(--{name})"), color)
     });
     svg.replacen('>', "><rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>", 1)
 }
 
 /// Time against output width of one layer.
-pub(super) fn staircase(s: &Staircase, about: &str) -> String {
+pub(super) fn latency_steps(s: &LatencySteps, about: &str) -> String {
     image(about, |area| {
         let steps = || s.curves.iter().flat_map(|c| &c.steps);
         let least = steps().map(|p| p.cout).min().unwrap_or(0) as f64;
@@ -124,7 +125,7 @@ pub(super) fn pareto(rows: &[ParetoRow], chosen: Option<&ChosenPoint>, about: &s
     image(about, |area| {
         // Axes without an end are never drawn to their end.
         let predicted = || {
-            let points = rows.iter().map(|r| (r.latency, r.loss));
+            let points = rows.iter().map(|r| (r.shares[Metric::Latency], r.loss));
             points.filter(|p| p.0.is_finite() && p.1.is_finite())
         };
         let finite = |p: &(f64, f64)| p.0.is_finite() && p.1.is_finite();

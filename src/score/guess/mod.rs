@@ -5,20 +5,14 @@
 //! normal variable, constants with their own numbers. Inputs of the model count as of mean 0 and variance 1. What an
 //! operator without a rule makes is unknown, and so is all that follows, up to the next normalization.
 
-mod constants;
-mod pointwise;
-mod rules;
-mod value;
-
 use std::collections::HashMap;
 
-use super::linear_op::LinearOp;
 use super::moments::Moments;
 use super::statistics::Statistics;
-use crate::channels::Analysis;
+use crate::channels::moments::{ChannelMoments, Guess, MomentsInput, on_axis};
+use crate::channels::{Analysis, like};
 use crate::onnx::Graph;
-use rules::Rules;
-use value::{ChannelMoments, Guess, pooled};
+use crate::ops::LinearOp;
 
 /// A channel's variance counts as at least this share of the mean variance of a layer's channels, and this share of their
 /// mean square: a guess cannot tell that a channel carries nothing.
@@ -32,7 +26,7 @@ impl Statistics {
         let known = guesses(graph, analysis);
         let mut found = Self::default();
         for linear_op in wanted {
-            let channels = linear_op.groups * linear_op.inputs;
+            let channels = linear_op.input_channels();
             let rank = analysis
                 .dependencies
                 .by_name(&linear_op.input)
@@ -51,14 +45,6 @@ impl Statistics {
         }
         found
     }
-}
-
-/// Moments of `channels` channels on an axis; those of a value whose channels are on another axis are the same for all.
-fn on_axis((own, moments): &(usize, Vec<Guess>), axis: usize, channels: usize) -> Option<Vec<Guess>> {
-    if *own == axis {
-        return Some(moments.clone()).filter(|m| m.len() == channels);
-    }
-    Some(vec![pooled(moments); channels])
 }
 
 fn floored(mut channels: Vec<Guess>) -> Vec<Guess> {
@@ -80,43 +66,40 @@ fn guesses(graph: &Graph, analysis: &Analysis) -> HashMap<String, (usize, Vec<Gu
     for (index, node) in graph.proto.node.iter().enumerate() {
         last.extend(node.input.iter().map(|n| (n.as_str(), index)));
     }
-    let mut rules = Rules {
-        graph,
-        co,
-        known: HashMap::new(),
-    };
+    let mut known: HashMap<String, ChannelMoments> = HashMap::new();
     for name in graph.real_inputs() {
         if let Some(&width) = dims(name).get(1) {
-            rules
-                .known
-                .insert(name.to_owned(), ChannelMoments::normal(1, &vec![(0.0, 1.0); width]));
+            known.insert(name.to_owned(), ChannelMoments::normal(1, &vec![(0.0, 1.0); width]));
         }
     }
-    // Of layers' inputs the moments are kept to the end; the rest is held as long as it is read.
+    // Of layers' inputs the moments are kept to the end; the rest as long as it is read.
     let mut kept: HashMap<String, (usize, Vec<Guess>)> = HashMap::new();
     for (index, node) in graph.proto.node.iter().enumerate() {
-        let linear_op = LinearOp::of(graph, index);
-        if let Some(linear_op) = &linear_op
-            && let Some(value) = rules.known.get(&linear_op.input)
+        if let Some(linear_op) = LinearOp::of(graph, index)
+            && let Some(value) = known.get(&linear_op.input)
             && let Some(moments) = value.moments()
         {
-            kept.insert(linear_op.input.clone(), (value.axis, moments));
+            kept.insert(linear_op.input, (value.axis, moments));
         }
-        let made = match &linear_op {
-            Some(linear_op) => rules.mixed(linear_op).map(|v| vec![Some(v)]),
-            None => rules.followed(node),
+        let input = MomentsInput {
+            graph,
+            dependencies: co,
+            known: &known,
+            index,
+            node,
         };
+        let made = like(node).and_then(|spec| spec.moments_of(&input));
         for (name, value) in node.output.iter().zip(made.into_iter().flatten()) {
             let fits = |v: &ChannelMoments| {
                 let here = dims(name);
                 here.get(v.axis) == Some(&v.channels()) && v.moments().is_some()
             };
             if let Some(value) = value.filter(fits) {
-                rules.known.insert(name.clone(), value);
+                known.insert(name.clone(), value);
             }
         }
         for name in node.input.iter().filter(|n| last.get(n.as_str()) == Some(&index)) {
-            rules.known.remove(name.as_str());
+            known.remove(name.as_str());
         }
     }
     kept

@@ -1,11 +1,12 @@
 //! Guesses against what samples of the same distributions give.
 
-use super::value::{ChannelMoments, PLACES, place};
 use super::{floored, guesses};
+use crate::channels::moments::{ChannelMoments, PLACES, place};
 use crate::channels::{Analysis, Shapes, analyze};
 use crate::onnx::proto::{AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::onnx::{Attributes, Graph, Tensor};
-use crate::score::{LinearOp, Statistics, linear_ops};
+use crate::ops::LinearOp;
+use crate::score::{Statistics, linear_ops};
 
 type Nodes = Vec<NodeProto>;
 type Function = fn(f64) -> f64;

@@ -1,0 +1,77 @@
+//! Options of the CUDA provider.
+
+use ort::ep::CUDA;
+use ort::ep::cuda::ConvAlgorithmSearch;
+
+/// How cuDNN picks a convolution's algorithm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CudnnAlgo {
+    /// Times all of them when the model is loaded.
+    #[default]
+    Exhaustive,
+    /// Asks cuDNN's heuristics.
+    Heuristic,
+    /// Takes the default one.
+    Default,
+}
+
+impl CudnnAlgo {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Exhaustive => "exhaustive",
+            Self::Heuristic => "heuristic",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// Options of the CUDA provider that times depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct CudaOptions {
+    /// How cuDNN picks algorithms.
+    pub algo: CudnnAlgo,
+    /// Convolutions in channels-last layout.
+    pub nhwc: bool,
+    /// float32 products in TF32.
+    pub tf32: bool,
+    /// Models captured once as CUDA graphs and replayed.
+    pub graph: bool,
+}
+
+impl Default for CudaOptions {
+    fn default() -> Self {
+        Self {
+            algo: CudnnAlgo::Exhaustive,
+            nhwc: false,
+            tf32: true,
+            graph: false,
+        }
+    }
+}
+
+impl CudaOptions {
+    /// The provider's options for GPU `index`, with the search of these options.
+    pub(super) fn provider(&self, index: usize) -> CUDA {
+        self.provider_with(
+            index,
+            match self.algo {
+                CudnnAlgo::Exhaustive => ConvAlgorithmSearch::Exhaustive,
+                CudnnAlgo::Heuristic => ConvAlgorithmSearch::Heuristic,
+                CudnnAlgo::Default => ConvAlgorithmSearch::Default,
+            },
+        )
+    }
+
+    /// The same without a long search.
+    pub(super) fn provider_at_once(&self, index: usize) -> CUDA {
+        self.provider_with(index, ConvAlgorithmSearch::Heuristic)
+    }
+
+    fn provider_with(&self, index: usize, search: ConvAlgorithmSearch) -> CUDA {
+        CUDA::default()
+            .with_device_id(index as i32)
+            .with_conv_algorithm_search(search)
+            .with_prefer_nhwc(self.nhwc)
+            .with_tf32(self.tf32)
+    }
+}

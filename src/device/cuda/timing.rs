@@ -1,0 +1,124 @@
+//! A session on a GPU, timed by events.
+
+use std::sync::Arc;
+
+use cudarc::driver::sys::CUevent_flags;
+use cudarc::driver::{CudaContext, CudaEvent, CudaStream};
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::{IoBinding, RunOptions, Session};
+
+use super::driver::driver;
+use crate::Result;
+use crate::device::outputs::{bind, run};
+use crate::device::stop::Stop;
+use crate::device::timer::TimedSession;
+use crate::device::values::{NamedTensor, to_value};
+
+/// A GPU and the stream that sessions run on.
+pub(super) struct Gpu {
+    pub(super) index: usize,
+    pub(super) context: Arc<CudaContext>,
+    pub(super) stream: Arc<CudaStream>,
+}
+
+/// A session whose inputs and outputs live on the GPU.
+pub(super) struct OnGpu {
+    stop: Stop,
+    session: Session,
+    binding: IoBinding,
+    memory: MemoryInfo<'static>,
+    renewed: bool,
+    options: RunOptions,
+    stream: Arc<CudaStream>,
+    start: CudaEvent,
+    end: CudaEvent,
+    repeats: usize,
+}
+
+/// Warm-up ends when two samples differ by less than this.
+const STEADY: f64 = 0.02;
+
+impl OnGpu {
+    /// A session with its inputs and outputs bound on a GPU, warmed up.
+    pub(super) fn new(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
+        let mut binding = session.create_binding()?;
+        for (name, tensor) in inputs {
+            binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
+        }
+        binding.synchronize_inputs()?;
+        let memory = MemoryInfo::new(
+            AllocationDevice::CUDA,
+            gpu.index as i32,
+            AllocatorType::Device,
+            MemoryType::Default,
+        )?;
+        bind(&session, &mut binding, &memory)?;
+        let mut options = RunOptions::new()?;
+        options.disable_device_sync()?;
+        let event = || {
+            gpu.context
+                .new_event(Some(CUevent_flags::CU_EVENT_DEFAULT))
+                .map_err(driver)
+        };
+        let mut on_gpu = Self {
+            session,
+            binding,
+            memory,
+            renewed: false,
+            options,
+            stream: gpu.stream.clone(),
+            start: event()?,
+            end: event()?,
+            repeats: 1,
+            stop,
+        };
+        on_gpu.settle()?;
+        Ok(on_gpu)
+    }
+
+    /// Runs without waiting `repeats` times between two events, so that the launches of one run
+    /// hide behind the work of the one before, as under load.
+    pub(super) fn sample(&mut self) -> Result<f64> {
+        self.start.record(&self.stream).map_err(driver)?;
+        for _ in 0..self.repeats {
+            let parts = (&mut self.session, &mut self.binding);
+            run(parts.0, parts.1, &self.memory, Some(&self.options), &mut self.renewed)?;
+        }
+        self.end.record(&self.stream).map_err(driver)?;
+        let total = self.start.elapsed_ms(&self.end).map_err(driver)?;
+        Ok(f64::from(total) / self.repeats as f64)
+    }
+
+    /// Warms up, then picks the number of repeats that makes a sample about 2 ms long, until it is steady.
+    fn settle(&mut self) -> Result<()> {
+        for _ in 0..3 {
+            self.sample()?;
+        }
+        let once = self.sample()?.max(1e-3);
+        self.repeats = ((2.0 / once).ceil() as usize).clamp(1, 100);
+        let mut before = self.sample()?;
+        for _ in 0..10 {
+            let now = self.sample()?;
+            if (now / before - 1.0).abs() < STEADY {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
+    }
+}
+
+impl TimedSession for OnGpu {
+    fn run(&mut self) -> Result<f64> {
+        self.stop.check()?;
+        self.sample()
+    }
+
+    fn repeats(&self) -> usize {
+        self.repeats
+    }
+
+    fn set_repeats(&mut self, repeats: usize) {
+        self.repeats = repeats.max(1);
+    }
+}

@@ -1,0 +1,47 @@
+//! Running models for their outputs.
+
+use super::device_tensor::Runner;
+use super::products::Products;
+use super::values::NamedTensor;
+use crate::Result;
+
+/// The inputs of run after run.
+pub type RunInputs<'r> = &'r mut dyn Iterator<Item = Vec<NamedTensor>>;
+
+/// Computes the outputs of models. Time does not matter.
+pub trait Executor {
+    /// Runs a model once; its outputs in the order of the file.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model or the run fails.
+    fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>>;
+
+    /// Runs a model once on the CPU without optimizing the graph: what the device's outputs differ by from these is rounding.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model or the run fails.
+    fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>>;
+
+    /// Loads a model to be run many times. All cores may help.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model.
+    fn runner(&self, model: &[u8]) -> Result<Runner>;
+
+    /// Loads a model once and passes the outputs of run after run to `see`.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model or a run fails.
+    fn each_output(&self, model: &[u8], runs: RunInputs, see: &mut dyn FnMut(Vec<NamedTensor>)) -> Result<()> {
+        let mut runner = self.runner(model)?;
+        for inputs in runs {
+            see(runner.run_tensors(&inputs)?);
+        }
+        Ok(())
+    }
+
+    /// What multiplies large matrices faster than this machine's cores, if anything does.
+    fn products(&self) -> Option<&dyn Products> {
+        None
+    }
+}

@@ -1,0 +1,57 @@
+//! What a device is, as far as latency depends on it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The kind of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// ONNX Runtime's CPU provider.
+    #[default]
+    Cpu,
+    /// ONNX Runtime's CUDA provider.
+    Cuda,
+}
+
+impl DeviceKind {
+    /// The kind in lower case, as in reports and names of locks.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+/// What a device is, as far as latency depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// Its kind.
+    pub kind: DeviceKind,
+    /// The processor's name.
+    pub name: String,
+    /// A short hash of everything below the software that latency depends on.
+    pub fingerprint: String,
+    /// The software and its options: times from another stack are not mixed with these.
+    pub stack: String,
+    /// Further facts (SIMD, cores; multiprocessors, limits), by name.
+    pub facts: BTreeMap<String, String>,
+    /// Fingerprints of this very device in earlier versions, which looked at fewer facts.
+    #[serde(skip)]
+    pub former: Vec<String>,
+}
+
+impl DeviceInfo {
+    /// Whether a fingerprint is this device's, now or in an earlier version.
+    pub fn answers_to(&self, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint || self.former.iter().any(|f| f == fingerprint)
+    }
+}
+
+/// A short hash of a device's facts.
+pub(super) fn fingerprint(facts: &BTreeMap<String, String>) -> String {
+    let described: Vec<String> = facts.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    blake3::hash(described.join(";").as_bytes()).to_hex()[..16].to_owned()
+}

@@ -1,0 +1,78 @@
+//! Timing models on a device.
+
+use super::conditions::Conditions;
+use super::node_times::NodeTime;
+use super::remark::Remark;
+use super::trace::Kernel;
+use super::values::NamedTensor;
+use crate::Result;
+
+/// Whether nodes may run on the CPU, beside the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuFallback {
+    /// Every node must run on the device.
+    Forbidden,
+    /// The provider may leave nodes to the CPU, such as shape arithmetic.
+    Allowed,
+}
+
+/// How often a model is run whose nodes are timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeRuns {
+    /// The least number of runs before times count.
+    pub warmup: usize,
+    /// Runs whose times count.
+    pub timed: usize,
+}
+
+/// A model that is loaded on a device with its inputs in place.
+pub trait TimedSession {
+    /// Runs once; the device's time in milliseconds.
+    ///
+    /// # Errors
+    /// When the run fails.
+    fn run(&mut self) -> Result<f64>;
+
+    /// How many runs one time is the mean of: on a GPU several follow each other, so that each launch hides behind the run before.
+    fn repeats(&self) -> usize {
+        1
+    }
+
+    /// Sets how many runs each later time is the mean of, where times are means.
+    fn set_repeats(&mut self, _repeats: usize) {}
+}
+
+/// Times models.
+pub trait Timer {
+    /// Loads a model for timing, with its inputs on the device.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model, or a node would run on the CPU and `fallback` forbids it.
+    fn load(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>>;
+
+    /// Times of single nodes, where the provider gives them; `None` where only whole models can be timed.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model or a run fails.
+    fn node_times(&self, _model: &[u8], _inputs: &[NamedTensor], _runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
+        Ok(None)
+    }
+
+    /// The kernels of one run of a model, where they can be traced; `None` elsewhere.
+    ///
+    /// # Errors
+    /// When the model cannot be run or the trace fails.
+    fn kernels(&self, _model: &[u8], _inputs: &[NamedTensor]) -> Result<Option<Vec<Kernel>>> {
+        Ok(None)
+    }
+
+    /// Clocks and temperature now, where they can be read. They are never set.
+    fn conditions(&self) -> Option<Conditions> {
+        None
+    }
+
+    /// What the user should know where times are not as good as they could be.
+    fn remark(&self) -> Option<Remark> {
+        None
+    }
+}

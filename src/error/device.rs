@@ -1,0 +1,61 @@
+//! Why a device cannot be used.
+
+use std::path::PathBuf;
+
+use super::session::tells_out_of_memory;
+
+/// What is wrong with a device, its driver or its libraries.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// The driver shows no GPU.
+    #[error("GPU {index}: no NVIDIA GPU is visible (no driver, or none in CUDA_VISIBLE_DEVICES)")]
+    NoGpu {
+        /// The GPU asked for.
+        index: usize,
+    },
+    /// There are fewer GPUs.
+    #[error("GPU {index}: this machine has {count} GPU(s), numbered from 0")]
+    NoSuchGpu {
+        /// The GPU asked for.
+        index: usize,
+        /// GPUs that the driver shows.
+        count: usize,
+    },
+    /// ONNX Runtime was built without the CUDA provider.
+    #[error("{} has no CUDA provider", library.display())]
+    NoCudaProvider {
+        /// ONNX Runtime's library.
+        library: PathBuf,
+    },
+    /// The CUDA provider or a library that it needs does not load.
+    #[error("GPU {index}: the CUDA provider does not load: {why}")]
+    CudaNotLoaded {
+        /// The GPU asked for.
+        index: usize,
+        /// ONNX Runtime's message.
+        why: String,
+    },
+    /// The device is only known from a recorded profile.
+    #[error("{name} is not here; nothing can be timed on it. Run this on a machine that has it")]
+    Recorded {
+        /// The device's name.
+        name: String,
+    },
+    /// The device's memory ran out.
+    #[error("{0}")]
+    OutOfMemory(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl DeviceError {
+    /// An error with a message of a driver or of another process, which may tell of memory that ran out.
+    pub fn new(message: impl Into<String>) -> Self {
+        let message = message.into();
+        match tells_out_of_memory(&message) {
+            true => Self::OutOfMemory(message),
+            false => Self::Other(message),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! How the library's choices are written on the command line.
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::device::CudnnAlgo;
+use crate::optimize::{GrowInit, Growth, Mode};
+use crate::zoo::Phase;
+
+/// The words for the values of an enum, with their help.
+macro_rules! choices {
+    ($type:ty { $($value:ident = $word:literal: $help:literal,)+ }) => {
+        impl ValueEnum for $type {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$(Self::$value),+]
+            }
+
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                Some(match self {
+                    $(Self::$value => PossibleValue::new($word).help($help),)+
+                })
+            }
+        }
+    };
+}
+
+choices!(CudnnAlgo {
+    Exhaustive = "exhaustive": "Times all of them when the model is loaded",
+    Heuristic = "heuristic": "Asks cuDNN's heuristics",
+    Default = "default": "Takes the default one",
+});
+
+choices!(Growth {
+    None = "none": "Never",
+    Faster = "faster": "Where it was measured to be faster",
+    Free = "free": "Also where it was measured to cost nothing: room for training",
+});
+
+choices!(GrowInit {
+    Zero = "zero": "Zeros: nothing reads them",
+    Split = "split": "A copy of an old channel, which shares its work with it: exact, and ready to be trained on",
+});
+
+choices!(Mode {
+    Auto = "auto": "Whatever pays: tiles at any batch, channels and both together at batch 1",
+    Channels = "channels": "Channels only (at batch 1)",
+    Tiles = "tiles": "Tiles only",
+    Mask = "mask": "As auto, written as masks over dense layers: the same outputs, no time saved",
+    Fused = "fused": "Tiles by operators of our own on a GPU: the file needs our library beside it",
+    Off = "off": "No dynamic variant",
+});
+
+choices!(Phase {
+    Collect = "collect": "Read every model and list the problems that must be timed, each once",
+    Profile = "profile": "Time them",
+    Apply = "apply": "Plan, rewrite and verify every model",
+});

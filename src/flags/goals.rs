@@ -1,0 +1,73 @@
+//! Flags of what a narrower model should reach.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::data::DataArgs;
+use super::units::percent;
+use crate::optimize::{Amount, Goals, SampleSource};
+use crate::plan::{Metric, PerMetric};
+
+/// What a narrower model should reach.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct GoalArgs {
+    /// Narrow the model until it takes at most this: 0.7x of its latency, or 3.2ms.
+    #[arg(long, value_name = "0.7x|3.2ms")]
+    pub target_latency: Option<Amount>,
+    /// Narrow the model until it has at most these multiply-accumulates for one sample: 0.7x, or 80M.
+    #[arg(long, value_name = "0.7x|80M")]
+    pub target_macs: Option<Amount>,
+    /// Narrow the model until it has at most these parameters: 0.5x, or 2M.
+    #[arg(long, value_name = "0.5x|2M")]
+    pub max_params: Option<Amount>,
+    /// Narrow the model until its activations that are alive at once take at most this: 0.8x, or 64MiB.
+    #[arg(long, value_name = "0.8x|64MiB")]
+    pub max_memory: Option<Amount>,
+    /// Narrow the model as far as it loses at most this top-1 on the --eval samples (agreement, without labels).
+    #[arg(long, value_name = "0.5%", value_parser = percent, requires = "eval")]
+    pub max_drop: Option<f64>,
+    /// Write the model that reaches --target-macs, --max-params or --max-memory also where it was not measured to be faster.
+    #[arg(long)]
+    pub allow_slower: bool,
+    /// Samples.
+    #[command(flatten)]
+    pub calib: CalibArgs,
+    /// No layer becomes narrower than this.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub min_width: usize,
+}
+
+/// Samples for calibration.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct CalibArgs {
+    /// Samples to fit weights on when channels go: .npz or folder, like --eval; labels are not used.
+    #[arg(long, value_name = "DATA")]
+    pub calib: Option<PathBuf>,
+    /// Take at most so many of them (0: all).
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub calib_samples: usize,
+}
+
+impl GoalArgs {
+    /// As goals of the main job.
+    pub fn goals(&self) -> Goals {
+        Goals {
+            limits: PerMetric::from_fn(|metric| match metric {
+                Metric::Latency => self.target_latency,
+                Metric::Macs => self.target_macs,
+                Metric::Params => self.max_params,
+                Metric::Memory => self.max_memory,
+            }),
+            max_drop: self.max_drop,
+        }
+    }
+}
+
+impl CalibArgs {
+    /// The samples to fit weights on, and how many of them at most.
+    pub fn calib(&self, data: &DataArgs) -> Option<SampleSource> {
+        let path = self.calib.as_ref()?;
+        Some(SampleSource::new(path, data.scaling()).at_most(self.calib_samples))
+    }
+}

@@ -1,0 +1,62 @@
+//! Flags of the main job.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args as ClapArgs};
+
+use super::units::duration;
+use super::work::WorkArgs;
+use crate::Result;
+use crate::jobs::MainSettings;
+
+/// Flags of the main job.
+#[derive(Debug, ClapArgs)]
+pub struct MainArgs {
+    /// The ONNX model to optimize; it is never changed. `-` reads it from standard input, and writes to standard output.
+    #[arg(value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// Where to write the model [default: MODEL.snap.onnx beside MODEL; the reports go beside it]. `-`: standard output, without
+    /// reports and dynamic variant.
+    #[arg(short, long, value_name = "OUT.onnx")]
+    pub output: Option<PathBuf>,
+    /// The work.
+    #[command(flatten)]
+    pub work: WorkArgs,
+    /// Write the page with the report here, whatever came out [default: beside the model, when one is written].
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Time further widths for so long, so that the report's staircases show more steps (0s: none).
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub staircases: Duration,
+    /// Print the report as JSON on standard output, and nothing else there.
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but errors.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Also list the groups that stay, with the reason.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl MainArgs {
+    /// The same as settings.
+    ///
+    /// # Errors
+    /// When a flag is not written as it should be.
+    pub fn settings(&self) -> Result<MainSettings> {
+        let work = &self.work;
+        let mut options = work.planning.options(work.seed, &work.store, &work.goals, &work.data);
+        options.dynamics = work.dynamic.dynamics();
+        options.latency_steps = self.staircases;
+        Ok(MainSettings {
+            device: work.device.settings(),
+            profile: work.planning.profile.clone(),
+            store: work.store.settings(),
+            on_busy: work.turn.on_busy(),
+            shapes: work.shapes.workloads()?,
+            options,
+        })
+    }
+}

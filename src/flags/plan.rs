@@ -1,0 +1,124 @@
+//! Flags of `plan` and `apply`.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::data::DataArgs;
+use super::device::DeviceArgs;
+use super::goals::{CalibArgs, GoalArgs};
+use super::planning::PlanningArgs;
+use super::save::SaveArgs;
+use super::shapes::ShapeArgs;
+use super::store::StoreArgs;
+use super::turn::TurnArgs;
+use crate::Result;
+use crate::jobs::{ApplySettings, MainSettings, PlanFor};
+
+/// Flags of `plan`.
+#[derive(Debug, ClapArgs)]
+pub struct PlanArgs {
+    /// The model.
+    pub model: PathBuf,
+    /// Where to write the plan.
+    #[arg(short, long, value_name = "PLAN.json")]
+    pub output: PathBuf,
+    /// The device and the library.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// What may be planned, and from what.
+    #[command(flatten)]
+    pub planning: PlanningArgs,
+    /// What a narrower model should reach.
+    #[command(flatten)]
+    pub goals: GoalArgs,
+    /// Real inputs.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// The latency databases.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// The device's turn.
+    #[command(flatten)]
+    pub turn: TurnArgs,
+    /// Seed of the random inputs.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Print nothing but errors.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Flags of `apply`.
+#[derive(Debug, ClapArgs)]
+pub struct ApplyArgs {
+    /// The model.
+    pub model: PathBuf,
+    /// The plan.
+    pub plan: PathBuf,
+    /// Where to write the model.
+    #[arg(short, long, value_name = "OUT.onnx")]
+    pub output: PathBuf,
+    /// How the model is written.
+    #[command(flatten)]
+    pub save: SaveArgs,
+    /// Apply it to the same network with other weights than the plan was made for.
+    #[arg(long)]
+    pub other_weights: bool,
+    /// Samples to fit weights on; without, what is removed is made up for by nothing.
+    #[command(flatten)]
+    pub calib: CalibArgs,
+    /// How images become inputs, and real inputs to compare the models on.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Input shapes.
+    #[command(flatten)]
+    pub shapes: ShapeArgs,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "FILE")]
+    pub ort_lib: Option<PathBuf>,
+    /// Print nothing but errors.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+impl PlanArgs {
+    /// The same as settings.
+    ///
+    /// # Errors
+    /// When a flag is not written as it should be.
+    pub fn settings(&self) -> Result<MainSettings> {
+        Ok(MainSettings {
+            device: self.device.settings(),
+            profile: self.planning.profile.clone(),
+            store: self.store.settings(),
+            on_busy: self.turn.on_busy(),
+            shapes: self.shapes.workloads()?,
+            options: self.planning.options(self.seed, &self.store, &self.goals, &self.data),
+        })
+    }
+}
+
+impl ApplyArgs {
+    /// The same as settings.
+    ///
+    /// # Errors
+    /// When a flag is not written as it should be.
+    pub fn settings(&self) -> Result<ApplySettings> {
+        Ok(ApplySettings {
+            plan: self.plan.clone(),
+            plan_for: if self.other_weights {
+                PlanFor::OtherWeights
+            } else {
+                PlanFor::SameFile
+            },
+            shapes: self.shapes.first()?,
+            eval: self.data.eval(),
+            calib: self.calib.calib(&self.data),
+            library: self.ort_lib.clone(),
+        })
+    }
+}

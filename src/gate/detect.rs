@@ -1,0 +1,200 @@
+//! Finding residual blocks: additions with a branch of convolutions that nothing else reads.
+
+use std::collections::HashSet;
+
+use super::block::{Block, BranchStep};
+use super::layer::BranchLayer;
+use crate::channels::{Analysis, Reach, never_negative, spec_of};
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Graph, label};
+
+/// Why a place that looks like a block cannot be gated.
+pub type Reason = String;
+
+/// The residual blocks of a graph in its order, and of additions that look like one the reason why they are none.
+pub fn blocks(graph: &Graph, analysis: &Analysis) -> (Vec<Block>, Vec<(String, Reason)>) {
+    let (mut found, mut refused): (Vec<Block>, Vec<(String, Reason)>) = (Vec::new(), Vec::new());
+    let mut taken: HashSet<usize> = HashSet::new();
+    for index in 0..graph.proto.node.len() {
+        match block(graph, analysis, index) {
+            None => {}
+            Some(Err(why)) => refused.push((label(&graph.proto.node[index], index), why)),
+            Some(Ok(block)) if block.nodes().is_disjoint(&taken) => {
+                taken.extend(block.nodes());
+                found.push(block);
+            }
+            Some(Ok(_)) => {}
+        }
+    }
+    (found, refused)
+}
+
+/// One side of an addition as a branch.
+struct Branch<'g> {
+    /// Front to back.
+    steps: Vec<BranchStep>,
+    /// The value that the first step reads.
+    input: &'g str,
+    /// The other addend.
+    other: &'g str,
+}
+
+impl Branch<'_> {
+    /// The number of weights of its convolutions.
+    fn weights(&self) -> u64 {
+        let layers = self.steps.iter().filter_map(BranchStep::layer);
+        layers.map(|layer| layer.macs([1, 1])).sum()
+    }
+}
+
+/// The block that ends in the node `add`: `None` where that is no addition with a branch of convolutions.
+fn block(graph: &Graph, analysis: &Analysis, add: usize) -> Option<Result<Block, Reason>> {
+    let node = &graph.proto.node[add];
+    if node.op_type() != "Add" || !matches!(node.domain(), "" | "ai.onnx") {
+        return None;
+    }
+    let [a, b] = &node.input[..] else { return None };
+    if graph.constant(a).is_some() || graph.constant(b).is_some() {
+        return None;
+    }
+    let mut branches: Vec<Branch> = Vec::new();
+    for (from, other) in [(a, b), (b, a)] {
+        let (steps, input) = walk_back(graph, from);
+        if steps.iter().any(|s| s.layer().is_some()) {
+            branches.push(Branch { steps, input, other });
+        }
+    }
+    let branch = branches.into_iter().max_by_key(Branch::weights)?;
+    Some(described(graph, analysis, add, branch))
+}
+
+fn described(
+    graph: &Graph,
+    analysis: &Analysis,
+    add: usize,
+    Branch { steps, input, other }: Branch,
+) -> Result<Block, Reason> {
+    let nodes = &graph.proto.node;
+    let branch = nodes[add]
+        .input
+        .iter()
+        .find(|n| n.as_str() != other)
+        .cloned()
+        .unwrap_or_default();
+    let sum = nodes[add].output.first().cloned().unwrap_or_default();
+    let co = &analysis.dependencies;
+    let spatial = |name: &str| -> Result<[usize; 2], Reason> {
+        let id = co.by_name(name).ok_or("its shape is not known")?;
+        match co.dims(id) {
+            [_, _, h, w] if !co.value(id).dynamic.iter().any(|&a| a > 1) => Ok([*h, *w]),
+            [_, _, _, _] => Err("its height or width is open; fix it in the file".to_owned()),
+            _ => Err("it is no map of rows and columns".to_owned()),
+        }
+    };
+    let (from, to) = (spatial(input)?, spatial(&sum)?);
+    if spatial(other)? != to {
+        return Err("its addends have different shapes".to_owned());
+    }
+    let layers: Vec<&BranchLayer> = steps.iter().filter_map(BranchStep::layer).collect();
+    let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
+        return Err("it has no convolution".to_owned());
+    };
+    let channels = |name: &str| co.by_name(name).and_then(|id| co.dims(id).get(1).copied());
+    if channels(other) != channels(&branch) {
+        return Err("one addend is spread over the channels of the other".to_owned());
+    }
+    let batch = co.by_name(input).and_then(|id| {
+        let open = co.value(id).dynamic.contains(&0);
+        co.dims(id).first().copied().filter(|_| !open)
+    });
+    let consumers = graph.consumers.get(sum.as_str()).map_or(&[][..], Vec::as_slice);
+    let is_output = |name: &str| graph.proto.output.iter().any(|o| o.name() == name);
+    let activation = match consumers {
+        [one] if !is_output(&sum) && is_unary(&nodes[*one], graph) => Some(*one),
+        _ => None,
+    };
+    let output = activation.and_then(|n| nodes[n].output.first().cloned()).unwrap_or(sum);
+    let block = Block {
+        name: label(&nodes[add], add),
+        input_dims: [first.inputs, from[0], from[1]],
+        output_dims: [last.outputs, to[0], to[1]],
+        positive: never_negative(graph, input),
+        input: input.to_owned(),
+        other: other.to_owned(),
+        steps,
+        branch,
+        add,
+        activation,
+        output,
+        batch,
+    };
+    if block.shape().last() != Some(&to) {
+        return Err("its convolutions do not make its shape".to_owned());
+    }
+    Ok(block)
+}
+
+/// From a value back over nodes that nothing else reads, to the value before them.
+fn walk_back<'g>(graph: &Graph<'g>, from: &'g str) -> (Vec<BranchStep>, &'g str) {
+    let nodes = &graph.proto.node;
+    let alone = |name: &str, consumers: usize| {
+        let list = graph.consumers.get(name).map_or(0, Vec::len);
+        list == consumers && !graph.proto.output.iter().any(|o| o.name() == name)
+    };
+    let mut steps = Vec::new();
+    let (mut at, mut consumers) = (from, 1);
+    while let Some(&index) = graph.producer.get(at).filter(|_| alone(at, consumers)) {
+        let node = &nodes[index];
+        consumers = 1;
+        if let Some(layer) = BranchLayer::of(graph, index) {
+            steps.push(BranchStep::Conv(layer));
+            at = &node.input[0];
+        } else if is_unary(node, graph) {
+            steps.push(BranchStep::Pointwise(vec![index]));
+            at = &node.input[0];
+        } else if let Some((before, sigmoid)) = swish(graph, index).filter(|(before, _)| alone(before, 2)) {
+            steps.push(BranchStep::Pointwise(vec![sigmoid, index]));
+            (at, consumers) = (before, 2);
+        } else {
+            break;
+        }
+    }
+    // Activations before the first convolution may stay dense: only what the convolutions save counts.
+    while let Some(BranchStep::Pointwise(list)) = steps.last() {
+        let last = list[list.len() - 1];
+        at = nodes[last].output.first().map_or(at, String::as_str);
+        steps.pop();
+    }
+    steps.reverse();
+    (steps, at)
+}
+
+/// `x · sigmoid(x)` as two nodes: x, and the index of the sigmoid.
+fn swish<'g>(graph: &Graph<'g>, mul: usize) -> Option<(&'g str, usize)> {
+    let node = &graph.proto.node[mul];
+    let [a, b] = &node.input[..] else { return None };
+    if node.op_type() != "Mul" {
+        return None;
+    }
+    for (x, gate) in [(a, b), (b, a)] {
+        let at = *graph.producer.get(gate.as_str())?;
+        let sigmoid = &graph.proto.node[at];
+        let only = graph.consumers.get(gate.as_str()).is_some_and(|c| c.len() == 1);
+        if matches!(sigmoid.op_type(), "Sigmoid" | "HardSigmoid") && sigmoid.input.first() == Some(x) && only {
+            return Some((x, at));
+        }
+    }
+    None
+}
+
+/// One input that is no constant, one output, and each element alone.
+fn is_unary(node: &NodeProto, graph: &Graph) -> bool {
+    let known = spec_of(node).is_some_and(|s| s.reach == Reach::Own);
+    let rest = node
+        .input
+        .iter()
+        .skip(1)
+        .all(|n| n.is_empty() || graph.constant(n).is_some());
+    let outputs = node.output.iter().filter(|n| !n.is_empty()).count();
+    known && rest && outputs == 1
+}

@@ -1,0 +1,143 @@
+//! A plan applied to a model, without timing anything.
+
+use std::path::{Path, PathBuf};
+
+use super::device::load_runtime;
+use super::source::ModelSource;
+use crate::channels::IndexRemaps;
+use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
+use crate::onnx::{declare_weights, encode};
+use crate::optimize::{Datasets, Declined, ProgressReporter, SampleSource, Samples, Step, fitted, gives_no_numbers};
+use crate::plan::{PlanFile, folds_of, removable};
+use crate::reconstruct::Change;
+use crate::rewrite::rewrite;
+use crate::verify::{Agreement, Task, compare, compare_task};
+use crate::{Error, Result};
+
+/// Which weights a plan may be applied to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlanFor {
+    /// The very file that it was made for.
+    #[default]
+    SameFile,
+    /// The same network, with whatever weights.
+    OtherWeights,
+}
+
+/// Settings of applying a plan.
+#[derive(Clone, Debug)]
+pub struct ApplySettings {
+    /// The plan's file.
+    pub plan: PathBuf,
+    /// Which weights it may be applied to.
+    pub plan_for: PlanFor,
+    /// The input shapes.
+    pub shapes: ShapeOptions,
+    /// Samples to compare the models on.
+    pub eval: Option<SampleSource>,
+    /// Samples to fit weights on.
+    pub calib: Option<SampleSource>,
+    /// ONNX Runtime's shared library; `None`: the one that is found.
+    pub library: Option<PathBuf>,
+}
+
+/// What applying a plan gives.
+#[derive(Debug)]
+pub struct Applied {
+    /// The model.
+    pub model: Vec<u8>,
+    /// How its outputs agree with the original's.
+    pub agreement: Agreement,
+    /// How both do on real inputs.
+    pub task: Option<Task>,
+    /// Removed channels that carried something.
+    pub carrying: usize,
+}
+
+/// Applies a plan, measured or edited, to a model. Where samples are given, the remaining weights are fitted on them.
+///
+/// # Errors
+/// When the plan does not fit the model, or is lossless and the outputs differ all the same.
+pub fn apply(
+    source: &ModelSource,
+    settings: &ApplySettings,
+    stop: &Stop,
+    reporter: &dyn ProgressReporter,
+) -> Result<Applied> {
+    let plan = read_plan(&settings.plan)?;
+    let runtime = load_runtime(settings.library.as_deref(), stop)?;
+    let opened = source.open(&runtime, &settings.shapes)?;
+    if plan.model != opened.model.hash && settings.plan_for == PlanFor::SameFile {
+        return Err(Error::Plan(format!(
+            "{} was made for another file",
+            settings.plan.display()
+        )));
+    }
+    let graph = opened.graph()?;
+    let change = plan.change(&graph, &opened.analysis)?;
+    let (folds, carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
+    let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
+    let device = CpuDevice::new(runtime, 1);
+    let before = encode(&opened.proto);
+    let Datasets { eval, calib } = Datasets::read(
+        &opened,
+        &device,
+        settings.eval.as_ref(),
+        settings.calib.as_ref(),
+        reporter,
+    )?;
+    let mut broken = false;
+    if let Some(data) = calib {
+        let remaps = IndexRemaps::new(&opened.analysis.dependencies, &opened.analysis.groups, &change);
+        let change = Change {
+            model: &opened.proto,
+            graph: &graph,
+            analysis: &opened.analysis,
+            remaps: &remaps,
+        };
+        let fit = fitted(
+            &device,
+            change,
+            proto,
+            &Samples::new(data),
+            0,
+            reporter,
+            &Limit::default(),
+        )?;
+        fit.notes.iter().for_each(|note| reporter.note(note));
+        broken = fit.is_broken();
+        proto = fit.proto;
+    }
+    declare_weights(&mut proto);
+    let after = encode(&proto);
+    reporter.step(Step::Verify);
+    let agreement = compare(&device, &before, &after, &opened.specs, 0, 3)?;
+    let task = match &eval {
+        Some(data) => compare_task(&device, &before, &after, data, &|done, total| {
+            reporter.progress(done, total)
+        })?,
+        None => None,
+    };
+    if broken || gives_no_numbers(&agreement, task.as_ref()) {
+        return Err(Error::Usage(format!(
+            "{}; give calibration samples that are like the real ones",
+            Declined::NoNumbers
+        )));
+    }
+    if carrying == 0 && !agreement.holds() {
+        return Err(Error::Plan(
+            "the outputs differ though the plan is lossless; please report this model".to_owned(),
+        ));
+    }
+    Ok(Applied {
+        model: after,
+        agreement,
+        task,
+        carrying,
+    })
+}
+
+fn read_plan(path: &Path) -> Result<PlanFile> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+    serde_json::from_str(&text).map_err(|e| Error::Usage(format!("{} is not a plan: {e}", path.display())))
+}

@@ -1,0 +1,152 @@
+//! Latencies of models side by side.
+
+use std::path::PathBuf;
+
+use super::device::DeviceSettings;
+use super::files::note_order;
+use super::turn::take_turn;
+use crate::data::Dataset;
+use crate::device::{
+    Device, DeviceInfo, InputSpec, NamedTensor, Runtime, ShapeOptions, Stop, WhenBusy, input_specs, random_inputs,
+    unsettled,
+};
+use crate::onnx::{Graph, load_as};
+use crate::optimize::{ProgressReporter, SampleSource};
+use crate::verify::{Entry, benchmark, classes};
+use crate::{Error, Result};
+
+/// Settings of a benchmark.
+#[derive(Clone, Debug)]
+pub struct BenchSettings {
+    /// The models; all take the same inputs.
+    pub models: Vec<PathBuf>,
+    /// The device and the library.
+    pub device: DeviceSettings,
+    /// What to do while another process times on the device.
+    pub on_busy: WhenBusy,
+    /// The input shapes.
+    pub shapes: ShapeOptions,
+    /// Real inputs with labels, for the accuracy of every model.
+    pub eval: Option<SampleSource>,
+    /// Seconds to measure, about.
+    pub seconds: f64,
+    /// Seed of the random inputs.
+    pub seed: u64,
+}
+
+/// Shares of samples, from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    /// The best class is the label.
+    pub top1: f64,
+    /// The label is one of the five best classes.
+    pub top5: f64,
+}
+
+/// Latencies of models side by side.
+#[derive(Debug)]
+pub struct BenchOutcome {
+    /// The device.
+    pub device: DeviceInfo,
+    /// The device in words.
+    pub described: String,
+    /// Times of each model.
+    pub entries: Vec<Entry>,
+    /// Accuracy of each model, `None` for one without labels or classes; empty without real inputs.
+    pub accuracy: Vec<Option<Accuracy>>,
+}
+
+/// Times models in turns, on random inputs.
+///
+/// # Errors
+/// When a model or the data cannot be read, models take different inputs, or a run fails.
+pub fn bench(settings: &BenchSettings, stop: &Stop, reporter: &dyn ProgressReporter) -> Result<BenchOutcome> {
+    let runtime = settings.device.runtime(stop)?;
+    let device = settings.device.open(&runtime)?;
+    let models = Models::read(settings, reporter)?;
+    let inputs = random_inputs(&models.specs, settings.seed, 1.0)?;
+    let entries = timed(settings, &runtime, device.as_ref(), &models, &inputs, reporter)?;
+    Ok(BenchOutcome {
+        accuracy: accuracy(settings, device.as_ref(), &models, reporter)?,
+        device: device.info().clone(),
+        described: settings.device.describe(device.as_ref()),
+        entries,
+    })
+}
+
+/// Models with the same inputs.
+struct Models {
+    bytes: Vec<bytes::Bytes>,
+    specs: Vec<InputSpec>,
+}
+
+impl Models {
+    fn read(settings: &BenchSettings, reporter: &dyn ProgressReporter) -> Result<Self> {
+        let mut models = Self {
+            bytes: Vec::new(),
+            specs: Vec::new(),
+        };
+        for path in &settings.models {
+            let model = load_as(path, &settings.shapes.reading)?;
+            note_order(path, &model, reporter);
+            let specs = input_specs(&Graph::new(model.graph()?)?, &settings.shapes)?;
+            let (shape, first) = (shape(&specs), shape(&models.specs));
+            if models.bytes.is_empty() {
+                models.specs = specs;
+            } else if shape != first {
+                return Err(Error::Usage(format!(
+                    "{} takes {shape:?}, the first model {first:?}; bench compares models with the same inputs",
+                    path.display()
+                )));
+            }
+            models.bytes.push(model.into_bytes());
+        }
+        Ok(models)
+    }
+}
+
+fn shape(specs: &[InputSpec]) -> Vec<(String, Vec<usize>)> {
+    specs.iter().map(|s| (s.name.clone(), s.dims.clone())).collect()
+}
+
+fn timed(
+    settings: &BenchSettings,
+    runtime: &Runtime,
+    device: &dyn Device,
+    models: &Models,
+    inputs: &[NamedTensor],
+    reporter: &dyn ProgressReporter,
+) -> Result<Vec<Entry>> {
+    let bytes: Vec<&[u8]> = models.bytes.iter().map(|m| &m[..]).collect();
+    let turn = take_turn(device, settings.on_busy, &runtime.stop, reporter)?;
+    // Nothing is drawn while models are timed.
+    reporter.done();
+    let entries = benchmark(device.require_timer()?, &bytes, inputs, settings.seconds);
+    drop(turn);
+    entries.map_err(|e| unsettled(&models.specs, e))
+}
+
+fn accuracy(
+    settings: &BenchSettings,
+    device: &dyn Device,
+    models: &Models,
+    reporter: &dyn ProgressReporter,
+) -> Result<Vec<Option<Accuracy>>> {
+    let Some(source) = &settings.eval else {
+        return Ok(Vec::new());
+    };
+    let data = Dataset::read(&source.path, &models.specs, &source.scaling)?;
+    data.notes().iter().for_each(|note| reporter.note(note));
+    let of = |(path, model): (&PathBuf, &bytes::Bytes)| {
+        let own = data.clone().settled(device, model)?;
+        let notes = own.notes().iter().skip(data.notes().len());
+        notes.for_each(|note| reporter.note(&format!("{}: {note}", path.display())));
+        let found = classes(device, model, &own, &|_, _| {})?;
+        let samples = found.best.len().max(1) as f64;
+        Ok(found.right.map(|(one, five)| Accuracy {
+            top1: one as f64 / samples,
+            top5: five as f64 / samples,
+        }))
+    };
+    settings.models.iter().zip(&models.bytes).map(of).collect()
+}

@@ -1,0 +1,187 @@
+//! Gates that stand: chosen by what they lose, cut back by what they save, and looked at on the evaluation samples.
+
+use std::ops::Range;
+
+use super::super::options::Placement;
+use super::super::outcome::{Dynamic, NoGates};
+use super::super::reporter::Step;
+use super::candidates::GateCandidate;
+use super::choose::{Choice, fastest, picked, saved, within, worth_judging};
+use super::evaluate::Accepted;
+use super::judge::Judge;
+use super::search::GateSearch;
+use crate::Result;
+use crate::data::Dataset;
+use crate::gate::Gate;
+use crate::verify::benchmark_workloads;
+
+/// Choices that are made, each more careful, while the evaluation samples lose too much.
+const ATTEMPTS: usize = 4;
+/// Gates whose worth to the whole model is measured, for so many seconds, and the gain that makes one worth nothing.
+const ENTRIES: usize = 8;
+const SECONDS: f64 = 6.0;
+const WORTHLESS: f64 = 0.002;
+
+impl GateSearch<'_> {
+    /// Chooses gates by what they lose on held-out calibration samples. Where evaluation samples are given, these decide: as
+    /// long as the choice loses too much there, a more careful one is made.
+    pub(super) fn accepted(
+        &self,
+        candidates: &mut [Vec<GateCandidate>],
+        judge: Option<&Judge>,
+        dynamic: &mut Dynamic,
+    ) -> Result<Accepted> {
+        let allowed = self.dynamics.most_drop;
+        let mut most = allowed;
+        let none = || -> Accepted {
+            let none: Choice = vec![None; candidates.len()];
+            Accepted {
+                wished: none.clone(),
+                chosen: none,
+            }
+        };
+        if self.session.limit.is_up() {
+            return Ok(none());
+        }
+        let before = self.evaluated()?;
+        for attempt in 0..ATTEMPTS {
+            if self.session.limit.is_up() {
+                dynamic.declined = Some(NoGates::NotJudged);
+                break;
+            }
+            let wished = self.choose(candidates, judge, most, dynamic)?;
+            let wished = wished.unwrap_or_else(|| vec![None; candidates.len()]);
+            let chosen = match self.dynamics.placement {
+                Placement::Everywhere => wished.clone(),
+                Placement::WherePaying => self.cut_back(candidates, wished.clone())?,
+            };
+            let gates: Vec<&Gate> = picked(candidates, &chosen).map(|o| &o.gate).collect();
+            let Some(before) = before.as_ref().filter(|_| !gates.is_empty()) else {
+                return Ok(Accepted { wished, chosen });
+            };
+            let seen = self.seen_drop(before, &gates)?;
+            let share = self.dynamics.keep.is_some();
+            dynamic.eval_drop = Some(seen.drop);
+            dynamic.task = seen.task;
+            if share || seen.drop <= allowed {
+                return Ok(Accepted { wished, chosen });
+            }
+            dynamic.declined = Some(NoGates::DropTooGreat {
+                drop: seen.drop,
+                interval: dynamic.task.as_ref().map(|t| t.drop_interval),
+                allowed,
+                held_out: dynamic.held_out_drop.unwrap_or(0.0),
+            });
+            if attempt + 1 < ATTEMPTS {
+                // As much less as it was too much, and at least by half.
+                most *= (allowed / seen.drop.max(1e-12)).min(0.5);
+            }
+        }
+        Ok(none())
+    }
+
+    /// The judge of the gates, which has measured what each loses alone; `None` where a share is given and nothing can be judged.
+    pub(super) fn judge<'j>(
+        &'j self,
+        candidates: &mut [Vec<GateCandidate>],
+        data: &'j Dataset,
+        runs: Range<usize>,
+    ) -> Result<Option<Judge<'j>>> {
+        if self.dynamics.keep.is_some() && self.session.samples.is_none() {
+            return Ok(None);
+        }
+        self.session.reporter.step(Step::JudgeGates);
+        let judge = Judge::new(self, data, runs)?;
+        if self.dynamics.keep.is_none() {
+            for list in candidates.iter_mut() {
+                // What is not judged cannot be chosen.
+                let wanted = worth_judging(list, self.dynamics.placement);
+                for (at, candidate) in list.iter_mut().enumerate() {
+                    candidate.timing_only |= !wanted.contains(&at);
+                }
+            }
+            judge.losses(candidates, &|o| !o.timing_only)?;
+        }
+        Ok(Some(judge))
+    }
+
+    /// The gates by the user's share, or by what they save within a drop of `most`.
+    fn choose(
+        &self,
+        candidates: &[Vec<GateCandidate>],
+        judge: Option<&Judge>,
+        most: f64,
+        dynamic: &mut Dynamic,
+    ) -> Result<Option<Choice>> {
+        let placement = self.dynamics.placement;
+        if self.dynamics.keep.is_some() {
+            let choice = fastest(candidates, placement);
+            if let Some(judge) = judge {
+                let gates: Vec<&Gate> = picked(candidates, &choice).map(|o| &o.gate).collect();
+                dynamic.held_out_drop = Some(judge.accuracy_drop(&gates)?);
+            }
+            return Ok(Some(choice));
+        }
+        let Some(judge) = judge else { return Ok(None) };
+        self.session.reporter.step(Step::ChooseGates);
+        let found = within(candidates, judge, most)?;
+        dynamic.held_out_drop = found.as_ref().map(|f| f.drop);
+        let few = judge.samples() < (2.0 / self.dynamics.most_drop.max(1e-9)) as usize;
+        if found.is_some() && few && self.session.eval.is_none() && dynamic.notes.is_empty() {
+            dynamic.notes.push(format!(
+                "the drop was judged on {} samples; more calibration samples tell small drops better",
+                judge.samples()
+            ));
+        }
+        Ok(found.map(|f| f.choice))
+    }
+
+    /// The choice without gates that do not make the whole model faster.
+    fn cut_back(&self, candidates: &[Vec<GateCandidate>], choice: Choice) -> Result<Choice> {
+        let mut at: Vec<usize> = (0..choice.len()).filter(|&b| choice[b].is_some()).collect();
+        if at.len() < 2 {
+            return Ok(choice);
+        }
+        // The least certain first.
+        let gain = |b: &usize| {
+            choice[*b]
+                .and_then(|o| candidates[*b].get(o))
+                .map_or(0.0, |o| saved(o, Placement::WherePaying))
+        };
+        at.sort_by(|a, b| gain(a).total_cmp(&gain(b)));
+        at.truncate(ENTRIES);
+        self.session.reporter.step(Step::MeasureModels);
+        let without = |b: usize| {
+            let mut less = choice.clone();
+            less[b] = None;
+            less
+        };
+        let choices: Vec<Choice> = [choice.clone()]
+            .into_iter()
+            .chain(at.iter().map(|&b| without(b)))
+            .collect();
+        let mut models = vec![self.base.to_vec()];
+        for choice in &choices {
+            models.push(self.model_of(
+                &picked(candidates, choice).map(|o| &o.gate).collect::<Vec<_>>(),
+                self.dynamics.form(),
+            )?);
+        }
+        let entries: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
+        let benchmarked = benchmark_workloads(
+            self.session.timer()?,
+            &entries,
+            &self.session.inputs,
+            self.session.seconds(SECONDS),
+            &self.session.progress(),
+        )?;
+        let whole = benchmarked[1].ratio();
+        let mut kept = choice;
+        for (entry, &b) in benchmarked[2..].iter().zip(&at) {
+            if entry.ratio() < whole - WORTHLESS {
+                kept[b] = None;
+            }
+        }
+        Ok(kept)
+    }
+}

@@ -1,0 +1,44 @@
+//! What the search for gates works with.
+
+use super::super::options::{Dynamics, Mode};
+use super::super::session::Session;
+use crate::Result;
+use crate::gate::{Gate, GateForm, gated};
+use crate::onnx::proto::ModelProto;
+use crate::onnx::{Graph, encode};
+
+/// What the search for gates works with.
+pub(super) struct GateSearch<'a> {
+    pub session: &'a Session<'a>,
+    /// The static model, encoded.
+    pub base: &'a [u8],
+    /// The static model, with operators that gates can stand beside.
+    pub model: &'a ModelProto,
+    /// Look-ups over it.
+    pub graph: &'a Graph<'a>,
+    /// Multiply-accumulates of the static model for one sample.
+    pub macs: u64,
+    pub dynamics: Dynamics,
+}
+
+impl GateSearch<'_> {
+    /// The greatest batch of all workloads.
+    pub fn batch(&self) -> usize {
+        let specs = self.session.workloads.iter().map(|w| w.opened.specs.first());
+        let batches = specs.filter_map(|s| s?.dims.first().copied());
+        batches.max().unwrap_or(1)
+    }
+
+    /// The form that is written.
+    pub fn written_form(&self) -> GateForm {
+        match self.dynamics.mode {
+            Mode::Mask => GateForm::Masked,
+            _ => self.dynamics.form(),
+        }
+    }
+
+    /// The model with gates in it.
+    pub fn model_of(&self, gates: &[&Gate], form: GateForm) -> Result<Vec<u8>> {
+        Ok(encode(&gated(self.model, self.graph, gates, form)?))
+    }
+}

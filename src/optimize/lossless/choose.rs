@@ -1,0 +1,157 @@
+//! Choosing between plans by measuring whole models, and cutting back what does not pay.
+
+use super::measure::{Comparison, measure};
+use crate::Result;
+use crate::channels::Group;
+use crate::optimize::session::Session;
+use crate::plan::{Found, Plan};
+use crate::verify::Verdict;
+
+/// Seconds for each benchmark.
+const CHOOSING_SECONDS: f64 = 3.0;
+/// Found plans that are measured.
+const ENTRIES: usize = 3;
+/// Parts of a plan that are left out in turn, and how often.
+const PARTS: usize = 6;
+const ROUNDS: usize = 3;
+
+/// The fastest of the found plans; then without the moves that do not pay.
+pub(super) fn choose(session: &Session, found: &[Found]) -> Result<Option<Plan>> {
+    session.limit.check()?;
+    let mut plans = field(session, found);
+    if session.limit.is_up() {
+        plans.truncate(1);
+    }
+    if plans.is_empty() {
+        return Ok(None);
+    }
+    let steps = ROUNDS + 2;
+    session.reporter.progress(0, steps);
+    let measured = |plans: &[Plan]| measure(session, plans, session.seconds(CHOOSING_SECONDS));
+    let mut best = best_of(&plans, &measured(&plans)?);
+    session.reporter.progress(1, steps);
+    if best.is_none() && !session.limit.is_up() {
+        let fewer = most_gainful(session, &plans[0]);
+        best = best_of(&fewer, &measured(&fewer)?);
+    }
+    let Some(mut plan) = best else {
+        session.reporter.progress(steps, steps);
+        return Ok(None);
+    };
+    for round in 0..ROUNDS {
+        session.reporter.progress(round + 2, steps);
+        if session.limit.is_up() {
+            break;
+        }
+        match cut_back(session, &plan)? {
+            Some(cut) => plan = cut,
+            None => break,
+        }
+    }
+    session.reporter.progress(steps, steps);
+    Ok(Some(plan))
+}
+
+/// The plans to measure: those found, and each without the groups that pass through operators that
+/// move channels about (their cost is not in the layers' times).
+fn field(session: &Session, found: &[Found]) -> Vec<Plan> {
+    let mut plans: Vec<Plan> = Vec::new();
+    let moved = moved_about(session);
+    for f in found.iter().take(ENTRIES) {
+        for plan in [f.plan.clone(), f.plan.without(&moved)] {
+            if !plan.is_empty() && !plans.contains(&plan) && session.rewritten(&plan).is_ok() {
+                plans.push(plan);
+            }
+        }
+    }
+    plans
+}
+
+/// Groups whose channels pass through a concatenation, a split, a gather or a reshape.
+fn moved_about(session: &Session) -> Vec<usize> {
+    const MOVES: [&str; 7] = ["Concat", "Split", "Slice", "Gather", "Reshape", "Transpose", "Pad"];
+    let analysis = session.analysis();
+    let moves = |name: &str| {
+        let producer = session.graph.producer.get(name);
+        producer.is_some_and(|&n| MOVES.contains(&session.graph.proto.node[n].op_type()))
+    };
+    let passes = |g: &Group| {
+        g.places
+            .iter()
+            .any(|(v, _)| moves(&analysis.dependencies.value(*v).name))
+    };
+    analysis.groups.iter().filter(|g| passes(g)).map(|g| g.id).collect()
+}
+
+/// The plan without those parts that make it slower, if it is then measured to be faster.
+fn cut_back(session: &Session, plan: &Plan) -> Result<Option<Plan>> {
+    let mut field = vec![plan.clone()];
+    field.extend(leave_one_part_out(session, plan));
+    if field.len() < 2 {
+        return Ok(None);
+    }
+    let seconds = session.seconds(CHOOSING_SECONDS);
+    let measured = measure(session, &field, seconds)?;
+    let slower = measured[0].ratio - 0.005;
+    let dropped: Vec<usize> = field
+        .iter()
+        .zip(&measured)
+        .skip(1)
+        .filter(|(_, m)| m.ratio < slower)
+        .flat_map(|(part, _)| plan.counts.keys().filter(|g| !part.counts.contains_key(g)).copied())
+        .collect();
+    let cut = plan.without(&dropped);
+    if dropped.is_empty() || cut.is_empty() {
+        return Ok(None);
+    }
+    let again = measure(session, &[plan.clone(), cut.clone()], seconds)?;
+    Ok((again[1].verdict == Verdict::Faster && again[1].ratio < again[0].ratio).then_some(cut))
+}
+
+/// The moves by predicted gain, greatest first.
+fn by_gain(session: &Session, plan: &Plan) -> Vec<usize> {
+    let (analysis, costs) = (session.analysis(), &session.costs);
+    let with = session.counts(plan);
+    let mut gains: Vec<(usize, f64)> = plan
+        .counts
+        .keys()
+        .map(|&g| {
+            let layers = costs.touched_by(g);
+            let mut without = with.clone();
+            without[g] = analysis.groups[g].classes.len();
+            let ms = |c| costs.of(layers, c).map_or(0.0, |t| t.ms);
+            (g, ms(&without) - ms(&with))
+        })
+        .collect();
+    gains.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    gains.into_iter().map(|(g, _)| g).collect()
+}
+
+/// The half, the quarter and the one move with the greatest predicted gain.
+fn most_gainful(session: &Session, plan: &Plan) -> Vec<Plan> {
+    let order = by_gain(session, plan);
+    let mut sizes = vec![order.len() / 2, order.len() / 4, 1];
+    sizes.retain(|&n| n > 0 && n < order.len());
+    sizes.dedup();
+    sizes.into_iter().map(|n| plan.without(&order[n..])).collect()
+}
+
+/// The plan without each of a few parts of its moves, alike in predicted gain.
+fn leave_one_part_out(session: &Session, plan: &Plan) -> Vec<Plan> {
+    let order = by_gain(session, plan);
+    if order.len() < 2 {
+        return Vec::new();
+    }
+    let size = order.len().div_ceil(PARTS);
+    order.chunks(size).map(|part| plan.without(part)).collect()
+}
+
+/// The fastest of the plans that were measured to be faster.
+fn best_of(plans: &[Plan], measured: &[Comparison]) -> Option<Plan> {
+    plans
+        .iter()
+        .zip(measured)
+        .filter(|(_, m)| m.verdict == Verdict::Faster)
+        .min_by(|a, b| a.1.ratio.total_cmp(&b.1.ratio))
+        .map(|(plan, _)| plan.clone())
+}

@@ -1,0 +1,56 @@
+//! What a narrower model must show before it is written.
+
+use super::measure::Latency;
+use crate::optimize::fitting::gives_no_numbers;
+use crate::optimize::options::{Options, WhenSlower};
+use crate::optimize::outcome::Declined;
+use crate::optimize::proof::{Acceptance, Evidence, is_faster};
+use crate::plan::Metric;
+
+/// Measured this near to the latency target counts as met in the end.
+const NEAR: f64 = 1.03;
+
+/// Outputs that are numbers, the goals met, and a gain in speed.
+pub(super) struct GoalsMet<'o> {
+    pub options: &'o Options,
+    /// The samples that judged the model gave no numbers where the original gives numbers.
+    pub broken: bool,
+}
+
+impl Acceptance for GoalsMet<'_> {
+    type Refusal = Declined;
+
+    fn after_task(&self, evidence: &Evidence) -> Option<Declined> {
+        let goals = self.options.goals;
+        if self.broken || gives_no_numbers(&evidence.agreement, evidence.task.as_ref()) {
+            return Some(Declined::NoNumbers);
+        }
+        let entry = evidence.entries.last()?;
+        let (ratio, noise, ms) = (entry.ratio(), entry.ratio_noise(), entry.summary().median);
+        if let Some(goal) = goals.limits[Metric::Latency]
+            && ratio > (Latency { ms, ratio }).share_of(goal) * NEAR
+        {
+            return Some(Declined::LatencyMissed { goal, ratio, ms });
+        }
+        if let (Some(allowed), Some(task)) = (goals.max_drop, &evidence.task)
+            && task.accuracy_drop() > allowed
+        {
+            let drop = task.accuracy_drop();
+            return Some(Declined::DropTooGreat { drop, allowed });
+        }
+        let sized = goals.any_counted();
+        if is_faster(entry) || (self.options.when_slower == WhenSlower::Write && sized) {
+            return None;
+        }
+        Some(Declined::GoalNotFaster { ratio, noise, sized })
+    }
+
+    fn note(&self, evidence: &Evidence) -> Option<String> {
+        let entry = evidence.entries.last().filter(|e| !is_faster(e))?;
+        Some(format!(
+            "it was not measured to be faster ({:.3} ± {:.3}); it is written because slower models are allowed",
+            entry.ratio(),
+            entry.ratio_noise()
+        ))
+    }
+}

@@ -1,0 +1,42 @@
+//! One plan's model beside the original.
+
+use crate::Result;
+use crate::onnx::encode;
+use crate::optimize::options::Amount;
+use crate::optimize::session::Session;
+use crate::plan::Plan;
+use crate::verify::benchmark_workloads;
+
+/// A measured latency.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Latency {
+    /// Milliseconds.
+    pub ms: f64,
+    /// Over the original's.
+    pub ratio: f64,
+}
+
+impl Latency {
+    /// A latency goal as a share of the original's latency, which was measured beside this one.
+    pub fn share_of(self, goal: Amount) -> f64 {
+        let original = self.ms / self.ratio;
+        goal.of(original) / original
+    }
+}
+
+/// Benchmarks a plan's model, its weights as they were, for about so many seconds.
+pub(super) fn measure(session: &Session, plan: &Plan, seconds: f64) -> Result<Latency> {
+    let model = encode(&session.rewritten(plan)?);
+    let entries = [&session.original, model.as_slice()];
+    let entries = benchmark_workloads(
+        session.timer()?,
+        &entries,
+        &session.inputs,
+        session.seconds(seconds),
+        &|_, _| {},
+    )?;
+    Ok(Latency {
+        ms: entries[1].summary().median,
+        ratio: entries[1].ratio(),
+    })
+}

@@ -1,0 +1,122 @@
+//! What is searched: widths, what each of them loses, and what each uses.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::sensitivity::{Sensitivity, analyze, guess};
+use super::space::{only_blocks, space};
+use crate::Result;
+use crate::device::Limit;
+use crate::optimize::outcome::ParetoRow;
+use crate::optimize::session::Session;
+use crate::plan::{Frontier, LossCurve, Metric, Objective, ParetoPoint, PerMetric, Plan, Resource, SearchSpace};
+
+/// Searches for plans are given this long, whatever is left of the time: what was timed is of no use without.
+pub(super) const SEARCHING: Duration = Duration::from_secs(3);
+
+/// What is searched.
+pub(super) struct Search {
+    pub space: SearchSpace,
+    /// The seed of the shares, where new channels share the work of old ones.
+    pub split: Option<u64>,
+    pub curves: BTreeMap<usize, LossCurve>,
+    /// Groups whose losses are guessed blindly.
+    pub blind: BTreeSet<usize>,
+    /// What a plan takes of each metric.
+    pub objectives: PerMetric<Objective>,
+    /// When searches end.
+    pub limit: Limit,
+    /// The same on fewer widths: multiples of blocks only. Where latency is no goal.
+    pub on_blocks: Option<Box<Search>>,
+}
+
+/// Times widths and measures what they lose; the session then knows in which order channels go.
+///
+/// # Errors
+/// When a probe or a run fails.
+pub(super) fn prepare_search(session: &mut Session) -> Result<Search> {
+    let space = space(session)?;
+    let narrower: BTreeMap<usize, Vec<usize>> = space
+        .groups
+        .iter()
+        .zip(&space.options)
+        .map(|(&g, o)| (g, o.iter().copied().filter(|&n| n < space.base[g]).collect::<Vec<_>>()))
+        .filter(|(_, o)| !o.is_empty())
+        .collect();
+    let known: Sensitivity = match &session.samples {
+        Some(samples) => analyze(session, samples, &narrower)?,
+        None => guess(session, &narrower, &session.limit.at_least(SEARCHING))?,
+    };
+    session.removable.ranked = known.ranked;
+    let blocks = only_blocks(session, &space);
+    // The session predicts by the tables that it made last: those of the wider space.
+    let on_blocks = blocks.map(|space| Box::new(Search::over(session, space, known.curves.clone())));
+    let mut search = Search::over(session, space, known.curves);
+    search.blind = known.blind;
+    search.on_blocks = on_blocks;
+    Ok(search)
+}
+
+impl Search {
+    fn over(session: &mut Session, space: SearchSpace, curves: BTreeMap<usize, LossCurve>) -> Self {
+        let (graph, analysis) = (&session.graph, session.analysis());
+        let costs = &mut session.costs;
+        Self {
+            objectives: PerMetric::from_fn(|metric| Objective::new(metric, &space, graph, analysis, costs)),
+            curves,
+            blind: BTreeSet::new(),
+            split: session.options.split_seed(),
+            space,
+            limit: session.limit.at_least(SEARCHING),
+            on_blocks: None,
+        }
+    }
+
+    /// The predicted latency of a plan.
+    pub fn latency(&self) -> &Resource {
+        &self.objectives[Metric::Latency].parts[0]
+    }
+
+    /// A search over one resource.
+    pub fn frontier<'s>(&'s self, resource: &'s Resource) -> Frontier<'s> {
+        let curves = |g: usize| -> Option<&'s LossCurve> { self.curves.get(&g) };
+        Frontier::new(&self.space, &curves, resource, &self.limit)
+    }
+
+    /// The plan of a point.
+    pub fn plan(&self, point: &ParetoPoint) -> Plan {
+        let counts = self.space.counts(&point.choice);
+        let changed = self.space.groups.iter().filter(|&&g| counts[g] != self.space.base[g]);
+        Plan {
+            counts: changed.map(|&g| (g, counts[g])).collect(),
+            split: self.split,
+        }
+    }
+
+    /// The predicted loss of one group at a width.
+    pub fn loss(&self, group: usize, count: usize) -> Option<f64> {
+        self.curves.get(&group)?.at(count)
+    }
+
+    /// Points as rows of the curve, nothing measured.
+    pub fn rows(&self, points: &[ParetoPoint]) -> Vec<ParetoRow> {
+        let sizes = self.space.sizes();
+        let present = self.space.present();
+        let share = |metric: Metric, choice: &[usize]| {
+            let of = |choice: &[usize]| self.objectives[metric].of(&sizes, choice);
+            of(choice) / of(&present)
+        };
+        let row = |p: &ParetoPoint| ParetoRow {
+            shares: PerMetric::from_fn(|metric| share(metric, &p.choice)),
+            loss: p.loss,
+            groups: p.choice.iter().zip(&present).filter(|(a, b)| a != b).count(),
+            measured: None,
+        };
+        points.iter().map(row).collect()
+    }
+
+    /// The whole curve as predicted.
+    pub fn predicted(&self) -> Vec<ParetoRow> {
+        self.rows(&self.frontier(self.latency()).curve())
+    }
+}

@@ -1,0 +1,232 @@
+//! What is known of the loss of channels: rankings and measured losses of every group.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Result;
+use crate::channels::{ChannelChange, Group, IndexRemaps};
+use crate::device::Limit;
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
+use crate::ops::LinearOp;
+use crate::optimize::reporter::Step;
+use crate::optimize::samples::Samples;
+use crate::optimize::session::Session;
+use crate::plan::{LossCurve, Plan};
+use crate::reconstruct::with_compensated;
+use crate::rewrite::rewrite;
+use crate::score::{Compensated, Ranked, Reference, StagedExecutor, Statistics, linear_ops, rank_group, reading};
+
+/// Places of every sample that the layers' inputs are looked at.
+const PLACES: usize = 48;
+/// Samples that losses of single groups are measured on, at most.
+const JUDGES: usize = 512;
+
+/// What losing channels costs.
+#[derive(Debug, Default)]
+pub(super) struct Sensitivity {
+    /// The order in which the channels of each group go.
+    pub ranked: BTreeMap<usize, Vec<u32>>,
+    /// The loss of each group by its width.
+    pub curves: BTreeMap<usize, LossCurve>,
+    /// Groups of which even the guess knows nothing: an operator before the layers that read them has no rule.
+    pub blind: BTreeSet<usize>,
+}
+
+/// Ranks all groups with options below their width, and measures what narrowing each alone does to the model's outputs.
+///
+/// # Errors
+/// When the model cannot be run in parts.
+pub(super) fn analyze(
+    session: &Session,
+    samples: &Samples,
+    narrower: &BTreeMap<usize, Vec<usize>>,
+) -> Result<Sensitivity> {
+    let (analysis, graph) = (session.analysis(), &session.graph);
+    let (reporter, limit, seed) = (session.reporter, &session.limit, session.options.seed);
+    let layers = linear_ops(graph);
+    reporter.step(Step::Calibrate);
+    let mut executor = StagedExecutor::new(session.device, &samples.data, samples.fit.clone())?;
+    let parts = (&session.opened.proto, graph);
+    let wanted = reading(analysis, &layers);
+    let progress = session.progress();
+    let mut statistics = Statistics::collect(&mut executor, parts, &wanted, PLACES, seed, (limit, &progress))?;
+    drop(executor);
+    // What the time did not allow to look at is guessed.
+    let left: Vec<LinearOp> = wanted.iter().filter(|m| !statistics.knows(m)).cloned().collect();
+    statistics
+        .single
+        .extend(Statistics::guessed(graph, analysis, &left).single);
+    reporter.step(Step::RankChannels);
+    let mut rankings: BTreeMap<usize, Ranked> = BTreeMap::new();
+    for (done, (&g, options)) in narrower.iter().enumerate() {
+        reporter.progress(done, narrower.len());
+        limit.check()?;
+        if limit.is_up() && !rankings.is_empty() {
+            break;
+        }
+        let group = &analysis.groups[g];
+        let channels = group.classes.len();
+        let stops: Vec<usize> = looked_at(channels, options).iter().map(|n| channels - n).collect();
+        let first = session.removable.classes.get(&g).map(Vec::as_slice).unwrap_or_default();
+        let least = options.first().copied().unwrap_or(channels);
+        if let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, (first, least, &stops)) {
+            rankings.insert(g, ranked);
+        }
+    }
+    drop(statistics);
+    reporter.step(Step::MeasureLosses);
+    let losses = losses(session, samples, &rankings)?;
+    let mut known = Sensitivity::default();
+    for (g, ranked) in rankings {
+        let channels = analysis.groups[g].classes.len();
+        let measured = losses.get(&g).map(Vec::as_slice).unwrap_or_default();
+        known
+            .curves
+            .insert(g, LossCurve::new(channels, &ranked.errors, measured));
+        known.ranked.insert(g, ranked.order);
+    }
+    Ok(known)
+}
+
+/// Without samples a group keeps at least this share of its channels, and what goes counts so many times more, the more
+/// of the group it is.
+const LEAST_SHARE: f64 = 0.5;
+const CAREFUL: f64 = 4.0;
+
+/// What can be told without samples: rankings by weights and guessed moments, losses by the layers' errors.
+pub(super) fn guess(session: &Session, narrower: &BTreeMap<usize, Vec<usize>>, limit: &Limit) -> Result<Sensitivity> {
+    let (analysis, graph, reporter) = (session.analysis(), &session.graph, session.reporter);
+    reporter.step(Step::RankChannels);
+    let layers = linear_ops(graph);
+    let statistics = Statistics::guessed(graph, analysis, &reading(analysis, &layers));
+    let mut known = Sensitivity::default();
+    for (done, (&g, options)) in narrower.iter().enumerate() {
+        reporter.progress(done, narrower.len());
+        limit.check()?;
+        if limit.is_up() && !known.curves.is_empty() {
+            break;
+        }
+        let group = &analysis.groups[g];
+        let channels = group.classes.len();
+        let careful = (channels as f64 * LEAST_SHARE).ceil() as usize;
+        let spare = session.removable.classes.get(&g).map(Vec::as_slice).unwrap_or_default();
+        let least = options
+            .iter()
+            .copied()
+            .find(|&n| n >= careful.min(channels - spare.len().min(channels - 1)));
+        let order = (spare, least.unwrap_or(channels), &[][..]);
+        let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, order) else {
+            continue;
+        };
+        if group.consumers.iter().any(|n| statistics.blind.contains(n)) {
+            known.blind.insert(g);
+        }
+        // What is known to carry nothing goes first and loses nothing; a guess alone never says so.
+        let free = ranked.errors.get(spare.len()).copied().unwrap_or(f64::INFINITY);
+        let errors: Vec<f64> = ranked
+            .errors
+            .iter()
+            .enumerate()
+            .map(|(gone, e)| (e - free).max(0.0) * (1.0 + CAREFUL * gone as f64 / channels as f64))
+            .collect();
+        known.curves.insert(g, LossCurve::new(channels, &errors, &[]));
+        known.ranked.insert(g, ranked.order);
+    }
+    Ok(known)
+}
+
+/// What the biases of readers gain under a plan made without samples: the guessed means of what went.
+pub(super) fn guessed_biases(session: &Session, plan: &Plan) -> Vec<Compensated> {
+    let (analysis, graph) = (session.analysis(), &session.graph);
+    let layers = linear_ops(graph);
+    let statistics = Statistics::guessed(graph, analysis, &reading(analysis, &layers));
+    let mut found = Vec::new();
+    for (&g, &count) in &plan.counts {
+        let group = &analysis.groups[g];
+        let gone = group.classes.len().saturating_sub(count);
+        let Some(order) = session.removable.ranked.get(&g).filter(|_| gone > 0) else {
+            continue;
+        };
+        let order = (&order[..gone.min(order.len())], count, &[gone][..]);
+        let ranked = rank_group(group, graph, analysis, &layers, &statistics, order);
+        found.extend(ranked.into_iter().flat_map(|r| r.compensated.into_values().flatten()));
+    }
+    found
+}
+
+/// The few widths at which a group's loss is measured.
+fn looked_at(channels: usize, options: &[usize]) -> Vec<usize> {
+    let mut found: Vec<usize> = [0.9, 0.75, 0.6, 0.45, 0.3, 0.15]
+        .iter()
+        .filter_map(|share| {
+            let wish = share * channels as f64;
+            options
+                .iter()
+                .copied()
+                .min_by(|&a, &b| (a as f64 - wish).abs().total_cmp(&(b as f64 - wish).abs()))
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The model with the first `gone` channels of a group's ranking removed and the readers compensated.
+fn narrowed(session: &Session, ranked: &Ranked, gone: usize) -> Result<ModelProto> {
+    let (analysis, graph) = (session.analysis(), &session.graph);
+    let mut change = ChannelChange::default();
+    change.removed.extend(&ranked.order[..gone]);
+    let remaps = IndexRemaps::new(&analysis.dependencies, &analysis.groups, &change);
+    let pruned = rewrite(&session.opened.proto, graph, analysis, &change, &[])?;
+    let list = ranked.compensated.get(&gone).map(Vec::as_slice).unwrap_or_default();
+    with_compensated(pruned, graph, analysis, &remaps, list)
+}
+
+/// The first node that a change of a group touches.
+fn first_node(session: &Session, group: &Group) -> usize {
+    let (analysis, graph) = (session.analysis(), &session.graph);
+    let co = &analysis.dependencies;
+    let mut change = ChannelChange::default();
+    change.removed.extend(&group.classes);
+    let remaps = IndexRemaps::new(co, &analysis.groups, &change);
+    let touched = |&n: &usize| {
+        let node = &graph.proto.node[n];
+        let inputs = (0..node.input.len()).filter_map(|i| crate::channels::input_value(co, node, n, i));
+        let outputs = node.output.iter().filter_map(|o| co.by_name(o));
+        node.op_type() != "Constant" && inputs.chain(outputs).any(|v| remaps.touches(co, v))
+    };
+    (0..graph.proto.node.len()).find(touched).unwrap_or(0)
+}
+
+/// For every ranked group, the loss of the outputs at the widths with compensated readers.
+fn losses(
+    session: &Session,
+    samples: &Samples,
+    rankings: &BTreeMap<usize, Ranked>,
+) -> Result<BTreeMap<usize, Vec<(usize, f64)>>> {
+    let (graph, original) = (&session.graph, &session.opened.proto);
+    let mut executor = StagedExecutor::new(session.device, &samples.data, samples.few(JUDGES))?;
+    let reference = Reference::of(&executor, original, graph)?;
+    let groups = &session.analysis().groups;
+    let mut order: Vec<(usize, usize)> = rankings.keys().map(|&g| (first_node(session, &groups[g]), g)).collect();
+    order.sort_unstable();
+    let mut found: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
+    for (done, &(at, g)) in order.iter().enumerate() {
+        session.reporter.progress(done, order.len());
+        if session.limit.is_up() {
+            break;
+        }
+        executor.advance(original, graph, at, &[])?;
+        let ranked = &rankings[&g];
+        for &gone in ranked.compensated.keys() {
+            let model = narrowed(session, ranked, gone)?;
+            let own = Graph::of(&model)?;
+            let name = graph.proto.node[at].output.iter().find(|n| !n.is_empty());
+            let from = name.and_then(|n| own.producer.get(n.as_str())).copied().unwrap_or(0);
+            let lost = reference.judge(&executor, &model, &own, from)?.loss();
+            let left = groups[g].classes.len() - gone;
+            found.entry(g).or_default().push((left, lost));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,155 @@
+//! The widths that a search may choose from, timed on the device.
+
+use std::collections::HashMap;
+
+use crate::Result;
+use crate::channels::Group;
+use crate::optimize::prepare::kept;
+use crate::optimize::reporter::Step;
+use crate::optimize::session::Session;
+use crate::plan::{Estimate, Grid, LatencyModel, LayersAt, Metric, SearchSpace, TailFilter, narrower, without_tail};
+
+/// The widths that may be chosen: narrower ones and grown ones that leave no tail, and the present one. Where only
+/// counted metrics are limited, a width passes as long as no wider one is faster.
+pub(super) fn space(session: &mut Session) -> Result<SearchSpace> {
+    let grid = grid(session);
+    let mut space = widths(session, grid)?;
+    session.reporter.step(Step::TimeWidths);
+    time_alone(session, &space)?;
+    let filter = match grid {
+        Grid::Blocks => TailFilter::WiderSlower,
+        Grid::Fine => TailFilter::WiderNotFaster,
+    };
+    drop_tails(&mut space, &session.costs, filter);
+    if grid == Grid::Blocks {
+        session.limit.check()?;
+        time_together(session, &space)?;
+    }
+    Ok(space)
+}
+
+/// Asks for what is timed first, whatever comes of it.
+///
+/// # Errors
+/// When a probe fails.
+pub(crate) fn ask(session: &mut Session) -> Result<()> {
+    let space = widths(session, grid(session))?;
+    time_alone(session, &space)
+}
+
+/// The widths that are looked at.
+fn widths(session: &Session, grid: Grid) -> Result<SearchSpace> {
+    let (analysis, asked) = (session.analysis(), session.options);
+    let base = session.present();
+    let kept = kept(&session.graph, session.opened, asked)?;
+    let (mut groups, mut options) = (Vec::new(), Vec::new());
+    let free = |g: &&Group| g.constraint.is_none() && g.classes.len() > 1 && !kept.contains(&g.id);
+    for group in analysis.groups.iter().filter(free) {
+        let mut counts = narrower(group, asked.min_width.max(1), grid);
+        counts.extend(session.candidates.get(&group.id).into_iter().flatten());
+        counts.push(base[group.id]);
+        counts.sort_unstable();
+        counts.dedup();
+        groups.push(group.id);
+        options.push(counts);
+    }
+    Ok(SearchSpace { groups, options, base })
+}
+
+/// Widths between blocks are options too where latency is no goal.
+fn grid(session: &Session) -> Grid {
+    let goals = session.options.goals;
+    match goals.limits[Metric::Latency].is_none() && goals.max_drop.is_none() {
+        true => Grid::Fine,
+        false => Grid::Blocks,
+    }
+}
+
+/// A fine space without the widths between blocks.
+pub(super) fn only_blocks(session: &Session, space: &SearchSpace) -> Option<SearchSpace> {
+    let mut fewer = space.clone();
+    for (&g, options) in fewer.groups.iter().zip(&mut fewer.options) {
+        let group = &session.analysis().groups[g];
+        let blocks = narrower(group, session.options.min_width.max(1), Grid::Blocks);
+        options.retain(|n| *n >= space.base[g] || blocks.contains(n));
+    }
+    (grid(session) == Grid::Fine).then_some(fewer)
+}
+
+/// Times every option of every group with all others as they are.
+fn time_alone(session: &mut Session, space: &SearchSpace) -> Result<()> {
+    let mut wanted = Vec::new();
+    for (g, options) in space.groups.iter().zip(&space.options) {
+        for &n in options {
+            let mut counts = space.base.clone();
+            counts[*g] = n;
+            wanted.push(LayersAt {
+                layers: session.costs.touched_by(*g).to_vec(),
+                counts,
+            });
+        }
+    }
+    let progress = session.progress();
+    session.costs.require(&mut session.prober, &wanted, &progress)
+}
+
+/// Takes out the options past a step.
+fn drop_tails(space: &mut SearchSpace, costs: &LatencyModel, filter: TailFilter) {
+    for (v, &g) in space.groups.iter().enumerate() {
+        let times: Option<Vec<Estimate>> = space.options[v]
+            .iter()
+            .map(|&n| {
+                let mut counts = space.base.clone();
+                counts[g] = n;
+                costs.of(costs.touched_by(g), &counts)
+            })
+            .collect();
+        let Some(times) = times else { continue };
+        let keep = without_tail(&times, filter);
+        let base = space.base[g];
+        let mut keep = keep.into_iter();
+        space.options[v].retain(|&n| keep.next().unwrap_or(false) || n == base);
+    }
+}
+
+/// Times every layer at its groups' options together, for a table of input by output widths. Where many groups make
+/// one width, they go in step.
+fn time_together(session: &mut Session, space: &SearchSpace) -> Result<()> {
+    const STEPS: usize = 5;
+    let at: HashMap<usize, usize> = space.groups.iter().enumerate().map(|(v, &g)| (g, v)).collect();
+    let mut wanted = Vec::new();
+    for layer in session.costs.all() {
+        let sides = session.costs.sides_of(layer);
+        let settings: Vec<Vec<Vec<(usize, usize)>>> = sides
+            .iter()
+            .map(|side| {
+                let free: Vec<usize> = side.iter().copied().filter(|g| at.contains_key(g)).collect();
+                match free.as_slice() {
+                    [] => vec![vec![]],
+                    [one] => space.options[at[one]].iter().map(|&n| vec![(*one, n)]).collect(),
+                    many => (0..STEPS)
+                        .map(|k| {
+                            let pick = |g: &usize| {
+                                let options = &space.options[at[g]];
+                                options[k * (options.len() - 1) / (STEPS - 1)]
+                            };
+                            many.iter().map(|g| (*g, pick(g))).collect()
+                        })
+                        .collect(),
+                }
+            })
+            .collect();
+        for input in &settings[0] {
+            for output in &settings[1] {
+                let mut counts = space.base.clone();
+                input.iter().chain(output).for_each(|&(g, n)| counts[g] = n);
+                wanted.push(LayersAt {
+                    layers: vec![layer],
+                    counts,
+                });
+            }
+        }
+    }
+    let progress = session.progress();
+    session.costs.require(&mut session.prober, &wanted, &progress)
+}

@@ -1,0 +1,165 @@
+//! The main job: from a model and a device to a faster model, or to the reason why there is none.
+//!
+//! A `Session` holds what a job works with. Three strategies use it: `lossless`, `lossy` and `offline`. What they
+//! find goes through one `proof`. Gates (`dynamic`) come on top of the result.
+
+mod datasets;
+mod dynamic;
+mod fitting;
+mod input;
+mod latency_steps;
+mod lossless;
+mod lossy;
+mod needs;
+mod offline;
+mod opened;
+mod options;
+mod outcome;
+mod prepare;
+mod proof;
+mod record;
+mod remembered;
+mod reporter;
+mod samples;
+mod scope;
+mod session;
+mod sound;
+mod workload;
+
+pub use datasets::Datasets;
+pub use fitting::{Fitted, fitted, gives_no_numbers};
+pub use input::{SORTED, open};
+pub use needs::{Alternative, Needs, needs};
+pub use opened::Opened;
+pub use options::{
+    Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Mode, Options, Placement, SampleSource, WhenSlower,
+};
+pub use outcome::{
+    Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GroupRow, LatencyCurve, LatencyStep, LatencySteps,
+    Measured, NoGates, Outcome, ParetoRow, Probes, use_of,
+};
+pub use reporter::{NoReporter, ProgressReporter, Step};
+pub use samples::Samples;
+pub use session::counts;
+pub use workload::{Known, Workload};
+
+use crate::Result;
+use crate::device::Device;
+use crate::plan::Candidates;
+use crate::profile::{Database, DriftCheck, Noise};
+use prepare::{Request, limit};
+use session::Session;
+
+/// Optimizes a model on a device, for the weighted sum of its workloads' latencies.
+///
+/// # Errors
+/// When a probe or a run fails. That no plan helps is no error: see [`Outcome::model`].
+pub fn optimize(
+    workloads: &[Workload],
+    device: &dyn Device,
+    known: Known,
+    options: &Options,
+    reporter: &dyn ProgressReporter,
+) -> Result<Outcome> {
+    if let Some(outcome) = refused(workloads, device, options) {
+        return Ok(outcome);
+    }
+    let request = Request {
+        workloads,
+        device,
+        options,
+        reporter,
+    };
+    let limit = limit(device, options);
+    let data = datasets(request)?;
+    let mut session = Session::begin(request, known, &data, limit)?;
+    let mut outcome = if options.goals.any() {
+        lossy::run(&mut session)?
+    } else if device.timer().is_some() {
+        lossless::run(&mut session)?
+    } else {
+        offline::run(&mut session)?
+    };
+    describe(&mut outcome, &mut session)?;
+    if let Some(dynamics) = options.dynamics {
+        outcome.dynamic = Some(dynamic::run(&session, &outcome, dynamics)?);
+    }
+    Ok(outcome)
+}
+
+/// Plans that lose least at every latency, `measured` of them measured.
+///
+/// # Errors
+/// When a probe or a run fails.
+pub fn pareto(
+    workloads: &[Workload],
+    device: &dyn Device,
+    database: Option<Database>,
+    options: &Options,
+    measured: usize,
+    reporter: &dyn ProgressReporter,
+) -> Result<Vec<ParetoRow>> {
+    let known = Known {
+        database,
+        ..Known::default()
+    };
+    let request = Request {
+        workloads,
+        device,
+        options,
+        reporter,
+    };
+    let limit = limit(device, options);
+    let data = datasets(request)?;
+    let mut session = Session::begin(request, known, &data, limit)?;
+    let rows = lossy::pareto(&mut session, measured)?;
+    session.prober.untraced.iter().for_each(|why| reporter.note(why));
+    Ok(rows)
+}
+
+/// The samples that the options name, as the first workload takes them.
+fn datasets(request: Request) -> Result<Datasets> {
+    let Some(workload) = request.workloads.first() else {
+        return Ok(Datasets::default());
+    };
+    let (eval, calib) = (request.options.eval.as_ref(), request.options.calib.as_ref());
+    Datasets::read(&workload.opened, request.device, eval, calib, request.reporter)
+}
+
+/// What comes out, at once, where no width may change and nothing else can be made.
+fn refused(workloads: &[Workload], device: &dyn Device, options: &Options) -> Option<Outcome> {
+    let opened = &workloads.first()?.opened;
+    let why = opened.nothing_to_change(options.goals.any())?;
+    let calibrated = |d: Dynamics| options.calib.is_some() || d.keep.is_some();
+    // Gates need convolutions, but no width that may change.
+    let gates = options.dynamics.is_some_and(calibrated) && !options.goals.any();
+    if gates && !opened.timed.is_empty() {
+        return None;
+    }
+    let mut outcome = Outcome::new(opened, device.info(), &Candidates::new(), Probes::default());
+    outcome.declined = Some(Declined::NothingToChange(why));
+    outcome.dynamic = options.dynamics.map(|_| Dynamic::none(NoGates::NothingToMakeItFrom));
+    Some(outcome)
+}
+
+/// Adds what every report holds: how it was measured, and how long layers take at other widths.
+fn describe(outcome: &mut Outcome, session: &mut Session) -> Result<()> {
+    let up = session.limit.is_up();
+    if up {
+        outcome.cut_short(session.prober.skipped);
+    }
+    latency_steps::draw(outcome, session)?;
+    let drift = match session.limit.is_up() {
+        true => DriftCheck::Skip,
+        false => DriftCheck::Measure,
+    };
+    outcome.noise = Noise {
+        racing_drift: outcome.noise.racing_drift,
+        ..session.prober.noise(drift)?
+    };
+    if let Some(why) = &session.prober.untraced {
+        session.reporter.note(why);
+        outcome.notes.push(why.clone());
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! What the user asks for.
+
+mod dynamics;
+mod goals;
+mod samples;
+
+pub use dynamics::{Dynamics, Mode, Placement};
+pub(super) use goals::limit_text;
+pub use goals::{Amount, Goals};
+pub use samples::SampleSource;
+
+use std::time::Duration;
+
+/// What the user asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Seed of the random inputs.
+    pub seed: u64,
+    /// No step goes on after this long: searches end with what they have, and the last benchmark and the verification of
+    /// what is written are kept short.
+    pub time_budget: Option<Duration>,
+    /// Names of layers whose widths stay as they are.
+    pub keep: Vec<String>,
+    /// When widths grow.
+    pub growth: Growth,
+    /// What new channels hold.
+    pub grow_init: GrowInit,
+    /// Real inputs to compare the models on.
+    pub eval: Option<SampleSource>,
+    /// Samples that weights are fitted on.
+    pub calib: Option<SampleSource>,
+    /// What a narrower model should reach; nothing is lost without.
+    pub goals: Goals,
+    /// What becomes of a model that reaches a goal and is not faster.
+    pub when_slower: WhenSlower,
+    /// No group becomes narrower than this.
+    pub min_width: usize,
+    /// How the dynamic variant is made; `None`: not at all.
+    pub dynamics: Option<Dynamics>,
+    /// What becomes of times that were recorded on another device or software stack.
+    pub foreign_times: ForeignTimes,
+    /// For how long widths are timed for the picture of the latency steps alone, when all else is done.
+    pub latency_steps: Duration,
+}
+
+/// When widths grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Growth {
+    /// Never.
+    None,
+    /// Where it was measured to be faster.
+    #[default]
+    Faster,
+    /// Also where it was measured to cost nothing: room for training.
+    Free,
+}
+
+/// What new channels hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GrowInit {
+    /// Zeros: nothing reads them.
+    #[default]
+    Zero,
+    /// A copy of an old channel, which shares its work with it: exact, and ready to be trained on.
+    Split,
+}
+
+/// What becomes of a model that reaches a goal in a counted metric and was not measured to be faster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenSlower {
+    /// It is not written.
+    #[default]
+    Decline,
+    /// It is written, with a note.
+    Write,
+}
+
+/// What becomes of recorded times of another device or software stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForeignTimes {
+    /// They are an error.
+    #[default]
+    Refuse,
+    /// They count as this device's.
+    Accept,
+}
+
+impl Options {
+    /// The seed of the shares, where new channels share the work of old ones.
+    pub(super) fn split_seed(&self) -> Option<u64> {
+        (self.grow_init == GrowInit::Split).then_some(self.seed)
+    }
+}

@@ -1,0 +1,171 @@
+//! The result of the main job, as data.
+
+mod curve;
+mod declined;
+mod dynamic;
+mod group_row;
+mod latency_steps;
+mod no_gates;
+
+pub use curve::{ChosenPoint, Measured, ParetoRow};
+pub use declined::Declined;
+pub(super) use declined::NoPlan;
+pub use dynamic::{Dynamic, GateRow};
+pub use group_row::GroupRow;
+pub use latency_steps::{LatencyCurve, LatencyStep, LatencySteps, use_of};
+pub use no_gates::NoGates;
+
+use group_row::group_row;
+
+use super::opened::Opened;
+use crate::device::DeviceInfo;
+use crate::plan::{Candidates, PerMetric, PlanFile};
+use crate::profile::{Noise, Summary};
+use crate::verify::{Agreement, Task};
+
+/// How a narrower model was found.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Calibration {
+    /// Samples that were taken, of which a fifth judge and the others are fitted on; 0 without any.
+    pub samples: usize,
+    /// The sum of what its groups were measured to lose one by one: nats of divergence for classifiers, squared error
+    /// over variance for other outputs.
+    pub predicted_loss: f64,
+    /// The loss of the whole model on samples that its weights were not fitted on.
+    pub held_out_loss: Option<f64>,
+    /// The share of those samples that get the original's class, for classifiers.
+    pub held_out_agreement: Option<f64>,
+    /// Seconds for timing widths, calibrating, ranking and measuring losses.
+    pub search_seconds: f64,
+    /// Seconds for fitting weights.
+    pub fit_seconds: f64,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The rewritten model's bytes, if one is faster.
+    pub model: Option<Vec<u8>>,
+    /// Why there is no model, if there is none.
+    pub declined: Option<Declined>,
+    /// The device.
+    pub device: DeviceInfo,
+    /// Every group.
+    pub groups: Vec<GroupRow>,
+    /// Latency of the original and of the rewritten model, benchmarked side by side.
+    pub latency: Option<(Summary, Summary)>,
+    /// Median of the interleaved ratios, rewritten over original, and its noise.
+    pub ratio: Option<(f64, f64)>,
+    /// The latencies that the profile predicts, milliseconds, before and after.
+    pub predicted_ms: Option<(f64, f64)>,
+    /// The counted metrics, before and after; 0 for the latency.
+    pub counted: PerMetric<Counted>,
+    /// How the outputs agree.
+    pub agreement: Option<Agreement>,
+    /// How steady the machine was.
+    pub noise: Noise,
+    /// How many problems were timed.
+    pub probes: Probes,
+    /// How both models do on real inputs.
+    pub task: Option<Task>,
+    /// The plan that made the model.
+    pub plan: Option<PlanFile>,
+    /// What was not verified, and why.
+    pub unverified: Vec<String>,
+    /// What the user should know of the result and of how it was measured.
+    pub notes: Vec<String>,
+    /// How channels were chosen and weights fitted, for a model that lost some.
+    pub calibration: Option<Calibration>,
+    /// The dynamic variant, where one was looked for.
+    pub dynamic: Option<Dynamic>,
+    /// Time against width of the layers, those that take most of the model's time first.
+    pub latency_steps: Vec<LatencySteps>,
+    /// What plans lose against what they take, where channels that carry something may go.
+    pub curve: Vec<ParetoRow>,
+    /// The plan that was chosen from it.
+    pub chosen: Option<ChosenPoint>,
+}
+
+/// An amount of a counted metric, before and after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counted {
+    /// Of the original.
+    pub before: u64,
+    /// Of the rewritten model.
+    pub after: u64,
+}
+
+/// Counts of probes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// Timed in this run.
+    pub made: usize,
+    /// Known from the database or a recorded profile.
+    pub reused: usize,
+    /// Left untimed because the time was up, or the device is not here.
+    pub skipped: usize,
+    /// Left untimed because no choice rests on them, or like ones were slow.
+    pub pruned: usize,
+    /// What timing every width from the least candidate to the greatest would take.
+    pub exhaustive: usize,
+}
+
+impl Outcome {
+    pub(super) fn new(opened: &Opened, device: &DeviceInfo, candidates: &Candidates, probes: Probes) -> Self {
+        let same = |metric| Counted {
+            before: opened.counted[metric],
+            after: opened.counted[metric],
+        };
+        Self {
+            model: None,
+            declined: None,
+            device: device.clone(),
+            groups: opened
+                .analysis
+                .groups
+                .iter()
+                .map(|g| group_row(opened, g, candidates))
+                .collect(),
+            latency: None,
+            ratio: None,
+            predicted_ms: None,
+            counted: PerMetric::from_fn(same),
+            agreement: None,
+            noise: Noise::default(),
+            probes,
+            task: None,
+            plan: None,
+            unverified: Vec::new(),
+            notes: Vec::new(),
+            calibration: None,
+            dynamic: None,
+            latency_steps: Vec::new(),
+            curve: Vec::new(),
+            chosen: None,
+        }
+    }
+
+    /// Whether there is no model because no width may change, whatever is measured.
+    pub fn nothing_to_change(&self) -> bool {
+        matches!(self.declined, Some(Declined::NothingToChange(_)))
+    }
+
+    /// Says that the time was up before all was tried.
+    pub(super) fn cut_short(&mut self, skipped: usize) {
+        let untimed = match skipped {
+            0 => String::new(),
+            1 => ", one layer's width was not timed".to_owned(),
+            n => format!(", {n} widths of layers were not timed"),
+        };
+        self.unverified.push(format!(
+            "search: the time budget was up before all was tried{untimed}, and benchmarks were kept short; what was \
+             timed is kept, so running again goes on from there"
+        ));
+    }
+
+    /// The ratio that the profile predicts.
+    pub fn predicted_ratio(&self) -> Option<f64> {
+        let ratio = self.predicted_ms.map(|(before, after)| after / before);
+        ratio.filter(|r| r.is_finite())
+    }
+}

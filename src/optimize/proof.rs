@@ -1,0 +1,173 @@
+//! What every model goes through before it is written: outputs are compared, it is benchmarked, run on real inputs, and accepted or
+//! refused.
+
+use super::outcome::{Declined, Outcome};
+use super::reporter::Step;
+use super::session::Session;
+use super::workload::Workload;
+use crate::Result;
+use crate::data::Dataset;
+use crate::device::{Device, NamedTensor};
+use crate::onnx::encode;
+use crate::onnx::proto::ModelProto;
+use crate::plan::Plan;
+use crate::verify::{Agreement, Entry, Task, Verdict, benchmark_workloads, compare, compare_task};
+
+/// A model less than 1 % faster is not worth a file: the next run may show it slower.
+const WORTH_A_FILE: f64 = 0.99;
+/// Seconds for the last benchmark.
+pub(super) const FINAL_SECONDS: f64 = 6.0;
+/// Random inputs that outputs are compared on.
+const TRIES: usize = 3;
+
+/// A model, and what it is held against.
+pub(super) struct Trial<'m> {
+    /// The step that is reported.
+    pub step: Step,
+    /// The model that makes the right outputs.
+    pub reference: &'m [u8],
+    /// The model.
+    pub model: &'m [u8],
+    /// Shapes at which outputs are compared on random inputs; none: they are not.
+    pub workloads: &'m [Workload],
+    /// Models that are benchmarked side by side; ratios are to the first one. None: latency is not measured.
+    pub entries: Vec<&'m [u8]>,
+    /// What they are run on, with weights.
+    pub inputs: &'m [(Vec<NamedTensor>, f64)],
+    /// Seconds for the benchmark, where there is time.
+    pub seconds: f64,
+    /// Real inputs that the reference and the model are compared on.
+    pub samples: Option<&'m Dataset>,
+}
+
+/// What was found out about a model.
+pub(super) struct Evidence {
+    /// How its outputs agree with the reference's.
+    pub agreement: Agreement,
+    /// The benchmark's entries, in the trial's order.
+    pub entries: Vec<Entry>,
+    /// How it does on real inputs.
+    pub task: Option<Task>,
+}
+
+/// What a strategy demands of its model; a refusal ends the proof.
+pub(super) trait Acceptance {
+    /// Why a model is refused.
+    type Refusal;
+
+    /// Looks at outputs and latency, before the model is run on real inputs.
+    fn before_task(&self, _evidence: &Evidence) -> Option<Self::Refusal> {
+        None
+    }
+
+    /// What the user should know of a model that is accepted.
+    fn note(&self, _evidence: &Evidence) -> Option<String> {
+        None
+    }
+
+    /// Looks at everything.
+    fn after_task(&self, _evidence: &Evidence) -> Option<Self::Refusal> {
+        None
+    }
+}
+
+/// Accepts every model: only what was measured is of interest.
+pub(super) struct Measuring;
+
+impl Acceptance for Measuring {
+    type Refusal = Declined;
+}
+
+impl Session<'_> {
+    /// A trial of `model` against the original.
+    pub fn trial<'m>(&'m self, model: &'m [u8]) -> Trial<'m> {
+        Trial {
+            step: Step::Verify,
+            reference: &self.original,
+            model,
+            workloads: self.workloads,
+            entries: if self.device.timer().is_some() {
+                vec![&self.original, model]
+            } else {
+                Vec::new()
+            },
+            inputs: &self.inputs,
+            seconds: FINAL_SECONDS,
+            samples: self.eval,
+        }
+    }
+
+    /// Verifies, benchmarks, runs on real inputs, decides.
+    ///
+    /// # Errors
+    /// When a run fails.
+    pub fn prove<A: Acceptance>(&self, trial: &Trial, acceptance: &A) -> Result<(Evidence, Option<A::Refusal>)> {
+        self.reporter.step(trial.step);
+        let mut evidence = Evidence {
+            agreement: agreement(self.device, trial, self.options.seed)?,
+            entries: Vec::new(),
+            task: None,
+        };
+        if !trial.entries.is_empty() {
+            evidence.entries = benchmark_workloads(
+                self.timer()?,
+                &trial.entries,
+                trial.inputs,
+                self.seconds(trial.seconds),
+                &self.progress(),
+            )?;
+        }
+        if let Some(why) = acceptance.before_task(&evidence) {
+            return Ok((evidence, Some(why)));
+        }
+        if let Some(data) = trial.samples {
+            self.reporter.step(Step::RunRealInputs);
+            evidence.task = compare_task(self.device, trial.reference, trial.model, data, &self.progress())?;
+        }
+        let refusal = acceptance.after_task(&evidence);
+        Ok((evidence, refusal))
+    }
+
+    /// Proves the model of a plan, and writes it into the outcome, or why it was refused.
+    ///
+    /// # Errors
+    /// When a run fails.
+    pub fn conclude<A>(&self, outcome: &mut Outcome, plan: &Plan, proto: &ModelProto, acceptance: &A) -> Result<()>
+    where
+        A: Acceptance<Refusal = Declined>,
+    {
+        let model = encode(proto);
+        let (evidence, refusal) = self.prove(&self.trial(&model), acceptance)?;
+        let note = acceptance.note(&evidence).filter(|_| refusal.is_none());
+        outcome.notes.extend(note);
+        outcome.measured(evidence);
+        outcome.predict(self, plan);
+        outcome.declined = refusal;
+        if outcome.declined.is_none() {
+            outcome.fill(self, plan, proto)?;
+            outcome.model = Some(model);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a model is worth a file for its speed.
+pub(super) fn is_faster(entry: &Entry) -> bool {
+    entry.verdict() == Verdict::Faster && entry.ratio() <= WORTH_A_FILE
+}
+
+/// The least agreement of all workloads.
+fn agreement(device: &dyn Device, trial: &Trial, seed: u64) -> Result<Agreement> {
+    let mut least: Option<Agreement> = None;
+    for workload in trial.workloads {
+        let specs = &workload.opened.specs;
+        let found = compare(device, trial.reference, trial.model, specs, seed, TRIES)?;
+        if least
+            .as_ref()
+            .is_none_or(|l| !found.holds() || (l.holds() && found.max_rel_diff > l.max_rel_diff))
+        {
+            least = Some(found);
+        }
+    }
+    Ok(least.unwrap_or_else(|| Agreement::none(0)))
+}

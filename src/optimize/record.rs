@@ -1,0 +1,91 @@
+//! Writes a plan and what was measured of it into the outcome.
+
+use super::outcome::Outcome;
+use super::proof::Evidence;
+use super::session::Session;
+use crate::Result;
+use crate::onnx::proto::ModelProto;
+use crate::plan::{Metric, Plan, PlanFile, count};
+
+impl Outcome {
+    /// Takes over what was measured of a model, whether it is written or not.
+    pub(super) fn measured(&mut self, evidence: Evidence) {
+        if let [original, model] = evidence.entries.as_slice() {
+            self.latency = Some((original.summary(), model.summary()));
+            self.ratio = Some((model.ratio(), model.ratio_noise()));
+            self.noise.racing_drift = original.drift();
+            if let Some(chosen) = self.chosen.as_mut() {
+                chosen.measured = Some(model.ratio());
+            }
+        }
+        self.unverified.extend(evidence.agreement.not_compared());
+        self.agreement = Some(evidence.agreement);
+        self.task = evidence.task;
+    }
+
+    /// Puts the plan into the rows and totals.
+    ///
+    /// # Errors
+    /// When the plan's graph cannot be counted.
+    pub(super) fn fill(&mut self, session: &Session, plan: &Plan, proto: &ModelProto) -> Result<()> {
+        let (analysis, costs) = (session.analysis(), &session.costs);
+        let (base, with) = (session.present(), session.counts(plan));
+        for m in plan.moves(analysis) {
+            let layers = costs.touched_by(m.group);
+            let mut without = with.clone();
+            without[m.group] = base[m.group];
+            let times = costs.of(layers, &without).zip(costs.of(layers, &with));
+            let row = &mut self.groups[m.group];
+            row.after = m.after;
+            row.layers_ms = times.map(|(a, b)| (a.ms, b.ms));
+            let why_grown = match times {
+                Some((a, b)) if b.ms >= a.ms => "costs nothing here",
+                _ => "measured faster here",
+            };
+            (row.action, row.reason) = if m.after > m.before {
+                let how = if plan.split.is_some() { "split" } else { "zero-padded" };
+                ("grow", format!("{how} to {}: {why_grown}", m.after))
+            } else {
+                (
+                    "prune",
+                    format!("{} channels that are zero, constant or unread go", m.before - m.after),
+                )
+            };
+        }
+        self.plan = Some(PlanFile::new(
+            &session.opened.model.hash,
+            &session.graph,
+            analysis,
+            plan,
+            &session.removable,
+        ));
+        let change = plan.change(analysis, &session.removable).0;
+        for metric in Metric::counted() {
+            self.counted[metric].after = count(metric, proto, &session.graph, analysis, &change)?;
+        }
+        Ok(())
+    }
+
+    /// Puts in the latencies that are predicted for the original and a plan, whether it is written or not.
+    pub(super) fn predict(&mut self, session: &Session, plan: &Plan) {
+        let of = |plan: &Plan| session.costs.predict(&session.counts(plan));
+        let both = of(&Plan::default()).zip(of(plan));
+        self.predicted_ms = both.filter(|(before, _)| *before > 0.0);
+        let ratio = self.predicted_ratio();
+        if let (Some(chosen), Some(ratio)) = (self.chosen.as_mut(), ratio) {
+            chosen.latency = ratio;
+        }
+    }
+
+    /// Says of every group that lost channels which carried something, what that was measured to lose.
+    pub(super) fn narrowed(&mut self, session: &Session, plan: &Plan, loss: &dyn Fn(usize, usize) -> Option<f64>) {
+        for (&g, &count) in &plan.counts {
+            let gone = session.analysis().groups[g].classes.len().saturating_sub(count);
+            let spare = session.removable.classes.get(&g).map_or(0, Vec::len);
+            if gone > spare {
+                let lost = loss(g, count).map_or(String::new(), |l| format!(", loses {l:.1e}"));
+                self.groups[g].reason = format!("{gone} channels go that the layers behind can best do without{lost}");
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What all strategies work with: the model, the device, and what is known of both.
+
+use std::time::Duration;
+
+use super::opened::Opened;
+use super::options::Options;
+use super::outcome::{Outcome, Probes};
+use super::reporter::ProgressReporter;
+use super::samples::Samples;
+use super::workload::Workload;
+use crate::channels::{Analysis, IndexRemaps};
+use crate::data::Dataset;
+use crate::device::{Device, Limit, NamedTensor, Timer};
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
+use crate::plan::{Candidates, ChannelCounts, LatencyModel, Plan, Removable};
+use crate::profile::Prober;
+use crate::rewrite::rewrite;
+use crate::{Error, Result};
+
+/// Seconds for any benchmark when the time is nearly up.
+const SHORT_SECONDS: f64 = 0.5;
+
+/// A job under way: what it was given, the device's times at the present widths, and what may change.
+pub(super) struct Session<'a> {
+    /// The model at each set of input shapes.
+    pub workloads: &'a [Workload],
+    /// The model at the first of them.
+    pub opened: &'a Opened,
+    /// Look-ups over it.
+    pub graph: Graph<'a>,
+    /// The original, encoded.
+    pub original: Vec<u8>,
+    pub device: &'a dyn Device,
+    pub options: &'a Options,
+    pub reporter: &'a dyn ProgressReporter,
+    pub limit: Limit,
+    /// Samples that models are compared on.
+    pub eval: Option<&'a Dataset>,
+    /// Samples that weights are fitted on, and that judge them.
+    pub samples: Option<Samples>,
+    /// Random inputs of every workload, with its weight.
+    pub inputs: Vec<(Vec<NamedTensor>, f64)>,
+    /// Channels that carry nothing.
+    pub removable: Removable,
+    /// Widths that lose nothing.
+    pub candidates: Candidates,
+    pub costs: LatencyModel,
+    pub prober: Prober<'a>,
+}
+
+impl<'a> Session<'a> {
+    /// The channels.
+    pub fn analysis(&self) -> &'a Analysis {
+        &self.opened.analysis
+    }
+
+    /// Passes progress on to the reporter.
+    pub fn progress(&self) -> impl Fn(usize, usize) + use<'a> {
+        let reporter = self.reporter;
+        move |done, total| reporter.progress(done, total)
+    }
+
+    /// Channel counts of all groups as they are.
+    pub fn present(&self) -> ChannelCounts {
+        self.counts(&Plan::default())
+    }
+
+    /// Channel counts of all groups under a plan.
+    pub fn counts(&self, plan: &Plan) -> ChannelCounts {
+        counts(self.analysis(), plan)
+    }
+
+    /// The predicted latency of a plan over that of the original; `None` when nothing is known of a layer.
+    pub fn predicted_share(&self, plan: &Plan) -> Option<f64> {
+        let of = |plan: &Plan| self.costs.predict(&self.counts(plan));
+        of(plan).zip(of(&Plan::default())).map(|(after, before)| after / before)
+    }
+
+    /// The model under a plan, its weights as they were.
+    pub fn rewritten(&self, plan: &Plan) -> Result<ModelProto> {
+        let (change, folds) = plan.change(self.analysis(), &self.removable);
+        rewrite(&self.opened.proto, &self.graph, self.analysis(), &change, &folds)
+    }
+
+    /// What becomes of every axis under a plan.
+    pub fn remaps(&self, plan: &Plan) -> IndexRemaps {
+        let analysis = self.analysis();
+        let (change, _) = plan.change(analysis, &self.removable);
+        IndexRemaps::new(&analysis.dependencies, &analysis.groups, &change)
+    }
+
+    /// Seconds for a benchmark that usually takes `usual`: few when less is left.
+    pub fn seconds(&self, usual: f64) -> f64 {
+        let left = self.limit.at_most(Duration::from_secs_f64(usual)).as_secs_f64();
+        if left < usual { SHORT_SECONDS.min(usual) } else { usual }
+    }
+
+    /// An outcome without a model.
+    pub fn outcome(&self) -> Outcome {
+        let probes = Probes {
+            made: self.prober.made,
+            reused: self.prober.reused,
+            skipped: self.prober.skipped,
+            pruned: self.prober.pruned_count(),
+            exhaustive: self.costs.exhaustive(&self.candidates, &self.present()),
+        };
+        Outcome::new(self.opened, self.device.info(), &self.candidates, probes)
+    }
+
+    /// What times models.
+    ///
+    /// # Errors
+    /// When the device is not here.
+    pub fn timer(&self) -> Result<&'a dyn Timer> {
+        self.device.require_timer()
+    }
+
+    /// # Errors
+    /// When nothing can be measured, because the device is not here.
+    pub fn must_be_here(&self) -> Result<()> {
+        if self.device.timer().is_some() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "{} is not here; goals need a device to measure on: leave out the recorded profile, or the goals",
+            self.device.info().name
+        )))
+    }
+}
+
+/// Channel counts of all groups under a plan.
+pub fn counts(analysis: &Analysis, plan: &Plan) -> ChannelCounts {
+    let present = |id: usize| analysis.groups[id].classes.len();
+    (0..analysis.groups.len())
+        .map(|id| plan.counts.get(&id).copied().unwrap_or_else(|| present(id)))
+        .collect()
+}

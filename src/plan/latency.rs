@@ -1,0 +1,288 @@
+//! The time of a plan: its layers' measured times at their input and output widths, and the overhead.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::candidates::Candidates;
+use super::layer_groups::{ChannelCounts, LayerGroups, LayerWidths};
+use super::layer_times::LayerTimes;
+use super::overhead::Overhead;
+use super::resource::Resource;
+use super::space::{Decomposition, SearchSpace};
+use crate::Result;
+use crate::channels::Analysis;
+use crate::onnx::Graph;
+use crate::profile::{InModel, Layer, Nearest, ProbeProgress, Prober, Problem, Summary, summarize};
+
+/// A probe that is off by more than this many times tells nothing of the layer in the model.
+const FAR_OFF: f64 = 3.0;
+
+/// The one predictor of latencies: tables of a search and totals of plans are sums of the same addends.
+///
+/// A layer's time is its probe's, between measured widths on the line between them, times what the layer takes in the model
+/// over what its probe takes. The overhead counts in proportion to the elements that it moves. Both are scaled to what the
+/// model takes unwatched.
+#[derive(Debug)]
+pub struct LatencyModel {
+    layers: Vec<Layer>,
+    base: ChannelCounts,
+    groups: LayerGroups,
+    times: Vec<LayerTimes>,
+    /// How each layer's time is written as a sum.
+    sums: Vec<Decomposition>,
+    /// What a layer takes in the model over what its probe takes.
+    factors: Vec<f64>,
+    shares: Overhead,
+    /// What all but the layers takes in the model, milliseconds.
+    overhead: f64,
+    /// What the model takes besides its layers where its nodes cannot be timed one by one, such as launches: the same for every
+    /// plan, milliseconds.
+    launches: f64,
+    /// Layers that no plan's time counts, because nothing is known of them.
+    unknown: Vec<usize>,
+    /// What the whole model takes over the sum of its parts.
+    scale: f64,
+}
+
+/// A time and how far off it may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// Milliseconds.
+    pub ms: f64,
+    /// Half the width of its 95 % interval, milliseconds.
+    pub noise: f64,
+}
+
+/// Some layers under a plan.
+#[derive(Clone, Debug)]
+pub struct LayersAt {
+    /// Their numbers.
+    pub layers: Vec<usize>,
+    /// The plan.
+    pub counts: ChannelCounts,
+}
+
+impl Estimate {
+    /// Half the width of the 95 % interval of the difference of two times.
+    pub fn noise_to(&self, other: &Self) -> f64 {
+        self.noise.hypot(other.noise)
+    }
+}
+
+impl LatencyModel {
+    /// Works out each layer's widths in terms of groups. Nothing is timed yet.
+    pub fn new(graph: &Graph, analysis: &Analysis, layers: &[Layer]) -> Self {
+        Self {
+            layers: layers.to_vec(),
+            base: analysis.groups.iter().map(|g| g.classes.len()).collect(),
+            groups: LayerGroups::new(analysis, layers),
+            times: vec![LayerTimes::default(); layers.len()],
+            sums: vec![Decomposition::Joint; layers.len()],
+            factors: vec![1.0; layers.len()],
+            shares: Overhead::new(graph, analysis),
+            overhead: 0.0,
+            launches: 0.0,
+            unknown: Vec::new(),
+            scale: 1.0,
+        }
+    }
+
+    /// Corrects the layers' times by what they took in the whole model at their `present` widths, and the sum by what the
+    /// model takes when nothing watches it (`whole_ms`): a profiler adds its own time to each node. A probe that is off by
+    /// more than three times is left as it is; a layer that was not probed has its time in the model.
+    pub fn correct(&mut self, seen: &InModel, present: &ChannelCounts, whole_ms: f64) {
+        for layer in 0..self.layers.len() {
+            let Some(&Some(ms)) = seen.layers.get(layer) else {
+                continue;
+            };
+            let widths = self.widths_at(layer, present);
+            if self.times[layer].get(widths).is_none() {
+                self.times[layer].insert(widths, summarize(&[ms]));
+            }
+            let Some(probed) = self.times[layer].get(widths) else {
+                continue;
+            };
+            let factor = ms / probed.median;
+            if (1.0 / FAR_OFF..=FAR_OFF).contains(&factor) {
+                self.factors[layer] = factor;
+            }
+        }
+        self.overhead = seen.overhead;
+        let sum = self.of(&self.all(), present).map_or(0.0, |t| t.ms) + self.overhead;
+        if sum > 0.0 && whole_ms > 0.0 {
+            self.scale = whole_ms / sum;
+        }
+    }
+
+    /// Takes the layers whose time at `present` is not known to be part of what the whole model (`whole_ms`) takes besides
+    /// those known. No plan may change them.
+    pub fn rest_of(&mut self, whole_ms: f64, present: &ChannelCounts) {
+        self.leave_out_unknown(present);
+        let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
+        self.overhead = (whole_ms - known).max(0.0);
+        self.scale = 1.0;
+    }
+
+    /// Takes what the whole model (`whole_ms`) takes besides its layers to be the same for every plan: for devices that do not time
+    /// single nodes.
+    pub fn launches_of(&mut self, whole_ms: f64, present: &ChannelCounts) {
+        let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
+        self.launches = (whole_ms - known).max(0.0);
+    }
+
+    /// The latency of a plan in milliseconds; `None` when nothing is known of a layer at any width.
+    pub fn predict(&self, counts: &ChannelCounts) -> Option<f64> {
+        let known = |&l: &usize| self.unknown.contains(&l) || !self.times[l].is_empty();
+        let layer = |l: usize| self.sums[l].at(&self.base, counts, &|c| self.scaled_time(l, c));
+        let overhead = || {
+            let moved = self.shares.groups().map(|g| self.shares.of_group(g, counts));
+            self.launches + self.scaled_overhead() * (self.shares.fixed() + moved.sum::<f64>())
+        };
+        let all = self.all();
+        all.iter()
+            .all(known)
+            .then(|| all.iter().map(|&l| layer(l)).sum::<f64>() + overhead())
+    }
+
+    /// The same latency as tables over the options of a space. From now on plans are predicted by what these add up to: the
+    /// time of a layer with many groups is written as a sum.
+    pub fn tables(&mut self, space: &SearchSpace) -> Resource {
+        let mut factors = Vec::new();
+        for layer in self.all() {
+            let known: RefCell<HashMap<LayerWidths, f64>> = RefCell::default();
+            let (sum, own) = Decomposition::new(space, &self.groups.groups_of(layer), &|counts| {
+                let widths = self.widths_at(layer, counts);
+                *known
+                    .borrow_mut()
+                    .entry(widths)
+                    .or_insert_with(|| self.scaled_time(layer, counts))
+            });
+            factors.extend(own);
+            self.sums[layer] = sum;
+        }
+        let overhead = self.scaled_overhead();
+        factors.push(space.factor(&BTreeSet::new(), |_| self.launches + overhead * self.shares.fixed()));
+        for group in self.shares.groups() {
+            factors.push(space.factor(&BTreeSet::from([group]), |counts| {
+                overhead * self.shares.of_group(group, counts)
+            }));
+        }
+        Resource { factors }
+    }
+
+    /// How many problems there are when every count from a group's least candidate to its greatest is timed,
+    /// with all other groups as in `present`.
+    pub fn exhaustive(&self, candidates: &Candidates, present: &ChannelCounts) -> usize {
+        let mut keys: HashSet<String> = HashSet::new();
+        for (&g, options) in candidates {
+            let (Some(&least), Some(&most)) = (options.iter().min(), options.iter().max()) else {
+                continue;
+            };
+            let mut counts = present.clone();
+            for n in least..=most {
+                counts[g] = n;
+                keys.extend(self.touched_by(g).iter().map(|&l| self.problem_at(l, &counts).key()));
+            }
+        }
+        keys.len()
+    }
+
+    /// The layers whose time under a plan is not known.
+    pub fn unknown_at(&self, counts: &ChannelCounts) -> Vec<usize> {
+        let known = |&l: &usize| self.times[l].get(self.widths_at(l, counts)).is_some();
+        self.all().into_iter().filter(|l| !known(l)).collect()
+    }
+
+    /// Leaves out the layers whose time at `present` is not known; how many there are.
+    pub fn leave_out_unknown(&mut self, present: &ChannelCounts) -> usize {
+        self.unknown = self.unknown_at(present);
+        self.unknown.len()
+    }
+
+    /// The layers whose widths a group is part of.
+    pub fn touched_by(&self, group: usize) -> &[usize] {
+        self.groups.touched_by(group)
+    }
+
+    /// The groups of a layer's input width, and of its output width.
+    pub fn sides_of(&self, layer: usize) -> [Vec<usize>; 2] {
+        self.groups.sides_of(layer)
+    }
+
+    /// A layer's time in the model under a plan, milliseconds by its share of the workload.
+    pub fn scaled_time(&self, layer: usize, counts: &ChannelCounts) -> f64 {
+        if self.unknown.contains(&layer) {
+            return 0.0;
+        }
+        let ms = self.times[layer].between(self.widths_at(layer, counts));
+        ms * self.factors[layer] * self.layers[layer].weight * self.scale
+    }
+
+    /// The overhead at the present widths, milliseconds.
+    fn scaled_overhead(&self) -> f64 {
+        self.overhead * self.scale
+    }
+
+    /// The layers themselves, in the order of their numbers.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// A layer's input and output width under a plan.
+    pub fn widths_at(&self, layer: usize, counts: &ChannelCounts) -> LayerWidths {
+        self.groups.widths_at(layer, counts)
+    }
+
+    /// All layers.
+    pub fn all(&self) -> Vec<usize> {
+        (0..self.layers.len()).collect()
+    }
+
+    /// A layer's problem under a plan.
+    pub fn problem_at(&self, layer: usize, counts: &ChannelCounts) -> Problem {
+        self.problem(layer, self.widths_at(layer, counts))
+    }
+
+    fn problem(&self, layer: usize, widths: LayerWidths) -> Problem {
+        self.layers[layer].at(widths.input, widths.output)
+    }
+
+    /// Measures what is not known yet of some layers under plans.
+    ///
+    /// # Errors
+    /// When a probe fails.
+    pub fn require(&mut self, prober: &mut Prober, wanted: &[LayersAt], progress: ProbeProgress) -> Result<()> {
+        let wanted: BTreeSet<(usize, LayerWidths)> = wanted
+            .iter()
+            .flat_map(|at| at.layers.iter().map(|&l| (l, self.widths_at(l, &at.counts))))
+            .filter(|&(l, widths)| self.times[l].get(widths).is_none())
+            .collect();
+        let problems: Vec<Problem> = wanted.iter().map(|&(l, widths)| self.problem(l, widths)).collect();
+        prober.require(&problems, progress)?;
+        for ((layer, widths), problem) in wanted.into_iter().zip(&problems) {
+            let record = match prober.nearest(problem) {
+                Some(Nearest::Exact(record)) => record,
+                Some(Nearest::Wider(record)) if prober.device().timer().is_none() => record,
+                Some(Nearest::Wider(_)) | None => continue,
+            };
+            self.times[layer].insert(widths, record.summary());
+        }
+        Ok(())
+    }
+
+    /// The summed times of some layers, to compare plans by; `None` when one was not measured at just these widths. Not
+    /// scaled to the whole model.
+    pub fn of(&self, layers: &[usize], counts: &ChannelCounts) -> Option<Estimate> {
+        let (mut ms, mut variance) = (0.0, 0.0);
+        for &layer in layers.iter().filter(|l| !self.unknown.contains(l)) {
+            let time: &Summary = self.times[layer].get(self.widths_at(layer, counts))?;
+            let factor = self.factors[layer] * self.layers[layer].weight;
+            ms += time.median * factor;
+            variance += (time.half_width() * factor).powi(2);
+        }
+        Some(Estimate {
+            ms,
+            noise: variance.sqrt(),
+        })
+    }
+}

@@ -1,0 +1,13 @@
+//! Timing problems on a device: what is known is looked up, what is missing is measured, many problems in one session.
+
+mod attribution;
+mod cache;
+mod measurer;
+mod model;
+mod prober;
+mod scheduler;
+
+pub use cache::{Nearest, latency_steps};
+pub use measurer::smoke;
+pub use prober::{DriftCheck, ProbeProgress, Prober};
+pub use scheduler::sessions;

@@ -1,0 +1,263 @@
+//! Probing: what is known is looked up, what is missing is measured and kept.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::cache::{Cache, Nearest, latency_steps};
+use super::measurer::{kernels, measure, sample};
+use super::scheduler::sessions;
+use crate::device::{Device, DeviceKind, Timer};
+use crate::profile::database::Database;
+use crate::profile::edges::find_edges;
+use crate::profile::noise::Noise;
+use crate::profile::problem::Problem;
+use crate::profile::record::Record;
+use crate::profile::samples::median;
+use crate::{Error, Result};
+
+/// Is called with the number of probes that are done and of those that are planned.
+pub type ProbeProgress<'p> = &'p dyn Fn(usize, usize);
+
+/// Whether the first problems are timed once more at the end, to see whether the machine still is as fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftCheck {
+    /// They are.
+    Measure,
+    /// Nothing is timed.
+    Skip,
+}
+
+/// A problem of the first session and its time then.
+struct FirstTime {
+    problem: Problem,
+    ms: f64,
+}
+
+/// Probes problems on a device and keeps what it measured.
+pub struct Prober<'t> {
+    device: &'t dyn Device,
+    database: Option<Database>,
+    cache: Cache,
+    /// Problems measured in this run.
+    pub made: usize,
+    /// Problems answered from the database or a recorded profile.
+    pub reused: usize,
+    /// Problems left untimed because the time was up.
+    pub skipped: usize,
+    /// Problems left untimed because the device is not here.
+    pub wanted: Vec<Problem>,
+    /// Problems that are not timed, though they are used where they are known.
+    pub pruned: HashSet<Problem>,
+    /// Those of them that were asked for.
+    pruned_wanted: HashSet<Problem>,
+    /// Why kernels were not traced, where the device can trace them and it failed; times are taken all the same.
+    pub untraced: Option<String>,
+    /// When no more probes are begun.
+    pub deadline: Option<Instant>,
+    first: Vec<FirstTime>,
+    /// Sessions after the first one.
+    later: usize,
+}
+
+/// Runs of each problem of the first session at the end.
+const AGAIN: usize = 9;
+
+impl<'t> Prober<'t> {
+    /// A prober that reads and fills `database`, if there is one.
+    pub fn new(device: &'t dyn Device, database: Option<Database>) -> Self {
+        Self {
+            device,
+            database,
+            cache: Cache::default(),
+            made: 0,
+            reused: 0,
+            skipped: 0,
+            wanted: Vec::new(),
+            pruned: HashSet::new(),
+            pruned_wanted: HashSet::new(),
+            untraced: None,
+            deadline: None,
+            first: Vec::new(),
+            later: 0,
+        }
+    }
+
+    /// Adds records from elsewhere, such as those of a recorded profile.
+    pub fn add_records(&mut self, records: impl IntoIterator<Item = Record>) {
+        records.into_iter().for_each(|record| self.cache.add(record));
+    }
+
+    /// The record of a problem that is known.
+    pub fn get(&self, problem: &Problem) -> Option<&Record> {
+        self.cache.get(problem)
+    }
+
+    /// The database, if there is one.
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
+    }
+
+    /// The device.
+    pub fn device(&self) -> &'t dyn Device {
+        self.device
+    }
+
+    /// The record of a problem; where there is none, that of the least problem known that is at least as wide on both sides and else the
+    /// same: time does not fall when a layer is cut within a plateau, and edges are what was measured.
+    pub fn nearest(&self, problem: &Problem) -> Option<Nearest<'_>> {
+        self.cache.nearest(problem)
+    }
+
+    /// Everything known, in the order of the problems' keys.
+    pub fn records(&self) -> Vec<Record> {
+        self.cache.sorted()
+    }
+
+    /// How steady the machine was: the spread of all times, and how the first ones compare with the same ones now.
+    ///
+    /// # Errors
+    /// When a probe cannot run.
+    pub fn noise(&self, drift: DriftCheck) -> Result<Noise> {
+        let mut noise = Noise::of(self.cache.used());
+        if self.later > 0 && drift == DriftCheck::Measure {
+            let problems: Vec<Problem> = self.first.iter().map(|f| f.problem.clone()).collect();
+            let again = sample(self.device.require_timer()?, &problems, AGAIN)?;
+            let pairs = self.first.iter().zip(&again);
+            let ratios: Vec<f64> = pairs
+                .map(|(before, now)| median(&now.samples) / before.ms.max(1e-12))
+                .collect();
+            noise.probing_drift = Some(median(&ratios) - 1.0);
+        }
+        Ok(noise)
+    }
+
+    /// How many of the pruned problems were asked for and are not known.
+    pub fn pruned_count(&self) -> usize {
+        self.pruned_wanted.iter().filter(|p| !self.cache.has(p)).count()
+    }
+
+    /// What is known of a problem at other output widths, the narrowest first.
+    pub fn latency_steps(&self, problem: &Problem) -> Vec<&Record> {
+        latency_steps(problem, self.cache.iter())
+    }
+
+    /// Times at most `budget` of a problem's output `widths` so that the steps are between those timed ([`find_edges`]).
+    ///
+    /// # Errors
+    /// When a probe cannot run or the database cannot be written.
+    pub fn find_steps(&mut self, problem: &Problem, widths: &[usize], budget: usize) -> Result<()> {
+        find_edges(widths, &[problem.cout], budget, &mut |wanted| {
+            let problems: Vec<Problem> = wanted.iter().map(|&w| problem.with_output(w)).collect();
+            self.require(&problems, &|_, _| {})?;
+            let time = |p: &Problem| {
+                let summary = self.get(p).map(Record::summary);
+                summary.map_or((0.0, 0.0), |s| (s.median, s.half_width()))
+            };
+            Ok(problems.iter().map(time).collect())
+        })?;
+        Ok(())
+    }
+
+    /// Makes sure that all `problems` are known: from the database, else by measuring. Where the device is not here they become
+    /// [`Prober::wanted`].
+    ///
+    /// # Errors
+    /// When a probe cannot run or the database cannot be written.
+    pub fn require(&mut self, problems: &[Problem], progress: ProbeProgress) -> Result<()> {
+        let missing = self.missing(problems)?;
+        let Some(timer) = self.device.timer() else {
+            self.skipped += missing.len();
+            self.wanted.extend(missing);
+            return Ok(());
+        };
+        let total = missing.len();
+        let mut done = 0;
+        for batch in sessions(missing) {
+            if self.deadline.is_some_and(|end| Instant::now() >= end) {
+                self.skipped += total - done;
+                break;
+            }
+            progress(done, total);
+            self.probe(timer, &batch)?;
+            done += batch.len();
+        }
+        if total > 0 {
+            progress(total, total);
+        }
+        Ok(())
+    }
+
+    /// Those problems, each once, that neither the cache nor the database knows and that may be timed.
+    fn missing(&mut self, problems: &[Problem]) -> Result<Vec<Problem>> {
+        let mut missing: Vec<Problem> = Vec::new();
+        let mut seen: HashSet<&Problem> = HashSet::new();
+        for problem in problems {
+            if self.cache.first_use(problem) {
+                self.reused += 1;
+            }
+            if self.cache.has(problem) || seen.contains(problem) {
+                continue;
+            }
+            let stored = match &self.database {
+                Some(db) => db.find(self.device.info(), problem)?,
+                None => None,
+            };
+            match stored {
+                Some(record) => {
+                    self.reused += 1;
+                    self.cache.insert(record);
+                }
+                None if self.pruned.contains(problem) => _ = self.pruned_wanted.insert(problem.clone()),
+                None => {
+                    seen.insert(problem);
+                    missing.push(problem.clone());
+                }
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Measures the problems of one session and keeps what comes of it.
+    fn probe(&mut self, timer: &dyn Timer, batch: &[Problem]) -> Result<()> {
+        let mut records = measure(timer, batch)?;
+        self.trace(timer, &mut records)?;
+        if let Some(db) = &mut self.database {
+            db.store(self.device.info(), &records)?;
+        }
+        match self.first.is_empty() {
+            true => {
+                let first = records.iter().map(|r| FirstTime {
+                    problem: r.problem.clone(),
+                    ms: r.summary().median,
+                });
+                self.first = first.collect();
+            }
+            false => self.later += 1,
+        }
+        self.made += batch.len();
+        records.into_iter().for_each(|record| self.cache.insert(record));
+        Ok(())
+    }
+
+    /// Adds the kernels that ran. A profiler that refuses, for others use it or for want of permission, is asked once: its traces
+    /// explain times, and no choice rests on them.
+    ///
+    /// # Errors
+    /// When the job is asked to stop.
+    fn trace(&mut self, timer: &dyn Timer, records: &mut [Record]) -> Result<()> {
+        for record in records
+            .iter_mut()
+            .filter(|_| self.device.info().kind == DeviceKind::Cuda)
+        {
+            if self.untraced.is_some() {
+                break;
+            }
+            match kernels(timer, &record.problem) {
+                Ok(kernels) => record.facts.kernels = kernels,
+                Err(Error::Stopped) => return Err(Error::Stopped),
+                Err(why) => self.untraced = Some(format!("kernels and their waves are not shown: {why}")),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! What a reconstruction starts from: the original network, the change that was made to it, and how layers are fitted.
+
+use crate::channels::{Analysis, IndexRemaps};
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
+
+/// How layers are fitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// λ over the mean of the diagonal of the inputs' covariance; the fit is drawn towards the weights it starts from.
+    pub ridge: f64,
+    /// Places of every sample that are looked at.
+    pub places: usize,
+    /// Whether each output is scaled to the deviation that it had.
+    pub match_deviation: bool,
+    /// Seed of the places.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ridge: 1e-3,
+            places: 64,
+            match_deviation: false,
+            seed: 0,
+        }
+    }
+}
+
+/// The original network and the change that was made to it.
+#[derive(Clone, Copy)]
+pub struct Change<'a> {
+    /// The original.
+    pub model: &'a ModelProto,
+    /// Look-ups over it.
+    pub graph: &'a Graph<'a>,
+    /// Its channels.
+    pub analysis: &'a Analysis,
+    /// What became of every axis.
+    pub remaps: &'a IndexRemaps,
+}

@@ -1,0 +1,152 @@
+//! Some nodes of a graph as a model of their own.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use crate::device::{DeviceTensor, Runner};
+use crate::onnx::proto::{
+    GraphProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto::Dimension,
+    tensor_shape_proto::dimension::Value as Dim, type_proto, type_proto::Value as Kind,
+};
+use crate::onnx::{Graph, captured_names};
+use crate::{Error, Result};
+
+/// The values of one run that later nodes read, by name.
+pub type Live = HashMap<String, DeviceTensor>;
+
+/// Some nodes as a model of their own.
+pub(super) struct Part {
+    /// The model.
+    pub model: ModelProto,
+    /// Names of its inputs.
+    pub inputs: Vec<String>,
+}
+
+impl Part {
+    /// `None` when nothing that is kept is made there.
+    pub fn new(
+        model: &ModelProto,
+        graph: &Graph,
+        range: Range<usize>,
+        keep: &dyn Fn(&str) -> bool,
+        runs: &[Live],
+    ) -> Result<Option<Self>> {
+        let all = &graph.proto.node;
+        let is_constant = |name: &str| {
+            graph.initializers.contains_key(name)
+                || graph
+                    .producer
+                    .get(name)
+                    .is_some_and(|&p| all[p].op_type() == "Constant")
+        };
+        let nodes: Vec<&NodeProto> = all[range].iter().filter(|n| n.op_type() != "Constant").collect();
+        let mut made: HashSet<&str> = HashSet::new();
+        let (mut inputs, mut constants): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        for node in &nodes {
+            let captured = captured_names(node);
+            for name in node.input.iter().chain(&captured).filter(|n| !n.is_empty()) {
+                let list = if is_constant(name) { &mut constants } else { &mut inputs };
+                if !made.contains(name.as_str()) && !list.contains(name) {
+                    list.push(name.clone());
+                }
+            }
+            made.extend(node.output.iter().filter(|n| !n.is_empty()).map(String::as_str));
+        }
+        let mut outputs: Vec<ValueInfoProto> = Vec::new();
+        for node in &nodes {
+            outputs.extend(
+                node.output
+                    .iter()
+                    .filter(|n| !n.is_empty() && keep(n))
+                    .map(|n| named(n)),
+            );
+        }
+        if outputs.is_empty() {
+            return Ok(None);
+        }
+        let mut typed = Vec::new();
+        for name in &inputs {
+            typed.push(described(name, runs)?);
+        }
+        let before = constants.iter().filter_map(|n| graph.producer.get(n.as_str()));
+        let proto = GraphProto {
+            name: Some("part".to_owned()),
+            node: before.map(|&p| &all[p]).chain(nodes).cloned().collect(),
+            initializer: constants
+                .iter()
+                .filter_map(|n| graph.initializers.get(n.as_str()))
+                .map(|&i| graph.proto.initializer[i].clone())
+                .collect(),
+            input: typed,
+            output: outputs,
+            ..Default::default()
+        };
+        Ok(Some(Self {
+            model: ModelProto {
+                ir_version: model.ir_version,
+                opset_import: model.opset_import.clone(),
+                functions: model.functions.clone(),
+                graph: Some(proto),
+                ..Default::default()
+            },
+            inputs,
+        }))
+    }
+
+    /// Runs it on the values of one run.
+    pub fn run(&self, runner: &mut Runner, live: &Live) -> Result<Vec<(String, DeviceTensor)>> {
+        let mut values = Vec::new();
+        for name in &self.inputs {
+            let held = live.get(name);
+            values.push((
+                name.as_str(),
+                held.ok_or_else(|| Error::Model(format!("value '{name}' is missing in a part of the model")))?,
+            ));
+        }
+        runner.run(&values)
+    }
+}
+
+fn named(name: &str) -> ValueInfoProto {
+    ValueInfoProto {
+        name: Some(name.to_owned()),
+        ..Default::default()
+    }
+}
+
+/// A value as an input of a part: its type and shape; sizes that differ between runs stay symbolic.
+fn described(name: &str, runs: &[Live]) -> Result<ValueInfoProto> {
+    let missing = || {
+        Error::Model(format!(
+            "value '{name}' cannot be handed from one part of the model to the next"
+        ))
+    };
+    let held = runs.first().and_then(|live| live.get(name)).ok_or_else(missing)?;
+    let dtype = held.dtype();
+    let dtype = dtype.ok_or_else(|| Error::Model(format!("value '{name}' is no tensor of numbers")))?;
+    let all: Vec<Vec<usize>> = runs
+        .iter()
+        .filter_map(|live| live.get(name))
+        .map(DeviceTensor::dims)
+        .collect();
+    let dims = held.dims();
+    let alike = |axis: usize, size: usize| all.iter().all(|d| d.get(axis) == Some(&size));
+    let dim = |(axis, &d): (usize, &usize)| Dimension {
+        value: alike(axis, d).then_some(Dim::DimValue(d as i64)),
+        ..Default::default()
+    };
+    let shape = all.iter().all(|d| d.len() == dims.len()).then(|| TensorShapeProto {
+        dim: dims.iter().enumerate().map(dim).collect(),
+    });
+    let tensor = type_proto::Tensor {
+        elem_type: Some(dtype as i32),
+        shape,
+    };
+    Ok(ValueInfoProto {
+        r#type: Some(TypeProto {
+            value: Some(Kind::TensorType(tensor)),
+            ..Default::default()
+        }),
+        ..named(name)
+    })
+}

@@ -1,0 +1,173 @@
+//! Quantized layers are named and stay as they are.
+
+use super::{inspected, job, said, written};
+use crate::common::net::Net;
+use snapprune::onnx::Attributes;
+use snapprune::onnx::proto::ModelProto;
+use snapprune::onnx::{Dtype, Tensor};
+
+fn integers(net: &mut Net, dims: &[usize], dtype: Dtype) -> String {
+    let count: usize = dims.iter().product();
+    let bytes: Vec<u8> = (0..count).map(|_| net.random.u8(..)).collect();
+    net.constant(&Tensor {
+        dims: dims.to_vec(),
+        dtype,
+        bytes: bytes.into(),
+    })
+}
+
+fn zero(net: &mut Net, dtype: Dtype) -> String {
+    net.constant(&Tensor {
+        dims: vec![],
+        dtype,
+        bytes: vec![0].into(),
+    })
+}
+
+fn scalar(net: &mut Net, value: f32) -> String {
+    net.constant(&Tensor::from_f32(vec![], &[value]))
+}
+
+/// A convolution 3×3 whose int8 weights come through `DequantizeLinear`, with a scale for each channel.
+fn behind_dequantize(net: &mut Net, x: &str, cin: usize, cout: usize) -> String {
+    let (scale, zero) = (scalar(net, 0.02), zero(net, Dtype::Uint8));
+    let q = net.node("QuantizeLinear", &[x, &scale, &zero], |_| {});
+    let x = net.node("DequantizeLinear", &[&q, &scale, &zero], |_| {});
+    let (w, scales) = (
+        integers(net, &[cout, cin, 3, 3], Dtype::Int8),
+        net.floats(&[cout], 0.001, 0.002),
+    );
+    let w = net.node("DequantizeLinear", &[&w, &scales], |n| n.set_int("axis", 0));
+    net.node("Conv", &[&x, &w], |n| n.set_ints("pads", vec![1; 4]))
+}
+
+fn qdq() -> ModelProto {
+    let mut net = Net::new(17, 1);
+    let x = net.input("image", &[1, 3, 8, 8]);
+    let y = behind_dequantize(&mut net, &x, 3, 13);
+    let y = net.node("Relu", &[&y], |_| {});
+    let y = behind_dequantize(&mut net, &y, 13, 10);
+    net.output(&y);
+    net.model()
+}
+
+fn integer_operator() -> ModelProto {
+    let mut net = Net::new(17, 1);
+    let x = net.input("image", &[1, 3, 8, 8]);
+    let (scale, zero) = (scalar(&mut net, 0.02), zero(&mut net, Dtype::Uint8));
+    let q = net.node("QuantizeLinear", &[&x, &scale, &zero], |_| {});
+    let (w, ws) = (
+        integers(&mut net, &[6, 3, 3, 3], Dtype::Int8),
+        net.floats(&[6], 0.001, 0.002),
+    );
+    let wz = net.constant(&Tensor {
+        dims: vec![6],
+        dtype: Dtype::Int8,
+        bytes: vec![0; 6].into(),
+    });
+    let q = net.node("QLinearConv", &[&q, &scale, &zero, &w, &ws, &wz, &scale, &zero], |_| {});
+    let y = net.node("DequantizeLinear", &[&q, &scale, &zero], |_| {});
+    net.output(&y);
+    net.model()
+}
+
+fn quantized_at_run_time() -> ModelProto {
+    let mut net = Net::new(17, 1);
+    let x = net.input("image", &[1, 3, 8, 8]);
+    let q = net.node_many("DynamicQuantizeLinear", &[&x], 3, |_| {});
+    let w = integers(&mut net, &[6, 3, 3, 3], Dtype::Uint8);
+    let y = net.node("ConvInteger", &[&q[0], &w, &q[2]], |_| {});
+    let y = net.node("Cast", &[&y], |n| n.set_int("to", Dtype::Float as i64));
+    let y = net.node("Mul", &[&y, &q[1]], |_| {});
+    net.output(&y);
+    net.model()
+}
+
+#[test]
+fn quantized_layers_are_named_and_a_model_of_them_is_declined_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, model, op, what, macs) in [
+        (
+            "qdq",
+            qdq(),
+            "Conv",
+            "uint8 activations, int8 weights per channel (QDQ)",
+            64 * 9 * (3 * 13 + 13 * 10),
+        ),
+        (
+            "qop",
+            integer_operator(),
+            "QLinearConv",
+            "uint8 activations, int8 weights per channel",
+            36 * 6 * 27,
+        ),
+        (
+            "dyn",
+            quantized_at_run_time(),
+            "ConvInteger",
+            "activations quantized at run time, uint8 weights",
+            36 * 6 * 27,
+        ),
+    ] {
+        let path = written(folder.path(), &format!("{name}.onnx"), &model);
+        let report = inspected(&path, &[]);
+        let left = &report["left_out"][0];
+        assert_eq!(
+            (left["op"].as_str(), left["what"].as_str()),
+            (Some(op), Some(what)),
+            "{name}"
+        );
+        assert_eq!(
+            (report["macs"].as_u64(), report["macs_free_share"].as_f64()),
+            (Some(macs), Some(0.0)),
+            "{name}"
+        );
+        let (code, text) = said(&["inspect", path.to_str().unwrap()]);
+        assert!(
+            code == Some(0) && text.contains(what) && text.contains("nothing to do: "),
+            "{name}: {text}"
+        );
+        for goal in [&[][..], &["--target-macs", "0.8x"], &["--target-latency", "0.8x"]] {
+            let (code, text) = job(folder.path(), &path, goal);
+            assert_eq!(code, Some(1), "{name}: {text}");
+            for part in [
+                "float convolution with constant weights: ",
+                "quantized (",
+                what,
+                "before quantizing it",
+            ] {
+                assert!(text.contains(part), "{name}: {part}: {text}");
+            }
+            assert!(!text.contains("stands where"), "{name}: {text}");
+        }
+    }
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path());
+    assert_eq!(
+        files.filter(|p| p.extension().is_some_and(|e| e == "onnx")).count(),
+        3,
+        "a file was written"
+    );
+}
+
+#[test]
+fn in_a_mixed_model_the_widths_of_quantized_layers_stay_and_others_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut net = Net::new(17, 1);
+    let x = net.input("image", &[1, 3, 8, 8]);
+    let y = net.conv(&x, 3, 13, 3, 1);
+    let y = net.node("Relu", &[&y], |_| {});
+    let y = net.conv(&y, 13, 11, 3, 1);
+    let y = net.node("Relu", &[&y], |_| {});
+    let y = behind_dequantize(&mut net, &y, 11, 9);
+    net.output(&y);
+    let path = written(folder.path(), "mixed.onnx", &net.model());
+    let report = inspected(&path, &[]);
+    let free = |width: u64| {
+        let groups = report["groups"].as_array().unwrap();
+        groups.iter().find(|g| g["width"] == width).unwrap()["free"] == true
+    };
+    assert_eq!((free(13), free(11), free(9)), (true, false, false), "{report:#}");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("1 of 3 convolutions are left out"), "{notes}");
+    assert!(report["nothing_to_do"].is_null());
+}

@@ -1,0 +1,94 @@
+//! One latency model: the tables of a search add up to what plans are predicted to take.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use crate::common;
+
+use common::command::model;
+use common::net::Net;
+use common::priced::Priced;
+use common::runtime;
+use snapprune::device::{NodeRuns, ShapeOptions, Timer, random_inputs};
+use snapprune::onnx::encode;
+use snapprune::optimize::{Opened, open};
+use snapprune::plan::{Grid, LatencyModel, LayersAt, SearchSpace, narrower};
+use snapprune::profile::{Prober, in_model, layers};
+
+/// Four branches of a concatenation, whose layers behind read the channels of four groups; then a residual block.
+fn branches(folder: &std::path::Path) -> std::path::PathBuf {
+    let mut net = Net::new(17, 3);
+    let x = net.input("x", &[1, 3, 12, 12]);
+    let stem = net.conv(&x, 3, 24, 3, 1);
+    let stem = net.node("Relu", &[&stem], |_| {});
+    let parts: Vec<String> = [32, 32, 48, 64].map(|n| net.conv(&stem, 24, n, 1, 1)).to_vec();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let joined = net.node("Concat", &parts, |n| snapprune::onnx::Attributes::set_int(n, "axis", 1));
+    let stream = net.conv(&joined, 176, 64, 1, 1);
+    let branch = net.conv(&stream, 64, 40, 3, 1);
+    let branch = net.node("Relu", &[&branch], |_| {});
+    let branch = net.conv(&branch, 40, 64, 3, 1);
+    let sum = net.node("Add", &[&stream, &branch], |_| {});
+    let last = net.conv(&sum, 64, 8, 1, 1);
+    let y = net.node("GlobalAveragePool", &[&last], |_| {});
+    net.output(&y);
+    let path = folder.join("branches.onnx");
+    std::fs::write(&path, encode(&net.model())).unwrap();
+    path
+}
+
+/// Tables and totals of random plans of one model; how many layers were written as sums of pairs.
+fn agree(opened: &Opened, random: &mut fastrand::Rng) -> usize {
+    let graph = opened.graph().unwrap();
+    let analysis = &opened.analysis;
+    let (device, layers) = (Priced::new(), layers(&graph, analysis));
+    let mut prober = Prober::new(&device, None);
+    let mut latency = LatencyModel::new(&graph, analysis, &layers);
+    let base: Vec<usize> = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let free = analysis
+        .groups
+        .iter()
+        .filter(|g| g.constraint.is_none() && g.classes.len() > 1);
+    let (mut groups, mut options) = (Vec::new(), Vec::new());
+    for group in free {
+        let mut counts = narrower(group, 1, Grid::Fine);
+        counts.push(base[group.id]);
+        groups.push(group.id);
+        options.push(counts);
+    }
+    let space = SearchSpace { groups, options, base };
+    let mut choose = || -> Vec<usize> { space.sizes().iter().map(|&n| random.usize(0..n)).collect() };
+    // Other widths lie between those that are timed.
+    let at = |counts| LayersAt {
+        layers: latency.all(),
+        counts,
+    };
+    let mut timed = vec![at(space.base.clone())];
+    timed.extend((0..3).map(|_| at(space.counts(&choose()))));
+    latency.require(&mut prober, &timed, &|_, _| {}).unwrap();
+    let inputs = random_inputs(&opened.specs, 0, 1.0).unwrap();
+    let nodes = device
+        .node_times(&encode(&opened.proto), &inputs, NodeRuns { warmup: 0, timed: 3 })
+        .unwrap()
+        .unwrap();
+    latency.correct(&in_model(&graph, &layers, &nodes), &space.base, 7.0);
+    assert!((latency.predict(&space.base).unwrap() - 7.0).abs() < 1e-9);
+    let tables = latency.tables(&space);
+    for _ in 0..200 {
+        let choice = choose();
+        let (sum, total) = (
+            tables.of(&space.sizes(), &choice),
+            latency.predict(&space.counts(&choice)).unwrap(),
+        );
+        assert!((sum - total).abs() <= 1e-11 * total.abs(), "{sum} {total}");
+    }
+    tables.factors.iter().filter(|f| f.over.is_empty()).count() - 1
+}
+
+#[test]
+fn the_tables_of_a_search_add_up_to_the_prediction() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = fastrand::Rng::with_seed(5);
+    let opened = |path: &std::path::Path| open(path, &runtime(), &ShapeOptions::default()).unwrap();
+    agree(&opened(&model("shapes96_misaligned.onnx")), &mut random);
+    let split = agree(&opened(&branches(folder.path())), &mut random);
+    assert!(split > 0, "a layer of five groups is a sum of pairs");
+}
