@@ -94,10 +94,11 @@ pub fn declined_hint(why: &Declined) -> Option<String> {
         Declined::LatencyNotReached { ratio, .. } => {
             return Some(format!("ask for that with --target-latency {ratio:.3}x"));
         }
+        // What is held by other things than widths cannot be asked for.
+        Declined::OutOfReach { least: Some(least), .. } if *least >= 0.9995 => return None,
         Declined::OutOfReach { least: Some(least), .. } => {
-            return Some(format!(
-                "ask for {least:.3}x, or allow narrower layers with --min-width"
-            ));
+            // Rounded up, so that it can be reached.
+            return Some(format!("ask for {:.3}x", (least * 1000.0).ceil() / 1000.0));
         }
         Declined::LimitsTogether => "relax one of them",
         Declined::NoTimeForGoals => "allow more time with --time-budget",
