@@ -9,6 +9,9 @@ VENV := .venv/.onnxruntime
 MODEL := models/shapes96_misaligned.onnx
 OUT := target/demo/shapes96.onnx
 
+# Tests run side by side and take no turns: none of them asserts how long something takes, and what is said of turns has locks of its own.
+test-rust test-python test-oldest: export SNAPPRUNE_LOCKS := off
+
 # What is run here uses that environment: nothing is taken from a folder that is not active.
 ACTIVE := VIRTUAL_ENV="$(CURDIR)/.venv"
 
@@ -16,7 +19,12 @@ ACTIVE := VIRTUAL_ENV="$(CURDIR)/.venv"
 PLAIN := --remap-path-prefix=$(CURDIR)=/snapprune --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 SECONDS := 600
 
-.PHONY: demo test test-rust test-python test-oldest check ops audit release sbom fuzz
+# On a machine with an NVIDIA GPU: what the others cannot show. It uses the ONNX Runtime that ORT_DYLIB_PATH names, else that of the
+# active environment; elsewhere each test says that it was skipped.
+test-gpu:
+	cargo test --test all -- gpu:: --nocapture --test-threads 1
+
+.PHONY: demo test test-rust test-python test-oldest test-gpu check ops audit release sbom fuzz
 
 $(VENV): pyproject.toml
 	python3 -m venv .venv

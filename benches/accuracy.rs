@@ -17,9 +17,9 @@ use snapprune::onnx::encode;
 use snapprune::optimize::{Amount, Goals, Known, Opened, Options, SampleSource, Samples, Workload, open, optimize};
 use snapprune::plan::Metric;
 use snapprune::profile::Database;
-use snapprune::reconstruct::{Change, Settings, refit};
+use snapprune::reconstruct::{Change, FitSamples, Settings, reconstruct};
 use snapprune::rewrite::rewrite;
-use snapprune::score::{StagedExecutor, Statistics, linear_ops, rank_group, reading};
+use snapprune::score::{RankRequest, StagedExecutor, Statistics, Watch, linear_ops, rank_group, reading};
 use snapprune::verify::{benchmark, classes};
 
 /// Every unconstrained group cut to `share` of its width, a multiple of 8.
@@ -28,9 +28,13 @@ fn uniform(opened: &Opened, device: &CpuDevice, samples: &Samples, share: f64) -
     let analysis = &opened.analysis;
     let layers = linear_ops(&graph);
     let mut executor = StagedExecutor::new(device, &samples.data, samples.fit.clone()).unwrap();
-    let parts = (&opened.proto, &graph);
+    let limit = Limit::default();
+    let watch = Watch {
+        limit: &limit,
+        progress: &|_, _| {},
+    };
     let wanted = reading(analysis, &layers);
-    let seen = Statistics::collect(&mut executor, parts, &wanted, 48, 0, (&Limit::default(), &|_, _| {})).unwrap();
+    let seen = Statistics::collect(&mut executor, &opened.proto, &graph, &wanted, 48, 0, watch).unwrap();
     let mut change = ChannelChange::default();
     for group in analysis
         .groups
@@ -40,7 +44,12 @@ fn uniform(opened: &Opened, device: &CpuDevice, samples: &Samples, share: f64) -
         let width = ((group.width() as f64 * share / 8.0).round() as usize * 8).max(8);
         let keep = width / group.unit;
         let gone = group.classes.len() - keep;
-        let ranked = rank_group(group, &graph, analysis, &layers, &seen, (&[], keep, &[])).unwrap();
+        let request = RankRequest {
+            first: &[],
+            least: keep,
+            keep_at: &[],
+        };
+        let ranked = rank_group(group, &graph, analysis, &layers, &seen, request).unwrap();
         change.removed.extend(&ranked.order[..gone]);
     }
     let remaps = IndexRemaps::new(&analysis.dependencies, &analysis.groups, &change);
@@ -53,13 +62,16 @@ fn uniform(opened: &Opened, device: &CpuDevice, samples: &Samples, share: f64) -
     };
     let runs = 0..samples.data.runs();
     encode(
-        &refit(
+        &reconstruct(
             device,
             change,
             pruned,
-            (&samples.data, runs),
+            FitSamples {
+                data: &samples.data,
+                runs,
+            },
             Settings::default(),
-            (&Limit::default(), &|_, _| {}),
+            watch,
         )
         .unwrap()
         .proto,

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use snapprune::channels::ChannelChange;
-use snapprune::device::{CpuDevice, NodeRuns, Runtime, ShapeOptions, Timer, random_inputs};
+use snapprune::device::{CpuDevice, CpuFallback, NodeRuns, Runtime, ShapeOptions, Timer, random_inputs};
 use snapprune::onnx::encode;
 use snapprune::optimize::open;
 use snapprune::plan::{LatencyModel, LayersAt};
@@ -65,7 +65,15 @@ fn main() {
             known.require(&mut prober, &wanted, &quiet).unwrap();
         }
         let nodes = device
-            .node_times(&original, &inputs, NodeRuns { warmup: 3, timed: 30 })
+            .node_times(
+                &original,
+                &inputs,
+                NodeRuns {
+                    warmup: 3,
+                    timed: 30,
+                    fallback: CpuFallback::Allowed,
+                },
+            )
             .unwrap()
             .unwrap();
         let seen = in_model(&graph, &layers, &nodes);

@@ -6,7 +6,7 @@ use crate::common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::command::{fails, model, snapprune};
+use common::command::{fails, model, shared_times, snapprune};
 use common::{cpu, difference};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
@@ -54,7 +54,7 @@ fn job(folder: &Path, extra: &[&str]) -> (Option<i32>, Value, PathBuf) {
         ])
         .arg(&out)
         .arg("--db")
-        .arg(folder.join("latency.db"))
+        .arg(shared_times())
         .args(extra)
         .output()
         .unwrap();

@@ -7,7 +7,7 @@ use common::command::model;
 use common::net::Net;
 use common::priced::Priced;
 use common::runtime;
-use snapprune::device::{NodeRuns, ShapeOptions, Timer, random_inputs};
+use snapprune::device::{CpuFallback, NodeRuns, ShapeOptions, Timer, random_inputs};
 use snapprune::onnx::encode;
 use snapprune::optimize::{Opened, open};
 use snapprune::plan::{Grid, LatencyModel, LayersAt, SearchSpace, narrower};
@@ -66,7 +66,15 @@ fn agree(opened: &Opened, random: &mut fastrand::Rng) -> usize {
     latency.require(&mut prober, &timed, &|_, _| {}).unwrap();
     let inputs = random_inputs(&opened.specs, 0, 1.0).unwrap();
     let nodes = device
-        .node_times(&encode(&opened.proto), &inputs, NodeRuns { warmup: 0, timed: 3 })
+        .node_times(
+            &encode(&opened.proto),
+            &inputs,
+            NodeRuns {
+                warmup: 0,
+                timed: 3,
+                fallback: CpuFallback::Allowed,
+            },
+        )
         .unwrap()
         .unwrap();
     latency.correct(&in_model(&graph, &layers, &nodes), &space.base, 7.0);

@@ -5,8 +5,9 @@ use crate::common;
 
 use std::path::Path;
 
-use common::command::{fails, model, snapprune};
+use common::command::{fails, model, shared_times, snapprune};
 use common::priced::{job_at_price, priced};
+use common::small::small;
 use serde_json::Value;
 use snapprune::data::Scaling;
 use snapprune::flags::declined_reason;
@@ -19,7 +20,8 @@ const SCALING: [&str; 4] = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224
 fn report(args: &[&str]) -> (Option<i32>, Value) {
     let output = snapprune()
         .args(args)
-        .args(["--cpu", "--threads", "1", "--staircases", "0s", "--json"])
+        .args(["--cpu", "--threads", "1", "--staircases", "0s", "--json", "--db"])
+        .arg(shared_times())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -41,18 +43,19 @@ fn resnet20_keeps_its_accuracy_at_seven_tenths_of_its_macs() {
     );
     let out = folder.path().join("out.onnx");
     let (calib, eval) = (data.join("calib.npz"), data.join("eval.npz"));
-    let db = folder.path().join("latency.db");
     let mut args = vec![
         text(&net),
         "--target-macs",
         "0.7x",
         "--allow-slower",
+        "--dynamic",
+        "off",
         "--calib",
         text(&calib),
         "--eval",
         text(&eval),
     ];
-    args.extend(["-o", text(&out), "--db", text(&db)]);
+    args.extend(["-o", text(&out)]);
     args.extend(SCALING);
     let (code, report) = report(&args);
     assert_eq!(code, Some(0), "{report}");
@@ -82,7 +85,7 @@ fn a_plan_fitted_to_samples_is_nearer_than_one_that_is_not() {
         shared.join("data/cifar10/calib.npz"),
         shared.join("data/cifar10/eval.npz"),
     );
-    let (plan, db) = (folder.path().join("plan.json"), folder.path().join("latency.db"));
+    let (plan, db) = (folder.path().join("plan.json"), shared_times());
     let samples = ["--calib", text(&calib), "--calib-samples", "256"];
     let mut made = snapprune();
     made.args([
@@ -166,6 +169,7 @@ fn goals_out_of_reach_are_told() {
         ),
     ] {
         let options = Options {
+            calib: None,
             eval: None,
             ..goal(goals)
         };
@@ -175,10 +179,10 @@ fn goals_out_of_reach_are_told() {
         assert!(outcome.model.is_none());
     }
     let folder = tempfile::tempdir().unwrap();
-    let (net, samples) = (model("shapes96.onnx"), model("shapes96_eval.npz"));
-    let (gone, db) = (folder.path().join("gone.onnx"), folder.path().join("latency.db"));
-    let mut args = vec![text(&net), "-o", text(&gone), "--db", text(&db), "--max-params", "10"];
-    args.extend(["--calib", text(&samples), "--calib-samples", "40"]);
+    let (net, samples) = small(folder.path());
+    let gone = folder.path().join("gone.onnx");
+    let mut args = vec![text(&net), "-o", text(&gone), "--max-params", "10"];
+    args.extend(["--calib", text(&samples), "--calib-samples", "10"]);
     let (code, report) = report(&args);
     assert_eq!(code, Some(1), "{report:#}");
     assert!(report["declined"].as_str().unwrap().contains("cannot be reached"));
@@ -189,13 +193,13 @@ fn goals_out_of_reach_are_told() {
 fn without_samples_the_accuracy_is_said_to_be_unverified() {
     let folder = tempfile::tempdir().unwrap();
     let net = model("shapes96.onnx");
-    let (out, db) = (folder.path().join("out.onnx"), folder.path().join("latency.db"));
+    let out = folder.path().join("out.onnx");
     let (code, report) = report(&[
         text(&net),
         "-o",
         text(&out),
-        "--db",
-        text(&db),
+        "--dynamic",
+        "off",
         "--target-macs",
         "0.85x",
         "--max-params",
@@ -243,7 +247,7 @@ fn the_accuracy_that_may_be_lost_is_kept_to() {
 fn the_curve_falls_and_is_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let (net, samples) = (model("shapes96.onnx"), model("shapes96_eval.npz"));
-    let (plot, db) = (folder.path().join("curve.svg"), folder.path().join("latency.db"));
+    let (plot, db) = (folder.path().join("curve.svg"), shared_times());
     let output = snapprune()
         .args([
             "pareto",

@@ -244,3 +244,22 @@ fn curves_and_gates_and_long_names_fit_too_and_text_stays_text() {
         ],
     );
 }
+
+#[test]
+fn a_profile_has_its_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("steps.html");
+    let done = snapprune()
+        .arg("profile")
+        .arg(model("shapes96.onnx"))
+        .args(["--cpu", "--threads", "1", "--step", "48", "--reach", "1.5", "--db"])
+        .arg(folder.path().join("l.db"))
+        .arg("--report")
+        .arg(&page)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let html = std::fs::read_to_string(&page).unwrap();
+    self_contained(&html);
+    well_laid_out(&html, 5, &["nodes", "latency-steps"]);
+}

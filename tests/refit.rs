@@ -9,8 +9,8 @@ use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::data::{Dataset, Scaling};
 use snapprune::device::Limit;
 use snapprune::onnx::{Graph, Tensor};
-use snapprune::reconstruct::{Change, Settings, refit};
-use snapprune::score::{Reference, StagedExecutor, crossing_bytes, linear_ops};
+use snapprune::reconstruct::{Change, FitSamples, Settings, reconstruct};
+use snapprune::score::{Reference, StagedExecutor, Watch, crossing_bytes, linear_ops};
 
 /// Random samples for a case, and the case's graph at their batch.
 fn samples(case: &Case, count: usize) -> Dataset {
@@ -129,13 +129,19 @@ fn what_can_be_made_up_for_is_made_up_for() {
         ..Settings::default()
     };
     let device = cpu();
-    let fitted = refit(
+    let fitted = reconstruct(
         &device,
         parts,
         pruned.clone(),
-        (&data, 0..data.runs()),
+        FitSamples {
+            data: &data,
+            runs: 0..data.runs(),
+        },
         settings,
-        (&Limit::default(), &|_, _| {}),
+        Watch {
+            limit: &Limit::default(),
+            progress: &|_, _| {},
+        },
     )
     .unwrap()
     .proto;

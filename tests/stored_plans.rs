@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use common::command::{model, snapprune};
 use common::networks::{Variant, network};
-use common::priced::{Priced, Silent};
+use common::priced::{Priced, Silent, known_prices};
 use common::stored::{Plans, check, fixtures, read, read_curve};
 use common::{runtime, zoo_model};
 use serde_json::Value;
 use snapprune::device::ShapeOptions;
 use snapprune::onnx::encode;
-use snapprune::optimize::{Amount, Goals, Growth, Known, Options, Workload, open, optimize, pareto};
+use snapprune::optimize::{Amount, Goals, Growth, Options, Workload, open, optimize, pareto};
 use snapprune::plan::{Metric, PerMetric};
 use snapprune::report::outcome_json;
 
@@ -149,14 +149,14 @@ fn at_price(model: &Path) -> Plans {
         ..options()
     };
     let plan = |options: &Options| {
-        let outcome = optimize(&workloads, &Priced::new(), Known::default(), options, &Silent).unwrap();
+        let outcome = optimize(&workloads, &Priced::new(), known_prices(), options, &Silent).unwrap();
         read(&outcome_json("model", &workloads, &outcome))
     };
     let growth = |growth| Options { growth, ..options() };
     let curve = pareto(
         &workloads,
         &Priced::new(),
-        None,
+        known_prices().database,
         &goals(times(1.0), None, None),
         0,
         &Silent,

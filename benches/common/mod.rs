@@ -1,4 +1,5 @@
 //! Shared by the benches.
+#![allow(dead_code)]
 
 use snapprune::data::Scaling;
 use snapprune::optimize::{ProgressReporter, Step};

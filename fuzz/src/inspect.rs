@@ -1,7 +1,7 @@
 use snapprune::channels::{Analysis, Shapes, analyze};
 use snapprune::onnx::proto::{GraphProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
 use snapprune::onnx::{Graph, encode, parse};
-use snapprune::plan::{LatencyModel, candidates, folds_of, macs_after, removable};
+use snapprune::plan::{LatencyModel, WiderWidths, candidates, folds_of, macs_after, removable};
 use snapprune::profile::layers;
 use snapprune::rewrite::rewrite;
 
@@ -35,7 +35,11 @@ pub fn inspect(bytes: &[u8]) {
 /// What is looked up of every model.
 fn look(graph: &Graph, analysis: &Analysis) {
     let spare = removable(graph, analysis);
-    let _ = candidates(analysis, &|id| spare.classes.get(&id).map_or(0, Vec::len));
+    let _ = candidates(
+        analysis,
+        &|id| spare.classes.get(&id).map_or(0, Vec::len),
+        WiderWidths::BlocksAndOdd,
+    );
     let _ = (
         LatencyModel::new(graph, analysis, &layers(graph, analysis)),
         analysis.free_share(),

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::context::{DependencyBuilder, RuleResult};
 use super::dependency_graph::{Constraint, DependencyGraph, Use, input_value};
+use super::end_growth::settle_end_growth;
 use super::groups::{Group, collect_groups};
 use super::index_remap::{ChannelChange, IndexRemaps};
 use super::macs::{node_macs, samples};
@@ -79,29 +80,29 @@ impl Analysis {
 /// # Errors
 /// None at present; what is not understood becomes a constraint.
 pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
-    let mut co = DependencyGraph::default();
+    let mut dependencies = DependencyGraph::default();
     let mut shape = SymbolicShapes::default();
-    add_values(graph, shapes, &mut co);
+    add_values(graph, shapes, &mut dependencies);
     for (name, axis) in &shapes.dynamic {
-        if let Some(id) = co.by_name(name) {
-            co.mark_dynamic(id, *axis);
+        if let Some(id) = dependencies.by_name(name) {
+            dependencies.mark_dynamic(id, *axis);
         }
     }
     for name in graph.real_inputs() {
         hold(
-            &mut co,
+            &mut dependencies,
             None,
             [name],
             "it is a graph input, part of the model's interface",
         );
     }
-    hold_replaceable(graph, &mut co);
+    hold_replaceable(graph, &mut dependencies);
     for (index, node) in graph.proto.node.iter().enumerate() {
         for name in captured_names(node) {
             let reason = format!("it is used inside a body of {}", node.op_type());
-            hold(&mut co, Some(index), [name.as_str()], &reason);
+            hold(&mut dependencies, Some(index), [name.as_str()], &reason);
         }
-        if node.op_type() == "Constant" || shape.follow(graph, node, &mut co, index) {
+        if node.op_type() == "Constant" || shape.follow(graph, node, &mut dependencies, index) {
             continue;
         }
         let failed = match ops::spec_of(node) {
@@ -112,7 +113,7 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
                     index,
                     opset,
                     graph,
-                    co: &mut co,
+                    co: &mut dependencies,
                     shape: &shape,
                 },
             )
@@ -121,31 +122,32 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
         };
         if let Some(reason) = failed {
             let names: Vec<&str> = node.input.iter().chain(&node.output).map(String::as_str).collect();
-            hold(&mut co, Some(index), names, &reason);
+            hold(&mut dependencies, Some(index), names, &reason);
             for input in 0..node.input.len() {
-                if let Some(id) = co.by_use(Use { node: index, input }) {
-                    let constraint = co.lock_id(constraint(Some(index), &reason));
-                    co.lock_value(id, constraint);
+                if let Some(id) = dependencies.by_use(Use { node: index, input }) {
+                    let constraint = dependencies.lock_id(constraint(Some(index), &reason));
+                    dependencies.lock_value(id, constraint);
                 }
             }
         }
     }
     for output in &graph.proto.output {
         hold(
-            &mut co,
+            &mut dependencies,
             None,
             [output.name()],
             "it reaches a graph output, part of the model's interface",
         );
     }
-    let mut groups = collect_groups(&co);
-    forbid_unaligned_growth(graph, opset, &co, &shape, &mut groups);
-    let samples = samples(graph, &co, &shapes.dynamic);
+    let mut groups = collect_groups(&dependencies);
+    forbid_unaligned_growth(graph, opset, &dependencies, &shape, &mut groups);
+    settle_end_growth(graph, &dependencies, &mut groups);
+    let samples = samples(graph, &dependencies, &shapes.dynamic);
     let macs = (0..graph.proto.node.len())
-        .map(|n| node_macs(graph, &co, n, &|id, axis| co.dims(id)[axis]) / samples as u64)
+        .map(|n| node_macs(graph, &dependencies, n, &|id, axis| dependencies.dims(id)[axis]) / samples as u64)
         .collect();
     Ok(Analysis {
-        dependencies: co,
+        dependencies,
         groups,
         shape,
         macs,
@@ -168,7 +170,7 @@ fn relate(spec: &OpSpec, c: &mut DependencyBuilder) -> RuleResult {
 fn forbid_unaligned_growth(
     graph: &Graph,
     opset: i64,
-    co: &DependencyGraph,
+    dependencies: &DependencyGraph,
     shape: &SymbolicShapes,
     groups: &mut [Group],
 ) {
@@ -179,16 +181,16 @@ fn forbid_unaligned_growth(
         };
         let mut change = ChannelChange::default();
         change.added.insert(last, 1);
-        let remaps = IndexRemaps::new(co, groups, &change);
+        let remaps = IndexRemaps::new(dependencies, groups, &change);
         for (index, node) in graph.proto.node.iter().enumerate() {
             let touched = node
                 .output
                 .iter()
-                .filter_map(|n| co.by_name(n))
-                .any(|v| remaps.touches(co, v))
+                .filter_map(|n| dependencies.by_name(n))
+                .any(|v| remaps.touches(dependencies, v))
                 || (0..node.input.len())
-                    .filter_map(|i| input_value(co, node, index, i))
-                    .any(|v| remaps.touches(co, v));
+                    .filter_map(|i| input_value(dependencies, node, index, i))
+                    .any(|v| remaps.touches(dependencies, v));
             let patch = ops::spec_of(node).and_then(|s| s.patch);
             let Some(patch) = patch.filter(|_| touched) else {
                 continue;
@@ -197,7 +199,7 @@ fn forbid_unaligned_growth(
                 node: &mut node.clone(),
                 index,
                 opset,
-                co,
+                co: dependencies,
                 remaps: &remaps,
                 graph,
                 shape,
@@ -232,39 +234,44 @@ fn constraint(node: Option<usize>, reason: &str) -> Constraint {
     }
 }
 
-fn hold<'n>(co: &mut DependencyGraph, node: Option<usize>, names: impl IntoIterator<Item = &'n str>, reason: &str) {
-    let constraint = co.lock_id(constraint(node, reason));
+fn hold<'n>(
+    dependencies: &mut DependencyGraph,
+    node: Option<usize>,
+    names: impl IntoIterator<Item = &'n str>,
+    reason: &str,
+) {
+    let constraint = dependencies.lock_id(constraint(node, reason));
     for name in names {
-        if let Some(id) = co.by_name(name) {
-            co.lock_value(id, constraint);
+        if let Some(id) = dependencies.by_name(name) {
+            dependencies.lock_value(id, constraint);
         }
     }
 }
 
 /// Weights that callers may replace have the shapes that callers know.
-fn hold_replaceable(graph: &Graph, co: &mut DependencyGraph) {
+fn hold_replaceable(graph: &Graph, dependencies: &mut DependencyGraph) {
     if graph.replaceable.is_empty() {
         return;
     }
-    let constraint = co.lock_id(constraint(
+    let constraint = dependencies.lock_id(constraint(
         None,
         "its weights are graph inputs too, which callers may replace, unless they are fixed as constants",
     ));
     for (node, proto) in graph.proto.node.iter().enumerate() {
         for (input, name) in proto.input.iter().enumerate() {
             if graph.replaceable.contains(name.as_str())
-                && let Some(id) = co.by_use(Use { node, input })
+                && let Some(id) = dependencies.by_use(Use { node, input })
             {
-                co.lock_value(id, constraint);
+                dependencies.lock_value(id, constraint);
             }
         }
     }
 }
 
 /// Activations by name; constants use by use, so that sharing one does not couple its users.
-fn add_values(graph: &Graph, shapes: &Shapes, co: &mut DependencyGraph) {
+fn add_values(graph: &Graph, shapes: &Shapes, dependencies: &mut DependencyGraph) {
     for name in graph.real_inputs() {
-        co.add(name, None, shapes.dims.get(name).cloned());
+        dependencies.add(name, None, shapes.dims.get(name).cloned());
     }
     let mut constants: HashMap<&str, Option<Vec<usize>>> = HashMap::new();
     for (index, node) in graph.proto.node.iter().enumerate() {
@@ -277,14 +284,14 @@ fn add_values(graph: &Graph, shapes: &Shapes, co: &mut DependencyGraph) {
                     .entry(name)
                     .or_insert_with(|| graph.constant(name).map(|t| t.dims))
                     .clone();
-                co.add(name, Some(Use { node: index, input }), dims);
+                dependencies.add(name, Some(Use { node: index, input }), dims);
             }
         }
         if node.op_type() == "Constant" {
             continue;
         }
         for name in node.output.iter().filter(|n| !n.is_empty()) {
-            co.add(name, None, shapes.dims.get(name).cloned());
+            dependencies.add(name, None, shapes.dims.get(name).cloned());
         }
     }
 }

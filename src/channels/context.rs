@@ -1,6 +1,6 @@
 //! What an operator's handlers see: its node, its values, and the relation they add to.
 
-use super::dependency_graph::{Constraint, DependencyGraph, Role, ValueId, input_value};
+use super::dependency_graph::{Constraint, DependencyGraph, EndMark, Role, ValueId, input_value};
 use super::symbolic_shapes::{Dim, SymbolicShapes, constrain_dims, settled};
 use crate::onnx::Graph;
 use crate::onnx::proto::NodeProto;
@@ -96,26 +96,53 @@ impl DependencyBuilder<'_> {
 
     /// Fixes an axis, with a reason worth a line.
     pub fn constraint(&mut self, id: ValueId, axis: usize, reason: &str) {
-        self.lock_as(id, axis, reason, false);
+        self.lock(
+            id,
+            axis,
+            Constraint {
+                node: Some(self.index),
+                reason: reason.to_owned(),
+                silent: false,
+            },
+        );
     }
 
     /// Fixes an axis that no network changes (space, broadcast ones).
     pub fn lock_silent(&mut self, id: ValueId, axis: usize) {
-        self.lock_as(id, axis, "not a channel axis", true);
+        self.lock(
+            id,
+            axis,
+            Constraint {
+                node: Some(self.index),
+                reason: "not a channel axis".to_owned(),
+                silent: true,
+            },
+        );
     }
 
-    fn lock_as(&mut self, id: ValueId, axis: usize, reason: &str, silent: bool) {
-        let constraint = self.co.lock_id(Constraint {
-            node: Some(self.index),
-            reason: reason.to_owned(),
-            silent,
-        });
+    fn lock(&mut self, id: ValueId, axis: usize, constraint: Constraint) {
+        let constraint = self.co.lock_id(constraint);
         self.co.lock_axis(id, axis, constraint);
     }
 
     /// Axis may shrink but not grow.
     pub fn forbid_growth(&mut self, id: ValueId, axis: usize, reason: &str) {
         self.co.forbid_growth(id, axis, self.index, reason);
+    }
+
+    /// The node mixes neighbours on this axis, and zeros behind the last change nothing of the others: its channels stay, and new
+    /// ones may only stand at the end. `false`, and nothing is noted, where the axis holds no channels that a layer makes.
+    pub fn grows_at_end(&mut self, value: ValueId, axis: usize, reason: &str) -> bool {
+        let holds = self.co.is_width(value, axis);
+        if holds {
+            self.co.end_marks.push(EndMark {
+                node: self.index,
+                value,
+                axis,
+                reason: reason.to_owned(),
+            });
+        }
+        holds
     }
 
     /// No axis of the first output may grow.

@@ -1,6 +1,6 @@
 //! Which axis indices stay or go together: a union-find over every index of every axis. Its sets are the channels.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::onnx::proto::NodeProto;
 
@@ -57,6 +57,19 @@ pub struct Role {
     pub output: bool,
 }
 
+/// An axis whose neighbours a node mixes, so that zeros behind the last channel change nothing of the others.
+#[derive(Clone, Debug)]
+pub struct EndMark {
+    /// Index of the node.
+    pub node: usize,
+    /// The input whose axis it is.
+    pub value: ValueId,
+    /// The axis of `value`.
+    pub axis: usize,
+    /// For people: what the node does with the axis.
+    pub reason: String,
+}
+
 const NONE: u32 = u32::MAX;
 
 /// The channel dependency graph: values, the channels of their axis indices, and the constraints on these.
@@ -68,6 +81,8 @@ pub struct DependencyGraph {
     pub constraints: Vec<Constraint>,
     /// Every layer width.
     pub roles: Vec<Role>,
+    /// Every axis that can only grow at its end, with zeros.
+    pub end_marks: Vec<EndMark>,
     parent: Vec<u32>,
     constraint_of: Vec<u32>,
     no_grow_of: Vec<u32>,
@@ -169,6 +184,12 @@ impl DependencyGraph {
         atom
     }
 
+    /// The channel of each index of an axis.
+    pub fn classes_of(&self, value: ValueId, axis: usize) -> Vec<u32> {
+        let dim = self.dims(value).get(axis).copied().unwrap_or(0);
+        (0..dim).map(|i| self.class(self.atom(value, axis, i))).collect()
+    }
+
     fn class_compress(&mut self, atom: u32) -> u32 {
         let root = self.class(atom);
         let mut at = atom;
@@ -203,6 +224,13 @@ impl DependencyGraph {
             _ if silent(b) && !silent(a) => a,
             _ => a.min(b),
         }
+    }
+
+    /// Whether an axis holds channels that a layer makes.
+    pub fn is_width(&self, value: ValueId, axis: usize) -> bool {
+        let own: HashSet<u32> = self.classes_of(value, axis).into_iter().collect();
+        let mut made = self.roles.iter().filter(|r| r.output);
+        made.any(|r| self.classes_of(r.value, r.axis).iter().any(|c| own.contains(c)))
     }
 
     /// Makes axis `ax` of `a` and axis `bx` of `b` change together, index by index.
@@ -279,9 +307,11 @@ impl DependencyGraph {
 }
 
 /// The value at one input of a node: a use of a constant, or an activation.
-pub fn input_value(co: &DependencyGraph, node: &NodeProto, index: usize, input: usize) -> Option<ValueId> {
+pub fn input_value(dependencies: &DependencyGraph, node: &NodeProto, index: usize, input: usize) -> Option<ValueId> {
     let name = node.input.get(input).filter(|n| !n.is_empty())?;
-    co.by_use(Use { node: index, input }).or_else(|| co.by_name(name))
+    dependencies
+        .by_use(Use { node: index, input })
+        .or_else(|| dependencies.by_name(name))
 }
 
 #[cfg(test)]
@@ -290,12 +320,12 @@ mod tests {
 
     #[test]
     fn what_has_too_many_elements_has_no_known_shape() {
-        let mut co = DependencyGraph::default();
-        let empty = co.add("empty", None, Some(vec![0, usize::MAX]));
-        let long = co.add("long", None, Some(vec![MOST - 10]));
-        let more = co.add("more", None, Some(vec![11]));
-        let fits = co.add("fits", None, Some(vec![10]));
-        let known = [empty, long, more, fits].map(|id| co.value(id).dims.is_some());
+        let mut dependencies = DependencyGraph::default();
+        let empty = dependencies.add("empty", None, Some(vec![0, usize::MAX]));
+        let long = dependencies.add("long", None, Some(vec![MOST - 10]));
+        let more = dependencies.add("more", None, Some(vec![11]));
+        let fits = dependencies.add("fits", None, Some(vec![10]));
+        let known = [empty, long, more, fits].map(|id| dependencies.value(id).dims.is_some());
         assert_eq!(known, [false, true, false, true]);
     }
 }

@@ -38,6 +38,15 @@ impl AxisRemap {
         self.sources.iter().filter(|s| (from..to).contains(&s.old)).count()
     }
 
+    /// The new indices that stem from old ones in `from..to`, as a stretch; `None` where others lie between them.
+    pub fn stretch(&self, from: usize, to: usize) -> Option<(usize, usize)> {
+        let inside = |s: &IndexSource| (from..to).contains(&s.old);
+        let first = (self.sources.iter().position(inside)).unwrap_or_else(|| self.count_in(0, from));
+        let length = self.count_in(from, to);
+        let together = self.sources[first..first + length].iter().all(inside);
+        together.then_some((first, first + length))
+    }
+
     /// The new index that has this source.
     pub fn position(&self, source: IndexSource) -> Option<usize> {
         self.sources.iter().position(|&s| s == source)
@@ -85,12 +94,10 @@ impl IndexRemaps {
         }
         let mut by_axis = HashMap::new();
         for id in (0..dependencies.values.len()).map(ValueId) {
-            for (axis, &dim) in dependencies.dims(id).iter().enumerate() {
-                let classes: Vec<u32> = (0..dim)
-                    .map(|i| dependencies.class(dependencies.atom(id, axis, i)))
-                    .collect();
-                if let Some(edit) = axis_edit(&classes, &group_of, change) {
-                    by_axis.insert((id, axis), edit);
+            for axis in 0..dependencies.dims(id).len() {
+                let classes = dependencies.classes_of(id, axis);
+                if let Some(remap) = axis_remap(&classes, &group_of, change) {
+                    by_axis.insert((id, axis), remap);
                 }
             }
         }
@@ -114,7 +121,7 @@ impl IndexRemaps {
     }
 }
 
-fn axis_edit(classes: &[u32], group_of: &HashMap<u32, usize>, change: &ChannelChange) -> Option<AxisRemap> {
+fn axis_remap(classes: &[u32], group_of: &HashMap<u32, usize>, change: &ChannelChange) -> Option<AxisRemap> {
     let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
     if !classes.iter().any(touched) {
         return None;
@@ -153,7 +160,7 @@ fn axis_edit(classes: &[u32], group_of: &HashMap<u32, usize>, change: &ChannelCh
 
 #[cfg(test)]
 mod tests {
-    use super::{ChannelChange, axis_edit};
+    use super::{ChannelChange, axis_remap};
     use std::collections::HashMap;
 
     /// The new axis as text: letters for channels 0, 1, 2, and a star behind each new index.
@@ -163,8 +170,9 @@ mod tests {
             ..Default::default()
         };
         let group_of = classes.iter().map(|&c| (c, 0)).collect();
-        let edit = axis_edit(classes, &group_of, &change);
-        edit.iter()
+        let remap = axis_remap(classes, &group_of, &change);
+        remap
+            .iter()
             .flat_map(|e| &e.sources)
             .flat_map(|s| {
                 [
@@ -185,6 +193,21 @@ mod tests {
     #[test]
     fn a_block_is_copied_whole() {
         assert_eq!(grown(&[0, 0, 1, 1], 1), "aabbb*b*");
+    }
+
+    #[test]
+    fn a_stretch_is_whole_or_none() {
+        let change = ChannelChange {
+            added: HashMap::from([(1, 1)]),
+            ..Default::default()
+        };
+        let classes = [0, 0, 1, 1, 2, 2];
+        let remap = axis_remap(&classes, &classes.iter().map(|&c| (c, 0)).collect(), &change);
+        let stretch = |from, to| remap.as_ref().and_then(|e| e.stretch(from, to));
+        assert_eq!(stretch(1, 4), Some((1, 6)));
+        assert_eq!(stretch(4, 6), Some((6, 8)));
+        assert_eq!(stretch(3, 6), None, "a new first place lies between");
+        assert_eq!(stretch(2, 2), Some((2, 2)));
     }
 
     #[test]

@@ -9,8 +9,13 @@ use crate::ops::{LinearKind, LinearSpec};
 /// How many samples one run takes: the size of axis 0 of every input and output, where they all have the same and every
 /// layer reads as many samples or whole times as many; else 1, so that what is counted is a whole run. An axis 0 that is
 /// open in every input is the batch whatever the outputs' shapes are.
-pub fn samples(graph: &Graph, co: &DependencyGraph, open: &HashSet<(String, usize)>) -> usize {
-    let first = |name: &str| co.by_name(name).and_then(|id| co.dims(id).first()).copied();
+pub fn samples(graph: &Graph, dependencies: &DependencyGraph, open: &HashSet<(String, usize)>) -> usize {
+    let first = |name: &str| {
+        dependencies
+            .by_name(name)
+            .and_then(|id| dependencies.dims(id).first())
+            .copied()
+    };
     let inputs: Vec<(&str, usize)> = graph
         .real_inputs()
         .into_iter()
@@ -37,15 +42,24 @@ pub fn samples(graph: &Graph, co: &DependencyGraph, open: &HashSet<(String, usiz
 
 /// Multiply-accumulates of one run of node `index` with the sizes that `dim` gives; 0 for other than linear operators and
 /// where shapes are not known.
-pub fn node_macs(graph: &Graph, co: &DependencyGraph, index: usize, dim: &dyn Fn(ValueId, usize) -> usize) -> u64 {
+pub fn node_macs(
+    graph: &Graph,
+    dependencies: &DependencyGraph,
+    index: usize,
+    dim: &dyn Fn(ValueId, usize) -> usize,
+) -> u64 {
     let node = &graph.proto.node[index];
     let Some(spec) = LinearSpec::of(node) else { return 0 };
     let shape = |id: ValueId| -> Option<Vec<usize>> {
-        let rank = co.value(id).dims.as_ref()?.len();
+        let rank = dependencies.value(id).dims.as_ref()?.len();
         Some((0..rank).map(|axis| dim(id, axis)).collect())
     };
-    let input = |i: usize| input_value(co, node, index, i).and_then(shape);
-    let output = node.output.first().and_then(|n| co.by_name(n)).and_then(shape);
+    let input = |i: usize| input_value(dependencies, node, index, i).and_then(shape);
+    let output = node
+        .output
+        .first()
+        .and_then(|n| dependencies.by_name(n))
+        .and_then(shape);
     match (input(0), input(spec.weight), output) {
         (Some(x), Some(w), Some(y)) => spec.macs(node, &x, &w, &y),
         _ => 0,

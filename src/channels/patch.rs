@@ -1,7 +1,7 @@
 //! What an operator's second handler sees: a node that follows the new axes.
 
 use super::dependency_graph::{DependencyGraph, ValueId, input_value};
-use super::index_remap::{AxisRemap, IndexRemaps};
+use super::index_remap::IndexRemaps;
 use super::symbolic_shapes::{SymbolicShapes, settled};
 use crate::onnx::proto::{NodeProto, TensorProto};
 use crate::onnx::{Attributes, Graph, Tensor};
@@ -38,27 +38,17 @@ impl Patch<'_> {
         self.node.output.get(i).and_then(|n| self.co.by_name(n))
     }
 
-    /// The new order of an axis of input `i`.
-    pub fn input_edit(&self, i: usize, axis: usize) -> Option<&AxisRemap> {
-        self.remaps.get(self.input(i)?, axis)
-    }
-
     /// The attribute `axis` (or its `default`), counted from the front of `rank` axes.
     pub fn axis(&self, default: i64, rank: usize) -> usize {
         let axis = self.node.int("axis", default);
         (if axis < 0 { axis + rank as i64 } else { axis }) as usize
     }
 
-    /// The new order of an axis of output `i`.
-    pub fn output_edit(&self, i: usize, axis: usize) -> Option<&AxisRemap> {
-        self.remaps.get(self.output(i)?, axis)
-    }
-
     /// The channels of an axis in their new order: the channel, and which copy of it.
     pub fn order(&self, id: ValueId, axis: usize) -> Vec<(u32, Option<u32>)> {
         let class = |i: usize| self.co.class(self.co.atom(id, axis, i));
         match self.remaps.get(id, axis) {
-            Some(edit) => edit.sources.iter().map(|s| (class(s.old), s.copy)).collect(),
+            Some(remap) => remap.sources.iter().map(|s| (class(s.old), s.copy)).collect(),
             None => (0..self.co.dims(id)[axis]).map(|i| (class(i), None)).collect(),
         }
     }
@@ -66,8 +56,8 @@ impl Patch<'_> {
     /// The channels in `from..to` of an axis' old order, in their new order.
     pub fn order_in(&self, id: ValueId, axis: usize, from: usize, to: usize) -> Vec<(u32, Option<u32>)> {
         match self.remaps.get(id, axis) {
-            Some(edit) => {
-                let all = self.order(id, axis).into_iter().zip(&edit.sources);
+            Some(remap) => {
+                let all = self.order(id, axis).into_iter().zip(&remap.sources);
                 all.filter(|(_, s)| (from..to).contains(&s.old))
                     .map(|(o, _)| o)
                     .collect()

@@ -42,12 +42,18 @@ impl SymbolicShapes {
     }
 
     /// Follows one node. `true` when it is shape arithmetic and is done with.
-    pub fn follow(&mut self, graph: &Graph, node: &NodeProto, co: &mut DependencyGraph, index: usize) -> bool {
+    pub fn follow(
+        &mut self,
+        graph: &Graph,
+        node: &NodeProto,
+        dependencies: &mut DependencyGraph,
+        index: usize,
+    ) -> bool {
         let Some(output) = node.output.first() else {
             return false;
         };
         if node.op_type() == "Shape" {
-            return self.shape(node, output, co);
+            return self.shape(node, output, dependencies);
         }
         let dynamic = node.input.iter().any(|n| self.known.contains_key(n));
         if !dynamic {
@@ -66,7 +72,7 @@ impl SymbolicShapes {
                     .collect()
             }),
             "Slice" => first().and_then(|data| slice(&data, node, &fixed)),
-            "Add" | "Sub" | "Mul" | "Div" => arithmetic(node.op_type(), &inputs, co),
+            "Add" | "Sub" | "Mul" | "Div" => arithmetic(node.op_type(), &inputs, dependencies),
             _ => None,
         };
         match result {
@@ -74,15 +80,15 @@ impl SymbolicShapes {
                 self.known.insert(output.clone(), elements);
                 true
             }
-            _ => self.give_up(node, &inputs, co, index),
+            _ => self.give_up(node, &inputs, dependencies, index),
         }
     }
 
-    fn shape(&mut self, node: &NodeProto, output: &str, co: &DependencyGraph) -> bool {
-        let Some(id) = node.input.first().and_then(|n| co.by_name(n)) else {
+    fn shape(&mut self, node: &NodeProto, output: &str, dependencies: &DependencyGraph) -> bool {
+        let Some(id) = node.input.first().and_then(|n| dependencies.by_name(n)) else {
             return false;
         };
-        let Some(rank) = co.value(id).dims.as_ref().map(Vec::len) else {
+        let Some(rank) = dependencies.value(id).dims.as_ref().map(Vec::len) else {
             return false;
         };
         let clamp = |v: i64| {
@@ -101,7 +107,7 @@ impl SymbolicShapes {
         &mut self,
         node: &NodeProto,
         inputs: &[Option<Vec<Dim>>],
-        co: &mut DependencyGraph,
+        dependencies: &mut DependencyGraph,
         index: usize,
     ) -> bool {
         const ARITHMETIC: [&str; 12] = [
@@ -111,7 +117,7 @@ impl SymbolicShapes {
             return false;
         }
         let axes: Vec<_> = inputs.iter().flatten().flatten().copied().collect();
-        constrain_dims(co, index, node.op_type(), &axes);
+        constrain_dims(dependencies, index, node.op_type(), &axes);
         if !ARITHMETIC.contains(&node.op_type()) {
             return false;
         }
@@ -127,15 +133,15 @@ impl SymbolicShapes {
 const READS_EXTENTS: [&str; 5] = ["Reshape", "Expand", "Resize", "Upsample", "Slice"];
 
 /// Fixes the axes whose sizes a node computes with.
-pub(super) fn constrain_dims(co: &mut DependencyGraph, node: usize, op: &str, shape: &[Dim]) {
+pub(super) fn constrain_dims(dependencies: &mut DependencyGraph, node: usize, op: &str, shape: &[Dim]) {
     for dim in shape {
         if let Dim::Of(id, axis) | Dim::Derived(_, id, axis) = *dim {
-            let constraint = co.lock_id(Constraint {
+            let constraint = dependencies.lock_id(Constraint {
                 node: Some(node),
                 reason: format!("{op} computes with this extent; export with static shapes to free it"),
                 silent: false,
             });
-            co.lock_axis(id, axis, constraint);
+            dependencies.lock_axis(id, axis, constraint);
         }
     }
 }
@@ -148,19 +154,19 @@ fn fixed_value(dim: &Dim) -> Option<i64> {
 }
 
 /// The number that an element holds whatever the inputs are, and the axis it comes from, if from one.
-pub(super) fn settled(dim: &Dim, co: &DependencyGraph) -> Option<(i64, Option<(ValueId, usize)>)> {
+pub(super) fn settled(dim: &Dim, dependencies: &DependencyGraph) -> Option<(i64, Option<(ValueId, usize)>)> {
     match *dim {
         Dim::Fixed(v) => Some((v, None)),
         Dim::Derived(v, id, axis) => Some((v, Some((id, axis)))),
-        Dim::Of(id, axis) if !co.value(id).dynamic.contains(&axis) => {
-            Some((co.dims(id)[axis] as i64, Some((id, axis))))
+        Dim::Of(id, axis) if !dependencies.value(id).dynamic.contains(&axis) => {
+            Some((dependencies.dims(id)[axis] as i64, Some((id, axis))))
         }
         _ => None,
     }
 }
 
 /// Integer arithmetic, element by element, on numbers that stem from one axis.
-fn arithmetic(op: &str, inputs: &[Option<Vec<Dim>>], co: &DependencyGraph) -> Option<Vec<Dim>> {
+fn arithmetic(op: &str, inputs: &[Option<Vec<Dim>>], dependencies: &DependencyGraph) -> Option<Vec<Dim>> {
     let [Some(a), Some(b)] = inputs else {
         return None;
     };
@@ -168,7 +174,10 @@ fn arithmetic(op: &str, inputs: &[Option<Vec<Dim>>], co: &DependencyGraph) -> Op
     let pick = |side: &[Dim], i: usize| side.get(if side.len() == 1 { 0 } else { i }).copied();
     (0..len)
         .map(|i| {
-            let ((a, from_a), (b, from_b)) = (settled(&pick(a, i)?, co)?, settled(&pick(b, i)?, co)?);
+            let ((a, from_a), (b, from_b)) = (
+                settled(&pick(a, i)?, dependencies)?,
+                settled(&pick(b, i)?, dependencies)?,
+            );
             let value = match op {
                 "Add" => a.checked_add(b),
                 "Sub" => a.checked_sub(b),

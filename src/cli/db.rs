@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::stdout;
 use crate::flags::{DbAction, DbArgs};
+use crate::jobs::must_be_a_file;
 use crate::onnx::save;
 use crate::profile::{Database, Row, summarize};
 use crate::{Error, Result};
@@ -24,9 +25,7 @@ pub(super) fn run(args: &DbArgs) -> Result<bool> {
         DbAction::Show { device } => show(&database.rows()?, device)?,
         DbAction::Merge { files } => {
             for file in files {
-                if !file.is_file() {
-                    return Err(Error::Usage(format!("{} is not there", file.display())));
-                }
+                must_be_a_file(file)?;
                 let changed = database.take_over(&Database::open(file)?.rows()?)?;
                 stdout::line(&format!("{}: {changed} records taken over", file.display()))?;
             }

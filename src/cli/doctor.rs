@@ -17,7 +17,7 @@ use crate::profile::Database;
 /// How one thing stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum State {
+enum CheckState {
     /// As it should be.
     Ok,
     /// It works, but something is worth knowing.
@@ -30,7 +30,7 @@ enum State {
 #[derive(Debug, Serialize)]
 struct Check {
     name: String,
-    state: State,
+    state: CheckState,
     found: String,
     /// What to do.
     todo: Option<String>,
@@ -43,7 +43,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
     processor(&mut checks);
     gpu(runtime.as_ref(), &mut checks);
     places(args, &mut checks);
-    let well = checks.iter().all(|c| c.state != State::Fault);
+    let well = checks.iter().all(|c| c.state != CheckState::Fault);
     if args.json {
         let json = serde_json::json!({"schema_version": 1, "well": well, "checks": checks});
         stdout::line(&format!("{json:#}"))?;
@@ -51,9 +51,9 @@ pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
     }
     for c in &checks {
         let mark = match c.state {
-            State::Ok => "ok",
-            State::Note => "note",
-            State::Fault => "FAULT",
+            CheckState::Ok => "ok",
+            CheckState::Note => "note",
+            CheckState::Fault => "FAULT",
         };
         stdout::line(&format!("{mark:<6} {:<17} {}", c.name, c.found))?;
         for line in c.todo.iter().flat_map(|t| t.lines()) {
@@ -67,7 +67,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
     Ok(well)
 }
 
-fn check(name: &str, state: State, found: String, todo: Option<&str>) -> Check {
+fn check(name: &str, state: CheckState, found: String, todo: Option<&str>) -> Check {
     Check {
         name: name.to_owned(),
         state,
@@ -82,30 +82,35 @@ fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
         Ok(runtime) => runtime,
         Err(error) => {
             let todo = hint(&error);
-            checks.push(check("ONNX Runtime", State::Fault, error.to_string(), todo.as_deref()));
+            checks.push(check(
+                "ONNX Runtime",
+                CheckState::Fault,
+                error.to_string(),
+                todo.as_deref(),
+            ));
             return None;
         }
     };
     let found = format!("{} at {}", runtime.version, runtime.library.display());
     checks.push(match untested(&runtime.version) {
-        None => check("ONNX Runtime", State::Ok, found, None),
+        None => check("ONNX Runtime", CheckState::Ok, found, None),
         Some(_) => {
             let found = format!("{found}; snapprune is tested with {}", tested());
             let todo = format!("if anything is odd: pip install '{CPU_PACKAGE}'");
-            check("ONNX Runtime", State::Note, found, Some(&todo))
+            check("ONNX Runtime", CheckState::Note, found, Some(&todo))
         }
     });
     let device = crate::device::CpuDevice::new(runtime.clone(), 1);
     checks.push(match crate::profile::smoke(&device) {
         Ok(ms) => check(
             "runs on the CPU",
-            State::Ok,
+            CheckState::Ok,
             format!("a convolution in {ms:.3} ms"),
             None,
         ),
         Err(error) => {
             let todo = format!("reinstall it: pip install --force-reinstall '{CPU_PACKAGE}'");
-            check("runs on the CPU", State::Fault, error.to_string(), Some(&todo))
+            check("runs on the CPU", CheckState::Fault, error.to_string(), Some(&todo))
         }
     });
     let own = crate::device::CpuDevice::new(runtime.clone(), 0);
@@ -114,8 +119,8 @@ fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
         runtime.own_threads
     );
     checks.push(match own.remark() {
-        Some(remark) => check("threads", State::Note, found, Some(&remark.to_string())),
-        None => check("threads", State::Ok, found, None),
+        Some(remark) => check("threads", CheckState::Note, found, Some(&remark.to_string())),
+        None => check("threads", CheckState::Ok, found, None),
     });
     Some(runtime)
 }
@@ -130,19 +135,19 @@ fn processor(checks: &mut Vec<Check>) {
             let todo = "end other programs before timing, and use --threads 1: times are noisy on a busy machine";
             check(
                 "processor",
-                State::Note,
+                CheckState::Note,
                 format!("{cores} cores, load {load:.1}"),
                 Some(todo),
             )
         }
-        _ => check("processor", State::Ok, format!("{cores} cores, idle enough"), None),
+        _ => check("processor", CheckState::Ok, format!("{cores} cores, idle enough"), None),
     });
     let governor = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     if governor.is_ok_and(|g| g.trim() == "powersave") {
         let todo = "sudo cpupower frequency-set -g performance";
         checks.push(check(
             "clock",
-            State::Note,
+            CheckState::Note,
             "governor `powersave`: clocks drift".to_owned(),
             Some(todo),
         ));
@@ -157,28 +162,28 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
         checks.push(match driver {
             true => check(
                 "GPU",
-                State::Fault,
+                CheckState::Fault,
                 "the NVIDIA driver is loaded, but shows no GPU".to_owned(),
                 Some("look at `nvidia-smi` and CUDA_VISIBLE_DEVICES; in a container, give it the GPU (--gpus all)"),
             ),
-            false => check("GPU", State::Ok, "none here; the CPU is used".to_owned(), None),
+            false => check("GPU", CheckState::Ok, "none here; the CPU is used".to_owned(), None),
         });
         return;
     }
-    checks.push(check("GPU", State::Ok, format!("{count} by the driver"), None));
+    checks.push(check("GPU", CheckState::Ok, format!("{count} by the driver"), None));
     let Some(runtime) = runtime else { return };
     let install = format!("pip install '{GPU_PACKAGE}'");
     if !provider_beside(runtime) {
         let found = "ONNX Runtime has no CUDA provider: this is the package for the CPU".to_owned();
-        checks.push(check("CUDA provider", State::Fault, found, Some(&install)));
+        checks.push(check("CUDA provider", CheckState::Fault, found, Some(&install)));
         return;
     }
     runtime.preload();
     for needed in NEEDED {
         checks.push(match (needed.present(), needed.required) {
-            (true, _) => check(needed.name, State::Ok, "here".to_owned(), None),
+            (true, _) => check(needed.name, CheckState::Ok, "here".to_owned(), None),
             (false, required) => {
-                let state = if required { State::Fault } else { State::Note };
+                let state = if required { CheckState::Fault } else { CheckState::Note };
                 let todo = match needed.name {
                     "CUPTI" => "pip install nvidia-cuda-cupti",
                     "NVRTC" => "pip install nvidia-cuda-nvrtc",
@@ -200,11 +205,11 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
         Ok((name, conditions, ms)) => {
             let clocks = conditions.map(|c| format!(", {} MHz, {} °C", c.sm_mhz, c.celsius));
             let found = format!("{name}: a convolution in {ms:.3} ms{}", clocks.unwrap_or_default());
-            check("runs on GPU 0", State::Ok, found, None)
+            check("runs on GPU 0", CheckState::Ok, found, None)
         }
         Err(error) => {
             let todo = hint(&error);
-            check("runs on GPU 0", State::Fault, error.to_string(), todo.as_deref())
+            check("runs on GPU 0", CheckState::Fault, error.to_string(), todo.as_deref())
         }
     });
 }
@@ -215,20 +220,20 @@ fn places(args: &DoctorArgs, checks: &mut Vec<Check>) {
     checks.push(match path {
         None => check(
             "database",
-            State::Note,
+            CheckState::Note,
             "no cache folder is known: times are not kept".to_owned(),
             Some("set HOME or XDG_CACHE_HOME, or name a file with --db"),
         ),
         Some(path) => match Database::open(&path).and_then(|d| d.rows()) {
             Ok(rows) => check(
                 "database",
-                State::Ok,
+                CheckState::Ok,
                 format!("{} problems in {}", rows.len(), path.display()),
                 None,
             ),
             Err(error) => check(
                 "database",
-                State::Fault,
+                CheckState::Fault,
                 error.to_string(),
                 Some("make its folder writable, or name another file with --db; `snapprune db verify` checks one"),
             ),
@@ -248,12 +253,17 @@ fn places(args: &DoctorArgs, checks: &mut Vec<Check>) {
     ] {
         let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
         checks.push(match tempfile::tempfile_in(&folder) {
-            Ok(_) => check(name, State::Ok, format!("{} can be written to", folder.display()), None),
+            Ok(_) => check(
+                name,
+                CheckState::Ok,
+                format!("{} can be written to", folder.display()),
+                None,
+            ),
             Err(error) => {
                 let state = if name == "this folder" {
-                    State::Note
+                    CheckState::Note
                 } else {
-                    State::Fault
+                    CheckState::Fault
                 };
                 check(name, state, format!("{}: {error}", folder.display()), Some(todo))
             }

@@ -55,6 +55,9 @@ fn sentences(said: &BTreeMap<&str, &str>) -> String {
         lines
     };
     lines.extend(listed("widths", "moves", "as in the original"));
+    if said.contains_key("settings") {
+        lines.extend(listed("run with", "settings", "the settings given"));
+    }
     if said.contains_key("gates") {
         lines.extend(listed("gates", "gates", "none"));
     }

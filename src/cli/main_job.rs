@@ -9,7 +9,7 @@ use super::sink::{put, put_model, voice};
 use super::{interrupt, stdout};
 use crate::flags::{MainArgs, add_hints, declined_hint, gates_hint};
 use crate::jobs::{ModelSource, Naming, is_stream, optimize_model, same_file};
-use crate::report::outcome_text;
+use crate::report::{Listed, outcome_text};
 use crate::{Error, Result};
 
 /// Where the results go.
@@ -68,8 +68,12 @@ pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
     if args.json {
         stdout::text(&text)?;
     }
+    let listed = match args.verbose {
+        0 => Listed::Changed,
+        _ => Listed::All,
+    };
     let step = |hint: String| say(format!("  → {hint}\n"));
-    say(outcome_text(&done.outcome, args.verbose > 0));
+    say(outcome_text(&done.outcome, listed));
     let ungated = done.outcome.dynamic.as_ref().and_then(|d| d.declined.as_ref());
     ungated
         .and_then(gates_hint)

@@ -20,6 +20,7 @@ mod widths;
 mod zoo;
 mod zoo_worker;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -37,10 +38,13 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     let args: Vec<std::ffi::OsString> = args.collect();
     let words = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
     let command = typed(words);
-    let matches = CommandLine::command().get_matches_from(args);
+    let matches = match CommandLine::command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(said) => return shown(&said),
+    };
     let args = match CommandLine::from_arg_matches(&matches) {
         Ok(args) => args,
-        Err(error) => error.exit(),
+        Err(said) => return shown(&said),
     };
     // Commands that only tell something end with their reader; those that write files, and a zoo's driver, outlive it.
     let tells = matches!(
@@ -98,5 +102,17 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
             hint(&error).iter().for_each(|step| eprintln!("  → {step}"));
             2
         }
+    }
+}
+
+/// Shows the help, the version, or what is wrong with the flags; the exit status.
+fn shown(said: &clap::Error) -> u8 {
+    match said.print().and_then(|()| std::io::stdout().flush()) {
+        // A reader that has seen enough is no failure.
+        Err(error) if !said.use_stderr() && error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("snapprune: {}", Error::file("standard output", error));
+            2
+        }
+        _ => u8::try_from(said.exit_code()).unwrap_or(2),
     }
 }

@@ -5,7 +5,7 @@ use super::screen::Screen;
 use super::sink::{file_of, put, voice};
 use crate::flags::{PlanArgs, declined_hint};
 use crate::jobs::{ModelSource, plan_model};
-use crate::report::outcome_text;
+use crate::report::{Listed, outcome_text};
 use crate::{Error, Result};
 
 /// Writes the plan that the main job would apply; `false` where there is none.
@@ -35,7 +35,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<bool> {
     };
     let text = serde_json::to_string_pretty(plan).map_err(|e| Error::Plan(e.to_string()))?;
     let written = put(file, format!("{text}\n").as_bytes())?;
-    say(outcome_text(&outcome, false));
+    say(outcome_text(&outcome, Listed::Changed));
     say(format!("written   {written}; apply it with `snapprune apply`\n"));
     Ok(true)
 }

@@ -62,9 +62,9 @@ fn tell(event: &Event) {
 }
 
 /// Says the steps.
-struct Teller;
+struct EventReporter;
 
-impl ProgressReporter for Teller {
+impl ProgressReporter for EventReporter {
     fn step(&self, step: Step) {
         eprintln!("{step}");
         tell(&Event::Step(step.to_string()));
@@ -120,7 +120,7 @@ fn probed(flags: &Flags, problems: &[Problem]) -> Result<Answer> {
     let mut prober = Prober::new(context.device.as_ref(), context.database);
     prober.add_records(context.recorded.into_iter().flat_map(|p| p.records));
     prober.require(problems, &|_, _| {})?;
-    prober.untraced.iter().for_each(|why| Teller.note(why));
+    prober.untraced.iter().for_each(|why| EventReporter.note(why));
     drop(alone);
     Ok(Answer::Probed {
         made: prober.made,
@@ -131,7 +131,7 @@ fn probed(flags: &Flags, problems: &[Problem]) -> Result<Answer> {
 /// Waits until no other process times anything on this device.
 fn alone(context: &DeviceContext, on_busy: WhenBusy) -> Result<Option<Turn>> {
     tell(&Event::Waiting);
-    take_turn(context.device.as_ref(), on_busy, &context.runtime.stop, &Teller)
+    take_turn(context.device.as_ref(), on_busy, &context.runtime.stop, &EventReporter)
 }
 
 /// The settings that hold whatever the model.
@@ -167,7 +167,7 @@ fn optimized(what: &Optimize) -> Result<Answer> {
         outcome,
         mut json,
         html,
-    } = optimize_model(context, &source, &settings, naming, &Teller)?;
+    } = optimize_model(context, &source, &settings, naming, &EventReporter)?;
     add_hints(&mut json, &outcome);
     let mut optimized = Optimized {
         declined: outcome.declined.as_ref().map(declined_reason),

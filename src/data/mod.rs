@@ -18,7 +18,7 @@ use crate::error::{SamplesError, SamplesFault};
 use crate::onnx::Tensor;
 use crate::{Error, Result};
 use reading::{of_folder, of_npz};
-use source::SampleSource;
+use source::StoredSamples;
 
 pub use images::Scaling;
 
@@ -26,7 +26,7 @@ pub use images::Scaling;
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// Name, samples and number of axes of each input.
-    inputs: Vec<(String, SampleSource, usize)>,
+    inputs: Vec<(String, StoredSamples, usize)>,
     /// The right classes.
     labels: Option<Vec<i64>>,
     /// Samples, and samples in a run.
@@ -92,7 +92,7 @@ impl Dataset {
         for (source, spec) in read.sources.iter().zip(specs) {
             source.fits(spec).map_err(|fault| fault.at(path))?;
         }
-        let counts: Vec<usize> = read.sources.iter().filter_map(SampleSource::count).collect();
+        let counts: Vec<usize> = read.sources.iter().filter_map(StoredSamples::count).collect();
         let count = counts.first().copied().unwrap_or(0);
         let uneven = counts.iter().any(|&n| n != count);
         if count == 0 || uneven || read.labels.as_ref().is_some_and(|l| l.len() != count) {
@@ -165,9 +165,9 @@ impl Dataset {
                 }));
             }
             let source = if spec.dims.is_empty() {
-                SampleSource::Shared(values)
+                StoredSamples::Shared(values)
             } else {
-                SampleSource::Values(values, 0)
+                StoredSamples::Values(values, 0)
             };
             source.fits(spec).map_err(made)?;
             inputs.push((spec.name.clone(), source, spec.dims.len()));
@@ -268,11 +268,11 @@ impl Dataset {
 }
 
 /// Whether runs may hold any number of samples, and the number that one holds at the model's own extents (at least 1).
-fn batch_of(specs: &[InputSpec], sources: &[SampleSource]) -> (bool, usize) {
+fn batch_of(specs: &[InputSpec], sources: &[StoredSamples]) -> (bool, usize) {
     let axis = |k: usize| match sources.get(k) {
-        Some(SampleSource::Shared(_)) => None,
-        Some(SampleSource::Values(_, axis)) => Some(*axis),
-        Some(SampleSource::Images(_)) | None => Some(0),
+        Some(StoredSamples::Shared(_)) => None,
+        Some(StoredSamples::Values(_, axis)) => Some(*axis),
+        Some(StoredSamples::Images(_)) | None => Some(0),
     };
     let batched: Vec<(&InputSpec, usize)> = specs
         .iter()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::images::{Images, Scaling};
-use super::source::{SampleSource, axis_behind};
+use super::source::{StoredSamples, axis_behind};
 use super::{folder, npz};
 use crate::Result;
 use crate::device::InputSpec;
@@ -11,7 +11,7 @@ use crate::error::SamplesFault;
 
 /// What a file holds.
 pub(super) struct Read {
-    pub(super) sources: Vec<SampleSource>,
+    pub(super) sources: Vec<StoredSamples>,
     pub(super) labels: Option<Vec<i64>>,
     pub(super) notes: Vec<String>,
 }
@@ -23,7 +23,7 @@ pub(super) fn of_folder(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> 
         return Err(wrong("a folder of images serves models with one input only".to_owned()));
     };
     let (pixels, labels) = folder::read(path, spec)?;
-    let source = SampleSource::Images(Images::new(pixels, spec, scaling).map_err(|fault| fault.at(path))?);
+    let source = StoredSamples::Images(Images::new(pixels, spec, scaling).map_err(|fault| fault.at(path))?);
     Ok(Read {
         sources: vec![source],
         labels,
@@ -51,10 +51,10 @@ pub(super) fn of_npz(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Res
                 let whole = found.tensor.dims == spec.dims;
                 let unbatched = spec.dims.is_empty() || (batched && !spec.open.contains(&0));
                 if whole && unbatched {
-                    SampleSource::Shared(found.tensor)
+                    StoredSamples::Shared(found.tensor)
                 } else {
                     let axis = axis_behind(&found.tensor.dims, spec).unwrap_or(0);
-                    SampleSource::Values(found.tensor, axis)
+                    StoredSamples::Values(found.tensor, axis)
                 }
             }
             None => {
@@ -65,7 +65,7 @@ pub(super) fn of_npz(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Res
                         spec.name
                     ))
                 })?;
-                SampleSource::Images(Images::new(pixels, spec, scaling).map_err(|fault| fault.at(path))?)
+                StoredSamples::Images(Images::new(pixels, spec, scaling).map_err(|fault| fault.at(path))?)
             }
         };
         sources.push(source);

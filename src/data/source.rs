@@ -9,7 +9,7 @@ use crate::onnx::{Dtype, Tensor};
 
 /// Samples of one input.
 #[derive(Clone, Debug)]
-pub(super) enum SampleSource {
+pub(super) enum StoredSamples {
     /// As they are, in the input's type, samples along the first axis; and the axis of the input that carries them.
     Values(Tensor, usize),
     /// One value for all samples: of an input without a batch axis.
@@ -18,7 +18,7 @@ pub(super) enum SampleSource {
     Images(Images),
 }
 
-impl SampleSource {
+impl StoredSamples {
     /// Samples held; `None` for what all samples share.
     pub(super) fn count(&self) -> Option<usize> {
         match self {

@@ -10,7 +10,7 @@ use super::device_tensor::Runner;
 use super::executor::Executor;
 use super::info::{DeviceInfo, DeviceKind, fingerprint};
 use super::interface::Device;
-use super::node_times::{NodeTime, read_profile};
+use super::node_times::{NodeRun, NodeTime, by_node, read_runs};
 use super::outputs::{bind, run};
 use super::processor::{Processor, Said, processor};
 use super::remark::{Remark, ThreadChoice};
@@ -131,7 +131,12 @@ impl Timer for CpuDevice {
             bound.run()?;
         }
         let file = bound.session.end_profiling()?;
-        let mut nodes = read_profile(std::path::Path::new(&file))?;
+        let runs = read_runs(std::path::Path::new(&file))?;
+        let host = |run: NodeRun| {
+            let ms = run.us / 1000.0;
+            (run, ms, Vec::new())
+        };
+        let mut nodes = by_node(runs.into_iter().map(host));
         for node in &mut nodes {
             node.samples.drain(..warm.min(node.samples.len()));
         }

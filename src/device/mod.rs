@@ -47,7 +47,7 @@ pub use remark::{Remark, ThreadChoice};
 pub use runtime::{Idle, Runtime};
 pub use shape_trace::{Observed, observe, without_value_info, wrong_outputs};
 pub use stop::{Limit, Stop};
-pub use timer::{CpuFallback, NodeRuns, TimedSession, Timer};
+pub use timer::{CpuFallback, NodeClock, NodeRuns, TimedSession, Timer};
 pub use trace::Kernel;
 pub use turn::{Turn, TurnEvent, WhenBusy};
 pub use values::NamedTensor;

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
+use super::trace::Kernel;
 use crate::error::{ErrorCode, SessionError};
 use crate::{Error, Result};
 
 /// The times of one node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct NodeTime {
     /// The node's name in the graph that ran (ONNX Runtime may have renamed or fused it).
     pub name: String,
@@ -15,42 +18,74 @@ pub struct NodeTime {
     pub op: String,
     /// Milliseconds, run by run.
     pub samples: Vec<f64>,
+    /// The kernels of its last run, on a GPU.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernels: Vec<Kernel>,
 }
 
-#[derive(serde::Deserialize)]
+/// One run of one node.
+#[derive(Clone, Debug)]
+pub(super) struct NodeRun {
+    /// The node's name.
+    pub name: String,
+    /// Its operator.
+    pub op: String,
+    /// When it began, microseconds since the profile's start.
+    pub start_us: f64,
+    /// How long the host took for it, microseconds.
+    pub us: f64,
+}
+
+#[derive(Deserialize)]
 struct Event {
     cat: String,
     name: String,
     dur: f64,
     #[serde(default)]
+    ts: f64,
+    #[serde(default)]
     args: HashMap<String, serde_json::Value>,
 }
 
-/// Reads a profile file; nodes come in the order of their first run.
-pub(super) fn read_profile(path: &Path) -> Result<Vec<NodeTime>> {
+/// Reads a profile file: every run of every node, in the order of the file.
+pub(super) fn read_runs(path: &Path) -> Result<Vec<NodeRun>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
     let unreadable = |e| SessionError::new(ErrorCode::GenericFailure, format!("its profile cannot be read ({e})"));
     let events: Vec<serde_json::Value> =
         serde_json::from_str(&text).map_err(|e: serde_json::Error| Error::Session(unreadable(e)))?;
+    let node_run = |event: serde_json::Value| {
+        let event = serde_json::from_value::<Event>(event).ok()?;
+        let name = event
+            .name
+            .strip_suffix("_kernel_time")
+            .filter(|_| event.cat == "Node")?;
+        let op = event.args.get("op_name").and_then(|v| v.as_str()).unwrap_or_default();
+        Some(NodeRun {
+            name: name.to_owned(),
+            op: op.to_owned(),
+            start_us: event.ts,
+            us: event.dur,
+        })
+    };
+    Ok(events.into_iter().filter_map(node_run).collect())
+}
+
+/// Brings the runs of each node together, each with its time in milliseconds and its kernels; nodes come in the order of their
+/// first run.
+pub(super) fn by_node(runs: impl IntoIterator<Item = (NodeRun, f64, Vec<Kernel>)>) -> Vec<NodeTime> {
     let mut order: Vec<NodeTime> = Vec::new();
     let mut index: HashMap<String, usize> = HashMap::new();
-    for event in events {
-        let Ok(event) = serde_json::from_value::<Event>(event) else {
-            continue;
-        };
-        let Some(name) = event.name.strip_suffix("_kernel_time").filter(|_| event.cat == "Node") else {
-            continue;
-        };
-        let at = *index.entry(name.to_owned()).or_insert_with(|| {
-            let op = event.args.get("op_name").and_then(|v| v.as_str()).unwrap_or_default();
+    for (run, ms, kernels) in runs {
+        let at = *index.entry(run.name).or_insert_with_key(|name| {
             order.push(NodeTime {
-                name: name.to_owned(),
-                op: op.to_owned(),
-                samples: Vec::new(),
+                name: name.clone(),
+                op: run.op,
+                ..NodeTime::default()
             });
             order.len() - 1
         });
-        order[at].samples.push(event.dur / 1000.0);
+        order[at].samples.push(ms);
+        order[at].kernels = kernels;
     }
-    Ok(order)
+    order
 }

@@ -1,5 +1,7 @@
 //! Timing models on a device.
 
+use serde::{Deserialize, Serialize};
+
 use super::conditions::Conditions;
 use super::node_times::NodeTime;
 use super::remark::Remark;
@@ -23,6 +25,19 @@ pub struct NodeRuns {
     pub warmup: usize,
     /// Runs whose times count.
     pub timed: usize,
+    /// Whether nodes may run on the CPU.
+    pub fallback: CpuFallback,
+}
+
+/// What the times of nodes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeClock {
+    /// The time of the thread that runs the nodes: together they are a run.
+    #[default]
+    Host,
+    /// The time of the kernels on a device: what the host takes to launch them is not in it.
+    Device,
 }
 
 /// A model that is loaded on a device with its inputs in place.
@@ -56,6 +71,11 @@ pub trait Timer {
     /// When ONNX Runtime refuses the model or a run fails.
     fn node_times(&self, _model: &[u8], _inputs: &[NamedTensor], _runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
         Ok(None)
+    }
+
+    /// What [`Timer::node_times`] gives.
+    fn node_clock(&self) -> NodeClock {
+        NodeClock::Host
     }
 
     /// The kernels of one run of a model, where they can be traced; `None` elsewhere.

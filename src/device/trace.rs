@@ -1,5 +1,6 @@
-//! Kernel records from CUPTI: what ran on the GPU, with which shape, for how long.
+//! Activity records from CUPTI: what ran on the GPU, with which shape, for how long, and when the host asked for it.
 
+use std::collections::HashMap;
 use std::ffi::CStr;
 use std::sync::Mutex;
 
@@ -31,10 +32,33 @@ impl Kernel {
         self.grid.iter().map(|&g| g as usize).product()
     }
 
+    /// Whether it is a kernel, and not a copy or a fill.
+    pub fn has_grid(&self) -> bool {
+        self.blocks() > 0
+    }
+
     /// Threads of a block.
     pub fn threads(&self) -> usize {
         self.block.iter().map(|&b| b as usize).product()
     }
+}
+
+/// A kernel, copy or fill that ran on the GPU.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Launch {
+    /// What ran. Copies and fills have no grid.
+    pub kernel: Kernel,
+    /// When the host asked for it: nanoseconds of the system's clock (since 1970), the middle of the call.
+    pub called_ns: u64,
+}
+
+/// A record of CUPTI's, as far as it is of interest.
+#[derive(Debug)]
+enum Activity {
+    /// Something ran on the GPU.
+    Ran { kernel: Kernel, correlation: u32 },
+    /// The host called the runtime or the driver, in nanoseconds of CUPTI's clock.
+    Called { correlation: u32, middle: u64 },
 }
 
 /// Bytes of one of CUPTI's buffers, and their alignment.
@@ -42,7 +66,7 @@ const BUFFER: usize = 1 << 20;
 const ALIGN: usize = 8;
 
 /// What CUPTI's callbacks have given since the last trace began; they know no other place to put it.
-static SEEN: Mutex<Vec<Kernel>> = Mutex::new(Vec::new());
+static SEEN: Mutex<Vec<Activity>> = Mutex::new(Vec::new());
 
 fn layout() -> Option<std::alloc::Layout> {
     std::alloc::Layout::from_size_align(BUFFER, ALIGN).ok()
@@ -62,14 +86,11 @@ unsafe extern "C" fn completed(_: cudarc::driver::sys::CUcontext, _: u32, buffer
         return;
     }
     let mut record = std::ptr::null_mut();
-    // SAFETY: the buffer is ours with `valid` bytes of records; kernel records of every version since 9 begin alike.
+    // SAFETY: the buffer is ours with `valid` bytes of records.
     unsafe {
         while sys::cuptiActivityGetNextRecord(buffer, valid, &mut record) == sys::CUptiResult::CUPTI_SUCCESS {
-            let kind = (*record).kind;
-            if kind == sys::CUpti_ActivityKind::CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL
-                && let Ok(mut seen) = SEEN.lock()
-            {
-                seen.push(read(record.cast()));
+            if let (Some(activity), Ok(mut seen)) = (read(record), SEEN.lock()) {
+                seen.push(activity);
             }
         }
         if let Some(layout) = layout() {
@@ -78,7 +99,47 @@ unsafe extern "C" fn completed(_: cudarc::driver::sys::CUcontext, _: u32, buffer
     }
 }
 
-unsafe fn read(record: *const sys::CUpti_ActivityKernel9) -> Kernel {
+/// Records of a kind begin alike in every version since those named here.
+unsafe fn read(record: *const sys::CUpti_Activity) -> Option<Activity> {
+    use sys::CUpti_ActivityKind as Kind;
+    // SAFETY: the caller passes a record; its kind tells what it is.
+    unsafe {
+        match (*record).kind {
+            Kind::CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL => Some(of_kernel(record.cast())),
+            Kind::CUPTI_ACTIVITY_KIND_MEMCPY => {
+                let r = record.cast::<sys::CUpti_ActivityMemcpy5>().read_unaligned();
+                Some(moved("memcpy", r.end.saturating_sub(r.start), r.correlationId))
+            }
+            Kind::CUPTI_ACTIVITY_KIND_MEMSET => {
+                let r = record.cast::<sys::CUpti_ActivityMemset4>().read_unaligned();
+                Some(moved("memset", r.end.saturating_sub(r.start), r.correlationId))
+            }
+            Kind::CUPTI_ACTIVITY_KIND_RUNTIME | Kind::CUPTI_ACTIVITY_KIND_DRIVER => {
+                let r = record.cast::<sys::CUpti_ActivityAPI>().read_unaligned();
+                Some(Activity::Called {
+                    correlation: r.correlationId,
+                    middle: r.start.midpoint(r.end),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A copy or fill.
+fn moved(name: &str, ns: u64, correlation: u32) -> Activity {
+    let kernel = Kernel {
+        name: name.to_owned(),
+        grid: [0; 3],
+        block: [0; 3],
+        registers: 0,
+        shared_bytes: 0,
+        ns,
+    };
+    Activity::Ran { kernel, correlation }
+}
+
+unsafe fn of_kernel(record: *const sys::CUpti_ActivityKernel9) -> Activity {
     // SAFETY: the caller passes a kernel record; its name lives as long as the process.
     let r = unsafe { record.read_unaligned() };
     let name = if r.name.is_null() {
@@ -88,13 +149,17 @@ unsafe fn read(record: *const sys::CUpti_ActivityKernel9) -> Kernel {
         unsafe { CStr::from_ptr(r.name) }.to_string_lossy().into_owned()
     };
     let positive = |v: i32| u32::try_from(v).unwrap_or(0);
-    Kernel {
+    let kernel = Kernel {
         name,
         grid: [r.gridX, r.gridY, r.gridZ].map(positive),
         block: [r.blockX, r.blockY, r.blockZ].map(positive),
         registers: u32::from(r.registersPerThread),
         shared_bytes: positive(r.staticSharedMemory) + positive(r.dynamicSharedMemory),
         ns: r.end.saturating_sub(r.start),
+    };
+    Activity::Ran {
+        kernel,
+        correlation: r.correlationId,
     }
 }
 
@@ -126,38 +191,114 @@ fn remedy(refusal: sys::CUptiResult) -> &'static str {
     }
 }
 
-/// The kernels that `work` launched and finished; `work` has to wait for the device itself. One trace at a time.
+/// What is recorded: what runs on the GPU, and the calls that ask for it.
+const KINDS: [sys::CUpti_ActivityKind; 5] = [
+    sys::CUpti_ActivityKind::CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL,
+    sys::CUpti_ActivityKind::CUPTI_ACTIVITY_KIND_MEMCPY,
+    sys::CUpti_ActivityKind::CUPTI_ACTIVITY_KIND_MEMSET,
+    sys::CUpti_ActivityKind::CUPTI_ACTIVITY_KIND_RUNTIME,
+    sys::CUpti_ActivityKind::CUPTI_ACTIVITY_KIND_DRIVER,
+];
+
+/// What `work` had the GPU do, in the order of the records; `work` has to wait for the device itself. One trace at a time.
 ///
 /// # Errors
 /// When CUPTI refuses, or the work fails.
-pub(super) fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<Kernel>> {
-    const KIND: sys::CUpti_ActivityKind = sys::CUpti_ActivityKind::CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL;
+pub(super) fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<Launch>> {
     // SAFETY: the callbacks are functions of this module; the library is present.
     unsafe {
         check(
             "callbacks",
             sys::cuptiActivityRegisterCallbacks(Some(requested), Some(completed)),
         )?;
-        check("begin", sys::cuptiActivityEnable(KIND))?;
+        for kind in KINDS {
+            check("begin", sys::cuptiActivityEnable(kind))?;
+        }
     }
     if let Ok(mut seen) = SEEN.lock() {
         seen.clear();
     }
+    let offset = clock_offset();
     let done = work();
     // SAFETY: as above. Whatever fails, records are no longer made behind this.
-    let (flushed, ended) = unsafe { (sys::cuptiActivityFlushAll(1), sys::cuptiActivityDisable(KIND)) };
+    let (flushed, ended) = unsafe {
+        let flushed = sys::cuptiActivityFlushAll(1);
+        let ended = KINDS.map(|kind| sys::cuptiActivityDisable(kind));
+        (flushed, ended)
+    };
     done?;
     check("flush", flushed)?;
-    check("end", ended)?;
-    Ok(SEEN
+    for end in ended {
+        check("end", end)?;
+    }
+    let seen = SEEN
         .lock()
         .map(|mut seen| std::mem::take(&mut *seen))
-        .unwrap_or_default())
+        .unwrap_or_default();
+    Ok(launches(seen, offset?))
+}
+
+/// What to add to a time of CUPTI's for the system's clock, nanoseconds: of three pairs of readings, the closest.
+fn clock_offset() -> Result<i128> {
+    let now = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |d| d.as_nanos() as i128)
+    };
+    let mut best: Option<(i128, i128)> = None;
+    for _ in 0..3 {
+        let mut own = 0u64;
+        let before = now();
+        // SAFETY: the function writes one number; the library is present.
+        check("clock", unsafe { sys::cuptiGetTimestamp(&raw mut own) })?;
+        let after = now();
+        let found = (after - before, before.midpoint(after) - i128::from(own));
+        best = Some(best.map_or(found, |b| b.min(found)));
+    }
+    Ok(best.map_or(0, |b| b.1))
+}
+
+/// Brings what ran together with the calls that asked for it; what no call is known of has none (0).
+fn launches(seen: Vec<Activity>, offset: i128) -> Vec<Launch> {
+    let called: HashMap<u32, u64> = seen
+        .iter()
+        .filter_map(|activity| match activity {
+            Activity::Called { correlation, middle } => Some((*correlation, *middle)),
+            Activity::Ran { .. } => None,
+        })
+        .collect();
+    let at = |correlation: u32| {
+        let own = called.get(&correlation)?;
+        u64::try_from(i128::from(*own) + offset).ok()
+    };
+    let ran = seen.into_iter().filter_map(|activity| match activity {
+        Activity::Ran { kernel, correlation } => Some(Launch {
+            kernel,
+            called_ns: at(correlation).unwrap_or(0),
+        }),
+        Activity::Called { .. } => None,
+    });
+    ran.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{check, sys};
+    use super::{Activity, check, launches, moved, sys};
+
+    #[test]
+    fn what_ran_finds_its_call_on_the_system_s_clock() {
+        let called = |correlation, middle| Activity::Called { correlation, middle };
+        let seen = vec![
+            called(7, 100),
+            moved("memcpy", 5, 7),
+            moved("memset", 6, 9),
+            called(8, 200),
+        ];
+        let found: Vec<(u64, u64)> = launches(seen, 1000)
+            .iter()
+            .map(|l| (l.kernel.ns, l.called_ns))
+            .collect();
+        assert_eq!(found, [(5, 1100), (6, 0)]);
+    }
 
     #[test]
     fn a_refusal_says_what_to_do() {

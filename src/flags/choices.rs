@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::device::CudnnAlgo;
+use crate::jobs::SettingsSearch;
 use crate::optimize::{GrowInit, Growth, Mode};
 use crate::zoo::Phase;
 
@@ -28,6 +29,11 @@ choices!(CudnnAlgo {
     Exhaustive = "exhaustive": "Times all of them when the model is loaded",
     Heuristic = "heuristic": "Asks cuDNN's heuristics",
     Default = "default": "Takes the default one",
+});
+
+choices!(SettingsSearch {
+    Given = "given": "Those given; what others would give is told",
+    Auto = "auto": "The fastest",
 });
 
 choices!(Growth {

@@ -77,7 +77,7 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Predicted tail-free widths for a GPU that is not here.
     Widths(WidthsArgs),
-    /// The latency database: list, show, merge, export, import, check, tidy.
+    /// The latency database: ls, show, merge, export, import, gc, verify.
     Db(DbArgs),
     /// Checks ONNX Runtime, GPU libraries and permissions, and says what to do about what is missing.
     Doctor(DoctorArgs),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use crate::device::{CudaOptions, CudnnAlgo};
-use crate::jobs::{DeviceChoice, DeviceSettings};
+use crate::jobs::{DeviceChoice, DeviceSettings, SettingsSearch};
 
 /// Which device, and which ONNX Runtime.
 #[derive(Clone, Debug, ClapArgs)]
@@ -61,6 +61,7 @@ impl DeviceArgs {
                 tf32: self.tf32 == Switch::On,
                 graph: self.cuda_graph,
             },
+            search: SettingsSearch::Given,
             library: self.ort_lib.clone(),
         }
     }

@@ -78,7 +78,7 @@ mod tests {
             "--cpu --dim=h=3 --dim=w=4 --mean=-0.5 --mean=0.25 --target-latency=0.8x --threads=1"
         );
         let main = main_job("m.onnx", &flags).unwrap();
-        assert_eq!(main.work.data.mean, [-0.5, 0.25]);
+        assert_eq!(main.work.setup.data.mean, [-0.5, 0.25]);
         assert!(
             main_job("m.onnx", &flags.and("bach", "8"))
                 .unwrap_err()

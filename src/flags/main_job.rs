@@ -47,16 +47,10 @@ impl MainArgs {
     /// When a flag is not written as it should be.
     pub fn settings(&self) -> Result<MainSettings> {
         let work = &self.work;
-        let mut options = work.planning.options(work.seed, &work.store, &work.goals, &work.data);
-        options.dynamics = work.dynamic.dynamics();
-        options.latency_steps = self.staircases;
-        Ok(MainSettings {
-            device: work.device.settings(),
-            profile: work.planning.profile.clone(),
-            store: work.store.settings(),
-            on_busy: work.turn.on_busy(),
-            shapes: work.shapes.workloads()?,
-            options,
-        })
+        let mut settings = work.setup.settings(&work.goals)?;
+        settings.options.dynamics = work.dynamic.dynamics();
+        settings.options.latency_steps = self.staircases;
+        settings.device.search = work.settings;
+        Ok(settings)
     }
 }

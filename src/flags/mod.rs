@@ -21,6 +21,7 @@ mod profile;
 #[cfg(test)]
 mod roles;
 mod save;
+mod setup;
 mod shapes;
 mod store;
 mod turn;

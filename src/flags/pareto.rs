@@ -4,15 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::data::DataArgs;
-use super::device::DeviceArgs;
 use super::goals::{CalibArgs, GoalArgs};
-use super::planning::PlanningArgs;
-use super::shapes::ShapeArgs;
-use super::store::StoreArgs;
-use super::turn::TurnArgs;
+use super::setup::SetupArgs;
 use crate::Result;
-use crate::jobs::ParetoSettings;
+use crate::jobs::{MainSettings, ParetoSettings};
 use crate::optimize::Amount;
 
 /// Flags of `pareto`.
@@ -26,33 +21,15 @@ pub struct ParetoArgs {
     /// Make, time and judge so many of the plans.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub measure: usize,
-    /// The device and the library.
+    /// The device, the shapes, and what is known before.
     #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Input shapes.
-    #[command(flatten)]
-    pub shapes: ShapeArgs,
-    /// What may be planned, and from what.
-    #[command(flatten)]
-    pub planning: PlanningArgs,
+    pub setup: SetupArgs,
     /// Samples to fit weights on.
     #[command(flatten)]
     pub calib: CalibArgs,
     /// No layer becomes narrower than this.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub min_width: usize,
-    /// Real inputs.
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// The latency databases.
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// The device's turn.
-    #[command(flatten)]
-    pub turn: TurnArgs,
-    /// Seed of the random inputs.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -74,12 +51,20 @@ impl ParetoArgs {
             min_width: self.min_width,
             ..GoalArgs::default()
         };
+        let MainSettings {
+            device,
+            store,
+            on_busy,
+            shapes,
+            options,
+            ..
+        } = self.setup.settings(&goals)?;
         Ok(ParetoSettings {
-            device: self.device.settings(),
-            store: self.store.settings(),
-            on_busy: self.turn.on_busy(),
-            shapes: self.shapes.workloads()?,
-            options: self.planning.options(self.seed, &self.store, &goals, &self.data),
+            device,
+            store,
+            on_busy,
+            shapes,
+            options,
             measured: self.measure,
         })
     }

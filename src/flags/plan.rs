@@ -5,13 +5,10 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::data::DataArgs;
-use super::device::DeviceArgs;
 use super::goals::{CalibArgs, GoalArgs};
-use super::planning::PlanningArgs;
 use super::save::SaveArgs;
+use super::setup::SetupArgs;
 use super::shapes::ShapeArgs;
-use super::store::StoreArgs;
-use super::turn::TurnArgs;
 use crate::Result;
 use crate::jobs::{ApplySettings, MainSettings, PlanFor};
 
@@ -23,30 +20,12 @@ pub struct PlanArgs {
     /// Where to write the plan.
     #[arg(short, long, value_name = "PLAN.json")]
     pub output: PathBuf,
-    /// The device and the library.
+    /// The device, the shapes, and what is known before.
     #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Input shapes.
-    #[command(flatten)]
-    pub shapes: ShapeArgs,
-    /// What may be planned, and from what.
-    #[command(flatten)]
-    pub planning: PlanningArgs,
+    pub setup: SetupArgs,
     /// What a narrower model should reach.
     #[command(flatten)]
     pub goals: GoalArgs,
-    /// Real inputs.
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// The latency databases.
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// The device's turn.
-    #[command(flatten)]
-    pub turn: TurnArgs,
-    /// Seed of the random inputs.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
     /// Print nothing but errors.
     #[arg(short, long)]
     pub quiet: bool,
@@ -91,14 +70,7 @@ impl PlanArgs {
     /// # Errors
     /// When a flag is not written as it should be.
     pub fn settings(&self) -> Result<MainSettings> {
-        Ok(MainSettings {
-            device: self.device.settings(),
-            profile: self.planning.profile.clone(),
-            store: self.store.settings(),
-            on_busy: self.turn.on_busy(),
-            shapes: self.shapes.workloads()?,
-            options: self.planning.options(self.seed, &self.store, &self.goals, &self.data),
-        })
+        self.setup.settings(&self.goals)
     }
 }
 

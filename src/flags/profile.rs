@@ -19,7 +19,10 @@ pub struct ProfileArgs {
     /// Where to write the times, for `--profile`.
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Where to write a page of plots.
+    /// Print everything as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Where to write a page with the model's nodes and plots of its layers.
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
     /// The device and the library.

@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 
 use super::command_line::CommandLine;
-use crate::zoo::{ROLES, Role};
+use crate::zoo::{FlagRole, ROLES};
 
 /// The long names of the main job's flags, in order.
 fn names() -> Vec<String> {
@@ -33,7 +33,7 @@ fn keywords() -> Vec<String> {
     names
 }
 
-fn sorted(rows: impl Iterator<Item = &'static (&'static str, &'static [Role])>) -> Vec<String> {
+fn sorted(rows: impl Iterator<Item = &'static (&'static str, &'static [FlagRole])>) -> Vec<String> {
     let mut names: Vec<String> = rows.map(|(n, _)| (*n).to_owned()).collect();
     names.sort_unstable();
     names
@@ -46,6 +46,6 @@ fn every_flag_has_its_role_once() {
 
 #[test]
 fn python_has_the_arguments_that_the_roles_say() {
-    let python = ROLES.iter().filter(|(_, roles)| roles.contains(&Role::Python));
+    let python = ROLES.iter().filter(|(_, roles)| roles.contains(&FlagRole::Python));
     assert_eq!(sorted(python), keywords());
 }

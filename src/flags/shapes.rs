@@ -82,18 +82,18 @@ fn number(flag: &str, text: &str) -> Result<usize> {
 }
 
 /// A size with its share of the traffic.
-struct Share {
+struct WorkloadShare {
     size: usize,
     share: f64,
 }
 
 /// `8`, or `1:0.7,8:0.3`.
-fn shares(flag: &str, text: &str) -> Result<Vec<Share>> {
-    let one = |part: &str| -> Result<Share> {
+fn shares(flag: &str, text: &str) -> Result<Vec<WorkloadShare>> {
+    let one = |part: &str| -> Result<WorkloadShare> {
         let (size, share) = part.split_once(':').unwrap_or((part, "1"));
         let share = share.trim().parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0);
         let share = share.ok_or_else(|| Error::Usage(format!("{flag} {text}: write shares as in 1:0.7,8:0.3")))?;
-        Ok(Share {
+        Ok(WorkloadShare {
             size: number(flag, size)?,
             share,
         })
@@ -101,10 +101,14 @@ fn shares(flag: &str, text: &str) -> Result<Vec<Share>> {
     text.split(',').map(one).collect()
 }
 
-fn combined(all: &[WorkloadShape], shares: &[Share], set: impl Fn(&mut ShapeOptions, usize)) -> Vec<WorkloadShape> {
+fn combined(
+    all: &[WorkloadShape],
+    shares: &[WorkloadShare],
+    set: impl Fn(&mut ShapeOptions, usize),
+) -> Vec<WorkloadShape> {
     let mut out = Vec::new();
     for workload in all {
-        for Share { size, share } in shares {
+        for WorkloadShare { size, share } in shares {
             let mut shapes = workload.shapes.clone();
             set(&mut shapes, *size);
             out.push(WorkloadShape {

@@ -2,50 +2,33 @@
 
 use clap::Args as ClapArgs;
 
-use super::data::DataArgs;
-use super::device::DeviceArgs;
+use crate::jobs::SettingsSearch;
+
 use super::dynamic::DynamicArgs;
 use super::goals::GoalArgs;
-use super::planning::PlanningArgs;
 use super::save::SaveArgs;
-use super::shapes::ShapeArgs;
-use super::store::StoreArgs;
-use super::turn::TurnArgs;
+use super::setup::SetupArgs;
 
 /// What is done to a model, on what device.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct WorkArgs {
-    /// The device and the library.
+    /// The device, the shapes, and what is known before.
     #[command(flatten)]
-    pub device: DeviceArgs,
-    /// Input shapes.
-    #[command(flatten)]
-    pub shapes: ShapeArgs,
+    pub setup: SetupArgs,
+    /// Other settings of the provider (channels-last layout, graph capture): take the fastest, or keep to those given and say what the
+    /// others would give (GPU).
+    #[arg(long, value_enum, default_value_t)]
+    pub settings: SettingsSearch,
     /// Make exact moves only: the outputs stay the same (the default without a goal).
     #[arg(long, conflicts_with_all = ["target_latency", "target_macs", "max_params", "max_memory", "max_drop"])]
     pub exact: bool,
     /// The dynamic variant.
     #[command(flatten)]
     pub dynamic: DynamicArgs,
-    /// What may be planned, and from what.
-    #[command(flatten)]
-    pub planning: PlanningArgs,
     /// What a narrower model should reach.
     #[command(flatten)]
     pub goals: GoalArgs,
-    /// Real inputs.
-    #[command(flatten)]
-    pub data: DataArgs,
-    /// The latency databases.
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// The device's turn.
-    #[command(flatten)]
-    pub turn: TurnArgs,
     /// How models are written.
     #[command(flatten)]
     pub save: SaveArgs,
-    /// Seed of the random inputs.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
 }

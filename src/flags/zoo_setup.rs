@@ -25,7 +25,7 @@ impl ZooArgs {
         }
         // Pictures are for those who look at one model.
         flags.0.insert("staircases".to_owned(), vec!["0s".to_owned()]);
-        if let Some(when) = self.work.store.remeasure {
+        if let Some(when) = self.work.setup.store.remeasure {
             // One moment for all processes: what one of them has timed since is known to the others.
             flags = flags.and("remeasure", when.to_string());
         }

@@ -82,11 +82,11 @@ fn described(
         .cloned()
         .unwrap_or_default();
     let sum = nodes[add].output.first().cloned().unwrap_or_default();
-    let co = &analysis.dependencies;
+    let dependencies = &analysis.dependencies;
     let spatial = |name: &str| -> Result<[usize; 2], Reason> {
-        let id = co.by_name(name).ok_or("its shape is not known")?;
-        match co.dims(id) {
-            [_, _, h, w] if !co.value(id).dynamic.iter().any(|&a| a > 1) => Ok([*h, *w]),
+        let id = dependencies.by_name(name).ok_or("its shape is not known")?;
+        match dependencies.dims(id) {
+            [_, _, h, w] if !dependencies.value(id).dynamic.iter().any(|&a| a > 1) => Ok([*h, *w]),
             [_, _, _, _] => Err("its height or width is open; fix it in the file".to_owned()),
             _ => Err("it is no map of rows and columns".to_owned()),
         }
@@ -99,13 +99,17 @@ fn described(
     let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
         return Err("it has no convolution".to_owned());
     };
-    let channels = |name: &str| co.by_name(name).and_then(|id| co.dims(id).get(1).copied());
+    let channels = |name: &str| {
+        dependencies
+            .by_name(name)
+            .and_then(|id| dependencies.dims(id).get(1).copied())
+    };
     if channels(other) != channels(&branch) {
         return Err("one addend is spread over the channels of the other".to_owned());
     }
-    let batch = co.by_name(input).and_then(|id| {
-        let open = co.value(id).dynamic.contains(&0);
-        co.dims(id).first().copied().filter(|_| !open)
+    let batch = dependencies.by_name(input).and_then(|id| {
+        let open = dependencies.value(id).dynamic.contains(&0);
+        dependencies.dims(id).first().copied().filter(|_| !open)
     });
     let consumers = graph.consumers.get(sum.as_str()).map_or(&[][..], Vec::as_slice);
     let is_output = |name: &str| graph.proto.output.iter().any(|o| o.name() == name);

@@ -11,8 +11,8 @@ use crate::device::{
     unsettled,
 };
 use crate::onnx::{Graph, load_as};
-use crate::optimize::{ProgressReporter, SampleSource};
-use crate::verify::{Entry, benchmark, classes};
+use crate::optimize::{ProgressReporter, SampleSource, Step};
+use crate::verify::{Effort, Entry, benchmark_workloads, classes};
 use crate::{Error, Result};
 
 /// Settings of a benchmark.
@@ -64,7 +64,7 @@ pub fn bench(settings: &BenchSettings, stop: &Stop, reporter: &dyn ProgressRepor
     let runtime = settings.device.runtime(stop)?;
     let device = settings.device.open(&runtime)?;
     let models = Models::read(settings, reporter)?;
-    let inputs = random_inputs(&models.specs, settings.seed, 1.0)?;
+    let inputs = [(random_inputs(&models.specs, settings.seed, 1.0)?, 1.0)];
     let entries = timed(settings, &runtime, device.as_ref(), &models, &inputs, reporter)?;
     Ok(BenchOutcome {
         accuracy: accuracy(settings, device.as_ref(), &models, reporter)?,
@@ -114,14 +114,20 @@ fn timed(
     runtime: &Runtime,
     device: &dyn Device,
     models: &Models,
-    inputs: &[NamedTensor],
+    inputs: &[(Vec<NamedTensor>, f64)],
     reporter: &dyn ProgressReporter,
 ) -> Result<Vec<Entry>> {
     let bytes: Vec<&[u8]> = models.bytes.iter().map(|m| &m[..]).collect();
     let turn = take_turn(device, settings.on_busy, &runtime.stop, reporter)?;
-    // Nothing is drawn while models are timed.
-    reporter.done();
-    let entries = benchmark(device.require_timer()?, &bytes, inputs, settings.seconds);
+    reporter.step(Step::MeasureModels);
+    let progress = |done, total| reporter.progress(done, total);
+    let entries = benchmark_workloads(
+        device.require_timer()?,
+        &bytes,
+        inputs,
+        Effort::thorough(settings.seconds),
+        &progress,
+    );
     drop(turn);
     entries.map_err(|e| unsettled(&models.specs, e))
 }

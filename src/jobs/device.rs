@@ -19,6 +19,16 @@ pub enum DeviceChoice {
     Gpu(usize),
 }
 
+/// Whether other settings of the provider than those given may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SettingsSearch {
+    /// No; what they would give is told.
+    #[default]
+    Given,
+    /// The fastest are.
+    Auto,
+}
+
 /// A device with the settings that its times depend on, and the library that runs models.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceSettings {
@@ -28,6 +38,8 @@ pub struct DeviceSettings {
     pub threads: usize,
     /// Settings of the CUDA provider.
     pub cuda: CudaOptions,
+    /// Whether others may be taken, where they are faster.
+    pub search: SettingsSearch,
     /// ONNX Runtime's shared library; `None`: the one that is found.
     pub library: Option<PathBuf>,
 }

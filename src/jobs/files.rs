@@ -4,6 +4,19 @@ use std::path::Path;
 
 use crate::onnx::Model;
 use crate::optimize::{ProgressReporter, SORTED};
+use crate::{Error, Result};
+
+/// Looks whether a path leads to a file.
+///
+/// # Errors
+/// When it does not.
+pub fn must_be_a_file(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(_) => Err(Error::Usage(format!("{} is not a file", path.display()))),
+        Err(error) => Err(Error::file(path, error)),
+    }
+}
 
 /// Whether two paths name one file.
 pub fn same_file(a: &Path, b: &Path) -> bool {

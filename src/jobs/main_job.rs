@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::context::DeviceContext;
-use super::device::DeviceSettings;
+use super::device::{DeviceSettings, SettingsSearch};
+use super::provider_settings::{self, Raced};
 use super::source::ModelSource;
 use super::store::StoreSettings;
 use super::turn::take_turn;
 use super::workloads::{WorkloadShape, open_workloads};
 use crate::Result;
 use crate::device::{Stop, WhenBusy};
-use crate::optimize::{Known, Options, Outcome, ProgressReporter, Step, Workload, optimize};
+use crate::optimize::{Known, Options, Outcome, ProgressReporter, Step, Stopwatch, Workload, optimize, refused};
 use crate::report::{About, Written, outcome_html, outcome_json, with_provenance};
 
 /// Settings of the main job, and of planning alone.
@@ -128,25 +129,44 @@ pub fn plan_model(
         pruned,
         turn,
     } = context;
+    let reporter = &Stopwatch::new(reporter);
     reporter.step(Step::ReadModel);
     let workloads = open_workloads(source, &runtime, &settings.shapes)?;
     for note in workloads.iter().take(1).flat_map(|w| &w.opened.notes) {
         reporter.note(note);
     }
+    let turn = match turn {
+        Some(turn) => Some(turn),
+        None => take_turn(device.as_ref(), settings.on_busy, &runtime.stop, reporter)?,
+    };
+    let mut raced = Raced::default();
+    // Where time is short, settings that are not asked for are not tried.
+    let wanted = settings.device.search == SettingsSearch::Auto || settings.options.time_budget.is_none();
+    if wanted && recorded.is_none() && refused(&workloads, device.as_ref(), &settings.options).is_none() {
+        let seed = settings.options.seed;
+        reporter.step(Step::RaceSettings);
+        raced = provider_settings::raced(
+            &settings.device,
+            &runtime,
+            device.as_ref(),
+            &workloads,
+            database.as_ref(),
+            seed,
+        )?;
+    }
+    let device = raced.device.take().unwrap_or(device);
+    raced.note.iter().for_each(|note| reporter.note(note));
     let known = Known {
         database,
         recorded,
         pruned,
     };
-    let turn = match turn {
-        Some(turn) => Some(turn),
-        None => take_turn(device.as_ref(), settings.on_busy, &runtime.stop, reporter)?,
-    };
     let outcome = optimize(&workloads, device.as_ref(), known, &settings.options, reporter);
     drop(turn);
     reporter.done();
-    Ok(PlannedModel {
-        outcome: outcome?,
-        workloads,
-    })
+    let mut outcome = outcome?;
+    outcome.seconds = reporter.times();
+    outcome.settings = raced.rows;
+    outcome.notes.extend(raced.note);
+    Ok(PlannedModel { outcome, workloads })
 }

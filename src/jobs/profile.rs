@@ -5,9 +5,10 @@ use super::source::ModelSource;
 use super::store::StoreSettings;
 use super::turn::take_turn;
 use crate::Result;
-use crate::device::{ShapeOptions, Stop, WhenBusy};
+use crate::device::{ShapeOptions, Stop, WhenBusy, random_inputs};
+use crate::onnx::encode;
 use crate::optimize::{LatencySteps, ProgressReporter, Step};
-use crate::profile::{Prober, Problem, Profile, layers};
+use crate::profile::{Prober, Problem, Profile, Roofline, WholeModel, layers, roofline};
 use crate::report::profile_html;
 
 /// Settings of timing layers.
@@ -36,7 +37,9 @@ pub struct ProfiledModel {
     pub layers: Vec<ProfiledLayer>,
     /// The same for programs.
     pub latency_steps: Vec<LatencySteps>,
-    /// A page of plots.
+    /// The nodes of the whole model against the limits of the device, where single nodes are timed.
+    pub roofline: Option<Roofline>,
+    /// A page of both.
     pub html: String,
     /// The device.
     pub described: String,
@@ -59,7 +62,7 @@ pub struct ProfiledLayer {
     pub widths: Vec<usize>,
 }
 
-/// Times the layers of a model at a range of widths.
+/// Times the layers of a model at a range of widths, and its nodes as they run.
 ///
 /// # Errors
 /// When the model cannot be read, the device is not there, or a probe fails.
@@ -101,12 +104,21 @@ pub fn profile_model(
     } else {
         search(&mut prober, &found, reporter)?;
     }
+    reporter.step(Step::TimeNodes);
+    let model = encode(&opened.proto);
+    let whole = WholeModel {
+        graph: &graph,
+        analysis: &opened.analysis,
+        bytes: &model,
+    };
+    let roofline = roofline(&prober, whole, &random_inputs(&opened.specs, 0, 1.0)?)?;
     drop(turn);
     prober.untraced.iter().for_each(|why| reporter.note(why));
     latency_steps.iter_mut().for_each(|s| s.look_up(&prober));
     let described = settings.device.describe(device.as_ref());
     Ok(ProfiledModel {
-        html: profile_html(&source.file_name(), &described, &latency_steps)?,
+        html: profile_html(&source.file_name(), &described, roofline.as_ref(), &latency_steps)?,
+        roofline,
         latency_steps,
         layers: found,
         described,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::files::must_be_a_file;
 use crate::device::{Runtime, ShapeOptions};
 use crate::error::SymbolicShapes;
 use crate::onnx::load_bare;
@@ -37,10 +38,7 @@ impl ModelSource {
     /// When it is no file, or standard input is a terminal.
     pub fn of(path: &Path) -> Result<Self> {
         if !is_stream(path) {
-            if !path.is_file() {
-                let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-                return Err(Error::file(path, missing));
-            }
+            must_be_a_file(path)?;
             return Ok(Self {
                 path: path.to_path_buf(),
                 name: path.display().to_string(),

@@ -57,7 +57,7 @@ pub(super) fn read_external_data(model: &mut ModelProto, from: Folder) -> Result
     let Some(graph) = model.graph.as_mut() else {
         return Ok(());
     };
-    let (mut there, mut read): (HashMap<(u64, u64), Seen>, u64) = (HashMap::new(), 0);
+    let (mut there, mut read): (HashMap<(u64, u64), SeenLocations>, u64) = (HashMap::new(), 0);
     for tensor in tensors_mut(graph) {
         if is_external(tensor) {
             let place = ByteRange::of(tensor)?;
@@ -92,12 +92,12 @@ pub(super) fn read_external_data(model: &mut ModelProto, from: Folder) -> Result
 
 /// A file that weights lie in.
 #[derive(Default)]
-struct Seen {
+struct SeenLocations {
     size: u64,
     map: Option<Bytes>,
 }
 
-impl Seen {
+impl SeenLocations {
     /// Some of its bytes: a part of the map where it is large.
     fn bytes(&mut self, file: &mut File, offset: u64, length: u64) -> std::io::Result<Bytes> {
         if !is_mapped(self.size) {

@@ -155,7 +155,7 @@ impl LinearOp {
     pub fn weights(&self, graph: &Graph) -> Option<Vec<f32>> {
         let node = graph.proto.node.get(self.node)?;
         let stored = graph.stored(node.input.get(1)?)?.to_f32()?;
-        Some(self.rearranged(&stored, false))
+        Some(self.rearranged(&stored, Order::Rows))
     }
 
     /// The bias; zeros where there is none.
@@ -169,11 +169,11 @@ impl LinearOp {
 
     /// Weights as [`LinearOp::weights`] gives them, in the order of the file.
     pub fn stored_order(&self, rows: &[f32]) -> Vec<f32> {
-        self.rearranged(rows, true)
+        self.rearranged(rows, Order::File)
     }
 
-    /// Between the file's order and rows of outputs (`back`: from rows to the file's).
-    fn rearranged(&self, from: &[f32], back: bool) -> Vec<f32> {
+    /// Weights in the order `into`, from the other one.
+    fn rearranged(&self, from: &[f32], into: Order) -> Vec<f32> {
         let input_major = match &self.form {
             Form::Conv(spec) => spec.direction == Direction::Transposed,
             Form::Gemm { outputs_first } => !outputs_first,
@@ -190,16 +190,24 @@ impl LinearOp {
                 for t in 0..self.taps {
                     let row = o * columns + c * self.taps + t;
                     let file = ((group * self.inputs + c) * per + j) * self.taps + t;
-                    if back {
-                        to[file] = from[row];
-                    } else {
-                        to[row] = from[file];
+                    match into {
+                        Order::Rows => to[row] = from[file],
+                        Order::File => to[file] = from[row],
                     }
                 }
             }
         }
         to
     }
+}
+
+/// How weights are laid out.
+#[derive(Clone, Copy)]
+enum Order {
+    /// Outputs × columns.
+    Rows,
+    /// As the operator has them.
+    File,
 }
 
 /// The bias of a node, `Some(None)` where it has none; `None` where it is not in the file as floats.

@@ -6,8 +6,8 @@ use crate::Result;
 use crate::device::{Device, Limit};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::reconstruct::{Change, Settings, refit};
-use crate::score::{Judgement, Reference, StagedExecutor};
+use crate::reconstruct::{Change, FitSamples, Settings, reconstruct};
+use crate::score::{Judgement, Reference, StagedExecutor, Watch};
 use crate::verify::{Agreement, Task};
 
 /// A rewritten model with fitted weights.
@@ -46,7 +46,7 @@ pub fn gives_no_numbers(agreement: &Agreement, task: Option<&Task>) -> bool {
 /// # Errors
 /// When a network cannot be run in parts.
 pub fn fitted(
-    target: &dyn Device,
+    device: &dyn Device,
     change: Change,
     pruned: ModelProto,
     samples: &Samples,
@@ -59,17 +59,23 @@ pub fn fitted(
         seed,
         ..Settings::default()
     };
-    let refitted = refit(
-        target,
+    let reconstructed = reconstruct(
+        device,
         change,
         pruned.clone(),
-        (&samples.data, samples.fit.clone()),
+        FitSamples {
+            data: &samples.data,
+            runs: samples.fit.clone(),
+        },
         settings,
-        (limit, &|done, total| reporter.progress(done, total)),
+        Watch {
+            limit,
+            progress: &|done, total| reporter.progress(done, total),
+        },
     )?;
-    let (fitted, left, of) = (refitted.proto, refitted.left, refitted.of);
+    let (fitted, left, of) = (reconstructed.proto, reconstructed.left, reconstructed.of);
     reporter.step(Step::JudgeWeights);
-    let executor = StagedExecutor::new(target, &samples.data, samples.judge.clone())?;
+    let executor = StagedExecutor::new(device, &samples.data, samples.judge.clone())?;
     let reference = Reference::of(&executor, change.model, change.graph)?;
     let judged = |model: &ModelProto| reference.judge(&executor, model, &Graph::of(model)?, 0);
     let before = judged(&pruned)?;

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::outcome::{LatencySteps, Outcome};
-use super::remembered::{recalled, remember, whole_key};
 use super::reporter::Step;
 use super::session::Session;
 use crate::Result;
-use crate::profile::{Prober, Problem};
+use crate::profile::{Prober, Problem, recalled, remember, whole_key};
 
 /// Widths in the first look at every layer, and in the closer one at those that take longest.
 const FIRST: usize = 5;

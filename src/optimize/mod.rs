@@ -17,13 +17,14 @@ mod options;
 mod outcome;
 mod prepare;
 mod proof;
+mod provider_race;
 mod record;
-mod remembered;
 mod reporter;
 mod samples;
 mod scope;
 mod session;
 mod sound;
+mod stopwatch;
 mod workload;
 
 pub use datasets::Datasets;
@@ -36,15 +37,17 @@ pub use options::{
 };
 pub use outcome::{
     Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GroupRow, LatencyCurve, LatencyStep, LatencySteps,
-    Measured, NoGates, Outcome, ParetoRow, Probes, use_of,
+    MeasuredPoint, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
 };
+pub use provider_race::{Contender, race_settings};
 pub use reporter::{NoReporter, ProgressReporter, Step};
 pub use samples::Samples;
 pub use session::counts;
+pub use stopwatch::{StepTime, Stopwatch};
 pub use workload::{Known, Workload};
 
 use crate::Result;
-use crate::device::Device;
+use crate::device::{Device, Limit};
 use crate::plan::Candidates;
 use crate::profile::{Database, DriftCheck, Noise};
 use prepare::{Request, limit};
@@ -64,15 +67,13 @@ pub fn optimize(
     if let Some(outcome) = refused(workloads, device, options) {
         return Ok(outcome);
     }
-    let request = Request {
+    let prepared = Prepared::new(Request {
         workloads,
         device,
         options,
         reporter,
-    };
-    let limit = limit(device, options);
-    let data = datasets(request)?;
-    let mut session = Session::begin(request, known, &data, limit)?;
+    })?;
+    let mut session = prepared.session(known)?;
     let mut outcome = if options.goals.any() {
         lossy::run(&mut session)?
     } else if device.timer().is_some() {
@@ -103,31 +104,48 @@ pub fn pareto(
         database,
         ..Known::default()
     };
-    let request = Request {
+    let prepared = Prepared::new(Request {
         workloads,
         device,
         options,
         reporter,
-    };
-    let limit = limit(device, options);
-    let data = datasets(request)?;
-    let mut session = Session::begin(request, known, &data, limit)?;
+    })?;
+    let mut session = prepared.session(known)?;
     let rows = lossy::pareto(&mut session, measured)?;
     session.prober.untraced.iter().for_each(|why| reporter.note(why));
     Ok(rows)
 }
 
-/// The samples that the options name, as the first workload takes them.
-fn datasets(request: Request) -> Result<Datasets> {
-    let Some(workload) = request.workloads.first() else {
-        return Ok(Datasets::default());
-    };
-    let (eval, calib) = (request.options.eval.as_ref(), request.options.calib.as_ref());
-    Datasets::read(&workload.opened, request.device, eval, calib, request.reporter)
+/// What a session is opened on.
+struct Prepared<'a> {
+    request: Request<'a>,
+    /// Counted from before the samples are read.
+    limit: Limit,
+    data: Datasets,
+}
+
+impl<'a> Prepared<'a> {
+    /// Reads the samples that the options name, as the first workload takes them.
+    fn new(request: Request<'a>) -> Result<Self> {
+        let (device, options) = (request.device, request.options);
+        let limit = limit(device, options);
+        let data = match request.workloads.first() {
+            Some(workload) => {
+                let (eval, calib) = (options.eval.as_ref(), options.calib.as_ref());
+                Datasets::read(&workload.opened, device, eval, calib, request.reporter)?
+            }
+            None => Datasets::default(),
+        };
+        Ok(Self { request, limit, data })
+    }
+
+    fn session(&'a self, known: Known) -> Result<Session<'a>> {
+        Session::begin(self.request, known, &self.data, self.limit.clone())
+    }
 }
 
 /// What comes out, at once, where no width may change and nothing else can be made.
-fn refused(workloads: &[Workload], device: &dyn Device, options: &Options) -> Option<Outcome> {
+pub fn refused(workloads: &[Workload], device: &dyn Device, options: &Options) -> Option<Outcome> {
     let opened = &workloads.first()?.opened;
     let why = opened.nothing_to_change(options.goals.any())?;
     let calibrated = |d: Dynamics| options.calib.is_some() || d.keep.is_some();
@@ -140,6 +158,21 @@ fn refused(workloads: &[Workload], device: &dyn Device, options: &Options) -> Op
     outcome.declined = Some(Declined::NothingToChange(why));
     outcome.dynamic = options.dynamics.map(|_| Dynamic::none(NoGates::NothingToMakeItFrom));
     Some(outcome)
+}
+
+/// A run may take so many times what its kernels take.
+const HOST_BOUND: f64 = 1.25;
+
+/// What the user should know of a run that the host cannot launch as fast as the device works.
+fn host_bound(session: &Session) -> Option<String> {
+    let (idle, whole) = (session.costs.idle_ms()?, session.costs.predict(&session.present())?);
+    let kernels = whole - idle;
+    (whole > HOST_BOUND * kernels).then(|| {
+        format!(
+            "the device waits for the host: its kernels take {kernels:.2} of the {whole:.2} ms of a run, the rest goes to launching them; \
+             captured as a graph the model would take little more than its kernels"
+        )
+    })
 }
 
 /// Adds what every report holds: how it was measured, and how long layers take at other widths.
@@ -157,6 +190,7 @@ fn describe(outcome: &mut Outcome, session: &mut Session) -> Result<()> {
         racing_drift: outcome.noise.racing_drift,
         ..session.prober.noise(drift)?
     };
+    outcome.notes.extend(host_bound(session));
     if let Some(why) = &session.prober.untraced {
         session.reporter.note(why);
         outcome.notes.push(why.clone());

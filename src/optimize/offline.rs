@@ -19,7 +19,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let unknown = session.costs.leave_out_unknown(&base);
     session.reporter.step(Step::SearchPlans);
     let (analysis, costs, prober) = (session.analysis(), &mut session.costs, &mut session.prober);
-    let found = search(analysis, &session.candidates, costs, prober, &|_, _| {})?;
+    let found = search(analysis, &session.candidates, costs, prober, &|_, _| {})?.settled;
     let layers = session.costs.all();
     let mut outcome = session.outcome();
     outcome.unverified.push(format!(

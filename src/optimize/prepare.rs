@@ -6,24 +6,27 @@ use std::time::Instant;
 use super::datasets::Datasets;
 use super::opened::Opened;
 use super::options::{ForeignTimes, Growth, Options};
-use super::remembered::{remembered, whole_key};
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
 use super::session::Session;
 use super::workload::{Known, Workload, first};
-use crate::channels::Group;
-use crate::device::{Device, Limit, NamedTensor, NodeRuns, Timer, random_inputs};
+use crate::channels::{Group, NewChannels};
+use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns, Timer, random_inputs};
 use crate::onnx::{Graph, encode, label};
-use crate::plan::{Candidates, LatencyModel, LayersAt, candidates, removable};
-use crate::profile::{InModel, Layer, Prober, Profile, in_model, layers};
-use crate::verify::benchmark_workloads;
+use crate::plan::{Candidates, LatencyModel, LayersAt, WiderWidths, candidates, removable};
+use crate::profile::{InModel, Layer, NodeMs, Prober, Profile, in_model, layers, remembered, whole_key};
+use crate::verify::{Effort, benchmark_workloads};
 use crate::{Error, Result};
 
 /// Seconds for the original alone, which predictions are scaled to.
 const ALONE_SECONDS: f64 = 1.0;
 
 /// Runs of the whole model whose nodes are timed.
-const RUNS: NodeRuns = NodeRuns { warmup: 3, timed: 15 };
+const RUNS: NodeRuns = NodeRuns {
+    warmup: 3,
+    timed: 15,
+    fallback: CpuFallback::Allowed,
+};
 
 /// What a job works on and with.
 #[derive(Clone, Copy)]
@@ -70,7 +73,11 @@ impl<'a> Session<'a> {
         }
         let removable = removable(&graph, analysis);
         let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
-        let mut candidates = candidates(analysis, &spare);
+        let wider = match device.timer().map(Timer::node_clock) {
+            Some(NodeClock::Device) => WiderWidths::BlocksAndOdd,
+            Some(NodeClock::Host) | None => WiderWidths::Blocks,
+        };
+        let mut candidates = candidates(analysis, &spare, wider);
         restrict(&mut candidates, &graph, opened, options)?;
         let mut inputs: Vec<(Vec<NamedTensor>, f64)> = Vec::new();
         for workload in workloads {
@@ -143,7 +150,13 @@ impl<'a> Session<'a> {
         let seconds = self.seconds(ALONE_SECONDS);
         let key = whole_key("alone", &[&self.original], &self.inputs, seconds);
         remembered(&self.prober, &key, || {
-            let alone = benchmark_workloads(timer, &[&self.original], &self.inputs, seconds, &|_, _| {})?;
+            let alone = benchmark_workloads(
+                timer,
+                &[&self.original],
+                &self.inputs,
+                Effort::choosing(timer, seconds),
+                &|_, _| {},
+            )?;
             Ok(alone.first().map_or(0.0, |l| l.summary().median))
         })
     }
@@ -160,6 +173,9 @@ impl<'a> Session<'a> {
             let seen = in_model(&self.graph, own, &nodes);
             all.layers.extend(seen.layers);
             all.overhead += weight * seen.overhead;
+            let weighted = |n: NodeMs| NodeMs { ms: weight * n.ms, ..n };
+            all.nodes.extend(seen.nodes.into_iter().map(weighted));
+            all.clock = timer.node_clock();
         }
         Ok(Some(all))
     }
@@ -198,6 +214,10 @@ pub(super) fn kept(graph: &Graph, opened: &Opened, options: &Options) -> Result<
 fn restrict(candidates: &mut Candidates, graph: &Graph, opened: &Opened, options: &Options) -> Result<()> {
     let (kept, analysis) = (kept(graph, opened, options)?, &opened.analysis);
     candidates.retain(|g, _| !kept.contains(g));
+    // What grows at its end begins with zeros.
+    if options.split_seed().is_some() {
+        candidates.retain(|&g, _| analysis.groups[g].new_channels == NewChannels::Anywhere);
+    }
     if options.growth == Growth::None {
         for (&g, counts) in candidates.iter_mut() {
             counts.retain(|&n| n <= analysis.groups[g].classes.len());

@@ -11,7 +11,7 @@ use crate::device::{Device, NamedTensor};
 use crate::onnx::encode;
 use crate::onnx::proto::ModelProto;
 use crate::plan::Plan;
-use crate::verify::{Agreement, Entry, Task, Verdict, benchmark_workloads, compare, compare_task};
+use crate::verify::{Agreement, Effort, Entry, Task, Verdict, benchmark_workloads, compare, compare_task};
 
 /// A model less than 1 % faster is not worth a file: the next run may show it slower.
 const WORTH_A_FILE: f64 = 0.99;
@@ -28,8 +28,8 @@ pub(super) struct Trial<'m> {
     pub reference: &'m [u8],
     /// The model.
     pub model: &'m [u8],
-    /// Shapes at which outputs are compared on random inputs; none: they are not.
-    pub workloads: &'m [Workload],
+    /// Shapes at which outputs are compared on random inputs; `None`: they are not compared.
+    pub compared_at: Option<&'m [Workload]>,
     /// Models that are benchmarked side by side; ratios are to the first one. None: latency is not measured.
     pub entries: Vec<&'m [u8]>,
     /// What they are run on, with weights.
@@ -85,7 +85,7 @@ impl Session<'_> {
             step: Step::Verify,
             reference: &self.original,
             model,
-            workloads: self.workloads,
+            compared_at: Some(self.workloads),
             entries: if self.device.timer().is_some() {
                 vec![&self.original, model]
             } else {
@@ -113,7 +113,7 @@ impl Session<'_> {
                 self.timer()?,
                 &trial.entries,
                 trial.inputs,
-                self.seconds(trial.seconds),
+                Effort::thorough(self.seconds(trial.seconds)),
                 &self.progress(),
             )?;
         }
@@ -159,7 +159,7 @@ pub(super) fn is_faster(entry: &Entry) -> bool {
 /// The least agreement of all workloads.
 fn agreement(device: &dyn Device, trial: &Trial, seed: u64) -> Result<Agreement> {
     let mut least: Option<Agreement> = None;
-    for workload in trial.workloads {
+    for workload in trial.compared_at.unwrap_or_default() {
         let specs = &workload.opened.specs;
         let found = compare(device, trial.reference, trial.model, specs, seed, TRIES)?;
         if least

@@ -39,8 +39,12 @@ pub enum Step {
     ReadModels,
     /// Samples are read.
     ReadSamples,
+    /// The model is timed with other settings of the provider.
+    RaceSettings,
     /// Layers are timed at several widths.
     TimeWidths,
+    /// The nodes of a whole model are timed.
+    TimeNodes,
     /// More widths are timed, to be shown.
     TimeStaircases,
     /// Layers that models of a zoo share are timed.
@@ -91,7 +95,9 @@ impl fmt::Display for Step {
             Self::ReadModel => "reading the model",
             Self::ReadModels => "reading models",
             Self::ReadSamples => "reading samples",
+            Self::RaceSettings => "trying settings of the provider",
             Self::TimeWidths => "timing widths",
+            Self::TimeNodes => "timing the model's nodes",
             Self::TimeStaircases => "timing widths for the report",
             Self::TimeProblems => "timing problems",
             Self::PlanModels => "planning",

@@ -12,9 +12,14 @@ impl Opened {
         group.constraint.as_ref().or_else(|| self.held.get(&group.id))
     }
 
-    /// Whether a group's width may change.
+    /// Whether a group may lose channels.
     pub fn is_free(&self, group: &Group) -> bool {
         self.constraint_of(group).is_none()
+    }
+
+    /// Whether a group may get new channels.
+    pub fn can_grow(&self, group: &Group) -> bool {
+        group.can_grow() && !self.held.contains_key(&group.id)
     }
 
     /// The share of multiply-accumulates in layers with a width that is free to change, 0 to 1.
@@ -44,7 +49,10 @@ impl Opened {
     pub fn nothing_to_change(&self, narrowing: bool) -> Option<String> {
         let groups = &self.analysis.groups;
         let narrows = |g: &Group| g.classes.len() > 1 && (self.is_timed(g) || self.is_of_product(g));
-        let offers = |g: &Group| self.is_free(g) && if narrowing { narrows(g) } else { self.is_timed(g) };
+        let offers = |g: &Group| match narrowing {
+            true => self.is_free(g) && narrows(g),
+            false => (self.is_free(g) || self.can_grow(g)) && self.is_timed(g),
+        };
         if groups.iter().any(offers) {
             return None;
         }
@@ -126,7 +134,7 @@ impl Opened {
     }
 }
 
-/// The groups that the graph leaves free and that a quantized layer has a width of.
+/// The groups that the graph lets change and that a quantized layer has a width of.
 pub(super) fn held(analysis: &Analysis, left_out: &[LeftOut]) -> BTreeMap<usize, Constraint> {
     let quantized: Vec<usize> = left_out
         .iter()
@@ -146,7 +154,7 @@ pub(super) fn held(analysis: &Analysis, left_out: &[LeftOut]) -> BTreeMap<usize,
     analysis
         .groups
         .iter()
-        .filter(|g| g.constraint.is_none())
+        .filter(|g| g.may_change())
         .filter_map(constraint)
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Whether something can be told from samples: what the original gives for each of them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use super::reporter::ProgressReporter;
@@ -48,7 +49,7 @@ pub(super) fn sound(
         k += 1;
         reporter.progress(k, data.runs());
         for (name, tensor) in &outputs {
-            let found = look(all.entry(name.clone()).or_default(), tensor, (first, run.samples));
+            let found = look(all.entry(name.clone()).or_default(), tensor, first..first + run.samples);
             if let (Some(at), None) = (found, &nan) {
                 nan = Some((name.clone(), at));
             }
@@ -77,16 +78,17 @@ pub(super) fn sound(
     Ok(())
 }
 
-/// Looks at an output of a run of `samples` samples, the first of which is sample `first`; a sample with a NaN, if there is one.
-fn look(seen: &mut OutputSummary, tensor: &Tensor, (first, samples): (usize, usize)) -> Option<usize> {
+/// Looks at an output of a run of the samples with these numbers; a sample with a NaN, if there is one.
+fn look(seen: &mut OutputSummary, tensor: &Tensor, samples: Range<usize>) -> Option<usize> {
+    let count = samples.len();
     let values = tensor.numbers()?;
     // Samples stand along the first axis, or are not told apart.
-    let apart = tensor.dims.first() == Some(&samples) && samples > 0;
-    let parts = if apart { samples } else { 1 };
+    let apart = tensor.dims.first() == Some(&count) && count > 0;
+    let parts = if apart { count } else { 1 };
     let size = values.len() / parts;
     let mut nan = None;
     for (i, part) in values.chunks_exact(size.max(1)).take(parts).enumerate() {
-        let sample = first + i;
+        let sample = samples.start + i;
         seen.samples += 1;
         if part.iter().any(|v| v.is_nan()) {
             nan.get_or_insert(sample);
@@ -115,10 +117,10 @@ mod tests {
     fn samples_are_told_apart_and_so_is_what_is_no_number() {
         let tensor = |values: &[f32]| Tensor::from_f32(vec![values.len() / 2, 2], values);
         let mut seen = OutputSummary::default();
-        assert_eq!(look(&mut seen, &tensor(&[1.0, 2.0, 1.0, 2.0]), (0, 2)), None);
+        assert_eq!(look(&mut seen, &tensor(&[1.0, 2.0, 1.0, 2.0]), 0..2), None);
         assert!(!seen.varies && seen.samples == 2);
-        assert_eq!(look(&mut seen, &tensor(&[1.0, 2.0, f32::NAN, 2.0]), (2, 2)), Some(3));
-        look(&mut seen, &tensor(&[1.0, f32::INFINITY]), (4, 1));
+        assert_eq!(look(&mut seen, &tensor(&[1.0, 2.0, f32::NAN, 2.0]), 2..4), Some(3));
+        look(&mut seen, &tensor(&[1.0, f32::INFINITY]), 4..5);
         assert_eq!((seen.infinite, seen.at, seen.varies), (1, Some(4), true));
     }
 }

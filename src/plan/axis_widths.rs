@@ -1,13 +1,13 @@
-//! Axis lengths as sums over the unconstrained groups.
+//! Axis lengths as sums over the groups that may change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::layer_groups::ChannelCounts;
 use crate::channels::{Analysis, ValueId};
 
-/// The length of one axis: indices that are in no unconstrained group, and how many each channel of a group takes.
+/// The length of one axis: indices that are in no group that may change, and how many each channel of a group takes.
 #[derive(Debug, Default)]
-struct Axis {
+struct AxisLength {
     fixed: usize,
     indices: BTreeMap<usize, usize>,
 }
@@ -15,22 +15,20 @@ struct Axis {
 /// The lengths of every axis of every value.
 #[derive(Debug)]
 pub(super) struct AxisWidths {
-    axes: HashMap<(ValueId, usize), Axis>,
+    axes: HashMap<(ValueId, usize), AxisLength>,
 }
 
 impl AxisWidths {
     pub fn new(analysis: &Analysis) -> Self {
-        let co = &analysis.dependencies;
-        let unconstrained = analysis.groups.iter().filter(|g| g.constraint.is_none());
-        let group_of: HashMap<u32, usize> = unconstrained
-            .flat_map(|g| g.classes.iter().map(|&c| (c, g.id)))
-            .collect();
+        let dependencies = &analysis.dependencies;
+        let changing = analysis.groups.iter().filter(|g| g.may_change());
+        let group_of: HashMap<u32, usize> = changing.flat_map(|g| g.classes.iter().map(|&c| (c, g.id))).collect();
         let mut axes = HashMap::new();
-        for id in (0..co.values.len()).map(ValueId) {
-            for (axis, &dim) in co.dims(id).iter().enumerate() {
-                let mut own = Axis::default();
+        for id in (0..dependencies.values.len()).map(ValueId) {
+            for (axis, &dim) in dependencies.dims(id).iter().enumerate() {
+                let mut own = AxisLength::default();
                 for i in 0..dim {
-                    match group_of.get(&co.class(co.atom(id, axis, i))) {
+                    match group_of.get(&dependencies.class(dependencies.atom(id, axis, i))) {
                         Some(&g) => *own.indices.entry(g).or_insert(0) += 1,
                         None => own.fixed += 1,
                     }
@@ -44,7 +42,7 @@ impl AxisWidths {
         Self { axes }
     }
 
-    /// The unconstrained groups that a value has channels of.
+    /// The groups that may change and that a value has channels of.
     pub fn groups(&self, analysis: &Analysis, id: ValueId) -> BTreeSet<usize> {
         let axes = 0..analysis.dependencies.dims(id).len();
         let found = axes.filter_map(|axis| self.axes.get(&(id, axis)));

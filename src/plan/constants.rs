@@ -9,8 +9,11 @@ use crate::onnx::Graph;
 /// Known levels by value name.
 pub(super) fn constant_levels(graph: &Graph, analysis: &Analysis) -> HashMap<String, Levels> {
     let mut known: HashMap<String, Levels> = HashMap::new();
-    let co = &analysis.dependencies;
-    let dims = |name: Option<&String>| name.and_then(|n| co.by_name(n)).map(|id| co.dims(id));
+    let dependencies = &analysis.dependencies;
+    let dims = |name: Option<&String>| {
+        name.and_then(|n| dependencies.by_name(n))
+            .map(|id| dependencies.dims(id))
+    };
     for node in &graph.proto.node {
         let Some(output) = node.output.first() else {
             continue;

@@ -53,14 +53,17 @@ pub fn parameters(model: &ModelProto) -> u64 {
 /// The bytes of the activations of a rewritten graph that are alive at once, at most, in one run at the shapes of the
 /// analysis, which is that of the original. Values whose shape is not known count nothing.
 fn peak_bytes(graph: &Graph, analysis: &Analysis, change: &ChannelChange) -> u64 {
-    let co = &analysis.dependencies;
-    let remaps = IndexRemaps::new(co, &analysis.groups, change);
+    let dependencies = &analysis.dependencies;
+    let remaps = IndexRemaps::new(dependencies, &analysis.groups, change);
     let bytes = |name: &str| -> u64 {
-        let Some(id) = co.by_name(name).filter(|&id| co.value(id).dims.is_some()) else {
+        let Some(id) = dependencies
+            .by_name(name)
+            .filter(|&id| dependencies.value(id).dims.is_some())
+        else {
             return 0;
         };
-        let axes = 0..co.dims(id).len();
-        let elements: u64 = axes.map(|axis| remaps.dim(co, id, axis) as u64).product();
+        let axes = 0..dependencies.dims(id).len();
+        let elements: u64 = axes.map(|axis| remaps.dim(dependencies, id, axis) as u64).product();
         elements * analysis.bytes_of(name) as u64
     };
     let sum = |alive: &Vec<&str>| alive.iter().map(|name| bytes(name)).sum();

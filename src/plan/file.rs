@@ -160,17 +160,17 @@ fn layers(graph: &Graph, analysis: &Analysis, group: usize) -> Vec<String> {
 
 /// The old index at each new place of every weight axis that changes.
 fn weights(analysis: &Analysis, change: &ChannelChange) -> BTreeMap<String, BTreeMap<usize, Vec<i64>>> {
-    let co = &analysis.dependencies;
-    let remaps = IndexRemaps::new(co, &analysis.groups, change);
+    let dependencies = &analysis.dependencies;
+    let remaps = IndexRemaps::new(dependencies, &analysis.groups, change);
     let mut found: BTreeMap<String, BTreeMap<usize, Vec<i64>>> = BTreeMap::new();
-    for id in (0..co.values.len()).map(ValueId) {
-        let value = co.value(id);
+    for id in (0..dependencies.values.len()).map(ValueId) {
+        let value = dependencies.value(id);
         if value.constant_use.is_none() {
             continue;
         }
-        for axis in 0..co.dims(id).len() {
-            if let Some(edit) = remaps.get(id, axis) {
-                let order = edit.gather().into_iter().map(|i| i.map_or(-1, |i| i as i64)).collect();
+        for axis in 0..dependencies.dims(id).len() {
+            if let Some(remap) = remaps.get(id, axis) {
+                let order = remap.gather().into_iter().map(|i| i.map_or(-1, |i| i as i64)).collect();
                 found.entry(value.name.clone()).or_default().insert(axis, order);
             }
         }

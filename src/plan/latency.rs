@@ -11,6 +11,7 @@ use super::resource::Resource;
 use super::space::{Decomposition, SearchSpace};
 use crate::Result;
 use crate::channels::Analysis;
+use crate::device::NodeClock;
 use crate::onnx::Graph;
 use crate::profile::{InModel, Layer, Nearest, ProbeProgress, Prober, Problem, Summary, summarize};
 
@@ -35,13 +36,15 @@ pub struct LatencyModel {
     shares: Overhead,
     /// What all but the layers takes in the model, milliseconds.
     overhead: f64,
-    /// What the model takes besides its layers where its nodes cannot be timed one by one, such as launches: the same for every
-    /// plan, milliseconds.
+    /// What the model takes besides its nodes' own times, such as launches, or besides its layers where nodes cannot be timed
+    /// one by one: the same for every plan, milliseconds.
     launches: f64,
     /// Layers that no plan's time counts, because nothing is known of them.
     unknown: Vec<usize>,
     /// What the whole model takes over the sum of its parts.
     scale: f64,
+    /// Whose time that of layers is.
+    clock: NodeClock,
 }
 
 /// A time and how far off it may be.
@@ -84,6 +87,7 @@ impl LatencyModel {
             launches: 0.0,
             unknown: Vec::new(),
             scale: 1.0,
+            clock: NodeClock::Host,
         }
     }
 
@@ -108,9 +112,21 @@ impl LatencyModel {
             }
         }
         self.overhead = seen.overhead;
+        self.clock = seen.clock;
+        if seen.clock == NodeClock::Device {
+            self.shares.measured(&seen.nodes, seen.overhead);
+        }
         let sum = self.of(&self.all(), present).map_or(0.0, |t| t.ms) + self.overhead;
-        if sum > 0.0 && whole_ms > 0.0 {
-            self.scale = whole_ms / sum;
+        if sum <= 0.0 || whole_ms <= 0.0 {
+            return;
+        }
+        match seen.clock {
+            NodeClock::Host => self.scale = whole_ms / sum,
+            // What a run takes longer than its kernels are gaps between them.
+            NodeClock::Device => {
+                self.scale = (whole_ms / sum).min(1.0);
+                self.launches = (whole_ms - sum).max(0.0);
+            }
         }
     }
 
@@ -168,6 +184,21 @@ impl LatencyModel {
             }));
         }
         Resource { factors }
+    }
+
+    /// What nodes other than layers take for a group's channels under a plan, where that was measured node by node, milliseconds;
+    /// like [`Self::of`] not scaled to the whole model.
+    pub fn moved_ms(&self, group: usize, counts: &ChannelCounts) -> f64 {
+        match self.clock {
+            NodeClock::Host => 0.0,
+            NodeClock::Device => self.overhead * self.shares.of_group(group, counts),
+        }
+    }
+
+    /// Milliseconds of a run in which the device has nothing to do, because the host is slower than it; `None` where kernels were
+    /// not timed.
+    pub fn idle_ms(&self) -> Option<f64> {
+        (self.clock == NodeClock::Device).then_some(self.launches)
     }
 
     /// How many problems there are when every count from a group's least candidate to its greatest is timed,

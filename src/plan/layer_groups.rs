@@ -19,7 +19,7 @@ pub struct LayerWidths {
 
 /// A part of a width: the indices that one channel of a group takes on the axis.
 #[derive(Clone, Copy, Debug)]
-struct Share {
+struct GroupShare {
     group: usize,
     indices: usize,
 }
@@ -27,8 +27,8 @@ struct Share {
 /// The groups behind every layer's widths, and the layers behind every group.
 #[derive(Debug)]
 pub(super) struct LayerGroups {
-    inputs: Vec<Vec<Share>>,
-    outputs: Vec<Vec<Share>>,
+    inputs: Vec<Vec<GroupShare>>,
+    outputs: Vec<Vec<GroupShare>>,
     /// Layers that a group touches, ascending.
     touched: HashMap<usize, Vec<usize>>,
 }
@@ -40,15 +40,15 @@ impl LayerGroups {
             .iter()
             .flat_map(|g| g.classes.iter().map(|&c| (c, g.id)))
             .collect();
-        let shares = |(value, axis): (ValueId, usize)| -> Vec<Share> {
-            let co = &analysis.dependencies;
+        let shares = |(value, axis): (ValueId, usize)| -> Vec<GroupShare> {
+            let dependencies = &analysis.dependencies;
             let mut count: BTreeMap<usize, usize> = BTreeMap::new();
-            for i in 0..co.dims(value)[axis] {
-                if let Some(&g) = group_of.get(&co.class(co.atom(value, axis, i))) {
+            for i in 0..dependencies.dims(value)[axis] {
+                if let Some(&g) = group_of.get(&dependencies.class(dependencies.atom(value, axis, i))) {
                     *count.entry(g).or_default() += 1;
                 }
             }
-            let share = |(group, n): (usize, usize)| Share {
+            let share = |(group, n): (usize, usize)| GroupShare {
                 group,
                 indices: n / analysis.groups[group].classes.len(),
             };
@@ -92,7 +92,7 @@ impl LayerGroups {
 
     /// A layer's widths under a plan.
     pub fn widths_at(&self, layer: usize, counts: &ChannelCounts) -> LayerWidths {
-        let width = |shares: &[Share]| shares.iter().map(|s| counts[s.group] * s.indices).sum();
+        let width = |shares: &[GroupShare]| shares.iter().map(|s| counts[s.group] * s.indices).sum();
         LayerWidths {
             input: width(&self.inputs[layer]),
             output: width(&self.outputs[layer]),

@@ -25,7 +25,7 @@ mod search;
 mod space;
 mod steps;
 
-pub use candidates::{Candidates, candidates};
+pub use candidates::{Candidates, WiderWidths, candidates};
 pub use count::{count, macs_after, parameters};
 pub use curve::LossCurve;
 pub use eliminate::{Elimination, minimize};
@@ -41,5 +41,5 @@ pub use pareto::Frontier;
 pub use point::ParetoPoint;
 pub use removable::{Fold, Removable, folds_of, removable};
 pub use resource::Resource;
-pub use search::{Found, search, starts, sweep};
+pub use search::{Found, FoundPlans, search, starts, sweep};
 pub use space::SearchSpace;

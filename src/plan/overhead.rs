@@ -1,6 +1,6 @@
 //! What a run takes besides its layers: how it spreads over the groups whose channels it moves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::axis_widths::AxisWidths;
 use super::layer_groups::ChannelCounts;
@@ -8,24 +8,46 @@ use crate::channels::{Analysis, BlockedLayout, spec_of};
 use crate::onnx::Graph;
 use crate::onnx::proto::NodeProto;
 use crate::ops::LinearSpec;
+use crate::profile::NodeMs;
 
-/// Shares of the overhead. It counts in proportion to the elements that nodes other than layers make, linear in each
-/// group's channels; a value with channels of several groups counts for each by its part.
+/// Shares of the overhead. What a node takes counts in proportion to the elements that it makes, linear in each group's
+/// channels; a value with channels of several groups counts for each by its part.
 #[derive(Debug)]
 pub(super) struct Overhead {
+    nodes: Vec<NodeWork>,
     /// The share that no unconstrained group changes, 0 to 1.
     fixed: f64,
     /// Each unconstrained group's share at its present channels, with those.
     groups: BTreeMap<usize, GroupShare>,
 }
 
+/// The work of a node that is no convolution.
 #[derive(Debug)]
+struct NodeWork {
+    node: usize,
+    /// Whether providers compute it as a part of a layer.
+    in_layer: bool,
+    /// Elements that it makes at the present widths.
+    elements: f64,
+    /// How many of them go when a group has no channels, with the group's present channels.
+    moved: Vec<Moved>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    group: usize,
+    elements: f64,
+    channels: usize,
+}
+
+#[derive(Debug, Default)]
 struct GroupShare {
     share: f64,
     channels: usize,
 }
 
 impl Overhead {
+    /// Shares by elements.
     pub fn new(graph: &Graph, analysis: &Analysis) -> Self {
         let widths = AxisWidths::new(analysis);
         let counter = Counter {
@@ -33,26 +55,48 @@ impl Overhead {
             analysis,
             widths: &widths,
         };
-        let base: ChannelCounts = analysis.groups.iter().map(|g| g.classes.len()).collect();
-        let present: Vec<f64> = (0..graph.proto.node.len()).map(|n| counter.made(n, &base)).collect();
-        let mut moved: BTreeMap<usize, f64> = BTreeMap::new();
-        for (node, now) in present.iter().enumerate() {
-            for group in counter.groups(node) {
-                let mut without = base.clone();
-                without[group] = 0;
-                *moved.entry(group).or_default() += now - counter.made(node, &without);
+        let nodes = (0..graph.proto.node.len()).filter(|&n| !LinearSpec::is_convolution(&graph.proto.node[n]));
+        let mut overhead = Self {
+            nodes: nodes.map(|n| counter.work(n)).collect(),
+            fixed: 0.0,
+            groups: BTreeMap::new(),
+        };
+        overhead.share_out(&|work| if work.in_layer { 0.0 } else { work.elements });
+        overhead
+    }
+
+    /// Shares by what nodes were measured to take on a device, of `overhead_ms` in all. The time of what is no node of the file
+    /// counts for the nodes that were not seen, by elements.
+    pub fn measured(&mut self, seen: &[NodeMs], overhead_ms: f64) {
+        let own: HashMap<usize, f64> = seen.iter().map(|n| (n.node, n.ms)).collect();
+        let unseen = |work: &NodeWork| !work.in_layer && !own.contains_key(&work.node);
+        let elements: f64 = self.nodes.iter().filter(|w| unseen(w)).map(|w| w.elements).sum();
+        let rate = (overhead_ms - own.values().sum::<f64>()).max(0.0) / elements.max(1.0);
+        self.share_out(&|work| match own.get(&work.node) {
+            Some(&ms) => ms,
+            None if unseen(work) => rate * work.elements,
+            None => 0.0,
+        });
+    }
+
+    /// Shares by a weight for each node.
+    fn share_out(&mut self, weight: &dyn Fn(&NodeWork) -> f64) {
+        let mut moved: BTreeMap<usize, GroupShare> = BTreeMap::new();
+        let mut all = 0.0;
+        for work in &self.nodes {
+            let own = weight(work);
+            all += own;
+            for m in &work.moved {
+                let entry = moved.entry(m.group).or_default();
+                entry.share += own * m.elements / work.elements.max(f64::MIN_POSITIVE);
+                entry.channels = m.channels;
             }
         }
-        let sum: f64 = moved.values().sum();
-        let all = (sum + (present.iter().sum::<f64>() - sum).max(0.0)).max(f64::MIN_POSITIVE);
-        let share = |(group, own): (usize, f64)| {
-            let (share, channels) = (own / all, base[group].max(1));
-            (group, GroupShare { share, channels })
-        };
-        Self {
-            fixed: 1.0 - sum / all,
-            groups: moved.into_iter().map(share).collect(),
-        }
+        let sum: f64 = moved.values().map(|g| g.share).sum();
+        let all = (sum + (all - sum).max(0.0)).max(f64::MIN_POSITIVE);
+        moved.values_mut().for_each(|g| g.share /= all);
+        self.fixed = 1.0 - sum / all;
+        self.groups = moved;
     }
 
     /// The share that is the same under every plan.
@@ -76,9 +120,9 @@ impl Overhead {
 const BLOCK: usize = 16;
 const OFF_BLOCK: f64 = 2.5;
 
-/// Whether a node's work is part of the layers' times.
+/// Whether the work of a node that is no convolution is part of the layers' times.
 fn in_layer(node: &NodeProto) -> bool {
-    LinearSpec::is_convolution(node) || spec_of(node).is_some_and(|s| s.layout == BlockedLayout::Fused)
+    spec_of(node).is_some_and(|s| s.layout == BlockedLayout::Fused)
 }
 
 struct Counter<'a> {
@@ -88,24 +132,42 @@ struct Counter<'a> {
 }
 
 impl Counter<'_> {
-    /// What a node makes under a plan, in elements: a measure of the work around the layers on a CPU. Convolutions,
-    /// activations and normalizations are part of the layers and count nothing. A concatenation whose parts are off the
-    /// SIMD block counts two and a half times: its parts leave the blocked layout.
+    /// The work of a node, at the present widths and by group.
+    fn work(&self, node: usize) -> NodeWork {
+        let base: ChannelCounts = self.analysis.groups.iter().map(|g| g.classes.len()).collect();
+        let now = self.made(node, &base);
+        let moved = self.groups(node).into_iter().map(|group| {
+            let mut without = base.clone();
+            without[group] = 0;
+            Moved {
+                group,
+                elements: now - self.made(node, &without),
+                channels: base[group].max(1),
+            }
+        });
+        NodeWork {
+            node,
+            in_layer: in_layer(&self.graph.proto.node[node]),
+            elements: now,
+            moved: moved.collect(),
+        }
+    }
+
+    /// What a node makes under a plan, in elements: a measure of the work around the layers. A concatenation whose parts are off
+    /// the SIMD block counts two and a half times: its parts leave a CPU's blocked layout.
     fn made(&self, node: usize, counts: &ChannelCounts) -> f64 {
         let node = &self.graph.proto.node[node];
-        if in_layer(node) {
-            return 0.0;
-        }
-        let co = &self.analysis.dependencies;
+        let dependencies = &self.analysis.dependencies;
         let off = |name: &String| {
-            co.by_name(name)
-                .is_some_and(|id| co.dims(id).len() == 4 && !self.widths.dim(id, 1, counts).is_multiple_of(BLOCK))
+            dependencies.by_name(name).is_some_and(|id| {
+                dependencies.dims(id).len() == 4 && !self.widths.dim(id, 1, counts).is_multiple_of(BLOCK)
+            })
         };
         let times = match node.op_type() {
             "Concat" if node.input.iter().any(off) => OFF_BLOCK,
             _ => 1.0,
         };
-        let made = node.output.iter().filter_map(|n| co.by_name(n));
+        let made = node.output.iter().filter_map(|n| dependencies.by_name(n));
         made.map(|id| times * self.widths.elements(self.analysis, id, counts))
             .sum()
     }
@@ -113,9 +175,6 @@ impl Counter<'_> {
     /// The unconstrained groups that a node makes or reads channels of.
     fn groups(&self, node: usize) -> BTreeSet<usize> {
         let node = &self.graph.proto.node[node];
-        if in_layer(node) {
-            return BTreeSet::new();
-        }
         let names = node.input.iter().chain(&node.output);
         let values = names.filter_map(|n| self.analysis.dependencies.by_name(n));
         values.flat_map(|id| self.widths.groups(self.analysis, id)).collect()

@@ -114,10 +114,10 @@ pub fn removable(graph: &Graph, analysis: &Analysis) -> Removable {
 /// Where each channel of a group lies on each role's axis: (role, index).
 fn positions(analysis: &Analysis, group: &Group, roles: &[&Role]) -> HashMap<u32, Vec<(usize, usize)>> {
     let mut places: HashMap<u32, Vec<(usize, usize)>> = group.classes.iter().map(|&c| (c, vec![])).collect();
-    let co = &analysis.dependencies;
+    let dependencies = &analysis.dependencies;
     for (k, role) in roles.iter().enumerate() {
-        for i in 0..co.dims(role.value)[role.axis] {
-            let class = co.class(co.atom(role.value, role.axis, i));
+        for i in 0..dependencies.dims(role.value)[role.axis] {
+            let class = dependencies.class(dependencies.atom(role.value, role.axis, i));
             if let Some(list) = places.get_mut(&class) {
                 list.push((k, i));
             }
@@ -175,8 +175,8 @@ fn consumer(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<FoldingCo
     input_value(&analysis.dependencies, node, role.node, 0).filter(|&x| x == role.value)?;
     let layer = LinearOp::by_weights(graph, role.node)?;
     let padded = match &layer.form {
-        Form::Conv(spec) if spec.direction == Direction::Transposed => return None,
-        Form::Conv(spec) => spec.is_padded(),
+        // Places of a transposed convolution's output differ in the taps that reach them.
+        Form::Conv(spec) => spec.is_padded() || spec.direction == Direction::Transposed,
         Form::Gemm { .. } | Form::MatMul => false,
     };
     let foldable = layer.takes_bias && !padded;

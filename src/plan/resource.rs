@@ -56,13 +56,18 @@ impl Resource {
         let widths = AxisWidths::new(analysis);
         let mut factors = Vec::new();
         for node in (0..analysis.macs.len()).filter(|&n| analysis.macs[n] > 0) {
-            let co = &analysis.dependencies;
+            let dependencies = &analysis.dependencies;
             let values = (0..graph.proto.node[node].input.len().min(2))
-                .filter_map(|i| crate::channels::input_value(co, &graph.proto.node[node], node, i))
-                .chain(graph.proto.node[node].output.iter().filter_map(|n| co.by_name(n)));
+                .filter_map(|i| crate::channels::input_value(dependencies, &graph.proto.node[node], node, i))
+                .chain(
+                    graph.proto.node[node]
+                        .output
+                        .iter()
+                        .filter_map(|n| dependencies.by_name(n)),
+                );
             let groups = values.flat_map(|id| widths.groups(analysis, id)).collect();
             factors.extend(space.factors(&groups, &|counts| {
-                let run = node_macs(graph, co, node, &|id, axis| widths.dim(id, axis, counts));
+                let run = node_macs(graph, dependencies, node, &|id, axis| widths.dim(id, axis, counts));
                 run as f64 / analysis.samples as f64
             }));
         }
@@ -72,11 +77,11 @@ impl Resource {
     /// Weight elements.
     pub fn parameters(space: &SearchSpace, graph: &Graph, analysis: &Analysis) -> Self {
         let widths = AxisWidths::new(analysis);
-        let co = &analysis.dependencies;
+        let dependencies = &analysis.dependencies;
         let mut seen = BTreeSet::new();
         let mut factors = Vec::new();
-        for id in (0..co.values.len()).map(ValueId) {
-            let value = co.value(id);
+        for id in (0..dependencies.values.len()).map(ValueId) {
+            let value = dependencies.value(id);
             let float = graph.constant(&value.name).is_some_and(|t| t.is_float());
             if value.constant_use.is_none() || !float || !seen.insert(value.name.clone()) {
                 continue;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::candidates::Candidates;
-use super::latency::{LatencyModel, LayersAt};
+use super::latency::{Estimate, LatencyModel, LayersAt};
 use super::layer_groups::ChannelCounts;
 use super::moves::Plan;
 use crate::Result;
@@ -15,14 +15,25 @@ use crate::profile::{ProbeProgress, Prober};
 pub struct Found {
     /// The plan.
     pub plan: Plan,
-    /// Predicted time of its layers, milliseconds.
+    /// Predicted time of what it may change, milliseconds.
     pub layers_ms: f64,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, Default)]
+pub struct FoundPlans {
+    /// Predicted time of what may change as it is, milliseconds; infinite where it is not known.
+    pub present_ms: f64,
+    /// The plans that it settled on, the fastest predicted first.
+    pub settled: Vec<Found>,
+    /// Every width up to one block size, which people do by hand, the fastest predicted first.
+    pub rounded: Vec<Found>,
 }
 
 /// Sweeps over all groups before a start is given up as settled.
 const SWEEPS: usize = 4;
 
-/// Distinct plans, the fastest predicted first; the empty plan is left out.
+/// Distinct plans; the empty plan is left out.
 ///
 /// Each start rounds every group to one block size; then group after group takes the width that is
 /// fastest with its neighbours as they are. A width must win by more than the noise of the times
@@ -36,10 +47,18 @@ pub fn search(
     costs: &mut LatencyModel,
     prober: &mut Prober,
     progress: ProbeProgress,
-) -> Result<Vec<Found>> {
+) -> Result<FoundPlans> {
     let base: ChannelCounts = analysis.groups.iter().map(|g| g.classes.len()).collect();
     let starts = starts(analysis, candidates);
     let all = costs.all();
+    let plan_of = |counts: &ChannelCounts| Plan {
+        counts: candidates
+            .keys()
+            .filter(|&&g| counts[g] != base[g])
+            .map(|&g| (g, counts[g]))
+            .collect(),
+        split: None,
+    };
     let under = |counts: &ChannelCounts| LayersAt {
         layers: all.clone(),
         counts: counts.clone(),
@@ -47,28 +66,38 @@ pub fn search(
     let first: Vec<LayersAt> = starts.iter().map(under).collect();
     costs.require(prober, &first, progress)?;
     let mut seen: BTreeSet<Plan> = BTreeSet::new();
-    let mut found = Vec::new();
-    for start in starts {
-        let settled = descend(&base, start, candidates, costs, prober, progress)?;
-        let plan = Plan {
-            counts: candidates
-                .keys()
-                .filter(|&&g| settled[g] != base[g])
-                .map(|&g| (g, settled[g]))
-                .collect(),
-            split: None,
-        };
+    let known = predicted(Plan::default(), &base, candidates, costs);
+    let mut found = FoundPlans {
+        present_ms: known.map_or(f64::INFINITY, |f| f.layers_ms),
+        ..FoundPlans::default()
+    };
+    for start in &starts {
+        let settled = descend(&base, start.clone(), candidates, costs, prober, progress)?;
+        let plan = plan_of(&settled);
         if plan.is_empty() || !seen.insert(plan.clone()) {
             continue;
         }
         costs.require(prober, &[under(&settled)], progress)?;
-        if let Some(time) = costs.of(&all, &settled) {
-            let layers_ms = time.ms;
-            found.push(Found { plan, layers_ms });
+        found.settled.extend(predicted(plan, &settled, candidates, costs));
+    }
+    for start in &starts {
+        let plan = plan_of(start);
+        if !plan.is_empty() && seen.insert(plan.clone()) {
+            found.rounded.extend(predicted(plan, start, candidates, costs));
         }
     }
-    found.sort_by(|a, b| a.layers_ms.total_cmp(&b.layers_ms));
+    for plans in [&mut found.settled, &mut found.rounded] {
+        plans.sort_by(|a, b| a.layers_ms.total_cmp(&b.layers_ms));
+    }
     Ok(found)
+}
+
+/// A plan with its predicted time; `None` where a layer was not timed.
+fn predicted(plan: Plan, counts: &ChannelCounts, candidates: &Candidates, costs: &LatencyModel) -> Option<Found> {
+    let layers = costs.of(&costs.all(), counts)?;
+    let moved = candidates.keys().map(|&g| costs.moved_ms(g, counts));
+    let layers_ms = layers.ms + moved.sum::<f64>();
+    Some(Found { plan, layers_ms })
 }
 
 /// Where the search starts from: the present counts first, then all groups rounded up to one block size.
@@ -147,7 +176,9 @@ fn best_width(
     let time = |n: usize| {
         let mut other = counts.clone();
         other[g] = n;
-        costs.of(layers, &other)
+        let own = costs.of(layers, &other)?;
+        let ms = own.ms + costs.moved_ms(g, &other);
+        Some(Estimate { ms, ..own })
     };
     let mut best = present;
     let mut best_time = time(present)?;

@@ -21,7 +21,7 @@ pub(super) struct Steps<'a> {
 
 /// A single change: variable, option, and by how much it changes the loss and the use.
 #[derive(Clone, Copy)]
-struct Step {
+struct GreedyStep {
     variable: usize,
     option: usize,
     loss: f64,
@@ -66,7 +66,7 @@ impl<'a> Steps<'a> {
         let mut high = over.clone();
         while high.used > most {
             let saving = self.singles(&high).into_iter().filter(|s| s.used < 0.0);
-            let price = |s: &Step| s.loss / -s.used;
+            let price = |s: &GreedyStep| s.loss / -s.used;
             let next = saving
                 .min_by(|a, b| price(a).total_cmp(&price(b)))
                 .map(|s| self.after(&high, &[s]));
@@ -98,7 +98,7 @@ impl<'a> Steps<'a> {
     }
 
     /// All changes of one option.
-    fn singles(&self, from: &ParetoPoint) -> Vec<Step> {
+    fn singles(&self, from: &ParetoPoint) -> Vec<GreedyStep> {
         let base = self.places(from);
         let mut found = Vec::new();
         for variable in 0..self.sizes.len() {
@@ -108,7 +108,7 @@ impl<'a> Steps<'a> {
                     let table = &self.used[t].table;
                     table[base[t] + option * stride - now * stride] - table[base[t]]
                 };
-                found.push(Step {
+                found.push(GreedyStep {
                     variable,
                     option,
                     loss: self.losses[variable][option] - self.losses[variable][now],
@@ -120,12 +120,12 @@ impl<'a> Steps<'a> {
     }
 
     /// The two changes that together lose least of those that lose less and fit; `None` also where these are too many to try.
-    fn pair(&self, from: &ParetoPoint, singles: &[Step], room: f64) -> Option<Vec<Step>> {
+    fn pair(&self, from: &ParetoPoint, singles: &[GreedyStep], room: f64) -> Option<Vec<GreedyStep>> {
         if singles.len().pow(2) / 2 > MOST_PAIRS {
             return None;
         }
         let base = self.places(from);
-        let mut best: Option<(f64, [Step; 2])> = None;
+        let mut best: Option<(f64, [GreedyStep; 2])> = None;
         for (k, a) in singles.iter().enumerate() {
             if self.limit.ended() {
                 break;
@@ -144,7 +144,7 @@ impl<'a> Steps<'a> {
     }
 
     /// What two changes use together beyond what each uses alone; the first one's variable is the lower.
-    fn together(&self, from: &ParetoPoint, base: &[usize], a: &Step, b: &Step) -> f64 {
+    fn together(&self, from: &ParetoPoint, base: &[usize], a: &GreedyStep, b: &GreedyStep) -> f64 {
         let mut sum = 0.0;
         for &(_, t, own, other) in self.shared[a.variable].iter().filter(|s| s.0 == b.variable) {
             let table = &self.used[t].table;
@@ -162,7 +162,7 @@ impl<'a> Steps<'a> {
         self.used.iter().map(index).collect()
     }
 
-    fn after(&self, from: &ParetoPoint, steps: &[Step]) -> ParetoPoint {
+    fn after(&self, from: &ParetoPoint, steps: &[GreedyStep]) -> ParetoPoint {
         let mut choice = from.choice.clone();
         steps.iter().for_each(|s| choice[s.variable] = s.option);
         self.point(choice)

@@ -25,8 +25,8 @@ pub struct Layer {
 impl Layer {
     /// The problem at the widths that `remaps` gives.
     pub fn problem_at(&self, analysis: &Analysis, remaps: &IndexRemaps) -> Problem {
-        let co = &analysis.dependencies;
-        self.at(remaps.dim(co, self.x, 1), remaps.dim(co, self.y, 1))
+        let dependencies = &analysis.dependencies;
+        self.at(remaps.dim(dependencies, self.x, 1), remaps.dim(dependencies, self.y, 1))
     }
 
     /// The problem at other widths.
@@ -52,16 +52,16 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     if !LinearSpec::is_convolution(node) {
         return None;
     }
-    let co = &analysis.dependencies;
-    let x = input_value(co, node, index, 0)?;
-    let y = co.by_name(node.output.first()?)?;
+    let dependencies = &analysis.dependencies;
+    let x = input_value(dependencies, node, index, 0)?;
+    let y = dependencies.by_name(node.output.first()?)?;
     let weights = graph.stored(node.input.get(1)?)?;
     let dtype = match weights.dtype {
         Dtype::Float => "f32",
         Dtype::Float16 => "f16",
         _ => return None,
     };
-    let (dx, dy) = (co.dims(x), co.dims(y));
+    let (dx, dy) = (dependencies.dims(x), dependencies.dims(y));
     if dx.len() < 3 || dy.len() != dx.len() || dx.contains(&0) || dy.contains(&0) {
         return None;
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::extract::{Layer, only_user};
-use crate::device::NodeTime;
+use crate::device::{NodeClock, NodeTime};
 use crate::onnx::Graph;
 use crate::ops::LinearSpec;
 
@@ -19,6 +19,21 @@ pub struct InModel {
     /// All other nodes.
     #[serde(rename = "others")]
     pub overhead: f64,
+    /// Those of them that are nodes of the file, each with its time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeMs>,
+    /// Whose time it is.
+    #[serde(default)]
+    pub clock: NodeClock,
+}
+
+/// The time of a node of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeMs {
+    /// Its index.
+    pub node: usize,
+    /// Milliseconds.
+    pub ms: f64,
 }
 
 impl InModel {
@@ -37,7 +52,9 @@ pub fn in_model(graph: &Graph, layers: &[Layer], nodes: &[NodeTime]) -> InModel 
     let mut taken: HashSet<usize> = HashSet::new();
     let mut found = vec![None; layers.len()];
     for (slot, layer) in found.iter_mut().zip(layers) {
-        let at = names(graph, layer).iter().find_map(|n| ran.get(n.as_str()).copied());
+        let at = names(graph, layer.node)
+            .iter()
+            .find_map(|n| ran.get(n.as_str()).copied());
         let Some(at) = at.filter(|&at| taken.insert(at)) else {
             continue;
         };
@@ -47,21 +64,28 @@ pub fn in_model(graph: &Graph, layers: &[Layer], nodes: &[NodeTime]) -> InModel 
         }
         *slot = Some(nodes[first..=at].iter().map(|n| median(&n.samples)).sum());
     }
-    let overhead = nodes
-        .iter()
-        .enumerate()
-        .filter(|(i, _)| !taken.contains(i))
-        .map(|(_, n)| median(&n.samples))
-        .sum();
+    let others = nodes.iter().enumerate().filter(|(i, _)| !taken.contains(i));
+    let by_name: HashMap<&str, usize> = (graph.proto.node.iter().enumerate())
+        .map(|(index, node)| (node.name(), index))
+        .filter(|(name, _)| !name.is_empty())
+        .collect();
+    let (mut overhead, mut own) = (0.0, Vec::new());
+    for (_, ran) in others {
+        let ms = median(&ran.samples);
+        overhead += ms;
+        own.extend(by_name.get(ran.name.as_str()).map(|&node| NodeMs { node, ms }));
+    }
     InModel {
         layers: found,
         overhead,
+        nodes: own,
+        clock: NodeClock::Host,
     }
 }
 
 /// What a layer's node may be called: the convolution, then what may be fused to it, in order.
-fn names(graph: &Graph, layer: &Layer) -> Vec<String> {
-    let mut node = &graph.proto.node[layer.node];
+pub(super) fn names(graph: &Graph, node: usize) -> Vec<String> {
+    let mut node = &graph.proto.node[node];
     let mut names = vec![node.name().to_owned()];
     for _ in 0..4 {
         names.extend(node.output.first().map(|o| format!("{o}_nchwc")));
@@ -98,6 +122,7 @@ mod tests {
             name: name.to_owned(),
             op: op.to_owned(),
             samples: vec![ms],
+            ..NodeTime::default()
         }
     }
 

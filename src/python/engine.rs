@@ -12,7 +12,7 @@ use crate::device::Stop;
 use crate::flags::reason;
 use crate::onnx::{files, save};
 use crate::profile::{Database, Row};
-use crate::zoo::{Answer, Engine, FailureKind, Job, JournalEntry, is_address};
+use crate::zoo::{Answer, Engine, FailureKind, Job, JournalEntry, WorkKind, is_address};
 use crate::{Error, Result};
 
 /// The wish to stop, as Python sees it.
@@ -98,8 +98,12 @@ impl PyEngine {
 }
 
 impl Engine for PyEngine {
-    fn slots(&self, timed: bool) -> usize {
-        let asked = Python::attach(|py| self.engine.call_method1(py, "slots", (timed,))?.extract::<usize>(py));
+    fn slots(&self, kind: WorkKind) -> usize {
+        let asked = Python::attach(|py| {
+            self.engine
+                .call_method1(py, "slots", (kind == WorkKind::Timed,))?
+                .extract::<usize>(py)
+        });
         asked.unwrap_or(1).max(1)
     }
 

@@ -12,6 +12,7 @@ use crate::device::{ShapeOptions, input_specs};
 use crate::flags::{self, Command, CommandLine, add_hints, declined_reason, typed};
 use crate::jobs::{self, ModelSource, Naming, optimize_model, plan_model, profile_model};
 use crate::onnx::{Graph, Weights, parse, save_model};
+use crate::report::profile_json;
 use crate::{Error, Result};
 
 /// A model as Python gives it: a path, or a name and bytes.
@@ -64,9 +65,9 @@ pub(super) fn inputs(py: Python<'_>, model: Given) -> PyResult<Vec<(String, Vec<
 }
 
 /// A model's bytes, if there are any.
-type Model = Option<Py<PyBytes>>;
+type ModelBytes = Option<Py<PyBytes>>;
 
-fn bytes(py: Python<'_>, model: Option<&Vec<u8>>) -> Model {
+fn bytes(py: Python<'_>, model: Option<&Vec<u8>>) -> ModelBytes {
     model.map(|m| PyBytes::new(py, m).unbind())
 }
 
@@ -91,7 +92,7 @@ pub(super) fn optimize(
     model: Given,
     args: Vec<String>,
     progress: Option<Py<PyAny>>,
-) -> PyResult<(Model, Model, String, String)> {
+) -> PyResult<(ModelBytes, ModelBytes, String, String)> {
     let flags = args.clone();
     let args = parsed(args).map_err(|e| raised(py, &e))?;
     if args.command.is_some() {
@@ -120,7 +121,7 @@ pub(super) fn optimize(
     ))
 }
 
-/// Latency steps: the profile's file, the steps as JSON, and HTML.
+/// Nodes and latency steps: the profile's file, the report as JSON, and HTML.
 #[pyfunction]
 #[pyo3(signature = (model, args, progress=None))]
 pub(super) fn profile(
@@ -136,8 +137,8 @@ pub(super) fn profile(
     let done = run(py, progress.as_ref(), |stop, reporter| {
         profile_model(&model.source()?, &args.settings()?, stop, reporter)
     })?;
-    let steps = serde_json::to_string(&done.latency_steps).unwrap_or_default();
-    Ok((done.profile.text(), steps, done.html))
+    let report = profile_json(&done.profile.device, done.roofline.as_ref(), &done.latency_steps);
+    Ok((done.profile.text(), report.to_string(), done.html))
 }
 
 /// The plan as JSON, if there is one, and why there is none.

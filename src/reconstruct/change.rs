@@ -1,6 +1,9 @@
 //! What a reconstruction starts from: the original network, the change that was made to it, and how layers are fitted.
 
+use std::ops::Range;
+
 use crate::channels::{Analysis, IndexRemaps};
+use crate::data::Dataset;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 
@@ -39,4 +42,13 @@ pub struct Change<'a> {
     pub analysis: &'a Analysis,
     /// What became of every axis.
     pub remaps: &'a IndexRemaps,
+}
+
+/// The samples that weights are fitted on.
+#[derive(Clone, Debug)]
+pub struct FitSamples<'a> {
+    /// All samples.
+    pub data: &'a Dataset,
+    /// Which of their runs.
+    pub runs: Range<usize>,
 }

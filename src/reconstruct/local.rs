@@ -58,11 +58,11 @@ fn cut(
     let new = at.and_then(|&at| LinearOp::of(&graph, at));
     let new =
         new.ok_or_else(|| Error::Plan(format!("the rewritten model has no layer that makes '{}'", old.output)))?;
-    let co = &analysis.dependencies;
+    let dependencies = &analysis.dependencies;
     let order = |name: &str, width: usize| -> Vec<Option<usize>> {
-        let id = co.by_name(name);
-        let edit = id.and_then(|id| remaps.get(id, old.channel_axis(co.dims(id).len())));
-        edit.map_or_else(|| (0..width).map(Some).collect(), |e| e.gather())
+        let id = dependencies.by_name(name);
+        let remap = id.and_then(|id| remaps.get(id, old.channel_axis(dependencies.dims(id).len())));
+        remap.map_or_else(|| (0..width).map(Some).collect(), |e| e.gather())
     };
     let inputs = order(&old.input, old.input_channels());
     let outputs = order(&old.output, old.outputs);

@@ -10,18 +10,17 @@ mod solve;
 mod store;
 mod target;
 
-pub use change::{Change, Settings};
+pub use change::{Change, FitSamples, Settings};
 pub use local::with_compensated;
-pub use solve::{Fit, Sums};
+pub use solve::{Fit, Present, Sums};
 pub use store::{drop_unread, store};
 pub use target::ReconstructionTarget;
 
-use crate::data::Dataset;
-use crate::device::{Device, Limit};
+use crate::device::Device;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::ops::LinearOp;
-use crate::score::{StagedExecutor, input_rows, linear_ops, picked, place_seed};
+use crate::score::{StagedExecutor, Watch, input_rows, linear_ops, picked, place_seed};
 use crate::{Error, Result};
 
 /// A rewritten network after a fit.
@@ -40,34 +39,35 @@ pub struct Reconstructed {
 ///
 /// # Errors
 /// When a part of a network cannot be run.
-pub fn refit(
-    target: &dyn Device,
+pub fn reconstruct(
+    device: &dyn Device,
     change: Change,
     mut pruned: ModelProto,
-    (data, runs): (&Dataset, std::ops::Range<usize>),
+    on: FitSamples,
     settings: Settings,
-    (limit, progress): (&Limit, &dyn Fn(usize, usize)),
+    watch: Watch,
 ) -> Result<Reconstructed> {
+    let Watch { limit, progress } = watch;
     let behind = affected::layers(change);
     let todo: Vec<LinearOp> = linear_ops(change.graph)
         .into_iter()
         .filter(|m| behind.contains(&m.node))
         .collect();
-    let mut before = StagedExecutor::new(target, data, runs.clone())?;
-    let mut after = StagedExecutor::new(target, data, runs)?;
-    let aims: Vec<ReconstructionTarget> = todo
+    let mut before = StagedExecutor::new(device, on.data, on.runs.clone())?;
+    let mut after = StagedExecutor::new(device, on.data, on.runs)?;
+    let targets: Vec<ReconstructionTarget> = todo
         .iter()
         .map(|m| ReconstructionTarget::of(change.graph, change.analysis, m))
         .collect();
     let mut left = 0;
-    for (k, (old, aim)) in todo.iter().zip(&aims).enumerate() {
+    for (k, (old, target)) in todo.iter().zip(&targets).enumerate() {
         progress(k, todo.len());
         limit.check()?;
         if limit.is_up() {
             left = todo.len() - k;
             break;
         }
-        let wanted: Vec<&str> = aims[k..].iter().flat_map(ReconstructionTarget::names).collect();
+        let wanted: Vec<&str> = targets[k..].iter().flat_map(ReconstructionTarget::names).collect();
         let new = {
             let graph = Graph::of(&pruned)?;
             let at = graph.producer.get(old.output.as_str()).copied();
@@ -77,8 +77,8 @@ pub fn refit(
             after.advance(&pruned, &graph, new.node, &[])?;
             new
         };
-        let aim = aim.within(&after);
-        let until = aim.node().max(old.node) + 1;
+        let target = target.within(&after);
+        let until = target.node().max(old.node) + 1;
         before.advance(change.model, change.graph, until, &wanted)?;
         let graph = Graph::of(&pruned)?;
         let Some(weights) = new.weights(&graph) else { continue };
@@ -94,13 +94,23 @@ pub fn refit(
             let wrong = || Error::Model(format!("value '{}' is not of floats", new.input));
             let mut rows = Vec::new();
             input_rows(&new, &held.floats().ok_or_else(wrong)?, &dims, &out, &picked, &mut rows);
-            let goals = aim.rows(&before, &after, run, &picked, (old, &new), &kept)?;
-            sums.add(&rows, &goals, target.products())?;
+            let goals = target.rows(&before, &after, run, &picked, (old, &new), &kept)?;
+            sums.add(&rows, &goals, device.products())?;
         }
         if sums.is_empty() {
             continue;
         }
-        let fit = Fit::new(&new, &sums, (&weights, &bias), &kept, settings, aim.carries());
+        let present = Present {
+            weights: &weights,
+            bias: &bias,
+            kept: &kept,
+        };
+        let settings = Settings {
+            // An output that carries another's error keeps its scale.
+            match_deviation: settings.match_deviation && !target.carries(),
+            ..settings
+        };
+        let fit = Fit::new(&new, &sums, present, settings);
         // What the element type cannot hold leaves the layer as it was.
         let _stored = store(&mut pruned, &new, &fit.weights, fit.bias.as_deref())?;
     }
@@ -115,9 +125,9 @@ pub fn refit(
 
 /// For each output of the rewritten layer, the original's output that it is; `None` for a new one.
 fn kept_outputs(change: Change, old: &LinearOp) -> Vec<Option<usize>> {
-    let co = &change.analysis.dependencies;
-    let edit = co
+    let dependencies = &change.analysis.dependencies;
+    let remap = dependencies
         .by_name(&old.output)
-        .and_then(|id| change.remaps.get(id, old.channel_axis(co.dims(id).len())));
-    edit.map_or_else(|| (0..old.outputs).map(Some).collect(), |e| e.gather())
+        .and_then(|id| change.remaps.get(id, old.channel_axis(dependencies.dims(id).len())));
+    remap.map_or_else(|| (0..old.outputs).map(Some).collect(), |e| e.gather())
 }

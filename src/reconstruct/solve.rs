@@ -1,4 +1,4 @@
-//! One layer's least squares: weights that make the aim out of the inputs, drawn towards those it starts from.
+//! One layer's least squares: weights that make the target out of the inputs, drawn towards those it starts from.
 //!
 //! With X the inputs' deviations from their means, E = Y − X Wᵀ what is missing, and n rows:
 //! `W' = W + Eᵀ X (Xᵀ X + n λ I)⁻¹`, `b' = ȳ − W' x̄`.
@@ -40,7 +40,7 @@ impl Sums {
         self.inputs.count() == 0.0
     }
 
-    /// Adds rows of inputs (all groups' columns) and of aims (all outputs).
+    /// Adds rows of inputs (all groups' columns) and of targets (all outputs).
     ///
     /// # Errors
     /// When `device` fails.
@@ -83,31 +83,36 @@ pub struct Fit {
     pub bias: Option<Vec<f32>>,
 }
 
+/// What a layer's fit starts from.
+#[derive(Clone, Copy, Debug)]
+pub struct Present<'a> {
+    /// The weights, outputs × columns.
+    pub weights: &'a [f32],
+    /// The bias; zeros where there is none.
+    pub bias: &'a [f32],
+    /// For each output, the original's that it is; `None` for a new one, which stays as it is.
+    pub kept: &'a [Option<usize>],
+}
+
 /// Deviations are matched by at most this factor: past it, little of the output is left to scale.
 const MOST_SCALE: f64 = 1.5;
 
 impl Fit {
-    /// Solves a layer. `present` are the weights and the bias that it starts from, `kept` tells which outputs are
-    /// new: those stay as they are. An output that `carries` another's error keeps its scale.
-    pub fn new(
-        linear_op: &LinearOp,
-        sums: &Sums,
-        present: (&[f32], &[f32]),
-        kept: &[Option<usize>],
-        settings: Settings,
-        carries: bool,
-    ) -> Self {
+    /// Solves a layer.
+    pub fn new(linear_op: &LinearOp, sums: &Sums, present: Present, settings: Settings) -> Self {
         let (columns, per, n) = (
             linear_op.columns(),
             linear_op.group_outputs(),
             sums.inputs.count().max(1.0),
         );
-        let mut weights = present.0.to_vec();
-        let mut bias = present.1.to_vec();
+        let mut weights = present.weights.to_vec();
+        let mut bias = present.bias.to_vec();
         for g in 0..linear_op.groups() {
             let means = sums.inputs.means(g);
             let spread = sums.inputs.covariance(g);
-            let start = Mat::from_fn(per, columns, |o, j| f64::from(present.0[(g * per + o) * columns + j]));
+            let start = Mat::from_fn(per, columns, |o, j| {
+                f64::from(present.weights[(g * per + o) * columns + j])
+            });
             let goal = |o: usize| sums.goals[g * per + o].0 / n;
             // A layer without a bias has no means to take out: they are part of what it fits.
             let centred = |i: usize, o: usize| {
@@ -130,10 +135,10 @@ impl Fit {
             });
             let Ok(factor) = damped.llt(Side::Lower) else { continue };
             let change = factor.solve(&missing);
-            for o in (0..per).filter(|&o| kept.get(g * per + o).is_none_or(Option::is_some)) {
+            for o in (0..per).filter(|&o| present.kept.get(g * per + o).is_none_or(Option::is_some)) {
                 let at = g * per + o;
                 let mut row: Vec<f64> = (0..columns).map(|j| start[(o, j)] + change[(j, o)]).collect();
-                if settings.match_deviation && linear_op.takes_bias && !carries {
+                if settings.match_deviation && linear_op.takes_bias {
                     let wanted = sums.goals[at].1 / n - goal(o).powi(2);
                     let made = quadratic(&row, &square);
                     if made > 0.0 && wanted > 0.0 {

@@ -44,11 +44,11 @@ impl ReconstructionTarget {
         names
     }
 
-    /// The aim as far as it can be told: without the sum when the pruned network has not made the other addend yet.
+    /// The target as far as it can be told: without the sum when the pruned network has not made the other addend yet.
     pub fn within(&self, after: &StagedExecutor) -> Self {
-        let mut aim = self.clone();
-        aim.sum = aim.sum.filter(|s| after.value(0, &s.other).is_ok());
-        aim
+        let mut target = self.clone();
+        target.sum = target.sum.filter(|s| after.value(0, &s.other).is_ok());
+        target
     }
 
     /// The last node of the original that must have been run.
@@ -56,7 +56,7 @@ impl ReconstructionTarget {
         self.sum.as_ref().map_or(self.own_node, |s| s.node)
     }
 
-    /// Whether the aim makes up for another addend's error.
+    /// Whether the target makes up for another addend's error.
     pub fn carries(&self) -> bool {
         self.sum.is_some()
     }
@@ -119,8 +119,8 @@ fn sum_behind(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Optio
         return None;
     }
     let other = node.input.iter().find(|n| *n != name)?;
-    let co = &analysis.dependencies;
-    let dims = |n: &str| co.by_name(n).map(|id| co.dims(id).to_vec());
+    let dependencies = &analysis.dependencies;
+    let dims = |n: &str| dependencies.by_name(n).map(|id| dependencies.dims(id).to_vec());
     let output = node.output.first()?;
     (dims(other)? == dims(name)? && dims(output)? == dims(name)?).then(|| SumBehind {
         node: at,

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::onnx::label;
 use crate::optimize::Opened;
 
-/// Layers as boxes, groups as ellipses: green may change, grey stays.
+/// Layers as boxes, groups as ellipses: green may change, yellow may grow at its end, grey stays.
 pub fn inspect_dot(opened: &Opened) -> String {
     let nodes: Vec<_> = opened.proto.graph.iter().flat_map(|g| &g.node).collect();
     let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -16,6 +16,7 @@ pub fn inspect_dot(opened: &Opened) -> String {
     for group in &opened.analysis.groups {
         let (color, why) = match &group.constraint {
             None => ("palegreen", String::new()),
+            Some(constraint) if opened.can_grow(group) => ("khaki", format!("\\n{}", quote(&constraint.reason))),
             Some(constraint) => ("lightgrey", format!("\\n{}", quote(&constraint.reason))),
         };
         let _ = writeln!(

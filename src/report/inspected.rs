@@ -22,6 +22,7 @@ pub fn inspect_text(opened: &Opened) -> String {
         touched.dedup();
         let macs: u64 = touched.iter().map(|&n| analysis.macs[n]).sum();
         let may = match (opened.constraint_of(g), g.can_grow()) {
+            (Some(_), _) if opened.can_grow(g) => "grow at its end",
             (Some(_), _) => "stay",
             (None, true) => "grow, shrink",
             (None, false) => "shrink",

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
+use crate::channels::NewChannels;
+use crate::device::DeviceInfo;
 use crate::onnx::label;
-use crate::optimize::{Opened, Outcome, Workload};
+use crate::optimize::{LatencySteps, Opened, Outcome, Workload};
 use crate::plan::Metric;
-use crate::profile::Summary;
+use crate::profile::{Roofline, Summary};
 use crate::verify::Task;
 
 fn times(s: &Summary) -> Value {
@@ -69,6 +71,8 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "latency_steps": outcome.latency_steps,
         "curve": outcome.curve,
         "chosen": outcome.chosen,
+        "settings": outcome.settings,
+        "seconds": outcome.seconds,
         "unverified": outcome.unverified,
         "plan": outcome.plan,
         "notes": opened.notes.iter().chain(&outcome.notes).collect::<Vec<_>>(),
@@ -126,6 +130,21 @@ fn verify(outcome: &Outcome) -> Value {
     verify
 }
 
+/// The report of `profile`, schema version 1: times in milliseconds; `nodes`, `limits` and `totals` are null where single nodes are not
+/// timed.
+pub fn profile_json(device: &DeviceInfo, roofline: Option<&Roofline>, latency_steps: &[LatencySteps]) -> Value {
+    json!({
+        "schema_version": 1,
+        "tool": {"name": "snapprune", "version": env!("CARGO_PKG_VERSION")},
+        "device": device,
+        "clock": roofline.map(|r| r.clock),
+        "nodes": roofline.map(|r| &r.nodes),
+        "limits": roofline.map(|r| &r.limits),
+        "totals": roofline.map(|r| r.totals),
+        "latency_steps": latency_steps,
+    })
+}
+
 /// The report of `inspect`.
 pub fn inspect_json(opened: &Opened) -> Value {
     let analysis = &opened.analysis;
@@ -157,7 +176,8 @@ pub fn inspect_json(opened: &Opened) -> Value {
                 "blocks": g.classes.len(),
                 "macs_share": macs as f64 / total,
                 "free": constraint.is_none(),
-                "can_grow": constraint.is_none() && g.can_grow(),
+                "can_grow": opened.can_grow(g),
+                "grows_at_end": opened.can_grow(g) && g.new_channels == NewChannels::AtEnd,
                 "reason": constraint.or(g.no_growth.as_ref()).map(|l| l.reason.clone()),
                 "producers": g.producers.iter().map(name).collect::<Vec<_>>(),
                 "consumers": g.consumers.iter().map(name).collect::<Vec<_>>(),

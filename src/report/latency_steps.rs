@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::kernel_name::short;
 use super::numbers::shape;
 use crate::profile::{Multiprocessors, Problem, Record, tail_free, waves};
 
@@ -76,16 +77,4 @@ fn ran(record: &Record, device: Option<&Multiprocessors>) -> String {
         );
     }
     record.facts.layout.clone().unwrap_or_default()
-}
-
-/// Names of kernels are long: the beginning, and the tile where the name tells it.
-fn short(name: &str) -> String {
-    let start: String = name.chars().take(40).collect();
-    let tile = name.split_once("tilesize").map(|(_, rest)| {
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != 'x')
-            .unwrap_or(rest.len());
-        format!("… tile {}", &rest[..end])
-    });
-    format!("{start}{}", tile.unwrap_or_default())
 }

@@ -62,6 +62,9 @@ pub fn with_provenance(bytes: Vec<u8>, written: Written, opened: &Opened, outcom
             outcome.ratio.map_or(String::new(), |r| format!("{:.4}", r.0)),
         ),
     ];
+    if let Some(chosen) = outcome.settings.iter().find(|s| s.chosen && !s.options.is_empty()) {
+        entries.push(("snapprune.settings", chosen.options.join("; ")));
+    }
     if let Some((ratio, _)) = dynamic.and_then(|d| d.ratio) {
         entries.push(("snapprune.gates", gates.join("; ")));
         entries.push(("snapprune.ratio_dynamic", format!("{ratio:.4}")));

@@ -18,13 +18,22 @@ fn counted_text(metric: Metric, counted: Counted) -> String {
     }
 }
 
-/// The result of the main job. `all` also lists the groups that stay.
-pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
+/// Which groups and blocks are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// Those that change.
+    Changed,
+    /// Also those that stay.
+    All,
+}
+
+/// The result of the main job.
+pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
     let mut text = String::new();
     let mut rows = table(&["group", "layers", "width", "", "why", "layers ms"], &[0, 2]);
     let mut shown = 0;
     for g in &outcome.groups {
-        if !all && g.before == g.after {
+        if listed == Listed::Changed && g.before == g.after {
             continue;
         }
         shown += 1;
@@ -65,6 +74,9 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
         && let Some((before, after)) = outcome.predicted_ms
     {
         let _ = writeln!(text, "predicted {before:.3} ms → {after:.3} ms, not measured");
+    }
+    for settings in &outcome.settings {
+        let _ = writeln!(text, "settings  {}", settings.text());
     }
     if let Some(noise) = noise_text(&outcome.noise) {
         let _ = writeln!(text, "noise     {noise}");
@@ -111,7 +123,7 @@ pub fn outcome_text(outcome: &Outcome, all: bool) -> String {
         let _ = writeln!(text, "note      {note}");
     }
     if let Some(dynamic) = &outcome.dynamic {
-        text.push_str(&dynamic_text(dynamic, all));
+        text.push_str(&dynamic_text(dynamic, listed));
     }
     text
 }
@@ -125,7 +137,7 @@ fn lost(loss: f64) -> String {
 }
 
 /// The gate table and what the dynamic variant came to.
-fn dynamic_text(dynamic: &Dynamic, all: bool) -> String {
+fn dynamic_text(dynamic: &Dynamic, listed: Listed) -> String {
     let mut text = String::new();
     let header = [
         "block",
@@ -143,7 +155,7 @@ fn dynamic_text(dynamic: &Dynamic, all: bool) -> String {
     let ms = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.3}"));
     let mut shown = 0;
     for g in &dynamic.gates {
-        if !all && g.keep.is_none() {
+        if listed == Listed::Changed && g.keep.is_none() {
             continue;
         }
         shown += 1;

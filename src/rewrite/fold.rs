@@ -29,7 +29,7 @@ pub(super) fn fold_biases(
             .and_then(|n| analysis.dependencies.by_name(n))
             .ok_or_else(fail)?;
         let addends: Vec<f32> = match remaps.get(y, 1) {
-            Some(edit) => edit
+            Some(remap) => remap
                 .gather()
                 .into_iter()
                 .map(|s| s.map_or(0.0, |i| fold.bias[i]))

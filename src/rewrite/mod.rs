@@ -30,8 +30,8 @@ pub fn rewrite(
         return Ok(copy);
     }
     check(analysis, change)?;
-    let co = &analysis.dependencies;
-    let remaps = IndexRemaps::new(co, &analysis.groups, change);
+    let dependencies = &analysis.dependencies;
+    let remaps = IndexRemaps::new(dependencies, &analysis.groups, change);
     let target = copy
         .graph
         .as_mut()
@@ -45,29 +45,32 @@ pub fn rewrite(
             node,
             index,
             opset: analysis.opset,
-            co,
+            co: dependencies,
             remaps: &remaps,
             graph,
             shape: &analysis.shape,
             added: &mut added,
         })?;
     }
-    weights::edit_weights(target, graph, co, &remaps, change.split, &mut added)?;
+    weights::remap_weights(target, graph, dependencies, &remaps, change.split, &mut added)?;
     fold::fold_biases(target, graph, analysis, &remaps, folds, &mut added)?;
     target.initializer.extend(added);
     remove_unused(target, graph);
-    update_value_info(target, co, &remaps);
+    update_value_info(target, dependencies, &remaps);
     Ok(copy)
 }
 
-/// A constrained channel must stay, and every group must keep a channel.
+/// A constrained channel must stay, new ones beside it be zeros at the end, and every group must keep a channel.
 fn check(analysis: &Analysis, change: &ChannelChange) -> Result<()> {
     for group in &analysis.groups {
         let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
         if !group.classes.iter().any(touched) {
             continue;
         }
-        if let Some(constraint) = &group.constraint {
+        let removes = group.classes.iter().any(|c| change.removed.contains(c));
+        let inside = group.classes.iter().rev().skip(1).any(|c| change.added.contains_key(c));
+        let grows_at_end = group.can_grow() && !removes && !inside && change.split.is_none();
+        if let Some(constraint) = group.constraint.as_ref().filter(|_| !grows_at_end) {
             return Err(Error::Plan(format!(
                 "group {} cannot change: {}",
                 group.id, constraint.reason
@@ -99,11 +102,11 @@ fn remove_unused(target: &mut crate::onnx::proto::GraphProto, before: &Graph) {
 /// Puts new shapes into the notes on inner values.
 fn update_value_info(
     target: &mut crate::onnx::proto::GraphProto,
-    co: &crate::channels::DependencyGraph,
+    dependencies: &crate::channels::DependencyGraph,
     remaps: &IndexRemaps,
 ) {
     for info in &mut target.value_info {
-        let Some(id) = co.by_name(info.name()) else {
+        let Some(id) = dependencies.by_name(info.name()) else {
             continue;
         };
         let Some(Kind::TensorType(tensor)) = info.r#type.as_mut().and_then(|t| t.value.as_mut()) else {

@@ -15,34 +15,41 @@ use crate::{Error, Result};
 struct ChannelWish {
     axes: Vec<(usize, AxisRemap)>,
     fill: f32,
-    /// New elements repeat old ones, with this seed for their shares; on the axis that is summed over they share.
-    split: Option<(u64, Option<usize>)>,
+    /// New elements repeat old ones where there is one, else they hold `fill`.
+    sharing: Option<Sharing>,
 }
 
-/// Edits every constant of `target` as its uses want.
-pub(super) fn edit_weights(
+/// How repeated elements share what the one held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sharing {
+    /// Seed of the shares.
+    seed: u64,
+    /// The axis that is summed over, on which they share; on others they repeat.
+    summed: Option<usize>,
+}
+
+/// Cuts and pads every constant of `target` as its uses want.
+pub(super) fn remap_weights(
     target: &mut GraphProto,
     graph: &Graph,
-    co: &DependencyGraph,
+    dependencies: &DependencyGraph,
     remaps: &IndexRemaps,
     split: Option<u64>,
     added: &mut Vec<TensorProto>,
 ) -> Result<()> {
     let kept_as_is = unchanged_names(graph);
     let mut uses: BTreeMap<&str, Vec<(Use, ChannelWish)>> = BTreeMap::new();
-    for (id, value) in co.values.iter().enumerate() {
+    for (id, value) in dependencies.values.iter().enumerate() {
         let Some(at) = value.constant_use else {
             continue;
         };
         let replaced = target.node[at.node].input.get(at.input) != Some(&value.name);
         if !replaced {
-            let split = split.map(|seed| {
-                (
-                    seed,
-                    LinearSpec::summed_axis(&graph.proto.node[at.node], at.input, co.dims(ValueId(id))),
-                )
+            let sharing = split.map(|seed| Sharing {
+                seed,
+                summed: LinearSpec::summed_axis(&graph.proto.node[at.node], at.input, dependencies.dims(ValueId(id))),
             });
-            let wish = wish(co, remaps, ValueId(id), split);
+            let wish = wish(dependencies, remaps, ValueId(id), sharing);
             uses.entry(&value.name).or_default().push((at, wish));
         }
     }
@@ -54,7 +61,7 @@ pub(super) fn edit_weights(
             .constant(name)
             .ok_or_else(|| Error::tensor(name, "its values cannot be read"))?;
         let same = wishes.iter().all(|(_, w)| *w == wishes[0].1) && !kept_as_is.contains(name);
-        if same && store_in_place(target, graph, name, &edited(&original, &wishes[0].1)?) {
+        if same && store_in_place(target, graph, name, &remapped(&original, &wishes[0].1)?) {
             continue;
         }
         let mut made: Vec<(ChannelWish, String)> = Vec::new();
@@ -66,7 +73,7 @@ pub(super) fn edit_weights(
                 Some((_, copy)) => copy.clone(),
                 None => {
                     let copy = fresh_name(graph, added, name);
-                    added.push(edited(&original, &wish)?.to_proto(&copy));
+                    added.push(remapped(&original, &wish)?.to_proto(&copy));
                     made.push((wish, copy.clone()));
                     copy
                 }
@@ -85,26 +92,26 @@ fn unchanged_names(graph: &Graph) -> HashSet<String> {
         .collect()
 }
 
-fn wish(co: &DependencyGraph, remaps: &IndexRemaps, id: ValueId, split: Option<(u64, Option<usize>)>) -> ChannelWish {
-    let axes = (0..co.dims(id).len())
+fn wish(dependencies: &DependencyGraph, remaps: &IndexRemaps, id: ValueId, sharing: Option<Sharing>) -> ChannelWish {
+    let axes = (0..dependencies.dims(id).len())
         .filter_map(|axis| Some((axis, remaps.get(id, axis)?.clone())))
         .collect();
     ChannelWish {
         axes,
-        fill: co.value(id).fill,
-        split,
+        fill: dependencies.value(id).fill,
+        sharing,
     }
 }
 
-fn edited(original: &Tensor, wish: &ChannelWish) -> Result<Tensor> {
-    wish.axes.iter().try_fold(original.clone(), |tensor, (axis, edit)| {
-        let Some((seed, summed)) = wish.split else {
-            return tensor.rebuild_axis(*axis, &edit.gather(), wish.fill);
+fn remapped(original: &Tensor, wish: &ChannelWish) -> Result<Tensor> {
+    wish.axes.iter().try_fold(original.clone(), |tensor, (axis, remap)| {
+        let Some(sharing) = wish.sharing else {
+            return tensor.rebuild_axis(*axis, &remap.gather(), wish.fill);
         };
-        let repeated: Vec<Option<usize>> = edit.sources.iter().map(|s| Some(s.old)).collect();
+        let repeated: Vec<Option<usize>> = remap.sources.iter().map(|s| Some(s.old)).collect();
         let copied = tensor.rebuild_axis(*axis, &repeated, wish.fill)?;
-        if summed == Some(*axis) {
-            shared_out(&copied, *axis, edit, seed)
+        if sharing.summed == Some(*axis) {
+            shared_out(&copied, *axis, remap, sharing.seed)
         } else {
             Ok(copied)
         }
@@ -113,12 +120,12 @@ fn edited(original: &Tensor, wish: &ChannelWish) -> Result<Tensor> {
 
 /// Weights whose repeats along an axis sum to what the one was: every repeat gets a share, another one at each place, so
 /// that repeats learn different things when they are trained.
-fn shared_out(tensor: &Tensor, axis: usize, edit: &AxisRemap, seed: u64) -> Result<Tensor> {
+fn shared_out(tensor: &Tensor, axis: usize, remap: &AxisRemap, seed: u64) -> Result<Tensor> {
     let mut values = tensor.to_f32().ok_or_else(|| {
         Error::Plan("weights that are no floats cannot be shared out; let what is grown begin with zeros".to_owned())
     })?;
     let mut repeats: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (new, source) in edit.sources.iter().enumerate() {
+    for (new, source) in remap.sources.iter().enumerate() {
         repeats.entry(source.old).or_default().push(new);
     }
     let inner: usize = tensor.dims[axis + 1..].iter().product();

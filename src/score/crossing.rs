@@ -8,13 +8,13 @@ use crate::onnx::{Graph, captured_names};
 /// The most bytes that cross one place of the graph for one sample, values counting as float32. `batch`: samples that the
 /// analysed shapes hold.
 pub fn crossing_bytes(graph: &Graph, analysis: &Analysis, batch: usize) -> u64 {
-    let co = &analysis.dependencies;
+    let dependencies = &analysis.dependencies;
     let mut last: HashMap<&str, usize> = HashMap::new();
     for (index, node) in graph.proto.node.iter().enumerate() {
         last.extend(node.input.iter().map(|n| (n.as_str(), index)));
     }
     let size = |name: &str| -> u64 {
-        let dims = co.by_name(name).map_or(&[][..], |id| co.dims(id));
+        let dims = dependencies.by_name(name).map_or(&[][..], |id| dependencies.dims(id));
         4 * dims.iter().map(|&d| d as u64).product::<u64>()
     };
     let (mut now, mut most) = (0, 0);

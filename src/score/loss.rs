@@ -6,12 +6,12 @@ use crate::device::DeviceTensor;
 /// Outputs of the original on the samples of some runs.
 #[derive(Debug, Default)]
 pub struct Reference {
-    runs: Vec<Run>,
+    runs: Vec<JudgedRun>,
 }
 
 /// One run of the original.
 #[derive(Debug)]
-struct Run {
+struct JudgedRun {
     samples: usize,
     outputs: Vec<(String, OutputKind, Vec<f32>)>,
 }
@@ -83,7 +83,7 @@ impl Reference {
                 whole.into_iter().map(|v| v as f32).collect(),
             ))
         });
-        self.runs.push(Run {
+        self.runs.push(JudgedRun {
             samples,
             outputs: one.collect(),
         });
@@ -128,7 +128,7 @@ impl Reference {
     }
 }
 
-impl Run {
+impl JudgedRun {
     /// The loss of another model's outputs: mean over outputs. An output of another length (as of a selection) is not compared;
     /// infinite where a value is no number and the original's is, not a number where nothing is compared.
     fn loss(&self, outputs: &[(String, DeviceTensor)]) -> f64 {

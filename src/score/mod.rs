@@ -12,6 +12,7 @@ mod rankings;
 mod staged_executor;
 mod statistics;
 mod subgraph;
+mod watch;
 
 pub use crossing::{crossing_bytes, read_from};
 pub use greedy::{Ranking, rank};
@@ -19,7 +20,8 @@ pub use layer_consumer::LayerConsumer;
 pub use loss::{Judgement, Reference};
 pub use moments::{Moments, add_products};
 pub use patches::{OutputPosition, input_rows, output_rows, picked};
-pub use rankings::{Compensated, RIDGE, Ranked, rank_group, reading};
+pub use rankings::{Compensated, RIDGE, RankRequest, Ranked, rank_group, reading};
 pub use staged_executor::StagedExecutor;
 pub use statistics::{Statistics, linear_ops, place_seed};
 pub use subgraph::Live;
+pub use watch::Watch;

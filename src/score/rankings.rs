@@ -47,22 +47,22 @@ struct GroupInput {
 
 /// Where every channel of a group is read; `None` when something else than a followed layer reads it, or nothing.
 fn places(group: &Group, analysis: &Analysis, linear_ops: &[LinearOp]) -> Option<Vec<GroupInput>> {
-    let co = &analysis.dependencies;
+    let dependencies = &analysis.dependencies;
     let number: HashMap<u32, usize> = group.classes.iter().enumerate().map(|(i, &c)| (c, i)).collect();
     let mut found: Vec<GroupInput> = Vec::new();
-    for role in co
+    for role in dependencies
         .roles
         .iter()
         .filter(|r| !r.output && group.consumers.contains(&r.node))
     {
-        let dim = co.dims(role.value)[role.axis];
-        let class = |i: usize| co.class(co.atom(role.value, role.axis, i));
+        let dim = dependencies.dims(role.value)[role.axis];
+        let class = |i: usize| dependencies.class(dependencies.atom(role.value, role.axis, i));
         if !(0..dim).any(|i| number.contains_key(&class(i))) {
             continue;
         }
         let at = linear_ops
             .iter()
-            .position(|m| m.node == role.node && m.input == co.value(role.value).name)?;
+            .position(|m| m.node == role.node && m.input == dependencies.value(role.value).name)?;
         let linear_op = &linear_ops[at];
         if linear_op.is_depthwise() {
             continue;
@@ -116,15 +116,25 @@ fn part_weights(linear_op: &LinearOp, rows: &[f32], part: usize) -> Mat<f64> {
     })
 }
 
-/// Ranks the channels of one group down to `least`; `first` are channels that carry nothing and go before all others,
-/// `keep_at` numbers of removals whose weights are kept. `None` when the group cannot be judged.
+/// What is asked of a ranking.
+#[derive(Clone, Copy, Debug)]
+pub struct RankRequest<'a> {
+    /// Channels that carry nothing, and go before all others.
+    pub first: &'a [u32],
+    /// How many channels are left at least.
+    pub least: usize,
+    /// Numbers of removals whose weights are kept.
+    pub keep_at: &'a [usize],
+}
+
+/// Ranks the channels of one group. `None` when the group cannot be judged.
 pub fn rank_group(
     group: &Group,
     graph: &Graph,
     analysis: &Analysis,
     linear_ops: &[LinearOp],
     statistics: &Statistics,
-    (first, least, keep_at): (&[u32], usize, &[usize]),
+    request: RankRequest,
 ) -> Option<Ranked> {
     let places = places(group, analysis, linear_ops)?;
     let mut consumers = Vec::new();
@@ -146,8 +156,8 @@ pub fn rank_group(
         });
     }
     let number = |class: &u32| group.classes.iter().position(|c| c == class);
-    let first: Vec<usize> = first.iter().filter_map(number).collect();
-    let ranking = rank(consumers, group.classes.len(), &first, least, keep_at);
+    let first: Vec<usize> = request.first.iter().filter_map(number).collect();
+    let ranking = rank(consumers, group.classes.len(), &first, request.least, request.keep_at);
     let mut ranked = Ranked {
         order: ranking.order.iter().map(|&c| group.classes[c]).collect(),
         errors: ranking.errors,

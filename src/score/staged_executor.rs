@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::crossing::read_from;
-use super::subgraph::{Live, Part};
+use super::subgraph::{Live, Subgraph};
 use crate::data::Dataset;
 use crate::device::{Device, DeviceTensor, NamedTensor};
 use crate::onnx::proto::ModelProto;
@@ -79,7 +79,7 @@ impl<'t> StagedExecutor<'t> {
         range: Range<usize>,
         keep: &dyn Fn(&str) -> bool,
     ) -> Result<Option<(ModelProto, Vec<NamedTensor>)>> {
-        let Some(part) = Part::new(model, graph, range, keep, &self.runs)? else {
+        let Some(part) = Subgraph::new(model, graph, range, keep, &self.runs)? else {
             return Ok(None);
         };
         let mut inputs = Vec::new();
@@ -126,7 +126,7 @@ impl<'t> StagedExecutor<'t> {
         }
         let needed = read_from(graph, to);
         let keep = |name: &str| needed.contains(name) || also.contains(&name);
-        if let Some(part) = Part::new(model, graph, self.at..to, &keep, &self.runs)? {
+        if let Some(part) = Subgraph::new(model, graph, self.at..to, &keep, &self.runs)? {
             let mut runner = self.device.runner(&encode(&part.model))?;
             for live in &mut self.runs {
                 let made = part.run(&mut runner, live)?;
@@ -153,7 +153,7 @@ impl<'t> StagedExecutor<'t> {
         let outputs: HashSet<&str> = graph.proto.output.iter().map(|o| o.name()).collect();
         let keep = |name: &str| outputs.contains(name);
         let all = from..graph.proto.node.len();
-        let Some(part) = Part::new(model, graph, all, &keep, &self.runs)? else {
+        let Some(part) = Subgraph::new(model, graph, all, &keep, &self.runs)? else {
             return Ok(());
         };
         let mut runner = self.device.runner(&encode(&part.model))?;

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::moments::Moments;
 use super::patches::{input_rows, picked};
 use super::staged_executor::StagedExecutor;
+use super::watch::Watch;
 use crate::Result;
-use crate::device::Limit;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::ops::LinearOp;
@@ -47,12 +47,14 @@ impl Statistics {
     /// When a part of the graph cannot be run.
     pub fn collect(
         executor: &mut StagedExecutor,
-        (model, graph): (&ModelProto, &Graph),
+        model: &ModelProto,
+        graph: &Graph,
         wanted: &[LinearOp],
         places: usize,
         seed: u64,
-        (limit, progress): (&Limit, &dyn Fn(usize, usize)),
+        watch: Watch,
     ) -> Result<Self> {
+        let Watch { limit, progress } = watch;
         let mut found = Self::default();
         let mut bytes = 0;
         for (done, linear_op) in wanted.iter().enumerate() {

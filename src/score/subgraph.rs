@@ -15,14 +15,14 @@ use crate::{Error, Result};
 pub type Live = HashMap<String, DeviceTensor>;
 
 /// Some nodes as a model of their own.
-pub(super) struct Part {
+pub(super) struct Subgraph {
     /// The model.
     pub model: ModelProto,
     /// Names of its inputs.
     pub inputs: Vec<String>,
 }
 
-impl Part {
+impl Subgraph {
     /// `None` when nothing that is kept is made there.
     pub fn new(
         model: &ModelProto,

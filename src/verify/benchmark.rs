@@ -4,19 +4,54 @@ use std::time::Instant;
 
 use super::entry::Entry;
 use crate::Result;
-use crate::device::{CpuFallback, NamedTensor, Timer};
+use crate::device::{CpuFallback, NamedTensor, NodeClock, TimedSession, Timer};
 use crate::profile::median;
 
-/// Blocks of fresh sessions: two sessions of one model differ by where their memory lies.
-const BLOCKS: usize = 3;
+/// Sets of fresh sessions: two sessions of one model differ by where their memory lies.
+const SESSIONS: usize = 3;
+
+/// What a benchmark may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Effort {
+    /// Seconds of runs in all.
+    pub seconds: f64,
+    /// Sets of fresh sessions.
+    pub sessions: usize,
+}
+
+impl Effort {
+    /// For what is reported.
+    pub fn thorough(seconds: f64) -> Self {
+        Self {
+            seconds,
+            sessions: SESSIONS,
+        }
+    }
+
+    /// For choosing between plans. A session on a GPU searches for algorithms, which takes longer than all of its runs.
+    pub fn choosing(timer: &dyn Timer, seconds: f64) -> Self {
+        match timer.node_clock() {
+            NodeClock::Host => Self::thorough(seconds),
+            NodeClock::Device => Self { seconds, sessions: 1 },
+        }
+    }
+
+    /// The same for one of `parts`.
+    fn part(self, parts: usize) -> Self {
+        Self {
+            seconds: self.seconds / parts as f64,
+            ..self
+        }
+    }
+}
 
 /// Times `models` on the same inputs, round after round, for about `seconds` in all (at least 5
-/// rounds a block). The order of a round rotates. Times of all models are means of the same number of runs.
+/// rounds a set of sessions). The order of a round rotates. Times of all models are means of the same number of runs.
 ///
 /// # Errors
 /// When a model cannot be loaded or a run fails.
 pub fn benchmark(timer: &dyn Timer, models: &[&[u8]], inputs: &[NamedTensor], seconds: f64) -> Result<Vec<Entry>> {
-    benchmark_reporting(timer, models, inputs, seconds, &|_| {})
+    benchmark_reporting(timer, models, inputs, Effort::thorough(seconds), &|_| {})
 }
 
 /// The same; `report` is given how much of it is done, from 0 to 1.
@@ -24,20 +59,13 @@ fn benchmark_reporting(
     timer: &dyn Timer,
     models: &[&[u8]],
     inputs: &[NamedTensor],
-    seconds: f64,
+    effort: Effort,
     report: &dyn Fn(f64),
 ) -> Result<Vec<Entry>> {
-    let mut entries = vec![
-        Entry {
-            samples: vec![],
-            ratios: vec![],
-            block_ratios: vec![],
-            block_ms: vec![],
-        };
-        models.len()
-    ];
+    let (seconds, blocks) = (effort.seconds, effort.sessions);
+    let mut entries = vec![Entry::default(); models.len()];
     let mut repeats = None;
-    for block in 0..BLOCKS {
+    for block in 0..blocks {
         let mut sessions = Vec::new();
         for model in models {
             sessions.push(timer.load(model, inputs, CpuFallback::Allowed)?);
@@ -50,27 +78,51 @@ fn benchmark_reporting(
                 session.run()?;
             }
         }
-        let from = entries[0].ratios.len();
-        let start = Instant::now();
-        let mut round = 0;
-        while round < 5 || (start.elapsed().as_secs_f64() < seconds / BLOCKS as f64 && round < 400) {
-            let share = start.elapsed().as_secs_f64() * BLOCKS as f64 / seconds.max(1e-9);
-            report((block as f64 + share.min(1.0)) / BLOCKS as f64);
-            let mut times = vec![0.0; models.len()];
-            for k in 0..models.len() {
-                let at = (k + round + block) % models.len();
-                times[at] = sessions[at].run()?;
-            }
-            for (entry, &time) in entries.iter_mut().zip(&times) {
-                entry.samples.push(time);
-                entry.ratios.push(time / times[0]);
-            }
-            round += 1;
+        let part = |share: f64| report((block as f64 + share) / blocks as f64);
+        rounds(&mut sessions, &mut entries, seconds / blocks as f64, block, &part)?;
+    }
+    Ok(entries)
+}
+
+/// Times loaded models in rounds of rotating order, from the `first`-th on, for about `seconds`, and adds to their entries.
+fn rounds(
+    sessions: &mut [Box<dyn TimedSession>],
+    entries: &mut [Entry],
+    seconds: f64,
+    first: usize,
+    report: &dyn Fn(f64),
+) -> Result<()> {
+    let from = entries[0].ratios.len();
+    let start = Instant::now();
+    let mut round = 0;
+    while round < 5 || (start.elapsed().as_secs_f64() < seconds && round < 400) {
+        report((start.elapsed().as_secs_f64() / seconds.max(1e-9)).min(1.0));
+        let mut times = vec![0.0; sessions.len()];
+        for k in 0..sessions.len() {
+            let at = (k + round + first) % sessions.len();
+            times[at] = sessions[at].run()?;
         }
-        for entry in &mut entries {
-            entry.block_ratios.push(median(&entry.ratios[from..]));
-            entry.block_ms.push(median(&entry.samples[from..]));
+        for (entry, &time) in entries.iter_mut().zip(&times) {
+            entry.samples.push(time);
+            entry.ratios.push(time / times[0]);
         }
+        round += 1;
+    }
+    for entry in entries {
+        entry.block_ratios.push(median(&entry.ratios[from..]));
+        entry.block_ms.push(median(&entry.samples[from..]));
+    }
+    Ok(())
+}
+
+/// Times sessions side by side, whatever they run and wherever, for about `seconds`; ratios are to the first.
+///
+/// # Errors
+/// When a run fails.
+pub fn race(sessions: &mut [Box<dyn TimedSession>], seconds: f64) -> Result<Vec<Entry>> {
+    let mut entries = vec![Entry::default(); sessions.len()];
+    if !sessions.is_empty() {
+        rounds(sessions, &mut entries, seconds, 0, &|_| {})?;
     }
     Ok(entries)
 }
@@ -84,7 +136,7 @@ pub fn benchmark_workloads(
     timer: &dyn Timer,
     models: &[&[u8]],
     workloads: &[(Vec<NamedTensor>, f64)],
-    seconds: f64,
+    effort: Effort,
     report: &dyn Fn(usize, usize),
 ) -> Result<Vec<Entry>> {
     let mut benchmarked = Vec::new();
@@ -92,7 +144,7 @@ pub fn benchmark_workloads(
     for (k, (inputs, weight)) in workloads.iter().enumerate() {
         let part = |share: f64| report(100 * k + (100.0 * share) as usize, most);
         benchmarked.push((
-            benchmark_reporting(timer, models, inputs, seconds / workloads.len() as f64, &part)?,
+            benchmark_reporting(timer, models, inputs, effort.part(workloads.len()), &part)?,
             *weight,
         ));
     }
@@ -134,11 +186,14 @@ fn weighted(benchmarked: &[(Vec<Entry>, f64)], k: usize) -> Entry {
             .map(|(entries, w)| w * entries[k].block_ms[b])
             .sum::<f64>()
     };
+    let blocks = benchmarked
+        .first()
+        .map_or(0, |(entries, _)| entries[k].block_ratios.len());
     Entry {
         samples: (0..rounds).map(|r| sum(k, r)).collect(),
         ratios: (0..rounds).map(|r| sum(k, r) / sum(0, r)).collect(),
-        block_ratios: (0..BLOCKS).map(block).collect(),
-        block_ms: (0..BLOCKS).map(ms).collect(),
+        block_ratios: (0..blocks).map(block).collect(),
+        block_ms: (0..blocks).map(ms).collect(),
     }
 }
 

@@ -7,7 +7,7 @@ mod outputs;
 mod pairs;
 mod task;
 
-pub use benchmark::{benchmark, benchmark_workloads};
+pub use benchmark::{Effort, benchmark, benchmark_workloads, race};
 pub use entry::{Entry, Verdict};
 pub use interval::Interval;
 pub use outputs::{Agreement, compare};

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::collect::collected;
 use super::context::ZooContext;
+use super::engine::WorkKind;
 use super::entry::State;
 use super::failure::FailureKind;
 use super::item::Item;
@@ -24,19 +25,22 @@ const LEFT_BEHIND: Duration = Duration::from_secs(20);
 /// # Errors
 /// When the output folder cannot be written to, or it is asked to stop.
 pub(super) fn apply(context: &ZooContext, items: Vec<&Item>) -> Result<()> {
-    let timed = !context.setup.plan_only && !context.recorded;
+    let kind = match context.setup.plan_only || context.recorded {
+        true => WorkKind::Untimed,
+        false => WorkKind::Timed,
+    };
     let step = match context.setup.plan_only {
         true => Step::PlanModels,
         false => Step::OptimizeModels,
     };
     let pruned = PrunedProbes::read(context.journal.out());
     let mut items = items;
-    if context.engine.slots(timed) > 1 {
+    if context.engine.slots(kind) > 1 {
         // The largest first, so that no slot is left with one at the end.
         let macs = |i: &&Item| collected(context, i).map_or(0, |c| c.macs);
         items.sort_by_cached_key(|i| std::cmp::Reverse(macs(i)));
     }
-    spread(context, step, timed, items, &|slot, item| {
+    spread(context, step, kind, items, &|slot, item| {
         let Some(log) = locked(context, item)? else {
             // Another run is at it, and will journal it.
             return Ok(());

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::context::ZooContext;
+use super::engine::WorkKind;
 use super::entry::State;
 use super::item::Item;
 use super::message::{Answer, Job};
@@ -16,7 +17,7 @@ use crate::optimize::Step;
 
 /// What was collected from a model, and what it was collected from.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct StoredNeeds {
     /// Hash of the model, the flags and the version.
     key: String,
     collected: Collected,
@@ -33,7 +34,7 @@ fn stored(context: &ZooContext, item: &Item, key: &str) -> Option<Collected> {
         .out()
         .join("problems")
         .join(format!("{}.json", item.name));
-    let stored: Stored = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+    let stored: StoredNeeds = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
     (stored.key == key).then_some(stored.collected)
 }
 
@@ -62,7 +63,7 @@ pub(super) fn collect<'i>(context: &ZooContext, items: Vec<&'i Item>) -> Result<
     // The largest first, so that no slot is left with one at the end.
     let mut items = items;
     items.sort_by_key(|i| std::cmp::Reverse(i.model.metadata().map_or(0, |m| m.len())));
-    spread(context, Step::ReadModels, false, items, &|slot, item| {
+    spread(context, Step::ReadModels, WorkKind::Untimed, items, &|slot, item| {
         let key = key(context, item);
         if let Some(collected) = stored(context, item, &key) {
             add(item, collected);
@@ -75,7 +76,7 @@ pub(super) fn collect<'i>(context: &ZooContext, items: Vec<&'i Item>) -> Result<
         let mut entry = context.begun(item);
         match context.engine.run(slot, &job, None, context.setup.timeout) {
             Answer::Collected(collected) => {
-                let stored = Stored { key, collected };
+                let stored = StoredNeeds { key, collected };
                 let text = serde_json::to_string(&stored).unwrap_or_default();
                 save(
                     &context.journal.place("problems", &item.name, ".json")?,

@@ -82,9 +82,11 @@ impl ZooContext<'_> {
         if when.is_some_and(|w| entry.started + 1 < w) {
             return false;
         }
-        let (settings, again) = (self.settings(item), self.setup.retry_failed);
+        if self.setup.retry_failed && entry.state == State::Failed {
+            return false;
+        }
         self.journal
-            .is_fresh(entry, item, &settings, self.device.as_deref(), again)
+            .is_fresh(entry, item, &self.settings(item), self.device.as_deref())
     }
 
     /// Writes a journal, and tells of it.

@@ -6,10 +6,19 @@ use std::time::Duration;
 use super::entry::JournalEntry;
 use super::message::{Answer, Job};
 
+/// What work needs of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkKind {
+    /// It takes times: nothing else runs on the device meanwhile.
+    Timed,
+    /// It takes none, and may run beside other work.
+    Untimed,
+}
+
 /// Where jobs are done: processes of this machine, or a cluster.
 pub trait Engine: Sync {
     /// How many jobs may be under way at once; timed ones never run side by side on one device.
-    fn slots(&self, timed: bool) -> usize;
+    fn slots(&self, kind: WorkKind) -> usize;
 
     /// Does a job and waits for its end, at most for `limit`, in which waiting for the device does not count. What it says of itself goes to
     /// `log`.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::roles::{Role, has_role};
+use super::roles::{FlagRole, has_role};
 use crate::Result;
 use crate::profile::Database;
 
@@ -57,17 +57,17 @@ impl Flags {
 
     /// Those that a device's times depend on.
     pub fn of_device(&self) -> Self {
-        self.only(|name| has_role(name, Role::Device))
+        self.only(|name| has_role(name, FlagRole::Device))
     }
 
     /// Those that decide what comes out.
     pub fn of_result(&self) -> Self {
-        self.only(|name| !has_role(name, Role::Place))
+        self.only(|name| !has_role(name, FlagRole::Place))
     }
 
     /// Those without the ones that only choosing needs, for collecting problems.
     pub fn without_data(&self) -> Self {
-        self.only(|name| !has_role(name, Role::Data))
+        self.only(|name| !has_role(name, FlagRole::Data))
     }
 
     fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
@@ -82,14 +82,14 @@ impl Flags {
 
     /// The files and folders that are read besides the model.
     pub fn read(&self) -> impl Iterator<Item = &str> {
-        let read = |name: &str| has_role(name, Role::Data) || has_role(name, Role::Weights);
+        let read = |name: &str| has_role(name, FlagRole::Data) || has_role(name, FlagRole::Weights);
         let values = self.0.iter().filter(move |(n, _)| read(n));
         values.flat_map(|(_, v)| v).map(String::as_str)
     }
 
     /// Whether a flag's values are paths that are read, and thus relative to the file that names them.
     pub fn is_path(name: &str) -> bool {
-        [Role::Data, Role::Weights, Role::Times]
+        [FlagRole::Data, FlagRole::Weights, FlagRole::Times]
             .iter()
             .any(|role| has_role(name, *role))
     }

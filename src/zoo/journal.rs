@@ -100,19 +100,12 @@ impl Journal {
     }
 
     /// Whether a model is finished and nothing that it came from, or that was written, has changed since. `device` is the one
-    /// at hand, where that matters. Failures are tried again when the machine was to blame, or when `again`.
-    pub(super) fn is_fresh(
-        &self,
-        entry: &JournalEntry,
-        item: &Item,
-        settings: &str,
-        device: Option<&str>,
-        again: bool,
-    ) -> bool {
+    /// at hand, where that matters. Failures are tried again when the machine was to blame.
+    pub(super) fn is_fresh(&self, entry: &JournalEntry, item: &Item, settings: &str, device: Option<&str>) -> bool {
         let failed = entry.state == State::Failed;
         let other_device = device.is_some_and(|d| entry.device.as_deref().is_some_and(|e| e != d));
         entry.state.is_finished()
-            && !(failed && (again || entry.failure == Some(FailureKind::Machine)))
+            && !(failed && entry.failure == Some(FailureKind::Machine))
             && entry.model == item.model
             && entry.token == item.token
             && entry.settings == settings

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::engine::Engine;
+use super::engine::{Engine, WorkKind};
 use super::failure::FailureKind;
 use super::message::{Answer, Job};
 use super::process::Worker;
@@ -77,11 +77,10 @@ impl Local {
 }
 
 impl Engine for Local {
-    fn slots(&self, timed: bool) -> usize {
-        if timed {
-            self.settings.gpus.len().max(1)
-        } else {
-            self.settings.jobs
+    fn slots(&self, kind: WorkKind) -> usize {
+        match kind {
+            WorkKind::Timed => self.settings.gpus.len().max(1),
+            WorkKind::Untimed => self.settings.jobs,
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::flags::Flags;
 use super::item::Item;
-use super::roles::{Role, has_role};
+use super::roles::{FlagRole, has_role};
 use crate::{Error, Result};
 
 /// The models of a manifest: JSON lines with `model`, perhaps `name`, and flags of the main job by their names, such as
@@ -49,7 +49,7 @@ fn row(line: &str, folder: &Path) -> std::result::Result<Item, String> {
             Some(flag) => flag,
             None => continue,
         };
-        if has_role(&name, Role::WholeZoo) {
+        if has_role(&name, FlagRole::WholeZoo) {
             return Err(format!(
                 "\"{key}\" holds for the whole zoo; give it on the command line"
             ));

@@ -39,7 +39,7 @@ pub mod text;
 mod times;
 
 pub use code::Code;
-pub use engine::Engine;
+pub use engine::{Engine, WorkKind};
 pub use entry::{JournalEntry, State};
 pub use failure::FailureKind;
 pub use find::find;
@@ -54,7 +54,7 @@ pub use page::page;
 pub use problems::Collected;
 pub use program::Program;
 pub use report::write_report;
-pub use roles::{ROLES, Role};
+pub use roles::{FlagRole, ROLES};
 pub use run::{Zoo, run};
 pub use setup::{Phase, Setup};
 pub use shard::{Shard, shares};

@@ -9,18 +9,18 @@ use crate::{Error, Result};
 
 #[derive(Template)]
 #[template(path = "zoo.html", config = "src/report/page/askama.toml")]
-struct Page<'a> {
+struct ZooPage<'a> {
     version: &'static str,
     name: &'a str,
     verdict: String,
     device: &'a str,
-    cards: Vec<Card>,
+    cards: Vec<ZooCard>,
     faster: Vec<ZooRow>,
     others: Vec<ZooRow>,
     probes: String,
 }
 
-struct Card {
+struct ZooCard {
     title: &'static str,
     value: String,
     note: String,
@@ -46,13 +46,13 @@ struct ZooRow {
 pub fn page(name: &str, summary: &ZooSummary) -> Result<String> {
     let totals = &summary.totals;
     let failed: usize = totals.failed.values().sum();
-    let page = Page {
+    let page = ZooPage {
         version: env!("CARGO_PKG_VERSION"),
         name,
         verdict: verdict(summary),
         device: summary.device.as_deref().unwrap_or("no device was needed"),
         cards: vec![
-            Card {
+            ZooCard {
                 title: "models",
                 value: totals.models.to_string(),
                 note: format!(
@@ -66,12 +66,12 @@ pub fn page(name: &str, summary: &ZooSummary) -> Result<String> {
                     }
                 ),
             },
-            Card {
+            ZooCard {
                 title: "latency after over before",
                 value: totals.ratio.map_or("–".to_owned(), |r| format!("{r:.3}")),
                 note: "geometric mean of the faster ones".to_owned(),
             },
-            Card {
+            ZooCard {
                 title: "sum of latencies",
                 value: match totals.latency_ms {
                     (b, a) if b > 0.0 => format!("{} → {} ms", milliseconds(b), milliseconds(a)),
@@ -79,7 +79,7 @@ pub fn page(name: &str, summary: &ZooSummary) -> Result<String> {
                 },
                 note: "of the models that were benchmarked, run one after the other".to_owned(),
             },
-            Card {
+            ZooCard {
                 title: "channels moved",
                 value: totals.channels_moved.to_string(),
                 note: "came or went".to_owned(),

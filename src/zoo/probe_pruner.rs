@@ -51,18 +51,17 @@ const FIRST: usize = 3;
 const ROUNDS: usize = 8;
 
 impl ProbePruner {
-    /// Adds a model's problems. `whole`: the times of all its layers are wanted, also of those that no plan changes.
-    pub(super) fn add(&mut self, collected: Collected, whole: bool) {
+    /// Adds a model's problems.
+    pub(super) fn add(&mut self, collected: Collected) {
         let needs = collected.needs;
         let own: Vec<usize> = needs.problems.into_iter().map(|p| self.index(p)).collect();
-        let all = needs.all || whole;
         let changed: HashSet<usize> = needs
             .alternatives
             .iter()
             .flat_map(|a| &a.changes)
             .map(|c| c.0)
             .collect();
-        let must = (0..needs.must.min(own.len())).filter(|at| all || changed.contains(at));
+        let must = (0..needs.must.min(own.len())).filter(|at| needs.all || changed.contains(at));
         self.must.extend(must.map(|at| own[at]));
         let first = self.choices.len();
         for alternative in needs.alternatives {
@@ -125,12 +124,13 @@ impl ProbePruner {
                 Fate::Timed if slower(f) => Fate::Pruned,
                 state => state,
             });
+            let sure = if promising.contains(&k) { SURER } else { SURE };
             let known = choice.changes.iter().all(|c| self.times.contains_key(&c.1));
             self.choices[k].state = match (from, known) {
                 (Fate::Pruned, _) => Fate::Pruned,
                 (Fate::Open, _) => continue,
                 (Fate::Timed, true) => Fate::Timed,
-                (Fate::Timed, false) if self.is_slower(k, promising.contains(&k)) => Fate::Pruned,
+                (Fate::Timed, false) if self.is_slower(k, sure) => Fate::Pruned,
                 (Fate::Timed, false) => Fate::Open,
             };
             if self.choices[k].state == Fate::Open && self.is_due(&self.choices[k], round, &mut taken) {
@@ -171,9 +171,8 @@ impl ProbePruner {
         }
     }
 
-    /// Whether an alternative is slower beyond doubt.
-    fn is_slower(&self, choice: usize, promising: bool) -> bool {
-        let sure = if promising { SURER } else { SURE };
+    /// Whether an alternative is slower even if its layers did better than like ones by `sure` standard deviations.
+    fn is_slower(&self, choice: usize, sure: f64) -> bool {
         self.judged(&self.choices[choice])
             .is_some_and(|(change, spread)| change - sure * spread > 0.0)
     }
@@ -267,7 +266,7 @@ mod tests {
 
     fn timed(models: Vec<Collected>) -> (ProbePruner, usize) {
         let mut all = ProbePruner::default();
-        models.into_iter().for_each(|m| all.add(m, false));
+        models.into_iter().for_each(|m| all.add(m));
         let mut known: Vec<Problem> = all.must();
         for round in 0.. {
             let wanted = all.next(round, &|p| known.contains(p).then(|| time(p)));

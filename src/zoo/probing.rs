@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::context::ZooContext;
 use super::counts::ModelCounts;
+use super::engine::WorkKind;
 use super::failure::FailureKind;
 use super::flags::Flags;
 use super::item::Item;
@@ -33,7 +34,7 @@ pub(super) fn probe(context: &ZooContext, collected: Vec<(&Item, Collected)>, sh
     let share = shares(&work, shard.count);
     let mut sets: BTreeMap<Vec<String>, (Flags, ProbePruner, HashSet<String>)> = BTreeMap::new();
     let (mut needed, mut distinct) = (0, HashSet::new());
-    for ((item, collected), share) in collected.into_iter().zip(share) {
+    for ((item, mut collected), share) in collected.into_iter().zip(share) {
         let flags = context.flags(item).of_device();
         let words = flags.words();
         needed += collected.needs.problems.len();
@@ -44,7 +45,9 @@ pub(super) fn probe(context: &ZooContext, collected: Vec<(&Item, Collected)>, sh
             .or_insert_with(|| (flags, ProbePruner::default(), HashSet::new()));
         let must = &collected.needs.problems[..collected.needs.must.min(collected.needs.problems.len())];
         if share == shard.index {
-            pruner.add(collected, context.setup.plan_only);
+            // A plan without a measurement rests on the times of all layers, also of those that nothing changes.
+            collected.needs.all |= context.setup.plan_only;
+            pruner.add(collected);
         } else {
             elsewhere.extend(must.iter().map(Problem::key).filter(|k| !pruner.has(k)));
         }
@@ -58,7 +61,7 @@ pub(super) fn probe(context: &ZooContext, collected: Vec<(&Item, Collected)>, sh
     let mut pruned = PrunedProbes::default();
     for (words, (flags, mut pruner, elsewhere)) in sets {
         let info = context.device_of(&flags)?;
-        let prober = Prober {
+        let prober = SharedProber {
             context,
             flags,
             info,
@@ -86,7 +89,7 @@ pub(super) fn probe(context: &ZooContext, collected: Vec<(&Item, Collected)>, sh
 }
 
 /// Has problems timed on a device.
-struct Prober<'a> {
+struct SharedProber<'a> {
     context: &'a ZooContext<'a>,
     flags: Flags,
     info: DeviceInfo,
@@ -94,7 +97,7 @@ struct Prober<'a> {
     in_a_row: AtomicUsize,
 }
 
-impl Prober<'_> {
+impl SharedProber<'_> {
     /// Times problems in sessions, the longest first; those that cannot be timed are given up.
     fn time(&self, problems: Vec<Problem>, pruner: &mut ProbePruner) -> Result<()> {
         let mut sessions = units(problems);
@@ -103,7 +106,7 @@ impl Prober<'_> {
         spread(
             self.context,
             Step::TimeProblems,
-            true,
+            WorkKind::Timed,
             sessions,
             &|slot, (problems, _)| {
                 if self.session(slot, &problems)? {

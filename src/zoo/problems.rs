@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::optimize::Needs;
-use crate::profile::{Problem, sessions};
+use crate::profile::{Problem, SessionSize, sessions};
 
 /// What a model's planning begins with.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub(super) fn units(problems: Vec<Problem>) -> Vec<(Vec<Problem>, f64)> {
     /// Multiply-accumulates that take about as long as making a session.
     const SESSION: f64 = 5e8;
     let work = |unit: &[Problem]| 1.0 + unit.iter().map(Problem::size).sum::<f64>() / SESSION;
-    sessions(problems)
+    sessions(problems, SessionSize::default())
         .into_iter()
         .map(|u| (work(&u), u))
         .map(|(w, u)| (u, w))

@@ -2,7 +2,7 @@
 
 /// What a flag is for. One without a role decides what comes out for one model, and may stand in a manifest's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum FlagRole {
     /// It says where the work is done, not what comes out: a journal stays fresh when it changes.
     Place,
     /// Times depend on it.
@@ -19,11 +19,11 @@ pub enum Role {
     Python,
 }
 
-use Role::{Data, Device, Place, Python, Times, Weights, WholeZoo};
+use FlagRole::{Data, Device, Place, Python, Times, Weights, WholeZoo};
 
 /// All flags of the main job, by their long names.
 #[rustfmt::skip]
-pub const ROLES: &[(&str, &[Role])] = &[
+pub const ROLES: &[(&str, &[FlagRole])] = &[
     // The command alone.
     ("output", &[WholeZoo]),
     ("report", &[WholeZoo]),
@@ -38,6 +38,7 @@ pub const ROLES: &[(&str, &[Role])] = &[
     ("nhwc", &[Device, Python]),
     ("tf32", &[Device]),
     ("cuda-graph", &[Device, Python]),
+    ("settings", &[Device, Python]),
     ("ort-lib", &[Place, Device, WholeZoo, Python]),
     ("no-wait", &[Place, Python]),
     // Where times are kept.
@@ -85,6 +86,6 @@ pub const ROLES: &[(&str, &[Role])] = &[
 ];
 
 /// Whether a flag has a role.
-pub fn has_role(name: &str, role: Role) -> bool {
+pub fn has_role(name: &str, role: FlagRole) -> bool {
     ROLES.iter().any(|(n, roles)| *n == name && roles.contains(&role))
 }

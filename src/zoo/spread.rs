@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::context::ZooContext;
+use super::engine::WorkKind;
 use crate::optimize::Step;
 use crate::{Error, Result};
 
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 pub(super) fn spread<T: Send>(
     context: &ZooContext,
     step: Step,
-    timed: bool,
+    kind: WorkKind,
     pieces: Vec<T>,
     each: &(dyn Fn(usize, T) -> Result<()> + Sync),
 ) -> Result<()> {
@@ -37,7 +38,7 @@ pub(super) fn spread<T: Send>(
         }
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..context.engine.slots(timed).clamp(1, total))
+        let threads: Vec<_> = (0..context.engine.slots(kind).clamp(1, total))
             .map(|slot| scope.spawn(move || work(slot)))
             .collect();
         while threads.iter().any(|t| !t.is_finished()) {

@@ -31,14 +31,14 @@ pub struct Totals {
     /// Channels that came or went.
     pub channels_moved: usize,
     /// Problems.
-    pub probes: Probes,
+    pub probes: ProbeTotals,
     /// Seconds of work on models, over all runs' last attempts.
     pub seconds: f64,
 }
 
 /// Counts of problems.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Probes {
+pub struct ProbeTotals {
     /// What the models take one by one, each from nothing.
     pub one_by_one: usize,
     /// Timed for the zoo: in the profile phase, and for single models after it.

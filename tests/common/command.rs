@@ -15,6 +15,11 @@ pub fn snapprune() -> Command {
     command
 }
 
+/// A latency database that the tests of this process share: what was timed for one of them is known to the others.
+pub fn shared_times() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("times-{}.db", std::process::id()))
+}
+
 pub fn fails(args: &[&str], code: i32) -> String {
     let output = snapprune().args(args).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -22,7 +22,7 @@ struct Map {
 }
 
 /// A graph of `steps` operators as `pick` chooses: residual trees, concatenations of splits, shuffles, depthwise and
-/// grouped convolutions, padded shortcuts, gathers, gates, shared weights. `seed` draws the weights.
+/// grouped convolutions, padded shortcuts, gathers, gates, attention over channels, shared weights. `seed` draws the weights.
 pub fn generate(seed: u64, steps: usize, pick: &mut dyn FnMut(Range<usize>) -> usize) -> ModelProto {
     let mut net = Net::new(13, seed);
     let image = net.input("image", &[1, 3, 8, 8]);
@@ -108,6 +108,17 @@ pub fn generate(seed: u64, steps: usize, pick: &mut dyn FnMut(Range<usize>) -> u
                 let pads = net.ints(&[0, before, 0, 0, 0, behind, 0, 0]);
                 let name = net.node("Pad", &[&x.name, &pads], |_| {});
                 maps.push(made(name, c + (before + behind) as usize, side));
+            }
+            14 if pick(0..2) == 1 => {
+                // Attention over channels, on the map or in a branch beside it.
+                let name = if pick(0..2) == 1 {
+                    net.eca(&x.name, 3)
+                } else {
+                    let branch = net.conv(&x.name, c, c, 3, 1);
+                    let branch = net.eca(&branch, 3);
+                    net.node("Add", &[&x.name, &branch], |_| {})
+                };
+                maps.push(made(name, c, side));
             }
             14 => {
                 let pooled = net.node("GlobalAveragePool", &[&x.name], |_| {});

@@ -7,8 +7,10 @@ pub mod command;
 pub mod graphs;
 pub mod net;
 pub mod networks;
+pub mod on_cpu;
 pub mod priced;
 pub mod recorded;
+pub mod small;
 pub mod stored;
 
 use std::collections::HashSet;

@@ -141,6 +141,29 @@ impl Net {
         })
     }
 
+    /// Attention over channels by a convolution of `k` weights (ECA), with the shapes that an exporter computes: before opset 18.
+    pub fn eca(&mut self, x: &str, k: usize) -> String {
+        let shape = self.node("Shape", &[x], |_| {});
+        let (first, one, open) = (self.ints(&[0]), self.ints(&[1]), self.ints(&[-1]));
+        let batch = self.node("Gather", &[&shape, &first], |_| {});
+        let join = |n: &mut NodeProto| n.set_int("axis", 0);
+        let mean = self.node("ReduceMean", &[x], |n| {
+            n.set_ints("axes", vec![2, 3]);
+            n.set_int("keepdims", 0);
+        });
+        let row = self.node("Concat", &[&batch, &one, &open], join);
+        let row = self.node("Reshape", &[&mean, &row], |_| {});
+        let w = self.floats(&[1, 1, k], -1.0, 1.0);
+        let pads = vec![(k / 2) as i64, ((k - 1) / 2) as i64];
+        let mixed = self.node("Conv", &[&row, &w], |n| n.set_ints("pads", pads));
+        let gate = self.node("Sigmoid", &[&mixed], |_| {});
+        let back = self.node("Concat", &[&batch, &open, &one, &one], join);
+        let gate = self.node("Reshape", &[&gate, &back], |_| {});
+        let whole = self.node("Shape", &[x], |_| {});
+        let gate = self.node("Expand", &[&gate, &whole], |_| {});
+        self.node("Mul", &[x, &gate], |_| {})
+    }
+
     pub fn model(self) -> ModelProto {
         ModelProto {
             ir_version: Some(8),
@@ -192,4 +215,32 @@ pub fn external(keys: &[(&str, &str)]) -> (ModelProto, bytes::Bytes) {
     weight.data_location = Some(DataLocation::External as i32);
     weight.external_data = keys.iter().map(|(key, value)| entry(key, value)).collect();
     (model, bytes)
+}
+
+/// The same network in float16: inputs, outputs and weights.
+pub fn halved(mut model: ModelProto) -> ModelProto {
+    let graph = model.graph.as_mut().unwrap();
+    for tensor in &mut graph.initializer {
+        let name = tensor.name().to_owned();
+        let own = Tensor::read(tensor).unwrap();
+        if own.dtype == Dtype::Float {
+            let values = own.to_f32().unwrap();
+            let bytes = values
+                .iter()
+                .flat_map(|&v| half::f16::from_f32(v).to_le_bytes())
+                .collect();
+            let small = Tensor {
+                dtype: Dtype::Float16,
+                dims: own.dims,
+                bytes,
+            };
+            *tensor = small.to_proto(&name);
+        }
+    }
+    for value in graph.input.iter_mut().chain(&mut graph.output) {
+        if let Some(type_proto::Value::TensorType(tensor)) = value.r#type.as_mut().and_then(|t| t.value.as_mut()) {
+            tensor.elem_type = Some(Dtype::Float16 as i32);
+        }
+    }
+    model
 }

@@ -5,8 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use snapprune::Result;
 use snapprune::device::{
-    CpuDevice, CpuFallback, Device, DeviceInfo, Executor, NamedTensor, NodeRuns, NodeTime, Runner, ShapeOptions,
-    TimedSession, Timer, input_specs, observe,
+    CpuFallback, DeviceInfo, NamedTensor, NodeRuns, NodeTime, ShapeOptions, TimedSession, Timer, input_specs, observe,
 };
 use snapprune::onnx::proto::NodeProto;
 use snapprune::onnx::{Attributes, Graph, parse};
@@ -14,25 +13,25 @@ use snapprune::optimize::{Known, Options, Outcome, ProgressReporter, Step, Workl
 use snapprune::profile::Database;
 use snapprune::report::outcome_json;
 
-use super::command::model;
+use super::command::{model, shared_times};
+use super::on_cpu::OnCpu;
 use super::runtime;
 
 /// A processor that computes channels in blocks of 16: it pays for whole ones, and twice where some are not whole.
-pub struct Priced {
-    inner: CpuDevice,
-    info: DeviceInfo,
-}
+pub type Priced = OnCpu<Blocks>;
+
+pub struct Blocks;
 
 impl Priced {
     pub fn new() -> Self {
-        let inner = CpuDevice::new(runtime(), 1);
-        let info = DeviceInfo {
+        let mut device = Self::timed_by(Blocks);
+        device.info = DeviceInfo {
             name: "A processor of blocks".to_owned(),
             fingerprint: "b10c".to_owned(),
             stack: "made up".to_owned(),
-            ..inner.info().clone()
+            ..device.info
         };
-        Self { inner, info }
+        device
     }
 }
 
@@ -91,30 +90,6 @@ fn prices(model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<(NodeProto, f64)>>
     Ok(graph.proto.node.iter().map(|n| (n.clone(), price(n))).collect())
 }
 
-impl Device for Priced {
-    fn info(&self) -> &DeviceInfo {
-        &self.info
-    }
-
-    fn timer(&self) -> Option<&dyn Timer> {
-        Some(self)
-    }
-}
-
-impl Executor for Priced {
-    fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        self.inner.outputs(model, inputs)
-    }
-
-    fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        self.inner.outputs_plain(model, inputs)
-    }
-
-    fn runner(&self, model: &[u8]) -> Result<Runner> {
-        self.inner.runner(model)
-    }
-}
-
 impl Timer for Priced {
     fn load(&self, model: &[u8], inputs: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
         Ok(Box::new(Price(prices(model, inputs)?.iter().map(|(_, ms)| ms).sum())))
@@ -125,6 +100,7 @@ impl Timer for Priced {
             name: node.name().to_owned(),
             op: node.op_type().to_owned(),
             samples: vec![ms; runs.timed],
+            ..NodeTime::default()
         });
         Ok(Some(nodes.collect()))
     }
@@ -150,11 +126,19 @@ pub fn optimized_at_price(db: &Path, options: &Options) -> ([Workload; 1], Outco
     (workloads, outcome)
 }
 
+/// What all tests of this process have had timed on this device: its times never differ.
+pub fn known_prices() -> Known {
+    Known {
+        database: Some(Database::open(&shared_times()).unwrap()),
+        ..Known::default()
+    }
+}
+
 /// The main job on one of this project's models and this device.
 pub fn job_at_price(name: &str, options: &Options) -> Outcome {
     let opened = open(&model(name), &runtime(), &ShapeOptions::default()).unwrap();
     let workloads = [Workload { opened, weight: 1.0 }];
-    optimize(&workloads, &Priced::new(), Known::default(), options, &Silent).unwrap()
+    optimize(&workloads, &Priced::new(), known_prices(), options, &Silent).unwrap()
 }
 
 /// The main job on the misaligned model: the report, and the model if one is written.

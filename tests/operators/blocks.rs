@@ -1,7 +1,7 @@
 //! Several operators together: what a width goes through within a block.
 
 use super::{
-    Expect::{DeviceTensor, Free},
+    Expect::{Fixed, Free},
     Op, none,
 };
 use crate::common::net::{Net, set_text};
@@ -99,7 +99,7 @@ pub(super) fn cases() -> Vec<Op> {
             "custom domain",
             &[13],
             |n, x| (n.node("Gelu", &[x], |a| a.domain = Some("com.microsoft".into())), 8),
-            DeviceTensor,
+            Fixed,
         ),
         (
             "Two towers that share weights",
@@ -176,7 +176,7 @@ pub(super) fn cases() -> Vec<Op> {
                 });
                 (y, 8)
             },
-            DeviceTensor,
+            Fixed,
         ),
     ]
 }

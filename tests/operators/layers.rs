@@ -1,7 +1,7 @@
 //! Convolutions of all kinds.
 
 use super::{
-    Expect::{DeviceTensor, Free},
+    Expect::{Fixed, Free},
     Op, none,
 };
 use snapprune::onnx::Attributes;
@@ -123,7 +123,7 @@ pub(super) fn cases() -> Vec<Op> {
                     6,
                 )
             },
-            DeviceTensor,
+            Fixed,
         ),
         (
             "Conv in three dimensions",

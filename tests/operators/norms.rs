@@ -1,7 +1,7 @@
 //! Normalizations and pools.
 
 use super::{
-    Expect::{DeviceTensor, Free, Shrinks},
+    Expect::{Fixed, Free, GrowsAtEnd, Shrinks},
     Op, none,
 };
 use snapprune::onnx::Attributes;
@@ -63,19 +63,19 @@ pub(super) fn cases() -> Vec<Op> {
                 let l = n.node("LayerNormalization", &[&t, &s], none);
                 (n.node("Transpose", &[&l], |a| a.set_ints("perm", vec![0, 3, 1, 2])), 8)
             },
-            DeviceTensor,
+            Fixed,
         ),
         (
             "LRN",
             &[7, 13],
             |n, x| (n.node("LRN", &[x], |a| a.set_int("size", 3)), 8),
-            DeviceTensor,
+            GrowsAtEnd,
         ),
         (
             "Softmax",
             &[7, 11, 13],
             |n, x| (n.node("Softmax", &[x], |a| a.set_int("axis", 1)), 8),
-            DeviceTensor,
+            Fixed,
         ),
         (
             "MaxPool",
@@ -157,13 +157,13 @@ pub(super) fn cases() -> Vec<Op> {
                     8,
                 )
             },
-            DeviceTensor,
+            Fixed,
         ),
         (
             "LpNormalization",
             &[7, 22],
             |n, x| (n.node("LpNormalization", &[x], |a| a.set_int("axis", 1)), 8),
-            DeviceTensor,
+            Fixed,
         ),
         (
             "RMSNormalization",
@@ -178,7 +178,7 @@ pub(super) fn cases() -> Vec<Op> {
             "LogSoftmax",
             &[7, 11, 13],
             |n, x| (n.node("LogSoftmax", &[x], |a| a.set_int("axis", 1)), 8),
-            DeviceTensor,
+            Fixed,
         ),
         (
             "Softmax over space",
@@ -190,7 +190,7 @@ pub(super) fn cases() -> Vec<Op> {
             "Hardmax",
             &[7, 11, 13],
             |n, x| (n.node("Hardmax", &[x], |a| a.set_int("axis", 1)), 8),
-            DeviceTensor,
+            Fixed,
         ),
     ]
 }

@@ -1,7 +1,7 @@
 //! Operators that move channels: concatenations, splits, shuffles, reshapes.
 
 use super::{
-    Expect::{DeviceTensor, Free},
+    Expect::{Fixed, Free, Shrinks},
     Op, none,
 };
 use crate::common::net::set_text;
@@ -93,13 +93,39 @@ pub(super) fn cases() -> Vec<Op> {
             Free,
         ),
         (
+            "Slice between the places of one channel",
+            &[13],
+            |n, x| {
+                let twice = n.conv(x, 8, 16, 3, 8);
+                let (s, e, a) = (n.ints(&[1]), n.ints(&[15]), n.ints(&[1]));
+                let part = n.node("Slice", &[&twice, &s, &e, &a], none);
+                let (p, y) = (n.floats(&[16, 1, 1], 0.1, 0.4), n.conv(&part, 14, 5, 1, 1));
+                let all = n.node("PRelu", &[&twice, &p], none);
+                let all = n.conv(&all, 16, 5, 1, 1);
+                (n.node("Add", &[&y, &all], none), 5)
+            },
+            Shrinks,
+        ),
+        (
+            "Split between the places of one channel",
+            &[13],
+            |n, x| {
+                let twice = n.conv(x, 8, 16, 3, 8);
+                let sizes = n.ints(&[5, 11]);
+                let p = n.node_many("Split", &[&twice, &sizes], 2, |a| a.set_int("axis", 1));
+                let (a, b) = (n.conv(&p[0], 5, 4, 1, 1), n.conv(&p[1], 11, 4, 1, 1));
+                (n.node("Add", &[&a, &b], none), 4)
+            },
+            Free,
+        ),
+        (
             "Slice with steps",
             &[13],
             |n, x| {
                 let (s, e, a, t) = (n.ints(&[0]), n.ints(&[8]), n.ints(&[1]), n.ints(&[2]));
                 (n.node("Slice", &[x, &s, &e, &a, &t], none), 4)
             },
-            DeviceTensor,
+            Fixed,
         ),
         (
             "Gather",

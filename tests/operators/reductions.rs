@@ -1,7 +1,7 @@
 //! Reductions and selections.
 
 use super::{
-    Expect::{DeviceTensor, Free, Shrinks},
+    Expect::{Fixed, Free, GrowsAtEnd, Shrinks},
     Op, none,
 };
 use crate::common::net::Net;
@@ -51,7 +51,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let m = n.node("ReduceMean", &[x], |a| a.set_ints("axes", vec![1]));
                 (n.node("Mul", &[x, &m], none), 8)
             },
-            DeviceTensor,
+            Fixed,
         ),
         (
             "ArgMax",
@@ -61,7 +61,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let f = n.node("Cast", &[&i], |a| a.set_int("to", 1));
                 (n.node("Mul", &[x, &f], none), 8)
             },
-            DeviceTensor,
+            Fixed,
         ),
         (
             "TopK",
@@ -70,7 +70,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let k = n.ints(&[8]);
                 (n.node_many("TopK", &[x, &k], 2, |a| a.set_int("axis", 1)).remove(0), 8)
             },
-            DeviceTensor,
+            Fixed,
         ),
         ("ReduceProd", &[7, 13], |n, x| reduced(n, x, "ReduceProd", false), Free),
         (
@@ -98,7 +98,7 @@ pub(super) fn cases() -> Vec<Op> {
                 let f = n.node("Cast", &[&i], |a| a.set_int("to", 1));
                 (n.node("Mul", &[x, &f], none), 8)
             },
-            DeviceTensor,
+            Fixed,
         ),
         (
             "CumSum",
@@ -110,7 +110,7 @@ pub(super) fn cases() -> Vec<Op> {
                 });
                 (n.node("CumSum", &[x, &axis], none), 8)
             },
-            DeviceTensor,
+            GrowsAtEnd,
         ),
         (
             "CumSum over space",

@@ -28,13 +28,16 @@ fn the_cifar_models_have_their_published_accuracy_on_real_images() {
     assert!((top1 - 0.9128).abs() < 0.001, "{top1}");
     let told = std::cell::RefCell::new(Vec::new());
     let tell = |done, total| told.borrow_mut().push((done, total));
+    let data = data.at_most(500);
     let same = compare_task(&cpu(), &model, &model, &data, &tell).unwrap().unwrap();
     let told = told.into_inner();
     assert!(
         told.is_sorted() && told.last().is_some_and(|(done, total)| done == total),
         "{told:?}"
     );
-    assert_eq!((same.agreement, same.top1.unwrap().0), (1.0, top1));
+    let (before, after) = same.top1.unwrap();
+    assert_eq!((same.agreement, before), (1.0, after));
+    assert!((before - top1).abs() < 0.05, "{before}");
 }
 
 #[test]

@@ -47,6 +47,8 @@ def test_a_profile_is_shown_saved_and_used(models, db, tmp_path):
     found = snapprune.profile(net, step=64, reach=1.01, db=db, **QUICK)
     assert found.latency_steps and found.device["kind"] == "cpu"
     assert found._repr_html_().startswith("<iframe") and "layers on" in repr(found)
+    assert found.nodes and abs(sum(n["ms"] for n in found.nodes) - found.totals["nodes_ms"]) < 1e-6
+    assert found.limits["flops_per_ms"]["f32"] > 0
     found.save(tmp_path / "profile.json")
     for given in (found, tmp_path / "profile.json"):
         plan = snapprune.plan(net, profile=given, db=tmp_path / "own.db", time_budget=0, **QUICK)

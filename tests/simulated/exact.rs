@@ -1,6 +1,7 @@
 //! Devices without noise: predictions hold exactly, and shared weights are found.
 
-use super::{narrow_in_no_time, scaling, small, watched};
+use super::{narrow_in_no_time, scaling, watched};
+use crate::common::small::small;
 use std::path::{Path, PathBuf};
 
 use crate::common::priced::{Priced, Silent};

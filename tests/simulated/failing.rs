@@ -13,7 +13,7 @@ use snapprune::device::DeviceKind;
 use snapprune::error::{ErrorCode, SessionError, SessionErrorKind};
 use snapprune::optimize::{Known, Options, Outcome, Workload, optimize};
 use snapprune::profile::Database;
-use snapprune::report::{outcome_json, outcome_text};
+use snapprune::report::{Listed, outcome_json, outcome_text};
 
 /// How many records a database has.
 fn records(path: &Path) -> usize {
@@ -87,7 +87,7 @@ fn a_machine_that_slows_down_is_noticed_and_its_ratios_still_hold() {
     let noise = outcome.noise;
     assert!(noise.probing_drift.unwrap() > 0.3, "{noise:?}");
     assert!(noise.unsteady().is_some());
-    let said = outcome_text(&outcome, false);
+    let said = outcome_text(&outcome, Listed::Changed);
     assert!(
         said.contains("the machine's speed changed by") && said.contains("run again"),
         "{said}"
@@ -112,7 +112,7 @@ fn a_machine_that_stays_as_it_is_has_its_noise_told() {
     );
     assert!(noise.probing_drift.is_some(), "{noise:?}");
     assert!(
-        outcome_text(&outcome, false).contains("noise     times of "),
+        outcome_text(&outcome, Listed::Changed).contains("noise     times of "),
         "{noise:?}"
     );
 }
@@ -128,8 +128,8 @@ fn a_profiler_that_refuses_costs_only_its_traces() {
     let workloads = loads();
     let outcome = optimize(&workloads, &device, Known::default(), &options, &Silent).unwrap();
     assert!(outcome.probes.made > 1);
-    assert_eq!(device.traced.load(Ordering::Relaxed), 1);
-    let said = outcome_text(&outcome, false);
+    assert_eq!(device.times.traced.load(Ordering::Relaxed), 1);
+    let said = outcome_text(&outcome, Listed::Changed);
     assert_eq!(
         said.matches("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES; ask for them")
             .count(),

@@ -1,7 +1,8 @@
 //! Jobs that are stopped or run out of time.
 
-use super::{Simulated, loads, narrow_in_no_time, scaling, small, watched};
+use super::{Simulated, loads, narrow_in_no_time, scaling, watched};
 use crate::common::priced::{Priced, Silent};
+use crate::common::small::small;
 use snapprune::Error;
 use snapprune::device::Stop;
 use snapprune::optimize::{Dynamics, Goals, Known, Options, ProgressReporter, SampleSource, Step, optimize};

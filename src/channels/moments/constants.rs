@@ -6,13 +6,13 @@ use crate::onnx::Graph;
 use crate::ops::Movement;
 
 /// A constant's values and shape, also where it comes through operators that only view it.
-pub fn constant(graph: &Graph, co: &DependencyGraph, name: &str) -> Option<(Vec<f32>, Vec<usize>)> {
+pub fn constant(graph: &Graph, dependencies: &DependencyGraph, name: &str) -> Option<(Vec<f32>, Vec<usize>)> {
     let mut at = name;
     for _ in 0..8 {
         if let Some(tensor) = graph.constant(at) {
             let values = tensor.to_f32()?;
-            let seen = co.by_name(name).filter(|_| at != name);
-            let dims = seen.map_or(tensor.dims, |id| co.dims(id).to_vec());
+            let seen = dependencies.by_name(name).filter(|_| at != name);
+            let dims = seen.map_or(tensor.dims, |id| dependencies.dims(id).to_vec());
             return (dims.iter().product::<usize>() == values.len()).then_some((values, dims));
         }
         let node = &graph.proto.node[*graph.producer.get(at)?];

@@ -5,6 +5,7 @@ use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
 use super::super::moments::arrange;
 use super::super::patch::Patch;
+use super::super::zeros;
 use super::spec::{OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
@@ -17,6 +18,7 @@ pub(super) const OPS: &[OpSpec] = &[op(
     "each part keeps its own widths",
 )
 .moments(arrange::joined)
+.zeros(zeros::as_parts)
 .folding(constant_channels::concat)];
 
 fn concat(c: &mut DependencyBuilder) -> RuleResult {

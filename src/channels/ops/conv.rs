@@ -5,10 +5,12 @@ use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
 use super::super::moments::linear;
 use super::super::patch::Patch;
+use super::super::zeros;
 use super::spec::{OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
-use crate::ops::{LinearKind, LinearSpec, groups};
+use crate::onnx::proto::NodeProto;
+use crate::ops::{ConvSpec, Direction, LinearKind, LinearSpec, groups};
 
 pub(super) const OPS: &[OpSpec] = &[
     op(
@@ -16,9 +18,10 @@ pub(super) const OPS: &[OpSpec] = &[
         conv,
         Some(patch_groups),
         Policy::Layer,
-        "1-d to 3-d; depthwise with multiplier; grouped: the same places in every group",
+        "1-d to 3-d; depthwise with multiplier; grouped: the same places in every group; over channels (ECA): they stay, new ones at the end",
     )
     .moments(linear::mixed)
+    .zeros(zeros::by_parameters)
     .folding(constant_channels::conv),
     op(
         "ConvTranspose",
@@ -27,7 +30,8 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Layer,
         "also grouped and depthwise",
     )
-    .moments(linear::mixed),
+    .moments(linear::mixed)
+    .zeros(zeros::by_parameters),
 ];
 
 struct Parts {
@@ -52,9 +56,14 @@ fn parts(c: &mut DependencyBuilder) -> Result<Parts, String> {
     }
     c.same(x, 0, y, 0)?;
     for axis in 2..dx.len() {
-        c.lock_silent(x, axis);
-        c.lock_silent(y, axis);
         c.lock_silent(w, axis);
+        if keeps_places(c.node, axis, &dx, &dw) && c.grows_at_end(x, axis, "each channel is mixed with its neighbours")
+        {
+            c.same(x, axis, y, axis)?;
+        } else {
+            c.lock_silent(x, axis);
+            c.lock_silent(y, axis);
+        }
     }
     if !c.is_weight(1) {
         for (id, axis) in [(x, 1), (y, 1)] {
@@ -64,6 +73,15 @@ fn parts(c: &mut DependencyBuilder) -> Result<Parts, String> {
     c.role(x, 1, false);
     c.role(y, 1, true);
     Ok(Parts { x, w, y, groups })
+}
+
+/// Whether a convolution of one channel makes one output for each index of an axis, however many there are, with zeros around them.
+fn keeps_places(node: &NodeProto, axis: usize, x: &[usize], w: &[usize]) -> bool {
+    let spatial = axis - 2;
+    let spec = || ConvSpec::of(node, &w[2..], Direction::Forward);
+    LinearSpec::kind_of(node) == Some(LinearKind::Conv)
+        && w[..2] == [1, 1]
+        && spec().is_some_and(|s| s.strides[spatial] == 1 && s.output_size(spatial, x[axis]) == Some(x[axis]))
 }
 
 fn bias(c: &mut DependencyBuilder, y: ValueId) -> RuleResult {

@@ -4,6 +4,7 @@ use super::super::constant_channels;
 use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
 use super::super::moments::{arrange, pointwise};
+use super::super::zeros;
 use super::spec::{BlockedLayout, FusedActivation, OpSpec, Policy, Sign, op};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Graph};
@@ -100,8 +101,9 @@ pub(super) const OPS: &[OpSpec] = &[
         .layout(BlockedLayout::Fused)
         .sign(Sign::AsInput)
         .moments(arrange::same)
+        .zeros(zeros::as_first)
         .folding(constant_channels::same),
-    unary_op("Cast").moments(arrange::same),
+    unary_op("Cast").moments(arrange::same).zeros(zeros::as_first),
     activation("Clip")
         .layout(BlockedLayout::Fused)
         .fused(FusedActivation::Plain)
@@ -109,11 +111,12 @@ pub(super) const OPS: &[OpSpec] = &[
         .scalar_of(scalar::clip)
         .moments(pointwise::clipped)
         .folds(),
-    unary_op("CastLike"),
+    unary_op("CastLike").zeros(zeros::as_first),
     op("Dropout", dropout, None, Policy::Follow, "inference form")
         .pointwise()
         .layout(BlockedLayout::Fused)
         .moments(arrange::same)
+        .zeros(zeros::as_first)
         .folding(constant_channels::same),
     infinite_op("Log").scalar(scalar::ln),
     infinite_op("Reciprocal"),
@@ -122,10 +125,12 @@ pub(super) const OPS: &[OpSpec] = &[
     unary_op("Atanh"),
     broadcast_op("Add")
         .moments(pointwise::add)
+        .zeros(zeros::as_all)
         .folding(constant_channels::add),
-    broadcast_op("Sub").moments(pointwise::sub),
+    broadcast_op("Sub").moments(pointwise::sub).zeros(zeros::as_all),
     broadcast_op("Mul")
         .moments(pointwise::mul)
+        .zeros(zeros::as_any)
         .folding(constant_channels::mul),
     op(
         "Div",
@@ -134,14 +139,16 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "grows where the divisor is a constant (a new one is 1)",
     )
-    .moments(pointwise::div),
+    .moments(pointwise::div)
+    .zeros(zeros::as_first),
     op(
         "Mod",
         div,
         None,
         Policy::Follow,
         "grows where the divisor is a constant (a new one is 1)",
-    ),
+    )
+    .zeros(zeros::as_first),
     op(
         "Pow",
         pow,
@@ -149,13 +156,17 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "grows where the exponent is a constant (a new one is 1)",
     )
-    .moments(pointwise::pow),
-    broadcast_op("Min").moments(pointwise::min),
-    broadcast_op("Max").moments(pointwise::max),
-    broadcast_op("Mean").moments(pointwise::mean),
-    broadcast_op("Sum").moments(pointwise::add),
+    .moments(pointwise::pow)
+    .zeros(zeros::as_first),
+    broadcast_op("Min").moments(pointwise::min).zeros(zeros::as_all),
+    broadcast_op("Max").moments(pointwise::max).zeros(zeros::as_all),
+    broadcast_op("Mean").moments(pointwise::mean).zeros(zeros::as_all),
+    broadcast_op("Sum").moments(pointwise::add).zeros(zeros::as_all),
     broadcast_op("Where"),
-    broadcast_op("PRelu").pointwise().moments(pointwise::prelu),
+    broadcast_op("PRelu")
+        .pointwise()
+        .moments(pointwise::prelu)
+        .zeros(zeros::as_first),
     broadcast_op("Equal"),
     broadcast_op("Greater"),
     broadcast_op("GreaterOrEqual"),

@@ -71,7 +71,7 @@ fn patch_gather(p: &mut Patch) -> Result<()> {
     };
     let dim = p.co.dims(x)[axis];
     let all: Vec<IndexSource> = match p.remaps.get(y, axis) {
-        Some(edit) => edit.sources.clone(),
+        Some(remap) => remap.sources.clone(),
         None => (0..indices.len()).map(|old| IndexSource { old, copy: None }).collect(),
     };
     let picked: Option<Vec<i64>> = all

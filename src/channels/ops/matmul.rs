@@ -2,11 +2,14 @@
 
 use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::moments::linear;
+use super::super::zeros;
 use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 
 pub(super) const OPS: &[OpSpec] = &[
-    op("Gemm", gemm, None, Policy::Layer, "either operand transposed").moments(linear::mixed),
+    op("Gemm", gemm, None, Policy::Layer, "either operand transposed")
+        .moments(linear::mixed)
+        .zeros(zeros::by_parameters),
     op(
         "MatMul",
         matmul,
@@ -14,7 +17,8 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Layer,
         "any rank; weights on either side",
     )
-    .moments(linear::mixed),
+    .moments(linear::mixed)
+    .zeros(zeros::matmul),
 ];
 
 fn gemm(c: &mut DependencyBuilder) -> RuleResult {

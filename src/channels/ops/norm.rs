@@ -4,6 +4,7 @@ use super::super::constant_channels;
 use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::moments::normalize;
 use super::super::patch::Patch;
+use super::super::zeros;
 use super::spec::{BlockedLayout, OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
@@ -19,6 +20,7 @@ pub(super) const OPS: &[OpSpec] = &[
     .pointwise()
     .layout(BlockedLayout::Fused)
     .moments(normalize::by_channel_axis)
+    .zeros(zeros::by_parameters)
     .folding(constant_channels::batch_norm),
     op(
         "InstanceNormalization",
@@ -27,7 +29,8 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "statistics per channel",
     )
-    .moments(normalize::by_channel_axis),
+    .moments(normalize::by_channel_axis)
+    .zeros(zeros::by_parameters),
     op(
         "GroupNormalization",
         group,
@@ -57,9 +60,10 @@ pub(super) const OPS: &[OpSpec] = &[
         lrn,
         None,
         Policy::Partial,
-        "holds the channels: each is divided by its neighbours",
+        "holds the channels, each is divided by its neighbours; new ones at the end",
     )
-    .moments(normalize::responded),
+    .moments(normalize::responded)
+    .zeros(zeros::as_first),
     op(
         "MeanVarianceNormalization",
         mean_variance,
@@ -191,7 +195,12 @@ fn layer(c: &mut DependencyBuilder) -> RuleResult {
 fn lrn(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
     whole(c, x, y)?;
-    c.constraint(x, 1, "each channel is divided by its neighbours");
+    let reason = "each channel is divided by its neighbours";
+    // The divisor (bias + alpha · sum of squares)^beta of a channel among zeros.
+    let divides = c.node.float("bias", 1.0) > 0.0 && c.node.float("alpha", 1e-4) >= 0.0;
+    if !(divides && c.grows_at_end(x, 1, reason)) {
+        c.constraint(x, 1, reason);
+    }
     Ok(())
 }
 

@@ -68,7 +68,7 @@ fn patch_pad(p: &mut Patch) -> Result<()> {
     };
     let mut new = old.clone();
     for (axis, &(begin, _)) in old.iter().enumerate() {
-        if let Some(edit) = p.remaps.get(y, axis) {
+        if let Some(remap) = p.remaps.get(y, axis) {
             let (first, last) = (begin.max(0) as usize, begin.max(0) as usize + dims[axis]);
             let ends = (
                 p.order_in(y, axis, 0, first),
@@ -77,8 +77,8 @@ fn patch_pad(p: &mut Patch) -> Result<()> {
             let whole = [ends.0, p.order(x, axis), ends.1].concat();
             p.line_up(&whole, &p.order(y, axis))?;
             new[axis] = (
-                edit.count_in(0, first) as i64,
-                edit.count_in(last, p.co.dims(y)[axis]) as i64,
+                remap.count_in(0, first) as i64,
+                remap.count_in(last, p.co.dims(y)[axis]) as i64,
             );
         }
     }

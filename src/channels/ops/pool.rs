@@ -3,10 +3,11 @@
 use super::super::constant_channels;
 use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::moments::spatial;
+use super::super::zeros;
 use super::spec::{BlockedLayout, OpSpec, Policy, Sign, op};
 
 const fn pool_op(name: &'static str) -> OpSpec {
-    op(name, pool, None, Policy::Follow, "any ceil mode")
+    op(name, pool, None, Policy::Follow, "any ceil mode").zeros(zeros::as_first)
 }
 
 pub(super) const OPS: &[OpSpec] = &[

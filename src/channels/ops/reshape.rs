@@ -11,6 +11,7 @@ use super::super::dependency_graph::{DependencyGraph, ValueId};
 use super::super::moments::arrange;
 use super::super::patch::Patch;
 use super::super::symbolic_shapes::Dim;
+use super::super::zeros;
 use super::axis_factors::{AxisFactor, Stretch, block, factors, stretches};
 use super::spec::{OpSpec, Policy, op};
 use crate::Result;
@@ -24,7 +25,8 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "merges and splits axes; channel shuffles, exported group norms",
     )
-    .moments(arrange::reshaped),
+    .moments(arrange::reshaped)
+    .zeros(zeros::as_first),
     op(
         "Flatten",
         fixed_rule,
@@ -33,9 +35,14 @@ pub(super) const OPS: &[OpSpec] = &[
         "a channel goes with its whole block",
     )
     .moments(arrange::reshaped)
+    .zeros(zeros::as_first)
     .folding(constant_channels::flatten),
-    op("Squeeze", fixed_rule, None, Policy::Follow, "").moments(arrange::reshaped),
-    op("Unsqueeze", fixed_rule, None, Policy::Follow, "").moments(arrange::reshaped),
+    op("Squeeze", fixed_rule, None, Policy::Follow, "")
+        .moments(arrange::reshaped)
+        .zeros(zeros::as_first),
+    op("Unsqueeze", fixed_rule, None, Policy::Follow, "")
+        .moments(arrange::reshaped)
+        .zeros(zeros::as_first),
 ];
 
 /// Relates two values that hold the same elements in the same order.

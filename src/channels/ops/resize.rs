@@ -2,9 +2,11 @@
 
 use super::super::constant_channels;
 use super::super::context::{DependencyBuilder, RuleResult};
+use super::super::dependency_graph::{DependencyGraph, ValueId};
 use super::super::moments::arrange;
 use super::super::patch::Patch;
-use super::super::symbolic_shapes::Dim;
+use super::super::symbolic_shapes::{Dim, settled};
+use super::super::zeros;
 use super::spec::{OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
@@ -18,22 +20,27 @@ pub(super) const OPS: &[OpSpec] = &[
         "channels keep scale 1",
     )
     .moments(arrange::same)
+    .zeros(zeros::as_first)
     .folding(constant_channels::same),
-    op("Upsample", resize, None, Policy::Follow, "channels keep scale 1").moments(arrange::same),
+    op("Upsample", resize, None, Policy::Follow, "channels keep scale 1")
+        .moments(arrange::same)
+        .zeros(zeros::as_first),
     op(
         "Expand",
         expand,
         Some(patch_expand),
         Policy::Follow,
         "axes that keep their extent",
-    ),
+    )
+    .zeros(zeros::as_first),
     op(
         "Tile",
         tile,
         None,
         Policy::Partial,
         "axes repeated once follow, the others are held",
-    ),
+    )
+    .zeros(zeros::as_first),
 ];
 
 fn resize(c: &mut DependencyBuilder) -> RuleResult {
@@ -92,10 +99,10 @@ fn patch_sizes(p: &mut Patch, i: usize) -> Result<()> {
     let before = sizes.clone();
     for (k, axis) in axes.into_iter().enumerate() {
         let axis = if axis < 0 { axis + rank as i64 } else { axis } as usize;
-        if let Some(edit) = p.remaps.get(y, axis)
+        if let Some(remap) = p.remaps.get(y, axis)
             && k < sizes.len()
         {
-            sizes[k] = edit.len() as i64;
+            sizes[k] = remap.len() as i64;
         }
     }
     if sizes != before {
@@ -118,22 +125,47 @@ fn expand(c: &mut DependencyBuilder) -> RuleResult {
             }
         }
     }
-    match c.shape(1) {
-        Some(elements) if elements.len() == dy.len() => sizes_follow(c, 1, dy.len()),
-        _ => Err("its shape is computed".to_owned()),
+    let elements = c.shape(1).filter(|e| e.len() == dy.len());
+    let elements = elements.ok_or("its shape is computed")?;
+    let number = |(axis, e): (usize, &Dim)| !matches!(e, Dim::Of(..) | Dim::Computed) && !c.co.axis_locked(y, axis);
+    let numbers = elements.iter().enumerate().any(number);
+    if !numbers || broadcast_shape(c.co, x, &elements).is_none() {
+        return sizes_follow(c, 1, dy.len());
     }
+    let from = elements.iter().filter_map(|e| settled(e, c.co)?.1);
+    c.lock_unless_tied(x, &from.collect::<Vec<_>>());
+    Ok(())
+}
+
+/// A target as numbers: those that hold whatever the inputs are, and 1 for the sizes that `x` has already; `None` where others
+/// depend on the inputs.
+fn broadcast_shape(co: &DependencyGraph, x: ValueId, elements: &[Dim]) -> Option<Vec<i64>> {
+    let shift = elements.len().checked_sub(co.dims(x).len())?;
+    let number = |(axis, element): (usize, &Dim)| match *element {
+        Dim::Of(id, at) if axis >= shift && co.value(id).dynamic.contains(&at) => {
+            let own = axis - shift;
+            let has_it = co.value(x).dynamic.contains(&own) && co.same_extent((id, at), (x, own));
+            has_it.then_some(1)
+        }
+        _ => settled(element, co).map(|(value, _)| value),
+    };
+    elements.iter().enumerate().map(number).collect()
 }
 
 fn patch_expand(p: &mut Patch) -> Result<()> {
-    let (Some(mut shape), Some(y)) = (p.settled_ints(1), p.output(0)) else {
+    let (Some(x), Some(y), Some(target)) = (p.input(0), p.output(0), p.node.input.get(1)) else {
+        return Ok(());
+    };
+    let elements = p.shape.get(p.graph, target);
+    let Some(mut shape) = elements.and_then(|e| broadcast_shape(p.co, x, &e)) else {
         return Ok(());
     };
     let before = shape.clone();
     for (axis, dim) in shape.iter_mut().enumerate() {
-        if let Some(edit) = p.remaps.get(y, axis)
+        if let Some(remap) = p.remaps.get(y, axis)
             && *dim != 1
         {
-            *dim = edit.len() as i64;
+            *dim = remap.len() as i64;
         }
     }
     if shape != before {

@@ -5,6 +5,7 @@ use super::super::dependency_graph::ValueId;
 use super::super::moments::arrange;
 use super::super::patch::Patch;
 use super::super::symbolic_shapes::Dim;
+use super::super::zeros;
 use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 use crate::onnx::Tensor;
@@ -26,14 +27,12 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "constant bounds, step 1 on a changing axis",
     )
-    .moments(arrange::sliced),
+    .moments(arrange::sliced)
+    .zeros(zeros::as_first),
 ];
 
-/// Relates `y` to the stretch of `x` that starts at `start` on `axis`; other axes are one.
+/// Relates `axis` of `y` to the stretch of `x` that starts at `start`.
 fn stretch(c: &mut DependencyBuilder, x: ValueId, y: ValueId, axis: usize, start: usize) -> RuleResult {
-    for other in (0..c.rank(x)).filter(|&a| a != axis) {
-        c.same(x, other, y, other)?;
-    }
     for k in 0..c.dims(y)[axis] {
         c.unify((x, axis, start + k), (y, axis, k))?;
     }
@@ -54,6 +53,9 @@ fn split(c: &mut DependencyBuilder) -> RuleResult {
         let y = c.output(i)?;
         if c.rank(y) != c.rank(x) || start + c.dims(y)[axis] > c.dims(x)[axis] {
             return Err("its shapes do not fit".to_owned());
+        }
+        for other in (0..c.rank(x)).filter(|&a| a != axis) {
+            c.same(x, other, y, other)?;
         }
         stretch(c, x, y, axis, start)?;
         start += c.dims(y)[axis];
@@ -95,7 +97,7 @@ fn patch_split(p: &mut Patch) -> Result<()> {
 }
 
 /// One axis of a slice: bounds are clamped as the operator does for a positive step.
-struct Stretch {
+struct SlicedRange {
     axis: usize,
     start: usize,
     end: usize,
@@ -107,7 +109,7 @@ fn bounds(
     node: &crate::onnx::proto::NodeProto,
     ints: &dyn Fn(usize) -> Option<Vec<i64>>,
     dims: &[usize],
-) -> Option<Vec<Stretch>> {
+) -> Option<Vec<SlicedRange>> {
     let old = node.attr("starts").is_some();
     let read = |k: usize, name: &str| if old { node.ints(name) } else { ints(k) };
     let (starts, ends) = (read(1, "starts")?, read(2, "ends")?);
@@ -127,7 +129,7 @@ fn bounds(
         let axis = usize::try_from(if axis < 0 { axis + rank } else { axis }).ok()?;
         let dim = *dims.get(axis)? as i64;
         let clamp = |v: i64| (if v < 0 { v.saturating_add(dim) } else { v }).clamp(0, dim) as usize;
-        out.push(Stretch {
+        out.push(SlicedRange {
             axis,
             start: clamp(*starts.get(k)?),
             end: clamp(*ends.get(k)?),
@@ -159,9 +161,7 @@ fn slice(c: &mut DependencyBuilder) -> RuleResult {
             Some(all) => match all.iter().find(|s| s.axis == axis) {
                 None => c.same(x, axis, y, axis)?,
                 Some(s) if s.step == 1 && s.end.saturating_sub(s.start) == dy[axis] => {
-                    for k in 0..dy[axis] {
-                        c.unify((x, axis, s.start + k), (y, axis, k))?;
-                    }
+                    stretch(c, x, y, axis, s.start)?;
                 }
                 Some(_) => {
                     c.constraint(x, axis, "Slice steps over this axis");
@@ -221,12 +221,16 @@ fn patch_slice(p: &mut Patch) -> Result<()> {
         |p: &Patch, k: usize, name: &str| if old { p.node.ints(name) } else { p.settled_ints(k) }.unwrap_or_default();
     let (mut starts, mut ends) = (read(p, 1, "starts"), read(p, 2, "ends"));
     for (k, s) in found.iter().enumerate() {
-        if let Some(edit) = p.remaps.get(x, s.axis) {
+        if let Some(remap) = p.remaps.get(x, s.axis) {
             if let Some(y) = p.output(0) {
                 p.line_up(&p.order_in(x, s.axis, s.start, s.end), &p.order(y, s.axis))?;
             }
-            starts[k] = edit.count_in(0, s.start) as i64;
-            ends[k] = edit.count_in(0, s.end) as i64;
+            let (first, past) = remap.stretch(s.start, s.end).ok_or_else(|| {
+                let node = crate::onnx::label(p.node, p.index);
+                Error::Plan(format!("the channels that {node} takes would not lie side by side"))
+            })?;
+            starts[k] = first as i64;
+            ends[k] = past as i64;
         }
     }
     if old {

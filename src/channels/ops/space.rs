@@ -3,6 +3,7 @@
 use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
 use super::super::moments::arrange;
+use super::super::zeros;
 use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 
@@ -14,7 +15,8 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "DCR and CRD: a channel goes with all its places",
     )
-    .moments(arrange::same),
+    .moments(arrange::same)
+    .zeros(zeros::as_first),
     op(
         "SpaceToDepth",
         space_to_depth,
@@ -22,7 +24,8 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "a channel goes with all its places",
     )
-    .moments(arrange::same),
+    .moments(arrange::same)
+    .zeros(zeros::as_first),
 ];
 
 fn parts(c: &mut DependencyBuilder) -> Result<(ValueId, ValueId, usize), String> {

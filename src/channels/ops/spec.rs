@@ -4,6 +4,7 @@ use super::super::constant_channels::{FoldingInput, FoldingRule, Levels};
 use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::moments::{ChannelMoments, MomentsInput, MomentsRule};
 use super::super::patch::Patch;
+use super::super::zeros::{ZeroInput, ZeroRule, as_first};
 use crate::Result;
 use crate::onnx::Graph;
 use crate::onnx::proto::NodeProto;
@@ -100,6 +101,8 @@ pub struct OpSpec {
     pub sign: Sign,
     /// What is made of zeros.
     pub at_zero: AtZero,
+    /// When the output is zero at new channels; without, by `scalar`, else that is not known.
+    pub zeros: Option<ZeroRule>,
     /// The function of one number that it is.
     pub scalar: Option<Scalar>,
     /// How known numbers are passed on; nothing is known behind it without.
@@ -127,6 +130,7 @@ pub(super) const fn op(
         fused: FusedActivation::No,
         sign: Sign::Any,
         at_zero: AtZero::Finite,
+        zeros: None,
         scalar: None,
         folding: None,
         moments: None,
@@ -156,6 +160,13 @@ impl OpSpec {
     pub(super) const fn infinite_at_zero(self) -> Self {
         Self {
             at_zero: AtZero::Infinite,
+            ..self
+        }
+    }
+
+    pub(super) const fn zeros(self, rule: ZeroRule) -> Self {
+        Self {
+            zeros: Some(rule),
             ..self
         }
     }
@@ -211,6 +222,17 @@ impl OpSpec {
             None => {
                 let f = self.scalar?.function(input.graph, input.node)?;
                 Some(vec![Some(input.input(0)?.map(&*f))])
+            }
+        }
+    }
+
+    /// Whether a node's first output is exactly zero at new channels.
+    pub fn keeps_zero(&self, graph: &Graph, input: &ZeroInput) -> bool {
+        match self.zeros {
+            Some(rule) => rule(input),
+            None => {
+                let f = self.scalar.and_then(|s| s.function(graph, input.node));
+                as_first(input) && f.is_some_and(|f| f(0.0) == 0.0)
             }
         }
     }

@@ -2,10 +2,13 @@
 
 use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::moments::arrange;
+use super::super::zeros;
 use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
 
-pub(super) const OPS: &[OpSpec] = &[op("Transpose", transpose, None, Policy::Follow, "").moments(arrange::transposed)];
+pub(super) const OPS: &[OpSpec] = &[op("Transpose", transpose, None, Policy::Follow, "")
+    .moments(arrange::transposed)
+    .zeros(zeros::as_first)];
 
 fn transpose(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);

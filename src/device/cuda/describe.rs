@@ -13,7 +13,12 @@ use crate::device::info::{DeviceInfo, DeviceKind, fingerprint};
 use crate::device::runtime::Runtime;
 
 /// The GPU of a context, with the versions of the libraries that are loaded.
-pub(super) fn describe(runtime: &Runtime, context: &CudaContext, options: CudaOptions) -> Result<DeviceInfo> {
+pub(super) fn describe(
+    runtime: &Runtime,
+    context: &CudaContext,
+    options: CudaOptions,
+    traces: bool,
+) -> Result<DeviceInfo> {
     let attribute = |a: Attribute| context.attribute(a).map(|v| v.to_string()).map_err(driver);
     let (major, minor) = context.compute_capability().map_err(driver)?;
     let name = context.name().map_err(driver)?;
@@ -58,13 +63,15 @@ pub(super) fn describe(runtime: &Runtime, context: &CudaContext, options: CudaOp
         name,
         fingerprint: fingerprint(&facts),
         stack: format!(
-            "onnxruntime {} cuda driver={driver_version} {} cudnn_conv_algo_search={} tf32={} nhwc={}{}",
+            "onnxruntime {} cuda driver={driver_version} {} cudnn_conv_algo_search={} tf32={} nhwc={}{}{}",
             runtime.version,
             versions(),
             options.algo.name(),
             if options.tf32 { "on" } else { "off" },
             if options.nhwc { "on" } else { "off" },
             if options.graph { " cuda_graph=on" } else { "" },
+            // Times of layers are those of kernels, or of runs with their launches.
+            if traces { " times=kernels" } else { "" },
         ),
         facts,
         // The fingerprint is as it always was.

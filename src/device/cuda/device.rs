@@ -1,5 +1,7 @@
 //! A GPU as a device.
 
+use std::path::Path;
+
 use cudarc::driver::CudaContext;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use ort::ep::ExecutionProviderDispatch;
@@ -7,6 +9,7 @@ use ort::session::Session;
 
 use super::describe::describe;
 use super::driver::{driver, gpu_count, provider_beside};
+use super::node_kernels::node_kernels;
 use super::options::CudaOptions;
 use super::timing::{Gpu, OnGpu};
 use crate::device::conditions::{Conditions, ConditionsReader};
@@ -14,11 +17,12 @@ use crate::device::device_tensor::Runner;
 use crate::device::executor::Executor;
 use crate::device::info::DeviceInfo;
 use crate::device::interface::Device;
+use crate::device::node_times::{NodeTime, read_runs};
 use crate::device::products::{CudaProducts, Products};
-use crate::device::runtime::{Runtime, run_once, tensors};
+use crate::device::runtime::{Runtime, tensors};
 use crate::device::session_from_memory::commit;
 use crate::device::stop::Stop;
-use crate::device::timer::{CpuFallback, TimedSession, Timer};
+use crate::device::timer::{CpuFallback, NodeClock, NodeRuns, TimedSession, Timer};
 use crate::device::trace::{Kernel, cupti_present, traced};
 use crate::device::values::NamedTensor;
 use crate::error::DeviceError;
@@ -32,6 +36,8 @@ pub struct CudaDevice {
     info: DeviceInfo,
     conditions: Option<ConditionsReader>,
     products: Option<CudaProducts>,
+    /// Whether kernels can be traced.
+    traces: bool,
 }
 
 /// Has ONNX Runtime load the provider.
@@ -80,16 +86,22 @@ impl CudaDevice {
             gpu: Gpu { index, context, stream },
             info: DeviceInfo::default(),
             conditions: bus.and_then(ConditionsReader::new),
+            traces: false,
         };
         loads(&device.runtime, index, device.provider())?;
+        device.traces = cupti_present() && traced(|| Ok(())).is_ok();
         // Once the provider is loaded, so that the versions are of the libraries that it uses.
-        device.info = describe(&device.runtime, &device.gpu.context, options)?;
+        device.info = describe(&device.runtime, &device.gpu.context, options, device.traces)?;
         Ok(device)
     }
 
     fn provider(&self) -> ExecutionProviderDispatch {
-        let graph = self.options.graph;
-        let options = self.options.provider(self.gpu.index);
+        self.provider_of(self.options)
+    }
+
+    fn provider_of(&self, options: CudaOptions) -> ExecutionProviderDispatch {
+        let graph = options.graph;
+        let options = options.provider(self.gpu.index);
         // SAFETY: the stream is kept alive by this device and by every session made here.
         let options = unsafe { options.with_compute_stream(self.gpu.stream.cu_stream().cast()) };
         let options = if graph { options.with_cuda_graph(true) } else { options };
@@ -137,13 +149,49 @@ impl Timer for CudaDevice {
         Ok(Box::new(self.on_gpu(model, inputs, fallback)?))
     }
 
+    fn node_times(&self, model: &[u8], inputs: &[NamedTensor], runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
+        if !self.traces {
+            return Ok(None);
+        }
+        let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
+        // A captured graph has no nodes; its kernels are the same.
+        let plain = self.provider_of(CudaOptions {
+            graph: false,
+            ..self.options
+        });
+        let mut builder = self.runtime.builder(1, &[plain])?;
+        if runs.fallback == CpuFallback::Forbidden {
+            builder = builder.with_disable_cpu_fallback()?;
+        }
+        let session = commit(builder.with_profiling(folder.path().join("profile"))?, model)?;
+        let mut on_gpu = OnGpu::bound(&self.gpu, session, inputs, self.runtime.stop.clone())?;
+        for _ in 0..runs.warmup {
+            on_gpu.run()?;
+        }
+        let launches = traced(|| (0..runs.timed).try_for_each(|_| on_gpu.run().map(drop)))?;
+        let (file, start_ns) = on_gpu.end_profiling()?;
+        let node_runs = read_runs(Path::new(&file))?;
+        Ok(node_kernels(node_runs, start_ns, launches, runs.timed))
+    }
+
+    fn node_clock(&self) -> NodeClock {
+        NodeClock::Device
+    }
+
     fn kernels(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Option<Vec<Kernel>>> {
         if !cupti_present() {
             return Ok(None);
         }
         let mut timed = self.on_gpu(model, inputs, CpuFallback::Forbidden)?;
         timed.set_repeats(1);
-        traced(|| timed.sample().map(|_| ())).map(Some)
+        let launches = traced(|| timed.sample().map(|_| ()))?;
+        Ok(Some(
+            launches
+                .into_iter()
+                .map(|l| l.kernel)
+                .filter(Kernel::has_grid)
+                .collect(),
+        ))
     }
 
     fn conditions(&self) -> Option<Conditions> {
@@ -153,13 +201,8 @@ impl Timer for CudaDevice {
 
 impl Executor for CudaDevice {
     fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        if self.options.graph {
-            // A graph's memory is bound; a run for its values is not worth one.
-            return self.runner(model)?.run_tensors(inputs);
-        }
-        let outputs = run_once(self.session(model, CpuFallback::Allowed)?, inputs)?;
-        self.gpu.stream.synchronize().map_err(driver)?;
-        Ok(tensors(outputs))
+        // A run for its values is worth neither a captured graph nor a long search for algorithms.
+        self.runner(model)?.run_tensors(inputs)
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {

@@ -3,6 +3,7 @@
 mod describe;
 mod device;
 mod driver;
+mod node_kernels;
 mod options;
 mod timing;
 mod versions;

@@ -26,7 +26,7 @@ impl CudnnAlgo {
 }
 
 /// Options of the CUDA provider that times depend on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CudaOptions {
     /// How cuDNN picks algorithms.
     pub algo: CudnnAlgo,
@@ -50,6 +50,26 @@ impl Default for CudaOptions {
 }
 
 impl CudaOptions {
+    /// Other settings that give the same outputs up to rounding: the layout of convolutions, and graph capture.
+    pub fn variants(self) -> Vec<Self> {
+        let mut found = Vec::new();
+        for (nhwc, graph) in [(false, false), (true, false), (false, true), (true, true)] {
+            let variant = Self { nhwc, graph, ..self };
+            if variant != self {
+                found.push(variant);
+            }
+        }
+        found
+    }
+
+    /// How these differ from `other`, as provider options.
+    pub fn difference(self, other: Self) -> Vec<String> {
+        let switch = |on: bool| if on { 1 } else { 0 };
+        let layout = (self.nhwc != other.nhwc).then(|| format!("prefer_nhwc={}", switch(self.nhwc)));
+        let graph = (self.graph != other.graph).then(|| format!("enable_cuda_graph={}", switch(self.graph)));
+        layout.into_iter().chain(graph).collect()
+    }
+
     /// The provider's options for GPU `index`, with the search of these options.
     pub(super) fn provider(&self, index: usize) -> CUDA {
         self.provider_with(

@@ -41,6 +41,13 @@ const STEADY: f64 = 0.02;
 impl OnGpu {
     /// A session with its inputs and outputs bound on a GPU, warmed up.
     pub(super) fn new(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
+        let mut on_gpu = Self::bound(gpu, session, inputs, stop)?;
+        on_gpu.settle()?;
+        Ok(on_gpu)
+    }
+
+    /// The same without a warm-up; one run a sample.
+    pub(super) fn bound(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
         let mut binding = session.create_binding()?;
         for (name, tensor) in inputs {
             binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
@@ -60,7 +67,7 @@ impl OnGpu {
                 .new_event(Some(CUevent_flags::CU_EVENT_DEFAULT))
                 .map_err(driver)
         };
-        let mut on_gpu = Self {
+        Ok(Self {
             session,
             binding,
             memory,
@@ -71,9 +78,14 @@ impl OnGpu {
             end: event()?,
             repeats: 1,
             stop,
-        };
-        on_gpu.settle()?;
-        Ok(on_gpu)
+        })
+    }
+
+    /// Ends the session, and gives the file that its profile was written to and when that began, in nanoseconds of the system's
+    /// clock.
+    pub(super) fn end_profiling(mut self) -> Result<(String, u64)> {
+        let start = self.session.profiling_start_ns()?;
+        Ok((self.session.end_profiling()?, start))
     }
 
     /// Runs without waiting `repeats` times between two events, so that the launches of one run

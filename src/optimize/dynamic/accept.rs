@@ -13,7 +13,7 @@ use super::search::GateSearch;
 use crate::Result;
 use crate::data::Dataset;
 use crate::gate::Gate;
-use crate::verify::benchmark_workloads;
+use crate::verify::{Effort, benchmark_workloads};
 
 /// Choices that are made, each more careful, while the evaluation samples lose too much.
 const ATTEMPTS: usize = 4;
@@ -172,7 +172,7 @@ impl GateSearch<'_> {
             self.session.timer()?,
             &entries,
             &self.session.inputs,
-            self.session.seconds(SECONDS),
+            Effort::choosing(self.session.timer()?, self.session.seconds(SECONDS)),
             &self.session.progress(),
         )?;
         let whole = benchmarked[1].ratio();

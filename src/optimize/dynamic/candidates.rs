@@ -47,21 +47,39 @@ const NEAR: f64 = 0.08;
 /// Bytes that the values of a block may take for all samples that are looked at.
 const HELD_BYTES: usize = 3 << 29;
 
-/// The runs that gates are calibrated on, as many as fit in memory, and those that judge them: no run is both, unless there is only
-/// one. Where weights were `fitted` on the samples before, the runs that were held out then judge here too; otherwise at most half
-/// calibrate.
-pub(super) fn split(data: &Dataset, blocks: &[Block], fitted: bool) -> (Range<usize>, Range<usize>) {
+/// The runs that gates are calibrated on, as many as fit in memory, and those that judge them.
+pub(super) struct Split {
+    pub calibrate: Range<usize>,
+    pub judge: Range<usize>,
+}
+
+impl Split {
+    /// No run is both, unless there is only one; at most half calibrate.
+    pub fn of(data: &Dataset, blocks: &[Block]) -> Self {
+        let runs = data.distinct_runs();
+        let calibrate = affordable(data, blocks).clamp(1, (runs / 2).max(1)).min(runs);
+        Self {
+            calibrate: 0..calibrate,
+            judge: if calibrate < runs { calibrate..runs } else { 0..runs },
+        }
+    }
+
+    /// Where weights were fitted on the samples before: the runs that were held out then judge here too.
+    pub fn of_fitted(data: &Dataset, blocks: &[Block]) -> Self {
+        let samples = Samples::new(data.clone());
+        Self {
+            calibrate: 0..affordable(data, blocks).clamp(1, samples.fit.end.max(1)),
+            judge: samples.judge,
+        }
+    }
+}
+
+/// Runs whose values fit in memory for every block.
+fn affordable(data: &Dataset, blocks: &[Block]) -> usize {
     let size = |d: &[usize; 3]| 4 * d.iter().product::<usize>();
     let one = |b: &Block| 2 * size(&b.input_dims) + 6 * size(&b.output_dims);
     let most = blocks.iter().map(one).max().unwrap_or(0).max(1);
-    let affordable = HELD_BYTES / most / data.batch().max(1);
-    let runs = data.distinct_runs();
-    if fitted {
-        let samples = Samples::new(data.clone());
-        return (0..affordable.clamp(1, samples.fit.end.max(1)), samples.judge);
-    }
-    let fit = affordable.clamp(1, (runs / 2).max(1)).min(runs);
-    (0..fit, if fit < runs { fit..runs } else { 0..runs })
+    HELD_BYTES / most / data.batch().max(1)
 }
 
 /// Looks at all blocks on the samples of `runs` runs, and gives every block's candidates; blocks in graph order.

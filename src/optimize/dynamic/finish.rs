@@ -49,7 +49,7 @@ impl GateSearch<'_> {
             step: Step::VerifyDynamic,
             reference: &masked,
             model: &compact,
-            workloads: &session.workloads[..1],
+            compared_at: Some(&session.workloads[..1]),
             entries: vec![self.base, model, &session.original],
             inputs: &self.real_inputs()?,
             seconds: FINAL_SECONDS,

@@ -20,7 +20,7 @@ use crate::device::DeviceKind;
 use crate::gate::{Gate, blocks, raise_opset};
 use crate::onnx::{Graph, parse};
 use crate::plan::Metric;
-use candidates::{GateCandidate, candidates, split};
+use candidates::{GateCandidate, Split, candidates};
 use choose::{eligible, picked};
 use rows::{bare, rows};
 use search::GateSearch;
@@ -96,16 +96,19 @@ impl GateSearch<'_> {
             }
         };
         let fitted = session.options.goals.any() && session.samples.is_some();
-        let (fit, judging) = split(&data, &found, fitted);
+        let Split { calibrate, judge } = match fitted {
+            true => Split::of_fitted(&data, &found),
+            false => Split::of(&data, &found),
+        };
         session.reporter.step(Step::CalibrateGates);
-        let mut candidates = candidates(self, &found, &data, fit)?;
+        let mut candidates = candidates(self, &found, &data, calibrate)?;
         session.reporter.step(Step::TimeGates);
         time(self, &session.inputs[0].0, &mut candidates)?;
         if session.limit.is_up() {
             dynamic.declined = Some(NoGates::NotJudged);
             return Ok(dynamic);
         }
-        let judge = self.judge(&mut candidates, &data, judging)?;
+        let judge = self.judge(&mut candidates, &data, judge)?;
         let accepted = self.accepted(&mut candidates, judge.as_ref(), &mut dynamic)?;
         dynamic
             .gates

@@ -33,7 +33,12 @@ pub(super) fn rows(
             Some(_) => "saves time, but loses more than is allowed",
         };
         let even = shown.and_then(|o| break_even(list, o));
-        all.push(row(block, shown, even, at.is_some(), reason));
+        all.push(GateRow {
+            used: at.is_some(),
+            break_even: even,
+            reason: reason.to_owned(),
+            ..row(block, shown)
+        });
     }
     all
 }
@@ -63,24 +68,22 @@ pub(super) fn bare(name: &str, why: &str) -> GateRow {
     }
 }
 
-/// A line for a candidate, or for a block without one.
-fn row(block: &Block, candidate: Option<&GateCandidate>, break_even: Option<f64>, used: bool, reason: &str) -> GateRow {
+/// What a line says of a candidate, or of a block without one.
+fn row(block: &Block, candidate: Option<&GateCandidate>) -> GateRow {
     let macs = block.macs().max(1) as f64;
     let tile = candidate.and_then(|o| o.gate.tiles.as_ref()).map(|t| t.tiling.tile);
     GateRow {
         block: block.name.clone(),
         kind: candidate.map_or("dense", |o| o.gate.kind()),
-        used,
         keep: candidate.map(|o| o.gate.keep_share()),
         tile: tile.map(|t| (t.rows, t.columns)),
-        break_even,
         ms_dense: candidate.and_then(|o| o.timed).map(|t| t.dense_ms),
         ms_gated: candidate.and_then(|o| o.timed).map(|t| t.gated_ms),
         flops_share: candidate.map(|o| o.gate.macs() as f64 / macs),
         loss: candidate.and_then(|o| o.loss),
         retained_energy: candidate.map(|o| o.retained_energy),
         attention: candidate.map(|o| if o.fitted { "fitted" } else { "mean" }),
-        reason: reason.to_owned(),
+        ..GateRow::default()
     }
 }
 

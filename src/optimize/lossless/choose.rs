@@ -3,20 +3,25 @@
 use super::measure::{Comparison, measure};
 use crate::Result;
 use crate::channels::Group;
+use crate::device::NodeClock;
 use crate::optimize::session::Session;
-use crate::plan::{Found, Plan};
+use crate::plan::{FoundPlans, Plan};
 use crate::verify::Verdict;
 
 /// Seconds for each benchmark.
 const CHOOSING_SECONDS: f64 = 3.0;
 /// Found plans that are measured.
 const ENTRIES: usize = 3;
+/// Predictions are off by no more than this, as a rule.
+const OFF: f64 = 1.1;
 /// Parts of a plan that are left out in turn, and how often.
 const PARTS: usize = 6;
 const ROUNDS: usize = 3;
+/// The same where kernels were timed: predictions hold all that a plan changes, and sessions take long to make.
+const ROUNDS_BY_KERNELS: usize = 1;
 
 /// The fastest of the found plans; then without the moves that do not pay.
-pub(super) fn choose(session: &Session, found: &[Found]) -> Result<Option<Plan>> {
+pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Plan>> {
     session.limit.check()?;
     let mut plans = field(session, found);
     if session.limit.is_up() {
@@ -25,7 +30,11 @@ pub(super) fn choose(session: &Session, found: &[Found]) -> Result<Option<Plan>>
     if plans.is_empty() {
         return Ok(None);
     }
-    let steps = ROUNDS + 2;
+    let rounds = match session.timer()?.node_clock() {
+        NodeClock::Host => ROUNDS,
+        NodeClock::Device => ROUNDS_BY_KERNELS,
+    };
+    let steps = rounds + 2;
     session.reporter.progress(0, steps);
     let measured = |plans: &[Plan]| measure(session, plans, session.seconds(CHOOSING_SECONDS));
     let mut best = best_of(&plans, &measured(&plans)?);
@@ -38,7 +47,7 @@ pub(super) fn choose(session: &Session, found: &[Found]) -> Result<Option<Plan>>
         session.reporter.progress(steps, steps);
         return Ok(None);
     };
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         session.reporter.progress(round + 2, steps);
         if session.limit.is_up() {
             break;
@@ -52,18 +61,24 @@ pub(super) fn choose(session: &Session, found: &[Found]) -> Result<Option<Plan>>
     Ok(Some(plan))
 }
 
-/// The plans to measure: those found, and each without the groups that pass through operators that
-/// move channels about (their cost is not in the layers' times).
-fn field(session: &Session, found: &[Found]) -> Vec<Plan> {
+/// The plans to measure: those found, each without the groups that pass through operators that move channels about (their cost
+/// is not in the layers' times), and those that people make by hand, as far as they are not predicted to be slower than the
+/// best one by more than predictions are off.
+fn field(session: &Session, found: &FoundPlans) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     let moved = moved_about(session);
-    for f in found.iter().take(ENTRIES) {
-        for plan in [f.plan.clone(), f.plan.without(&moved)] {
-            if !plan.is_empty() && !plans.contains(&plan) && session.rewritten(&plan).is_ok() {
-                plans.push(plan);
-            }
+    let mut add = |plan: Plan| {
+        if !plan.is_empty() && !plans.contains(&plan) && session.rewritten(&plan).is_ok() {
+            plans.push(plan);
         }
+    };
+    for f in found.settled.iter().take(ENTRIES) {
+        add(f.plan.clone());
+        add(f.plan.without(&moved));
     }
+    let best = found.settled.first().map_or(found.present_ms, |f| f.layers_ms);
+    let near = found.rounded.iter().filter(|f| f.layers_ms <= best * OFF);
+    near.for_each(|f| add(f.plan.clone()));
     plans
 }
 

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::onnx::encode;
-use crate::optimize::remembered::{remembered, whole_key};
 use crate::optimize::session::Session;
 use crate::plan::Plan;
-use crate::verify::{Verdict, benchmark_workloads};
+use crate::profile::{remembered, whole_key};
+use crate::verify::{Effort, Verdict, benchmark_workloads};
 
 /// How a plan's model compares with the original.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -42,7 +42,9 @@ pub(super) fn measure(session: &Session, plans: &[Plan], seconds: f64) -> Result
     let entries: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
     let key = whole_key("race", &entries, &session.inputs, seconds);
     remembered(&session.prober, &key, || {
-        let entries = benchmark_workloads(session.timer()?, &entries, &session.inputs, seconds, &|_, _| {})?;
+        let timer = session.timer()?;
+        let effort = Effort::choosing(timer, seconds);
+        let entries = benchmark_workloads(timer, &entries, &session.inputs, effort, &|_, _| {})?;
         let measured = entries.iter().skip(1).map(|e| Comparison {
             ratio: e.ratio(),
             verdict: e.verdict(),

@@ -45,7 +45,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         outcome.declined = Some(match session.opened.nothing_to_change(false) {
             Some(why) => Declined::NothingToChange(why),
             None if session.prober.skipped > 0 => Declined::NoTimeToSearch,
-            None if found.is_empty() => Declined::AllWidthsFastest,
+            None if found.settled.is_empty() => Declined::AllWidthsFastest,
             None => Declined::NoFasterPlan,
         });
         return Ok(outcome);

@@ -5,7 +5,7 @@ use crate::onnx::encode;
 use crate::optimize::options::Amount;
 use crate::optimize::session::Session;
 use crate::plan::Plan;
-use crate::verify::benchmark_workloads;
+use crate::verify::{Effort, benchmark_workloads};
 
 /// A measured latency.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ pub(super) fn measure(session: &Session, plan: &Plan, seconds: f64) -> Result<La
         session.timer()?,
         &entries,
         &session.inputs,
-        session.seconds(seconds),
+        Effort::choosing(session.timer()?, session.seconds(seconds)),
         &|_, _| {},
     )?;
     Ok(Latency {

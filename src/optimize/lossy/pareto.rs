@@ -4,7 +4,7 @@ use super::fit::fit;
 use super::search::prepare_search;
 use crate::Result;
 use crate::onnx::encode;
-use crate::optimize::outcome::{Measured, ParetoRow};
+use crate::optimize::outcome::{MeasuredPoint, ParetoRow};
 use crate::optimize::proof::{Measuring, Trial};
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
@@ -34,12 +34,12 @@ pub(crate) fn pareto(session: &mut Session, measured: usize) -> Result<Vec<Paret
             step: Step::MeasureModels,
             seconds: SECONDS,
             // A point of the curve is not written: its outputs need no proof.
-            workloads: &[],
+            compared_at: None,
             ..session.trial(&model)
         };
         let (evidence, _) = session.prove(&trial, &Measuring)?;
         let (entry, task) = (evidence.entries.last(), evidence.task);
-        rows[at].measured = entry.map(|entry| Measured {
+        rows[at].measured = entry.map(|entry| MeasuredPoint {
             ms: entry.summary().median,
             latency: entry.ratio(),
             held_out_loss: fitted.held_out().map(|h| h.loss()),

@@ -14,7 +14,9 @@ use crate::optimize::session::Session;
 use crate::plan::{LossCurve, Plan};
 use crate::reconstruct::with_compensated;
 use crate::rewrite::rewrite;
-use crate::score::{Compensated, Ranked, Reference, StagedExecutor, Statistics, linear_ops, rank_group, reading};
+use crate::score::{
+    Compensated, RankRequest, Ranked, Reference, StagedExecutor, Statistics, Watch, linear_ops, rank_group, reading,
+};
 
 /// Places of every sample that the layers' inputs are looked at.
 const PLACES: usize = 48;
@@ -46,10 +48,14 @@ pub(super) fn analyze(
     let layers = linear_ops(graph);
     reporter.step(Step::Calibrate);
     let mut executor = StagedExecutor::new(session.device, &samples.data, samples.fit.clone())?;
-    let parts = (&session.opened.proto, graph);
+    let model = &session.opened.proto;
     let wanted = reading(analysis, &layers);
     let progress = session.progress();
-    let mut statistics = Statistics::collect(&mut executor, parts, &wanted, PLACES, seed, (limit, &progress))?;
+    let watch = Watch {
+        limit,
+        progress: &progress,
+    };
+    let mut statistics = Statistics::collect(&mut executor, model, graph, &wanted, PLACES, seed, watch)?;
     drop(executor);
     // What the time did not allow to look at is guessed.
     let left: Vec<LinearOp> = wanted.iter().filter(|m| !statistics.knows(m)).cloned().collect();
@@ -69,7 +75,12 @@ pub(super) fn analyze(
         let stops: Vec<usize> = looked_at(channels, options).iter().map(|n| channels - n).collect();
         let first = session.removable.classes.get(&g).map(Vec::as_slice).unwrap_or_default();
         let least = options.first().copied().unwrap_or(channels);
-        if let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, (first, least, &stops)) {
+        let request = RankRequest {
+            first,
+            least,
+            keep_at: &stops,
+        };
+        if let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, request) {
             rankings.insert(g, ranked);
         }
     }
@@ -114,8 +125,12 @@ pub(super) fn guess(session: &Session, narrower: &BTreeMap<usize, Vec<usize>>, l
             .iter()
             .copied()
             .find(|&n| n >= careful.min(channels - spare.len().min(channels - 1)));
-        let order = (spare, least.unwrap_or(channels), &[][..]);
-        let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, order) else {
+        let request = RankRequest {
+            first: spare,
+            least: least.unwrap_or(channels),
+            keep_at: &[],
+        };
+        let Some(ranked) = rank_group(group, graph, analysis, &layers, &statistics, request) else {
             continue;
         };
         if group.consumers.iter().any(|n| statistics.blind.contains(n)) {
@@ -147,8 +162,12 @@ pub(super) fn guessed_biases(session: &Session, plan: &Plan) -> Vec<Compensated>
         let Some(order) = session.removable.ranked.get(&g).filter(|_| gone > 0) else {
             continue;
         };
-        let order = (&order[..gone.min(order.len())], count, &[gone][..]);
-        let ranked = rank_group(group, graph, analysis, &layers, &statistics, order);
+        let request = RankRequest {
+            first: &order[..gone.min(order.len())],
+            least: count,
+            keep_at: &[gone],
+        };
+        let ranked = rank_group(group, graph, analysis, &layers, &statistics, request);
         found.extend(ranked.into_iter().flat_map(|r| r.compensated.into_values().flatten()));
     }
     found
@@ -185,15 +204,15 @@ fn narrowed(session: &Session, ranked: &Ranked, gone: usize) -> Result<ModelProt
 /// The first node that a change of a group touches.
 fn first_node(session: &Session, group: &Group) -> usize {
     let (analysis, graph) = (session.analysis(), &session.graph);
-    let co = &analysis.dependencies;
+    let dependencies = &analysis.dependencies;
     let mut change = ChannelChange::default();
     change.removed.extend(&group.classes);
-    let remaps = IndexRemaps::new(co, &analysis.groups, &change);
+    let remaps = IndexRemaps::new(dependencies, &analysis.groups, &change);
     let touched = |&n: &usize| {
         let node = &graph.proto.node[n];
-        let inputs = (0..node.input.len()).filter_map(|i| crate::channels::input_value(co, node, n, i));
-        let outputs = node.output.iter().filter_map(|o| co.by_name(o));
-        node.op_type() != "Constant" && inputs.chain(outputs).any(|v| remaps.touches(co, v))
+        let inputs = (0..node.input.len()).filter_map(|i| crate::channels::input_value(dependencies, node, n, i));
+        let outputs = node.output.iter().filter_map(|o| dependencies.by_name(o));
+        node.op_type() != "Constant" && inputs.chain(outputs).any(|v| remaps.touches(dependencies, v))
     };
     (0..graph.proto.node.len()).find(touched).unwrap_or(0)
 }

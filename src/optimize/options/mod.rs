@@ -61,7 +61,7 @@ pub enum GrowInit {
     /// Zeros: nothing reads them.
     #[default]
     Zero,
-    /// A copy of an old channel, which shares its work with it: exact, and ready to be trained on.
+    /// A copy of an old channel, which shares its work with it: exact, and ready to be trained on. Widths that only grow by zeros stay.
     Split,
 }
 

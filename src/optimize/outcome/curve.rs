@@ -15,12 +15,12 @@ pub struct ParetoRow {
     /// Groups that change.
     pub groups: usize,
     /// What was measured of it, if it was.
-    pub measured: Option<Measured>,
+    pub measured: Option<MeasuredPoint>,
 }
 
 /// What was measured of one plan.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Measured {
+pub struct MeasuredPoint {
     /// Latency in milliseconds, and as a share of the original's.
     pub ms: f64,
     /// The share.

@@ -28,15 +28,18 @@ pub struct GroupRow {
 
 /// A group that stays as it is, and why.
 pub(super) fn group_row(opened: &Opened, group: &Group, candidates: &Candidates) -> GroupRow {
-    let co = &opened.analysis.dependencies;
+    let dependencies = &opened.analysis.dependencies;
     let nodes = opened.proto.graph.iter().flat_map(|g| &g.node).collect::<Vec<_>>();
     let name = |&n: &usize| label(nodes[n], n);
     let held_by = |node: Option<usize>| node.map_or(String::new(), |n| format!("{}: ", label(nodes[n], n)));
     let (action, reason) = match opened.constraint_of(group) {
-        Some(constraint) => (
-            "constrained",
-            format!("{}{}", held_by(constraint.node), constraint.reason),
-        ),
+        Some(constraint) => match (opened.can_grow(group), candidates.contains_key(&group.id)) {
+            (true, true) => ("keep", "no other width was faster".to_owned()),
+            (grows, _) => (
+                if grows { "keep" } else { "constrained" },
+                format!("{}{}", held_by(constraint.node), constraint.reason),
+            ),
+        },
         None => match (&group.no_growth, candidates.contains_key(&group.id)) {
             (_, true) => ("keep", "no other width was faster".to_owned()),
             (Some(constraint), _) => ("keep", format!("{}{}", held_by(constraint.node), constraint.reason)),
@@ -53,7 +56,11 @@ pub(super) fn group_row(opened: &Opened, group: &Group, candidates: &Candidates)
     GroupRow {
         id: group.id,
         layers: layers.iter().map(name).collect(),
-        tensors: group.places.iter().map(|(v, _)| co.value(*v).name.clone()).collect(),
+        tensors: group
+            .places
+            .iter()
+            .map(|(v, _)| dependencies.value(*v).name.clone())
+            .collect(),
         before: width,
         after: width,
         action,

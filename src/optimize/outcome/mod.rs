@@ -6,18 +6,21 @@ mod dynamic;
 mod group_row;
 mod latency_steps;
 mod no_gates;
+mod provider_settings;
 
-pub use curve::{ChosenPoint, Measured, ParetoRow};
+pub use curve::{ChosenPoint, MeasuredPoint, ParetoRow};
 pub use declined::Declined;
 pub(super) use declined::NoPlan;
 pub use dynamic::{Dynamic, GateRow};
 pub use group_row::GroupRow;
 pub use latency_steps::{LatencyCurve, LatencyStep, LatencySteps, use_of};
 pub use no_gates::NoGates;
+pub use provider_settings::ProviderSettings;
 
 use group_row::group_row;
 
 use super::opened::Opened;
+use super::stopwatch::StepTime;
 use crate::device::DeviceInfo;
 use crate::plan::{Candidates, PerMetric, PlanFile};
 use crate::profile::{Noise, Summary};
@@ -84,6 +87,10 @@ pub struct Outcome {
     pub curve: Vec<ParetoRow>,
     /// The plan that was chosen from it.
     pub chosen: Option<ChosenPoint>,
+    /// What the original takes with other settings of the provider, where they were raced.
+    pub settings: Vec<ProviderSettings>,
+    /// How long each step took.
+    pub seconds: Vec<StepTime>,
 }
 
 /// An amount of a counted metric, before and after.
@@ -142,6 +149,8 @@ impl Outcome {
             latency_steps: Vec::new(),
             curve: Vec::new(),
             chosen: None,
+            settings: Vec::new(),
+            seconds: Vec::new(),
         }
     }
 

@@ -78,6 +78,24 @@ pub(super) fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec
     times.into_iter().zip(facts).map(measured).collect()
 }
 
+/// Sums each problem's own nodes on a device: what else runs there, such as the making of inputs, is not the layer's.
+pub(super) fn own_kernels(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<Measured> {
+    let nothing = Measured {
+        samples: vec![0.0; runs],
+        ..Measured::default()
+    };
+    let mut all = vec![nothing; problems];
+    let own = nodes.iter().filter_map(|node| Some((node, parse_name(&node.name)?)));
+    for (node, (k, _)) in own.filter(|(_, (k, own))| *own && *k < problems) {
+        for (sum, sample) in all[k].samples.iter_mut().zip(&node.samples) {
+            *sum += sample;
+        }
+        let kernels = node.kernels.iter().filter(|k| k.has_grid()).cloned();
+        all[k].facts.kernels.extend(kernels);
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::{NodeTime, attribute};
@@ -87,6 +105,7 @@ mod tests {
             name: name.to_owned(),
             op: name.split('_').next().unwrap_or_default().to_owned(),
             samples: vec![ms, ms],
+            ..NodeTime::default()
         }
     }
 

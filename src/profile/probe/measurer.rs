@@ -1,13 +1,13 @@
 //! Measuring the problems of one session.
 
-use super::attribution::{Measured, attribute};
+use super::attribution::{Measured, attribute, own_kernels};
 use super::model::{Probe, build};
-use crate::Result;
-use crate::device::{CpuFallback, Kernel, NodeRuns, Timer};
+use crate::device::{CpuFallback, Kernel, NodeClock, NodeRuns, Timer};
 use crate::onnx::encode;
 use crate::profile::problem::Problem;
 use crate::profile::record::{Record, RecordFacts};
 use crate::profile::samples::summarize;
+use crate::{Error, Result};
 
 /// Runs one session's problems until the spread of each is small, or three times.
 pub(super) fn measure(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Record>> {
@@ -15,8 +15,12 @@ pub(super) fn measure(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Rec
     // Some 30 multiply-accumulates a nanosecond: a sample of 40 ms a problem, 8 to 40 runs.
     let expected_ms = size / 30e6;
     let runs = (40.0 * problems.len() as f64 / expected_ms.max(1e-3)).clamp(8.0, 40.0) as usize;
+    let (rounds, runs) = match timer.node_clock() {
+        NodeClock::Host => (ROUNDS, runs),
+        NodeClock::Device => (1, KERNEL_RUNS),
+    };
     let mut all = vec![Measured::default(); problems.len()];
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         for (measured, new) in all.iter_mut().zip(sample(timer, problems, runs)?) {
             measured.samples.extend(new.samples);
             measured.facts = new.facts;
@@ -39,14 +43,38 @@ pub(super) fn measure(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Rec
 
 /// A session is sampled again until the 95 % interval of every median is within 2 %, or so many times.
 const ROUNDS: usize = 4;
+/// Kernels take the same time in each of so many runs; a session takes much longer to make.
+const KERNEL_RUNS: usize = 15;
 const HALF_WIDTH: f64 = 0.01;
 
 /// The times of each problem, run by run, and what ran.
 pub(super) fn sample(timer: &dyn Timer, problems: &[Problem], runs: usize) -> Result<Vec<Measured>> {
-    let (model, inputs) = build(problems, Probe::Chained);
-    let node_runs = NodeRuns { warmup: 3, timed: runs };
+    let clock = timer.node_clock();
+    let (probe, fallback) = match clock {
+        NodeClock::Host => (Probe::Chained, CpuFallback::Allowed),
+        NodeClock::Device => (Probe::SideBySide, CpuFallback::Forbidden),
+    };
+    let (model, inputs) = build(problems, probe);
+    let node_runs = NodeRuns {
+        warmup: 3,
+        timed: runs,
+        fallback,
+    };
     if let Some(nodes) = timer.node_times(&encode(&model), &inputs, node_runs)? {
-        return Ok(attribute(&nodes, problems.len(), runs));
+        let mut measured = match clock {
+            NodeClock::Host => attribute(&nodes, problems.len(), runs),
+            NodeClock::Device => own_kernels(&nodes, problems.len(), runs),
+        };
+        let conditions = timer.conditions();
+        measured
+            .iter_mut()
+            .for_each(|m| m.facts.conditions.clone_from(&conditions));
+        if measured.iter().any(|m| m.samples.iter().all(|&ms| ms <= 0.0)) {
+            return Err(Error::device(
+                "a layer took no time: its node was not found in the profile".to_owned(),
+            ));
+        }
+        return Ok(measured);
     }
     // Whole models only: one session a problem, the layer alone, runs interleaved.
     let mut sessions = Vec::new();

@@ -9,5 +9,6 @@ mod scheduler;
 
 pub use cache::{Nearest, latency_steps};
 pub use measurer::smoke;
+pub(in crate::profile) use model::{node, probe_model, small_values, value_info};
 pub use prober::{DriftCheck, ProbeProgress, Prober};
-pub use scheduler::sessions;
+pub use scheduler::{SessionSize, sessions};

@@ -1,5 +1,7 @@
 //! The small models that probes run: one chain of nodes a problem, with random weights.
 
+use std::collections::HashMap;
+
 use fastrand::Rng;
 
 use crate::device::NamedTensor;
@@ -22,6 +24,9 @@ pub(super) enum Probe {
     Chained,
     /// The layer reads the model's input directly.
     Alone,
+    /// Each layer reads an input of the width that it wants. An input is one image; the rest of the batch repeats it, so that little
+    /// has to be brought to the device.
+    SideBySide,
 }
 
 /// The model that probes `problems`, which share batch, spatial shape and element type, and its inputs.
@@ -40,15 +45,12 @@ pub(super) fn build(problems: &[Problem], probe: Probe) -> (ModelProto, Vec<Name
         dtype,
         random: Rng::with_seed(7),
     };
-    let direct = probe == Probe::Alone || first.producer_layout == ProducerLayout::Input;
-    let width = if direct { first.cin } else { HEAD };
-    let mut dims = vec![first.batch, width];
-    dims.extend(&first.space);
-    let input = builder.tensor(&dims);
-    builder.graph.input.push(value_info("x", dtype, &dims));
+    let direct = probe != Probe::Chained || first.producer_layout == ProducerLayout::Input;
+    let mut inputs = Inputs::default();
     for (k, problem) in problems.iter().enumerate() {
         let ones = vec![1; problem.space.len()];
-        let mut from = "x".to_owned();
+        let width = if direct { problem.cin } else { HEAD };
+        let mut from = builder.input(&mut inputs, problem, width, probe);
         if !direct {
             from = builder.conv(&format!("k{k}.feed"), &from, &[problem.cin, HEAD], &ones, 1);
             if problem.producer_layout == ProducerLayout::Depthwise {
@@ -61,16 +63,48 @@ pub(super) fn build(problems: &[Problem], probe: Probe) -> (ModelProto, Vec<Name
             ..Default::default()
         });
     }
-    let model = ModelProto {
+    (probe_model(builder.graph), inputs.tensors)
+}
+
+/// A model of a graph of standard operators.
+pub(in crate::profile) fn probe_model(graph: GraphProto) -> ModelProto {
+    ModelProto {
         ir_version: Some(8),
         opset_import: vec![OperatorSetIdProto {
             domain: Some(String::new()),
             version: Some(17),
         }],
-        graph: Some(builder.graph),
+        graph: Some(graph),
         ..Default::default()
-    };
-    (model, vec![("x".to_owned(), input)])
+    }
+}
+
+/// The inputs of a probe's model: one for each shape.
+#[derive(Default)]
+struct Inputs {
+    /// Values that layers read, by the shape that they have.
+    by_shape: HashMap<Vec<usize>, String>,
+    tensors: Vec<NamedTensor>,
+}
+
+/// Small random values of `Float` or `Float16`: real data, so that nothing runs at the speed of zeros.
+pub(in crate::profile) fn small_values(random: &mut Rng, dtype: Dtype, dims: &[usize]) -> Tensor {
+    let count: usize = dims.iter().product();
+    let block: Vec<f32> = (0..count.min(4093)).map(|_| random.f32() * 0.2 - 0.1).collect();
+    let values: Vec<f32> = block.iter().copied().cycle().take(count).collect();
+    let full = Tensor::from_f32(dims.to_vec(), &values);
+    if dtype == Dtype::Float {
+        return full;
+    }
+    let bytes = values
+        .iter()
+        .flat_map(|&v| half::f16::from_f32(v).to_le_bytes())
+        .collect();
+    Tensor {
+        dims: dims.to_vec(),
+        dtype,
+        bytes,
+    }
 }
 
 struct ProbeBuilder {
@@ -80,24 +114,47 @@ struct ProbeBuilder {
 }
 
 impl ProbeBuilder {
-    /// Small random values: real data, so that nothing runs at the speed of zeros.
     fn tensor(&mut self, dims: &[usize]) -> Tensor {
-        let count: usize = dims.iter().product();
-        let block: Vec<f32> = (0..count.min(4093)).map(|_| self.random.f32() * 0.2 - 0.1).collect();
-        let values: Vec<f32> = block.iter().copied().cycle().take(count).collect();
-        let full = Tensor::from_f32(dims.to_vec(), &values);
-        if self.dtype == Dtype::Float {
-            return full;
+        small_values(&mut self.random, self.dtype, dims)
+    }
+
+    /// The value that `problem` reads at `width` channels.
+    fn input(&mut self, inputs: &mut Inputs, problem: &Problem, width: usize, probe: Probe) -> String {
+        let mut dims = vec![problem.batch, width];
+        dims.extend(&problem.space);
+        if let Some(known) = inputs.by_shape.get(&dims) {
+            return known.clone();
         }
-        let bytes = values
-            .iter()
-            .flat_map(|&v| half::f16::from_f32(v).to_le_bytes())
-            .collect();
-        Tensor {
-            dims: dims.to_vec(),
-            dtype: self.dtype,
-            bytes,
-        }
+        let name = format!("x{}", inputs.by_shape.len());
+        let repeats = probe == Probe::SideBySide && problem.batch > 1;
+        let given: Vec<usize> = if repeats {
+            [&[1], &dims[1..]].concat()
+        } else {
+            dims.clone()
+        };
+        self.graph.input.push(value_info(&name, self.dtype, &given));
+        let tensor = self.tensor(&given);
+        inputs.tensors.push((name.clone(), tensor));
+        let value = if repeats { self.repeated(&name, &dims) } else { name };
+        inputs.by_shape.insert(dims, value.clone());
+        value
+    }
+
+    /// `name` expanded to `dims`.
+    fn repeated(&mut self, name: &str, dims: &[usize]) -> String {
+        let shape: Vec<i64> = dims.iter().map(|&d| d as i64).collect();
+        let (shape_name, all) = (format!("{name}.shape"), format!("{name}.batch"));
+        self.graph
+            .initializer
+            .push(Tensor::from_i64(&shape).to_proto(&shape_name));
+        self.graph.node.push(NodeProto {
+            name: Some(all.clone()),
+            op_type: Some("Expand".to_owned()),
+            input: vec![name.to_owned(), shape_name],
+            output: vec![all.clone()],
+            ..Default::default()
+        });
+        all
     }
 
     fn weight(&mut self, name: &str, dims: &[usize]) -> String {
@@ -174,7 +231,7 @@ impl ProbeBuilder {
 }
 
 /// A node whose one output has the node's name.
-fn node(op: &str, name: &str, input: Vec<String>) -> NodeProto {
+pub(in crate::profile) fn node(op: &str, name: &str, input: Vec<String>) -> NodeProto {
     NodeProto {
         op_type: Some(op.to_owned()),
         name: Some(name.to_owned()),
@@ -184,7 +241,8 @@ fn node(op: &str, name: &str, input: Vec<String>) -> NodeProto {
     }
 }
 
-fn value_info(name: &str, dtype: Dtype, dims: &[usize]) -> ValueInfoProto {
+/// A graph's input with its type and extents.
+pub(in crate::profile) fn value_info(name: &str, dtype: Dtype, dims: &[usize]) -> ValueInfoProto {
     let dim = dims
         .iter()
         .map(|&d| Dimension {

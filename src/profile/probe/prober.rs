@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::cache::{Cache, Nearest, latency_steps};
 use super::measurer::{kernels, measure, sample};
-use super::scheduler::sessions;
+use super::scheduler::{SessionSize, sessions};
 use crate::device::{Device, DeviceKind, Timer};
 use crate::profile::database::Database;
 use crate::profile::edges::find_edges;
@@ -172,13 +172,19 @@ impl<'t> Prober<'t> {
         };
         let total = missing.len();
         let mut done = 0;
-        for batch in sessions(missing) {
+        let memory = self
+            .device
+            .info()
+            .facts
+            .get("memory_bytes")
+            .and_then(|b| b.parse().ok());
+        for batch in sessions(missing, SessionSize::of(timer, memory)) {
             if self.deadline.is_some_and(|end| Instant::now() >= end) {
                 self.skipped += total - done;
                 break;
             }
             progress(done, total);
-            self.probe(timer, &batch)?;
+            self.probe_or_halve(timer, &batch)?;
             done += batch.len();
         }
         if total > 0 {
@@ -217,6 +223,18 @@ impl<'t> Prober<'t> {
         Ok(missing)
     }
 
+    /// Measures the problems of one session; where they do not fit into the device's memory together, those of each half.
+    fn probe_or_halve(&mut self, timer: &dyn Timer, batch: &[Problem]) -> Result<()> {
+        match self.probe(timer, batch) {
+            Err(error) if error.is_out_of_memory() && batch.len() > 1 => {
+                let (left, right) = batch.split_at(batch.len() / 2);
+                self.probe_or_halve(timer, left)?;
+                self.probe_or_halve(timer, right)
+            }
+            done => done,
+        }
+    }
+
     /// Measures the problems of one session and keeps what comes of it.
     fn probe(&mut self, timer: &dyn Timer, batch: &[Problem]) -> Result<()> {
         let mut records = measure(timer, batch)?;
@@ -247,7 +265,7 @@ impl<'t> Prober<'t> {
     fn trace(&mut self, timer: &dyn Timer, records: &mut [Record]) -> Result<()> {
         for record in records
             .iter_mut()
-            .filter(|_| self.device.info().kind == DeviceKind::Cuda)
+            .filter(|r| self.device.info().kind == DeviceKind::Cuda && r.facts.kernels.is_empty())
         {
             if self.untraced.is_some() {
                 break;

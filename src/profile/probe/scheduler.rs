@@ -1,14 +1,46 @@
 //! Which problems are timed in one session.
 
+use crate::device::{NodeClock, Timer};
 use crate::profile::problem::{Problem, ProducerLayout};
 
-/// Problems in one session.
-const CHAINS: usize = 12;
-/// Values of one session's tensors (about 256 MiB of float32).
-const SESSION_VALUES: f64 = 64e6;
+/// What goes into one session.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionSize {
+    /// Problems.
+    problems: usize,
+    /// Values of its tensors.
+    values: f64,
+    /// Whether problems must share an input where they read the model's.
+    shared_input: bool,
+}
+
+impl Default for SessionSize {
+    /// For a processor: some 256 MiB of float32.
+    fn default() -> Self {
+        Self {
+            problems: 12,
+            values: 64e6,
+            shared_input: true,
+        }
+    }
+}
+
+impl SessionSize {
+    /// For a timer. Where layers stand side by side, up to a quarter of the device's memory is taken (`memory_bytes`; float32).
+    pub fn of(timer: &dyn Timer, memory_bytes: Option<f64>) -> Self {
+        match timer.node_clock() {
+            NodeClock::Host => Self::default(),
+            NodeClock::Device => Self {
+                problems: 24,
+                values: (memory_bytes.unwrap_or(0.0) / 16.0).max(64e6),
+                shared_input: false,
+            },
+        }
+    }
+}
 
 /// The sessions that problems are timed in: those of one space and batch go together, and sessions stay small.
-pub fn sessions(mut problems: Vec<Problem>) -> Vec<Vec<Problem>> {
+pub fn sessions(mut problems: Vec<Problem>, size: SessionSize) -> Vec<Vec<Problem>> {
     problems.sort_by(|a, b| {
         let shape = |p: &Problem| {
             (
@@ -27,12 +59,13 @@ pub fn sessions(mut problems: Vec<Problem>) -> Vec<Vec<Problem>> {
         let places: usize = problem.space.iter().product();
         let values = (problem.batch * places * (2 * problem.cin + problem.cout)) as f64;
         let together = out.last().is_some_and(|b: &Vec<Problem>| {
-            b.len() < CHAINS
+            b.len() < size.problems
                 && room >= values
                 && b[0].space == problem.space
                 && b[0].batch == problem.batch
                 && b[0].dtype == problem.dtype
                 && match (b[0].producer_layout, problem.producer_layout) {
+                    _ if !size.shared_input => true,
                     (ProducerLayout::Input, ProducerLayout::Input) => b[0].cin == problem.cin,
                     (ProducerLayout::Input, _) | (_, ProducerLayout::Input) => false,
                     _ => true,
@@ -44,7 +77,7 @@ pub fn sessions(mut problems: Vec<Problem>) -> Vec<Vec<Problem>> {
                 batch.push(problem);
             }
             _ => {
-                room = SESSION_VALUES - values;
+                room = size.values - values;
                 out.push(vec![problem]);
             }
         }

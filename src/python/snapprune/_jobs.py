@@ -33,6 +33,7 @@ def optimize(
     threads: int | None = None,
     nhwc: bool = False,
     cuda_graph: bool = False,
+    settings: str = "given",
     batch: int | str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int | str] | None = None,
@@ -81,6 +82,8 @@ def optimize(
         threads: threads within a node on the CPU (default: as many as an ``onnxruntime.InferenceSession`` has here).
         nhwc: convolutions in channels-last layout (GPU).
         cuda_graph: capture each model once as a CUDA graph and replay it (GPU).
+        settings: ``"auto"`` takes the fastest of the provider's other settings (channels-last layout, graph capture); ``"given"`` keeps
+            those given and notes what the others would give (GPU).
         batch: extent of a symbolic first axis; several with their shares of the traffic as ``"1:0.7,8:0.3"``.
         shapes: input shapes, by name.
         dims: symbolic extents, by name.
@@ -120,8 +123,8 @@ def optimize(
     """
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
-            gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, batch=batch, mean=mean, std=std,
-            target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
+            gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, settings=settings, batch=batch,
+            mean=mean, std=std, target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
             keep=list(keep), grow=grow, grow_init=grow_init, dynamic=dynamic,
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
@@ -155,7 +158,8 @@ def profile(
     ort_lib: str | os.PathLike[str] | None = None,
     progress: bool | Progress = True,
 ) -> Profile:
-    """Times every convolution at output widths from the ``reach``-th part of its own to ``reach`` times it.
+    """Times the nodes of the model as they run, and every convolution at output widths from the ``reach``-th part of its own to
+    ``reach`` times it.
 
     Args:
         step: time every multiple of it (default: search for the steps with a tenth of the widths).
@@ -169,8 +173,10 @@ def profile(
             shared_db=list(shared_db), shape=_shapes(shapes), dim=_dims(dims), no_wait=no_wait, remeasure=remeasure,
             external_data_dir=external_data_dir, fix_weights=fix_weights,
         )  # fmt: skip
-        text, steps, page = _native.profile(call.model, ["profile", "-", *flags, "--quiet"], call.progress)
-    return Profile([LatencySteps._of(s) for s in json.loads(steps)], text, page)
+        text, report, page = _native.profile(call.model, ["profile", "-", *flags, "--quiet"], call.progress)
+    data = json.loads(report)
+    steps = [LatencySteps._of(s) for s in data["latency_steps"]]
+    return Profile(steps, text, page, data["nodes"], data["limits"], data["totals"])
 
 
 def plan(

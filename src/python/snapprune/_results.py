@@ -292,11 +292,17 @@ class Applied:
 
 @dataclass(frozen=True)
 class Profile:
-    """The latency steps of a model's layers on a device. ``text`` is the file that ``--profile`` takes."""
+    """A model's nodes and the latency steps of its layers on a device. ``text`` is the file that ``--profile`` takes."""
 
     latency_steps: list[LatencySteps]
     text: str = field(repr=False)
     html: str = field(repr=False)
+    #: the nodes of the model as they run, the longest first: time, work, what binds them; None where single nodes are not timed
+    nodes: list[dict[str, Any]] | None = field(default=None, repr=False)
+    #: what the device does at most
+    limits: dict[str, Any] | None = field(default=None, repr=False)
+    #: the times of a run, of its nodes, and of these at the limits of the device, in milliseconds
+    totals: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def device(self) -> dict[str, Any]:

@@ -247,6 +247,7 @@ pub(super) fn measured(workloads: &[Workload], outcome: &Outcome) -> Vec<Fact> {
             ),
         ));
     }
+    facts.extend(outcome.settings.iter().map(|s| fact("provider settings", s.text())));
     facts.extend(noise_text(&outcome.noise).map(|text| fact("machine", text)));
     facts.extend(unsteady_text(&outcome.noise).map(|text| fact("unsteady", text)));
     let p = &outcome.probes;

@@ -1,6 +1,7 @@
 //! The report as one self-contained HTML page, without scripts.
 
 mod facts;
+mod nodes;
 mod plot;
 mod rows;
 
@@ -10,8 +11,10 @@ use askama::Template;
 
 use super::numbers::big;
 use crate::optimize::{LatencySteps, Outcome, Workload};
+use crate::profile::Roofline;
 use crate::{Error, Result};
 use facts::{Card, Fact, cards, measured, verdict, verified};
+use nodes::Nodes;
 use rows::{ConstraintRow, Gate, Group, Plot, constraints, gate, group, plotted};
 
 /// What the page is about, besides what came out.
@@ -110,18 +113,25 @@ struct ProfilePage<'a> {
     version: &'static str,
     name: &'a str,
     device: &'a str,
+    nodes: Option<Nodes<'a>>,
     plots: Vec<Plot>,
 }
 
-/// A page of a model's latency steps.
+/// A page of a model's nodes and latency steps.
 ///
 /// # Errors
 /// When it cannot be put together.
-pub fn profile_html(name: &str, device: &str, latency_steps: &[LatencySteps]) -> Result<String> {
+pub fn profile_html(
+    name: &str,
+    device: &str,
+    roofline: Option<&Roofline>,
+    latency_steps: &[LatencySteps],
+) -> Result<String> {
     let page = ProfilePage {
         version: env!("CARGO_PKG_VERSION"),
         name,
         device,
+        nodes: roofline.map(Nodes::of),
         plots: latency_steps.iter().map(plotted).collect(),
     };
     page.render().map_err(undrawn)

@@ -60,8 +60,8 @@ fn floored(mut channels: Vec<Guess>) -> Vec<Guess> {
 
 /// The axis of the channels and their moments, for every layer's input of which something can be told.
 fn guesses(graph: &Graph, analysis: &Analysis) -> HashMap<String, (usize, Vec<Guess>)> {
-    let co = &analysis.dependencies;
-    let dims = |name: &str| co.by_name(name).map_or(&[][..], |id| co.dims(id));
+    let dependencies = &analysis.dependencies;
+    let dims = |name: &str| dependencies.by_name(name).map_or(&[][..], |id| dependencies.dims(id));
     let mut last: HashMap<&str, usize> = HashMap::new();
     for (index, node) in graph.proto.node.iter().enumerate() {
         last.extend(node.input.iter().map(|n| (n.as_str(), index)));
@@ -83,7 +83,7 @@ fn guesses(graph: &Graph, analysis: &Analysis) -> HashMap<String, (usize, Vec<Gu
         }
         let input = MomentsInput {
             graph,
-            dependencies: co,
+            dependencies,
             known: &known,
             index,
             node,

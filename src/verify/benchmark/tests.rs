@@ -1,6 +1,6 @@
 use std::cell::RefCell;
 
-use super::{BLOCKS, Entry, benchmark};
+use super::{Entry, SESSIONS, benchmark};
 use crate::Result;
 use crate::device::{CpuFallback, Device, DeviceInfo, Executor, NamedTensor, Runner, TimedSession, Timer};
 use crate::verify::Verdict;
@@ -66,7 +66,7 @@ impl Timer for Launching {
 fn models_of_a_race_are_timed_in_runs_of_the_same_number() {
     // Sessions of one model, near the length at which two runs are timed in place of one.
     let chosen = vec![1, 1, 2, 1, 1, 2];
-    assert_eq!(chosen.len(), 2 * BLOCKS);
+    assert_eq!(chosen.len(), 2 * SESSIONS);
     let device = Launching(RefCell::new(chosen), DeviceInfo::default());
     let entries = benchmark(&device, &[&[2], &[2]], &[], 0.0).unwrap();
     assert!(entries[1].ratios.iter().all(|&r| r == 1.0), "{:?}", entries[1].ratios);

@@ -2,10 +2,11 @@
 
 use crate::Result;
 use crate::device::NamedTensor;
-use crate::profile::Prober;
+
+use super::probe::Prober;
 
 /// A key for what is remembered of whole models: what was done, for how long, to which models and inputs.
-pub(super) fn whole_key(what: &str, models: &[&[u8]], workloads: &[(Vec<NamedTensor>, f64)], seconds: f64) -> String {
+pub(crate) fn whole_key(what: &str, models: &[&[u8]], workloads: &[(Vec<NamedTensor>, f64)], seconds: f64) -> String {
     let mut hash = blake3::Hasher::new();
     hash.update(format!("{what} {seconds} ").as_bytes());
     for (name, tensor, weight) in workloads
@@ -21,7 +22,7 @@ pub(super) fn whole_key(what: &str, models: &[&[u8]], workloads: &[(Vec<NamedTen
 }
 
 /// What the database remembers under a key, else what `make` gives, which it then remembers.
-pub(super) fn remembered<T: serde::Serialize + serde::de::DeserializeOwned>(
+pub(crate) fn remembered<T: serde::Serialize + serde::de::DeserializeOwned>(
     prober: &Prober,
     key: &str,
     make: impl FnOnce() -> Result<T>,
@@ -34,8 +35,24 @@ pub(super) fn remembered<T: serde::Serialize + serde::de::DeserializeOwned>(
     Ok(made)
 }
 
+/// The same for what may not be there; that it was not is not remembered.
+pub(crate) fn remembered_if_any<T: serde::Serialize + serde::de::DeserializeOwned>(
+    prober: &Prober,
+    key: &str,
+    make: impl FnOnce() -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    if let Some(known) = recalled(prober, key)? {
+        return Ok(Some(known));
+    }
+    let made = make()?;
+    if let Some(made) = &made {
+        remember(prober, key, made)?;
+    }
+    Ok(made)
+}
+
 /// What the database remembers under a key, if there is a database and it does.
-pub(super) fn recalled<T: serde::de::DeserializeOwned>(prober: &Prober, key: &str) -> Result<Option<T>> {
+pub(crate) fn recalled<T: serde::de::DeserializeOwned>(prober: &Prober, key: &str) -> Result<Option<T>> {
     let Some(database) = prober.database() else {
         return Ok(None);
     };
@@ -44,7 +61,7 @@ pub(super) fn recalled<T: serde::de::DeserializeOwned>(prober: &Prober, key: &st
 }
 
 /// Has the database remember something, if there is one.
-pub(super) fn remember<T: serde::Serialize>(prober: &Prober, key: &str, made: &T) -> Result<()> {
+pub(crate) fn remember<T: serde::Serialize>(prober: &Prober, key: &str, made: &T) -> Result<()> {
     let Some(database) = prober.database() else {
         return Ok(());
     };

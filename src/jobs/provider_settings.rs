@@ -1,0 +1,75 @@
+//! Which settings of the provider a job is done with.
+
+use super::device::{DeviceSettings, SettingsSearch};
+use crate::Result;
+use crate::device::{Device, DeviceKind, Runtime};
+use crate::optimize::{Contender, ProviderSettings, Workload, race_settings};
+use crate::profile::Database;
+
+/// What the race of settings came to.
+#[derive(Default)]
+pub(super) struct Raced {
+    /// Every setting with what the model takes.
+    pub rows: Vec<ProviderSettings>,
+    /// The device to use in place of the one that was given.
+    pub device: Option<Box<dyn Device>>,
+    /// What the user should know.
+    pub note: Option<String>,
+}
+
+/// Races the settings that the provider of `device` offers; nothing where it offers none, or is not here.
+///
+/// # Errors
+/// When the job is asked to stop, or the model does not run with the settings as given.
+pub(super) fn raced(
+    settings: &DeviceSettings,
+    runtime: &Runtime,
+    device: &dyn Device,
+    workloads: &[Workload],
+    database: Option<&Database>,
+    seed: u64,
+) -> Result<Raced> {
+    if device.info().kind != DeviceKind::Cuda || device.timer().is_none() {
+        return Ok(Raced::default());
+    }
+    let variants = std::iter::once(settings.cuda).chain(settings.cuda.variants());
+    let mut contenders: Vec<Contender> = variants
+        .map(|cuda| Contender {
+            options: cuda.difference(settings.cuda),
+            device: DeviceSettings {
+                cuda,
+                ..settings.clone()
+            }
+            .open(runtime),
+        })
+        .collect();
+    let rows = race_settings(workloads, &contenders, database, seed)?;
+    let chosen = rows.iter().position(|r| r.chosen).filter(|&k| k > 0);
+    let Some(chosen) = chosen else {
+        return Ok(Raced {
+            rows,
+            ..Raced::default()
+        });
+    };
+    let (name, ratio) = (rows[chosen].name(), rows[chosen].ratio.unwrap_or(1.0));
+    if settings.search == SettingsSearch::Auto {
+        let device = contenders.swap_remove(chosen).device?;
+        return Ok(Raced {
+            rows,
+            device: Some(device),
+            note: Some(format!(
+                "with {name} the original takes {ratio:.2} of what it takes with the settings given; all times here are so, and the model \
+                 is to be run so"
+            )),
+        });
+    }
+    let mut rows = rows;
+    rows.iter_mut().enumerate().for_each(|(k, row)| row.chosen = k == 0);
+    Ok(Raced {
+        rows,
+        device: None,
+        note: Some(format!(
+            "the settings given stay; with {name} the original would take {ratio:.2} of what it takes so"
+        )),
+    })
+}

@@ -1,0 +1,55 @@
+//! The files that the pages name: a model, and samples for it.
+
+use std::path::Path;
+
+use crate::common::net::Net;
+use ndarray::{Array1, Array4};
+use ndarray_npy::NpzWriter;
+use snapprune::onnx::Attributes;
+use snapprune::onnx::proto::ModelProto;
+use snapprune::onnx::proto::tensor_shape_proto::dimension::Value as Dim;
+use snapprune::onnx::proto::type_proto::Value as Type;
+
+/// A small residual network with misaligned widths with an open batch, on 96×96 images.
+pub(super) fn small() -> ModelProto {
+    let mut net = Net::new(17, 5);
+    let x = net.input("image", &[1, 3, 96, 96]);
+    let shrink = |net: &mut Net, x: &str, cin: usize, cout: usize| {
+        let (w, b) = (net.weights(&[cout, cin, 3, 3]), net.floats(&[cout], -0.3, 0.3));
+        let y = net.node("Conv", &[x, &w, &b], |n| {
+            n.set_ints("strides", vec![4, 4]);
+            n.set_ints("pads", vec![1; 4]);
+        });
+        net.node("Relu", &[&y], |_| {})
+    };
+    let x = shrink(&mut net, &x, 3, 29);
+    let x = shrink(&mut net, &x, 29, 32);
+    let y = net.conv(&x, 32, 45, 3, 1);
+    let y = net.node("Relu", &[&y], |_| {});
+    let y = net.conv(&y, 45, 32, 3, 1);
+    let y = net.node("Add", &[&x, &y], |_| {});
+    let y = net.node("Relu", &[&y], |_| {});
+    let y = net.node("GlobalAveragePool", &[&y], |_| {});
+    let y = net.node("Flatten", &[&y], |_| {});
+    let (w, b) = (net.weights(&[10, 32]), net.floats(&[10], -0.3, 0.3));
+    let y = net.node("Gemm", &[&y, &w, &b], |n| n.set_int("transB", 1));
+    net.output(&y);
+    let mut model = net.model();
+    let input = &mut model.graph.as_mut().unwrap().input[0];
+    let Some(Type::TensorType(t)) = input.r#type.as_mut().unwrap().value.as_mut() else {
+        panic!("the input is a tensor")
+    };
+    t.shape.as_mut().unwrap().dim[0].value = Some(Dim::DimParam("N".to_owned()));
+    model
+}
+
+/// Images that differ, with labels.
+pub(super) fn samples(path: &Path, count: usize, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let images = Array4::from_shape_simple_fn((count, 96, 96, 3), || random.u8(..));
+    let labels = Array1::from_shape_simple_fn(count, || i64::from(random.u8(..10)));
+    let mut file = NpzWriter::new(std::fs::File::create(path).unwrap());
+    file.add_array("images", &images).unwrap();
+    file.add_array("labels", &labels).unwrap();
+    file.finish().unwrap();
+}
