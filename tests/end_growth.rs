@@ -108,6 +108,28 @@ fn numbers_in_computed_shapes_follow() {
     keeps_outputs(&mut case);
 }
 
+/// Between the channels of one sample and the next there is no end.
+#[test]
+fn an_axis_with_the_channels_of_every_sample_does_not_grow() {
+    let mut net = Net::new(17, 11);
+    let image = net.input("image", &[1, 3, 6, 6]);
+    let x = net.conv(&image, 3, STREAM, 3, 1);
+    let (all, back) = (net.ints(&[1, -1, 6, 6]), net.ints(&[-1, STREAM as i64, 6, 6]));
+    let y = net.node("Reshape", &[&x, &all], |_| {});
+    let y = net.node("LRN", &[&y], |n| n.set_int("size", 3));
+    let y = net.node("Reshape", &[&y, &back], |_| {});
+    let out = net.conv(&y, STREAM, 4, 1, 1);
+    net.output(&out);
+    let case = Case::new(&with_open_batch(net.model())).unwrap();
+    let stream = stream(&case);
+    let reason = stream
+        .constraint
+        .as_ref()
+        .map(|c| c.reason.as_str())
+        .unwrap_or_default();
+    assert!(!stream.can_grow() && reason.contains("every sample"), "{reason}");
+}
+
 /// All that may grow does; at any batch.
 fn keeps_outputs(case: &mut Case) {
     let wider = case.apply(&case.grow_all(0.3)).unwrap();

@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
-use super::dependency_graph::{Constraint, DependencyGraph, EndMark, ValueId};
+use super::dependency_graph::{Constraint, DependencyGraph, EndMark, ValueId, input_value};
 use super::groups::{Group, NewChannels};
-use super::ops::spec_of;
+use super::ops::{AtZero, spec_of};
 use super::zeros::{ZeroInput, axes_with};
 use crate::onnx::{Graph, label};
 
@@ -41,7 +41,10 @@ fn refusal(graph: &Graph, co: &DependencyGraph, group: &Group) -> Option<Constra
         reason,
         silent: false,
     };
-    marks.into_iter().find_map(|mark| {
+    let unproven = marks.into_iter().find_map(|mark| {
+        if co.value(mark.value).dynamic.contains(&mark.axis) {
+            return Some(refused(mark, "the axis holds the channels of every sample".to_owned()));
+        }
         let axis = co.classes_of(mark.value, mark.axis);
         let last = group.classes.last();
         if axis.last() != last || axis.iter().filter(|c| Some(*c) == last).count() != 1 {
@@ -57,9 +60,31 @@ fn refusal(graph: &Graph, co: &DependencyGraph, group: &Group) -> Option<Constra
             format!(" behind {} {}", node.op_type(), label(node, n))
         });
         Some(refused(mark, format!("new channels would not be zero{behind}")))
-    })
+    });
+    unproven.or_else(|| undefined(graph, co, &channels, &zero))
 }
 
+/// Behind an operator that mixes neighbours new channels hold some numbers. An operator that is not finite for all of them could make
+/// NaN of some, which no zero weight takes away.
+fn undefined(
+    graph: &Graph,
+    co: &DependencyGraph,
+    channels: &HashSet<u32>,
+    zero: &HashSet<ValueId>,
+) -> Option<Constraint> {
+    (graph.proto.node.iter().enumerate()).find_map(|(index, node)| {
+        spec_of(node).filter(|s| s.at_zero == AtZero::FiniteThere)?;
+        let some = |i| {
+            let input = input_value(co, node, index, i).filter(|id| !zero.contains(id));
+            input.is_some_and(|id| !axes_with(co, channels, id).is_empty())
+        };
+        (0..node.input.len()).any(some).then(|| Constraint {
+            node: Some(index),
+            reason: format!("{} may have no finite value at new channels", node.op_type()),
+            silent: false,
+        })
+    })
+}
 /// The activations that are zero at new channels of a group, as far as the operators' rules tell.
 fn zero_values(graph: &Graph, co: &DependencyGraph, group: &HashSet<u32>) -> HashSet<ValueId> {
     let mut zero = HashSet::new();

@@ -8,7 +8,8 @@ use super::interrupt;
 use crate::device::{Turn, WhenBusy};
 use crate::flags::{add_hints, declined_reason, main_job, reason, typed};
 use crate::jobs::{
-    DeviceContext, MainOutcome, MainSettings, ModelSource, Naming, open_workloads, optimize_model, take_turn,
+    DeviceContext, MainOutcome, MainSettings, ModelSource, Naming, SettingsSearch, open_workloads, optimize_model,
+    take_turn,
 };
 use crate::onnx::{save, save_model};
 use crate::optimize::{ProgressReporter, Step, needs};
@@ -142,7 +143,11 @@ fn settings(flags: &Flags) -> Result<MainSettings> {
 /// The main job with everything written: a file is whole or not there.
 fn optimized(what: &Optimize) -> Result<Answer> {
     let args = main_job(&what.model.to_string_lossy(), &what.flags)?;
-    let settings = args.settings()?;
+    let mut settings = args.settings()?;
+    // A note for each model of a zoo is not worth so many sessions.
+    if settings.device.search == SettingsSearch::Given {
+        settings.device.search = SettingsSearch::Off;
+    }
     let source = ModelSource::of(&what.model)?;
     let stem = what.stem.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let written = format!("{stem}.snap.onnx");

@@ -40,22 +40,14 @@ pub fn without_value_info(model: &ModelProto) -> ModelProto {
     copy
 }
 
-/// Runs `model` once on the CPU with random inputs and collects all shapes.
+/// Runs `model` on the CPU with random inputs and collects all shapes.
 ///
 /// # Errors
 /// When ONNX Runtime refuses the model or the run fails.
 pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Result<Observed> {
-    let inputs = random_inputs(specs, 0, 1.0)?;
     let stored = model.graph.as_ref().is_some_and(|g| !g.value_info.is_empty());
-    let plain = runtime.run_plain(&encode(model), &inputs);
-    let stale_value_info = match plain {
-        Ok(_) => false,
-        Err(e) if !stored => return Err(refused(specs, e)),
-        Err(first) => match runtime.run_plain(&encode(&without_value_info(model)), &inputs) {
-            Ok(_) => true,
-            Err(_) => return Err(refused(specs, first)),
-        },
-    };
+    // A model without notes on inner values is the one whose inner values are looked at below.
+    let stale_value_info = stored && is_stale(runtime, model, specs)?;
     let mut probe = without_value_info(model);
     if let Some(graph) = probe.graph.as_mut() {
         let present: HashSet<String> = graph.output.iter().map(|o| o.name().to_owned()).collect();
@@ -105,6 +97,18 @@ pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Re
         },
         stale_value_info,
     })
+}
+
+/// Whether ONNX Runtime refuses a model for its notes on inner values alone.
+fn is_stale(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Result<bool> {
+    let inputs = random_inputs(specs, 0, 1.0)?;
+    let Err(first) = runtime.run_plain(&encode(model), &inputs) else {
+        return Ok(false);
+    };
+    match runtime.run_plain(&encode(&without_value_info(model)), &inputs) {
+        Ok(_) => Ok(true),
+        Err(_) => Err(refused(specs, first)),
+    }
 }
 
 /// The inputs with every open extent changed; `None` when none is open.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use cudarc::cupti::sys;
 use serde::{Deserialize, Serialize};
@@ -205,6 +205,8 @@ const KINDS: [sys::CUpti_ActivityKind; 5] = [
 /// # Errors
 /// When CUPTI refuses, or the work fails.
 pub(super) fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<Launch>> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: the callbacks are functions of this module; the library is present.
     unsafe {
         check(
@@ -212,7 +214,13 @@ pub(super) fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<Launch>> {
             sys::cuptiActivityRegisterCallbacks(Some(requested), Some(completed)),
         )?;
         for kind in KINDS {
-            check("begin", sys::cuptiActivityEnable(kind))?;
+            let begun = check("begin", sys::cuptiActivityEnable(kind));
+            if begun.is_err() {
+                for kind in KINDS {
+                    sys::cuptiActivityDisable(kind);
+                }
+                return begun.map(|()| Vec::new());
+            }
         }
     }
     if let Ok(mut seen) = SEEN.lock() {
@@ -221,13 +229,20 @@ pub(super) fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<Launch>> {
     let offset = clock_offset();
     let done = work();
     // SAFETY: as above. Whatever fails, records are no longer made behind this.
-    let (flushed, ended) = unsafe {
+    let mut dropped = 0;
+    let (flushed, counted, ended) = unsafe {
         let flushed = sys::cuptiActivityFlushAll(1);
+        let counted = sys::cuptiActivityGetNumDroppedRecords(std::ptr::null_mut(), 0, &raw mut dropped);
         let ended = KINDS.map(|kind| sys::cuptiActivityDisable(kind));
-        (flushed, ended)
+        (flushed, counted, ended)
     };
     done?;
     check("flush", flushed)?;
+    if counted == sys::CUptiResult::CUPTI_SUCCESS && dropped > 0 {
+        return Err(Error::device(format!(
+            "CUPTI: {dropped} records were dropped for want of memory"
+        )));
+    }
     for end in ended {
         check("end", end)?;
     }

@@ -32,6 +32,7 @@ choices!(CudnnAlgo {
 });
 
 choices!(SettingsSearch {
+    Off = "off": "Those given; no others are tried",
     Given = "given": "Those given; what others would give is told",
     Auto = "auto": "The fastest",
 });

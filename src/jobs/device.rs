@@ -22,6 +22,8 @@ pub enum DeviceChoice {
 /// Whether other settings of the provider than those given may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SettingsSearch {
+    /// No, and none is tried.
+    Off,
     /// No; what they would give is told.
     #[default]
     Given,

@@ -1,5 +1,6 @@
 //! The main job: a model optimized on a device, with its reports.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -141,7 +142,11 @@ pub fn plan_model(
     };
     let mut raced = Raced::default();
     // Where time is short, settings that are not asked for are not tried.
-    let wanted = settings.device.search == SettingsSearch::Auto || settings.options.time_budget.is_none();
+    let wanted = match settings.device.search {
+        SettingsSearch::Off => false,
+        SettingsSearch::Given => settings.options.time_budget.is_none(),
+        SettingsSearch::Auto => true,
+    };
     if wanted && recorded.is_none() && refused(&workloads, device.as_ref(), &settings.options).is_none() {
         let seed = settings.options.seed;
         reporter.step(Step::RaceSettings);
@@ -154,6 +159,8 @@ pub fn plan_model(
             seed,
         )?;
     }
+    // What was judged with other settings says nothing of these.
+    let pruned = if raced.device.is_some() { HashSet::new() } else { pruned };
     let device = raced.device.take().unwrap_or(device);
     raced.note.iter().for_each(|note| reporter.note(note));
     let known = Known {

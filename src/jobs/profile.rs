@@ -4,12 +4,12 @@ use super::device::DeviceSettings;
 use super::source::ModelSource;
 use super::store::StoreSettings;
 use super::turn::take_turn;
-use crate::Result;
 use crate::device::{ShapeOptions, Stop, WhenBusy, random_inputs};
-use crate::onnx::encode;
+use crate::onnx::{Graph, encode, with_node_names};
 use crate::optimize::{LatencySteps, ProgressReporter, Step};
 use crate::profile::{Prober, Problem, Profile, Roofline, WholeModel, layers, roofline};
 use crate::report::profile_html;
+use crate::{Error, Result};
 
 /// Settings of timing layers.
 #[derive(Clone, Debug)]
@@ -105,13 +105,21 @@ pub fn profile_model(
         search(&mut prober, &found, reporter)?;
     }
     reporter.step(Step::TimeNodes);
-    let model = encode(&opened.proto);
+    let named = with_node_names(&opened.proto);
+    let model = encode(&named);
     let whole = WholeModel {
-        graph: &graph,
+        graph: &Graph::of(&named)?,
         analysis: &opened.analysis,
         bytes: &model,
     };
-    let roofline = roofline(&prober, whole, &random_inputs(&opened.specs, 0, 1.0)?)?;
+    let roofline = match roofline(&prober, whole, &random_inputs(&opened.specs, 0, 1.0)?) {
+        Err(Error::Stopped) => return Err(Error::Stopped),
+        Err(why) => {
+            reporter.note(&format!("the nodes of the whole model are not shown: {why}"));
+            None
+        }
+        Ok(found) => found,
+    };
     drop(turn);
     prober.untraced.iter().for_each(|why| reporter.note(why));
     latency_steps.iter_mut().for_each(|s| s.look_up(&prober));

@@ -33,7 +33,14 @@ pub(super) fn raced(
         return Ok(Raced::default());
     }
     let variants = std::iter::once(settings.cuda).chain(settings.cuda.variants());
+    // To tell what others would give, one change at a time is enough.
+    let most = match settings.search {
+        SettingsSearch::Off => 0,
+        SettingsSearch::Given => 1,
+        SettingsSearch::Auto => usize::MAX,
+    };
     let mut contenders: Vec<Contender> = variants
+        .filter(|cuda| cuda.difference(settings.cuda).len() <= most)
         .map(|cuda| Contender {
             options: cuda.difference(settings.cuda),
             device: DeviceSettings {
@@ -52,8 +59,9 @@ pub(super) fn raced(
         });
     };
     let (name, ratio) = (rows[chosen].name(), rows[chosen].ratio.unwrap_or(1.0));
-    if settings.search == SettingsSearch::Auto {
-        let device = contenders.swap_remove(chosen).device?;
+    if settings.search == SettingsSearch::Auto
+        && let Ok(device) = contenders.swap_remove(chosen).device
+    {
         return Ok(Raced {
             rows,
             device: Some(device),

@@ -8,6 +8,7 @@ mod dtype;
 mod external;
 mod graph;
 mod load;
+mod node_names;
 mod order;
 /// The protobuf messages, generated from `proto/onnx.proto`.
 #[allow(missing_docs, clippy::all)]
@@ -24,6 +25,7 @@ pub use defaults::declare_weights;
 pub use dtype::{Dtype, element_size};
 pub use graph::{Graph, captured_names, constant_of, label};
 pub use load::{Model, Reading, files, load, load_as, load_bare, parse};
+pub use node_names::with_node_names;
 pub use outside::{LARGEST, Outside};
 pub use save::{Saved, THRESHOLD, Weights, encode, save, save_model};
 pub use tensor::Tensor;

@@ -12,9 +12,11 @@ use super::session::Session;
 use super::workload::{Known, Workload, first};
 use crate::channels::{Group, NewChannels};
 use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns, Timer, random_inputs};
-use crate::onnx::{Graph, encode, label};
+use crate::onnx::{Graph, encode, label, with_node_names};
 use crate::plan::{Candidates, LatencyModel, LayersAt, WiderWidths, candidates, removable};
-use crate::profile::{InModel, Layer, NodeMs, Prober, Profile, in_model, layers, remembered, whole_key};
+use crate::profile::{
+    InModel, Layer, NodeMs, Prober, Profile, in_model, layers, remembered, remembered_if_any, whole_key,
+};
 use crate::verify::{Effort, benchmark_workloads};
 use crate::{Error, Result};
 
@@ -124,7 +126,7 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         let key = whole_key("nodes", &[&self.original], &self.inputs, 0.0);
-        let seen = remembered(&self.prober, &key, || self.times_in_model(timer))?;
+        let seen = remembered_if_any(&self.prober, &key, || self.times_in_model(timer))?;
         let all_known = self.costs.unknown_at(&base).is_empty();
         match seen {
             Some(seen) => {
@@ -164,13 +166,16 @@ impl<'a> Session<'a> {
     /// What the layers of all workloads take in the model; `None` where single nodes cannot be timed.
     fn times_in_model(&self, timer: &dyn Timer) -> Result<Option<InModel>> {
         let mut all = InModel::default();
+        let named = with_node_names(&self.opened.proto);
+        let graph = Graph::of(&named)?;
+        let model = encode(&named);
         let layers = self.costs.layers();
         let each = layers.len().div_ceil(self.inputs.len()).max(1);
         for (own, (inputs, weight)) in layers.chunks(each).zip(&self.inputs) {
-            let Some(nodes) = timer.node_times(&self.original, inputs, RUNS)? else {
+            let Some(nodes) = timer.node_times(&model, inputs, RUNS)? else {
                 return Ok(None);
             };
-            let seen = in_model(&self.graph, own, &nodes);
+            let seen = in_model(&graph, own, &nodes);
             all.layers.extend(seen.layers);
             all.overhead += weight * seen.overhead;
             let weighted = |n: NodeMs| NodeMs { ms: weight * n.ms, ..n };

@@ -70,7 +70,10 @@ pub fn race_settings(
         )?;
     }
     choose(&mut rows);
-    if let (Some(database), Some(info)) = (database, info) {
+    let passing = rows.iter().any(|r| r.failed.is_some());
+    if let (Some(database), Some(info)) = (database, info)
+        && !passing
+    {
         database.remember(info, &key, &serde_json::to_string(&rows).unwrap_or_default())?;
     }
     Ok(rows)
@@ -103,7 +106,22 @@ fn one_workload(
             }
         }
     }
-    for (entry, &k) in race(&mut sessions, seconds)?.iter().zip(&at) {
+    // What a launch adds is shared by as many runs everywhere.
+    let most = sessions.iter().map(|s| s.repeats()).max().unwrap_or(1);
+    sessions.iter_mut().for_each(|s| s.set_repeats(most));
+    let entries = match race(&mut sessions, seconds) {
+        Err(Error::Stopped) => return Err(Error::Stopped),
+        // Together they may be too much for the device; then those given are all that is known.
+        Err(why) => {
+            for row in rows.iter_mut().skip(1).filter(|r| r.failed.is_none()) {
+                (row.ms, row.failed) = (None, Some(why.to_string()));
+            }
+            sessions.truncate(1);
+            race(&mut sessions, seconds)?
+        }
+        Ok(entries) => entries,
+    };
+    for (entry, &k) in entries.iter().zip(&at) {
         let own = weight * median(&entry.samples);
         rows[k].ms = rows[k].ms.map(|ms| ms + own);
     }

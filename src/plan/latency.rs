@@ -136,6 +136,7 @@ impl LatencyModel {
         self.leave_out_unknown(present);
         let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
         self.overhead = (whole_ms - known).max(0.0);
+        self.launches = 0.0;
         self.scale = 1.0;
     }
 

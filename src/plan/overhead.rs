@@ -61,26 +61,30 @@ impl Overhead {
             fixed: 0.0,
             groups: BTreeMap::new(),
         };
-        overhead.share_out(&|work| if work.in_layer { 0.0 } else { work.elements });
+        overhead.share_out(0.0, &|work| if work.in_layer { 0.0 } else { work.elements });
         overhead
     }
 
     /// Shares by what nodes were measured to take on a device, of `overhead_ms` in all. The time of what is no node of the file
     /// counts for the nodes that were not seen, by elements.
     pub fn measured(&mut self, seen: &[NodeMs], overhead_ms: f64) {
-        let own: HashMap<usize, f64> = seen.iter().map(|n| (n.node, n.ms)).collect();
+        // A node has one entry for each workload.
+        let mut own: HashMap<usize, f64> = HashMap::new();
+        for n in seen {
+            *own.entry(n.node).or_default() += n.ms;
+        }
         let unseen = |work: &NodeWork| !work.in_layer && !own.contains_key(&work.node);
         let elements: f64 = self.nodes.iter().filter(|w| unseen(w)).map(|w| w.elements).sum();
         let rate = (overhead_ms - own.values().sum::<f64>()).max(0.0) / elements.max(1.0);
-        self.share_out(&|work| match own.get(&work.node) {
+        self.share_out(overhead_ms, &|work| match own.get(&work.node) {
             Some(&ms) => ms,
             None if unseen(work) => rate * work.elements,
             None => 0.0,
         });
     }
 
-    /// Shares by a weight for each node.
-    fn share_out(&mut self, weight: &dyn Fn(&NodeWork) -> f64) {
+    /// Shares by a weight for each node, of at least `whole`: what is no node of the file is the same under every plan.
+    fn share_out(&mut self, whole: f64, weight: &dyn Fn(&NodeWork) -> f64) {
         let mut moved: BTreeMap<usize, GroupShare> = BTreeMap::new();
         let mut all = 0.0;
         for work in &self.nodes {
@@ -93,7 +97,7 @@ impl Overhead {
             }
         }
         let sum: f64 = moved.values().map(|g| g.share).sum();
-        let all = (sum + (all - sum).max(0.0)).max(f64::MIN_POSITIVE);
+        let all = (sum + (all - sum).max(0.0)).max(whole).max(f64::MIN_POSITIVE);
         moved.values_mut().for_each(|g| g.share /= all);
         self.fixed = 1.0 - sum / all;
         self.groups = moved;

@@ -37,7 +37,7 @@ pub use noise::{Noise, UNSTEADY};
 pub use probe::{DriftCheck, Nearest, ProbeProgress, Prober, SessionSize, latency_steps, sessions, smoke};
 pub use problem::{Problem, ProducerLayout};
 pub use record::{Profile, Record, RecordFacts};
-pub(crate) use remembered::{recalled, remember, remembered, whole_key};
+pub(crate) use remembered::{recalled, remember, remembered, remembered_if_any, whole_key};
 pub use roofline::{Bound, MainKernel, NodeCost, Roofline, RunTotals, WholeModel, roofline};
 pub use row::Row;
 pub use samples::{Summary, mad, median, summarize};

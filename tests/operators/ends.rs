@@ -229,5 +229,15 @@ pub(super) fn cases() -> Vec<Op> {
             },
             GrowsAtEnd,
         ),
+        (
+            "A square root of what has no sign behind CumSum",
+            &[14],
+            |n, x| {
+                let axis = n.ints(&[1]);
+                let y = n.node("CumSum", &[x, &axis], |_| {});
+                (n.node("Sqrt", &[&y], |_| {}), 8)
+            },
+            Fixed,
+        ),
     ]
 }

@@ -141,7 +141,7 @@ fn a_profiler_that_refuses_costs_only_its_traces() {
     assert!(
         notes
             .iter()
-            .any(|n| n.as_str().unwrap().contains("kernels and their waves are not shown")),
+            .any(|n| n.as_str().unwrap().contains("their kernels are not shown")),
         "{notes:?}"
     );
 }

@@ -80,15 +80,15 @@ pub(super) const OPS: &[OpSpec] = &[
     unary_op("Abs").scalar(f64::abs),
     unary_op("Neg").scalar(scalar::neg),
     unary_op("Sign").scalar(scalar::sign),
-    unary_op("Sqrt").scalar(scalar::sqrt),
-    unary_op("Exp").scalar(f64::exp),
+    unary_op("Sqrt").scalar(scalar::sqrt).finite_at_zero_only(),
+    unary_op("Exp").scalar(f64::exp).finite_at_zero_only(),
     unary_op("Sin").scalar(f64::sin),
     unary_op("Cos").scalar(f64::cos),
-    unary_op("Tan"),
-    unary_op("Asin"),
+    unary_op("Tan").finite_at_zero_only(),
+    unary_op("Asin").finite_at_zero_only(),
     unary_op("Atan"),
-    unary_op("Sinh"),
-    unary_op("Cosh"),
+    unary_op("Sinh").finite_at_zero_only(),
+    unary_op("Cosh").finite_at_zero_only(),
     unary_op("Asinh"),
     unary_op("Floor").scalar(f64::floor),
     unary_op("Ceil").scalar(f64::ceil),
@@ -120,9 +120,9 @@ pub(super) const OPS: &[OpSpec] = &[
         .folding(constant_channels::same),
     infinite_op("Log").scalar(scalar::ln),
     infinite_op("Reciprocal"),
-    unary_op("Acos"),
+    unary_op("Acos").finite_at_zero_only(),
     infinite_op("Acosh"),
-    unary_op("Atanh"),
+    unary_op("Atanh").finite_at_zero_only(),
     broadcast_op("Add")
         .moments(pointwise::add)
         .zeros(zeros::as_all)
@@ -156,6 +156,7 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "grows where the exponent is a constant (a new one is 1)",
     )
+    .finite_at_zero_only()
     .moments(pointwise::pow)
     .zeros(zeros::as_first),
     broadcast_op("Min").moments(pointwise::min).zeros(zeros::as_all),

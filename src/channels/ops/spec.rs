@@ -77,6 +77,8 @@ pub enum AtZero {
     Finite,
     /// No finite number: its channels cannot grow.
     Infinite,
+    /// A finite number, as of most others, but not of all: a square root, a power, what overflows soon.
+    FiniteThere,
 }
 
 /// One operator of the registry.
@@ -160,6 +162,13 @@ impl OpSpec {
     pub(super) const fn infinite_at_zero(self) -> Self {
         Self {
             at_zero: AtZero::Infinite,
+            ..self
+        }
+    }
+
+    pub(super) const fn finite_at_zero_only(self) -> Self {
+        Self {
+            at_zero: AtZero::FiniteThere,
             ..self
         }
     }

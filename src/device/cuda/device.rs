@@ -175,7 +175,10 @@ impl Timer for CudaDevice {
     }
 
     fn node_clock(&self) -> NodeClock {
-        NodeClock::Device
+        match self.traces {
+            true => NodeClock::Device,
+            false => NodeClock::Host,
+        }
     }
 
     fn kernels(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Option<Vec<Kernel>>> {

@@ -273,7 +273,11 @@ impl<'t> Prober<'t> {
             match kernels(timer, &record.problem) {
                 Ok(kernels) => record.facts.kernels = kernels,
                 Err(Error::Stopped) => return Err(Error::Stopped),
-                Err(why) => self.untraced = Some(format!("kernels and their waves are not shown: {why}")),
+                Err(why) => {
+                    self.untraced = Some(format!(
+                        "layers are timed as whole runs, with their launches, and their kernels are not shown: {why}"
+                    ))
+                }
             }
         }
         Ok(())

@@ -83,7 +83,7 @@ def optimize(
         nhwc: convolutions in channels-last layout (GPU).
         cuda_graph: capture each model once as a CUDA graph and replay it (GPU).
         settings: ``"auto"`` takes the fastest of the provider's other settings (channels-last layout, graph capture); ``"given"`` keeps
-            those given and notes what the others would give (GPU).
+            those given and notes what the others would give, ``"off"`` tries none (GPU).
         batch: extent of a symbolic first axis; several with their shares of the traffic as ``"1:0.7,8:0.3"``.
         shapes: input shapes, by name.
         dims: symbolic extents, by name.
