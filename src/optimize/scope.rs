@@ -44,6 +44,12 @@ impl Opened {
         own.any(|n| matches!(n.op_type(), "Gemm" | "MatMul" | "Einsum"))
     }
 
+    /// Why no width can be changed in any way; `None` where some may grow or lose channels.
+    pub fn nothing_to_do(&self) -> Option<String> {
+        self.nothing_to_change(false)?;
+        self.nothing_to_change(true)
+    }
+
     /// Why no width can be changed, with what would help; `None` where some may. Without loss only widths of timed layers
     /// count; `narrowing` also takes those of products.
     pub fn nothing_to_change(&self, narrowing: bool) -> Option<String> {

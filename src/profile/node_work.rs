@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::extract::only_user;
 use super::in_model::names;
-use crate::channels::{Analysis, input_value};
+use crate::channels::{Analysis, input_value, spec_of};
 use crate::device::NodeTime;
 use crate::onnx::{Graph, label};
 use crate::ops::{LinearSpec, Movement};
@@ -171,7 +171,8 @@ fn work_of(graph: &Graph, analysis: &Analysis, parts: &[usize]) -> Option<NodeWo
             bytes: 0.0,
             element: plain,
         }),
-        None => Some(NodeWork {
+        // What an operator without rules computes, or one with a body, is not known.
+        None => spec_of(first).map(|_| NodeWork {
             flops: elements,
             bytes,
             element: plain,

@@ -77,7 +77,7 @@ pub fn inspect_text(opened: &Opened) -> String {
         analysis.groups.len(),
         100.0 * opened.free_share()
     );
-    if let Some(why) = opened.nothing_to_change(true) {
+    if let Some(why) = opened.nothing_to_do() {
         let _ = writeln!(text, "nothing to do: {why}");
     }
     text
