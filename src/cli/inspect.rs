@@ -4,14 +4,14 @@ use super::{interrupt, stdout};
 use crate::Result;
 use crate::flags::InspectArgs;
 use crate::jobs::{ModelSource, inspect};
-use crate::report::{inspect_dot, inspect_json, inspect_text};
+use crate::report::{inspect_dot, inspect_json, inspect_text, visible};
 
 /// Always `true`: there is nothing to find wanting.
 pub(super) fn run(args: &InspectArgs) -> Result<bool> {
     let source = ModelSource::of(&args.model)?;
     let opened = inspect(
         &source,
-        &args.shapes.first()?,
+        &args.shapes.only()?,
         args.ort_lib.as_deref(),
         interrupt::stop(),
     )?;
@@ -21,7 +21,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<bool> {
         stdout::text(&inspect_dot(&opened))?;
     } else {
         for note in &opened.notes {
-            eprintln!("note: {note}");
+            eprintln!("note: {}", visible(note));
         }
         stdout::text(&inspect_text(&opened))?;
     }

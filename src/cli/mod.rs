@@ -27,6 +27,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::Error;
 use crate::flags::{Command, CommandLine, hint, typed};
+use crate::report::visible;
 
 /// Runs the command: 0 done; 1 nothing helps or a check failed; 2 error in use or input.
 pub fn main() -> ExitCode {
@@ -98,8 +99,8 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
             interrupt::INTERRUPTED
         }
         Err(error) => {
-            eprintln!("snapprune: {error}");
-            hint(&error).iter().for_each(|step| eprintln!("  → {step}"));
+            eprintln!("snapprune: {}", visible(&error.to_string()));
+            hint(&error).iter().for_each(|step| eprintln!("  → {}", visible(step)));
             2
         }
     }

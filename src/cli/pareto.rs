@@ -5,7 +5,7 @@ use super::{interrupt, stdout};
 use crate::flags::ParetoArgs;
 use crate::jobs::{ModelSource, ParetoOutcome, trade_off};
 use crate::onnx::save;
-use crate::report::{pareto_svg, pareto_text};
+use crate::report::{pareto_svg, pareto_text, visible};
 use crate::{Error, Result};
 
 /// Whether there is a curve: `false` where no width may change.
@@ -21,7 +21,7 @@ pub(super) fn run(args: &ParetoArgs) -> Result<bool> {
     let rows = match trade_off(&source, &settings, &runtime, device.as_ref(), &screen)? {
         ParetoOutcome::Curve(rows) => rows,
         ParetoOutcome::NothingToChange(why) => {
-            eprintln!("no curve: {why}");
+            eprintln!("no curve: {}", visible(&why.to_string()));
             return Ok(false);
         }
     };

@@ -8,7 +8,7 @@ use crate::jobs::{ModelSource, ProfiledModel, profile_model};
 use crate::onnx::save;
 use crate::optimize::ProgressReporter;
 use crate::profile::{Multiprocessors, latency_steps};
-use crate::report::{latency_steps_text, profile_json, roofline_text};
+use crate::report::{latency_steps_text, profile_json, roofline_text, visible};
 
 /// Times every layer at a range of output widths and the nodes of the whole model; `false` where there is nothing to time.
 pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
@@ -17,7 +17,7 @@ pub(super) fn run(args: &ProfileArgs) -> Result<bool> {
     let done = profile_model(&source, &args.settings()?, interrupt::stop(), &screen)?;
     screen.done();
     if let Some(why) = &done.nothing {
-        eprintln!("no layer to time: {why}");
+        eprintln!("no layer to time: {}", visible(why));
         if done.roofline.is_none() {
             return Ok(false);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::optimize::{ProgressReporter, Step};
+use crate::report::visible;
 
 /// A line on standard error; hidden when that is not a terminal or when quiet. It shows the step, how much of it is done and
 /// how long that will take, where that is known.
@@ -61,7 +62,7 @@ impl ProgressReporter for Screen {
 
     fn note(&self, what: &str) {
         if !self.quiet {
-            self.aside(&|| eprintln!("note: {what}"));
+            self.aside(&|| eprintln!("note: {}", visible(what)));
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::stdout;
 use crate::jobs::is_stream;
 use crate::onnx::{LARGEST, Weights, save, save_model};
+use crate::report::visible;
 use crate::{Error, Result};
 
 /// Writes a file, or to standard output; the name for people.
@@ -40,7 +41,8 @@ pub(super) fn put_model(place: Option<&Path>, model: &[u8], weights: Weights) ->
 pub(super) fn voice(quiet: bool, place: Option<&Path>) -> impl Fn(String) + use<> {
     let mixed = place.is_none();
     // A reader that went away takes no result with it: what is written to files is not lost.
-    move |text| {
+    move |text: String| {
+        let text = visible(&text);
         let _heard = match (quiet, mixed) {
             (true, _) => Ok(()),
             (false, true) => std::io::stderr().write_all(text.as_bytes()),

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::report::visible;
 use crate::{Error, Result};
 
 /// Writes bytes.
@@ -14,12 +15,12 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<()> {
     done.map_err(|e| Error::file("standard output", e))
 }
 
-/// Writes text.
+/// Writes text, without what would steer a terminal.
 ///
 /// # Errors
 /// When that does not work.
 pub(super) fn text(text: &str) -> Result<()> {
-    bytes(text.as_bytes())
+    bytes(visible(text).as_bytes())
 }
 
 /// Writes a line.

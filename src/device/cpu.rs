@@ -149,7 +149,7 @@ const STEADY: f64 = 0.03;
 const MOST_WARMUP: usize = 10;
 
 /// A session with its inputs bound.
-struct Bound {
+pub(super) struct Bound {
     session: Session,
     binding: IoBinding,
     memory: MemoryInfo<'static>,
@@ -158,7 +158,7 @@ struct Bound {
 }
 
 impl Bound {
-    fn new(session: Session, inputs: &[NamedTensor], runtime: &Runtime) -> Result<Self> {
+    pub(super) fn new(session: Session, inputs: &[NamedTensor], runtime: &Runtime) -> Result<Self> {
         let mut binding = session.create_binding()?;
         for (name, tensor) in inputs {
             binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;

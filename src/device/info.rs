@@ -13,6 +13,8 @@ pub enum DeviceKind {
     Cpu,
     /// ONNX Runtime's CUDA provider.
     Cuda,
+    /// A provider that ONNX Runtime loads as a plug-in.
+    Plugin,
 }
 
 impl DeviceKind {
@@ -21,6 +23,7 @@ impl DeviceKind {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
+            Self::Plugin => "plugin",
         }
     }
 }

@@ -36,6 +36,7 @@ pub fn find_library(explicit: Option<&Path>) -> Result<PathBuf> {
                 "/usr/lib/x86_64-linux-gnu",
                 "/usr/lib/aarch64-linux-gnu",
                 "/opt/onnxruntime/lib",
+                "/opt/homebrew/lib",
             ]
             .iter()
             .find_map(|folder| library_in(Path::new(folder)))

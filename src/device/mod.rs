@@ -1,6 +1,7 @@
 //! Devices that run and time ONNX models. [`Executor`] gives outputs, [`Timer`] gives times, [`Device`] combines both: ONNX Runtime's
 //! CPU and CUDA providers, and devices that are only known from a recorded profile.
 
+mod apple;
 mod conditions;
 mod cpu;
 mod cuda;
@@ -15,6 +16,7 @@ mod library;
 mod node_times;
 mod nvidia;
 mod outputs;
+mod plugin;
 mod processor;
 mod products;
 mod recorded;
@@ -41,6 +43,7 @@ pub use interface::Device;
 pub use library::find_library;
 pub use node_times::NodeTime;
 pub use nvidia::{NEEDED, Needed};
+pub use plugin::{Plugin, PluginChoice, PluginDevice, PluginTarget, installed_plugins};
 pub use products::{Products, Rows};
 pub use recorded::RecordedDevice;
 pub use remark::{Remark, ThreadChoice};

@@ -30,6 +30,8 @@ pub(super) struct NodeRun {
     pub name: String,
     /// Its operator.
     pub op: String,
+    /// The provider that ran it.
+    pub provider: String,
     /// When it began, microseconds since the profile's start.
     pub start_us: f64,
     /// How long the host took for it, microseconds.
@@ -59,15 +61,38 @@ pub(super) fn read_runs(path: &Path) -> Result<Vec<NodeRun>> {
             .name
             .strip_suffix("_kernel_time")
             .filter(|_| event.cat == "Node")?;
-        let op = event.args.get("op_name").and_then(|v| v.as_str()).unwrap_or_default();
+        let text = |key: &str| event.args.get(key).and_then(|v| v.as_str()).unwrap_or_default();
         Some(NodeRun {
             name: name.to_owned(),
-            op: op.to_owned(),
+            op: text("op_name").to_owned(),
+            provider: text("provider").to_owned(),
             start_us: event.ts,
             us: event.dur,
         })
     };
-    Ok(events.into_iter().filter_map(node_run).collect())
+    Ok(without_bodies(events.into_iter().filter_map(node_run).collect()))
+}
+
+/// Operators whose bodies run node by node, within the time of the node that has them.
+const WITH_BODIES: [&str; 3] = ["If", "Loop", "Scan"];
+
+/// Leaves out what ran in a body: its time is a part of that of the node that has it. In the file, where runs stand by their ends, that
+/// node comes after its body.
+fn without_bodies(runs: Vec<NodeRun>) -> Vec<NodeRun> {
+    let mut holder: Option<(f64, f64)> = None;
+    let mut kept = Vec::new();
+    for run in runs.into_iter().rev() {
+        let (start, end) = (run.start_us, run.start_us + run.us);
+        if holder.is_some_and(|(from, to)| from <= start && end <= to) {
+            continue;
+        }
+        if WITH_BODIES.contains(&run.op.as_str()) {
+            holder = Some((start, end));
+        }
+        kept.push(run);
+    }
+    kept.reverse();
+    kept
 }
 
 /// Brings the runs of each node together, each with its time in milliseconds and its kernels; nodes come in the order of their
@@ -88,4 +113,35 @@ pub(super) fn by_node(runs: impl IntoIterator<Item = (NodeRun, f64, Vec<Kernel>)
         order[at].kernels = kernels;
     }
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NodeRun, without_bodies};
+
+    fn run(name: &str, op: &str, start_us: f64, us: f64) -> NodeRun {
+        NodeRun {
+            name: name.to_owned(),
+            op: op.to_owned(),
+            provider: String::new(),
+            start_us,
+            us,
+        }
+    }
+
+    #[test]
+    fn what_runs_in_a_body_is_a_part_of_its_node() {
+        let runs = vec![
+            run("before", "Conv", 10.0, 20.0),
+            run("inner", "Conv", 31.0, 5.0),
+            run("deeper", "Relu", 37.0, 1.0),
+            run("nested", "If", 36.0, 3.0),
+            run("loop", "Loop", 30.0, 10.0),
+            run("behind", "Relu", 40.0, 0.0),
+            run("inner", "Conv", 51.0, 5.0),
+            run("loop", "Loop", 50.0, 10.0),
+        ];
+        let kept: Vec<String> = without_bodies(runs).into_iter().map(|r| r.name).collect();
+        assert_eq!(kept, ["before", "loop", "behind", "loop"]);
+    }
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::apple;
 use super::info::fingerprint;
 
 /// What the system says.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    /// `/proc/cpuinfo`; empty where there is none.
+    /// `/proc/cpuinfo`, or on macOS what stands in its place; empty where there is neither.
     pub cpuinfo: String,
     /// MIDR_EL1 of every core of an ARM processor, as Linux writes them.
     pub midr: Vec<String>,
@@ -30,7 +31,7 @@ impl Said {
             .flatten();
         let midr = cpus.filter_map(|cpu| text(&cpu.path().join("regs/identification/midr_el1")).ok());
         Self {
-            cpuinfo: text(Path::new("/proc/cpuinfo")).unwrap_or_default(),
+            cpuinfo: text(Path::new("/proc/cpuinfo")).unwrap_or_else(|_| apple::cpuinfo(&apple::sysctl())),
             midr: midr.collect(),
             board: text(Path::new("/proc/device-tree/model")).unwrap_or_default(),
             arch: std::env::consts::ARCH.to_owned(),

@@ -21,7 +21,7 @@ use crate::{Error, Result};
 /// ONNX Runtime in this process.
 #[derive(Clone, Debug)]
 pub struct Runtime {
-    environment: Environment,
+    pub(super) environment: Environment,
     /// The library's file.
     pub library: PathBuf,
     /// Its version, such as `1.31.1`.

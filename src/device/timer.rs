@@ -78,6 +78,19 @@ pub trait Timer {
         NodeClock::Host
     }
 
+    /// Whether it compiles whole graphs, so that the time of a layer is what a model takes longer with it than without it.
+    fn compiles_graphs(&self) -> bool {
+        false
+    }
+
+    /// The operators of nodes that a run leaves to the CPU provider, one entry a node; empty where the device tells times of nodes.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model or the run fails.
+    fn left_to_cpu(&self, _model: &[u8], _inputs: &[NamedTensor]) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// The kernels of one run of a model, where they can be traced; `None` elsewhere.
     ///
     /// # Errors

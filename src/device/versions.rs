@@ -11,7 +11,7 @@ pub const CPU_PACKAGE: &str = env!("SNAPPRUNE_ONNXRUNTIME");
 pub const GPU_PACKAGE: &str = env!("SNAPPRUNE_ONNXRUNTIME_GPU");
 
 /// The oldest version that has all functions that are called: the `api-` feature of `ort` in `Cargo.toml`.
-const OLDEST_API: u32 = 20;
+const OLDEST_API: u32 = 22;
 
 /// A release series of ONNX Runtime, such as `1.31`.
 type Series = (u32, u32);

@@ -35,6 +35,32 @@ pub enum DeviceError {
         /// ONNX Runtime's message.
         why: String,
     },
+    /// No package of this plug-in is installed.
+    #[error("no plug-in '{name}' is among Python's packages")]
+    NoPlugin {
+        /// The short name asked for.
+        name: String,
+    },
+    /// ONNX Runtime does not load a plug-in.
+    #[error("ONNX Runtime {version} does not load the plug-in {}: {why}", library.display())]
+    PluginNotLoaded {
+        /// The plug-in's library.
+        library: PathBuf,
+        /// ONNX Runtime's version.
+        version: String,
+        /// ONNX Runtime's message.
+        why: String,
+    },
+    /// A plug-in offers no such device.
+    #[error("the plug-in {provider} offers no {wanted} on this machine (it offers {offered})")]
+    NoPluginDevice {
+        /// The provider's name.
+        provider: String,
+        /// The device asked for.
+        wanted: String,
+        /// The devices that it offers.
+        offered: String,
+    },
     /// The device is only known from a recorded profile.
     #[error("{name} is not here; nothing can be timed on it. Run this on a machine that has it")]
     Recorded {

@@ -50,7 +50,7 @@ impl BenchArgs {
             models: self.models.clone(),
             device: self.device.settings(),
             on_busy: self.turn.on_busy(),
-            shapes: self.shapes.first()?,
+            shapes: self.shapes.only()?,
             eval: self.data.eval(),
             seconds: self.seconds,
             seed: self.seed,

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{ArgGroup, Args as ClapArgs, ValueEnum};
 
-use crate::device::{CudaOptions, CudnnAlgo};
+use crate::device::{CudaOptions, CudnnAlgo, PluginChoice, PluginTarget};
 use crate::jobs::{DeviceChoice, DeviceSettings, SettingsSearch};
 
 /// Which device, and which ONNX Runtime.
 #[derive(Clone, Debug, ClapArgs)]
+#[command(group = ArgGroup::new("plugin").args(["ep", "ep_library"]))]
 pub struct DeviceArgs {
     /// Use this NVIDIA GPU [default: GPU 0 if there is one, else the CPU].
     #[arg(long, value_name = "N", conflicts_with = "cpu")]
@@ -31,6 +32,21 @@ pub struct DeviceArgs {
     /// Capture each model once as a CUDA graph and replay it, as servers do (GPU).
     #[arg(long, conflicts_with = "cpu")]
     pub cuda_graph: bool,
+    /// Use a provider that is installed as a plug-in of ONNX Runtime (openvino).
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["cpu", "gpu", "cuda_graph", "nhwc"])]
+    pub ep: Option<String>,
+    /// The plug-in's processor [default: the first that it offers].
+    #[arg(long, value_name = "KIND", value_enum, ignore_case = true, requires = "plugin")]
+    pub ep_device: Option<PluginTarget>,
+    /// An option of the plug-in's provider (repeatable).
+    #[arg(long, value_name = "K=V", value_parser = option, requires = "plugin")]
+    pub ep_option: Vec<(String, String)>,
+    /// The library of any other plug-in.
+    #[arg(long, value_name = "FILE", requires = "ep_name", conflicts_with_all = ["cpu", "gpu", "cuda_graph", "nhwc"])]
+    pub ep_library: Option<PathBuf>,
+    /// The provider's name in that library.
+    #[arg(long, value_name = "NAME", requires = "ep_library")]
+    pub ep_name: Option<String>,
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
@@ -45,11 +61,28 @@ pub enum Switch {
     Off,
 }
 
+fn option(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("an option is NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 impl DeviceArgs {
+    fn plugin(&self) -> Option<PluginChoice> {
+        let name = self.ep_name.as_ref().or(self.ep.as_ref())?;
+        Some(PluginChoice {
+            name: name.clone(),
+            library: self.ep_library.clone(),
+            target: self.ep_device.unwrap_or_default(),
+            options: self.ep_option.clone(),
+        })
+    }
+
     /// The same as settings.
     pub fn settings(&self) -> DeviceSettings {
+        let plugin = self.plugin();
         DeviceSettings {
             choice: match (self.gpu, self.cpu) {
+                _ if plugin.is_some() => DeviceChoice::Plugin,
                 (Some(index), _) => DeviceChoice::Gpu(index),
                 (None, true) => DeviceChoice::Cpu,
                 (None, false) => DeviceChoice::Auto,
@@ -61,6 +94,7 @@ impl DeviceArgs {
                 tf32: self.tf32 == Switch::On,
                 graph: self.cuda_graph,
             },
+            plugin: plugin.unwrap_or_default(),
             search: SettingsSearch::Given,
             library: self.ort_lib.clone(),
         }

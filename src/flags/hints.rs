@@ -210,6 +210,13 @@ fn device(error: &DeviceError) -> String {
             "install CUDA 13 and cuDNN 9, for example with\n    pip install '{GPU_PACKAGE}'\nor use --cpu; `snapprune doctor` shows which \
              library is missing"
         ),
+        DeviceError::NoPlugin { name } => {
+            format!("pip install onnxruntime-ep-{name}\nor --ep-library FILE --ep-name NAME")
+        }
+        DeviceError::PluginNotLoaded { .. } => format!("pip install --upgrade '{CPU_PACKAGE}'"),
+        DeviceError::NoPluginDevice { .. } => {
+            "OpenVINO's plug-in offers Intel's processors alone; with others, leave --ep-device out".to_owned()
+        }
         DeviceError::OutOfMemory(_) => "end other programs on the device, or use a smaller --batch".to_owned(),
         DeviceError::Recorded { .. } => "leave --profile out where the device is here".to_owned(),
         DeviceError::Other(_) => "`snapprune doctor` checks drivers and libraries".to_owned(),

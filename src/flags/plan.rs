@@ -87,7 +87,7 @@ impl ApplyArgs {
             } else {
                 PlanFor::SameFile
             },
-            shapes: self.shapes.first()?,
+            shapes: self.shapes.only()?,
             eval: self.data.eval(),
             calib: self.calib.calib(&self.data),
             library: self.ort_lib.clone(),

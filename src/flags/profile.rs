@@ -58,7 +58,7 @@ impl ProfileArgs {
             device: self.device.settings(),
             store: self.store.settings(),
             on_busy: self.turn.on_busy(),
-            shapes: self.shapes.first()?,
+            shapes: self.shapes.only()?,
             step: self.step,
             reach: self.reach,
         })

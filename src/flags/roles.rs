@@ -24,7 +24,7 @@ fn keywords() -> Vec<String> {
     let text = text.split_once("*,\n").unwrap().1.split_once(") ->").unwrap().0;
     let name = |line: &str| Some(line.trim().split_once(':')?.0.replace('_', "-"));
     let plural = |name: String| match name.as_str() {
-        "shapes" | "dims" => name.trim_end_matches('s').to_owned(),
+        "shapes" | "dims" | "ep-options" => name.trim_end_matches('s').to_owned(),
         _ => name,
     };
     let mut names: Vec<String> = text.lines().filter_map(name).map(plural).collect();

@@ -67,12 +67,18 @@ impl ShapeArgs {
         Ok(all)
     }
 
-    /// For commands that take one set of shapes: the first where several are given.
+    /// For commands that take one set of shapes.
     ///
     /// # Errors
-    /// When a flag is not written as it should be.
-    pub fn first(&self) -> Result<ShapeOptions> {
-        Ok(self.workloads()?.swap_remove(0).shapes)
+    /// When a flag is not written as it should be, or there are several sets.
+    pub fn only(&self) -> Result<ShapeOptions> {
+        let mut all = self.workloads()?;
+        match (all.pop(), all.is_empty()) {
+            (Some(one), true) => Ok(one.shapes),
+            _ => Err(Error::Usage(
+                "this command takes one size for --batch and each --dim: run it once for each of them".to_owned(),
+            )),
+        }
     }
 }
 

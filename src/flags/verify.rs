@@ -56,7 +56,7 @@ impl VerifyArgs {
             first: self.first.clone(),
             second: self.second.clone(),
             device: self.device.settings(),
-            shapes: self.shapes.first()?,
+            shapes: self.shapes.only()?,
             eval: self.data.eval(),
             tolerance: Tolerance {
                 relative: self.rtol,

@@ -42,7 +42,7 @@ impl WidthsArgs {
         Ok(WidthsSettings {
             gpu: self.device.clone(),
             profile: self.profile.clone(),
-            shapes: self.shapes.first()?,
+            shapes: self.shapes.only()?,
             reach: self.reach,
             library: self.ort_lib.clone(),
         })

@@ -26,7 +26,7 @@ pub struct ZooArgs {
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<usize>,
     /// Time on these NVIDIA GPUs, one model on each at a time.
-    #[arg(long, value_name = "0,1", value_delimiter = ',', conflicts_with_all = ["gpu", "cpu"])]
+    #[arg(long, value_name = "0,1", value_delimiter = ',', conflicts_with_all = ["gpu", "cpu", "ep", "ep_library"])]
     pub gpus: Vec<usize>,
     /// Do share I (from 0) of N; `auto`: the share that Slurm's or Kubernetes' variables give this process.
     #[arg(long, value_name = "I/N|auto", default_value = "0/1", hide_default_value = true)]

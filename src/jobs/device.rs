@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::device::{
-    CpuDevice, CudaDevice, CudaOptions, Device, DeviceKind, Runtime, Stop, Timer, gpu_present, untested,
+    CpuDevice, CpuFallback, CudaDevice, CudaOptions, Device, DeviceKind, PluginChoice, PluginDevice, Runtime, Stop,
+    Timer, gpu_present, untested,
 };
 
 /// Which device is used.
@@ -17,6 +18,8 @@ pub enum DeviceChoice {
     Cpu,
     /// The NVIDIA GPU of this index.
     Gpu(usize),
+    /// A plug-in's.
+    Plugin,
 }
 
 /// Whether other settings of the provider than those given may be used.
@@ -40,6 +43,8 @@ pub struct DeviceSettings {
     pub threads: usize,
     /// Settings of the CUDA provider.
     pub cuda: CudaOptions,
+    /// The plug-in, where it is the choice.
+    pub plugin: PluginChoice,
     /// Whether others may be taken, where they are faster.
     pub search: SettingsSearch,
     /// ONNX Runtime's shared library; `None`: the one that is found.
@@ -61,6 +66,11 @@ impl DeviceSettings {
     /// When it is not there.
     pub fn open(&self, runtime: &Runtime) -> Result<Box<dyn Device>> {
         let gpu = match self.choice {
+            DeviceChoice::Plugin => {
+                let device = PluginDevice::new(runtime.clone(), &self.plugin, self.threads)?;
+                crate::profile::smoke(&device, CpuFallback::Forbidden)?;
+                return Ok(Box::new(device));
+            }
             DeviceChoice::Gpu(index) => Some(index),
             DeviceChoice::Auto if gpu_present(runtime) => Some(0),
             DeviceChoice::Auto | DeviceChoice::Cpu => None,

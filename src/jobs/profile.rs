@@ -123,6 +123,7 @@ pub fn profile_model(
     drop(turn);
     prober.untraced.iter().for_each(|why| reporter.note(why));
     latency_steps.iter_mut().for_each(|s| s.look_up(&prober));
+    LatencySteps::set_shares(&mut latency_steps, &prober);
     let described = settings.device.describe(device.as_ref());
     Ok(ProfiledModel {
         html: profile_html(&source.file_name(), &described, roofline.as_ref(), &latency_steps)?,

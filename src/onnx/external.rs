@@ -6,9 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, openat};
 use rustix::io::Errno;
 
+use super::beneath::{READ, beneath};
 use super::contents::{is_mapped, mapped, part};
 use super::dtype::expected_bytes;
 use super::proto::{ModelProto, TensorProto, tensor_proto::DataLocation};
@@ -229,36 +230,3 @@ fn open(tensor: &TensorProto, from: Folder, location: &Path) -> Result<(File, Me
 const NOT_PLAIN: &str = "is not a plain file of its own";
 const NOT_OWN: &str = "is not a plain file of its own inside the model's folder";
 const CACHES: &str = " (caches such as Hugging Face's are made of them)";
-
-/// A pipe in place of a file must not make anybody wait.
-const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
-
-/// The kernel resolves the path, and never beyond the folder; where it cannot, the path is walked part by part.
-fn beneath(folder: &Path, location: &Path) -> rustix::io::Result<File> {
-    let entered = OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let here = if folder == Path::new("") {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let mut at = openat(CWD, here, OFlags::RDONLY | entered, Mode::empty())?;
-    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    match openat2(&at, location, READ, Mode::empty(), inside) {
-        Err(Errno::NOSYS | Errno::PERM) => {}
-        done => return done.map(File::from),
-    }
-    let parts: Vec<Component> = location
-        .components()
-        .filter(|c| matches!(c, Component::Normal(_)))
-        .collect();
-    let (last, folders) = parts.split_last().ok_or(Errno::INVAL)?;
-    for part in folders {
-        at = openat(
-            &at,
-            part.as_os_str(),
-            OFlags::RDONLY | entered | OFlags::NOFOLLOW,
-            Mode::empty(),
-        )?;
-    }
-    openat(&at, last.as_os_str(), READ | OFlags::NOFOLLOW, Mode::empty()).map(File::from)
-}

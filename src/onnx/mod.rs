@@ -1,6 +1,7 @@
 //! The file: protobuf types, loading and saving, tensors, and an index of the graph.
 
 mod attribute;
+mod beneath;
 mod check;
 mod contents;
 mod defaults;

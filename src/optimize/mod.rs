@@ -46,10 +46,10 @@ pub use session::counts;
 pub use stopwatch::{StepTime, Stopwatch};
 pub use workload::{Known, Workload};
 
-use crate::Result;
 use crate::device::{Device, Limit};
 use crate::plan::Candidates;
 use crate::profile::{Database, DriftCheck, Noise};
+use crate::{Error, Result};
 use prepare::{Request, limit};
 use session::Session;
 
@@ -178,6 +178,30 @@ fn host_bound(session: &Session) -> Option<String> {
     })
 }
 
+/// What the provider leaves to the CPU.
+fn left_to_cpu(session: &Session) -> Result<Option<String>> {
+    let Some((timer, (inputs, _))) = session.device.timer().zip(session.inputs.first()) else {
+        return Ok(None);
+    };
+    let operators = match timer.left_to_cpu(&session.original, inputs) {
+        Err(Error::Stopped) => return Err(Error::Stopped),
+        // What only informs does not end a job that is done.
+        Err(e) => return Ok(Some(format!("what the provider leaves to the CPU is not known: {e}"))),
+        Ok(operators) => operators,
+    };
+    if operators.is_empty() {
+        return Ok(None);
+    }
+    let mut named = std::collections::BTreeMap::<&str, usize>::new();
+    operators.iter().for_each(|op| *named.entry(op).or_default() += 1);
+    let named: Vec<String> = named.iter().map(|(op, count)| format!("{count} {op}")).collect();
+    Ok(Some(format!(
+        "the provider leaves {} nodes to ONNX Runtime's CPU provider: {}",
+        operators.len(),
+        named.join(", ")
+    )))
+}
+
 /// Adds what every report holds: how it was measured, and how long layers take at other widths.
 fn describe(outcome: &mut Outcome, session: &mut Session) -> Result<()> {
     let up = session.limit.is_up();
@@ -194,6 +218,10 @@ fn describe(outcome: &mut Outcome, session: &mut Session) -> Result<()> {
         ..session.prober.noise(drift)?
     };
     outcome.notes.extend(host_bound(session));
+    if !up && let Some(note) = left_to_cpu(session)? {
+        session.reporter.note(&note);
+        outcome.notes.push(note);
+    }
     if let Some(why) = &session.prober.untraced {
         session.reporter.note(why);
         outcome.notes.push(why.clone());

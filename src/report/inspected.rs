@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::numbers::big;
 use super::table::{list, shorten, table};
+use super::visible::one_line;
 use crate::onnx::label;
 use crate::optimize::Opened;
 use crate::plan::Metric;
@@ -41,7 +42,7 @@ pub fn inspect_text(opened: &Opened) -> String {
         ]);
         if let Some(constraint) = opened.constraint_of(g) {
             let at = constraint.node.map_or(String::new(), |n| {
-                format!(" ({} {})", nodes[n].op_type(), label(nodes[n], n))
+                format!(" ({} {})", nodes[n].op_type(), one_line(&label(nodes[n], n)))
             });
             let reason = format!("{}{at}", constraint.reason);
             match constraints.iter_mut().find(|(r, _)| *r == reason) {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::kernel_name::short;
 use super::numbers::shape;
+use super::visible::one_line;
 use crate::profile::{Multiprocessors, Problem, Record, tail_free, waves};
 
 /// Characters of the longest bar.
@@ -27,7 +28,8 @@ pub fn latency_steps_text(
     let edges = tail_free(&times, noise.min(0.1));
     let longest = times.iter().copied().fold(0.0, f64::max);
     let mut text = format!(
-        "\n{name}: {} {} from {} channels at {}, batch {}, {}\n",
+        "\n{}: {} {} from {} channels at {}, batch {}, {}\n",
+        one_line(name),
         present.op,
         shape(&present.kernel),
         present.cin,

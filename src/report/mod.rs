@@ -14,6 +14,7 @@ mod provenance;
 mod roofline;
 mod table;
 mod terminal;
+mod visible;
 
 pub use compared::bench_table;
 pub use curve::{pareto_svg, pareto_text};
@@ -27,3 +28,4 @@ pub use provenance::{Written, with_provenance};
 pub use roofline::roofline_text;
 pub(crate) use table::table;
 pub use terminal::{Listed, outcome_text, task_text};
+pub use visible::visible;

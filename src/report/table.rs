@@ -1,5 +1,6 @@
 //! What tables for people have in common.
 
+use super::visible::one_line;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// An empty table; the columns in `numbers` are aligned to the right.
@@ -19,8 +20,9 @@ pub(crate) fn table(header: &[&str], numbers: &[usize]) -> Table {
 
 /// The end of a text that has more than `most` characters.
 pub(super) fn shorten(text: &str, most: usize) -> String {
+    let text = one_line(text);
     if text.chars().count() <= most {
-        return text.to_owned();
+        return text.into_owned();
     }
     let tail: Vec<char> = text.chars().rev().take(most - 1).collect();
     format!("…{}", tail.into_iter().rev().collect::<String>())

@@ -127,7 +127,20 @@ pub struct RankRequest<'a> {
     pub keep_at: &'a [usize],
 }
 
-/// Ranks the channels of one group. `None` when the group cannot be judged.
+impl Ranked {
+    /// A ranking of nothing but the channels that carry nothing; `None` without any.
+    fn carrying_nothing(channels: usize, request: RankRequest) -> Option<Self> {
+        let goes = request.first.len().min(channels.saturating_sub(request.least));
+        (goes > 0).then(|| Self {
+            order: request.first[..goes].to_vec(),
+            errors: vec![0.0; goes + 1],
+            compensated: BTreeMap::new(),
+        })
+    }
+}
+
+/// Ranks the channels of one group. Where no layer that can be judged reads them, only those that carry nothing are
+/// ranked; `None` when there are none.
 pub fn rank_group(
     group: &Group,
     graph: &Graph,
@@ -136,7 +149,9 @@ pub fn rank_group(
     statistics: &Statistics,
     request: RankRequest,
 ) -> Option<Ranked> {
-    let places = places(group, analysis, linear_ops)?;
+    let Some(places) = places(group, analysis, linear_ops) else {
+        return Ranked::carrying_nothing(group.classes.len(), request);
+    };
     let mut consumers = Vec::new();
     for place in &places {
         let linear_op = &linear_ops[place.linear_op];

@@ -78,7 +78,12 @@ impl Journal {
     pub fn lock(&self, item: &Item) -> Result<Option<File>> {
         let path = self.place("journal", &item.name, ".log")?;
         let fail = |e| Error::file(&path, e);
-        let file = File::options().create(true).append(true).open(&path).map_err(fail)?;
+        let file = File::options()
+            .create(true)
+            .read(true)
+            .append(true)
+            .open(&path)
+            .map_err(fail)?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0).map_err(fail)?;

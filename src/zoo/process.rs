@@ -1,7 +1,8 @@
 //! A worker process, seen from outside.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// How long a process may take to stop by itself.
 const GRACE: Duration = Duration::from_secs(10);
 /// How much of a log is looked at for the reason of an end.
-const TAIL: i64 = 4096;
+const TAIL: u64 = 4096;
 
 impl Worker {
     /// Starts one, whose standard error goes to `log`.
@@ -150,17 +151,17 @@ impl Worker {
     }
 
     /// The end of the log.
-    fn last_words(&mut self) -> String {
+    fn last_words(&self) -> String {
         let Some(log) = &self.log else {
             return String::new();
         };
-        let mut bytes = Vec::new();
-        // The log was opened for appending; its file is read through another handle.
+        // At a place of its own: whoever still writes to the log goes on where it was.
         let read = || -> std::io::Result<Vec<u8>> {
-            let mut file = File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(log)))?;
-            let end = file.metadata()?.len() as i64;
-            file.seek(SeekFrom::Start((end - TAIL).max(0) as u64))?;
-            file.read_to_end(&mut bytes)?;
+            let end = log.metadata()?.len();
+            let start = end.saturating_sub(TAIL);
+            let mut bytes = vec![0; (end - start) as usize];
+            let count = log.read_at(&mut bytes, start)?;
+            bytes.truncate(count);
             Ok(bytes)
         };
         read().map_or(String::new(), |b| String::from_utf8_lossy(&b).into_owned())

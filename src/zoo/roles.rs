@@ -39,6 +39,11 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("tf32", &[Device]),
     ("cuda-graph", &[Device, Python]),
     ("settings", &[Device, Python]),
+    ("ep", &[Device, WholeZoo, Python]),
+    ("ep-device", &[Device, WholeZoo, Python]),
+    ("ep-option", &[Device, WholeZoo, Python]),
+    ("ep-library", &[Device, WholeZoo, Python]),
+    ("ep-name", &[Device, WholeZoo, Python]),
     ("ort-lib", &[Place, Device, WholeZoo, Python]),
     ("no-wait", &[Place, Python]),
     // Where times are kept.

@@ -74,6 +74,8 @@ fn wrong_use_ends_in_what_to_do() {
     assert!(fails(&[path, "--cpu", "--shape", "picture:1,3,96,96"], 2).contains("the inputs are image"));
     assert!(fails(&[path, "--cpu", "--shape", "image:1,4,96,96"], 2).contains("fixed at 3"));
     assert!(fails(&[path, "--cpu", "--batch", "0"], 2).contains("at least 1"));
+    let several = ["profile", path, "--cpu", "--batch", "1:0.7,8:0.3"];
+    assert!(fails(&several, 2).contains("takes one size for --batch"));
     assert!(fails(&[path, "--cpu", "--ort-lib", "/nowhere/libonnxruntime.so"], 2).contains("--ort-lib"));
     assert!(fails(&[path, "--cpu", "-o", "/nowhere/out.onnx"], 2).contains("-o"));
     assert!(fails(&[], 2).contains("MODEL"));

@@ -177,6 +177,24 @@ impl Net {
     }
 }
 
+/// A body, of a branch or a loop, with one output.
+pub fn body(name: &str, nodes: Vec<NodeProto>, output: &str) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.into()),
+        r#type: Some(AttributeType::Graph as i32),
+        g: Some(GraphProto {
+            name: Some(name.into()),
+            node: nodes,
+            output: vec![ValueInfoProto {
+                name: Some(output.into()),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
 pub fn set_float(node: &mut NodeProto, name: &str, value: f32) {
     node.attribute.push(AttributeProto {
         name: Some(name.into()),

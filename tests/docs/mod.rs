@@ -292,6 +292,16 @@ fn commands_and_flags_in_the_text_exist() {
 }
 
 #[test]
+fn the_changelog_has_a_section_for_the_version() {
+    let text = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        text.lines().any(|l| l.split(' ').take(2).eq(["##", version])),
+        "CHANGELOG.md has no `## {version}`"
+    );
+}
+
+#[test]
 fn links_lead_to_files() {
     for (page, text) in pages() {
         let folder = if ["README.md", "CONTRIBUTING.md"].contains(&page.as_str()) {

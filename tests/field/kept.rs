@@ -3,31 +3,11 @@
 use super::{cut, inspected, job, plain, said, written};
 use crate::common;
 use crate::common::command::fails;
-use crate::common::net::{Net, value_info};
+use crate::common::net::{Net, body, value_info};
 use serde_json::{Value, json};
 use snapprune::onnx::Attributes;
-use snapprune::onnx::proto::attribute_proto::AttributeType;
-use snapprune::onnx::proto::{
-    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, ValueInfoProto,
-};
+use snapprune::onnx::proto::{FunctionProto, ModelProto, NodeProto, OperatorSetIdProto};
 use snapprune::onnx::{Dtype, load};
-
-fn body(name: &str, nodes: Vec<NodeProto>, output: &str) -> AttributeProto {
-    AttributeProto {
-        name: Some(name.into()),
-        r#type: Some(AttributeType::Graph as i32),
-        g: Some(GraphProto {
-            name: Some(name.into()),
-            node: nodes,
-            output: vec![ValueInfoProto {
-                name: Some(output.into()),
-                ..Default::default()
-            }],
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
 
 #[test]
 fn layers_that_stay_for_other_reasons_are_counted_by_reason() {

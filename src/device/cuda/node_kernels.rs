@@ -66,6 +66,7 @@ mod tests {
     fn run(name: &str, start_us: f64, us: f64) -> NodeRun {
         NodeRun {
             name: name.to_owned(),
+            provider: String::new(),
             op: "Conv".to_owned(),
             start_us,
             us,

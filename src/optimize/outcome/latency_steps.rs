@@ -70,6 +70,20 @@ impl LatencySteps {
         self.take(&|p| prober.latency_steps(p), device.as_ref());
     }
 
+    /// Sets what each takes of the time of all: the time of its probe at the widths of the file, for each of its layers.
+    pub fn set_shares(all: &mut [Self], prober: &Prober) {
+        let time = |steps: &Self| {
+            let known = prober.latency_steps(&steps.problem).into_iter();
+            let present = known.filter(|r| r.problem == steps.problem).map(|r| r.summary().median);
+            present.sum::<f64>() * steps.layers.len() as f64
+        };
+        let times: Vec<f64> = all.iter().map(time).collect();
+        let whole = times.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+        for (steps, time) in all.iter_mut().zip(times) {
+            steps.share = time / whole;
+        }
+    }
+
     /// Takes the times that a profile holds.
     pub fn recorded(&mut self, profile: &Profile) {
         let device = Multiprocessors::of(&profile.device);

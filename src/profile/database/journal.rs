@@ -1,8 +1,14 @@
 //! How SQLite keeps transactions whole, by the file system that a database lies on.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
+
+use super::file::PATIENCE;
+
+/// Between two tries to begin a log.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// SQLite's journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +90,14 @@ pub(super) fn keep(connection: &Connection, journal: Journal) -> rusqlite::Resul
     let mode =
         |mode: &str| connection.query_row(&format!("PRAGMA journal_mode = {mode}"), [], |r| r.get::<_, String>(0));
     if journal == Journal::Ahead {
-        mode("WAL")?;
+        // Of several that begin a log at once, SQLite refuses all but one, without patience.
+        let begin = Instant::now();
+        while let Err(error) = mode("WAL") {
+            if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || begin.elapsed() > PATIENCE {
+                return Err(error);
+            }
+            std::thread::sleep(AGAIN);
+        }
         return connection.pragma_update(None, "synchronous", "NORMAL");
     }
     // Whoever has a log for itself keeps its index in its own memory.
@@ -178,5 +191,22 @@ mod tests {
         second.execute_batch("INSERT INTO t VALUES (2);").unwrap();
         let rows: i64 = first.query_row("SELECT count(*) FROM t", [], |r| r.get(0)).unwrap();
         assert_eq!(rows, 2);
+    }
+
+    #[test]
+    fn several_open_a_new_database_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let path = folder.path().join(format!("{round}.db"));
+            let together = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        together.wait();
+                        crate::profile::Database::open(&path).unwrap();
+                    });
+                }
+            });
+        }
     }
 }

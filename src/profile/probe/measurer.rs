@@ -16,6 +16,7 @@ pub(super) fn measure(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Rec
     let expected_ms = size / 30e6;
     let runs = (40.0 * problems.len() as f64 / expected_ms.max(1e-3)).clamp(8.0, 40.0) as usize;
     let (rounds, runs) = match timer.node_clock() {
+        NodeClock::Host if timer.compiles_graphs() => (COMPILED_ROUNDS, runs),
         NodeClock::Host => (ROUNDS, runs),
         NodeClock::Device => (1, KERNEL_RUNS),
     };
@@ -43,6 +44,8 @@ pub(super) fn measure(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Rec
 
 /// A session is sampled again until the 95 % interval of every median is within 2 %, or so many times.
 const ROUNDS: usize = 4;
+/// Where sessions compile their graph, making them takes longer than their runs.
+const COMPILED_ROUNDS: usize = 2;
 /// Kernels take the same time in each of so many runs; a session takes much longer to make.
 const KERNEL_RUNS: usize = 15;
 /// A trace that others disturb is taken so many times more.
@@ -91,6 +94,9 @@ pub(super) fn sample(timer: &dyn Timer, problems: &[Problem], runs: usize) -> Re
         }
         return Ok(measured);
     }
+    if timer.compiles_graphs() {
+        return differences(timer, problems);
+    }
     // Whole models only: one session a problem, the layer alone, runs interleaved.
     let mut sessions = Vec::new();
     for problem in problems {
@@ -115,6 +121,44 @@ pub(super) fn sample(timer: &dyn Timer, problems: &[Problem], runs: usize) -> Re
     Ok(samples.into_iter().map(measured).collect())
 }
 
+/// What a chain takes longer with each layer than without it, run by run, in sessions of whole models.
+fn differences(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Measured>> {
+    let load = |problem: &Problem, probe| {
+        let (model, inputs) = build(std::slice::from_ref(problem), probe);
+        timer.load(&encode(&model), &inputs, CpuFallback::Allowed)
+    };
+    let mut all = Vec::new();
+    for problem in problems {
+        let mut with = load(problem, Probe::Pooled)?;
+        let mut without = load(problem, Probe::Without)?;
+        let mut measured = Measured::default();
+        let one = with.run()? + without.run()?;
+        let runs = (CHAINS_MS / one.max(1e-3)).clamp(16.0, 300.0) as usize;
+        for run in 0..runs {
+            // In turns, so that neither is always the first after the other's data left the caches.
+            let (longer, shorter) = if run % 2 == 0 {
+                let longer = with.run()?;
+                (longer, without.run()?)
+            } else {
+                let shorter = without.run()?;
+                (with.run()?, shorter)
+            };
+            measured.samples.push(longer - shorter);
+        }
+        if summarize(&measured.samples).median < LEAST_MS {
+            measured.samples.iter_mut().for_each(|ms| *ms = ms.max(LEAST_MS));
+        }
+        measured.facts.conditions = timer.conditions();
+        all.push(measured);
+    }
+    Ok(all)
+}
+
+/// Both chains of a layer run for so long in one pair of sessions: a difference is noisier than its parts.
+const CHAINS_MS: f64 = 150.0;
+/// A difference below this is the noise of two runs.
+const LEAST_MS: f64 = 1e-4;
+
 /// The kernels of one run of a problem, where the device tells them.
 ///
 /// # Errors
@@ -128,7 +172,7 @@ pub(super) fn kernels(timer: &dyn Timer, problem: &Problem) -> Result<Vec<Kernel
 ///
 /// # Errors
 /// When the device cannot.
-pub fn smoke(timer: &dyn Timer) -> Result<f64> {
+pub fn smoke(timer: &dyn Timer, fallback: CpuFallback) -> Result<f64> {
     let (model, inputs) = build(&[Problem::plain(16, 16, 8)], Probe::Alone);
-    timer.load(&encode(&model), &inputs, CpuFallback::Allowed)?.run()
+    timer.load(&encode(&model), &inputs, fallback)?.run()
 }

@@ -24,6 +24,10 @@ pub(super) enum Probe {
     Chained,
     /// The layer reads the model's input directly.
     Alone,
+    /// The chain with its outputs averaged over space, so that bringing them out takes little whatever their layout.
+    Pooled,
+    /// The same without the layer and its activation.
+    Without,
     /// Each layer reads an input of the width that it wants. An input is one image; the rest of the batch repeats it, so that little
     /// has to be brought to the device.
     SideBySide,
@@ -45,7 +49,8 @@ pub(super) fn build(problems: &[Problem], probe: Probe) -> (ModelProto, Vec<Name
         dtype,
         random: Rng::with_seed(7),
     };
-    let direct = probe != Probe::Chained || first.producer_layout == ProducerLayout::Input;
+    let chained = matches!(probe, Probe::Chained | Probe::Pooled | Probe::Without);
+    let direct = !chained || first.producer_layout == ProducerLayout::Input;
     let mut inputs = Inputs::default();
     for (k, problem) in problems.iter().enumerate() {
         let ones = vec![1; problem.space.len()];
@@ -57,7 +62,20 @@ pub(super) fn build(problems: &[Problem], probe: Probe) -> (ModelProto, Vec<Name
                 from = builder.conv(&format!("k{k}.feed2"), &from, &[problem.cin, 1], &ones, problem.cin);
             }
         }
-        let last = builder.layer(k, &from, problem);
+        let mut last = match probe {
+            Probe::Without => from,
+            _ => builder.layer(k, &from, problem),
+        };
+        if matches!(probe, Probe::Pooled | Probe::Without) {
+            let op = if problem.space.is_empty() {
+                "Identity"
+            } else {
+                "GlobalAveragePool"
+            };
+            let end = format!("k{k}.end");
+            builder.graph.node.push(node(op, &end, vec![last]));
+            last = end;
+        }
         builder.graph.output.push(ValueInfoProto {
             name: Some(last),
             ..Default::default()

@@ -34,6 +34,11 @@ def optimize(
     nhwc: bool = False,
     cuda_graph: bool = False,
     settings: str = "given",
+    ep: str | None = None,
+    ep_device: str | None = None,
+    ep_options: Mapping[str, str] | None = None,
+    ep_library: str | os.PathLike[str] | None = None,
+    ep_name: str | None = None,
     batch: int | str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int | str] | None = None,
@@ -84,6 +89,9 @@ def optimize(
         cuda_graph: capture each model once as a CUDA graph and replay it (GPU).
         settings: ``"auto"`` takes the fastest of the provider's other settings (channels-last layout, graph capture); ``"given"`` keeps
             those given and notes what the others would give, ``"off"`` tries none (GPU).
+        ep, ep_device, ep_options: a provider that is installed as a plug-in of ONNX Runtime (``"openvino"``), its processor (``"CPU"``,
+            ``"GPU"`` or ``"NPU"``) and its options, by name.
+        ep_library, ep_name: the library of any other plug-in, and its provider's name.
         batch: extent of a symbolic first axis; several with their shares of the traffic as ``"1:0.7,8:0.3"``.
         shapes: input shapes, by name.
         dims: symbolic extents, by name.
@@ -124,6 +132,7 @@ def optimize(
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, settings=settings, batch=batch,
+            ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
             mean=mean, std=std, target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
             keep=list(keep), grow=grow, grow_init=grow_init, dynamic=dynamic,
@@ -144,6 +153,11 @@ def profile(
     cpu: bool = False,
     threads: int | None = None,
     nhwc: bool = False,
+    ep: str | None = None,
+    ep_device: str | None = None,
+    ep_options: Mapping[str, str] | None = None,
+    ep_library: str | os.PathLike[str] | None = None,
+    ep_name: str | None = None,
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
@@ -169,7 +183,9 @@ def profile(
     """
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
-            gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch, step=step, reach=reach, db=db,
+            gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch,
+            ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
+            step=step, reach=reach, db=db,
             shared_db=list(shared_db), shape=_shapes(shapes), dim=_dims(dims), no_wait=no_wait, remeasure=remeasure,
             external_data_dir=external_data_dir, fix_weights=fix_weights,
         )  # fmt: skip
@@ -186,6 +202,11 @@ def plan(
     cpu: bool = False,
     threads: int | None = None,
     nhwc: bool = False,
+    ep: str | None = None,
+    ep_device: str | None = None,
+    ep_options: Mapping[str, str] | None = None,
+    ep_library: str | os.PathLike[str] | None = None,
+    ep_name: str | None = None,
     batch: int | str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int | str] | None = None,
@@ -219,7 +240,9 @@ def plan(
     """The plan that :func:`optimize` would apply; ``None`` if no plan is faster. Arguments as there."""
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
-            gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch, mean=mean, std=std,
+            gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch,
+            ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
+            mean=mean, std=std,
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
             keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
@@ -334,6 +357,10 @@ def _share(amount: Amount | None) -> str | None:
 
 def _shapes(shapes: Mapping[str, Sequence[int]] | None) -> list[str]:
     return [f"{name}:{','.join(str(int(n)) for n in dims)}" for name, dims in (shapes or {}).items()]
+
+
+def _options(options: Mapping[str, str] | None) -> list[str]:
+    return [f"{name}={value}" for name, value in (options or {}).items()]
 
 
 def _dims(dims: Mapping[str, int | str] | None) -> list[str]:

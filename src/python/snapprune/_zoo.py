@@ -97,7 +97,7 @@ def run(places: list[str], out: str, words: list[str], engine: Engine | None, pr
     if engine is None and (remote or is_address(out)):
         engine = Here(os.cpu_count() or 1)
     # With a recorded profile and no device, plans are for the device of the profile.
-    if isinstance(engine, Ray) and not any(w.split("=")[0] in ("--cpu", "--gpu", "--profile") for w in words):
+    if isinstance(engine, Ray) and not any(w.split("=")[0] in ("--cpu", "--gpu", "--profile", "--ep", "--ep-library") for w in words):
         words = [*words, "--gpu=0" if engine.gpu else "--cpu"]
     with tempfile.TemporaryDirectory(prefix="snapprune-") as folder:
         places = [p for p in places if p not in remote]
@@ -118,7 +118,9 @@ def run(places: list[str], out: str, words: list[str], engine: Engine | None, pr
 
 def _engine(engine: Any, address: Any, resources: Any, retries: int, runtime_env: Any, flags: Mapping[str, Any]) -> Engine | None:
     if engine == "ray":
-        asked = True if flags.get("gpu") is not None else False if flags.get("cpu") else None
+        plugin = flags.get("ep") or flags.get("ep_library")
+        on_gpu = flags.get("gpu") is not None or (plugin and str(flags.get("ep_device")).upper() == "GPU")
+        asked = True if on_gpu else False if flags.get("cpu") or plugin else None
         return Ray(address, asked, resources, retries, runtime_env)
     if engine == "local":
         return None

@@ -29,7 +29,8 @@ def main(words: list[str]) -> int:
     known, rest = parser.parse_known_args(words)
     engine = None
     if known.ray is not None:
-        asked = True if any(w.split("=")[0] == "--gpu" for w in rest) else False if "--cpu" in rest else None
+        given = {w.split("=")[0] for w in rest}
+        asked = True if "--gpu" in given else False if given & {"--cpu", "--ep", "--ep-library"} else None
         engine = Ray(known.ray, asked, retries=known.retries)
     # Addresses are looked up here; all the rest is for the command itself, which knows which words are values.
     places = [w for w in rest if "://" in w and not w.startswith("--")]

@@ -1,0 +1,52 @@
+/* A plug-in that passes everything on to another one, which sees every processor as Intel's: OpenVINO's plug-in offers its CPU device for
+   no other vendor, though OpenVINO runs on any x86-64. TARGET is the other one's file, VENDOR_ID the place of HardwareDevice_VendorId in
+   ONNX Runtime's table of functions. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct Base {
+    const void *(*GetApi)(uint32_t);
+    const char *(*GetVersionString)(void);
+} Base;
+
+static const Base *given;
+static void *table[512];
+
+static uint32_t intel(const void *device) {
+    (void)device;
+    return 0x8086;
+}
+
+static const void *get_api(uint32_t version) {
+    const void *const *original = given->GetApi(version);
+    if (!original) return NULL;
+    memcpy(table, original, 512 * sizeof(void *));
+    table[VENDOR_ID] = (void *)intel;
+    return table;
+}
+
+static const char *get_version(void) { return given->GetVersionString(); }
+
+static const Base changed = {get_api, get_version};
+
+static void *target(const char *name) {
+    static void *library;
+    if (!library) library = dlopen(TARGET, RTLD_NOW | RTLD_LOCAL);
+    return library ? dlsym(library, name) : NULL;
+}
+
+void *CreateEpFactories(const char *name, const Base *base, const void *logger, void **factories, size_t most, size_t *count) {
+    given = base;
+    void *(*create)(const char *, const Base *, const void *, void **, size_t, size_t *);
+    *(void **)&create = target("CreateEpFactories");
+    return create(name, &changed, logger, factories, most, count);
+}
+
+void *ReleaseEpFactory(void *factory) {
+    void *(*release)(void *);
+    *(void **)&release = target("ReleaseEpFactory");
+    return release(factory);
+}

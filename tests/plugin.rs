@@ -1,0 +1,118 @@
+//! A provider that ONNX Runtime loads as a plug-in: OpenVINO's, where the active environment has it; else each says that it was skipped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common;
+
+use common::runtime;
+use snapprune::Error;
+use snapprune::device::{
+    CpuDevice, CpuFallback, Device, DeviceKind, Executor, PluginChoice, PluginDevice, PluginTarget, ShapeOptions,
+    Timer, input_specs, installed_plugins, random_inputs,
+};
+use snapprune::error::DeviceError;
+use snapprune::onnx::{Graph, encode, load};
+use snapprune::profile::{Prober, Problem, smoke};
+use snapprune::verify::compare;
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes96_misaligned.onnx");
+
+/// OpenVINO's plug-in as one that takes any processor for Intel's; `None` (said) where it is not installed.
+fn openvino() -> Option<PluginChoice> {
+    let Some(plugin) = installed_plugins().into_iter().find(|p| p.name == "openvino") else {
+        eprintln!("skipped: onnxruntime-ep-openvino is not installed here");
+        return None;
+    };
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        eprintln!("skipped: OpenVINO's plug-in is tested on Linux on x86-64");
+        return None;
+    }
+    Some(PluginChoice {
+        name: "OpenVINOExecutionProvider".to_owned(),
+        library: Some(for_any_cpu(&plugin.library)),
+        target: PluginTarget::Cpu,
+        options: Vec::new(),
+    })
+}
+
+fn for_any_cpu(library: &Path) -> PathBuf {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let build = || {
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libany_cpu.so");
+        let vendor = std::mem::offset_of!(ort::sys::OrtApi, HardwareDevice_VendorId) / size_of::<usize>();
+        let status = Command::new("cc")
+            .args(["-O1", "-shared", "-fPIC", "-o"])
+            .arg(&out)
+            .arg(format!("-DVENDOR_ID={vendor}"))
+            .arg(format!("-DTARGET=\"{}\"", library.display()))
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/any_cpu.c"))
+            .status();
+        assert!(status.unwrap().success());
+        out
+    };
+    BUILT.get_or_init(build).clone()
+}
+
+#[test]
+fn a_plugin_runs_a_model_and_tells_what_it_is() {
+    let Some(choice) = openvino() else { return };
+    let device = PluginDevice::new(runtime(), &choice, 1).unwrap();
+    let info = device.info();
+    assert_eq!(info.kind, DeviceKind::Plugin);
+    for part in [
+        "OpenVINOExecutionProvider 1.",
+        "device=CPU",
+        "precision=",
+        "\"INFERENCE_NUM_THREADS\":\"1\"",
+    ] {
+        assert!(info.stack.contains(part), "{part} in {}", info.stack);
+    }
+    assert!(smoke(&device, CpuFallback::Forbidden).unwrap() > 0.0);
+    let model = load(MODEL.as_ref()).unwrap();
+    let specs = input_specs(&Graph::of(&model.proto).unwrap(), &ShapeOptions::default()).unwrap();
+    let bytes = encode(&model.proto);
+    let inputs = random_inputs(&specs, 1, 1.0).unwrap();
+    let agreement = compare(&device, &bytes, &bytes, &specs, 1, 2).unwrap();
+    assert!(agreement.holds() && agreement.rounding < 0.1, "{agreement:?}");
+    assert!(device.left_to_cpu(&bytes, &inputs).unwrap().is_empty());
+    let on_cpu = CpuDevice::new(runtime(), 1).outputs(&bytes, &inputs).unwrap();
+    assert_eq!(on_cpu.len(), device.outputs(&bytes, &inputs).unwrap().len());
+}
+
+#[test]
+fn a_layer_is_what_a_chain_takes_longer_with_it() {
+    let Some(choice) = openvino() else { return };
+    let device = PluginDevice::new(runtime(), &choice, 1).unwrap();
+    let mut prober = Prober::new(&device, None);
+    let problems = [Problem::plain(32, 32, 16), Problem::plain(256, 256, 28)];
+    prober.require(&problems, &|_, _| {}).unwrap();
+    let ms = |p| prober.get(p).unwrap().summary().median;
+    assert!(ms(&problems[1]) > 5.0 * ms(&problems[0]));
+}
+
+#[test]
+fn a_plugin_that_is_not_there_or_does_not_load_is_an_error_of_its_own() {
+    let missing = PluginChoice {
+        name: "nowhere".to_owned(),
+        ..PluginChoice::default()
+    };
+    let error = PluginDevice::new(runtime(), &missing, 1).unwrap_err();
+    assert!(
+        matches!(&error, Error::Device(DeviceError::NoPlugin { name }) if name == "nowhere"),
+        "{error}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let library = folder.path().join("libonnxruntime_providers_broken.so");
+    std::fs::write(&library, b"no library").unwrap();
+    let broken = PluginChoice {
+        name: "BrokenExecutionProvider".to_owned(),
+        library: Some(library),
+        ..PluginChoice::default()
+    };
+    let error = PluginDevice::new(runtime(), &broken, 1).unwrap_err();
+    assert!(
+        matches!(error, Error::Device(DeviceError::PluginNotLoaded { .. })),
+        "{error}"
+    );
+}
