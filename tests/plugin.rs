@@ -8,8 +8,8 @@ use crate::common;
 use common::runtime;
 use snapprune::Error;
 use snapprune::device::{
-    CpuDevice, CpuFallback, Device, DeviceKind, Executor, PluginChoice, PluginDevice, PluginTarget, ShapeOptions,
-    Timer, input_specs, installed_plugins, random_inputs,
+    CpuDevice, CpuFallback, Device, DeviceKind, Executor, NodeRuns, PluginChoice, PluginDevice, PluginTarget,
+    ShapeOptions, Timer, input_specs, installed_plugins, random_inputs,
 };
 use snapprune::error::DeviceError;
 use snapprune::onnx::{Graph, encode, load};
@@ -76,8 +76,19 @@ fn a_plugin_runs_a_model_and_tells_what_it_is() {
     let agreement = compare(&device, &bytes, &bytes, &specs, 1, 2).unwrap();
     assert!(agreement.holds() && agreement.rounding < 0.1, "{agreement:?}");
     assert!(device.left_to_cpu(&bytes, &inputs).unwrap().is_empty());
-    let on_cpu = CpuDevice::new(runtime(), 1).outputs(&bytes, &inputs).unwrap();
-    assert_eq!(on_cpu.len(), device.outputs(&bytes, &inputs).unwrap().len());
+    // A plug-in that is loaded takes nothing from who asks for the CPU provider.
+    let cpu = CpuDevice::new(runtime(), 1);
+    let node_runs = NodeRuns {
+        warmup: 1,
+        timed: 1,
+        fallback: CpuFallback::Allowed,
+    };
+    let nodes = cpu.node_times(&bytes, &inputs, node_runs).unwrap().unwrap();
+    assert!(nodes.iter().any(|n| n.op == "Conv"), "{nodes:?}");
+    assert_eq!(
+        cpu.outputs(&bytes, &inputs).unwrap().len(),
+        device.outputs(&bytes, &inputs).unwrap().len()
+    );
 }
 
 #[test]

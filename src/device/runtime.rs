@@ -135,6 +135,15 @@ impl Runtime {
 
     /// A builder of sessions that use `threads` threads within a node (0: ONNX Runtime's choice).
     pub(super) fn builder(&self, threads: usize, providers: &[ExecutionProviderDispatch]) -> Result<SessionBuilder> {
+        let builder = self.without_provider(threads)?;
+        match providers {
+            [] => on_cpu(&self.environment, builder),
+            providers => Ok(builder.with_execution_providers(providers)?),
+        }
+    }
+
+    /// The same, for whoever names a provider before the session is made.
+    pub(super) fn without_provider(&self, threads: usize) -> Result<SessionBuilder> {
         self.stop.check()?;
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
@@ -148,9 +157,6 @@ impl Runtime {
             Idle::Sleep => builder = builder.with_config_entry("session.force_spinning_stop", "1")?,
             Idle::Spin => {}
             Idle::Block => builder = builder.with_config_entry("session.intra_op.allow_spinning", "0")?,
-        }
-        if !providers.is_empty() {
-            builder = builder.with_execution_providers(providers)?;
         }
         Ok(builder)
     }
@@ -168,9 +174,17 @@ impl Runtime {
         if self.threads > 0 {
             builder = builder.with_intra_threads(self.threads)?;
         }
-        run_once(commit(builder, model)?, inputs)
+        run_once(commit(on_cpu(&self.environment, builder)?, model)?, inputs)
     }
 }
+
+/// Names the CPU provider: where none is named, ONNX Runtime takes any plug-in that this process has loaded.
+pub(super) fn on_cpu(environment: &Environment, builder: SessionBuilder) -> Result<SessionBuilder> {
+    let cpu = environment.devices().find(|d| d.ep().is_ok_and(|name| name == CPU));
+    Ok(builder.with_devices(cpu, None)?)
+}
+
+const CPU: &str = "CPUExecutionProvider";
 
 /// One run; every output with its name, in the order of the file.
 pub(super) fn run_once(mut session: Session, inputs: &[NamedTensor]) -> Result<Vec<(String, ort::value::DynValue)>> {

@@ -113,7 +113,7 @@ impl PluginDevice {
         let device = registered::first(&self.runtime, &self.provider, self.target);
         let mut builder = self
             .runtime
-            .builder(self.threads, &[])?
+            .without_provider(self.threads)?
             .with_devices(device, Some(&self.options))?;
         if fallback == CpuFallback::Forbidden {
             builder = builder.with_disable_cpu_fallback()?;
