@@ -147,6 +147,17 @@ impl LatencyModel {
         self.launches = (whole_ms - known).max(0.0);
     }
 
+    /// Takes what the whole model (`whole_ms`) takes besides its layers to be overhead, for providers that compile whole graphs: there
+    /// is no launch a layer. Where the layers alone would take longer than the whole, all are scaled to it.
+    pub fn compiled(&mut self, whole_ms: f64, present: &ChannelCounts) {
+        let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
+        if known <= 0.0 || whole_ms <= 0.0 {
+            return;
+        }
+        self.overhead = (whole_ms - known).max(0.0);
+        self.scale = (whole_ms / known).min(1.0);
+    }
+
     /// The latency of a plan in milliseconds; `None` when nothing is known of a layer at any width.
     pub fn predict(&self, counts: &ChannelCounts) -> Option<f64> {
         let known = |&l: &usize| self.unknown.contains(&l) || !self.times[l].is_empty();
