@@ -11,6 +11,7 @@ pub mod constant_channels;
 mod context;
 mod dependency_graph;
 mod end_growth;
+mod extents;
 mod groups;
 mod held_numbers;
 mod index_remap;

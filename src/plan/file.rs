@@ -152,7 +152,10 @@ impl PlanFile {
             )));
         }
         let named = analysis.broadcasts.iter().zip(&known);
-        Ok(named.filter(|(_, name)| self.broadcasts.contains(name)).map(|(&n, _)| n).collect())
+        Ok(named
+            .filter(|(_, name)| self.broadcasts.contains(name))
+            .map(|(&n, _)| n)
+            .collect())
     }
 }
 

@@ -136,8 +136,14 @@ fn broadcasts_text(outcome: &Outcome) -> Option<String> {
     let gone = outcome.broadcasts_removed();
     match gone.len() {
         0 => None,
-        1 => Some(format!("1 that was written out is left to the node behind it: {}", list(gone))),
-        n => Some(format!("{n} that were written out are left to the nodes behind them: {}", list(gone))),
+        1 => Some(format!(
+            "1 that was written out is left to the node behind it: {}",
+            list(gone)
+        )),
+        n => Some(format!(
+            "{n} that were written out are left to the nodes behind them: {}",
+            list(gone)
+        )),
     }
 }
 

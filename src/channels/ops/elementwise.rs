@@ -128,7 +128,10 @@ pub(super) const OPS: &[OpSpec] = &[
         .moments(pointwise::add)
         .zeros(zeros::as_all)
         .folding(constant_channels::add),
-    broadcast_op("Sub").broadcasts().moments(pointwise::sub).zeros(zeros::as_all),
+    broadcast_op("Sub")
+        .broadcasts()
+        .moments(pointwise::sub)
+        .zeros(zeros::as_all),
     broadcast_op("Mul")
         .broadcasts()
         .moments(pointwise::mul)
@@ -162,8 +165,14 @@ pub(super) const OPS: &[OpSpec] = &[
     .finite_at_zero_only()
     .moments(pointwise::pow)
     .zeros(zeros::as_first),
-    broadcast_op("Min").broadcasts().moments(pointwise::min).zeros(zeros::as_all),
-    broadcast_op("Max").broadcasts().moments(pointwise::max).zeros(zeros::as_all),
+    broadcast_op("Min")
+        .broadcasts()
+        .moments(pointwise::min)
+        .zeros(zeros::as_all),
+    broadcast_op("Max")
+        .broadcasts()
+        .moments(pointwise::max)
+        .zeros(zeros::as_all),
     broadcast_op("Mean").moments(pointwise::mean).zeros(zeros::as_all),
     broadcast_op("Sum").moments(pointwise::add).zeros(zeros::as_all),
     broadcast_op("Where").broadcasts(),
