@@ -1,0 +1,363 @@
+//! Broadcasts that are written out go where the nodes behind them can do them, and nowhere else.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use crate::common;
+
+use std::collections::BTreeSet;
+
+use common::net::{Net, body};
+use common::priced::{Priced, Silent};
+use common::{Case, cpu, runtime};
+use snapprune::channels::ChannelChange;
+use snapprune::device::{Executor, ShapeOptions, random_inputs};
+use snapprune::onnx::proto::{
+    ModelProto, NodeProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
+};
+use snapprune::onnx::{Attributes, Dtype, Graph, Tensor, encode};
+use snapprune::optimize::{Known, Options, Workload, open, optimize};
+use snapprune::plan::{Plan, PlanFile, Removable};
+use snapprune::report::{outcome_json, outcome_text};
+
+fn none(_: &mut NodeProto) {}
+
+/// The first extents of all images are open, each with a name of its own.
+fn with_open_batch(mut model: ModelProto) -> ModelProto {
+    for (k, input) in model.graph.as_mut().unwrap().input.iter_mut().enumerate() {
+        let Some(Kind::TensorType(tensor)) = input.r#type.as_mut().and_then(|t| t.value.as_mut()) else {
+            continue;
+        };
+        let dims = &mut tensor.shape.as_mut().unwrap().dim;
+        if dims.len() == 4 {
+            dims[0].value = Some(Dim::DimParam(format!("n{k}")));
+        }
+    }
+    model
+}
+
+/// A layer on an image, what `build` makes of its output (n×8×6×6) and of the pooled output (n×8×1×1), and the output of that.
+fn built(build: impl FnOnce(&mut Net, &str, &str) -> String) -> Net {
+    let mut net = Net::new(17, 5);
+    let image = net.input("image", &[1, 3, 6, 6]);
+    let x = net.conv(&image, 3, 8, 3, 1);
+    let pooled = net.node("GlobalAveragePool", &[&x], none);
+    let y = build(&mut net, &x, &pooled);
+    net.output(&y);
+    net
+}
+
+fn expand_as(net: &mut Net, s: &str, other: &str) -> String {
+    let shape = net.node("Shape", &[other], none);
+    net.node("Expand", &[s, &shape], none)
+}
+
+fn expand_to(net: &mut Net, s: &str, target: &[i64]) -> String {
+    let target = net.ints(target);
+    net.node("Expand", &[s, &target], none)
+}
+
+/// The batch of the image and numbers behind it, as newer exporters write targets.
+fn expand_to_batch(net: &mut Net, s: &str, image: &str) -> String {
+    let batch = net.node("Shape", &[image], |n| {
+        n.set_int("start", 0);
+        n.set_int("end", 1);
+    });
+    let rest = net.ints(&[8, 6, 6]);
+    let target = net.node("Concat", &[&batch, &rest], |n| n.set_int("axis", 0));
+    net.node("Expand", &[s, &target], none)
+}
+
+type Build = fn(&mut Net, &str, &str) -> String;
+
+/// What goes.
+const GO: &[(&str, Build)] = &[
+    ("ECA as it is exported", |n, x, _| n.eca(x, 3)),
+    ("the shape of the other operand", |n, x, s| {
+        let e = expand_as(n, s, x);
+        n.node("Mul", &[&e, x], none)
+    }),
+    ("the shape of what the other operand is made from", |n, x, s| {
+        let other = n.node("Relu", &[x], none);
+        let e = expand_as(n, s, x);
+        n.node("Sub", &[&other, &e], none)
+    }),
+    ("the batch of the image and numbers", |n, x, s| {
+        let e = expand_to_batch(n, s, "image");
+        let y = n.node("Mul", &[x, &e], none);
+        let e = expand_to_batch(n, s, "image");
+        n.node("Add", &[&y, &e], none)
+    }),
+    ("numbers, with 1 for the batch", |n, x, s| {
+        let e = expand_to(n, s, &[1, 8, 6, 6]);
+        n.node("Max", &[x, &e, s], none)
+    }),
+    ("a constant of lower rank", |n, x, _| {
+        let s = n.floats(&[8, 1, 1], -1.0, 1.0);
+        let e = expand_as(n, &s, x);
+        let less = n.node("Less", &[&e, x], none);
+        n.node("Where", &[&less, &e, x], none)
+    }),
+    ("two readers", |n, x, s| {
+        let e = expand_as(n, s, x);
+        let (a, b) = (n.node("Mul", &[x, &e], none), n.node("Div", &[x, &e], none));
+        n.node("Add", &[&a, &b], none)
+    }),
+];
+
+/// What stays.
+const STAY: &[(&str, Build)] = &[
+    ("the other operand does not repeat it", |n, x, s| {
+        let bias = n.floats(&[8, 1, 1], -1.0, 1.0);
+        let e = expand_as(n, s, x);
+        n.node("Add", &[&e, &bias], none)
+    }),
+    ("the other operand has no such rank", |n, _, _| {
+        let (s, row) = (n.floats(&[6], -1.0, 1.0), n.floats(&[6], -1.0, 1.0));
+        let e = expand_to(n, &s, &[1, 1, 1, 6]);
+        n.node("Add", &[&e, &row], none)
+    }),
+    ("both operands are written out", |n, x, s| {
+        let (a, b) = (expand_as(n, s, x), expand_as(n, s, x));
+        n.node("Mul", &[&a, &b], none)
+    }),
+    ("both operands are the same", |n, x, s| {
+        let e = expand_as(n, s, x);
+        n.node("Mul", &[&e, &e], none)
+    }),
+    ("one of two readers is no operator that repeats", |n, x, s| {
+        let e = expand_as(n, s, x);
+        let y = n.node("Mul", &[x, &e], none);
+        n.node("Concat", &[&y, &e], |n| n.set_int("axis", 1))
+    }),
+    (
+        "a power is computed otherwise where the exponent is repeated",
+        |n, x, s| {
+            let e = expand_as(n, s, x);
+            n.node("Pow", &[x, &e], none)
+        },
+    ),
+    ("it is a graph output", |n, x, s| {
+        let e = expand_as(n, s, x);
+        n.output(&e);
+        n.node("Mul", &[x, &e], none)
+    }),
+    ("a body reads it", |n, x, s| {
+        let e = expand_as(n, s, x);
+        let reader = |name: &str| NodeProto {
+            op_type: Some("Identity".into()),
+            input: vec![e.clone()],
+            output: vec![name.into()],
+            ..Default::default()
+        };
+        let yes = n.constant(&Tensor {
+            dtype: Dtype::Bool,
+            dims: vec![],
+            bytes: vec![1].into(),
+        });
+        let read = n.node("If", &[&yes], |n| {
+            n.attribute = vec![
+                body("then_branch", vec![reader("a")], "a"),
+                body("else_branch", vec![reader("b")], "b"),
+            ];
+        });
+        let y = n.node("Mul", &[x, &e], none);
+        n.node("Add", &[&y, &read], none)
+    }),
+    ("the batch is that of another image", |n, x, _| {
+        let other = n.input("other", &[1, 8, 6, 6]);
+        let s = n.floats(&[1, 8, 1, 1], -1.0, 1.0);
+        let e = expand_as(n, &s, &other);
+        n.node("Mul", &[x, &e], none)
+    }),
+    ("the caller says how much of the other operand there is", |n, x, s| {
+        let end = n.input_of("end", Dtype::Int64, &[1]);
+        let (zero, six, axis) = (n.ints(&[0]), n.ints(&[6]), n.ints(&[3]));
+        let end = n.node("Max", &[&end, &six], none);
+        let part = n.node("Slice", &[x, &zero, &end, &axis], none);
+        let e = expand_to(n, s, &[1, 8, 6, 6]);
+        n.node("Mul", &[&part, &e], none)
+    }),
+    ("the caller says how often", |n, _, _| {
+        let often = n.input_of("often", Dtype::Int64, &[1]);
+        let one = n.ints(&[1]);
+        let often = n.node("Max", &[&often, &one], none);
+        let (s, other) = (n.floats(&[1], -1.0, 1.0), n.floats(&[1], -1.0, 1.0));
+        let e = n.node("Expand", &[&s, &often], none);
+        n.node("Mul", &[&e, &other], none)
+    }),
+];
+
+fn all_gone(case: &Case) -> ChannelChange {
+    ChannelChange {
+        broadcasts: case.analysis.broadcasts.clone(),
+        ..Default::default()
+    }
+}
+
+fn count(model: &ModelProto, op: &str) -> usize {
+    let nodes = &model.graph.as_ref().unwrap().node;
+    nodes.iter().filter(|n| n.op_type() == op).count()
+}
+
+/// The outputs of two models are the same bytes, at several batches.
+fn same_bytes(case: &Case, a: &ModelProto, b: &ModelProto, name: &str) {
+    for batch in [1, 3] {
+        let mut specs = case.specs.clone();
+        specs.iter_mut().for_each(|s| s.dims[0] = batch);
+        let inputs = random_inputs(&specs, 7, 1.0).unwrap();
+        let [a, b] = [a, b].map(|m| cpu().outputs(&encode(m), &inputs).unwrap());
+        assert!(a == b, "{name} at batch {batch}");
+    }
+}
+
+#[test]
+fn broadcasts_that_the_nodes_behind_can_do_go() {
+    for (name, build) in GO {
+        let case = Case::new(&with_open_batch(built(build).model())).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let written = count(&case.proto, "Expand");
+        assert_eq!(case.analysis.broadcasts.len(), written, "{name}");
+        let without = case.apply(&all_gone(&case)).unwrap();
+        assert_eq!(count(&without, "Expand"), 0, "{name}");
+        same_bytes(&case, &case.proto, &without, name);
+        // What only the targets were made from is gone too, and nothing else.
+        let graph = without.graph.as_ref().unwrap();
+        let read: BTreeSet<&String> = graph.node.iter().flat_map(|n| &n.input).collect();
+        let out = graph.output[0].name();
+        let unread = |n: &&NodeProto| n.output.iter().all(|o| o != out && !read.contains(o));
+        assert_eq!(graph.node.iter().find(unread), None, "{name}");
+        assert!(
+            graph.initializer.iter().all(|t| read.contains(&t.name().to_owned())),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn other_broadcasts_stay() {
+    for (name, build) in STAY {
+        let case = Case::new(&with_open_batch(built(build).model())).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let expands = count(&case.proto, "Expand");
+        assert!(expands > 0 && case.analysis.broadcasts.is_empty(), "{name}");
+        let all = (0..case.proto.graph.as_ref().unwrap().node.len()).collect();
+        let change = ChannelChange {
+            broadcasts: all,
+            ..Default::default()
+        };
+        assert!(case.apply(&change).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn targets_that_callers_may_replace_stay() {
+    let mut net = built(|n, x, s| {
+        let e = expand_to(n, s, &[1, 8, 6, 6]);
+        n.node("Mul", &[x, &e], none)
+    });
+    let target = net.graph.node.iter().find(|n| n.op_type() == "Expand").unwrap().input[1].clone();
+    net.input_of(&target, Dtype::Int64, &[4]);
+    let model = net.model();
+    let graph = Graph::of(&model).unwrap();
+    let specs = snapprune::device::input_specs(&graph, &ShapeOptions::default()).unwrap();
+    let shapes = snapprune::device::observe(&runtime(), &model, &specs).unwrap().shapes;
+    let analysis = snapprune::channels::analyze(&graph, 17, &shapes).unwrap();
+    assert!(analysis.broadcasts.is_empty());
+}
+
+#[test]
+fn they_go_together_with_widths() {
+    let attention: Build = |n, x, s| {
+        let s = n.conv(s, 8, 8, 1, 1);
+        let e = expand_as(n, &s, x);
+        let y = n.node("Mul", &[x, &e], none);
+        let whole = expand_to(n, &s, &[1, 8, 6, 6]);
+        let y = n.node("Add", &[&y, &whole], none);
+        n.conv(&y, 8, 4, 1, 1)
+    };
+    for (name, build) in [
+        ("attention", attention),
+        ("ECA", |n, x, _| {
+            let y = n.eca(x, 3);
+            n.conv(&y, 8, 4, 1, 1)
+        }),
+    ] {
+        let case = Case::new(&with_open_batch(built(build).model())).unwrap();
+        let mut changes = vec![case.grow_all(0.5)];
+        changes.extend((0..2).map(|seed| case.prune_all(0.4, &mut fastrand::Rng::with_seed(seed))));
+        for change in changes {
+            let with = case.apply(&change).unwrap();
+            let without = case
+                .apply(&ChannelChange {
+                    broadcasts: case.analysis.broadcasts.clone(),
+                    ..change
+                })
+                .unwrap();
+            assert!(count(&with, "Expand") > 0 && count(&without, "Expand") == 0, "{name}");
+            same_bytes(&case, &with, &without, name);
+        }
+    }
+}
+
+#[test]
+fn plan_files_name_them() {
+    let case = Case::new(&with_open_batch(built(|n, x, _| n.eca(x, 3)).model())).unwrap();
+    let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
+    let plan = Plan {
+        broadcasts: case.analysis.broadcasts.clone(),
+        ..Default::default()
+    };
+    assert!(!plan.is_empty());
+    let file = |plan: &Plan| PlanFile::new("hash", &graph, &case.analysis, plan, &Removable::default());
+    let named = file(&plan);
+    let text = serde_json::to_string(&named).unwrap();
+    let read: PlanFile = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, named);
+    let change = read.change(&graph, &case.analysis).unwrap();
+    assert_eq!(change.broadcasts, plan.broadcasts);
+    assert!(
+        !serde_json::to_string(&file(&Plan::default()))
+            .unwrap()
+            .contains("broadcasts")
+    );
+    let of_another = text.replace(&named.broadcasts[0], "elsewhere");
+    let read: PlanFile = serde_json::from_str(&of_another).unwrap();
+    let why = read.change(&graph, &case.analysis).unwrap_err().to_string();
+    assert!(why.contains("elsewhere is no broadcast"), "{why}");
+}
+
+/// A map for which its broadcast counts, on a device with a price for each element: no width may change.
+#[test]
+fn the_job_takes_them_where_that_is_faster_and_says_so() {
+    let mut net = Net::new(17, 5);
+    let x = net.input("image", &[1, 16, 64, 64]);
+    let s = net.node("GlobalAveragePool", &[&x], none);
+    let e = expand_as(&mut net, &s, &x);
+    let y = net.node("Mul", &[&x, &e], none);
+    net.output(&y);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("net.onnx");
+    std::fs::write(&file, encode(&with_open_batch(net.model()))).unwrap();
+    let opened = open(&file, &runtime(), &ShapeOptions::default()).unwrap();
+    let workloads = [Workload { opened, weight: 1.0 }];
+    let run = |options: &Options| optimize(&workloads, &Priced::new(), Known::default(), options, &Silent).unwrap();
+    let outcome = run(&Options::default());
+    let name = outcome.broadcasts_removed().to_vec();
+    assert_eq!(name.len(), 1, "{:?}", outcome.declined);
+    assert!(outcome.ratio.unwrap().0 < 0.6, "{:?}", outcome.ratio);
+    assert_eq!(outcome.agreement.as_ref().unwrap().max_abs_diff, 0.0);
+    assert!(outcome.model.is_some());
+    let report = outcome_json("net.onnx", &workloads, &outcome);
+    assert_eq!(report["broadcasts_removed"][0], name[0].as_str());
+    let text = outcome_text(&outcome, snapprune::report::Listed::Changed);
+    assert!(
+        text.contains(&format!(
+            "broadcast 1 that was written out is left to the node behind it: {}",
+            name[0]
+        )),
+        "{text}"
+    );
+    // A node that is to be kept stays.
+    let outcome = run(&Options {
+        keep: name,
+        ..Options::default()
+    });
+    assert!(outcome.model.is_none() && outcome.broadcasts_removed().is_empty());
+}
