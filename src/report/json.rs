@@ -192,6 +192,7 @@ pub fn inspect_json(opened: &Opened) -> Value {
         "macs_free_share": opened.free_share(),
         "groups": groups,
         "constraints": constraints,
+        "broadcasts": analysis.broadcasts.iter().map(name).collect::<Vec<_>>(),
         "left_out": opened.left_out.iter().map(|l| json!({
             "name": l.name, "op": l.op, "reason": l.why.text(), "what": l.what,
         })).collect::<Vec<_>>(),
