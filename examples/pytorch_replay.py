@@ -4,7 +4,7 @@ that `snapprune apply` writes.
     python examples/pytorch_replay.py              # a small residual network, from export to equal outputs
     from pytorch_replay import cut                 # cut(module, json.load(open("plan.json")))
 
-The plan names weights as the ONNX file does. Export so that names are kept and BatchNormalization stays by itself:
+The plan names weights as the ONNX file does; its `broadcasts` change no output and no weight, so a module stays as it is for them. Export so that names are kept and BatchNormalization stays by itself:
 `torch.onnx.export(module, args, path, dynamo=True, optimize=True)`. Needs torch, onnxscript, numpy and onnxruntime.
 """
 

@@ -6,6 +6,7 @@
 mod common;
 
 mod architecture;
+mod broadcasts;
 mod cli;
 mod dependencies;
 mod docs;

@@ -108,7 +108,10 @@ fn removes_what_was_grown(seed: u64, steps: usize) -> Result<(), TestCaseError> 
             (g, all - list.len().min(all - 1))
         })
         .collect();
-    let plan = snapprune::plan::Plan { counts, split: None };
+    let plan = snapprune::plan::Plan {
+        counts,
+        ..Default::default()
+    };
     let (change, folds) = plan.change(&again.analysis, &spare);
     let shrunk = snapprune::rewrite::rewrite(&grown, &graph, &again.analysis, &change, &folds)
         .map_err(|e| TestCaseError::fail(e.to_string()))?;

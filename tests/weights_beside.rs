@@ -40,7 +40,10 @@ fn narrower(model: &Path, plan: &Path, fewer: usize) {
     let free = opened.analysis.groups.iter().find(|g| g.constraint.is_none()).unwrap();
     let left = free.classes.len() - fewer;
     let counts = [(free.id, left)].into();
-    let wanted = Plan { counts, split: None };
+    let wanted = Plan {
+        counts,
+        ..Plan::default()
+    };
     let spare = removable(&graph, &opened.analysis);
     let mut file = PlanFile::new(&opened.model.hash, &graph, &opened.analysis, &wanted, &spare);
     file.groups[0].kept = (0..left).collect();

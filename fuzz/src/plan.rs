@@ -43,11 +43,14 @@ pub fn plan(graph: &Graph, analysis: &Analysis, draws: &mut Draws) -> PlanFile {
             kept,
         });
     }
+    let split = (draws.below(4) == 1).then_some(7);
+    let gone = analysis.broadcasts.iter().filter(|_| draws.below(2) == 0);
     PlanFile {
         schema_version: 1,
         model: String::new(),
         groups,
-        split: (draws.below(4) == 1).then_some(7),
+        split,
+        broadcasts: gone.map(|&n| label(&graph.proto.node[n], n)).collect(),
         weights: Default::default(),
     }
 }

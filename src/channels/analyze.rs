@@ -1,7 +1,8 @@
 //! Walks a graph once and relates its axes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::broadcasts::written_out;
 use super::context::{DependencyBuilder, RuleResult};
 use super::dependency_graph::{Constraint, DependencyGraph, Use, input_value};
 use super::end_growth::settle_end_growth;
@@ -34,6 +35,8 @@ pub struct Analysis {
     pub groups: Vec<Group>,
     /// Integer vectors of the shape arithmetic.
     pub shape: SymbolicShapes,
+    /// Nodes that write out a broadcast which the nodes behind them can do themselves, by node index.
+    pub broadcasts: BTreeSet<usize>,
     /// Multiply-accumulates of each node for one sample, by node index.
     pub macs: Vec<u64>,
     /// The version of the standard operators.
@@ -147,6 +150,7 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
         .map(|n| node_macs(graph, &dependencies, n, &|id, axis| dependencies.dims(id)[axis]) / samples as u64)
         .collect();
     Ok(Analysis {
+        broadcasts: written_out(graph, &dependencies, &shape),
         dependencies,
         groups,
         shape,

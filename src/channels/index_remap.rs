@@ -1,6 +1,6 @@
 //! What becomes of one axis under a plan: which indices stay, and where new ones go.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::dependency_graph::{DependencyGraph, ValueId};
 use super::groups::Group;
@@ -58,7 +58,8 @@ impl AxisRemap {
     }
 }
 
-/// A change of channels: some are removed, and beside some (the replicated ones) new ones are added.
+/// A change of channels: some are removed, and beside some (the replicated ones) new ones are added. Written-out broadcasts may go
+/// with them.
 #[derive(Clone, Debug, Default)]
 pub struct ChannelChange {
     /// Channels to remove.
@@ -68,6 +69,8 @@ pub struct ChannelChange {
     /// New channels repeat the replicated one, and whatever reads them shares its weights out among them, in shares drawn with
     /// this seed; without one they are zero.
     pub split: Option<u64>,
+    /// Of [`super::Analysis::broadcasts`], those that go.
+    pub broadcasts: BTreeSet<usize>,
 }
 
 /// The new order of every axis that changes.

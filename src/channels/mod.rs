@@ -6,11 +6,14 @@
 //! [`IndexRemaps`] gives the new order of every axis.
 
 mod analyze;
+mod broadcasts;
 pub mod constant_channels;
 mod context;
 mod dependency_graph;
 mod end_growth;
+mod extents;
 mod groups;
+mod held_numbers;
 mod index_remap;
 mod macs;
 pub mod moments;
@@ -22,10 +25,11 @@ mod symbolic_shapes;
 mod zeros;
 
 pub use analyze::{Analysis, Shapes, analyze};
+pub use broadcasts::gone_with;
 pub use dependency_graph::{Constraint, DependencyGraph, Role, Use, Value, ValueId, input_value};
 pub use groups::{Group, NewChannels};
 pub use index_remap::{AxisRemap, ChannelChange, IndexRemaps, IndexSource};
 pub use macs::node_macs;
-pub use ops::{BlockedLayout, FusedActivation, OpSpec, Policy, Reach, like, never_negative, spec_of};
+pub use ops::{BlockedLayout, FusedActivation, OpSpec, Operands, Policy, Reach, like, never_negative, spec_of};
 pub use patch::Patch;
 pub use supported::{registered_ops, supported_ops_table};

@@ -55,6 +55,13 @@ fn sentences(said: &BTreeMap<&str, &str>) -> String {
         lines
     };
     lines.extend(listed("widths", "moves", "as in the original"));
+    if said.contains_key("broadcasts_removed") {
+        lines.push(
+            "without   broadcasts that were written out; the nodes behind them repeat their inputs themselves:"
+                .to_owned(),
+        );
+        lines.extend(listed("", "broadcasts_removed", "none"));
+    }
     if said.contains_key("settings") {
         lines.extend(listed("run with", "settings", "the settings given"));
     }

@@ -81,6 +81,13 @@ impl<'a> Session<'a> {
         };
         let mut candidates = candidates(analysis, &spare, wider);
         restrict(&mut candidates, &graph, opened, options)?;
+        let mut broadcasts = analysis.broadcasts.clone();
+        for workload in workloads {
+            broadcasts.retain(|n| workload.opened.analysis.broadcasts.contains(n));
+        }
+        for node in nodes_kept(&graph, options)? {
+            broadcasts.remove(&node);
+        }
         let mut inputs: Vec<(Vec<NamedTensor>, f64)> = Vec::new();
         for workload in workloads {
             let random = random_inputs(&workload.opened.specs, options.seed, 1.0)?;
@@ -100,6 +107,7 @@ impl<'a> Session<'a> {
             samples: data.calib.clone().map(Samples::new),
             inputs,
             removable,
+            broadcasts,
             candidates,
             prober,
         };
@@ -202,8 +210,8 @@ fn fits(profile: &Profile, device: &dyn Device, options: &Options) -> Result<()>
     })
 }
 
-/// The groups that stay as they are: those that the user names, and those that a layer which is not worked on holds.
-pub(super) fn kept(graph: &Graph, opened: &Opened, options: &Options) -> Result<BTreeSet<usize>> {
+/// The nodes that the user wants kept as they are.
+fn nodes_kept(graph: &Graph, options: &Options) -> Result<Vec<usize>> {
     let node = |name: &String| {
         let at = (0..graph.proto.node.len()).find(|&n| label(&graph.proto.node[n], n) == *name);
         at.ok_or_else(|| {
@@ -212,7 +220,12 @@ pub(super) fn kept(graph: &Graph, opened: &Opened, options: &Options) -> Result<
             ))
         })
     };
-    let named: Vec<usize> = options.keep.iter().map(node).collect::<Result<_>>()?;
+    options.keep.iter().map(node).collect()
+}
+
+/// The groups that stay as they are: those that the user names, and those that a layer which is not worked on holds.
+pub(super) fn kept(graph: &Graph, opened: &Opened, options: &Options) -> Result<BTreeSet<usize>> {
+    let named = nodes_kept(graph, options)?;
     let makes = |g: &&Group| g.producers.iter().any(|n| named.contains(n));
     let kept = opened.analysis.groups.iter().filter(makes).map(|g| g.id);
     Ok(kept.chain(opened.held.keys().copied()).collect())

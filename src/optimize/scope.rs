@@ -50,9 +50,12 @@ impl Opened {
         self.nothing_to_change(true)
     }
 
-    /// Why no width can be changed, with what would help; `None` where some may. Without loss only widths of timed layers
-    /// count; `narrowing` also takes those of products.
+    /// Why nothing can be changed, with what would help; `None` where some widths may, or written-out broadcasts may go. Without loss only
+    /// widths of timed layers count; `narrowing` also takes those of products, and is not about broadcasts.
     pub fn nothing_to_change(&self, narrowing: bool) -> Option<String> {
+        if !narrowing && !self.analysis.broadcasts.is_empty() {
+            return None;
+        }
         let groups = &self.analysis.groups;
         let narrows = |g: &Group| g.classes.len() > 1 && (self.is_timed(g) || self.is_of_product(g));
         let offers = |g: &Group| match narrowing {

@@ -1,5 +1,6 @@
 //! What all strategies work with: the model, the device, and what is known of both.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::opened::Opened;
@@ -8,7 +9,7 @@ use super::outcome::{Outcome, Probes};
 use super::reporter::ProgressReporter;
 use super::samples::Samples;
 use super::workload::Workload;
-use crate::channels::{Analysis, IndexRemaps};
+use crate::channels::{Analysis, IndexRemaps, gone_with};
 use crate::data::Dataset;
 use crate::device::{Device, Limit, NamedTensor, Timer};
 use crate::onnx::Graph;
@@ -43,6 +44,8 @@ pub(super) struct Session<'a> {
     pub inputs: Vec<(Vec<NamedTensor>, f64)>,
     /// Channels that carry nothing.
     pub removable: Removable,
+    /// Written-out broadcasts that may go, by node index.
+    pub broadcasts: BTreeSet<usize>,
     /// Widths that lose nothing.
     pub candidates: Candidates,
     pub costs: LatencyModel,
@@ -73,8 +76,16 @@ impl<'a> Session<'a> {
 
     /// The predicted latency of a plan over that of the original; `None` when nothing is known of a layer.
     pub fn predicted_share(&self, plan: &Plan) -> Option<f64> {
-        let of = |plan: &Plan| self.costs.predict(&self.counts(plan));
-        of(plan).zip(of(&Plan::default())).map(|(after, before)| after / before)
+        let both = self.predict(plan).zip(self.predict(&Plan::default()));
+        both.map(|(after, before)| after / before)
+    }
+
+    /// The predicted latency of a plan in milliseconds, without what nodes that go were measured to take; `None` when nothing is known of
+    /// a layer.
+    pub fn predict(&self, plan: &Plan) -> Option<f64> {
+        let whole = self.costs.predict(&self.counts(plan))?;
+        let gone = gone_with(&self.graph, &plan.broadcasts);
+        Some((whole - self.costs.nodes_ms(&gone)).max(0.0))
     }
 
     /// The model under a plan, its weights as they were.

@@ -1,6 +1,6 @@
 //! A plan as data: what to keep of every group and of every weight, for `apply` and for training scripts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,9 @@ pub struct PlanFile {
     /// New channels repeat old ones, whose work they share in shares drawn with this seed; without one they are zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<u64>,
+    /// Names of nodes that write out a broadcast which the nodes behind them do themselves: they go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broadcasts: Vec<String>,
     /// For every weight that changes, by name and axis: the old index at each new place, −1 for a new one.
     #[serde(default)]
     pub weights: BTreeMap<String, BTreeMap<usize, Vec<i64>>>,
@@ -64,6 +67,7 @@ impl PlanFile {
             model: model.to_owned(),
             groups,
             split: plan.split,
+            broadcasts: names(graph, &plan.broadcasts),
             weights: weights(analysis, &change),
         }
     }
@@ -82,6 +86,7 @@ impl PlanFile {
         }
         let mut change = ChannelChange {
             split: self.split,
+            broadcasts: self.broadcasts(graph, analysis)?,
             ..Default::default()
         };
         let mut seen = Vec::new();
@@ -136,6 +141,27 @@ impl PlanFile {
         }
         Ok(change)
     }
+
+    /// The nodes of the broadcasts that go.
+    fn broadcasts(&self, graph: &Graph, analysis: &Analysis) -> Result<BTreeSet<usize>> {
+        let known = names(graph, &analysis.broadcasts);
+        if let Some(name) = self.broadcasts.iter().find(|name| !known.contains(name)) {
+            return Err(Error::Plan(format!(
+                "{name} is no broadcast of this model that the nodes behind it can do themselves; take it out of `broadcasts`, or make the \
+                 plan anew"
+            )));
+        }
+        let named = analysis.broadcasts.iter().zip(&known);
+        Ok(named
+            .filter(|(_, name)| self.broadcasts.contains(name))
+            .map(|(&n, _)| n)
+            .collect())
+    }
+}
+
+/// What nodes are called.
+fn names(graph: &Graph, nodes: &BTreeSet<usize>) -> Vec<String> {
+    nodes.iter().map(|&n| label(&graph.proto.node[n], n)).collect()
 }
 
 /// What `kept` counts.

@@ -119,9 +119,10 @@ impl LatencyModel {
             }
         }
         self.overhead = seen.overhead;
+        self.shares.seen(&seen.nodes);
         self.clock = seen.clock;
         if seen.clock == NodeClock::Device {
-            self.shares.measured(&seen.nodes, seen.overhead);
+            self.shares.by_times(seen.overhead);
         }
         let sum = self.of(&self.all(), present).map_or(0.0, |t| t.ms) + self.overhead;
         if sum <= 0.0 || whole_ms <= 0.0 {
@@ -218,6 +219,11 @@ impl LatencyModel {
             NodeClock::Host => 0.0,
             NodeClock::Device => self.overhead * self.shares.of_group(group, counts),
         }
+    }
+
+    /// What nodes other than layers take in the model, milliseconds by their shares of the workload; 0 for those that were not timed.
+    pub fn nodes_ms(&self, nodes: &BTreeSet<usize>) -> f64 {
+        nodes.iter().map(|&n| self.shares.node_ms(n)).sum::<f64>() * self.scale
     }
 
     /// Milliseconds of a run in which the device has nothing to do, because the host is slower than it; `None` where kernels were

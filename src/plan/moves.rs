@@ -1,6 +1,6 @@
-//! A plan: the groups whose widths change.
+//! A plan: the groups whose widths change, and the broadcasts that go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::removable::{Fold, Removable, folds_of};
 use crate::channels::{Analysis, ChannelChange};
@@ -16,7 +16,7 @@ pub struct Move {
     pub after: usize,
 }
 
-/// Channel counts of the groups that change, by group number.
+/// Channel counts of the groups that change, by group number, and written-out broadcasts that go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Plan {
     /// New channel counts, in classes of the group.
@@ -24,6 +24,8 @@ pub struct Plan {
     /// New channels share the work of old ones (Net2Wider: Chen et al., arXiv 1511.05641), in shares drawn with this
     /// seed; without one they are zero.
     pub split: Option<u64>,
+    /// Of [`Analysis::broadcasts`], those that go.
+    pub broadcasts: BTreeSet<usize>,
 }
 
 impl Plan {
@@ -51,15 +53,16 @@ impl Plan {
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty()
+        self.counts.is_empty() && self.broadcasts.is_empty()
     }
 
-    /// The channels to remove and to add, and the bias changes that go with them. A shrinking group
+    /// The channels to remove and to add with the broadcasts that go, and the bias changes that go with the channels. A shrinking group
     /// loses its first removable channels; a growing one is padded beside its last channel, or beside channels spread over
     /// the group when they are split.
     pub fn change(&self, analysis: &Analysis, removable: &Removable) -> (ChannelChange, Vec<Fold>) {
         let mut change = ChannelChange {
             split: self.split,
+            broadcasts: self.broadcasts.clone(),
             ..Default::default()
         };
         for (&id, &count) in &self.counts {

@@ -19,6 +19,8 @@ pub(super) struct Overhead {
     fixed: f64,
     /// Each unconstrained group's share at its present channels, with those.
     groups: BTreeMap<usize, GroupShare>,
+    /// What nodes were measured to take, milliseconds, by node index.
+    seen: HashMap<usize, f64>,
 }
 
 /// The work of a node that is no convolution.
@@ -60,19 +62,29 @@ impl Overhead {
             nodes: nodes.map(|n| counter.work(n)).collect(),
             fixed: 0.0,
             groups: BTreeMap::new(),
+            seen: HashMap::new(),
         };
         overhead.share_out(0.0, &|work| if work.in_layer { 0.0 } else { work.elements });
         overhead
     }
 
+    /// Takes over what nodes were measured to take; one has an entry for each workload.
+    pub fn seen(&mut self, seen: &[NodeMs]) {
+        self.seen.clear();
+        for n in seen {
+            *self.seen.entry(n.node).or_default() += n.ms;
+        }
+    }
+
+    /// What a node was measured to take, milliseconds; 0 where it was not seen.
+    pub fn node_ms(&self, node: usize) -> f64 {
+        self.seen.get(&node).copied().unwrap_or(0.0)
+    }
+
     /// Shares by what nodes were measured to take on a device, of `overhead_ms` in all. The time of what is no node of the file
     /// counts for the nodes that were not seen, by elements.
-    pub fn measured(&mut self, seen: &[NodeMs], overhead_ms: f64) {
-        // A node has one entry for each workload.
-        let mut own: HashMap<usize, f64> = HashMap::new();
-        for n in seen {
-            *own.entry(n.node).or_default() += n.ms;
-        }
+    pub fn by_times(&mut self, overhead_ms: f64) {
+        let own = std::mem::take(&mut self.seen);
         let unseen = |work: &NodeWork| !work.in_layer && !own.contains_key(&work.node);
         let elements: f64 = self.nodes.iter().filter(|w| unseen(w)).map(|w| w.elements).sum();
         let rate = (overhead_ms - own.values().sum::<f64>()).max(0.0) / elements.max(1.0);
@@ -81,6 +93,7 @@ impl Overhead {
             None if unseen(work) => rate * work.elements,
             None => 0.0,
         });
+        self.seen = own;
     }
 
     /// Shares by a weight for each node, of at least `whole`: what is no node of the file is the same under every plan.

@@ -57,7 +57,7 @@ pub fn search(
             .filter(|&&g| counts[g] != base[g])
             .map(|&g| (g, counts[g]))
             .collect(),
-        split: None,
+        ..Plan::default()
     };
     let under = |counts: &ChannelCounts| LayersAt {
         layers: all.clone(),

@@ -78,6 +78,15 @@ pub fn inspect_text(opened: &Opened) -> String {
         analysis.groups.len(),
         100.0 * opened.free_share()
     );
+    let broadcasts: Vec<String> = analysis.broadcasts.iter().map(|&n| label(nodes[n], n)).collect();
+    if !broadcasts.is_empty() {
+        let _ = writeln!(
+            text,
+            "broadcasts that are written out and may go: {} ({})",
+            broadcasts.len(),
+            list(&broadcasts)
+        );
+    }
     if let Some(why) = opened.nothing_to_do() {
         let _ = writeln!(text, "nothing to do: {why}");
     }

@@ -62,6 +62,7 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "predicted_ratio_static": outcome.predicted_ratio(),
         "predicted_latency_ms": outcome.predicted_ms.map(|(a, b)| json!({"original": a, "static": b})),
         "groups": groups,
+        "broadcasts_removed": outcome.broadcasts_removed(),
         "verify": verify(outcome),
         "probes": {
             "made": outcome.probes.made, "reused": outcome.probes.reused,
@@ -191,6 +192,7 @@ pub fn inspect_json(opened: &Opened) -> Value {
         "macs_free_share": opened.free_share(),
         "groups": groups,
         "constraints": constraints,
+        "broadcasts": analysis.broadcasts.iter().map(name).collect::<Vec<_>>(),
         "left_out": opened.left_out.iter().map(|l| json!({
             "name": l.name, "op": l.op, "reason": l.why.text(), "what": l.what,
         })).collect::<Vec<_>>(),

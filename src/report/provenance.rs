@@ -62,6 +62,10 @@ pub fn with_provenance(bytes: Vec<u8>, written: Written, opened: &Opened, outcom
             outcome.ratio.map_or(String::new(), |r| format!("{:.4}", r.0)),
         ),
     ];
+    let broadcasts = outcome.broadcasts_removed();
+    if !broadcasts.is_empty() {
+        entries.push(("snapprune.broadcasts_removed", broadcasts.join("; ")));
+    }
     if let Some(chosen) = outcome.settings.iter().find(|s| s.chosen && !s.options.is_empty()) {
         entries.push(("snapprune.settings", chosen.options.join("; ")));
     }

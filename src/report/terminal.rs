@@ -55,6 +55,9 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
     if shown > 0 {
         let _ = writeln!(text, "{rows}");
     }
+    if let Some(what) = broadcasts_text(outcome) {
+        let _ = writeln!(text, "broadcast {what}");
+    }
     if let (Some((before, after)), Some((ratio, noise))) = (&outcome.latency, outcome.ratio) {
         let _ = writeln!(
             text,
@@ -126,6 +129,22 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
         text.push_str(&dynamic_text(dynamic, listed));
     }
     text
+}
+
+/// Which written-out broadcasts are gone; `None` where there are none.
+fn broadcasts_text(outcome: &Outcome) -> Option<String> {
+    let gone = outcome.broadcasts_removed();
+    match gone.len() {
+        0 => None,
+        1 => Some(format!(
+            "1 that was written out is left to the node behind it: {}",
+            list(gone)
+        )),
+        n => Some(format!(
+            "{n} that were written out are left to the nodes behind them: {}",
+            list(gone)
+        )),
+    }
 }
 
 /// A loss, in few digits however large it is.

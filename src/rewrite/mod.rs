@@ -1,12 +1,13 @@
 //! Applying a change of channels to a graph: weights are cut and padded, attributes follow,
 //! everything else stays as it was. All or nothing: the original is never modified.
 
+mod broadcasts;
 mod fold;
 mod weights;
 
 use std::collections::HashSet;
 
-use crate::channels::{Analysis, ChannelChange, IndexRemaps, Patch, spec_of};
+use crate::channels::{Analysis, ChannelChange, IndexRemaps, Patch, gone_with, spec_of};
 use crate::onnx::proto::{
     ModelProto, TensorProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind,
 };
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 /// The model with `change` applied, and the constants of removed channels added to biases.
 ///
 /// # Errors
-/// When a group would lose its last channel, or a weight cannot be read.
+/// When a group would lose its last channel, a broadcast is to go that must stay, or a weight cannot be read.
 pub fn rewrite(
     model: &ModelProto,
     graph: &Graph,
@@ -26,7 +27,7 @@ pub fn rewrite(
     folds: &[Fold],
 ) -> Result<ModelProto> {
     let mut copy = model.clone();
-    if change.removed.is_empty() && change.added.is_empty() {
+    if change.removed.is_empty() && change.added.is_empty() && change.broadcasts.is_empty() {
         return Ok(copy);
     }
     check(analysis, change)?;
@@ -36,9 +37,10 @@ pub fn rewrite(
         .graph
         .as_mut()
         .ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
+    let gone = gone_with(graph, &change.broadcasts);
     let mut added: Vec<TensorProto> = Vec::new();
     for (index, node) in target.node.iter_mut().enumerate() {
-        let Some(patch) = spec_of(node).and_then(|s| s.patch) else {
+        let Some(patch) = spec_of(node).and_then(|s| s.patch).filter(|_| !gone.contains(&index)) else {
             continue;
         };
         patch(&mut Patch {
@@ -54,14 +56,21 @@ pub fn rewrite(
     }
     weights::remap_weights(target, graph, dependencies, &remaps, change.split, &mut added)?;
     fold::fold_biases(target, graph, analysis, &remaps, folds, &mut added)?;
+    broadcasts::remove(target, &change.broadcasts, &gone);
     target.initializer.extend(added);
     remove_unused(target, graph);
     update_value_info(target, dependencies, &remaps);
     Ok(copy)
 }
 
-/// A constrained channel must stay, new ones beside it be zeros at the end, and every group must keep a channel.
+/// A constrained channel must stay, new ones beside it be zeros at the end, and every group must keep a channel. Only broadcasts that
+/// are written out may go.
 fn check(analysis: &Analysis, change: &ChannelChange) -> Result<()> {
+    if let Some(node) = change.broadcasts.difference(&analysis.broadcasts).next() {
+        return Err(Error::Plan(format!(
+            "node {node} is no broadcast that the nodes behind it can do themselves"
+        )));
+    }
     for group in &analysis.groups {
         let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
         if !group.classes.iter().any(touched) {

@@ -124,11 +124,16 @@ pub(super) const OPS: &[OpSpec] = &[
     infinite_op("Acosh"),
     unary_op("Atanh").finite_at_zero_only(),
     broadcast_op("Add")
+        .broadcasts()
         .moments(pointwise::add)
         .zeros(zeros::as_all)
         .folding(constant_channels::add),
-    broadcast_op("Sub").moments(pointwise::sub).zeros(zeros::as_all),
+    broadcast_op("Sub")
+        .broadcasts()
+        .moments(pointwise::sub)
+        .zeros(zeros::as_all),
     broadcast_op("Mul")
+        .broadcasts()
         .moments(pointwise::mul)
         .zeros(zeros::as_any)
         .folding(constant_channels::mul),
@@ -139,6 +144,7 @@ pub(super) const OPS: &[OpSpec] = &[
         Policy::Follow,
         "grows where the divisor is a constant (a new one is 1)",
     )
+    .broadcasts()
     .moments(pointwise::div)
     .zeros(zeros::as_first),
     op(
@@ -159,26 +165,32 @@ pub(super) const OPS: &[OpSpec] = &[
     .finite_at_zero_only()
     .moments(pointwise::pow)
     .zeros(zeros::as_first),
-    broadcast_op("Min").moments(pointwise::min).zeros(zeros::as_all),
-    broadcast_op("Max").moments(pointwise::max).zeros(zeros::as_all),
+    broadcast_op("Min")
+        .broadcasts()
+        .moments(pointwise::min)
+        .zeros(zeros::as_all),
+    broadcast_op("Max")
+        .broadcasts()
+        .moments(pointwise::max)
+        .zeros(zeros::as_all),
     broadcast_op("Mean").moments(pointwise::mean).zeros(zeros::as_all),
     broadcast_op("Sum").moments(pointwise::add).zeros(zeros::as_all),
-    broadcast_op("Where"),
+    broadcast_op("Where").broadcasts(),
     broadcast_op("PRelu")
         .pointwise()
         .moments(pointwise::prelu)
         .zeros(zeros::as_first),
-    broadcast_op("Equal"),
-    broadcast_op("Greater"),
-    broadcast_op("GreaterOrEqual"),
-    broadcast_op("Less"),
-    broadcast_op("LessOrEqual"),
-    broadcast_op("And"),
-    broadcast_op("Or"),
-    broadcast_op("Xor"),
-    broadcast_op("BitwiseAnd"),
-    broadcast_op("BitwiseOr"),
-    broadcast_op("BitwiseXor"),
+    broadcast_op("Equal").broadcasts(),
+    broadcast_op("Greater").broadcasts(),
+    broadcast_op("GreaterOrEqual").broadcasts(),
+    broadcast_op("Less").broadcasts(),
+    broadcast_op("LessOrEqual").broadcasts(),
+    broadcast_op("And").broadcasts(),
+    broadcast_op("Or").broadcasts(),
+    broadcast_op("Xor").broadcasts(),
+    broadcast_op("BitwiseAnd").broadcasts(),
+    broadcast_op("BitwiseOr").broadcasts(),
+    broadcast_op("BitwiseXor").broadcasts(),
 ];
 
 /// The first input and the output are alike in every axis.

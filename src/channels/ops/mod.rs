@@ -21,7 +21,7 @@ mod space;
 mod spec;
 mod transpose;
 
-pub use spec::{AtZero, BlockedLayout, FusedActivation, OpSpec, Policy, Reach, Sign};
+pub use spec::{AtZero, BlockedLayout, FusedActivation, OpSpec, Operands, Policy, Reach, Sign};
 
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Graph};

@@ -35,6 +35,16 @@ pub enum Reach {
     Own,
 }
 
+/// How an operator takes inputs of unequal extents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// By rules of its own, or that is not known.
+    Own,
+    /// Any input is repeated along axes of extent 1, as in NumPy, and each element is computed alike whether inputs were repeated
+    /// before or not.
+    Broadcast,
+}
+
 /// What a CPU provider does with its blocked layout at an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockedLayout {
@@ -95,6 +105,8 @@ pub struct OpSpec {
     pub note: &'static str,
     /// Which elements an element changes.
     pub reach: Reach,
+    /// How inputs of unequal extents are taken.
+    pub operands: Operands,
     /// Its part in a provider's blocked layout.
     pub layout: BlockedLayout,
     /// Whether a provider fuses it.
@@ -128,6 +140,7 @@ pub(super) const fn op(
         policy,
         note,
         reach: Reach::Others,
+        operands: Operands::Own,
         layout: BlockedLayout::Left,
         fused: FusedActivation::No,
         sign: Sign::Any,
@@ -143,6 +156,13 @@ impl OpSpec {
     pub(super) const fn pointwise(self) -> Self {
         Self {
             reach: Reach::Own,
+            ..self
+        }
+    }
+
+    pub(super) const fn broadcasts(self) -> Self {
+        Self {
+            operands: Operands::Broadcast,
             ..self
         }
     }

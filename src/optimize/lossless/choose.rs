@@ -86,7 +86,8 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
 
 /// The plans to measure: those found, each without the groups that pass through operators that move channels about (their cost
 /// is not in the layers' times), and those that people make by hand, as far as they are not predicted to be slower than the
-/// best one by more than predictions are off.
+/// best one by more than predictions are off. Written-out broadcasts go in all of them; beside them stand the best plan that keeps
+/// them, and the one without any other change.
 fn field(session: &Session, found: &FoundPlans, extent: &Extent) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     let moved = moved_about(session);
@@ -95,13 +96,21 @@ fn field(session: &Session, found: &FoundPlans, extent: &Extent) -> Vec<Plan> {
             plans.push(plan);
         }
     };
+    let without_broadcasts = |plan: Plan| Plan {
+        broadcasts: session.broadcasts.clone(),
+        ..plan
+    };
     for f in found.settled.iter().take(extent.found) {
-        add(f.plan.clone());
-        add(f.plan.without(&moved));
+        add(without_broadcasts(f.plan.clone()));
+        add(without_broadcasts(f.plan.without(&moved)));
     }
     let best = found.settled.first().map_or(found.present_ms, |f| f.layers_ms);
     let near = found.rounded.iter().filter(|f| f.layers_ms <= best * extent.off);
-    near.for_each(|f| add(f.plan.clone()));
+    near.for_each(|f| add(without_broadcasts(f.plan.clone())));
+    if let Some(f) = found.settled.first() {
+        add(f.plan.clone());
+    }
+    add(without_broadcasts(Plan::default()));
     plans
 }
 

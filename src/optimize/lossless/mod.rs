@@ -1,4 +1,4 @@
-//! Plans that lose nothing: widths grow where that is faster, and channels that carry nothing go.
+//! Plans that lose nothing: widths grow where that is faster, channels that carry nothing go, and so do written-out broadcasts.
 
 mod choose;
 mod measure;
@@ -45,7 +45,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         outcome.declined = Some(match session.opened.nothing_to_change(false) {
             Some(why) => Declined::NothingToChange(why),
             None if session.prober.skipped > 0 => Declined::NoTimeToSearch,
-            None if found.settled.is_empty() => Declined::AllWidthsFastest,
+            None if found.settled.is_empty() && session.broadcasts.is_empty() => Declined::AllWidthsFastest,
             None => Declined::NoFasterPlan,
         });
         return Ok(outcome);

@@ -19,6 +19,8 @@ pub(super) struct Search {
     pub space: SearchSpace,
     /// The seed of the shares, where new channels share the work of old ones.
     pub split: Option<u64>,
+    /// Written-out broadcasts, which go in every plan.
+    pub broadcasts: BTreeSet<usize>,
     pub curves: BTreeMap<usize, LossCurve>,
     /// Groups whose losses are guessed blindly.
     pub blind: BTreeSet<usize>,
@@ -66,6 +68,7 @@ impl Search {
             curves,
             blind: BTreeSet::new(),
             split: session.options.split_seed(),
+            broadcasts: session.broadcasts.clone(),
             space,
             limit: session.limit.at_least(SEARCHING),
             on_blocks: None,
@@ -90,6 +93,7 @@ impl Search {
         Plan {
             counts: changed.map(|&g| (g, counts[g])).collect(),
             split: self.split,
+            broadcasts: self.broadcasts.clone(),
         }
     }
 

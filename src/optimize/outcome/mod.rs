@@ -159,6 +159,11 @@ impl Outcome {
         matches!(self.declined, Some(Declined::NothingToChange(_)))
     }
 
+    /// Names of the nodes that wrote out a broadcast and are gone in the rewritten model.
+    pub fn broadcasts_removed(&self) -> &[String] {
+        self.plan.as_ref().map_or(&[], |plan| &plan.broadcasts)
+    }
+
     /// Says that the time was up before all was tried.
     pub(super) fn cut_short(&mut self, skipped: usize) {
         let untimed = match skipped {

@@ -155,6 +155,11 @@ class Report:
         return [Group(**g) for g in self.data["groups"]]
 
     @property
+    def broadcasts_removed(self) -> list[str]:
+        """Nodes that only wrote out a broadcast and are gone in the static model."""
+        return self.data["broadcasts_removed"]
+
+    @property
     def gates(self) -> list[Gate]:
         """Every block of the dynamic variant."""
         return [Gate(**{**g, "tile": g["tile"] and tuple(g["tile"])}) for g in self.data["gates"]]
@@ -249,6 +254,11 @@ class Plan:
         return self.data["groups"]
 
     @property
+    def broadcasts(self) -> list[str]:
+        """Nodes that go because they only write out a broadcast; modules that are cut by the plan need no change for them."""
+        return self.data.get("broadcasts", [])
+
+    @property
     def weights(self) -> dict[str, dict[str, list[int]]]:
         """For every weight that changes, by name and axis: the old index at each new place, -1 for a new one."""
         return self.data["weights"]
@@ -269,7 +279,9 @@ class Plan:
 
     def __repr__(self) -> str:
         moves = ", ".join(f"{g['layers'][0]}: {g['width_before']} -> {g['width_after']}" for g in self.groups[:4])
-        return f"Plan({len(self.groups)} groups: {moves}{', ...' if len(self.groups) > 4 else ''})"
+        more = ", ..." if len(self.groups) > 4 else ""
+        gone = f", without {len(self.broadcasts)} broadcasts" if self.broadcasts else ""
+        return f"Plan({len(self.groups)} groups: {moves}{more}{gone})"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ struct Page<'a> {
     unverified: &'a [String],
     moved: Vec<Group>,
     stayed: Vec<Group>,
+    broadcasts: &'a [String],
     plots: Vec<Plot>,
     has_after: bool,
     curve: String,
@@ -89,6 +90,7 @@ pub fn outcome_html(about: About, workloads: &[Workload], outcome: &Outcome) -> 
         unverified: &outcome.unverified,
         moved: moved.map(|g| group(g, widest)).collect(),
         stayed: stayed.map(|g| group(g, widest)).collect(),
+        broadcasts: outcome.broadcasts_removed(),
         plots: outcome.latency_steps.iter().map(plotted).collect(),
         has_after: outcome
             .latency_steps
