@@ -7,13 +7,14 @@ use ort::session::IoBinding;
 use ort::session::Session;
 
 use super::device_tensor::Runner;
-use super::executor::{Executor, Run};
+use super::executor::Executor;
 use super::info::{DeviceInfo, DeviceKind, fingerprint};
 use super::interface::Device;
 use super::node_times::{NodeRun, NodeTime, by_node, read_runs};
 use super::outputs::{bind, run};
 use super::processor::{Processor, Said, processor};
 use super::remark::{Remark, ThreadChoice};
+use super::run::Run;
 use super::runtime::{Idle, Runtime, run_once, runs_of, tensors};
 use super::session_from_memory::commit;
 use super::stop::Stop;

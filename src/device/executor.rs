@@ -2,14 +2,12 @@
 
 use super::device_tensor::Runner;
 use super::products::Products;
+use super::run::Run;
 use super::values::NamedTensor;
 use crate::Result;
 
 /// The inputs of run after run.
 pub type RunInputs<'r> = &'r mut dyn Iterator<Item = Vec<NamedTensor>>;
-
-/// A model that is loaded: outputs of inputs.
-pub type Run<'m> = Box<dyn FnMut(&[NamedTensor]) -> Result<Vec<NamedTensor>> + 'm>;
 
 /// Computes the outputs of models. Time does not matter.
 pub trait Executor {

@@ -21,6 +21,7 @@ mod processor;
 mod products;
 mod recorded;
 mod remark;
+mod run;
 mod runtime;
 mod session_from_memory;
 mod shape_trace;
@@ -47,6 +48,7 @@ pub use plugin::{Plugin, PluginChoice, PluginDevice, PluginTarget, installed_plu
 pub use products::{Products, Rows};
 pub use recorded::RecordedDevice;
 pub use remark::{Remark, ThreadChoice};
+pub use run::Run;
 pub use runtime::{Idle, Runtime};
 pub use shape_trace::{Observed, observe, without_value_info, wrong_outputs};
 pub use stop::{Limit, Stop};

@@ -9,8 +9,8 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use super::executor::Run;
 use super::library::find_library;
+use super::run::Run;
 use super::session_from_memory::commit;
 use super::stop::Stop;
 use super::values::{NamedTensor, from_value, names, to_value};

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::candidates::Candidates;
+use super::estimate::Estimate;
 use super::layer_groups::{ChannelCounts, LayerGroups, LayerWidths};
 use super::layer_times::{LayerTime, LayerTimes};
 use super::overhead::Overhead;
@@ -51,15 +52,6 @@ pub struct LatencyModel {
     clock: NodeClock,
 }
 
-/// A time and how far off it may be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// Milliseconds.
-    pub ms: f64,
-    /// Half the width of its 95 % interval, milliseconds.
-    pub noise: f64,
-}
-
 /// Some layers under a plan.
 #[derive(Clone, Debug)]
 pub struct LayersAt {
@@ -67,13 +59,6 @@ pub struct LayersAt {
     pub layers: Vec<usize>,
     /// The plan.
     pub counts: ChannelCounts,
-}
-
-impl Estimate {
-    /// Half the width of the 95 % interval of the difference of two times.
-    pub fn noise_to(&self, other: &Self) -> f64 {
-        self.noise.hypot(other.noise)
-    }
 }
 
 impl LatencyModel {

@@ -1,6 +1,6 @@
 //! The widths that a group may be narrowed to.
 
-use super::latency::Estimate;
+use super::estimate::Estimate;
 use crate::channels::Group;
 
 /// Options of a group when it is only narrowed on blocks, and when MACs or parameters count.

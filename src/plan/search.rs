@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::candidates::Candidates;
-use super::latency::{Estimate, LatencyModel, LayersAt};
+use super::estimate::Estimate;
+use super::latency::{LatencyModel, LayersAt};
 use super::layer_groups::ChannelCounts;
 use super::moves::Plan;
 use crate::Result;
