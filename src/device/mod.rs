@@ -52,7 +52,7 @@ pub use run::Run;
 pub use runtime::{Idle, Runtime};
 pub use shape_trace::{Observed, observe, without_value_info, wrong_outputs};
 pub use stop::{Limit, Stop};
-pub use timer::{CpuFallback, NodeClock, NodeRuns, TimedSession, Timer};
+pub use timer::{CpuFallback, NodeClock, NodeRuns, TimedSession, Timer, one_round};
 pub use trace::Kernel;
 pub use turn::{Turn, TurnEvent, WhenBusy};
 pub use values::NamedTensor;

@@ -57,6 +57,20 @@ pub trait TimedSession {
     fn set_repeats(&mut self, _repeats: usize) {}
 }
 
+/// Runs each session once; milliseconds in the sessions' order. The `first`-th (modulo their number) begins: with another one each time,
+/// none is always the first after another's data left the caches.
+///
+/// # Errors
+/// When a run fails.
+pub fn one_round(sessions: &mut [Box<dyn TimedSession>], first: usize) -> Result<Vec<f64>> {
+    let mut times = vec![0.0; sessions.len()];
+    for k in 0..sessions.len() {
+        let at = (k + first) % sessions.len();
+        times[at] = sessions[at].run()?;
+    }
+    Ok(times)
+}
+
 /// Times models.
 pub trait Timer {
     /// Loads a model for timing, with its inputs on the device.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::entry::Entry;
 use crate::Result;
-use crate::device::{CpuFallback, NamedTensor, NodeClock, TimedSession, Timer};
+use crate::device::{CpuFallback, NamedTensor, NodeClock, TimedSession, Timer, one_round};
 use crate::profile::median;
 
 /// Sets of fresh sessions: two sessions of one model differ by where their memory lies.
@@ -117,11 +117,7 @@ fn rounds(
     let mut round = 0;
     while round < 5 || (start.elapsed().as_secs_f64() < seconds && round < 400) {
         report((start.elapsed().as_secs_f64() / seconds.max(1e-9)).min(1.0));
-        let mut times = vec![0.0; sessions.len()];
-        for k in 0..sessions.len() {
-            let at = (k + round + first) % sessions.len();
-            times[at] = sessions[at].run()?;
-        }
+        let times = one_round(sessions, round + first)?;
         for (entry, &time) in entries.iter_mut().zip(&times) {
             entry.samples.push(time);
             entry.ratios.push(time / times[0]);

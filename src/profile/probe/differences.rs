@@ -3,7 +3,7 @@
 use super::attribution::Measured;
 use super::model::{Probe, build};
 use crate::Result;
-use crate::device::{CpuFallback, TimedSession, Timer};
+use crate::device::{CpuFallback, TimedSession, Timer, one_round};
 use crate::onnx::encode;
 use crate::profile::problem::{Problem, ProducerLayout};
 use crate::profile::samples::summarize;
@@ -86,23 +86,11 @@ fn load(timer: &dyn Timer, problem: &Problem, probe: Probe) -> Result<Box<dyn Ti
     timer.load(&encode(&model), &inputs, CpuFallback::Allowed)
 }
 
-/// Milliseconds of all chains, round by round. The order rotates, so that none is always the first after another's data left the caches.
+/// Milliseconds of all chains, round by round, in rotating order.
 fn rounds(chains: &mut [Box<dyn TimedSession>]) -> Result<Vec<Vec<f64>>> {
-    let mut once = 0.0;
-    for chain in chains.iter_mut() {
-        once += chain.run()?;
-    }
+    let once: f64 = one_round(chains, 0)?.iter().sum();
     let count = (CHAIN_MS * chains.len() as f64 / once.max(1e-3)).clamp(16.0, 300.0) as usize;
-    let mut rounds = Vec::new();
-    for round in 0..count {
-        let mut times = vec![0.0; chains.len()];
-        for k in 0..chains.len() {
-            let at = (k + round) % chains.len();
-            times[at] = chains[at].run()?;
-        }
-        rounds.push(times);
-    }
-    Ok(rounds)
+    (0..count).map(|round| one_round(chains, round)).collect()
 }
 
 #[cfg(test)]
