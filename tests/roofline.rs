@@ -221,7 +221,7 @@ fn kernel_of(name: &str) -> (u64, u32) {
 }
 
 impl Timer for Gpu {
-    fn load(&self, _: &[u8], _: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
+    fn prepare(&self, _: &[u8], _: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
         Ok(Box::new(Fixed(self.times.run_ms)))
     }
 

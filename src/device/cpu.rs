@@ -110,7 +110,7 @@ impl Executor for CpuDevice {
 }
 
 impl Timer for CpuDevice {
-    fn load(&self, model: &[u8], inputs: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
+    fn prepare(&self, model: &[u8], inputs: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
         let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
         Ok(Box::new(Bound::new(session, inputs, &self.runtime)?))
     }

@@ -41,12 +41,20 @@ pub enum NodeClock {
 }
 
 /// A model that is loaded on a device with its inputs in place.
-pub trait TimedSession {
+pub trait TimedSession: Send {
     /// Runs once; the device's time in milliseconds.
     ///
     /// # Errors
     /// When the run fails.
     fn run(&mut self) -> Result<f64>;
+
+    /// Warms it up, with nothing else on the device, where loading it did not.
+    ///
+    /// # Errors
+    /// When a run fails.
+    fn settle(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// How many runs one time is the mean of: on a GPU several follow each other, so that each launch hides behind the run before.
     fn repeats(&self) -> usize {
@@ -71,13 +79,37 @@ pub fn one_round(sessions: &mut [Box<dyn TimedSession>], first: usize) -> Result
     Ok(times)
 }
 
+/// A model and the inputs that it is run on.
+#[derive(Clone, Copy)]
+pub struct ModelRun<'m> {
+    /// Its bytes.
+    pub model: &'m [u8],
+    /// One tensor for each input.
+    pub inputs: &'m [NamedTensor],
+}
+
 /// Times models.
-pub trait Timer {
-    /// Loads a model for timing, with its inputs on the device.
+pub trait Timer: Sync {
+    /// Loads a model for timing, with its inputs on the device. Before its times count it is to be settled.
     ///
     /// # Errors
     /// When ONNX Runtime refuses the model, or a node would run on the CPU and `fallback` forbids it.
-    fn load(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>>;
+    fn prepare(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>>;
+
+    /// Whether models may be prepared at the same time: nothing is timed meanwhile, and other cores can help.
+    fn prepares_together(&self, _model: &[u8]) -> bool {
+        false
+    }
+
+    /// Loads a model for timing and settles it.
+    ///
+    /// # Errors
+    /// As for [`Timer::prepare`], or when a run fails.
+    fn load(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
+        let mut session = self.prepare(model, inputs, fallback)?;
+        session.settle()?;
+        Ok(session)
+    }
 
     /// Times of single nodes, where the provider gives them; `None` where only whole models can be timed.
     ///
@@ -85,6 +117,17 @@ pub trait Timer {
     /// When ONNX Runtime refuses the model or a run fails.
     fn node_times(&self, _model: &[u8], _inputs: &[NamedTensor], _runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
         Ok(None)
+    }
+
+    /// The same of several models, one after the other, loaded together where that disturbs nothing.
+    ///
+    /// # Errors
+    /// As for [`Timer::node_times`].
+    fn node_times_of_all(&self, models: &[ModelRun], runs: NodeRuns) -> Result<Vec<Option<Vec<NodeTime>>>> {
+        models
+            .iter()
+            .map(|m| self.node_times(m.model, m.inputs, runs))
+            .collect()
     }
 
     /// What [`Timer::node_times`] gives.

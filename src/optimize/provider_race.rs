@@ -3,7 +3,9 @@
 use super::outcome::ProviderSettings;
 
 use super::workload::Workload;
-use crate::device::{CpuFallback, Device, NamedTensor, TimedSession, random_inputs};
+use crate::device::{
+    CpuFallback, Device, Loading, ModelRun, NamedTensor, TimedSession, Timer, load_all, random_inputs,
+};
 use crate::onnx::encode;
 use crate::profile::{Database, median, whole_key};
 use crate::verify::race;
@@ -90,11 +92,10 @@ fn one_workload(
 ) -> Result<()> {
     let mut sessions: Vec<Box<dyn TimedSession>> = Vec::new();
     let mut at: Vec<usize> = Vec::new();
-    for (k, (contender, row)) in contenders.iter().zip(rows.iter_mut()).enumerate() {
-        if row.failed.is_some() {
-            continue;
-        }
-        match loaded(contender, model, inputs) {
+    let running: Vec<usize> = (0..rows.len()).filter(|&k| rows[k].failed.is_none()).collect();
+    for (&k, session) in running.iter().zip(loaded(contenders, &running, model, inputs)) {
+        let row = &mut rows[k];
+        match session {
             Ok(session) => {
                 sessions.push(session);
                 at.push(k);
@@ -125,15 +126,32 @@ fn one_workload(
     Ok(())
 }
 
-fn loaded(contender: &Contender, model: &[u8], inputs: &[NamedTensor]) -> Result<Box<dyn TimedSession>> {
-    let device = contender
-        .device
-        .as_ref()
-        .map_err(|why| Error::device(why.to_string()))?;
-    let mut session = device.require_timer()?.load(model, inputs, CpuFallback::Allowed)?;
+/// The model loaded by those contenders whose device opens, or why it does not load.
+fn loaded(
+    contenders: &[Contender],
+    running: &[usize],
+    model: &[u8],
+    inputs: &[NamedTensor],
+) -> Vec<Result<Box<dyn TimedSession>>> {
+    let timer = |&k: &usize| match &contenders[k].device {
+        Ok(device) => device.require_timer(),
+        Err(why) => Err(Error::device(why.to_string())),
+    };
+    let timers: Vec<Result<&dyn Timer>> = running.iter().map(timer).collect();
+    let run = ModelRun { model, inputs };
+    let loadings: Vec<Loading> = timers.iter().flatten().map(|&timer| Loading { timer, run }).collect();
+    let mut sessions = load_all(&loadings, CpuFallback::Allowed).into_iter();
+    let in_order = timers.into_iter().filter_map(|timer| match timer {
+        Ok(_) => sessions.next(),
+        Err(why) => Some(Err(why)),
+    });
     // A setting may fail only when it runs.
-    session.run()?;
-    Ok(session)
+    let runs = |session: Result<Box<dyn TimedSession>>| {
+        let mut session = session?;
+        session.run()?;
+        Ok(session)
+    };
+    in_order.map(runs).collect()
 }
 
 /// Works out ratios and marks the fastest; without a clear gain the settings as given stay.

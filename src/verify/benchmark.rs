@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use super::entry::Entry;
 use crate::Result;
-use crate::device::{CpuFallback, NamedTensor, NodeClock, TimedSession, Timer, one_round};
+use crate::device::{
+    CpuFallback, Loading, ModelRun, NamedTensor, NodeClock, TimedSession, Timer, load_all, one_round,
+};
 use crate::profile::median;
 
 /// Sets of fresh sessions: two sessions of one model differ by where their memory lies.
@@ -77,10 +79,10 @@ fn benchmark_reporting(
     let mut entries = vec![Entry::default(); models.len()];
     let mut repeats = None;
     for block in 0..blocks {
-        let mut sessions = Vec::new();
-        for model in models {
-            sessions.push(timer.load(model, inputs, CpuFallback::Allowed)?);
-        }
+        let runs = models.iter().map(|&model| ModelRun { model, inputs });
+        let loadings: Vec<Loading> = runs.map(|run| Loading { timer, run }).collect();
+        let loaded = load_all(&loadings, CpuFallback::Allowed);
+        let mut sessions = loaded.into_iter().collect::<Result<Vec<_>>>()?;
         let most = *repeats.get_or_insert_with(|| most_repeats(&sessions));
         warm_up(&mut sessions, most)?;
         let part = |share: f64| report((block as f64 + share) / blocks as f64);

@@ -91,7 +91,7 @@ fn prices(model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<(NodeProto, f64)>>
 }
 
 impl Timer for Priced {
-    fn load(&self, model: &[u8], inputs: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
+    fn prepare(&self, model: &[u8], inputs: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
         Ok(Box::new(Price(prices(model, inputs)?.iter().map(|(_, ms)| ms).sum())))
     }
 

@@ -144,7 +144,7 @@ impl Executor for Bent {
 }
 
 impl Timer for Bent {
-    fn load(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
+    fn prepare(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
         match self.flat {
             Some(ms) if Self::is_gated(model) => Ok(Box::new(Flat(0.5 * ms))),
             Some(ms) => Ok(Box::new(Flat(ms))),

@@ -24,14 +24,14 @@ use snapprune::{Error, Result};
 type Simulated = OnCpu<Faults>;
 
 struct Faults {
-    loading: Box<dyn Fn() -> Result<()>>,
-    slower: Arc<dyn Fn() -> f64>,
+    loading: Box<dyn Fn() -> Result<()> + Send + Sync>,
+    slower: Arc<dyn Fn() -> f64 + Send + Sync>,
     /// How often kernels were asked for.
     traced: AtomicUsize,
 }
 
 impl Simulated {
-    fn new(loading: impl Fn() -> Result<()> + 'static, slower: impl Fn() -> f64 + 'static) -> Self {
+    fn new(loading: impl Fn() -> Result<()> + Send + Sync + 'static, slower: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
         Self::timed_by(Faults {
             loading: Box::new(loading),
             slower: Arc::new(slower),
@@ -42,7 +42,7 @@ impl Simulated {
 
 struct Slower {
     inner: Box<dyn TimedSession>,
-    slower: Arc<dyn Fn() -> f64>,
+    slower: Arc<dyn Fn() -> f64 + Send + Sync>,
 }
 
 impl TimedSession for Slower {
@@ -60,7 +60,7 @@ impl TimedSession for Slower {
 }
 
 impl Timer for Simulated {
-    fn load(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
+    fn prepare(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
         (self.times.loading)()?;
         Ok(Box::new(Slower {
             inner: self.inner.load(model, inputs, fallback)?,

@@ -6,11 +6,12 @@ use cudarc::driver::CudaContext;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use ort::ep::ExecutionProviderDispatch;
 use ort::session::Session;
+use tempfile::TempDir;
 
 use super::describe::describe;
 use super::driver::{driver, gpu_count, provider_beside};
 use super::node_kernels::node_kernels;
-use super::options::CudaOptions;
+use super::options::{CudaOptions, CudnnAlgo};
 use super::timing::{Gpu, OnGpu};
 use crate::device::conditions::{Conditions, ConditionsReader};
 use crate::device::device_tensor::Runner;
@@ -23,7 +24,8 @@ use crate::device::run::Run;
 use crate::device::runtime::{Runtime, tensors};
 use crate::device::session_from_memory::commit;
 use crate::device::stop::Stop;
-use crate::device::timer::{CpuFallback, NodeClock, NodeRuns, TimedSession, Timer};
+use crate::device::timer::{CpuFallback, ModelRun, NodeClock, NodeRuns, TimedSession, Timer};
+use crate::device::together::on_threads;
 use crate::device::trace::{Kernel, cupti_present, traced};
 use crate::device::values::NamedTensor;
 use crate::error::DeviceError;
@@ -39,6 +41,12 @@ pub struct CudaDevice {
     products: Option<CudaProducts>,
     /// Whether kernels can be traced.
     traces: bool,
+}
+
+/// A session that writes a profile into a folder of its own.
+struct Profiled {
+    on_gpu: OnGpu,
+    _folder: TempDir,
 }
 
 /// Has ONNX Runtime load the provider.
@@ -117,6 +125,38 @@ impl CudaDevice {
         commit(builder, model)
     }
 
+    /// A session that writes a profile.
+    fn profiled(&self, run: ModelRun, runs: NodeRuns) -> Result<Profiled> {
+        let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
+        // A captured graph has no nodes; its kernels are the same.
+        let plain = self.provider_of(CudaOptions {
+            graph: false,
+            ..self.options
+        });
+        let mut builder = self.runtime.builder(1, &[plain])?;
+        if runs.fallback == CpuFallback::Forbidden {
+            builder = builder.with_disable_cpu_fallback()?;
+        }
+        let session = commit(builder.with_profiling(folder.path().join("profile"))?, run.model)?;
+        let on_gpu = OnGpu::new(&self.gpu, session, run.inputs, self.runtime.stop.clone())?;
+        Ok(Profiled {
+            on_gpu,
+            _folder: folder,
+        })
+    }
+
+    /// The nodes' times from runs that are traced; nothing else may run on the GPU.
+    fn traced_runs(&self, profiled: Profiled, runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
+        let mut on_gpu = profiled.on_gpu;
+        for _ in 1..runs.warmup {
+            on_gpu.run()?;
+        }
+        let launches = traced(|| (0..runs.timed).try_for_each(|_| on_gpu.run().map(drop)))?;
+        let (file, start_ns) = on_gpu.end_profiling()?;
+        let node_runs = read_runs(Path::new(&file))?;
+        Ok(node_kernels(node_runs, start_ns, launches, runs.timed))
+    }
+
     fn on_gpu(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<OnGpu> {
         let session = self.session(model, fallback)?;
         OnGpu::new(&self.gpu, session, inputs, self.runtime.stop.clone())
@@ -146,33 +186,31 @@ impl Device for CudaDevice {
 }
 
 impl Timer for CudaDevice {
-    fn load(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
+    fn prepare(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
         Ok(Box::new(self.on_gpu(model, inputs, fallback)?))
+    }
+
+    /// cuDNN picks a convolution's kernels on the host, by a model of their times. For transposed ones ONNX Runtime has it time them.
+    fn prepares_together(&self, model: &[u8]) -> bool {
+        const TIMED: &[u8] = b"ConvTranspose";
+        self.options.algo != CudnnAlgo::Exhaustive || !model.windows(TIMED.len()).any(|part| part == TIMED)
     }
 
     fn node_times(&self, model: &[u8], inputs: &[NamedTensor], runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
         if !self.traces {
             return Ok(None);
         }
-        let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
-        // A captured graph has no nodes; its kernels are the same.
-        let plain = self.provider_of(CudaOptions {
-            graph: false,
-            ..self.options
-        });
-        let mut builder = self.runtime.builder(1, &[plain])?;
-        if runs.fallback == CpuFallback::Forbidden {
-            builder = builder.with_disable_cpu_fallback()?;
+        self.traced_runs(self.profiled(ModelRun { model, inputs }, runs)?, runs)
+    }
+
+    fn node_times_of_all(&self, models: &[ModelRun], runs: NodeRuns) -> Result<Vec<Option<Vec<NodeTime>>>> {
+        if !self.traces || !models.iter().all(|m| self.prepares_together(m.model)) {
+            let alone = models.iter().map(|m| self.node_times(m.model, m.inputs, runs));
+            return alone.collect();
         }
-        let session = commit(builder.with_profiling(folder.path().join("profile"))?, model)?;
-        let mut on_gpu = OnGpu::bound(&self.gpu, session, inputs, self.runtime.stop.clone())?;
-        for _ in 0..runs.warmup {
-            on_gpu.run()?;
-        }
-        let launches = traced(|| (0..runs.timed).try_for_each(|_| on_gpu.run().map(drop)))?;
-        let (file, start_ns) = on_gpu.end_profiling()?;
-        let node_runs = read_runs(Path::new(&file))?;
-        Ok(node_kernels(node_runs, start_ns, launches, runs.timed))
+        let sessions = on_threads(models, &|&model| self.profiled(model, runs));
+        let sessions: Vec<Profiled> = sessions.into_iter().collect::<Result<_>>()?;
+        sessions.into_iter().map(|s| self.traced_runs(s, runs)).collect()
     }
 
     fn node_clock(&self) -> NodeClock {

@@ -6,10 +6,10 @@ use ort::ep::cuda::ConvAlgorithmSearch;
 /// How cuDNN picks a convolution's algorithm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CudnnAlgo {
-    /// Times all of them when the model is loaded.
+    /// The most thorough way: cuDNN's own model of their times, and trying all of a transposed convolution's.
     #[default]
     Exhaustive,
-    /// Asks cuDNN's heuristics.
+    /// cuDNN's quick heuristics.
     Heuristic,
     /// Takes the default one.
     Default,

@@ -37,17 +37,25 @@ pub(super) struct OnGpu {
 
 /// Warm-up ends when two samples differ by less than this.
 const STEADY: f64 = 0.02;
+/// The option of a run that names the graph that it captures or replays.
+const GRAPH_ID: &str = "gpu_graph_id";
+/// Its value for a run kernel by kernel.
+const NO_GRAPH: &str = "-1";
 
 impl OnGpu {
-    /// A session with its inputs and outputs bound on a GPU, warmed up.
+    /// A session with its inputs and outputs bound on a GPU, which ran once, so that cuDNN has found its kernels and memory is taken.
+    /// A graph is not captured: the device may have other work meanwhile.
     pub(super) fn new(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
         let mut on_gpu = Self::bound(gpu, session, inputs, stop)?;
-        on_gpu.settle()?;
+        on_gpu.stop.check()?;
+        on_gpu.options.set(GRAPH_ID, NO_GRAPH)?;
+        on_gpu.sample()?;
+        on_gpu.options.set(GRAPH_ID, "0")?;
         Ok(on_gpu)
     }
 
-    /// The same without a warm-up; one run a sample.
-    pub(super) fn bound(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
+    /// The same without a run; one run a sample.
+    fn bound(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
         let mut binding = session.create_binding()?;
         for (name, tensor) in inputs {
             binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
@@ -101,6 +109,14 @@ impl OnGpu {
         Ok(f64::from(total) / self.repeats as f64)
     }
 
+}
+
+impl TimedSession for OnGpu {
+    fn run(&mut self) -> Result<f64> {
+        self.stop.check()?;
+        self.sample()
+    }
+
     /// Warms up, then picks the number of repeats that makes a sample about 2 ms long, until it is steady.
     fn settle(&mut self) -> Result<()> {
         for _ in 0..3 {
@@ -117,13 +133,6 @@ impl OnGpu {
             before = now;
         }
         Ok(())
-    }
-}
-
-impl TimedSession for OnGpu {
-    fn run(&mut self) -> Result<f64> {
-        self.stop.check()?;
-        self.sample()
     }
 
     fn repeats(&self) -> usize {

@@ -217,7 +217,7 @@ impl Executor for PluginDevice {
 }
 
 impl Timer for PluginDevice {
-    fn load(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
+    fn prepare(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
         let mut bound = Bound::new(self.session(model, fallback)?, inputs, &self.runtime)?;
         for _ in 0..WARMUP {
             bound.run()?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::device::{CpuFallback, NamedTensor, NodeClock, TimedSession, Timer};
+use crate::device::{CpuFallback, Loading, ModelRun, NamedTensor, NodeClock, TimedSession, Timer, load_all};
 use crate::onnx::encode;
 use crate::optimize::session::Session;
 use crate::plan::Plan;
@@ -47,11 +47,20 @@ impl Loaded {
         seconds: f64,
     ) -> Result<Vec<Entry>> {
         let hashes: Vec<blake3::Hash> = models.iter().map(|m| blake3::hash(m)).collect();
+        let kept: Vec<Option<Box<dyn TimedSession>>> = hashes.iter().map(|hash| self.0.remove(hash)).collect();
+        let missing = models.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+        let loadings: Vec<Loading> = missing
+            .map(|(&model, _)| Loading {
+                timer,
+                run: ModelRun { model, inputs },
+            })
+            .collect();
+        let mut loaded = load_all(&loadings, CpuFallback::Allowed).into_iter();
         let mut sessions = Vec::new();
-        for (hash, model) in hashes.iter().zip(models) {
-            sessions.push(match self.0.remove(hash) {
-                Some(session) => session,
-                None => timer.load(model, inputs, CpuFallback::Allowed)?,
+        for session in kept {
+            sessions.extend(match session {
+                Some(session) => Some(session),
+                None => loaded.next().transpose()?,
             });
         }
         let entries = race(&mut sessions, seconds)?;

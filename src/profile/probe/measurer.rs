@@ -3,15 +3,62 @@
 use super::attribution::{Measured, attribute, own_kernels};
 use super::differences::differences;
 use super::model::{Probe, build};
-use crate::device::{CpuFallback, Kernel, NodeClock, NodeRuns, Timer};
+use crate::device::{CpuFallback, Kernel, ModelRun, NamedTensor, NodeClock, NodeRuns, NodeTime, Timer};
 use crate::onnx::encode;
 use crate::profile::problem::Problem;
 use crate::profile::record::{Record, RecordFacts};
 use crate::profile::samples::summarize;
 use crate::{Error, Result};
 
+/// Measures the problems of sessions that are loaded together.
+pub(super) fn measure(timer: &dyn Timer, sessions: &[Vec<Problem>]) -> Result<Vec<Record>> {
+    if let [problems] = sessions {
+        return measure_one(timer, problems);
+    }
+    let probes: Vec<_> = sessions.iter().map(|problems| side_by_side(problems)).collect();
+    let runs: Vec<ModelRun> = probes
+        .iter()
+        .map(|(model, inputs)| ModelRun { model, inputs })
+        .collect();
+    let timed = timer.node_times_of_all(&runs, node_runs(NodeClock::Device, KERNEL_RUNS))?;
+    let mut records = Vec::new();
+    for (problems, nodes) in sessions.iter().zip(timed) {
+        records.extend(match nodes {
+            Some(nodes) => recorded(problems, attributed(timer, problems, &nodes, KERNEL_RUNS)?),
+            None => measure_one(timer, problems)?,
+        });
+    }
+    Ok(records)
+}
+
+/// The model of problems whose kernels are timed, and its inputs.
+fn side_by_side(problems: &[Problem]) -> (Vec<u8>, Vec<NamedTensor>) {
+    let (model, inputs) = build(problems, Probe::SideBySide);
+    (encode(&model), inputs)
+}
+
+fn node_runs(clock: NodeClock, timed: usize) -> NodeRuns {
+    NodeRuns {
+        warmup: 3,
+        timed,
+        fallback: match clock {
+            NodeClock::Host => CpuFallback::Allowed,
+            NodeClock::Device => CpuFallback::Forbidden,
+        },
+    }
+}
+
+fn recorded(problems: &[Problem], measured: Vec<Measured>) -> Vec<Record> {
+    let record = |(problem, measured): (&Problem, Measured)| Record {
+        problem: problem.clone(),
+        samples: measured.samples,
+        facts: measured.facts,
+    };
+    problems.iter().zip(measured).map(record).collect()
+}
+
 /// Runs one session's problems until the spread of each is small, or three times.
-pub(super) fn measure(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Record>> {
+fn measure_one(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Record>> {
     let size: f64 = problems.iter().map(Problem::size).sum();
     // Some 30 multiply-accumulates a nanosecond: a sample of 40 ms a problem, 8 to 40 runs.
     let expected_ms = size / 30e6;
@@ -35,12 +82,7 @@ pub(super) fn measure(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Rec
             break;
         }
     }
-    let record = |(problem, measured): (&Problem, Measured)| Record {
-        problem: problem.clone(),
-        samples: measured.samples,
-        facts: measured.facts,
-    };
-    Ok(problems.iter().zip(all).map(record).collect())
+    Ok(recorded(problems, all))
 }
 
 /// A session is sampled again until the 95 % interval of every median is within 2 %, or so many times.
@@ -56,17 +98,14 @@ const HALF_WIDTH: f64 = 0.01;
 /// The times of each problem, run by run, and what ran.
 pub(super) fn sample(timer: &dyn Timer, problems: &[Problem], runs: usize) -> Result<Vec<Measured>> {
     let clock = timer.node_clock();
-    let (probe, fallback) = match clock {
-        NodeClock::Host => (Probe::Chained, CpuFallback::Allowed),
-        NodeClock::Device => (Probe::SideBySide, CpuFallback::Forbidden),
+    let (model, inputs) = match clock {
+        NodeClock::Host => {
+            let (model, inputs) = build(problems, Probe::Chained);
+            (encode(&model), inputs)
+        }
+        NodeClock::Device => side_by_side(problems),
     };
-    let (model, inputs) = build(problems, probe);
-    let node_runs = NodeRuns {
-        warmup: 3,
-        timed: runs,
-        fallback,
-    };
-    let model = encode(&model);
+    let node_runs = node_runs(clock, runs);
     let mut nodes = timer.node_times(&model, &inputs, node_runs)?;
     for _ in 0..AGAIN {
         if nodes.is_some() || clock == NodeClock::Host {
@@ -80,20 +119,7 @@ pub(super) fn sample(timer: &dyn Timer, problems: &[Problem], runs: usize) -> Re
         ));
     }
     if let Some(nodes) = nodes {
-        let mut measured = match clock {
-            NodeClock::Host => attribute(&nodes, problems.len(), runs),
-            NodeClock::Device => own_kernels(&nodes, problems.len(), runs),
-        };
-        let conditions = timer.conditions();
-        measured
-            .iter_mut()
-            .for_each(|m| m.facts.conditions.clone_from(&conditions));
-        if clock == NodeClock::Device && measured.iter().any(|m| m.samples.iter().all(|&ms| ms <= 0.0)) {
-            return Err(Error::device(
-                "a layer took no time: its node was not found in the profile".to_owned(),
-            ));
-        }
-        return Ok(measured);
+        return attributed(timer, problems, &nodes, runs);
     }
     if timer.compiles_graphs() {
         return differences(timer, problems);
@@ -120,6 +146,25 @@ pub(super) fn sample(timer: &dyn Timer, problems: &[Problem], runs: usize) -> Re
         facts: facts.clone(),
     };
     Ok(samples.into_iter().map(measured).collect())
+}
+
+/// The time of each problem's layer in the times of a probe's nodes.
+fn attributed(timer: &dyn Timer, problems: &[Problem], nodes: &[NodeTime], runs: usize) -> Result<Vec<Measured>> {
+    let clock = timer.node_clock();
+    let mut measured = match clock {
+        NodeClock::Host => attribute(nodes, problems.len(), runs),
+        NodeClock::Device => own_kernels(nodes, problems.len(), runs),
+    };
+    let conditions = timer.conditions();
+    measured
+        .iter_mut()
+        .for_each(|m| m.facts.conditions.clone_from(&conditions));
+    if clock == NodeClock::Device && measured.iter().any(|m| m.samples.iter().all(|&ms| ms <= 0.0)) {
+        return Err(Error::device(
+            "a layer took no time: its node was not found in the profile".to_owned(),
+        ));
+    }
+    Ok(measured)
 }
 
 /// The kernels of one run of a problem, where the device tells them.

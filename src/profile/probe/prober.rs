@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::cache::{Cache, Nearest, latency_steps};
 use super::measurer::{kernels, measure, sample};
-use super::scheduler::{SessionSize, sessions};
+use super::scheduler::{SessionSize, sessions, together};
 use crate::device::{Device, DeviceKind, Timer};
 use crate::profile::database::Database;
 use crate::profile::edges::find_edges;
@@ -178,14 +178,15 @@ impl<'t> Prober<'t> {
             .facts
             .get("memory_bytes")
             .and_then(|b| b.parse().ok());
-        for batch in sessions(missing, SessionSize::of(timer, memory)) {
+        let size = SessionSize::of(timer, memory);
+        for group in together(sessions(missing, size), size) {
             if self.deadline.is_some_and(|end| Instant::now() >= end) {
                 self.skipped += total - done;
                 break;
             }
             progress(done, total);
-            self.probe_or_halve(timer, &batch)?;
-            done += batch.len();
+            self.probe_or_halve(timer, &group)?;
+            done += group.iter().map(Vec::len).sum::<usize>();
         }
         if total > 0 {
             progress(total, total);
@@ -223,28 +224,30 @@ impl<'t> Prober<'t> {
         Ok(missing)
     }
 
-    /// Measures the problems of one session; where they do not fit into the device's memory together, those of each half.
-    fn probe_or_halve(&mut self, timer: &dyn Timer, batch: &[Problem]) -> Result<()> {
-        match self.probe(timer, batch) {
-            Err(error) if error.is_out_of_memory() && batch.len() > 1 => {
+    /// Measures the problems of sessions that are loaded together; where they do not fit into the device's memory, one session after the
+    /// other, and those of each half of one.
+    fn probe_or_halve(&mut self, timer: &dyn Timer, group: &[Vec<Problem>]) -> Result<()> {
+        let parts: Vec<Vec<Vec<Problem>>> = match (self.probe(timer, group), group) {
+            (Err(error), [batch]) if error.is_out_of_memory() && batch.len() > 1 => {
                 let (left, right) = batch.split_at(batch.len() / 2);
-                self.probe_or_halve(timer, left)?;
-                self.probe_or_halve(timer, right)
+                vec![vec![left.to_vec()], vec![right.to_vec()]]
             }
-            done => done,
-        }
+            (Err(error), [_, _, ..]) if error.is_out_of_memory() => group.iter().map(|b| vec![b.clone()]).collect(),
+            (done, _) => return done,
+        };
+        parts.iter().try_for_each(|part| self.probe_or_halve(timer, part))
     }
 
-    /// Measures the problems of one session and keeps what comes of it.
-    fn probe(&mut self, timer: &dyn Timer, batch: &[Problem]) -> Result<()> {
-        let mut records = measure(timer, batch)?;
+    /// Measures the problems of sessions that are loaded together and keeps what comes of it.
+    fn probe(&mut self, timer: &dyn Timer, group: &[Vec<Problem>]) -> Result<()> {
+        let mut records = measure(timer, group)?;
         self.trace(timer, &mut records)?;
         if let Some(db) = &mut self.database {
             db.store(self.device.info(), &records)?;
         }
         match self.first.is_empty() {
             true => {
-                let first = records.iter().map(|r| FirstTime {
+                let first = records.iter().take(group[0].len()).map(|r| FirstTime {
                     problem: r.problem.clone(),
                     ms: r.summary().median,
                 });
@@ -252,7 +255,8 @@ impl<'t> Prober<'t> {
             }
             false => self.later += 1,
         }
-        self.made += batch.len();
+        self.later += group.len() - 1;
+        self.made += records.len();
         records.into_iter().for_each(|record| self.cache.insert(record));
         Ok(())
     }

@@ -12,6 +12,9 @@ pub struct SessionSize {
     values: f64,
     /// Whether problems must share an input where they read the model's.
     shared_input: bool,
+    /// Sessions that are loaded together: so many, and as many times the values of one.
+    together: usize,
+    times: f64,
 }
 
 impl Default for SessionSize {
@@ -21,22 +24,53 @@ impl Default for SessionSize {
             problems: 12,
             values: 64e6,
             shared_input: true,
+            together: 1,
+            times: 1.0,
         }
     }
 }
 
 impl SessionSize {
-    /// For a timer. Where layers stand side by side, up to a quarter of the device's memory is taken (`memory_bytes`; float32).
+    /// For a timer. Where layers stand side by side, up to a quarter of the device's memory is taken (`memory_bytes`; float32) by a
+    /// session, and half of it by those that are loaded together.
     pub fn of(timer: &dyn Timer, memory_bytes: Option<f64>) -> Self {
         match timer.node_clock() {
             NodeClock::Host => Self::default(),
             NodeClock::Device => Self {
-                problems: 24,
+                problems: 12,
                 values: (memory_bytes.unwrap_or(0.0) / 16.0).max(64e6),
                 shared_input: false,
+                together: std::thread::available_parallelism().map_or(1, usize::from),
+                times: 2.0,
             },
         }
     }
+}
+
+/// Sessions in groups that are loaded together.
+pub fn together(sessions: Vec<Vec<Problem>>, size: SessionSize) -> Vec<Vec<Vec<Problem>>> {
+    let mut out: Vec<Vec<Vec<Problem>>> = Vec::new();
+    let mut room = 0.0;
+    for session in sessions {
+        let needs: f64 = session.iter().map(values).sum();
+        match out.last_mut() {
+            Some(group) if group.len() < size.together && room >= needs => {
+                room -= needs;
+                group.push(session);
+            }
+            _ => {
+                room = size.times * size.values - needs;
+                out.push(vec![session]);
+            }
+        }
+    }
+    out
+}
+
+/// Values of a problem's tensors.
+fn values(problem: &Problem) -> f64 {
+    let places: usize = problem.space.iter().product();
+    (problem.batch * places * (2 * problem.cin + problem.cout)) as f64
 }
 
 /// The sessions that problems are timed in: those of one space and batch go together, and sessions stay small.
@@ -56,8 +90,7 @@ pub fn sessions(mut problems: Vec<Problem>, size: SessionSize) -> Vec<Vec<Proble
     let mut out: Vec<Vec<Problem>> = Vec::new();
     let mut room = 0.0;
     for problem in problems {
-        let places: usize = problem.space.iter().product();
-        let values = (problem.batch * places * (2 * problem.cin + problem.cout)) as f64;
+        let values = values(&problem);
         let together = out.last().is_some_and(|b: &Vec<Problem>| {
             b.len() < size.problems
                 && room >= values

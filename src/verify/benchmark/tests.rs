@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use super::{Entry, SESSIONS, benchmark};
 use crate::Result;
@@ -7,7 +7,7 @@ use crate::verify::Verdict;
 
 /// A device on which a launch takes time that runs behind it hide, and whose sessions choose for themselves how many they time
 /// together. A model is its time in milliseconds, and the runs that its next sessions choose.
-struct Launching(RefCell<Vec<usize>>, DeviceInfo);
+struct Launching(Mutex<Vec<usize>>, DeviceInfo);
 
 struct Session {
     ms: f64,
@@ -55,8 +55,8 @@ impl Executor for Launching {
 }
 
 impl Timer for Launching {
-    fn load(&self, model: &[u8], _: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
-        let repeats = self.0.borrow_mut().pop().unwrap();
+    fn prepare(&self, model: &[u8], _: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
+        let repeats = self.0.lock().unwrap().pop().unwrap();
         let ms = f64::from(model[0]);
         Ok(Box::new(Session { ms, repeats }))
     }
@@ -67,7 +67,7 @@ fn models_of_a_race_are_timed_in_runs_of_the_same_number() {
     // Sessions of one model, near the length at which two runs are timed in place of one.
     let chosen = vec![1, 1, 2, 1, 1, 2];
     assert_eq!(chosen.len(), 2 * SESSIONS);
-    let device = Launching(RefCell::new(chosen), DeviceInfo::default());
+    let device = Launching(Mutex::new(chosen), DeviceInfo::default());
     let entries = benchmark(&device, &[&[2], &[2]], &[], 0.0).unwrap();
     assert!(entries[1].ratios.iter().all(|&r| r == 1.0), "{:?}", entries[1].ratios);
     assert_eq!(entries[0].drift(), Some(0.0), "{:?}", entries[0].block_ms);
