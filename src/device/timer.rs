@@ -48,6 +48,14 @@ pub trait TimedSession: Send {
     /// When the run fails.
     fn run(&mut self) -> Result<f64>;
 
+    /// Runs it once, for what only a first run does; other sessions may do so at the same time.
+    ///
+    /// # Errors
+    /// When the run fails.
+    fn first_run(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Warms it up, with nothing else on the device, where loading it did not.
     ///
     /// # Errors
@@ -90,13 +98,13 @@ pub struct ModelRun<'m> {
 
 /// Times models.
 pub trait Timer: Sync {
-    /// Loads a model for timing, with its inputs on the device. Before its times count it is to be settled.
+    /// Loads a model for timing, with its inputs on the device. Before its times count it is to run once and to be settled.
     ///
     /// # Errors
     /// When ONNX Runtime refuses the model, or a node would run on the CPU and `fallback` forbids it.
     fn prepare(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>>;
 
-    /// Whether models may be prepared at the same time: nothing is timed meanwhile, and other cores can help.
+    /// Whether models may be prepared at the same time, and then run for the first time at the same time: other cores can help.
     fn prepares_together(&self, _model: &[u8]) -> bool {
         false
     }
@@ -107,6 +115,7 @@ pub trait Timer: Sync {
     /// As for [`Timer::prepare`], or when a run fails.
     fn load(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
         let mut session = self.prepare(model, inputs, fallback)?;
+        session.first_run()?;
         session.settle()?;
         Ok(session)
     }

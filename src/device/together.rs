@@ -1,7 +1,7 @@
 //! Loading several models at the same time.
 
 use super::timer::{CpuFallback, ModelRun, TimedSession, Timer};
-use crate::Result;
+use crate::{Error, Result};
 
 /// A model that is to be loaded, and for which timer.
 #[derive(Clone, Copy)]
@@ -20,33 +20,62 @@ impl Loading<'_> {
 
 /// Loads models, at the same time where their timers allow it, then settles one after the other; in their order.
 pub fn load_all(loadings: &[Loading], fallback: CpuFallback) -> Vec<Result<Box<dyn TimedSession>>> {
-    let together = loadings.iter().all(|l| l.timer.prepares_together(l.run.model));
-    let prepared = match together {
-        true => on_threads(loadings, &|l| l.prepare(fallback)),
-        false => loadings.iter().map(|l| l.prepare(fallback)).collect(),
+    let cores = match loadings.iter().all(|l| l.timer.prepares_together(l.run.model)) {
+        true => cores(),
+        false => 1,
     };
-    let settled = |session: Result<Box<dyn TimedSession>>| {
+    // One making a session waits for the whole device, which no other may be capturing a first run of.
+    let prepared = on_threads(loadings.to_vec(), cores, &|l| l.prepare(fallback));
+    let ran = on_threads(prepared, cores, &|session| {
         let mut session = session?;
+        session.first_run()?;
+        Ok(session)
+    });
+    let settled = |(session, loading): (Result<Box<dyn TimedSession>>, &Loading)| {
+        let mut session = match session {
+            Err(error) if cores > 1 && !matches!(error, Error::Stopped) && !error.is_out_of_memory() => {
+                // Others may have been in its way.
+                let mut alone = loading.prepare(fallback)?;
+                alone.first_run()?;
+                alone
+            }
+            session => session?,
+        };
         session.settle()?;
         Ok(session)
     };
-    prepared.into_iter().map(settled).collect()
+    ran.into_iter().zip(loadings).map(settled).collect()
 }
 
-/// What `work` makes of each item, in their order, on a thread for each core.
-pub(super) fn on_threads<T: Sync, R: Send>(items: &[T], work: &(dyn Fn(&T) -> Result<R> + Sync)) -> Vec<Result<R>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+/// Cores that this process may use.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What `work` makes of each item, in their order, on so many threads at a time.
+pub(super) fn on_threads<T: Send, R: Send>(
+    items: Vec<T>,
+    threads: usize,
+    work: &(dyn Fn(T) -> Result<R> + Sync),
+) -> Vec<Result<R>> {
+    if threads < 2 || items.len() < 2 {
+        return items.into_iter().map(work).collect();
+    }
     let mut done = Vec::with_capacity(items.len());
-    for some in items.chunks(cores) {
+    let mut items = items.into_iter();
+    loop {
+        let some: Vec<T> = items.by_ref().take(threads).collect();
+        if some.is_empty() {
+            return done;
+        }
         std::thread::scope(|scope| {
-            let threads: Vec<_> = some.iter().map(|item| scope.spawn(move || work(item))).collect();
+            let threads: Vec<_> = some.into_iter().map(|item| scope.spawn(move || work(item))).collect();
             let joined = threads
                 .into_iter()
                 .map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             done.extend(joined);
         });
     }
-    done
 }
 
 #[cfg(test)]
@@ -54,22 +83,23 @@ mod tests {
     use std::sync::Barrier;
 
     use super::on_threads;
-    use crate::Error;
+    use super::{Error, Result};
 
     #[test]
     fn work_is_done_at_the_same_time_and_stays_in_order() {
         let both = Barrier::new(2);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let done = on_threads(&[3, 0, 5, 1], &|&n: &usize| {
-            if cores > 1 {
-                both.wait();
-            }
-            match n {
-                0 => Err(Error::Stopped),
-                n => Ok(2 * n),
-            }
+        let doubled = |n: usize| match n {
+            0 => Err(Error::Stopped),
+            n => Ok(2 * n),
+        };
+        let values = |done: Vec<Result<usize>>| done.into_iter().map(Result::ok).collect::<Vec<_>>();
+        let items = vec![3, 0, 5, 1];
+        let together = on_threads(items.clone(), 2, &|n| {
+            both.wait();
+            doubled(n)
         });
-        let values: Vec<Option<usize>> = done.into_iter().map(Result::ok).collect();
-        assert_eq!(values, [Some(6), None, Some(10), Some(2)]);
+        let expected = [Some(6), None, Some(10), Some(2)];
+        assert_eq!(values(together), expected);
+        assert_eq!(values(on_threads(items, 1, &doubled)), expected);
     }
 }

@@ -27,7 +27,7 @@ pub struct MainArgs {
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
     /// Time further widths for so long, so that the report's staircases show more steps (0s: none).
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub staircases: Duration,
     /// Print the report as JSON on standard output, and nothing else there.
     #[arg(long)]

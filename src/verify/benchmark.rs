@@ -4,9 +4,7 @@ use std::time::Instant;
 
 use super::entry::Entry;
 use crate::Result;
-use crate::device::{
-    CpuFallback, Loading, ModelRun, NamedTensor, NodeClock, TimedSession, Timer, load_all, one_round,
-};
+use crate::device::{CpuFallback, Loading, ModelRun, NamedTensor, NodeClock, TimedSession, Timer, load_all, one_round};
 use crate::profile::median;
 
 /// Sets of fresh sessions: two sessions of one model differ by where their memory lies.

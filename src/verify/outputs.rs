@@ -16,6 +16,7 @@ pub struct Agreement {
     pub cosine: f64,
     /// How far the original is from itself when ONNX Runtime leaves its graph as it is and computes
     /// on the CPU: the largest difference over the range of its output. Rounding alone does this.
+    /// Of the first input, and of those where more than 1e-3 of the range is to be explained.
     pub rounding: f64,
     /// The largest difference over what is tolerated: 1e-3 of the output's range, or four times the
     /// output's own rounding where that is more (outputs that saturate have hardly any range).
@@ -82,7 +83,17 @@ pub fn compare(
     let mut plain = device.loaded_plain(original)?;
     for k in 0..tries as u64 {
         let inputs = random_inputs(specs, seed.wrapping_add(k), 1.0)?;
-        add(&mut agreement, &before(&inputs)?, &after(&inputs)?, &plain(&inputs)?)?;
+        let (x, y) = (before(&inputs)?, after(&inputs)?);
+        // It takes long for large batches: once, and again where rounding may explain a difference.
+        let mut tried = agreement.clone();
+        if k > 0 {
+            add(&mut tried, &x, &y, &x)?;
+        }
+        if k == 0 || !tried.holds() {
+            add(&mut agreement, &x, &y, &plain(&inputs)?)?;
+        } else {
+            agreement = tried;
+        }
     }
     Ok(agreement)
 }

@@ -31,7 +31,10 @@ struct Faults {
 }
 
 impl Simulated {
-    fn new(loading: impl Fn() -> Result<()> + Send + Sync + 'static, slower: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+    fn new(
+        loading: impl Fn() -> Result<()> + Send + Sync + 'static,
+        slower: impl Fn() -> f64 + Send + Sync + 'static,
+    ) -> Self {
         Self::timed_by(Faults {
             loading: Box::new(loading),
             slower: Arc::new(slower),

@@ -25,7 +25,7 @@ use crate::device::runtime::{Runtime, tensors};
 use crate::device::session_from_memory::commit;
 use crate::device::stop::Stop;
 use crate::device::timer::{CpuFallback, ModelRun, NodeClock, NodeRuns, TimedSession, Timer};
-use crate::device::together::on_threads;
+use crate::device::together::{cores, on_threads};
 use crate::device::trace::{Kernel, cupti_present, traced};
 use crate::device::values::NamedTensor;
 use crate::error::DeviceError;
@@ -200,7 +200,9 @@ impl Timer for CudaDevice {
         if !self.traces {
             return Ok(None);
         }
-        self.traced_runs(self.profiled(ModelRun { model, inputs }, runs)?, runs)
+        let mut profiled = self.profiled(ModelRun { model, inputs }, runs)?;
+        profiled.on_gpu.first_run()?;
+        self.traced_runs(profiled, runs)
     }
 
     fn node_times_of_all(&self, models: &[ModelRun], runs: NodeRuns) -> Result<Vec<Option<Vec<NodeTime>>>> {
@@ -208,9 +210,15 @@ impl Timer for CudaDevice {
             let alone = models.iter().map(|m| self.node_times(m.model, m.inputs, runs));
             return alone.collect();
         }
-        let sessions = on_threads(models, &|&model| self.profiled(model, runs));
-        let sessions: Vec<Profiled> = sessions.into_iter().collect::<Result<_>>()?;
-        sessions.into_iter().map(|s| self.traced_runs(s, runs)).collect()
+        let prepared = on_threads(models.to_vec(), cores(), &|model| self.profiled(model, runs));
+        let prepared = prepared.into_iter().collect::<Result<Vec<Profiled>>>()?;
+        let ran = on_threads(prepared, cores(), &|mut profiled| {
+            profiled.on_gpu.first_run()?;
+            Ok(profiled)
+        });
+        ran.into_iter()
+            .map(|session| self.traced_runs(session?, runs))
+            .collect()
     }
 
     fn node_clock(&self) -> NodeClock {
@@ -225,6 +233,8 @@ impl Timer for CudaDevice {
             return Ok(None);
         }
         let mut timed = self.on_gpu(model, inputs, CpuFallback::Forbidden)?;
+        timed.first_run()?;
+        timed.settle()?;
         timed.set_repeats(1);
         let launches = traced(|| timed.sample().map(|_| ()))?;
         Ok(Some(

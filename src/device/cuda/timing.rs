@@ -43,19 +43,8 @@ const GRAPH_ID: &str = "gpu_graph_id";
 const NO_GRAPH: &str = "-1";
 
 impl OnGpu {
-    /// A session with its inputs and outputs bound on a GPU, which ran once, so that cuDNN has found its kernels and memory is taken.
-    /// A graph is not captured: the device may have other work meanwhile.
+    /// A session with its inputs and outputs bound on a GPU; one run a sample.
     pub(super) fn new(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
-        let mut on_gpu = Self::bound(gpu, session, inputs, stop)?;
-        on_gpu.stop.check()?;
-        on_gpu.options.set(GRAPH_ID, NO_GRAPH)?;
-        on_gpu.sample()?;
-        on_gpu.options.set(GRAPH_ID, "0")?;
-        Ok(on_gpu)
-    }
-
-    /// The same without a run; one run a sample.
-    fn bound(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
         let mut binding = session.create_binding()?;
         for (name, tensor) in inputs {
             binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
@@ -108,13 +97,20 @@ impl OnGpu {
         let total = self.start.elapsed_ms(&self.end).map_err(driver)?;
         Ok(f64::from(total) / self.repeats as f64)
     }
-
 }
 
 impl TimedSession for OnGpu {
     fn run(&mut self) -> Result<f64> {
         self.stop.check()?;
         self.sample()
+    }
+
+    /// cuDNN finds its kernels, and memory is taken. A graph is not captured: the device may have other work meanwhile.
+    fn first_run(&mut self) -> Result<()> {
+        self.stop.check()?;
+        self.options.set(GRAPH_ID, NO_GRAPH)?;
+        self.sample()?;
+        Ok(self.options.set(GRAPH_ID, "0")?)
     }
 
     /// Warms up, then picks the number of repeats that makes a sample about 2 ms long, until it is steady.

@@ -1,5 +1,6 @@
 //! Choosing between plans by measuring whole models, and cutting back what does not pay.
 
+use super::candidate::{Candidate, made_by};
 use super::measure::{Comparison, Loaded, measure};
 use crate::Result;
 use crate::channels::Group;
@@ -59,14 +60,14 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
     let steps = extent.rounds + 2;
     session.reporter.progress(0, steps);
     let mut loaded = Loaded::default();
-    let mut measured = |plans: &[Plan]| measure(session, &mut loaded, plans, session.seconds(extent.seconds));
+    let mut measured = |plans: &[Candidate]| measure(session, &mut loaded, plans, session.seconds(extent.seconds));
     let mut best = best_of(&plans, &measured(&plans)?);
     session.reporter.progress(1, steps);
     if best.is_none() && !session.limit.is_up() {
-        let fewer = most_gainful(session, &plans[0]);
+        let fewer = made_by(session, most_gainful(session, &plans[0].plan));
         best = best_of(&fewer, &measured(&fewer)?);
     }
-    let Some(mut plan) = best else {
+    let Some(mut chosen) = best else {
         session.reporter.progress(steps, steps);
         return Ok(None);
     };
@@ -75,24 +76,24 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
         if session.limit.is_up() {
             break;
         }
-        match cut_back(session, &plan, &extent, &mut measured)? {
-            Some(cut) => plan = cut,
+        match cut_back(session, &chosen, &extent, &mut measured)? {
+            Some(cut) => chosen = cut,
             None => break,
         }
     }
     session.reporter.progress(steps, steps);
-    Ok(Some(plan))
+    Ok(Some(chosen.plan))
 }
 
 /// The plans to measure: those found, each without the groups that pass through operators that move channels about (their cost
 /// is not in the layers' times), and those that people make by hand, as far as they are not predicted to be slower than the
 /// best one by more than predictions are off. Written-out broadcasts go in all of them; beside them stand the best plan that keeps
 /// them, and the one without any other change.
-fn field(session: &Session, found: &FoundPlans, extent: &Extent) -> Vec<Plan> {
+fn field(session: &Session, found: &FoundPlans, extent: &Extent) -> Vec<Candidate> {
     let mut plans: Vec<Plan> = Vec::new();
     let moved = moved_about(session);
     let mut add = |plan: Plan| {
-        if !plan.is_empty() && !plans.contains(&plan) && session.rewritten(&plan).is_ok() {
+        if !plan.is_empty() && !plans.contains(&plan) {
             plans.push(plan);
         }
     };
@@ -111,7 +112,7 @@ fn field(session: &Session, found: &FoundPlans, extent: &Extent) -> Vec<Plan> {
         add(f.plan.clone());
     }
     add(without_broadcasts(Plan::default()));
-    plans
+    made_by(session, plans)
 }
 
 /// Groups whose channels pass through a concatenation, a split, a gather or a reshape.
@@ -133,12 +134,13 @@ fn moved_about(session: &Session) -> Vec<usize> {
 /// The plan without those parts that make it slower, if it is then measured to be faster.
 fn cut_back(
     session: &Session,
-    plan: &Plan,
+    whole: &Candidate,
     extent: &Extent,
-    measure: &mut dyn FnMut(&[Plan]) -> Result<Vec<Comparison>>,
-) -> Result<Option<Plan>> {
-    let mut field = vec![plan.clone()];
-    field.extend(leave_one_part_out(session, plan, extent.parts));
+    measure: &mut dyn FnMut(&[Candidate]) -> Result<Vec<Comparison>>,
+) -> Result<Option<Candidate>> {
+    let plan = &whole.plan;
+    let mut field = vec![whole.clone()];
+    field.extend(made_by(session, leave_one_part_out(session, plan, extent.parts)));
     if field.len() < 2 {
         return Ok(None);
     }
@@ -149,13 +151,19 @@ fn cut_back(
         .zip(&measured)
         .skip(1)
         .filter(|(_, m)| m.ratio < slower)
-        .flat_map(|(part, _)| plan.counts.keys().filter(|g| !part.counts.contains_key(g)).copied())
+        .flat_map(|(part, _)| {
+            let left = |g: &&usize| !part.plan.counts.contains_key(g);
+            plan.counts.keys().filter(left).copied()
+        })
         .collect();
     let cut = plan.without(&dropped);
     if dropped.is_empty() || cut.is_empty() {
         return Ok(None);
     }
-    let again = measure(&[plan.clone(), cut.clone()])?;
+    let Some(cut) = made_by(session, vec![cut]).pop() else {
+        return Ok(None);
+    };
+    let again = measure(&[whole.clone(), cut.clone()])?;
     Ok((again[1].verdict == Verdict::Faster && again[1].ratio < again[0].ratio).then_some(cut))
 }
 
@@ -198,7 +206,7 @@ fn leave_one_part_out(session: &Session, plan: &Plan, parts: usize) -> Vec<Plan>
 }
 
 /// The fastest of the plans that were measured to be faster.
-fn best_of(plans: &[Plan], measured: &[Comparison]) -> Option<Plan> {
+fn best_of(plans: &[Candidate], measured: &[Comparison]) -> Option<Candidate> {
     plans
         .iter()
         .zip(measured)

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::candidate::Candidate;
 use crate::Result;
 use crate::device::{CpuFallback, Loading, ModelRun, NamedTensor, NodeClock, TimedSession, Timer, load_all};
-use crate::onnx::encode;
 use crate::optimize::session::Session;
-use crate::plan::Plan;
 use crate::profile::{remembered, whole_key};
 use crate::verify::{Effort, Entry, Verdict, benchmark_workloads, race};
 
@@ -76,15 +75,17 @@ impl Loaded {
 }
 
 /// Benchmarks plans with the original, for so many seconds.
-pub(super) fn measure(session: &Session, loaded: &mut Loaded, plans: &[Plan], seconds: f64) -> Result<Vec<Comparison>> {
+pub(super) fn measure(
+    session: &Session,
+    loaded: &mut Loaded,
+    plans: &[Candidate],
+    seconds: f64,
+) -> Result<Vec<Comparison>> {
     if plans.is_empty() {
         return Ok(Vec::new());
     }
-    let mut models = vec![session.original.clone()];
-    for plan in plans {
-        models.push(encode(&session.rewritten(plan)?));
-    }
-    let entries: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
+    let models = plans.iter().map(|c| c.model.as_slice());
+    let entries: Vec<&[u8]> = std::iter::once(session.original.as_slice()).chain(models).collect();
     let key = whole_key("race", &entries, &session.inputs, seconds);
     remembered(&session.prober, &key, || {
         let timer = session.timer()?;

@@ -1,5 +1,6 @@
 //! Plans that lose nothing: widths grow where that is faster, channels that carry nothing go, and so do written-out broadcasts.
 
+mod candidate;
 mod choose;
 mod measure;
 mod zero_cost_growth;

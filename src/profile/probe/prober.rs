@@ -178,7 +178,7 @@ impl<'t> Prober<'t> {
             .facts
             .get("memory_bytes")
             .and_then(|b| b.parse().ok());
-        let size = SessionSize::of(timer, memory);
+        let size = SessionSize::of(timer, memory, missing.len());
         for group in together(sessions(missing, size), size) {
             if self.deadline.is_some_and(|end| Instant::now() >= end) {
                 self.skipped += total - done;
@@ -224,15 +224,17 @@ impl<'t> Prober<'t> {
         Ok(missing)
     }
 
-    /// Measures the problems of sessions that are loaded together; where they do not fit into the device's memory, one session after the
-    /// other, and those of each half of one.
+    /// Measures the problems of sessions that are loaded together; where that fails, one session after the other, and where one does not
+    /// fit into the device's memory, those of each half.
     fn probe_or_halve(&mut self, timer: &dyn Timer, group: &[Vec<Problem>]) -> Result<()> {
         let parts: Vec<Vec<Vec<Problem>>> = match (self.probe(timer, group), group) {
             (Err(error), [batch]) if error.is_out_of_memory() && batch.len() > 1 => {
                 let (left, right) = batch.split_at(batch.len() / 2);
                 vec![vec![left.to_vec()], vec![right.to_vec()]]
             }
-            (Err(error), [_, _, ..]) if error.is_out_of_memory() => group.iter().map(|b| vec![b.clone()]).collect(),
+            (Err(error), [_, _, ..]) if !matches!(error, Error::Stopped) => {
+                group.iter().map(|b| vec![b.clone()]).collect()
+            }
             (done, _) => return done,
         };
         parts.iter().try_for_each(|part| self.probe_or_halve(timer, part))

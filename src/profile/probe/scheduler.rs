@@ -17,6 +17,10 @@ pub struct SessionSize {
     times: f64,
 }
 
+/// Layers that stand side by side: fewer are not worth a session, and a session's layers are searched for one after the other.
+const LEAST: usize = 4;
+const MOST: usize = 12;
+
 impl Default for SessionSize {
     /// For a processor: some 256 MiB of float32.
     fn default() -> Self {
@@ -31,16 +35,17 @@ impl Default for SessionSize {
 }
 
 impl SessionSize {
-    /// For a timer. Where layers stand side by side, up to a quarter of the device's memory is taken (`memory_bytes`; float32) by a
-    /// session, and half of it by those that are loaded together.
-    pub fn of(timer: &dyn Timer, memory_bytes: Option<f64>) -> Self {
+    /// For a timer. Where layers stand side by side, up to a quarter of the device's memory is taken (`memory_bytes`; float32) by one of
+    /// the sessions that `problems` are shared between, and half of it by those that are loaded together.
+    pub fn of(timer: &dyn Timer, memory_bytes: Option<f64>, problems: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         match timer.node_clock() {
             NodeClock::Host => Self::default(),
             NodeClock::Device => Self {
-                problems: 12,
+                problems: problems.div_ceil(cores).clamp(LEAST, MOST),
                 values: (memory_bytes.unwrap_or(0.0) / 16.0).max(64e6),
                 shared_input: false,
-                together: std::thread::available_parallelism().map_or(1, usize::from),
+                together: cores,
                 times: 2.0,
             },
         }
