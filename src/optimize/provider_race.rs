@@ -12,7 +12,7 @@ use crate::verify::race;
 use crate::{Error, Result};
 
 /// Seconds of runs for all settings together.
-const SECONDS: f64 = 2.0;
+const SECONDS: f64 = 1.0;
 /// Other settings are chosen only where they are faster by more than this.
 const WORTH: f64 = 0.98;
 

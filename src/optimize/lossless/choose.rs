@@ -21,6 +21,8 @@ struct Extent {
     parts: usize,
     /// How often parts are left out.
     rounds: usize,
+    /// A plan that is at most so much slower than predicted (ratios) has no part to look for.
+    trusts: Option<f64>,
 }
 
 impl Extent {
@@ -32,6 +34,7 @@ impl Extent {
                 off: 1.1,
                 parts: 6,
                 rounds: 3,
+                trusts: None,
             },
             // Where kernels were timed, predictions hold all that a plan changes (off by 2 % at the median), times hardly vary, and sessions
             // take long to make.
@@ -41,6 +44,7 @@ impl Extent {
                 off: 1.05,
                 parts: 3,
                 rounds: 1,
+                trusts: Some(0.005),
             },
         }
     }
@@ -61,17 +65,23 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
     session.reporter.progress(0, steps);
     let mut loaded = Loaded::default();
     let mut measured = |plans: &[Candidate]| measure(session, &mut loaded, plans, session.seconds(extent.seconds));
-    let mut best = best_of(&plans, &measured(&plans)?);
+    let mut best = fastest(&plans, &measured(&plans)?);
     session.reporter.progress(1, steps);
     if best.is_none() && !session.limit.is_up() {
         let fewer = made_by(session, most_gainful(session, &plans[0].plan));
-        best = best_of(&fewer, &measured(&fewer)?);
+        best = fastest(&fewer, &measured(&fewer)?);
     }
-    let Some(mut chosen) = best else {
+    let Some((mut chosen, ratio)) = best else {
         session.reporter.progress(steps, steps);
         return Ok(None);
     };
-    for round in 0..extent.rounds {
+    let predicted = session.predicted_share(&chosen.plan);
+    let as_predicted = extent
+        .trusts
+        .zip(predicted)
+        .is_some_and(|(off, share)| ratio <= share + off);
+    let rounds = if as_predicted { 0 } else { extent.rounds };
+    for round in 0..rounds {
         session.reporter.progress(round + 2, steps);
         if session.limit.is_up() {
             break;
@@ -205,12 +215,12 @@ fn leave_one_part_out(session: &Session, plan: &Plan, parts: usize) -> Vec<Plan>
     order.chunks(size).map(|part| plan.without(part)).collect()
 }
 
-/// The fastest of the plans that were measured to be faster.
-fn best_of(plans: &[Candidate], measured: &[Comparison]) -> Option<Candidate> {
+/// The fastest of the plans that were measured to be faster, and its ratio.
+fn fastest(plans: &[Candidate], measured: &[Comparison]) -> Option<(Candidate, f64)> {
     plans
         .iter()
         .zip(measured)
         .filter(|(_, m)| m.verdict == Verdict::Faster)
         .min_by(|a, b| a.1.ratio.total_cmp(&b.1.ratio))
-        .map(|(plan, _)| plan.clone())
+        .map(|(plan, m)| (plan.clone(), m.ratio))
 }
