@@ -25,9 +25,13 @@ struct Extent {
     trusts: Option<f64>,
 }
 
+/// A model that takes less than so many milliseconds on a GPU is made of kernels that take hardly longer than the gaps between them.
+const SHORT_MS: f64 = 4.0;
+
 impl Extent {
-    fn of(clock: NodeClock) -> Self {
-        match clock {
+    fn of(session: &Session) -> Result<Self> {
+        let short = session.predict(&Plan::default()).is_some_and(|ms| ms < SHORT_MS);
+        Ok(match session.timer()?.node_clock() {
             NodeClock::Host => Self {
                 seconds: 3.0,
                 found: 3,
@@ -41,19 +45,19 @@ impl Extent {
             NodeClock::Device => Self {
                 seconds: 1.0,
                 found: 2,
-                off: 1.05,
+                off: if short { 1.15 } else { 1.05 },
                 parts: 3,
                 rounds: 1,
                 trusts: Some(0.005),
             },
-        }
+        })
     }
 }
 
 /// The fastest of the found plans; then without the moves that do not pay.
 pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Plan>> {
     session.limit.check()?;
-    let extent = Extent::of(session.timer()?.node_clock());
+    let extent = Extent::of(session)?;
     let mut plans = field(session, found, &extent);
     if session.limit.is_up() {
         plans.truncate(1);
@@ -68,7 +72,11 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
     let mut best = fastest(&plans, &measured(&plans)?);
     session.reporter.progress(1, steps);
     if best.is_none() && !session.limit.is_up() {
-        let fewer = made_by(session, most_gainful(session, &plans[0].plan));
+        let mut fewer = most_gainful(session, &plans[0].plan);
+        if extent.trusts.is_some() {
+            fewer.extend(of_broadcasts(session, found));
+        }
+        let fewer = made_by(session, fewer);
         best = fastest(&fewer, &measured(&fewer)?);
     }
     let Some((mut chosen, ratio)) = best else {
@@ -97,8 +105,8 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
 
 /// The plans to measure: those found, each without the groups that pass through operators that move channels about (their cost
 /// is not in the layers' times), and those that people make by hand, as far as they are not predicted to be slower than the
-/// best one by more than predictions are off. Written-out broadcasts go in all of them; beside them stand the best plan that keeps
-/// them, and the one without any other change.
+/// best one by more than predictions are off. Written-out broadcasts go in all of them; where their time is not known, plans beside them
+/// tell whether they should.
 fn field(session: &Session, found: &FoundPlans, extent: &Extent) -> Vec<Candidate> {
     let mut plans: Vec<Plan> = Vec::new();
     let moved = moved_about(session);
@@ -118,11 +126,23 @@ fn field(session: &Session, found: &FoundPlans, extent: &Extent) -> Vec<Candidat
     let best = found.settled.first().map_or(found.present_ms, |f| f.layers_ms);
     let near = found.rounded.iter().filter(|f| f.layers_ms <= best * extent.off);
     near.for_each(|f| add(without_broadcasts(f.plan.clone())));
-    if let Some(f) = found.settled.first() {
-        add(f.plan.clone());
+    if extent.trusts.is_none() || plans.is_empty() {
+        plans.extend(of_broadcasts(session, found));
     }
-    add(without_broadcasts(Plan::default()));
     made_by(session, plans)
+}
+
+/// What tells whether written-out broadcasts should go: the best plan with them, and the one without any other change.
+fn of_broadcasts(session: &Session, found: &FoundPlans) -> Vec<Plan> {
+    if session.broadcasts.is_empty() {
+        return Vec::new();
+    }
+    let kept = found.settled.first().map(|f| f.plan.clone());
+    let only = Plan {
+        broadcasts: session.broadcasts.clone(),
+        ..Plan::default()
+    };
+    kept.into_iter().chain([only]).collect()
 }
 
 /// Groups whose channels pass through a concatenation, a split, a gather or a reshape.
