@@ -110,12 +110,21 @@ fn errors_of(path: &Path, args: &Args, settings: &DeviceSettings, random: &mut f
     let workloads = std::slice::from_ref(&workload);
     let predictions = predicted(workloads, device.as_ref(), known, &Options::default(), &counts, &Quiet).unwrap();
     let name = path.file_stem().unwrap().to_string_lossy();
+    let timer = device.timer().expect("a device that is here");
+    let alone = |file: &[u8], seconds: f64| {
+        let entries = benchmark(timer, &[file], &inputs, seconds).unwrap();
+        entries[0].summary().median
+    };
+    let original = encode(&opened.proto);
+    let typical = alone(&original, SECONDS);
     let row = |(k, ((_, change), &predicted)): (usize, (&(ChannelCounts, ChannelChange), &f64))| {
         let file = encode(&rewrite(&opened.proto, &graph, analysis, change, &[]).unwrap());
-        // Each alone: interleaved models take each other's weights out of the caches.
-        let timer = device.timer().expect("a device that is here");
-        let measured = benchmark(timer, &[&file], &inputs, SECONDS).unwrap().remove(0);
-        let measured = measured.summary().median;
+        // Each alone, as interleaved models take each other's weights out of the caches; the original before and after tells how fast
+        // the machine is meanwhile.
+        let before = alone(&original, SECONDS / 3.0);
+        let measured = alone(&file, SECONDS);
+        let after = alone(&original, SECONDS / 3.0);
+        let measured = measured * typical / ((before + after) / 2.0);
         let error = predicted / measured - 1.0;
         let plan = if k == 0 {
             "as is".to_owned()

@@ -9,8 +9,8 @@ use common::net::Net;
 use common::priced::Silent;
 use common::{difference, runtime};
 use snapprune::device::{
-    CpuFallback, CudaDevice, CudaOptions, Device, Executor, NodeClock, NodeRuns, ShapeOptions, Stop, Timer, WhenBusy,
-    gpu_present, random_inputs,
+    CpuFallback, CudaDevice, CudaOptions, Device, Executor, Loading, ModelRun, NodeClock, NodeRuns, NodeTime,
+    ShapeOptions, Stop, Timer, WhenBusy, gpu_present, load_all, random_inputs,
 };
 use snapprune::error::DeviceError;
 use snapprune::jobs::{
@@ -126,6 +126,42 @@ fn every_kernel_finds_its_node() {
             let timed = convolutions.filter(|n| !n.kernels.is_empty() && n.samples.iter().all(|&ms| ms > 0.0));
             assert_eq!(timed.count(), 10, "{options:?} {dtype:?}: {nodes:#?}");
             assert!(nodes.iter().all(|n| n.samples.len() == 4));
+        }
+    }
+}
+
+/// What cuDNN chooses must not hang on what else is loaded at the time.
+#[test]
+fn models_that_are_loaded_together_run_the_same_kernels() {
+    for options in variants() {
+        let Some(device) = gpu(options) else { return };
+        if !traces(&device) {
+            return;
+        }
+        let model = encode(&network(Dtype::Float, 8));
+        let opened = ModelSource::of_bytes(&model, "model.onnx").unwrap();
+        let opened = opened.open(&runtime(), &ShapeOptions::default()).unwrap();
+        let inputs = random_inputs(&opened.specs, 0, 1.0).unwrap();
+        let run = ModelRun {
+            model: &model,
+            inputs: &inputs,
+        };
+        let runs = NodeRuns {
+            warmup: 2,
+            timed: 4,
+            fallback: CpuFallback::Allowed,
+        };
+        let kernels = |nodes: Option<Vec<NodeTime>>| -> Vec<String> {
+            let nodes = nodes.expect("kernels without a node");
+            nodes.into_iter().flat_map(|n| n.kernels).map(|k| k.name).collect()
+        };
+        let alone = kernels(device.node_times(&model, &inputs, runs).unwrap());
+        for together in device.node_times_of_all(&[run; 6], runs).unwrap() {
+            assert_eq!(kernels(together), alone, "{options:?}");
+        }
+        let loading = Loading { timer: &device, run };
+        for session in load_all(&[loading; 6], CpuFallback::Allowed) {
+            assert!(session.unwrap().run().unwrap() > 0.0, "{options:?}");
         }
     }
 }

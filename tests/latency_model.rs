@@ -101,25 +101,54 @@ fn the_tables_of_a_search_add_up_to_the_prediction() {
     assert!(split > 0, "a layer of five groups is a sum of pairs");
 }
 
+/// Two convolutions, whose layers' records at the present widths and one channel fewer are made up.
+struct Two {
+    latency: LatencyModel,
+    base: Vec<usize>,
+    odd: Vec<usize>,
+}
+
+impl Two {
+    /// Milliseconds of every record, and its facts: at the present widths, and at one channel fewer.
+    fn new(samples: [f64; 2], facts: [RecordFacts; 2]) -> Self {
+        let mut net = Net::new(17, 3);
+        let x = net.input("x", &[1, 3, 8, 8]);
+        let first = net.conv(&x, 3, 24, 3, 1);
+        let last = net.conv(&first, 24, 8, 3, 1);
+        net.output(&last);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("two.onnx");
+        std::fs::write(&path, encode(&net.model())).unwrap();
+        let opened = open(&path, &runtime(), &ShapeOptions::default()).unwrap();
+        let (graph, analysis) = (opened.graph().unwrap(), &opened.analysis);
+        let mut latency = LatencyModel::new(&graph, analysis, &layers(&graph, analysis));
+        let base: Vec<usize> = analysis.groups.iter().map(|g| g.classes.len()).collect();
+        let free = analysis.groups.iter().find(|g| g.constraint.is_none()).unwrap().id;
+        let mut odd = base.clone();
+        odd[free] -= 1;
+        let mut records = Vec::new();
+        for ((counts, ms), facts) in [&base, &odd].into_iter().zip(samples).zip(facts) {
+            records.extend([0, 1].map(|layer| Record {
+                problem: latency.problem_at(layer, counts),
+                samples: vec![ms; 5],
+                facts: facts.clone(),
+            }));
+        }
+        let device = Priced::new();
+        let mut prober = Prober::new(&device, None);
+        prober.add_records(records);
+        let timed = [&base, &odd].map(|counts| LayersAt {
+            layers: latency.all(),
+            counts: counts.clone(),
+        });
+        latency.require(&mut prober, &timed, &|_, _| {}).unwrap();
+        Self { latency, base, odd }
+    }
+}
+
 /// A device that needs as long for every layer, with more kernels at some widths.
 #[test]
 fn gaps_between_kernels_count_by_kernel() {
-    let mut net = Net::new(17, 3);
-    let x = net.input("x", &[1, 3, 8, 8]);
-    let first = net.conv(&x, 3, 24, 3, 1);
-    let last = net.conv(&first, 24, 8, 3, 1);
-    net.output(&last);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("two.onnx");
-    std::fs::write(&path, encode(&net.model())).unwrap();
-    let opened = open(&path, &runtime(), &ShapeOptions::default()).unwrap();
-    let (graph, analysis) = (opened.graph().unwrap(), &opened.analysis);
-    let layers = layers(&graph, analysis);
-    let mut latency = LatencyModel::new(&graph, analysis, &layers);
-    let base: Vec<usize> = analysis.groups.iter().map(|g| g.classes.len()).collect();
-    let free = analysis.groups.iter().find(|g| g.constraint.is_none()).unwrap().id;
-    let mut odd = base.clone();
-    odd[free] -= 1;
     let kernel = Kernel {
         name: "k".to_owned(),
         grid: [1; 3],
@@ -128,32 +157,37 @@ fn gaps_between_kernels_count_by_kernel() {
         shared_bytes: 0,
         ns: 1000,
     };
-    let record = |layer, counts: &Vec<usize>, kernels| Record {
-        problem: latency.problem_at(layer, counts),
-        samples: vec![1.0; 5],
-        facts: RecordFacts {
-            kernels: vec![kernel.clone(); kernels],
-            ..RecordFacts::default()
-        },
+    let launching = |kernels| RecordFacts {
+        kernels: vec![kernel.clone(); kernels],
+        ..RecordFacts::default()
     };
-    let records = [0, 1].map(|l| [record(l, &base, 1), record(l, &odd, 3)]);
-    let device = Priced::new();
-    let mut prober = Prober::new(&device, None);
-    prober.add_records(records.into_iter().flatten());
-    let timed = [&base, &odd].map(|counts| LayersAt {
-        layers: latency.all(),
-        counts: counts.clone(),
-    });
-    latency.require(&mut prober, &timed, &|_, _| {}).unwrap();
+    let mut two = Two::new([1.0, 1.0], [launching(1), launching(3)]);
     let seen = InModel {
         layers: vec![Some(1.0); 2],
         clock: NodeClock::Device,
         ..InModel::default()
     };
     // Two kernels of 1 ms, and 0.5 ms between each and the next.
-    latency.correct(&seen, &base, 3.0);
-    assert!((latency.predict(&base).unwrap() - 3.0).abs() < 1e-9);
-    assert!((latency.predict(&odd).unwrap() - 5.0).abs() < 1e-9);
-    assert!((latency.of(&latency.all(), &odd).unwrap().ms - 5.0).abs() < 1e-9);
-    assert_eq!(latency.idle_ms(), Some(1.0));
+    two.latency.correct(&seen, &two.base, 3.0);
+    assert!((two.latency.predict(&two.base).unwrap() - 3.0).abs() < 1e-9);
+    assert!((two.latency.predict(&two.odd).unwrap() - 5.0).abs() < 1e-9);
+    let all = two.latency.all();
+    assert!((two.latency.of(&all, &two.odd).unwrap().ms - 5.0).abs() < 1e-9);
+    assert_eq!(two.latency.idle_ms(), Some(1.0));
+}
+
+/// A machine that was half as fast while the second widths were timed, and so was the reference chain beside them.
+#[test]
+fn times_of_slow_minutes_count_as_if_the_machine_had_been_as_fast_as_at_first() {
+    let beside = |reference_ms| RecordFacts {
+        reference_ms,
+        ..RecordFacts::default()
+    };
+    let predicted = |facts| {
+        let two = Two::new([2.0, 3.0], facts);
+        [&two.base, &two.odd].map(|counts| two.latency.of(&two.latency.all(), counts).unwrap().ms)
+    };
+    assert_eq!(predicted([beside(Some(0.5)), beside(Some(1.0))]), [4.0, 3.0]);
+    // Without a reference times are as they were taken.
+    assert_eq!(predicted([beside(None), beside(Some(1.0))]), [4.0, 6.0]);
 }

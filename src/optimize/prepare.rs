@@ -15,13 +15,16 @@ use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns
 use crate::onnx::{Graph, encode, label, with_node_names};
 use crate::plan::{Candidates, LatencyModel, LayersAt, WiderWidths, candidates, removable};
 use crate::profile::{
-    InModel, Layer, NodeMs, Prober, Profile, in_model, layers, remembered, remembered_if_any, whole_key,
+    InModel, Layer, NodeMs, Prober, Profile, in_model, layers, median, reference_chain, remembered, remembered_if_any,
+    whole_key,
 };
-use crate::verify::{Effort, benchmark_workloads};
+use crate::verify::{Effort, benchmark_workloads, race};
 use crate::{Error, Result};
 
 /// Seconds for the original alone, which predictions are scaled to.
 const ALONE_SECONDS: f64 = 1.0;
+/// Fresh sessions of the original beside the reference chain.
+const FRESH: usize = 3;
 
 /// Runs of the whole model whose nodes are timed.
 const RUNS: NodeRuns = NodeRuns {
@@ -141,13 +144,16 @@ impl<'a> Session<'a> {
                 let alone = self.alone(timer)?;
                 self.costs.correct(&seen, &base, alone);
             }
-            None if all_known => {
-                let alone = self.alone(timer)?;
-                match timer.compiles_graphs() {
-                    true => self.costs.compiled(alone, &base),
-                    false => self.costs.launches_of(alone, &base),
+            None if all_known => match timer.compiles_graphs() {
+                true => {
+                    let alone = self.alone_at_pace(timer)?;
+                    self.costs.compiled(alone, &base);
                 }
-            }
+                false => {
+                    let alone = self.alone(timer)?;
+                    self.costs.launches_of(alone, &base);
+                }
+            },
             None => {}
         }
         if !self.costs.unknown_at(&base).is_empty() {
@@ -172,6 +178,30 @@ impl<'a> Session<'a> {
             )?;
             Ok(alone.first().map_or(0.0, |l| l.summary().median))
         })
+    }
+
+    /// Milliseconds that the original takes when the machine is as fast as for the layers' times.
+    fn alone_at_pace(&self, timer: &dyn Timer) -> Result<f64> {
+        let Some(reference_ms) = self.prober.reference_ms() else {
+            return self.alone(timer);
+        };
+        let seconds = self.seconds(ALONE_SECONDS);
+        let key = whole_key("alone at pace", &[&self.original], &self.inputs, seconds);
+        let ratio: f64 = remembered(&self.prober, &key, || {
+            let mut sum = 0.0;
+            for (inputs, weight) in &self.inputs {
+                let mut ratios = Vec::new();
+                for _ in 0..FRESH {
+                    let original = timer.load(&self.original, inputs, CpuFallback::Allowed)?;
+                    let mut both = [reference_chain(timer)?, original];
+                    let entries = race(&mut both, seconds / (FRESH * self.inputs.len()) as f64)?;
+                    ratios.extend(entries.into_iter().skip(1).flat_map(|e| e.ratios));
+                }
+                sum += weight * median(&ratios);
+            }
+            Ok(sum)
+        })?;
+        Ok(ratio * reference_ms)
     }
 
     /// What the layers of all workloads take in the model; `None` where single nodes cannot be timed.

@@ -318,7 +318,7 @@ impl LatencyModel {
                 Some(Nearest::Wider(record)) if prober.device().timer().is_none() => record,
                 Some(Nearest::Wider(_)) | None => continue,
             };
-            let (time, kernels) = (record.summary(), record.facts.kernels.len());
+            let (time, kernels) = (prober.paced(record), record.facts.kernels.len());
             self.times[layer].insert(widths, LayerTime { time, kernels });
         }
         Ok(())

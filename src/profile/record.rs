@@ -34,6 +34,9 @@ pub struct RecordFacts {
     /// The memory layout that ran on a CPU: `blocked` or `plain`, and how many changes of it came before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<String>,
+    /// Milliseconds of the reference chain that ran in turn with the problem: how fast the machine was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_ms: Option<f64>,
 }
 
 impl RecordFacts {

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::device::{CpuFallback, TimedSession, Timer, one_round};
 use crate::onnx::encode;
 use crate::profile::problem::{Problem, ProducerLayout};
-use crate::profile::samples::summarize;
+use crate::profile::samples::{median, summarize};
 
 /// All chains of a set run for so many milliseconds each: a difference is noisier than its parts.
 const CHAIN_MS: f64 = 75.0;
@@ -37,6 +37,15 @@ impl<'p> InputSide<'p> {
     }
 }
 
+/// A chain that is timed beside all others, so that times of other minutes can be compared with theirs: machines are not as fast in one
+/// minute as in the next.
+///
+/// # Errors
+/// When it cannot be loaded.
+pub fn reference_chain(timer: &dyn Timer) -> Result<Box<dyn TimedSession>> {
+    load(timer, &Problem::plain(64, 64, 14), Probe::Pooled)
+}
+
 /// The times of each problem, run by run: the chain with it less the chain without it in the same round.
 ///
 /// # Errors
@@ -49,14 +58,18 @@ pub(super) fn differences(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec
         for &k in &set {
             chains.push(load(timer, &problems[k], Probe::Pooled)?);
         }
-        for round in rounds(&mut chains)? {
+        chains.push(reference_chain(timer)?);
+        let rounds = rounds(&mut chains)?;
+        for round in &rounds {
             for (&k, with) in set.iter().zip(&round[1..]) {
                 all[k].samples.push(with - round[0]);
             }
         }
+        let reference: Vec<f64> = rounds.iter().filter_map(|round| round.last().copied()).collect();
         let conditions = timer.conditions();
         for &k in &set {
             all[k].facts.conditions.clone_from(&conditions);
+            all[k].facts.reference_ms = Some(median(&reference));
         }
     }
     for measured in &mut all {

@@ -71,8 +71,15 @@ fn measure_one(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Record>> {
     let mut all = vec![Measured::default(); problems.len()];
     for _ in 0..rounds {
         for (measured, new) in all.iter_mut().zip(sample(timer, problems, runs)?) {
-            measured.samples.extend(new.samples);
-            measured.facts = new.facts;
+            // As fast as the machine was in the first round.
+            let pace = measured.facts.reference_ms.zip(new.facts.reference_ms);
+            let factor = pace.map_or(1.0, |(first, now)| first / now);
+            measured.samples.extend(new.samples.iter().map(|ms| ms * factor));
+            let reference_ms = measured.facts.reference_ms.or(new.facts.reference_ms);
+            measured.facts = RecordFacts {
+                reference_ms,
+                ..new.facts
+            };
         }
         let steady = all.iter().all(|measured| {
             let summary = summarize(&measured.samples);

@@ -12,7 +12,7 @@ use crate::profile::edges::find_edges;
 use crate::profile::noise::Noise;
 use crate::profile::problem::Problem;
 use crate::profile::record::Record;
-use crate::profile::samples::median;
+use crate::profile::samples::{Summary, median};
 use crate::{Error, Result};
 
 /// Is called with the number of probes that are done and of those that are planned.
@@ -57,6 +57,8 @@ pub struct Prober<'t> {
     first: Vec<FirstTime>,
     /// Sessions after the first one.
     later: usize,
+    /// The reference chain's milliseconds that all times are scaled to: those of the first record that has them.
+    reference_ms: Option<f64>,
 }
 
 /// Runs of each problem of the first session at the end.
@@ -79,12 +81,32 @@ impl<'t> Prober<'t> {
             deadline: None,
             first: Vec::new(),
             later: 0,
+            reference_ms: None,
         }
     }
 
     /// Adds records from elsewhere, such as those of a recorded profile.
     pub fn add_records(&mut self, records: impl IntoIterator<Item = Record>) {
-        records.into_iter().for_each(|record| self.cache.add(record));
+        for record in records {
+            self.reference_ms = self.reference_ms.or(record.facts.reference_ms);
+            self.cache.add(record);
+        }
+    }
+
+    /// The reference chain's milliseconds that times are scaled to, where chains are timed beside it.
+    pub fn reference_ms(&self) -> Option<f64> {
+        self.reference_ms
+    }
+
+    /// A record's times as if the machine had been as fast as for the first record.
+    pub fn paced(&self, record: &Record) -> Summary {
+        let both = self.reference_ms.zip(record.facts.reference_ms);
+        record.summary().scaled(both.map_or(1.0, |(first, then)| first / then))
+    }
+
+    fn keep(&mut self, record: Record) {
+        self.reference_ms = self.reference_ms.or(record.facts.reference_ms);
+        self.cache.insert(record);
     }
 
     /// The record of a problem that is known.
@@ -150,7 +172,7 @@ impl<'t> Prober<'t> {
             let problems: Vec<Problem> = wanted.iter().map(|&w| problem.with_output(w)).collect();
             self.require(&problems, &|_, _| {})?;
             let time = |p: &Problem| {
-                let summary = self.get(p).map(Record::summary);
+                let summary = self.get(p).map(|record| self.paced(record));
                 summary.map_or((0.0, 0.0), |s| (s.median, s.half_width()))
             };
             Ok(problems.iter().map(time).collect())
@@ -212,7 +234,7 @@ impl<'t> Prober<'t> {
             match stored {
                 Some(record) => {
                     self.reused += 1;
-                    self.cache.insert(record);
+                    self.keep(record);
                 }
                 None if self.pruned.contains(problem) => _ = self.pruned_wanted.insert(problem.clone()),
                 None => {
@@ -259,7 +281,7 @@ impl<'t> Prober<'t> {
         }
         self.later += group.len() - 1;
         self.made += records.len();
-        records.into_iter().for_each(|record| self.cache.insert(record));
+        records.into_iter().for_each(|record| self.keep(record));
         Ok(())
     }
 
