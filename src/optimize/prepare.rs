@@ -15,7 +15,7 @@ use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns
 use crate::onnx::{Graph, encode, label, with_node_names};
 use crate::plan::{Candidates, LatencyModel, LayersAt, WiderWidths, candidates, removable};
 use crate::profile::{
-    InModel, Layer, NodeMs, Prober, Profile, in_model, layers, median, reference_chain, remembered, remembered_if_any,
+    InModel, Layer, NodeMs, Prober, Profile, Reference, in_model, layers, median, remembered, remembered_if_any,
     whole_key,
 };
 use crate::verify::{Effort, benchmark_workloads, race};
@@ -192,10 +192,12 @@ impl<'a> Session<'a> {
             for (inputs, weight) in &self.inputs {
                 let mut ratios = Vec::new();
                 for _ in 0..FRESH {
-                    let original = timer.load(&self.original, inputs, CpuFallback::Allowed)?;
-                    let mut both = [reference_chain(timer)?, original];
-                    let entries = race(&mut both, seconds / (FRESH * self.inputs.len()) as f64)?;
-                    ratios.extend(entries.into_iter().skip(1).flat_map(|e| e.ratios));
+                    let mut reference = Reference::new(timer)?;
+                    let mut original = [timer.load(&self.original, inputs, CpuFallback::Allowed)?];
+                    reference.run()?;
+                    let entries = race(&mut original, seconds / (FRESH * self.inputs.len()) as f64)?;
+                    reference.run()?;
+                    ratios.extend(entries.first().map(|e| e.summary().median / reference.ms()));
                 }
                 sum += weight * median(&ratios);
             }

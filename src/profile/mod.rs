@@ -34,9 +34,7 @@ pub use left_out::{LeftOut, Why, counted, left_out};
 pub use limits::Limits;
 pub use node_work::ElementType;
 pub use noise::{Noise, UNSTEADY};
-pub use probe::{
-    DriftCheck, Nearest, ProbeProgress, Prober, SessionSize, latency_steps, reference_chain, sessions, smoke,
-};
+pub use probe::{DriftCheck, Nearest, ProbeProgress, Prober, Reference, SessionSize, latency_steps, sessions, smoke};
 pub use problem::{Problem, ProducerLayout};
 pub use record::{Profile, Record, RecordFacts};
 pub(crate) use remembered::{recalled, remember, remembered, remembered_if_any, whole_key};

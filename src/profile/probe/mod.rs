@@ -9,7 +9,7 @@ mod prober;
 mod scheduler;
 
 pub use cache::{Nearest, latency_steps};
-pub use differences::reference_chain;
+pub use differences::Reference;
 pub use measurer::smoke;
 pub(in crate::profile) use model::{node, probe_model, small_values, value_info};
 pub use prober::{DriftCheck, ProbeProgress, Prober};
