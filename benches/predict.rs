@@ -51,7 +51,7 @@ fn main() {
     settings.threads = settings.threads.max(1);
     let mut random = fastrand::Rng::with_seed(11);
     let mut errors = Vec::new();
-    println!("| model | plan | measured ms | predicted ms | error |\n|---|---|---|---|---|");
+    println!("| model | plan | measured ms | predicted ms | error | error of the ratio |\n|---|---|---|---|---|---|");
     for path in &args.models {
         errors.extend(errors_of(path, &args, &settings, &mut random));
     }
@@ -132,8 +132,9 @@ fn errors_of(path: &Path, args: &Args, settings: &DeviceSettings, random: &mut f
             format!("random {k}")
         };
         println!(
-            "| {name} | {plan} | {measured:.3} | {predicted:.3} | {:+.1} % |",
-            100.0 * error
+            "| {name} | {plan} | {measured:.3} | {predicted:.3} | {:+.1} % | {:+.1} % |",
+            100.0 * error,
+            100.0 * (predicted / predictions[0] / (measured / typical) - 1.0)
         );
         error.abs()
     };

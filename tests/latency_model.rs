@@ -191,3 +191,17 @@ fn times_of_slow_minutes_count_as_if_the_machine_had_been_as_fast_as_at_first() 
     // Without a reference times are as they were taken.
     assert_eq!(predicted([beside(None), beside(Some(1.0))]), [4.0, 6.0]);
 }
+
+/// A provider that compiles whole graphs: layers of 2 and 2 ms, timed when the machine was twice as fast as for the whole model.
+#[test]
+fn a_whole_model_is_predicted_at_the_pace_that_it_was_timed_at() {
+    for whole_ms in [10.0, 6.0] {
+        let mut two = Two::new([2.0, 1.0], [RecordFacts::default(), RecordFacts::default()]);
+        two.latency.compiled(whole_ms, 2.0, &two.base);
+        let [present, narrower] = [&two.base, &two.odd].map(|counts| two.latency.predict(counts).unwrap());
+        assert!((present - whole_ms).abs() < 1e-9, "{present}");
+        // Half of the layers' time goes; what else there is stays as good as it is.
+        let layers = whole_ms.min(8.0);
+        assert!((narrower - (whole_ms - layers / 2.0)).abs() < 0.1, "{narrower}");
+    }
+}

@@ -20,10 +20,8 @@ impl Loading<'_> {
 
 /// Loads models, at the same time where their timers allow it, then settles one after the other; in their order.
 pub fn load_all(loadings: &[Loading], fallback: CpuFallback) -> Vec<Result<Box<dyn TimedSession>>> {
-    let cores = match loadings.iter().all(|l| l.timer.prepares_together(l.run.model)) {
-        true => cores(),
-        false => 1,
-    };
+    let together = loadings.len() > 1 && loadings.iter().all(|l| l.timer.prepares_together(l.run.model));
+    let cores = if together { cores() } else { 1 };
     // One making a session waits for the whole device, which no other may be capturing a first run of.
     let prepared = on_threads(loadings.to_vec(), cores, &|l| l.prepare(fallback));
     let ran = on_threads(prepared, cores, &|session| {
@@ -31,9 +29,16 @@ pub fn load_all(loadings: &[Loading], fallback: CpuFallback) -> Vec<Result<Box<d
         session.first_run()?;
         Ok(session)
     });
+    let full = |session: &Result<Box<dyn TimedSession>>| session.as_ref().is_err_and(Error::is_out_of_memory);
+    if cores > 1 && ran.iter().any(full) {
+        // Which of them fit is for the first to decide.
+        drop(ran);
+        let alone = |l: &Loading| l.timer.load(l.run.model, l.run.inputs, fallback);
+        return loadings.iter().map(alone).collect();
+    }
     let settled = |(session, loading): (Result<Box<dyn TimedSession>>, &Loading)| {
         let mut session = match session {
-            Err(error) if cores > 1 && !matches!(error, Error::Stopped) && !error.is_out_of_memory() => {
+            Err(error) if cores > 1 && !matches!(error, Error::Stopped) => {
                 // Others may have been in its way.
                 let mut alone = loading.prepare(fallback)?;
                 alone.first_run()?;

@@ -26,8 +26,8 @@ macro_rules! choices {
 }
 
 choices!(CudnnAlgo {
-    Exhaustive = "exhaustive": "Times all of them when the model is loaded",
-    Heuristic = "heuristic": "Asks cuDNN's heuristics",
+    Exhaustive = "exhaustive": "The most thorough way: its model of all their times",
+    Heuristic = "heuristic": "Its quick heuristics",
     Default = "default": "Takes the default one",
 });
 

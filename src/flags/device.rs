@@ -33,7 +33,7 @@ pub struct DeviceArgs {
     #[arg(long, conflicts_with = "cpu")]
     pub cuda_graph: bool,
     /// Use a provider that is installed as a plug-in of ONNX Runtime (openvino).
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["cpu", "gpu", "cuda_graph", "nhwc"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["cpu", "gpu", "cuda_graph", "nhwc", "cudnn_algo", "tf32"])]
     pub ep: Option<String>,
     /// The plug-in's processor [default: the first that it offers].
     #[arg(long, value_name = "KIND", value_enum, ignore_case = true, requires = "plugin")]
@@ -42,7 +42,7 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "K=V", value_parser = option, requires = "plugin")]
     pub ep_option: Vec<(String, String)>,
     /// The library of any other plug-in.
-    #[arg(long, value_name = "FILE", requires = "ep_name", conflicts_with_all = ["cpu", "gpu", "cuda_graph", "nhwc"])]
+    #[arg(long, value_name = "FILE", requires = "ep_name", conflicts_with_all = ["cpu", "gpu", "cuda_graph", "nhwc", "cudnn_algo", "tf32"])]
     pub ep_library: Option<PathBuf>,
     /// The provider's name in that library.
     #[arg(long, value_name = "NAME", requires = "ep_library")]

@@ -146,8 +146,8 @@ impl<'a> Session<'a> {
             }
             None if all_known => match timer.compiles_graphs() {
                 true => {
-                    let alone = self.alone_at_pace(timer)?;
-                    self.costs.compiled(alone, &base);
+                    let Alone { ms, pace } = self.alone_at_pace(timer)?;
+                    self.costs.compiled(ms, pace, &base);
                 }
                 false => {
                     let alone = self.alone(timer)?;
@@ -180,30 +180,35 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Milliseconds that the original takes when the machine is as fast as for the layers' times.
-    fn alone_at_pace(&self, timer: &dyn Timer) -> Result<f64> {
+    /// What the original takes, and how fast the machine is meanwhile.
+    fn alone_at_pace(&self, timer: &dyn Timer) -> Result<Alone> {
         let Some(reference_ms) = self.prober.reference_ms() else {
-            return self.alone(timer);
+            return Ok(Alone {
+                ms: self.alone(timer)?,
+                pace: 1.0,
+            });
         };
         let seconds = self.seconds(ALONE_SECONDS);
         let key = whole_key("alone at pace", &[&self.original], &self.inputs, seconds);
-        let ratio: f64 = remembered(&self.prober, &key, || {
-            let mut sum = 0.0;
+        let (ms, reference): (f64, f64) = remembered(&self.prober, &key, || {
+            let (mut sum, mut references) = (0.0, Vec::new());
             for (inputs, weight) in &self.inputs {
-                let mut ratios = Vec::new();
+                let mut times = Vec::new();
                 for _ in 0..FRESH {
                     let mut reference = Reference::new(timer)?;
                     let mut original = [timer.load(&self.original, inputs, CpuFallback::Allowed)?];
                     reference.run()?;
                     let entries = race(&mut original, seconds / (FRESH * self.inputs.len()) as f64)?;
                     reference.run()?;
-                    ratios.extend(entries.first().map(|e| e.summary().median / reference.ms()));
+                    times.extend(entries.into_iter().flat_map(|e| e.samples));
+                    references.extend(reference.ms());
                 }
-                sum += weight * median(&ratios);
+                sum += weight * median(&times);
             }
-            Ok(sum)
+            Ok((sum, median(&references)))
         })?;
-        Ok(ratio * reference_ms)
+        let pace = if reference > 0.0 { reference / reference_ms } else { 1.0 };
+        Ok(Alone { ms, pace })
     }
 
     /// What the layers of all workloads take in the model; `None` where single nodes cannot be timed.
@@ -227,6 +232,14 @@ impl<'a> Session<'a> {
         }
         Ok(Some(all))
     }
+}
+
+/// The original's time where single nodes have none.
+struct Alone {
+    /// Milliseconds.
+    ms: f64,
+    /// The reference chain's time then over its time when the layers were timed.
+    pace: f64,
 }
 
 /// Whether a recorded profile may count as this device's.

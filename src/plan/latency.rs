@@ -147,14 +147,15 @@ impl LatencyModel {
     }
 
     /// Takes what the whole model (`whole_ms`) takes besides its layers to be overhead, for providers that compile whole graphs: there
-    /// is no launch a layer. Where the layers alone would take longer than the whole, all are scaled to it.
-    pub fn compiled(&mut self, whole_ms: f64, present: &ChannelCounts) {
-        let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
+    /// is no launch a layer. Where the layers alone would take longer than the whole, all are scaled to it. `pace` is how much longer
+    /// everything took when the whole model was timed than when the layers were.
+    pub fn compiled(&mut self, whole_ms: f64, pace: f64, present: &ChannelCounts) {
+        let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms) * pace;
         if known <= 0.0 || whole_ms <= 0.0 {
             return;
         }
-        self.overhead = (whole_ms - known).max(0.0);
-        self.scale = (whole_ms / known).min(1.0);
+        self.scale = (whole_ms / known).min(1.0) * pace;
+        self.overhead = (whole_ms - known).max(0.0) / self.scale;
     }
 
     /// The latency of a plan in milliseconds; `None` when nothing is known of a layer at any width.
@@ -318,7 +319,7 @@ impl LatencyModel {
                 Some(Nearest::Wider(record)) if prober.device().timer().is_none() => record,
                 Some(Nearest::Wider(_)) | None => continue,
             };
-            let (time, kernels) = (prober.paced(record), record.facts.kernels.len());
+            let (time, kernels) = (record.summary(), record.facts.kernels.len());
             self.times[layer].insert(widths, LayerTime { time, kernels });
         }
         Ok(())

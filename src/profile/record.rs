@@ -34,7 +34,7 @@ pub struct RecordFacts {
     /// The memory layout that ran on a CPU: `blocked` or `plain`, and how many changes of it came before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<String>,
-    /// Milliseconds of the reference chain that ran in turn with the problem: how fast the machine was then.
+    /// Milliseconds of the reference chain that ran before and after the problem: how fast the machine was then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_ms: Option<f64>,
 }
@@ -51,6 +51,21 @@ impl RecordFacts {
 }
 
 impl Record {
+    /// What the reference chain took, where that can be a time.
+    pub fn reference_ms(&self) -> Option<f64> {
+        self.facts.reference_ms.filter(|ms| ms.is_finite() && *ms > 0.0)
+    }
+
+    /// The same record as if the machine had been as fast as when the reference chain took `reference_ms`.
+    #[must_use]
+    pub fn paced(mut self, reference_ms: f64) -> Self {
+        if let Some(then) = self.reference_ms() {
+            self.samples.iter_mut().for_each(|ms| *ms *= reference_ms / then);
+            self.facts.reference_ms = Some(reference_ms);
+        }
+        self
+    }
+
     /// The summary of the samples.
     pub fn summary(&self) -> Summary {
         summarize(&self.samples)

@@ -18,18 +18,6 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The same of times that are all `factor` times as long.
-    #[must_use]
-    pub fn scaled(self, factor: f64) -> Self {
-        Self {
-            median: factor * self.median,
-            mad: factor * self.mad,
-            min: factor * self.min,
-            p95: factor * self.p95,
-            n: self.n,
-        }
-    }
-
     /// Half the width of a 95 % interval of the median, for near-normal noise:
     /// 1.96 · 1.253 · 1.4826 · MAD / √n.
     pub fn half_width(&self) -> f64 {

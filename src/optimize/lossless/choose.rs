@@ -48,7 +48,7 @@ impl Extent {
                 off: if short { 1.15 } else { 1.05 },
                 parts: 3,
                 rounds: 1,
-                trusts: Some(0.005),
+                trusts: session.costs.idle_ms().map(|_| 0.005),
             },
         })
     }
@@ -58,10 +58,7 @@ impl Extent {
 pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Plan>> {
     session.limit.check()?;
     let extent = Extent::of(session)?;
-    let mut plans = field(session, found, &extent);
-    if session.limit.is_up() {
-        plans.truncate(1);
-    }
+    let plans = field(session, found, &extent);
     if plans.is_empty() {
         return Ok(None);
     }
@@ -126,8 +123,11 @@ fn field(session: &Session, found: &FoundPlans, extent: &Extent) -> Vec<Candidat
     let best = found.settled.first().map_or(found.present_ms, |f| f.layers_ms);
     let near = found.rounded.iter().filter(|f| f.layers_ms <= best * extent.off);
     near.for_each(|f| add(without_broadcasts(f.plan.clone())));
-    if extent.trusts.is_none() || plans.is_empty() {
-        plans.extend(of_broadcasts(session, found));
+    if extent.trusts.is_none() || found.settled.is_empty() {
+        of_broadcasts(session, found).into_iter().for_each(&mut add);
+    }
+    if session.limit.is_up() {
+        plans.truncate(1);
     }
     made_by(session, plans)
 }

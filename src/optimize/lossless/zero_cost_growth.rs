@@ -46,11 +46,13 @@ pub(super) fn grown(session: &mut Session, plan: Plan) -> Result<Option<Plan>> {
     // Those with the least rise first; half of them are given up each time the model turns out slower.
     grown.sort_by(|a, b| a.2.total_cmp(&b.2).then(a.0.cmp(&b.0)));
     let mut loaded = Loaded::default();
-    let before = if plan.is_empty() {
-        Vec::new()
-    } else {
-        made_by(session, vec![plan.clone()])
+    let before = match plan.is_empty() {
+        true => Vec::new(),
+        false => made_by(session, vec![plan.clone()]),
     };
+    if before.is_empty() && !plan.is_empty() {
+        return Ok(None);
+    }
     while !grown.is_empty() {
         let mut wider = plan.clone();
         wider.counts.extend(grown.iter().map(|&(g, n, _)| (g, n)));

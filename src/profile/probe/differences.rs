@@ -2,11 +2,11 @@
 
 use super::attribution::Measured;
 use super::model::{Probe, build};
-use crate::Result;
 use crate::device::{CpuFallback, TimedSession, Timer, one_round};
 use crate::onnx::encode;
 use crate::profile::problem::{Problem, ProducerLayout};
 use crate::profile::samples::{median, summarize};
+use crate::{Error, Result};
 
 /// All chains of a set run for so many milliseconds each: a difference is noisier than its parts.
 const CHAIN_MS: f64 = 75.0;
@@ -42,7 +42,8 @@ impl<'p> InputSide<'p> {
 /// A chain that is timed before and after others, so that times of other minutes can be compared with theirs: machines are not as fast in
 /// one minute as in the next.
 pub struct Reference {
-    chain: Box<dyn TimedSession>,
+    /// None where the provider refuses it.
+    chain: Option<Box<dyn TimedSession>>,
     /// Milliseconds, the median of each time that it was asked for.
     medians: Vec<f64>,
 }
@@ -51,13 +52,14 @@ impl Reference {
     /// Loads it.
     ///
     /// # Errors
-    /// When it cannot be loaded.
+    /// When the job is asked to stop.
     pub fn new(timer: &dyn Timer) -> Result<Self> {
-        let chain = load(timer, &Problem::plain(64, 64, 14), Probe::Pooled)?;
-        Ok(Self {
-            chain,
-            medians: Vec::new(),
-        })
+        let chain = match load(timer, &Problem::plain(64, 64, 14), Probe::Pooled) {
+            Err(Error::Stopped) => return Err(Error::Stopped),
+            loaded => loaded.ok(),
+        };
+        let medians = Vec::new();
+        Ok(Self { chain, medians })
     }
 
     /// Runs it some times in a row: what ran before it is then out of the caches.
@@ -65,16 +67,19 @@ impl Reference {
     /// # Errors
     /// When a run fails.
     pub fn run(&mut self) -> Result<()> {
-        let once = self.chain.run()?.max(1e-3);
+        let Some(chain) = &mut self.chain else {
+            return Ok(());
+        };
+        let once = chain.run()?.max(1e-3);
         let count = (REFERENCE_MS / once).clamp(8.0, 60.0) as usize;
-        let times = (0..count).map(|_| self.chain.run()).collect::<Result<Vec<f64>>>()?;
+        let times = (0..count).map(|_| chain.run()).collect::<Result<Vec<f64>>>()?;
         self.medians.push(median(&times));
         Ok(())
     }
 
-    /// Milliseconds of a run.
-    pub fn ms(&self) -> f64 {
-        median(&self.medians)
+    /// Milliseconds of a run, once it ran.
+    pub fn ms(&self) -> Option<f64> {
+        (!self.medians.is_empty()).then(|| median(&self.medians))
     }
 }
 
@@ -101,7 +106,7 @@ pub(super) fn differences(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec
         let conditions = timer.conditions();
         for &k in &set {
             all[k].facts.conditions.clone_from(&conditions);
-            all[k].facts.reference_ms = Some(reference.ms());
+            all[k].facts.reference_ms = reference.ms();
         }
     }
     for measured in &mut all {

@@ -12,7 +12,7 @@ use crate::profile::edges::find_edges;
 use crate::profile::noise::Noise;
 use crate::profile::problem::Problem;
 use crate::profile::record::Record;
-use crate::profile::samples::{Summary, median};
+use crate::profile::samples::median;
 use crate::{Error, Result};
 
 /// Is called with the number of probes that are done and of those that are planned.
@@ -31,6 +31,7 @@ pub enum DriftCheck {
 struct FirstTime {
     problem: Problem,
     ms: f64,
+    reference_ms: Option<f64>,
 }
 
 /// Probes problems on a device and keeps what it measured.
@@ -88,7 +89,7 @@ impl<'t> Prober<'t> {
     /// Adds records from elsewhere, such as those of a recorded profile.
     pub fn add_records(&mut self, records: impl IntoIterator<Item = Record>) {
         for record in records {
-            self.reference_ms = self.reference_ms.or(record.facts.reference_ms);
+            let record = self.paced(record);
             self.cache.add(record);
         }
     }
@@ -98,14 +99,17 @@ impl<'t> Prober<'t> {
         self.reference_ms
     }
 
-    /// A record's times as if the machine had been as fast as for the first record.
-    pub fn paced(&self, record: &Record) -> Summary {
-        let both = self.reference_ms.zip(record.facts.reference_ms);
-        record.summary().scaled(both.map_or(1.0, |(first, then)| first / then))
+    /// A record as if the machine had been as fast as for the first one.
+    fn paced(&mut self, record: Record) -> Record {
+        self.reference_ms = self.reference_ms.or(record.reference_ms());
+        match self.reference_ms {
+            Some(reference_ms) => record.paced(reference_ms),
+            None => record,
+        }
     }
 
     fn keep(&mut self, record: Record) {
-        self.reference_ms = self.reference_ms.or(record.facts.reference_ms);
+        let record = self.paced(record);
         self.cache.insert(record);
     }
 
@@ -146,7 +150,12 @@ impl<'t> Prober<'t> {
             let again = sample(self.device.require_timer()?, &problems, AGAIN)?;
             let pairs = self.first.iter().zip(&again);
             let ratios: Vec<f64> = pairs
-                .map(|(before, now)| median(&now.samples) / before.ms.max(1e-12))
+                .map(|(before, now)| {
+                    // What the reference chain tells of is no drift: times are scaled to it.
+                    let both = before.reference_ms.zip(now.facts.reference_ms);
+                    let pace = both.map_or(1.0, |(before, now)| now / before);
+                    median(&now.samples) / pace / before.ms.max(1e-12)
+                })
                 .collect();
             noise.probing_drift = Some(median(&ratios) - 1.0);
         }
@@ -172,7 +181,7 @@ impl<'t> Prober<'t> {
             let problems: Vec<Problem> = wanted.iter().map(|&w| problem.with_output(w)).collect();
             self.require(&problems, &|_, _| {})?;
             let time = |p: &Problem| {
-                let summary = self.get(p).map(|record| self.paced(record));
+                let summary = self.get(p).map(Record::summary);
                 summary.map_or((0.0, 0.0), |s| (s.median, s.half_width()))
             };
             Ok(problems.iter().map(time).collect())
@@ -274,6 +283,7 @@ impl<'t> Prober<'t> {
                 let first = records.iter().take(group[0].len()).map(|r| FirstTime {
                     problem: r.problem.clone(),
                     ms: r.summary().median,
+                    reference_ms: r.reference_ms(),
                 });
                 self.first = first.collect();
             }

@@ -122,3 +122,24 @@ pub fn sessions(mut problems: Vec<Problem>, size: SessionSize) -> Vec<Vec<Proble
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Problem, SessionSize, together, values};
+
+    #[test]
+    fn sessions_are_loaded_together_as_far_as_there_is_room() {
+        let session = |cout| vec![Problem::plain(16, cout, 8)];
+        let sessions = vec![session(16), session(16), session(16), session(512), session(16)];
+        let size = SessionSize {
+            values: 1.5 * values(&sessions[0][0]),
+            times: 2.0,
+            together: 2,
+            ..SessionSize::default()
+        };
+        let groups = together(sessions.clone(), size);
+        assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        assert_eq!(groups.concat(), sessions);
+        assert!(together(sessions, SessionSize::default()).iter().all(|g| g.len() == 1));
+    }
+}
