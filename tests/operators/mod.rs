@@ -6,6 +6,7 @@ mod ends;
 mod layers;
 mod norms;
 mod places;
+mod quantized;
 mod reductions;
 mod single;
 
