@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::extract::only_user;
-use super::in_model::names;
+use super::in_model::{names, without_token};
 use crate::channels::{Analysis, input_value, spec_of};
 use crate::device::NodeTime;
 use crate::onnx::{Graph, label};
@@ -78,7 +78,7 @@ pub(super) fn file_nodes(graph: &Graph, analysis: &Analysis, ran: &[NodeTime]) -
 
 /// A product's name without what ONNX Runtime adds to it when it takes in an addition, an activation or both.
 fn unfused(name: &str) -> &str {
-    let name = name.strip_prefix("fused ").unwrap_or(name);
+    let name = without_token(name.strip_prefix("fused ").unwrap_or(name));
     name.strip_suffix("/MatMulAddFusion").unwrap_or(name)
 }
 
@@ -91,7 +91,7 @@ fn called(graph: &Graph, index: usize) -> Vec<String> {
         name => name.to_owned(),
     };
     let mut all = vec![own];
-    match LinearSpec::is_convolution(node) {
+    match LinearSpec::slides(node) {
         true => all.extend(names(graph, index)),
         false => all.extend(node.output.first().map(|o| format!("{o}_nchwc"))),
     }

@@ -5,6 +5,7 @@ mod cache;
 mod measurer;
 mod model;
 mod prober;
+mod quantized;
 mod scheduler;
 
 pub use cache::{Nearest, latency_steps};
