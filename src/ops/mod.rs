@@ -4,6 +4,7 @@
 
 mod channel_affine;
 mod conv_spec;
+mod dequantized;
 mod granularity;
 mod linear_kind;
 mod linear_op;
@@ -12,6 +13,7 @@ pub mod scalar;
 
 pub use channel_affine::{ChannelAffine, is_batch_norm};
 pub use conv_spec::{ConvSpec, Direction, Padding, groups};
+pub use dequantized::{Dequantized, float_constant, float_constant_dims};
 pub use granularity::Granularity;
 pub use linear_kind::{LinearKind, LinearSpec, QuantizedInputs};
 pub use linear_op::{Form, LinearOp};

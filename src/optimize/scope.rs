@@ -175,7 +175,7 @@ pub(super) fn never_lossy(graph: &Graph, analysis: &Analysis) -> BTreeMap<usize,
     };
     let constraint = |g: &Group| {
         let node = g.producers.iter().chain(&g.consumers).copied().find(|&n| unread(n))?;
-        let reason = "operators on integers grow and never lose channels that count; quantize to QDQ, or narrow the float model";
+        let reason = "quantized layers lose channels only between DequantizeLinear and with a bias; narrow the float model before it is quantized";
         let constraint = Constraint {
             node: Some(node),
             reason: reason.to_owned(),
