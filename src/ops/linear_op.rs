@@ -93,7 +93,10 @@ impl LinearOp {
             input: node.input.first()?.clone(),
             output: node.output.first()?.clone(),
             // What is dequantized would need a bias that is too.
-            takes_bias: fits && (has_bias || graph.stored(node.input.get(1)?).is_some()) && form != Form::MatMul && is_unscaled(node),
+            takes_bias: fits
+                && (has_bias || graph.stored(node.input.get(1)?).is_some())
+                && form != Form::MatMul
+                && is_unscaled(node),
             form,
             outputs,
             inputs,
@@ -164,7 +167,9 @@ impl LinearOp {
     /// The bias; zeros where there is none.
     pub fn bias(&self, graph: &Graph) -> Vec<f32> {
         let name = graph.proto.node.get(self.node).and_then(|n| n.input.get(2));
-        let stored = name.filter(|n| !n.is_empty()).and_then(|n| float_constant(graph, n)?.to_f32());
+        let stored = name
+            .filter(|n| !n.is_empty())
+            .and_then(|n| float_constant(graph, n)?.to_f32());
         stored
             .filter(|b| b.len() == self.outputs)
             .unwrap_or_else(|| vec![0.0; self.outputs])

@@ -68,11 +68,10 @@ impl Opened {
             return Some(why);
         }
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for constraint in groups
-            .iter()
-            .filter(|g| self.is_timed(g))
-            .filter_map(|g| self.constraint_of(g).or_else(|| self.never_lossy.get(&g.id).filter(|_| narrowing)))
-        {
+        for constraint in groups.iter().filter(|g| self.is_timed(g)).filter_map(|g| {
+            self.constraint_of(g)
+                .or_else(|| self.never_lossy.get(&g.id).filter(|_| narrowing))
+        }) {
             *reasons.entry(&constraint.reason).or_default() += 1;
         }
         let mut reasons: Vec<_> = reasons.into_iter().collect();
@@ -115,10 +114,7 @@ impl Opened {
             format!("; {}", help.join("; "))
         };
         Some(match convolutions.len() {
-            1 => format!(
-                "its only convolution is none that is timed: {}{help}",
-                singular(&told)
-            ),
+            1 => format!("its only convolution is none that is timed: {}{help}", singular(&told)),
             n => format!("none of its {n} convolutions is one that is timed: {told}{help}"),
         })
     }

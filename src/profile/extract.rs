@@ -85,7 +85,11 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
         kernel,
         lists,
         auto_pad: node.text("auto_pad", ""),
-        bias: spec.bias().and_then(|i| node.input.get(i)).is_some_and(|n| !n.is_empty()) || followed_by_batch_norm(graph, node),
+        bias: spec
+            .bias()
+            .and_then(|i| node.input.get(i))
+            .is_some_and(|n| !n.is_empty())
+            || followed_by_batch_norm(graph, node),
         activation: activation(graph, node),
         producer_layout: match quantized {
             // Integers have no blocked layout.

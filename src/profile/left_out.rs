@@ -100,9 +100,10 @@ fn of_node(graph: &Graph, analysis: &Analysis, index: usize) -> Option<LeftOut> 
     }
     let (why, what) = match scheme {
         Some(what) => (Why::Quantized, what),
-        None if !LinearSpec::is_convolution(node) => {
-            (Why::Operator, "only Conv, ConvTranspose, QLinearConv and ConvInteger are timed".to_owned())
-        }
+        None if !LinearSpec::is_convolution(node) => (
+            Why::Operator,
+            "only Conv, ConvTranspose, QLinearConv and ConvInteger are timed".to_owned(),
+        ),
         None => unquantized(graph, analysis, index),
     };
     Some(LeftOut {

@@ -230,7 +230,10 @@ fn short(dtype: Dtype) -> String {
     match dtype {
         Dtype::Float => "f32".to_owned(),
         Dtype::Bfloat16 => "bf16".to_owned(),
-        other => lower(other).replace("uint", "u").replace("int", "i").replace("float", "f"),
+        other => lower(other)
+            .replace("uint", "u")
+            .replace("int", "i")
+            .replace("float", "f"),
     }
 }
 

@@ -35,7 +35,11 @@ pub(super) fn requantized(
     let place = |node, input, tensor| Placed { node, input, tensor };
     let scales = Tensor::from_f32(before.dims.clone(), &codes.scales).cast(before.dtype);
     let mut all = vec![
-        place(from.node, 0, with_integers(&stored, stored.dims.clone(), &codes.integers)),
+        place(
+            from.node,
+            0,
+            with_integers(&stored, stored.dims.clone(), &codes.integers),
+        ),
         place(from.node, 1, scales),
     ];
     let Some(bias) = bias.filter(|_| linear_op.takes_bias) else {
@@ -63,7 +67,11 @@ pub(super) fn requantized(
         (integer.abs() < f64::from(i32::MAX)).then_some(integer as i64)
     };
     let integers: Option<Vec<i64>> = bias.iter().enumerate().map(integer).collect();
-    all.push(place(bias_from.node, 0, with_integers(&old, vec![bias.len()], &integers?)));
+    all.push(place(
+        bias_from.node,
+        0,
+        with_integers(&old, vec![bias.len()], &integers?),
+    ));
     let scales = Tensor::from_f32(old_scales.dims.clone(), &scales).cast(old_scales.dtype);
     all.push(place(bias_from.node, 1, scales));
     Some(all)
@@ -80,7 +88,11 @@ fn coded(stored: &Tensor, granularity: Granularity, old: (&[f32], &[i64]), weigh
     let of = |at: usize| granularity.parameter(at, &stored.dims);
     let (least, most) = limits(stored.dtype)?;
     // How far the integers went from their zero points, of all channels: a quantizer may leave a part of the type unused.
-    let used = integers.iter().enumerate().map(|(at, q)| (q - zeros[of(at)]).abs()).max()?;
+    let used = integers
+        .iter()
+        .enumerate()
+        .map(|(at, q)| (q - zeros[of(at)]).abs())
+        .max()?;
     let mut reach: Vec<(f32, f32, bool)> = vec![(0.0, 0.0, true); scales.len()];
     for (at, &w) in weights.iter().enumerate() {
         let k = of(at);
@@ -135,7 +147,10 @@ fn with_integers(like: &Tensor, dims: Vec<usize>, values: &[i64]) -> Tensor {
     Tensor {
         dims,
         dtype: like.dtype,
-        bytes: values.iter().flat_map(|v| v.to_le_bytes().into_iter().take(size)).collect(),
+        bytes: values
+            .iter()
+            .flat_map(|v| v.to_le_bytes().into_iter().take(size))
+            .collect(),
     }
 }
 
@@ -154,7 +169,10 @@ pub(super) fn place(model: &mut ModelProto, all: Vec<Placed>) {
         let taken = |n: &String| {
             graph.initializer.iter().any(|t| t.name() == n) || graph.node.iter().any(|m| m.output.contains(n))
         };
-        let new = (1..).map(|k| format!("{name}.refit{k}")).find(|n| !taken(n)).unwrap_or_default();
+        let new = (1..)
+            .map(|k| format!("{name}.refit{k}"))
+            .find(|n| !taken(n))
+            .unwrap_or_default();
         graph.initializer.push(tensor.to_proto(&new));
         graph.node[node].input[input] = new;
     }
@@ -180,7 +198,10 @@ mod tests {
         let channel = Granularity::Channel(0);
         let codes = coded(&old, channel, (&scales, &zeros), &[31.5, -10.0, 0.0, 12.6, 2.0, -1.0]).unwrap();
         assert_eq!(codes.scales[0], 0.5);
-        assert!((codes.scales[1] - 0.2).abs() < 1e-6, "12.6 in the 63 steps that were used");
+        assert!(
+            (codes.scales[1] - 0.2).abs() < 1e-6,
+            "12.6 in the 63 steps that were used"
+        );
         assert_eq!(codes.integers, [63, -20, 0, 63, 10, -5]);
         assert!(coded(&old, channel, (&scales, &zeros), &[f32::NAN; 6]).is_none());
     }
@@ -188,7 +209,13 @@ mod tests {
     #[test]
     fn zero_points_stay_and_zero_is_exact() {
         let old = stored(Dtype::Uint8, &[10, 20, 5, 30, 10, 0]);
-        let codes = coded(&old, Granularity::Tensor, (&[0.1], &[10]), &[0.0, 2.2, -1.1, 0.0, 0.3, 0.0]).unwrap();
+        let codes = coded(
+            &old,
+            Granularity::Tensor,
+            (&[0.1], &[10]),
+            &[0.0, 2.2, -1.1, 0.0, 0.3, 0.0],
+        )
+        .unwrap();
         assert_eq!(codes.integers[0], 10);
         assert_eq!(codes.integers[1] - 10, 20, "20 steps were used at most");
         // Nothing below the zero point is there to hold what is negative.

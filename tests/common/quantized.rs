@@ -58,6 +58,8 @@ pub fn typed(dtype: Dtype, dims: &[usize], values: &[i64]) -> Tensor {
 /// Weights with their scales and zero points.
 struct Weights {
     values: String,
+    /// The numbers of the scales.
+    steps: Vec<f32>,
     scales: String,
     zeros: String,
 }
@@ -124,10 +126,18 @@ impl Layer<'_> {
             }
         };
         let step = 0.6 / reach as f32;
-        let scales = net.floats(&shape, 0.5 * step, step);
+        let steps: Vec<f32> = (0..shape.iter().product())
+            .map(|_| step * (0.5 + 0.5 * net.random.f32()))
+            .collect();
+        let scales = net.constant(&Tensor::from_f32(shape.clone(), &steps));
         let zeros = vec![self.scheme.zero; shape.iter().product()];
         let zeros = net.constant(&typed(self.scheme.dtype, &shape, &zeros));
-        Weights { values, scales, zeros }
+        Weights {
+            values,
+            steps,
+            scales,
+            zeros,
+        }
     }
 
     fn is_gemm(&self) -> bool {
@@ -174,7 +184,17 @@ impl Layer<'_> {
                     });
                 }
                 let op = if self.product { "MatMul" } else { "Conv" };
-                let y = net.node(op, &[&from, &weights], |n| self.set(n));
+                let mut inputs = vec![from, weights];
+                if self.form == Form::Qdq && !self.product && !blocked {
+                    // The scale of a sum of products.
+                    let steps: Vec<f32> = w.steps.iter().map(|s| 0.02 * s).collect();
+                    let shape = if steps.len() == 1 { vec![] } else { vec![steps.len()] };
+                    let steps = net.constant(&Tensor::from_f32(shape, &steps));
+                    let bias = net.constant(&typed(Dtype::Int32, &[self.cout], &bias));
+                    inputs.push(net.node("DequantizeLinear", &[&bias, &steps], |n| n.set_int("axis", 0)));
+                }
+                let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+                let y = net.node(op, &inputs, |n| self.set(n));
                 if self.form == Form::WeightsOnly {
                     return y;
                 }

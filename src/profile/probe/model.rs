@@ -83,7 +83,11 @@ pub(super) fn build(problems: &[Problem], probe: Probe) -> (ModelProto, Vec<Name
         });
     }
     let mut model = probe_model(builder.graph);
-    let wide = |p: &Problem| p.quantized.as_ref().is_some_and(|q| [&p.dtype, &q.weight].iter().any(|t| !t.ends_with('8')));
+    let wide = |p: &Problem| {
+        p.quantized
+            .as_ref()
+            .is_some_and(|q| [&p.dtype, &q.weight].iter().any(|t| !t.ends_with('8')))
+    };
     if problems.iter().any(wide) {
         // Other integers than those of 8 bits are quantized since opset 21, 8-bit floats since 19.
         model.ir_version = Some(10);
@@ -189,7 +193,14 @@ impl ProbeBuilder {
         name.to_owned()
     }
 
-    pub(super) fn conv(&mut self, name: &str, from: &str, channels: &[usize], kernel: &[usize], groups: usize) -> String {
+    pub(super) fn conv(
+        &mut self,
+        name: &str,
+        from: &str,
+        channels: &[usize],
+        kernel: &[usize],
+        groups: usize,
+    ) -> String {
         let weight = self.weight(&format!("{name}.w"), &[channels, kernel].concat());
         let mut node = node("Conv", name, vec![from.to_owned(), weight]);
         node.set_int("group", groups as i64);
