@@ -109,30 +109,18 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     })
 }
 
-/// The only user of a node's output, when it has just one and is no graph output.
-pub(super) fn only_user<'a>(graph: &'a Graph, node: &NodeProto) -> Option<&'a NodeProto> {
-    let name = node.output.first()?;
-    if graph.proto.output.iter().any(|o| o.name() == name) {
-        return None;
-    }
-    match graph.consumers.get(name.as_str())?.as_slice() {
-        [one] => Some(&graph.proto.node[*one]),
-        _ => None,
-    }
-}
-
 /// ONNX Runtime folds a BatchNormalization into the convolution before it.
 fn followed_by_batch_norm(graph: &Graph, node: &NodeProto) -> bool {
-    only_user(graph, node).is_some_and(is_batch_norm)
+    graph.only_user(node).is_some_and(is_batch_norm)
 }
 
 /// The activation behind a layer (past a BatchNormalization) that ONNX Runtime fuses.
 fn activation(graph: &Graph, node: &NodeProto) -> String {
-    let mut user = only_user(graph, node);
+    let mut user = graph.only_user(node);
     if let Some(norm) = user
         && is_batch_norm(norm)
     {
-        user = only_user(graph, norm);
+        user = graph.only_user(norm);
     }
     let Some(user) = user else {
         return String::new();

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::extract::{Layer, only_user};
+use super::extract::Layer;
 use crate::device::{NodeClock, NodeTime};
 use crate::onnx::Graph;
 use crate::ops::LinearSpec;
@@ -101,7 +101,7 @@ pub(super) fn names(graph: &Graph, node: usize) -> Vec<String> {
     let mut names = vec![node.name().to_owned()];
     for _ in 0..4 {
         names.extend(node.output.first().map(|o| format!("{o}_nchwc")));
-        match only_user(graph, node) {
+        match graph.only_user(node) {
             Some(next) if !LinearSpec::slides(next) => node = next,
             _ => break,
         }

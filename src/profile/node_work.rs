@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::extract::only_user;
 use super::in_model::{names, without_token};
 use crate::channels::{Analysis, input_value, spec_of};
 use crate::device::NodeTime;
@@ -107,7 +106,9 @@ fn fused(graph: &Graph, index: usize, seen: &HashSet<usize>) -> Vec<usize> {
         return parts;
     }
     for _ in 0..4 {
-        let next = only_user(graph, last).and_then(|next| graph.producer.get(next.output.first()?.as_str()).copied());
+        let next = graph
+            .only_user(last)
+            .and_then(|next| graph.producer.get(next.output.first()?.as_str()).copied());
         let Some(next) = next.filter(|n| !seen.contains(n) && LinearSpec::of(&graph.proto.node[*n]).is_none()) else {
             break;
         };

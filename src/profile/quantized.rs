@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::extract::only_user;
 use crate::channels::{FusedActivation, spec_of};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Dtype, Graph};
@@ -111,9 +110,9 @@ fn between_dequantized(graph: &Graph, node: &NodeProto) -> Option<QuantizedLayer
 
 /// The type that a layer's output is quantized to, at once or behind its activation.
 fn output_type(graph: &Graph, node: &NodeProto) -> Option<Dtype> {
-    let mut user = only_user(graph, node)?;
+    let mut user = graph.only_user(node)?;
     if spec_of(user).is_some_and(|s| s.fused != FusedActivation::No) {
-        user = only_user(graph, user)?;
+        user = graph.only_user(user)?;
     }
     let quantizes = user.op_type() == "QuantizeLinear";
     dtype(graph, user.output.first().filter(|_| quantizes)?)

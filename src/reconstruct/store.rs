@@ -135,7 +135,7 @@ mod tests {
     use super::{drop_unread, store};
     use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
     use crate::onnx::{Attributes, Dtype, Graph, Tensor};
-    use crate::ops::{Dequantized, LinearOp};
+    use crate::ops::LinearOp;
 
     fn constant(name: &str, values: &[f32], dims: &[usize]) -> NodeProto {
         let mut node = NodeProto {

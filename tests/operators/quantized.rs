@@ -100,8 +100,31 @@ fn check(form: Form, scheme: Scheme, product: bool, depthwise: bool) -> Result<(
     same(&unread, "removal of what is not read")
 }
 
+/// Form, scheme, whether it is a product, whether a depthwise layer stands in the middle.
+type Quantized = (Form, Scheme, bool, bool);
+
+/// The operators of all cases.
+pub(super) fn operators() -> impl Iterator<Item = String> {
+    let nodes =
+        |(form, scheme, product, depthwise)| net(form, scheme, product, depthwise).graph.unwrap_or_default().node;
+    cases().into_iter().flat_map(nodes).map(|n| n.op_type().to_owned())
+}
+
 #[test]
 fn quantized_layers_grow_and_shrink_without_any_change() {
+    let failures: Vec<String> = cases()
+        .into_iter()
+        .filter_map(|(form, scheme, product, depthwise)| {
+            let what = check(form, scheme, product, depthwise).err()?;
+            Some(format!(
+                "{form:?} {scheme:?} product {product} depthwise {depthwise}: {what}"
+            ))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn cases() -> Vec<Quantized> {
     let (tensor, channel) = (Shares::Tensor, Shares::Channel);
     let standard = [
         scheme(Dtype::Int8, 0, tensor),
@@ -110,7 +133,7 @@ fn quantized_layers_grow_and_shrink_without_any_change() {
         scheme(Dtype::Uint8, 128, channel),
         THROUGH,
     ];
-    let mut all: Vec<(Form, Scheme, bool, bool)> = Vec::new();
+    let mut all: Vec<Quantized> = Vec::new();
     for s in standard {
         all.extend([
             (Form::Qdq, s, false, false),
@@ -149,14 +172,5 @@ fn quantized_layers_grow_and_shrink_without_any_change() {
         }
     }
     all.push((Form::WeightsOnly, scheme(Dtype::Float8e4m3fn, 0, channel), false, false));
-    let failures: Vec<String> = all
-        .into_iter()
-        .filter_map(|(form, scheme, product, depthwise)| {
-            let what = check(form, scheme, product, depthwise).err()?;
-            Some(format!(
-                "{form:?} {scheme:?} product {product} depthwise {depthwise}: {what}"
-            ))
-        })
-        .collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    all
 }
