@@ -1,110 +1,62 @@
-//! How well whole models are predicted: the file's widths and three random plans each.
+//! How well whole models are predicted: the file's widths and random plans of half to all of every group's channels.
 //!
-//! `cargo bench --bench predict -- MODEL.onnx...` on an idle machine; CPU, one thread.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+//! `cargo bench --bench predict -- MODEL.onnx... [--plans N] [--batch N] [--gpu N | --cpu | --ep NAME ...]` on an idle machine, with the
+//! flags of a device as `snapprune` has them; without `--threads` one thread.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::path::Path;
+mod common;
 
-use snapprune::channels::ChannelChange;
-use snapprune::device::{CpuDevice, CpuFallback, NodeRuns, Runtime, ShapeOptions, Timer, random_inputs};
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use common::Quiet;
+use snapprune::channels::{Analysis, ChannelChange};
+use snapprune::device::{ShapeOptions, Stop, random_inputs};
+use snapprune::flags::DeviceArgs;
+use snapprune::jobs::DeviceSettings;
 use snapprune::onnx::encode;
-use snapprune::optimize::open;
-use snapprune::plan::{LatencyModel, LayersAt};
-use snapprune::profile::{Database, Prober, in_model, layers, median};
+use snapprune::optimize::{Known, Options, Workload, open, predicted};
+use snapprune::plan::ChannelCounts;
+use snapprune::profile::{Database, median};
 use snapprune::rewrite::rewrite;
 use snapprune::verify::benchmark;
 
+/// Whole models, predicted and measured.
+#[derive(Parser)]
+struct Args {
+    /// The models; none: nothing is measured.
+    models: Vec<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// The batch, where the model leaves it open.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Random plans a model.
+    #[arg(long, default_value_t = 3)]
+    plans: usize,
+    /// A latency database to read and fill.
+    #[arg(long)]
+    db: Option<PathBuf>,
+    /// Cargo's own.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// Seconds for each model.
+const SECONDS: f64 = 3.0;
+
 fn main() {
-    let models: Vec<String> = std::env::args().skip(1).filter(|a| a.ends_with(".onnx")).collect();
-    if models.is_empty() {
-        println!("no models named; nothing measured");
-        return;
-    }
-    let runtime = Runtime::load(None).expect("ONNX Runtime");
-    let device = CpuDevice::new(runtime.clone(), 1);
+    let args = Args::parse();
+    let mut settings = args.device.settings();
+    settings.threads = settings.threads.max(1);
     let mut random = fastrand::Rng::with_seed(11);
     let mut errors = Vec::new();
-    println!("| model | plan | measured ms | predicted ms | error | probes alone |\n|---|---|---|---|---|---|");
-    for path in &models {
-        let opened = open(Path::new(path), &runtime, &ShapeOptions::default()).expect("a model");
-        let graph = opened.graph().unwrap();
-        let analysis = &opened.analysis;
-        let layers = layers(&graph, analysis);
-        let database = Database::default_path().map(|p| Database::open(&p).unwrap());
-        let mut prober = Prober::new(&device, database);
-        let (mut plain, mut costs) = (
-            LatencyModel::new(&graph, analysis, &layers),
-            LatencyModel::new(&graph, analysis, &layers),
-        );
-        let base: Vec<usize> = analysis.groups.iter().map(|g| g.classes.len()).collect();
-        let inputs = random_inputs(&opened.specs, 0, 1.0).unwrap();
-        let original = encode(&opened.proto);
-        let quiet = |_: usize, _: usize| {};
-        let mut plans = vec![(base.clone(), ChannelChange::default())];
-        for _ in 0..3 {
-            let (mut counts, mut change) = (base.clone(), ChannelChange::default());
-            for g in analysis
-                .groups
-                .iter()
-                .filter(|g| g.constraint.is_none() && g.classes.len() >= 8)
-            {
-                let keep = random.usize(g.classes.len() / 2..=g.classes.len());
-                counts[g.id] = keep;
-                change.removed.extend(&g.classes[keep..]);
-            }
-            plans.push((counts, change));
-        }
-        for known in [&mut plain, &mut costs] {
-            let wanted: Vec<_> = plans
-                .iter()
-                .map(|(c, _)| LayersAt {
-                    layers: known.all(),
-                    counts: c.clone(),
-                })
-                .collect();
-            known.require(&mut prober, &wanted, &quiet).unwrap();
-        }
-        let nodes = device
-            .node_times(
-                &original,
-                &inputs,
-                NodeRuns {
-                    warmup: 3,
-                    timed: 30,
-                    fallback: CpuFallback::Allowed,
-                },
-            )
-            .unwrap()
-            .unwrap();
-        let seen = in_model(&graph, &layers, &nodes);
-        let files: Vec<Vec<u8>> = plans
-            .iter()
-            .map(|(_, change)| encode(&rewrite(&opened.proto, &graph, analysis, change, &[]).unwrap()))
-            .collect();
-        // Each alone: interleaved models take each other's weights out of the caches.
-        let benchmarked: Vec<_> = files
-            .iter()
-            .map(|f| benchmark(&device, &[f], &inputs, 3.0).unwrap().remove(0))
-            .collect();
-        costs.correct(&seen, &base, benchmarked[0].summary().median);
-        let name = Path::new(path).file_stem().unwrap().to_string_lossy().into_owned();
-        for (k, ((counts, _), entry)) in plans.iter().zip(&benchmarked).enumerate() {
-            let measured = entry.summary().median;
-            let predicted = costs.predict(counts).unwrap();
-            let uncorrected = plain.predict(counts).unwrap();
-            let error = predicted / measured - 1.0;
-            errors.push(error.abs());
-            let plan = if k == 0 {
-                "as is".to_owned()
-            } else {
-                format!("random {k}")
-            };
-            println!(
-                "| {name} | {plan} | {measured:.3} | {predicted:.3} | {:+.1} % | {:+.1} % |",
-                100.0 * error,
-                100.0 * (uncorrected / measured - 1.0)
-            );
-        }
+    println!("| model | plan | measured ms | predicted ms | error |\n|---|---|---|---|---|");
+    for path in &args.models {
+        errors.extend(errors_of(path, &args, &settings, &mut random));
+    }
+    if errors.is_empty() {
+        return;
     }
     let worst = errors.iter().copied().fold(0.0, f64::max);
     println!(
@@ -113,4 +65,68 @@ fn main() {
         100.0 * worst,
         errors.len()
     );
+}
+
+/// A plan: all groups' channel counts, and what is removed for them.
+fn random_plan(analysis: &Analysis, random: &mut fastrand::Rng) -> (ChannelCounts, ChannelChange) {
+    let mut counts: ChannelCounts = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let mut change = ChannelChange::default();
+    let free = analysis
+        .groups
+        .iter()
+        .filter(|g| g.constraint.is_none() && g.classes.len() >= 8);
+    for g in free {
+        let keep = random.usize(g.classes.len() / 2..=g.classes.len());
+        counts[g.id] = keep;
+        change.removed.extend(&g.classes[keep..]);
+    }
+    (counts, change)
+}
+
+/// The relative errors of one model; prints a row a plan.
+fn errors_of(path: &Path, args: &Args, settings: &DeviceSettings, random: &mut fastrand::Rng) -> Vec<f64> {
+    let runtime = settings
+        .runtime(&Stop::default())
+        .expect("ONNX Runtime")
+        .with_threads(settings.threads);
+    let device = settings.open(&runtime).expect("the device");
+    let shapes = ShapeOptions {
+        batch: args.batch,
+        ..ShapeOptions::default()
+    };
+    let opened = open(path, &runtime, &shapes).expect("a model");
+    let inputs = random_inputs(&opened.specs, 0, 1.0).unwrap();
+    let workload = Workload { opened, weight: 1.0 };
+    let opened = &workload.opened;
+    let (graph, analysis) = (opened.graph().unwrap(), &opened.analysis);
+    let present: ChannelCounts = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let mut plans = vec![(present, ChannelChange::default())];
+    plans.extend((0..args.plans).map(|_| random_plan(analysis, random)));
+    let counts: Vec<ChannelCounts> = plans.iter().map(|(counts, _)| counts.clone()).collect();
+    let known = Known {
+        database: args.db.as_deref().map(|path| Database::open(path).expect("a database")),
+        ..Known::default()
+    };
+    let workloads = std::slice::from_ref(&workload);
+    let predictions = predicted(workloads, device.as_ref(), known, &Options::default(), &counts, &Quiet).unwrap();
+    let name = path.file_stem().unwrap().to_string_lossy();
+    let row = |(k, ((_, change), &predicted)): (usize, (&(ChannelCounts, ChannelChange), &f64))| {
+        let file = encode(&rewrite(&opened.proto, &graph, analysis, change, &[]).unwrap());
+        // Each alone: interleaved models take each other's weights out of the caches.
+        let timer = device.timer().expect("a device that is here");
+        let measured = benchmark(timer, &[&file], &inputs, SECONDS).unwrap().remove(0);
+        let measured = measured.summary().median;
+        let error = predicted / measured - 1.0;
+        let plan = if k == 0 {
+            "as is".to_owned()
+        } else {
+            format!("random {k}")
+        };
+        println!(
+            "| {name} | {plan} | {measured:.3} | {predicted:.3} | {:+.1} % |",
+            100.0 * error
+        );
+        error.abs()
+    };
+    plans.iter().zip(&predictions).enumerate().map(row).collect()
 }

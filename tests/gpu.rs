@@ -150,7 +150,8 @@ fn grown_models_give_the_same_outputs_on_the_device() {
     for options in variants() {
         let Some(device) = gpu(options) else { return };
         for dtype in [Dtype::Float, Dtype::Float16] {
-            for growth in [Growth::Faster, Growth::Free] {
+            let free = (options == CudaOptions::default()).then_some(Growth::Free);
+            for growth in [Growth::Faster].into_iter().chain(free) {
                 let model = network(dtype, 4);
                 let wanted = Options {
                     growth,

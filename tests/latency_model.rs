@@ -7,11 +7,11 @@ use common::command::model;
 use common::net::Net;
 use common::priced::Priced;
 use common::runtime;
-use snapprune::device::{CpuFallback, NodeRuns, ShapeOptions, Timer, random_inputs};
+use snapprune::device::{CpuFallback, Kernel, NodeClock, NodeRuns, ShapeOptions, Timer, random_inputs};
 use snapprune::onnx::encode;
 use snapprune::optimize::{Opened, open};
 use snapprune::plan::{Grid, LatencyModel, LayersAt, SearchSpace, narrower};
-use snapprune::profile::{Prober, in_model, layers};
+use snapprune::profile::{InModel, Prober, Record, RecordFacts, in_model, layers};
 
 /// Four branches of a concatenation, whose layers behind read the channels of four groups; then a residual block.
 fn branches(folder: &std::path::Path) -> std::path::PathBuf {
@@ -99,4 +99,61 @@ fn the_tables_of_a_search_add_up_to_the_prediction() {
     agree(&opened(&model("shapes96_misaligned.onnx")), &mut random);
     let split = agree(&opened(&branches(folder.path())), &mut random);
     assert!(split > 0, "a layer of five groups is a sum of pairs");
+}
+
+/// A device that needs as long for every layer, with more kernels at some widths.
+#[test]
+fn gaps_between_kernels_count_by_kernel() {
+    let mut net = Net::new(17, 3);
+    let x = net.input("x", &[1, 3, 8, 8]);
+    let first = net.conv(&x, 3, 24, 3, 1);
+    let last = net.conv(&first, 24, 8, 3, 1);
+    net.output(&last);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("two.onnx");
+    std::fs::write(&path, encode(&net.model())).unwrap();
+    let opened = open(&path, &runtime(), &ShapeOptions::default()).unwrap();
+    let (graph, analysis) = (opened.graph().unwrap(), &opened.analysis);
+    let layers = layers(&graph, analysis);
+    let mut latency = LatencyModel::new(&graph, analysis, &layers);
+    let base: Vec<usize> = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let free = analysis.groups.iter().find(|g| g.constraint.is_none()).unwrap().id;
+    let mut odd = base.clone();
+    odd[free] -= 1;
+    let kernel = Kernel {
+        name: "k".to_owned(),
+        grid: [1; 3],
+        block: [32, 1, 1],
+        registers: 0,
+        shared_bytes: 0,
+        ns: 1000,
+    };
+    let record = |layer, counts: &Vec<usize>, kernels| Record {
+        problem: latency.problem_at(layer, counts),
+        samples: vec![1.0; 5],
+        facts: RecordFacts {
+            kernels: vec![kernel.clone(); kernels],
+            ..RecordFacts::default()
+        },
+    };
+    let records = [0, 1].map(|l| [record(l, &base, 1), record(l, &odd, 3)]);
+    let device = Priced::new();
+    let mut prober = Prober::new(&device, None);
+    prober.add_records(records.into_iter().flatten());
+    let timed = [&base, &odd].map(|counts| LayersAt {
+        layers: latency.all(),
+        counts: counts.clone(),
+    });
+    latency.require(&mut prober, &timed, &|_, _| {}).unwrap();
+    let seen = InModel {
+        layers: vec![Some(1.0); 2],
+        clock: NodeClock::Device,
+        ..InModel::default()
+    };
+    // Two kernels of 1 ms, and 0.5 ms between each and the next.
+    latency.correct(&seen, &base, 3.0);
+    assert!((latency.predict(&base).unwrap() - 3.0).abs() < 1e-9);
+    assert!((latency.predict(&odd).unwrap() - 5.0).abs() < 1e-9);
+    assert!((latency.of(&latency.all(), &odd).unwrap().ms - 5.0).abs() < 1e-9);
+    assert_eq!(latency.idle_ms(), Some(1.0));
 }

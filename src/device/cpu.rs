@@ -7,14 +7,14 @@ use ort::session::IoBinding;
 use ort::session::Session;
 
 use super::device_tensor::Runner;
-use super::executor::Executor;
+use super::executor::{Executor, Run};
 use super::info::{DeviceInfo, DeviceKind, fingerprint};
 use super::interface::Device;
 use super::node_times::{NodeRun, NodeTime, by_node, read_runs};
 use super::outputs::{bind, run};
 use super::processor::{Processor, Said, processor};
 use super::remark::{Remark, ThreadChoice};
-use super::runtime::{Idle, Runtime, run_once, tensors};
+use super::runtime::{Idle, Runtime, run_once, runs_of, tensors};
 use super::session_from_memory::commit;
 use super::stop::Stop;
 use super::timer::{CpuFallback, NodeRuns, TimedSession, Timer};
@@ -89,6 +89,17 @@ impl Executor for CpuDevice {
 
     fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         Ok(tensors(self.runtime.run_plain(model, inputs)?))
+    }
+
+    fn loaded<'m>(&'m self, model: &'m [u8]) -> Result<Run<'m>> {
+        Ok(runs_of(
+            commit(self.runtime.builder(self.threads, &[])?, model)?,
+            &self.runtime.stop,
+        ))
+    }
+
+    fn loaded_plain<'m>(&'m self, model: &'m [u8]) -> Result<Run<'m>> {
+        self.runtime.loaded_plain(model)
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {

@@ -8,6 +8,9 @@ use crate::Result;
 /// The inputs of run after run.
 pub type RunInputs<'r> = &'r mut dyn Iterator<Item = Vec<NamedTensor>>;
 
+/// A model that is loaded: outputs of inputs.
+pub type Run<'m> = Box<dyn FnMut(&[NamedTensor]) -> Result<Vec<NamedTensor>> + 'm>;
+
 /// Computes the outputs of models. Time does not matter.
 pub trait Executor {
     /// Runs a model once; its outputs in the order of the file.
@@ -21,6 +24,22 @@ pub trait Executor {
     /// # Errors
     /// When ONNX Runtime refuses the model or the run fails.
     fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>>;
+
+    /// Loads a model once, for run after run as [`Self::outputs`] does them.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model.
+    fn loaded<'m>(&'m self, model: &'m [u8]) -> Result<Run<'m>> {
+        Ok(Box::new(move |inputs| self.outputs(model, inputs)))
+    }
+
+    /// The same as [`Self::outputs_plain`] does them.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model.
+    fn loaded_plain<'m>(&'m self, model: &'m [u8]) -> Result<Run<'m>> {
+        Ok(Box::new(move |inputs| self.outputs_plain(model, inputs)))
+    }
 
     /// Loads a model to be run many times. All cores may help.
     ///

@@ -9,6 +9,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use super::executor::Run;
 use super::library::find_library;
 use super::session_from_memory::commit;
 use super::stop::Stop;
@@ -167,6 +168,16 @@ impl Runtime {
         model: &[u8],
         inputs: &[NamedTensor],
     ) -> Result<Vec<(String, ort::value::DynValue)>> {
+        run_once(self.plain_session(model)?, inputs)
+    }
+
+    /// The same model for run after run.
+    pub(super) fn loaded_plain(&self, model: &[u8]) -> Result<Run<'_>> {
+        Ok(runs_of(self.plain_session(model)?, &self.stop))
+    }
+
+    /// A session on the CPU that leaves the graph as it is.
+    fn plain_session(&self, model: &[u8]) -> Result<Session> {
         let mut builder = Session::builder(&self.environment)?
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::Disable)?
@@ -174,7 +185,7 @@ impl Runtime {
         if self.threads > 0 {
             builder = builder.with_intra_threads(self.threads)?;
         }
-        run_once(commit(on_cpu(&self.environment, builder)?, model)?, inputs)
+        commit(on_cpu(&self.environment, builder)?, model)
     }
 }
 
@@ -189,6 +200,14 @@ const CPU: &str = "CPUExecutionProvider";
 /// One run; every output with its name, in the order of the file.
 pub(super) fn run_once(mut session: Session, inputs: &[NamedTensor]) -> Result<Vec<(String, ort::value::DynValue)>> {
     run(&mut session, inputs)
+}
+
+/// Run after run of one session; outputs that are tensors of numbers.
+pub(super) fn runs_of(mut session: Session, stop: &Stop) -> Run<'_> {
+    Box::new(move |inputs| {
+        stop.check()?;
+        Ok(tensors(run(&mut session, inputs)?))
+    })
 }
 
 /// The same with a session that is kept.

@@ -38,6 +38,7 @@ pub use bench::BenchArgs;
 pub use command_line::parsed;
 pub use command_line::{Command, CommandLine};
 pub use db::{DbAction, DbArgs};
+pub use device::DeviceArgs;
 pub use doctor::DoctorArgs;
 pub use given::main_job;
 pub use hints::{add_hints, declined_hint, declined_reason, gates_hint, hint, reason};

@@ -47,7 +47,7 @@ pub use stopwatch::{StepTime, Stopwatch};
 pub use workload::{Known, Workload};
 
 use crate::device::{Device, Limit};
-use crate::plan::Candidates;
+use crate::plan::{Candidates, ChannelCounts, LayersAt};
 use crate::profile::{Database, DriftCheck, Noise};
 use crate::{Error, Result};
 use prepare::{Request, limit};
@@ -114,6 +114,38 @@ pub fn pareto(
     let rows = lossy::pareto(&mut session, measured)?;
     session.prober.untraced.iter().for_each(|why| reporter.note(why));
     Ok(rows)
+}
+
+/// The latencies that a job expects of plans, milliseconds; a plan is the channel counts of all groups.
+///
+/// # Errors
+/// When a probe or a run fails, or nothing is known of a layer.
+pub fn predicted(
+    workloads: &[Workload],
+    device: &dyn Device,
+    known: Known,
+    options: &Options,
+    plans: &[ChannelCounts],
+    reporter: &dyn ProgressReporter,
+) -> Result<Vec<f64>> {
+    let prepared = Prepared::new(Request {
+        workloads,
+        device,
+        options,
+        reporter,
+    })?;
+    let mut session = prepared.session(known)?;
+    let wanted = |counts: &ChannelCounts| LayersAt {
+        layers: session.costs.all(),
+        counts: counts.clone(),
+    };
+    let wanted: Vec<LayersAt> = plans.iter().map(wanted).collect();
+    session
+        .costs
+        .require(&mut session.prober, &wanted, &|done, all| reporter.progress(done, all))?;
+    let latency = |counts| session.costs.predict(counts);
+    let latencies: Option<Vec<f64>> = plans.iter().map(latency).collect();
+    latencies.ok_or_else(|| Error::device("a layer was not timed"))
 }
 
 /// What a session is opened on.

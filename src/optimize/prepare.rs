@@ -135,7 +135,10 @@ impl<'a> Session<'a> {
             }
             None if all_known => {
                 let alone = self.alone(timer)?;
-                self.costs.launches_of(alone, &base);
+                match timer.compiles_graphs() {
+                    true => self.costs.compiled(alone, &base),
+                    false => self.costs.launches_of(alone, &base),
+                }
             }
             None => {}
         }

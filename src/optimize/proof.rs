@@ -109,11 +109,12 @@ impl Session<'_> {
             task: None,
         };
         if !trial.entries.is_empty() {
+            let timer = self.timer()?;
             evidence.entries = benchmark_workloads(
-                self.timer()?,
+                timer,
                 &trial.entries,
                 trial.inputs,
-                Effort::thorough(self.seconds(trial.seconds)),
+                Effort::last(timer, self.seconds(trial.seconds)),
                 &self.progress(),
             )?;
         }

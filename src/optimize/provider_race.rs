@@ -106,9 +106,6 @@ fn one_workload(
             }
         }
     }
-    // What a launch adds is shared by as many runs everywhere.
-    let most = sessions.iter().map(|s| s.repeats()).max().unwrap_or(1);
-    sessions.iter_mut().for_each(|s| s.set_repeats(most));
     let entries = match race(&mut sessions, seconds) {
         Err(Error::Stopped) => return Err(Error::Stopped),
         // Together they may be too much for the device; then those given are all that is known.

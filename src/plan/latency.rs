@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::candidates::Candidates;
 use super::layer_groups::{ChannelCounts, LayerGroups, LayerWidths};
-use super::layer_times::LayerTimes;
+use super::layer_times::{LayerTime, LayerTimes};
 use super::overhead::Overhead;
 use super::resource::Resource;
 use super::space::{Decomposition, SearchSpace};
@@ -39,6 +39,10 @@ pub struct LatencyModel {
     /// What the model takes besides its nodes' own times, such as launches, or besides its layers where nodes cannot be timed
     /// one by one: the same for every plan, milliseconds.
     launches: f64,
+    /// What a run takes longer than its kernels, by kernel, where they were traced, milliseconds.
+    gap: f64,
+    /// What a run takes longer than its kernels, milliseconds.
+    idle: f64,
     /// Layers that no plan's time counts, because nothing is known of them.
     unknown: Vec<usize>,
     /// What the whole model takes over the sum of its parts.
@@ -85,6 +89,8 @@ impl LatencyModel {
             shares: Overhead::new(graph, analysis),
             overhead: 0.0,
             launches: 0.0,
+            gap: 0.0,
+            idle: 0.0,
             unknown: Vec::new(),
             scale: 1.0,
             clock: NodeClock::Host,
@@ -101,7 +107,8 @@ impl LatencyModel {
             };
             let widths = self.widths_at(layer, present);
             if self.times[layer].get(widths).is_none() {
-                self.times[layer].insert(widths, summarize(&[ms]));
+                let time = summarize(&[ms]);
+                self.times[layer].insert(widths, LayerTime { time, kernels: 0 });
             }
             let Some(probed) = self.times[layer].get(widths) else {
                 continue;
@@ -122,10 +129,16 @@ impl LatencyModel {
         }
         match seen.clock {
             NodeClock::Host => self.scale = whole_ms / sum,
-            // What a run takes longer than its kernels are gaps between them.
+            // What a run takes longer than its kernels are gaps between them, alike for all: each other node has one.
             NodeClock::Device => {
                 self.scale = (whole_ms / sum).min(1.0);
-                self.launches = (whole_ms - sum).max(0.0);
+                self.idle = (whole_ms - sum).max(0.0);
+                let of_layers: f64 = self.all().iter().map(|&l| self.kernels_of(l, present)).sum();
+                self.gap = match of_layers > 0.0 {
+                    true => self.idle / (of_layers + seen.nodes.len() as f64),
+                    false => 0.0,
+                };
+                self.launches = self.idle - self.gap * of_layers;
             }
         }
     }
@@ -136,7 +149,7 @@ impl LatencyModel {
         self.leave_out_unknown(present);
         let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
         self.overhead = (whole_ms - known).max(0.0);
-        self.launches = 0.0;
+        (self.launches, self.gap, self.idle) = (0.0, 0.0, 0.0);
         self.scale = 1.0;
     }
 
@@ -145,6 +158,17 @@ impl LatencyModel {
     pub fn launches_of(&mut self, whole_ms: f64, present: &ChannelCounts) {
         let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
         self.launches = (whole_ms - known).max(0.0);
+    }
+
+    /// Takes what the whole model (`whole_ms`) takes besides its layers to be overhead, for providers that compile whole graphs: there
+    /// is no launch a layer. Where the layers alone would take longer than the whole, all are scaled to it.
+    pub fn compiled(&mut self, whole_ms: f64, present: &ChannelCounts) {
+        let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
+        if known <= 0.0 || whole_ms <= 0.0 {
+            return;
+        }
+        self.overhead = (whole_ms - known).max(0.0);
+        self.scale = (whole_ms / known).min(1.0);
     }
 
     /// The latency of a plan in milliseconds; `None` when nothing is known of a layer at any width.
@@ -199,7 +223,7 @@ impl LatencyModel {
     /// Milliseconds of a run in which the device has nothing to do, because the host is slower than it; `None` where kernels were
     /// not timed.
     pub fn idle_ms(&self) -> Option<f64> {
-        (self.clock == NodeClock::Device).then_some(self.launches)
+        (self.clock == NodeClock::Device).then_some(self.idle)
     }
 
     /// How many problems there are when every count from a group's least candidate to its greatest is timed,
@@ -246,8 +270,14 @@ impl LatencyModel {
         if self.unknown.contains(&layer) {
             return 0.0;
         }
-        let ms = self.times[layer].between(self.widths_at(layer, counts));
-        ms * self.factors[layer] * self.layers[layer].weight * self.scale
+        let ms = self.times[layer].between(self.widths_at(layer, counts)).ms;
+        ms * self.factors[layer] * self.layers[layer].weight * self.scale + self.gap * self.kernels_of(layer, counts)
+    }
+
+    /// Kernels that a layer launches under a plan, by its share of the workload.
+    fn kernels_of(&self, layer: usize, counts: &ChannelCounts) -> f64 {
+        let cost = self.times[layer].between(self.widths_at(layer, counts));
+        cost.kernels * self.layers[layer].weight
     }
 
     /// The overhead at the present widths, milliseconds.
@@ -297,7 +327,8 @@ impl LatencyModel {
                 Some(Nearest::Wider(record)) if prober.device().timer().is_none() => record,
                 Some(Nearest::Wider(_)) | None => continue,
             };
-            self.times[layer].insert(widths, record.summary());
+            let (time, kernels) = (record.summary(), record.facts.kernels.len());
+            self.times[layer].insert(widths, LayerTime { time, kernels });
         }
         Ok(())
     }
@@ -309,7 +340,7 @@ impl LatencyModel {
         for &layer in layers.iter().filter(|l| !self.unknown.contains(l)) {
             let time: &Summary = self.times[layer].get(self.widths_at(layer, counts))?;
             let factor = self.factors[layer] * self.layers[layer].weight;
-            ms += time.median * factor;
+            ms += time.median * factor + self.gap * self.kernels_of(layer, counts);
             variance += (time.half_width() * factor).powi(2);
         }
         Some(Estimate {

@@ -5,10 +5,36 @@ use std::collections::BTreeMap;
 use super::layer_groups::LayerWidths;
 use crate::profile::Summary;
 
+/// A layer at some widths.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LayerTime {
+    pub time: Summary,
+    /// Kernels that a run launches; 0 where they were not traced.
+    pub kernels: usize,
+}
+
+/// What a layer takes, in milliseconds and in launches.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LayerCost {
+    pub ms: f64,
+    pub kernels: f64,
+}
+
+impl LayerCost {
+    /// The two on a line: this one, and `share` of the way to the other.
+    fn towards(self, other: Self, share: f64) -> Self {
+        let on = |a: f64, b: f64| (1.0 - share) * a + share * b;
+        Self {
+            ms: on(self.ms, other.ms),
+            kernels: on(self.kernels, other.kernels),
+        }
+    }
+}
+
 /// The times of one layer, by its widths.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LayerTimes {
-    known: BTreeMap<LayerWidths, Summary>,
+    known: BTreeMap<LayerWidths, LayerTime>,
 }
 
 /// The measured values next to one: the nearest at most as large, and the nearest at least as large.
@@ -39,13 +65,13 @@ impl Neighbours {
 }
 
 impl LayerTimes {
-    pub fn insert(&mut self, widths: LayerWidths, time: Summary) {
+    pub fn insert(&mut self, widths: LayerWidths, time: LayerTime) {
         self.known.insert(widths, time);
     }
 
     /// The measured time at exactly these widths.
     pub fn get(&self, widths: LayerWidths) -> Option<&Summary> {
-        self.known.get(&widths)
+        self.known.get(&widths).map(|known| &known.time)
     }
 
     /// Whether nothing is known of the layer.
@@ -53,23 +79,29 @@ impl LayerTimes {
         self.known.is_empty()
     }
 
-    /// Milliseconds at any widths: bilinear in the measured ones around them; off the grid of those, the time of the least
+    /// What it takes at any widths: bilinear in the measured ones around them; off the grid of those, that of the least
     /// layer known that is at least as wide, else of the widest. 0 where nothing is known.
-    pub fn between(&self, widths: LayerWidths) -> f64 {
-        let time = |input: usize, output: usize| self.known.get(&LayerWidths { input, output }).map(|s| s.median);
-        if let Some(ms) = time(widths.input, widths.output) {
-            return ms;
+    pub fn between(&self, widths: LayerWidths) -> LayerCost {
+        let cost = |input: usize, output: usize| {
+            let known = self.known.get(&LayerWidths { input, output })?;
+            Some(LayerCost {
+                ms: known.time.median,
+                kernels: known.kernels as f64,
+            })
+        };
+        if let Some(own) = cost(widths.input, widths.output) {
+            return own;
         }
         let inputs = Neighbours::of(widths.input, self.known.keys().map(|k| k.input));
         let outputs = Neighbours::of(widths.output, self.known.keys().map(|k| k.output));
         let (x, y) = (inputs.share(widths.input), outputs.share(widths.output));
         if let (Some(p), Some(q), Some(r), Some(s)) = (
-            time(inputs.low, outputs.low),
-            time(inputs.low, outputs.high),
-            time(inputs.high, outputs.low),
-            time(inputs.high, outputs.high),
+            cost(inputs.low, outputs.low),
+            cost(inputs.low, outputs.high),
+            cost(inputs.high, outputs.low),
+            cost(inputs.high, outputs.high),
         ) {
-            return (1.0 - x) * ((1.0 - y) * p + y * q) + x * ((1.0 - y) * r + y * s);
+            return p.towards(q, y).towards(r.towards(s, y), x);
         }
         let size = |k: &LayerWidths| (k.input * k.output, *k);
         let wider = self
@@ -78,6 +110,6 @@ impl LayerTimes {
             .filter(|k| k.input >= widths.input && k.output >= widths.output)
             .min_by_key(|k| size(k));
         let any = wider.or_else(|| self.known.keys().max_by_key(|k| size(k)));
-        any.and_then(|k| time(k.input, k.output)).unwrap_or(0.0)
+        any.and_then(|k| cost(k.input, k.output)).unwrap_or_default()
     }
 }

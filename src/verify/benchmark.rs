@@ -36,6 +36,17 @@ impl Effort {
         }
     }
 
+    /// For what is reported. Kernels take the same time run after run, and sessions search for them.
+    pub fn last(timer: &dyn Timer, seconds: f64) -> Self {
+        match timer.node_clock() {
+            NodeClock::Host => Self::thorough(seconds),
+            NodeClock::Device => Self {
+                seconds: seconds / 3.0,
+                sessions: 2,
+            },
+        }
+    }
+
     /// The same for one of `parts`.
     fn part(self, parts: usize) -> Self {
         Self {
@@ -70,18 +81,27 @@ fn benchmark_reporting(
         for model in models {
             sessions.push(timer.load(model, inputs, CpuFallback::Allowed)?);
         }
-        // What a launch adds is shared by so many runs; it would be part of a ratio of unlike numbers.
-        let most = *repeats.get_or_insert_with(|| sessions.iter().map(|s| s.repeats()).max().unwrap_or(1));
-        sessions.iter_mut().for_each(|s| s.set_repeats(most));
-        for session in &mut sessions {
-            for _ in 0..3 {
-                session.run()?;
-            }
-        }
+        let most = *repeats.get_or_insert_with(|| most_repeats(&sessions));
+        warm_up(&mut sessions, most)?;
         let part = |share: f64| report((block as f64 + share) / blocks as f64);
         rounds(&mut sessions, &mut entries, seconds / blocks as f64, block, &part)?;
     }
     Ok(entries)
+}
+
+fn most_repeats(sessions: &[Box<dyn TimedSession>]) -> usize {
+    sessions.iter().map(|s| s.repeats()).max().unwrap_or(1)
+}
+
+/// What a launch adds is shared by as many runs everywhere; it would be part of a ratio of unlike numbers.
+fn warm_up(sessions: &mut [Box<dyn TimedSession>], repeats: usize) -> Result<()> {
+    for session in sessions {
+        session.set_repeats(repeats);
+        for _ in 0..3 {
+            session.run()?;
+        }
+    }
+    Ok(())
 }
 
 /// Times loaded models in rounds of rotating order, from the `first`-th on, for about `seconds`, and adds to their entries.
@@ -122,6 +142,8 @@ fn rounds(
 pub fn race(sessions: &mut [Box<dyn TimedSession>], seconds: f64) -> Result<Vec<Entry>> {
     let mut entries = vec![Entry::default(); sessions.len()];
     if !sessions.is_empty() {
+        let most = most_repeats(sessions);
+        warm_up(sessions, most)?;
         rounds(sessions, &mut entries, seconds, 0, &|_| {})?;
     }
     Ok(entries)

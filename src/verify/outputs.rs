@@ -77,12 +77,12 @@ pub fn compare(
     tries: usize,
 ) -> Result<Agreement> {
     let mut agreement = Agreement::none(tries);
+    let mut before = device.loaded(original)?;
+    let mut after = device.loaded(rewritten)?;
+    let mut plain = device.loaded_plain(original)?;
     for k in 0..tries as u64 {
         let inputs = random_inputs(specs, seed.wrapping_add(k), 1.0)?;
-        let before = device.outputs(original, &inputs)?;
-        let after = device.outputs(rewritten, &inputs)?;
-        let plain = device.outputs_plain(original, &inputs)?;
-        add(&mut agreement, &before, &after, &plain)?;
+        add(&mut agreement, &before(&inputs)?, &after(&inputs)?, &plain(&inputs)?)?;
     }
     Ok(agreement)
 }

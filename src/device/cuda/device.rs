@@ -14,7 +14,7 @@ use super::options::CudaOptions;
 use super::timing::{Gpu, OnGpu};
 use crate::device::conditions::{Conditions, ConditionsReader};
 use crate::device::device_tensor::Runner;
-use crate::device::executor::Executor;
+use crate::device::executor::{Executor, Run};
 use crate::device::info::DeviceInfo;
 use crate::device::interface::Device;
 use crate::device::node_times::{NodeTime, read_runs};
@@ -218,6 +218,15 @@ impl Executor for CudaDevice {
 
     fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         Ok(tensors(self.runtime.run_plain(model, inputs)?))
+    }
+
+    fn loaded<'m>(&'m self, model: &'m [u8]) -> Result<Run<'m>> {
+        let mut runner = self.runner(model)?;
+        Ok(Box::new(move |inputs| runner.run_tensors(inputs)))
+    }
+
+    fn loaded_plain<'m>(&'m self, model: &'m [u8]) -> Result<Run<'m>> {
+        self.runtime.loaded_plain(model)
     }
 
     fn products(&self) -> Option<&dyn Products> {

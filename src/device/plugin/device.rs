@@ -10,12 +10,12 @@ use super::find::{PluginChoice, PluginTarget};
 use super::{openvino, registered};
 use crate::device::cpu::Bound;
 use crate::device::device_tensor::Runner;
-use crate::device::executor::Executor;
+use crate::device::executor::{Executor, Run};
 use crate::device::info::{DeviceInfo, DeviceKind, fingerprint};
 use crate::device::interface::Device;
 use crate::device::node_times::read_runs;
 use crate::device::processor::{Said, processor};
-use crate::device::runtime::{Runtime, run, run_once, tensors};
+use crate::device::runtime::{Runtime, run, run_once, runs_of, tensors};
 use crate::device::session_from_memory::commit;
 use crate::device::stop::Stop;
 use crate::device::timer::{CpuFallback, TimedSession, Timer};
@@ -198,6 +198,14 @@ impl Executor for PluginDevice {
 
     fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         Ok(tensors(self.runtime.run_plain(model, inputs)?))
+    }
+
+    fn loaded<'m>(&'m self, model: &'m [u8]) -> Result<Run<'m>> {
+        Ok(runs_of(self.session(model, CpuFallback::Allowed)?, &self.runtime.stop))
+    }
+
+    fn loaded_plain<'m>(&'m self, model: &'m [u8]) -> Result<Run<'m>> {
+        self.runtime.loaded_plain(model)
     }
 
     /// On the CPU provider: subgraphs are many and run a few times each, and compiling each takes longer than running it.

@@ -1,6 +1,6 @@
 //! Choosing between plans by measuring whole models, and cutting back what does not pay.
 
-use super::measure::{Comparison, measure};
+use super::measure::{Comparison, Loaded, measure};
 use crate::Result;
 use crate::channels::Group;
 use crate::device::NodeClock;
@@ -8,35 +8,58 @@ use crate::optimize::session::Session;
 use crate::plan::{FoundPlans, Plan};
 use crate::verify::Verdict;
 
-/// Seconds for each benchmark.
-const CHOOSING_SECONDS: f64 = 3.0;
-/// Found plans that are measured.
-const ENTRIES: usize = 3;
-/// Predictions are off by no more than this, as a rule.
-const OFF: f64 = 1.1;
-/// Parts of a plan that are left out in turn, and how often.
-const PARTS: usize = 6;
-const ROUNDS: usize = 3;
-/// The same where kernels were timed: predictions hold all that a plan changes, and sessions take long to make.
-const ROUNDS_BY_KERNELS: usize = 1;
+/// How much is measured to choose.
+struct Extent {
+    /// Seconds for each benchmark.
+    seconds: f64,
+    /// Found plans that are measured.
+    found: usize,
+    /// Predictions are off by no more than this, as a rule.
+    off: f64,
+    /// Parts of a plan that are left out in turn.
+    parts: usize,
+    /// How often parts are left out.
+    rounds: usize,
+}
+
+impl Extent {
+    fn of(clock: NodeClock) -> Self {
+        match clock {
+            NodeClock::Host => Self {
+                seconds: 3.0,
+                found: 3,
+                off: 1.1,
+                parts: 6,
+                rounds: 3,
+            },
+            // Where kernels were timed, predictions hold all that a plan changes (off by 2 % at the median), times hardly vary, and sessions
+            // take long to make.
+            NodeClock::Device => Self {
+                seconds: 1.0,
+                found: 2,
+                off: 1.05,
+                parts: 3,
+                rounds: 1,
+            },
+        }
+    }
+}
 
 /// The fastest of the found plans; then without the moves that do not pay.
 pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Plan>> {
     session.limit.check()?;
-    let mut plans = field(session, found);
+    let extent = Extent::of(session.timer()?.node_clock());
+    let mut plans = field(session, found, &extent);
     if session.limit.is_up() {
         plans.truncate(1);
     }
     if plans.is_empty() {
         return Ok(None);
     }
-    let rounds = match session.timer()?.node_clock() {
-        NodeClock::Host => ROUNDS,
-        NodeClock::Device => ROUNDS_BY_KERNELS,
-    };
-    let steps = rounds + 2;
+    let steps = extent.rounds + 2;
     session.reporter.progress(0, steps);
-    let measured = |plans: &[Plan]| measure(session, plans, session.seconds(CHOOSING_SECONDS));
+    let mut loaded = Loaded::default();
+    let mut measured = |plans: &[Plan]| measure(session, &mut loaded, plans, session.seconds(extent.seconds));
     let mut best = best_of(&plans, &measured(&plans)?);
     session.reporter.progress(1, steps);
     if best.is_none() && !session.limit.is_up() {
@@ -47,12 +70,12 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
         session.reporter.progress(steps, steps);
         return Ok(None);
     };
-    for round in 0..rounds {
+    for round in 0..extent.rounds {
         session.reporter.progress(round + 2, steps);
         if session.limit.is_up() {
             break;
         }
-        match cut_back(session, &plan)? {
+        match cut_back(session, &plan, &extent, &mut measured)? {
             Some(cut) => plan = cut,
             None => break,
         }
@@ -64,7 +87,7 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
 /// The plans to measure: those found, each without the groups that pass through operators that move channels about (their cost
 /// is not in the layers' times), and those that people make by hand, as far as they are not predicted to be slower than the
 /// best one by more than predictions are off.
-fn field(session: &Session, found: &FoundPlans) -> Vec<Plan> {
+fn field(session: &Session, found: &FoundPlans, extent: &Extent) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     let moved = moved_about(session);
     let mut add = |plan: Plan| {
@@ -72,12 +95,12 @@ fn field(session: &Session, found: &FoundPlans) -> Vec<Plan> {
             plans.push(plan);
         }
     };
-    for f in found.settled.iter().take(ENTRIES) {
+    for f in found.settled.iter().take(extent.found) {
         add(f.plan.clone());
         add(f.plan.without(&moved));
     }
     let best = found.settled.first().map_or(found.present_ms, |f| f.layers_ms);
-    let near = found.rounded.iter().filter(|f| f.layers_ms <= best * OFF);
+    let near = found.rounded.iter().filter(|f| f.layers_ms <= best * extent.off);
     near.for_each(|f| add(f.plan.clone()));
     plans
 }
@@ -99,14 +122,18 @@ fn moved_about(session: &Session) -> Vec<usize> {
 }
 
 /// The plan without those parts that make it slower, if it is then measured to be faster.
-fn cut_back(session: &Session, plan: &Plan) -> Result<Option<Plan>> {
+fn cut_back(
+    session: &Session,
+    plan: &Plan,
+    extent: &Extent,
+    measure: &mut dyn FnMut(&[Plan]) -> Result<Vec<Comparison>>,
+) -> Result<Option<Plan>> {
     let mut field = vec![plan.clone()];
-    field.extend(leave_one_part_out(session, plan));
+    field.extend(leave_one_part_out(session, plan, extent.parts));
     if field.len() < 2 {
         return Ok(None);
     }
-    let seconds = session.seconds(CHOOSING_SECONDS);
-    let measured = measure(session, &field, seconds)?;
+    let measured = measure(&field)?;
     let slower = measured[0].ratio - 0.005;
     let dropped: Vec<usize> = field
         .iter()
@@ -119,7 +146,7 @@ fn cut_back(session: &Session, plan: &Plan) -> Result<Option<Plan>> {
     if dropped.is_empty() || cut.is_empty() {
         return Ok(None);
     }
-    let again = measure(session, &[plan.clone(), cut.clone()], seconds)?;
+    let again = measure(&[plan.clone(), cut.clone()])?;
     Ok((again[1].verdict == Verdict::Faster && again[1].ratio < again[0].ratio).then_some(cut))
 }
 
@@ -152,12 +179,12 @@ fn most_gainful(session: &Session, plan: &Plan) -> Vec<Plan> {
 }
 
 /// The plan without each of a few parts of its moves, alike in predicted gain.
-fn leave_one_part_out(session: &Session, plan: &Plan) -> Vec<Plan> {
+fn leave_one_part_out(session: &Session, plan: &Plan, parts: usize) -> Vec<Plan> {
     let order = by_gain(session, plan);
     if order.len() < 2 {
         return Vec::new();
     }
-    let size = order.len().div_ceil(PARTS);
+    let size = order.len().div_ceil(parts);
     order.chunks(size).map(|part| plan.without(part)).collect()
 }
 

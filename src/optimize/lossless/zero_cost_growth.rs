@@ -1,6 +1,6 @@
 //! Growing up to the right edge of the plateau that a width stands on: room for training that costs no time.
 
-use super::measure::{Comparison, measure};
+use super::measure::{Comparison, Loaded, measure};
 use crate::Result;
 use crate::optimize::session::Session;
 use crate::plan::{LayersAt, Plan};
@@ -44,6 +44,7 @@ pub(super) fn grown(session: &mut Session, plan: Plan) -> Result<Option<Plan>> {
     }
     // Those with the least rise first; half of them are given up each time the model turns out slower.
     grown.sort_by(|a, b| a.2.total_cmp(&b.2).then(a.0.cmp(&b.0)));
+    let mut loaded = Loaded::default();
     while !grown.is_empty() {
         let mut wider = plan.clone();
         wider.counts.extend(grown.iter().map(|&(g, n, _)| (g, n)));
@@ -52,7 +53,7 @@ pub(super) fn grown(session: &mut Session, plan: Plan) -> Result<Option<Plan>> {
         } else {
             vec![plan.clone(), wider.clone()]
         };
-        let measured = measure(session, &plans, SECONDS)?;
+        let measured = measure(session, &mut loaded, &plans, SECONDS)?;
         let before = if plan.is_empty() { 1.0 } else { measured[0].ratio };
         let free = |m: &Comparison| m.verdict != Verdict::Slower && m.ratio <= before * FREE;
         if measured.last().is_some_and(free) {

@@ -1,6 +1,7 @@
 //! Measuring the problems of one session.
 
 use super::attribution::{Measured, attribute, own_kernels};
+use super::differences::differences;
 use super::model::{Probe, build};
 use crate::device::{CpuFallback, Kernel, NodeClock, NodeRuns, Timer};
 use crate::onnx::encode;
@@ -120,44 +121,6 @@ pub(super) fn sample(timer: &dyn Timer, problems: &[Problem], runs: usize) -> Re
     };
     Ok(samples.into_iter().map(measured).collect())
 }
-
-/// What a chain takes longer with each layer than without it, run by run, in sessions of whole models.
-fn differences(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec<Measured>> {
-    let load = |problem: &Problem, probe| {
-        let (model, inputs) = build(std::slice::from_ref(problem), probe);
-        timer.load(&encode(&model), &inputs, CpuFallback::Allowed)
-    };
-    let mut all = Vec::new();
-    for problem in problems {
-        let mut with = load(problem, Probe::Pooled)?;
-        let mut without = load(problem, Probe::Without)?;
-        let mut measured = Measured::default();
-        let one = with.run()? + without.run()?;
-        let runs = (CHAINS_MS / one.max(1e-3)).clamp(16.0, 300.0) as usize;
-        for run in 0..runs {
-            // In turns, so that neither is always the first after the other's data left the caches.
-            let (longer, shorter) = if run % 2 == 0 {
-                let longer = with.run()?;
-                (longer, without.run()?)
-            } else {
-                let shorter = without.run()?;
-                (with.run()?, shorter)
-            };
-            measured.samples.push(longer - shorter);
-        }
-        if summarize(&measured.samples).median < LEAST_MS {
-            measured.samples.iter_mut().for_each(|ms| *ms = ms.max(LEAST_MS));
-        }
-        measured.facts.conditions = timer.conditions();
-        all.push(measured);
-    }
-    Ok(all)
-}
-
-/// Both chains of a layer run for so long in one pair of sessions: a difference is noisier than its parts.
-const CHAINS_MS: f64 = 150.0;
-/// A difference below this is the noise of two runs.
-const LEAST_MS: f64 = 1e-4;
 
 /// The kernels of one run of a problem, where the device tells them.
 ///

@@ -2,6 +2,7 @@
 
 mod attribution;
 mod cache;
+mod differences;
 mod measurer;
 mod model;
 mod prober;
