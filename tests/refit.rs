@@ -3,12 +3,14 @@
 
 use crate::common;
 
+use common::net::Net;
+use common::quantized::{Form, Layer, Scheme, Shares, model};
 use common::{Case, cpu, difference, zoo_model};
 use ndarray::{Array, IxDyn};
 use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::data::{Dataset, Scaling};
 use snapprune::device::Limit;
-use snapprune::onnx::{Graph, Tensor};
+use snapprune::onnx::{Dtype, Graph, Tensor};
 use snapprune::reconstruct::{Change, FitSamples, Settings, reconstruct};
 use snapprune::score::{Reference, StagedExecutor, Watch, crossing_bytes, linear_ops};
 
@@ -150,6 +152,83 @@ fn what_can_be_made_up_for_is_made_up_for() {
     let lost = difference(&before, &wider.run(&pruned, 2).unwrap(), &plain).raw;
     let kept = difference(&before, &wider.run(&fitted, 2).unwrap(), &plain).raw;
     assert!(lost > 0.02 && kept < 0.05 * lost, "{lost} {kept}");
+}
+
+/// Three quantized convolutions, of which the middle one loses channels: the fit makes up for a part of it, in the integers and the
+/// form that were there.
+#[test]
+fn quantized_layers_are_fitted_and_quantized_again() {
+    for shares in [Shares::Tensor, Shares::Channel] {
+        let mut net = Net::new(17, 3);
+        let x = net.input("x", &[1, 4, 8, 8]);
+        let layer = Layer {
+            form: Form::Qdq,
+            scheme: Scheme {
+                dtype: Dtype::Int8,
+                zero: 0,
+                shares,
+                through: &[],
+            },
+            product: false,
+            groups: 1,
+            cin: 4,
+            cout: 16,
+            silent: &[],
+        };
+        let y = layer.add(&mut net, &x);
+        let last = Layer {
+            cin: 16,
+            cout: 6,
+            ..layer
+        };
+        let y = last.add(&mut net, &y);
+        net.output(&y);
+        let case = Case::new(&model(net)).unwrap();
+        let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
+        let group = case.analysis.groups.iter().find(|g| g.width() == 16).unwrap();
+        let mut change = ChannelChange::default();
+        change.removed.extend(&group.classes[..4]);
+        let remaps = IndexRemaps::new(&case.analysis.dependencies, &case.analysis.groups, &change);
+        let pruned = case.apply(&change).unwrap();
+        let data = samples(&case, 64);
+        let device = cpu();
+        let fitted = reconstruct(
+            &device,
+            Change {
+                model: &case.proto,
+                graph: &graph,
+                analysis: &case.analysis,
+                remaps: &remaps,
+            },
+            pruned.clone(),
+            FitSamples {
+                data: &data,
+                runs: 0..data.runs(),
+            },
+            Settings::default(),
+            Watch {
+                limit: &Limit::default(),
+                progress: &|_, _| {},
+            },
+        )
+        .unwrap()
+        .proto;
+        let executor = StagedExecutor::new(&device, &data, 0..data.runs()).unwrap();
+        let reference = Reference::of(&executor, &case.proto, &graph).unwrap();
+        let loss = |proto: &snapprune::onnx::proto::ModelProto| {
+            let own = Graph::new(proto.graph.as_ref().unwrap()).unwrap();
+            reference.judge(&executor, proto, &own, 0).unwrap().loss()
+        };
+        let (lost, kept) = (loss(&pruned), loss(&fitted));
+        assert!(lost > 1e-3 && kept < 0.8 * lost, "{shares:?}: {lost} {kept}");
+        // The same nodes read constants of the same types and shapes.
+        let form = |proto: &snapprune::onnx::proto::ModelProto| -> Vec<(i32, Vec<i64>)> {
+            let all = &proto.graph.as_ref().unwrap().initializer;
+            all.iter().map(|t| (t.data_type(), t.dims.clone())).collect()
+        };
+        assert_eq!(form(&fitted), form(&pruned));
+        assert_ne!(fitted, pruned);
+    }
 }
 
 /// The fit of a layer is the least-squares solution, whatever stands around it.

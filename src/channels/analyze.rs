@@ -222,9 +222,6 @@ fn unknown(domain: &str, op: &str) -> String {
         ("" | "ai.onnx", "If" | "Loop" | "Scan") => {
             format!("{op} is control flow and is not followed")
         }
-        ("" | "ai.onnx", "QLinearConv" | "ConvInteger" | "QLinearMatMul" | "MatMulInteger") => {
-            format!("{op} computes in integers, which is not followed yet")
-        }
         ("" | "ai.onnx", _) => format!("{op} has no rule for channels"),
         _ => format!("{domain}.{op} is not a standard operator"),
     }

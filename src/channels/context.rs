@@ -1,10 +1,10 @@
 //! What an operator's handlers see: its node, its values, and the relation they add to.
 
-use super::dependency_graph::{Constraint, DependencyGraph, EndMark, Role, ValueId, input_value};
+use super::dependency_graph::{Constraint, DependencyGraph, EndMark, Role, ValueId, ZeroPoints, input_value};
 use super::symbolic_shapes::{Dim, SymbolicShapes, constrain_dims, settled};
 use crate::onnx::Graph;
 use crate::onnx::proto::NodeProto;
-use crate::ops::Movement;
+use crate::ops::{Granularity, Movement};
 
 /// `Err` is the reason for a constraint: every axis the node touches is then fixed.
 pub type RuleResult = std::result::Result<(), String>;
@@ -140,9 +140,47 @@ impl DependencyBuilder<'_> {
                 value,
                 axis,
                 reason: reason.to_owned(),
+                anywhere: false,
             });
         }
         holds
+    }
+
+    /// The node looks at all elements of a value at once, and zeros change nothing of what it sees: channels stay, new ones may stand
+    /// anywhere.
+    pub fn grows_by_zeros(&mut self, value: ValueId, reason: &str) {
+        for axis in 0..self.rank(value) {
+            if self.grows_at_end(value, axis, reason)
+                && let Some(mark) = self.co.end_marks.last_mut()
+            {
+                mark.anywhere = true;
+            }
+        }
+    }
+
+    /// What a quantized constant takes where it grows: the zero points at input `i`, along `axis` or one for all.
+    ///
+    /// # Errors
+    /// When they do not fit.
+    pub fn zero_points(&mut self, id: ValueId, i: usize, granularity: Granularity) -> RuleResult {
+        let Some(value) = self.maybe_input(i) else {
+            return Ok(());
+        };
+        let zeros = self.node.input.get(i).and_then(|n| self.graph.constant(n));
+        if zeros.as_ref().is_some_and(|z| z.bytes.iter().all(|&b| b == 0)) {
+            return Ok(());
+        }
+        let first = zeros.and_then(|z| z.to_i64()?.first().copied());
+        if let Some(first) = first.filter(|_| self.co.value(id).constant_use.is_some()) {
+            // ONNX Runtime wants the zero points of all channels to be one number.
+            self.fill(value, first as f32);
+            self.co.values[id.0].zero_points = Some(ZeroPoints { value, granularity });
+            return Ok(());
+        }
+        for axis in 0..self.rank(id) {
+            self.forbid_growth(id, axis, "a new weight of zero would need its zero point");
+        }
+        Ok(())
     }
 
     /// No axis of the first output may grow.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::onnx::proto::NodeProto;
+use crate::ops::Granularity;
 
 /// A value of the graph, or one use of a constant (constants are un-shared, use by use).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,7 +31,18 @@ pub struct Value {
     pub dynamic: Vec<usize>,
     /// What a new element takes when the constant grows (0 unless the operator needs another).
     pub fill: f32,
+    /// Where a new element takes the zero point of its place instead.
+    pub zero_points: Option<ZeroPoints>,
     base: Vec<u32>,
+}
+
+/// What stands for zero in a quantized constant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroPoints {
+    /// The constant with the zero points.
+    pub value: ValueId,
+    /// How they lie over the quantized one.
+    pub granularity: Granularity,
 }
 
 /// Why something cannot change.
@@ -68,6 +80,8 @@ pub struct EndMark {
     pub axis: usize,
     /// For people: what the node does with the axis.
     pub reason: String,
+    /// Whether new ones may stand elsewhere too, as long as they are zero.
+    pub anywhere: bool,
 }
 
 const NONE: u32 = u32::MAX;
@@ -116,6 +130,7 @@ impl DependencyGraph {
             dims,
             dynamic: Vec::new(),
             fill: 0.0,
+            zero_points: None,
             base,
         });
         match constant_use {

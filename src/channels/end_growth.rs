@@ -47,7 +47,7 @@ fn refusal(graph: &Graph, co: &DependencyGraph, group: &Group) -> Option<Constra
         }
         let axis = co.classes_of(mark.value, mark.axis);
         let last = group.classes.last();
-        if axis.last() != last || axis.iter().filter(|c| Some(*c) == last).count() != 1 {
+        if !mark.anywhere && (axis.last() != last || axis.iter().filter(|c| Some(*c) == last).count() != 1) {
             return Some(refused(mark, "new channels would not stand at the end".to_owned()));
         }
         if zero.contains(&mark.value) {

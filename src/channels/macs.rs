@@ -30,7 +30,7 @@ pub fn samples(graph: &Graph, dependencies: &DependencyGraph, open: &HashSet<(St
         .proto
         .node
         .iter()
-        .filter(|n| LinearSpec::is_convolution(n) || LinearSpec::kind_of(n) == Some(LinearKind::Gemm))
+        .filter(|n| LinearSpec::slides(n) || LinearSpec::kind_of(n) == Some(LinearKind::Gemm))
         .filter_map(|n| first(n.input.first()?));
     let same = inputs.iter().all(|i| i.1 == count) && (is_open || outputs.all(|n| n == count));
     if same && layers.all(|n| n.is_multiple_of(count)) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::ops::{Policy, all, find};
+use super::ops::{OpSpec, Policy, all, find, microsoft};
 
 /// Every operator of the ONNX standard (opset 25), by name.
 const STANDARD: &str = "Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh Attention \
@@ -40,7 +40,7 @@ pub fn supported_ops_table() -> String {
          - **partial**: holds the axes that it mixes; the others follow.\n\
          - **shape**: its numbers are followed through shape arithmetic.\n\
          - **constrained**: the channels that reach it stay as they are; `snapprune inspect` says so.\n\n\
-         Operators of other domains, and nodes inside `If`, `Loop`, `Scan` and functions, are constrained.\n\n\
+         Operators of other domains but those below, and nodes inside `If`, `Loop`, `Scan` and functions, are constrained.\n\n\
          | operator | channels | note |\n|---|---|---|\n",
     );
     let mut names: Vec<&str> = STANDARD.split_whitespace().collect();
@@ -49,11 +49,7 @@ pub fn supported_ops_table() -> String {
     names.dedup();
     for name in names {
         let (what, note) = match find(name) {
-            Some(spec) => match spec.policy {
-                Policy::Layer => ("layer", spec.note),
-                Policy::Follow => ("follow", spec.note),
-                Policy::Partial => ("partial", spec.note),
-            },
+            Some(spec) => row(spec),
             None if matches!(name, "Shape") => ("shape", ""),
             None if name == "Constant" => ("follow", "as a weight or a number"),
             None => ("constrained", ""),
@@ -61,5 +57,22 @@ pub fn supported_ops_table() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| {name} | {what} | {note} |");
     }
+    text.push_str("\nOf ONNX Runtime's domain `com.microsoft`:\n\n| operator | channels | note |\n|---|---|---|\n");
+    let mut own: Vec<&OpSpec> = microsoft().collect();
+    own.sort_unstable_by_key(|s| s.name);
+    for spec in own {
+        let (what, note) = row(spec);
+        let _ = writeln!(text, "| {} | {what} | {note} |", spec.name);
+    }
     text
+}
+
+/// What is done with channels at an operator, and what else there is to say.
+fn row(spec: &OpSpec) -> (&'static str, &'static str) {
+    let what = match spec.policy {
+        Policy::Layer => "layer",
+        Policy::Follow => "follow",
+        Policy::Partial => "partial",
+    };
+    (what, spec.note)
 }

@@ -54,7 +54,8 @@ impl ZeroInput<'_> {
         id.is_some_and(|id| self.zero.contains(&id) || grows_by_zeros(id)) && !self.axes_of(i).is_empty()
     }
 
-    fn is_absent(&self, i: usize) -> bool {
+    /// Whether input `i` is not there.
+    pub fn is_absent(&self, i: usize) -> bool {
         self.node.input.get(i).is_none_or(String::is_empty)
     }
 

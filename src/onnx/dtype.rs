@@ -28,6 +28,15 @@ pub fn element_size(dtype: Dtype) -> Option<usize> {
     })
 }
 
+/// The bits of one element of a type that is packed below a byte; `None` for all others.
+pub(super) fn bits_below_a_byte(dtype: Dtype) -> Option<usize> {
+    match dtype {
+        Dtype::Int4 | Dtype::Uint4 | Dtype::Float4e2m1 => Some(4),
+        Dtype::Int2 | Dtype::Uint2 => Some(2),
+        _ => None,
+    }
+}
+
 /// The number of elements of a message's extents.
 fn element_count(proto: &TensorProto) -> Result<usize> {
     let fail = |what: String| Error::tensor(proto.name(), what);
@@ -46,15 +55,14 @@ pub(super) fn expected_bytes(proto: &TensorProto) -> Result<Option<usize>> {
     let dtype =
         Dtype::try_from(proto.data_type()).map_err(|_| fail(format!("unknown data type {}", proto.data_type())))?;
     let count = element_count(proto)?;
-    Ok(match (element_size(dtype), dtype) {
+    Ok(match (element_size(dtype), bits_below_a_byte(dtype)) {
         (Some(size), _) => Some(
             count
                 .checked_mul(size)
                 .ok_or_else(|| fail("extents overflow".to_owned()))?,
         ),
-        (None, Dtype::Int4 | Dtype::Uint4 | Dtype::Float4e2m1) => Some(count.div_ceil(2)),
-        (None, Dtype::Int2 | Dtype::Uint2) => Some(count.div_ceil(4)),
-        _ => None,
+        (None, Some(bits)) => Some(count.div_ceil(8 / bits)),
+        (None, None) => None,
     })
 }
 
@@ -80,7 +88,7 @@ pub(super) fn check_size(proto: &TensorProto) -> Result<()> {
                 Dtype::Int64 => (proto.int64_data.len(), count, "values"),
                 Dtype::Uint32 | Dtype::Uint64 => (proto.uint64_data.len(), count, "values"),
                 // Packed in ways that differ between writers.
-                Dtype::Int4 | Dtype::Uint4 | Dtype::Float4e2m1 | Dtype::Int2 | Dtype::Uint2 => return Ok(()),
+                packed if bits_below_a_byte(packed).is_some() => return Ok(()),
                 _ => (proto.int32_data.len(), count, "values"),
             }
         }

@@ -135,6 +135,18 @@ impl<'a> Graph<'a> {
         self.constant(name)
     }
 
+    /// The only user of a node's first output, when it has just one and is no graph output.
+    pub fn only_user(&self, node: &NodeProto) -> Option<&'a NodeProto> {
+        let name = node.output.first()?;
+        if self.proto.output.iter().any(|o| o.name() == name) {
+            return None;
+        }
+        match self.consumers.get(name.as_str())?.as_slice() {
+            [one] => Some(&self.proto.node[*one]),
+            _ => None,
+        }
+    }
+
     /// Names of graph inputs that are not initializers.
     pub fn real_inputs(&self) -> Vec<&'a str> {
         self.proto

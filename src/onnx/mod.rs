@@ -17,6 +17,7 @@ pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/onnx.rs"));
 }
 mod outside;
+mod packed;
 mod save;
 mod tensor;
 mod tensors;

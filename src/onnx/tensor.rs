@@ -4,11 +4,13 @@ use bytes::Bytes;
 use half::{bf16, f16};
 use ndarray::ArrayD;
 
-use super::dtype::{Dtype, element_size, typed_bytes};
+use super::dtype::{Dtype, bits_below_a_byte, element_size, typed_bytes};
+use super::packed;
 use super::proto::TensorProto;
 use crate::{Error, Result};
 
-/// A tensor in memory: `dims`, element type and row-major little-endian bytes.
+/// A tensor in memory: `dims`, element type and row-major little-endian bytes. Types packed below a byte take a byte an element,
+/// signed ones with their sign extended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     /// Extent of each axis.
@@ -24,13 +26,14 @@ impl Tensor {
     ///
     /// # Errors
     /// When the dims are negative or overflow, the bytes do not fit the dims, or the dtype is
-    /// packed below a byte or a string.
+    /// a string, or packed below a byte in typed fields.
     pub fn read(proto: &TensorProto) -> Result<Self> {
         let fail = |what: String| Error::tensor(proto.name(), what);
         let dtype =
             Dtype::try_from(proto.data_type()).map_err(|_| fail(format!("unknown data type {}", proto.data_type())))?;
-        let size =
-            element_size(dtype).ok_or_else(|| fail(format!("data type {} is not handled", dtype.as_str_name())))?;
+        let bits = bits_below_a_byte(dtype);
+        let size = element_size(dtype).or(bits.map(|_| 1));
+        let size = size.ok_or_else(|| fail(format!("data type {} is not handled", dtype.as_str_name())))?;
         let mut dims = Vec::with_capacity(proto.dims.len());
         let mut count = 1usize;
         for &d in &proto.dims {
@@ -43,9 +46,12 @@ impl Tensor {
         let want = count
             .checked_mul(size)
             .ok_or_else(|| fail("extents overflow".to_owned()))?;
-        let bytes = match &proto.raw_data {
-            Some(raw) => raw.clone(),
-            None => typed_bytes(proto, dtype).into(),
+        let bytes = match (&proto.raw_data, bits) {
+            (Some(raw), Some(bits)) => packed::unpack(raw, bits, packed::is_signed(dtype), count),
+            (Some(raw), None) => raw.clone(),
+            // Writers differ in how they pack these.
+            (None, Some(_)) => return Err(fail(format!("data type {} in typed fields", dtype.as_str_name()))),
+            (None, None) => typed_bytes(proto, dtype).into(),
         };
         if bytes.len() != want {
             return Err(fail(format!(
@@ -63,7 +69,10 @@ impl Tensor {
             dims: self.dims.iter().map(|&d| d as i64).collect(),
             data_type: Some(self.dtype as i32),
             name: Some(name.to_owned()),
-            raw_data: Some(self.bytes.clone()),
+            raw_data: Some(match bits_below_a_byte(self.dtype) {
+                Some(bits) => packed::pack(&self.bytes, bits),
+                None => self.bytes.clone(),
+            }),
             ..Default::default()
         }
     }
@@ -171,8 +180,8 @@ impl Tensor {
             Dtype::Uint32 => chunks(bytes).map(|b| u32::from_le_bytes(b).into()).collect(),
             Dtype::Int16 => chunks(bytes).map(|b| i16::from_le_bytes(b).into()).collect(),
             Dtype::Uint16 => chunks(bytes).map(|b| u16::from_le_bytes(b).into()).collect(),
-            Dtype::Int8 => bytes.iter().map(|&b| i64::from(b as i8)).collect(),
-            Dtype::Uint8 | Dtype::Bool => bytes.iter().map(|&b| b.into()).collect(),
+            Dtype::Int8 | Dtype::Int4 | Dtype::Int2 => bytes.iter().map(|&b| i64::from(b as i8)).collect(),
+            Dtype::Uint8 | Dtype::Uint4 | Dtype::Uint2 | Dtype::Bool => bytes.iter().map(|&b| b.into()).collect(),
             _ => return None,
         })
     }
@@ -202,6 +211,30 @@ impl Tensor {
     /// # Errors
     /// When the axis or an index is out of range.
     pub fn rebuild_axis(&self, axis: usize, sources: &[Option<usize>], fill: f32) -> Result<Self> {
+        self.rebuilt(axis, sources, Blank::Value(fill))
+    }
+
+    /// The same, where `None` is a copy of the first slice of `blank`, which has as many elements in each slice.
+    ///
+    /// # Errors
+    /// When the axis or an index is out of range, or `blank` does not fit.
+    pub fn rebuild_axis_like(&self, axis: usize, sources: &[Option<usize>], blank: &Self) -> Result<Self> {
+        let around = |t: &Self| {
+            t.dims
+                .iter()
+                .enumerate()
+                .filter(|(a, _)| *a != axis)
+                .map(|(_, &n)| n)
+                .collect()
+        };
+        let (own, other): (Vec<usize>, Vec<usize>) = (around(self), around(blank));
+        if own != other || blank.dtype != self.dtype || blank.is_empty() {
+            return Err(Error::Plan(format!("{:?} do not fit {:?}", blank.dims, self.dims)));
+        }
+        self.rebuilt(axis, sources, Blank::Like(blank))
+    }
+
+    fn rebuilt(&self, axis: usize, sources: &[Option<usize>], blank: Blank) -> Result<Self> {
         let dim = *self
             .dims
             .get(axis)
@@ -209,17 +242,24 @@ impl Tensor {
         if let Some(bad) = sources.iter().flatten().find(|&&i| i >= dim) {
             return Err(Error::Plan(format!("index {bad} past extent {dim}")));
         }
-        let element = self.element(fill);
-        let inner: usize = self.dims[axis + 1..].iter().product::<usize>() * element.len();
+        let size = self.element(0.0).len();
+        let inner: usize = self.dims[axis + 1..].iter().product::<usize>() * size;
         let outer: usize = self.dims[..axis].iter().product();
-        let blank = element.repeat(inner / element.len());
+        let filled = match blank {
+            Blank::Value(fill) => self.element(fill).repeat(inner / size),
+            Blank::Like(_) => Vec::new(),
+        };
         let mut bytes = Vec::with_capacity(outer * inner * sources.len());
         for o in 0..outer {
             let row = &self.bytes[o * dim * inner..(o + 1) * dim * inner];
+            let blank = match blank {
+                Blank::Value(_) => &filled,
+                Blank::Like(tensor) => &tensor.bytes[o * tensor.dims[axis] * inner..][..inner],
+            };
             for source in sources {
                 match source {
                     Some(i) => bytes.extend_from_slice(&row[i * inner..(i + 1) * inner]),
-                    None => bytes.extend_from_slice(&blank),
+                    None => bytes.extend_from_slice(blank),
                 }
             }
         }
@@ -231,6 +271,15 @@ impl Tensor {
             bytes: bytes.into(),
         })
     }
+}
+
+/// What new elements hold.
+#[derive(Clone, Copy)]
+enum Blank<'t> {
+    /// A number.
+    Value(f32),
+    /// The first slice of a tensor.
+    Like(&'t Tensor),
 }
 
 fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {

@@ -34,6 +34,10 @@ pub struct QuantizedInputs {
     pub scale: Option<usize>,
     /// The input with the zero point that has the type of the activations.
     pub zero_point: Option<usize>,
+    /// The input with the zero points of the weights.
+    pub weight_zero_point: usize,
+    /// The input with the bias.
+    pub bias: Option<usize>,
 }
 
 /// A linear operator. Its first input is the activation.
@@ -58,18 +62,30 @@ const fn float(name: &'static str, kind: LinearKind) -> LinearSpec {
     }
 }
 
-const fn integer(
-    name: &'static str,
-    kind: LinearKind,
-    weight: usize,
-    scale: Option<usize>,
-    zero_point: Option<usize>,
-) -> LinearSpec {
+const fn integer(name: &'static str, kind: LinearKind, weight: usize, inputs: QuantizedInputs) -> LinearSpec {
     LinearSpec {
         name,
         kind,
         weight,
-        quantized: Some(QuantizedInputs { scale, zero_point }),
+        quantized: Some(inputs),
+    }
+}
+
+/// Activation, weights, zero points of both.
+const SUMS: QuantizedInputs = QuantizedInputs {
+    scale: None,
+    zero_point: Some(2),
+    weight_zero_point: 3,
+    bias: None,
+};
+
+/// Activation, weights and output, each with scale and zero point; the bias is where the operator has it.
+const fn scaled(bias: Option<usize>) -> QuantizedInputs {
+    QuantizedInputs {
+        scale: Some(4),
+        zero_point: Some(2),
+        weight_zero_point: 5,
+        bias,
     }
 }
 
@@ -80,14 +96,34 @@ const ALL: [LinearSpec; 13] = [
     float("Gemm", LinearKind::Gemm),
     float("MatMul", LinearKind::MatMul),
     float("Einsum", LinearKind::Einsum),
-    integer("QLinearConv", LinearKind::Conv, 3, Some(4), Some(2)),
-    integer("QLinearConvTranspose", LinearKind::ConvTranspose, 3, Some(4), Some(2)),
-    integer("ConvInteger", LinearKind::Conv, 1, None, Some(2)),
-    integer("MatMulInteger", LinearKind::MatMul, 1, None, Some(2)),
-    integer("QLinearMatMul", LinearKind::MatMul, 3, Some(4), Some(2)),
-    integer("QGemm", LinearKind::Gemm, 3, Some(4), Some(2)),
-    integer("DynamicQuantizeMatMul", LinearKind::MatMul, 1, Some(2), None),
-    integer("MatMulIntegerToFloat", LinearKind::MatMul, 1, Some(3), Some(4)),
+    integer("QLinearConv", LinearKind::Conv, 3, scaled(Some(8))),
+    integer("QLinearConvTranspose", LinearKind::ConvTranspose, 3, scaled(Some(8))),
+    integer("ConvInteger", LinearKind::Conv, 1, SUMS),
+    integer("MatMulInteger", LinearKind::MatMul, 1, SUMS),
+    integer("QLinearMatMul", LinearKind::MatMul, 3, scaled(None)),
+    integer("QGemm", LinearKind::Gemm, 3, scaled(Some(6))),
+    integer(
+        "DynamicQuantizeMatMul",
+        LinearKind::MatMul,
+        1,
+        QuantizedInputs {
+            scale: Some(2),
+            zero_point: None,
+            weight_zero_point: 3,
+            bias: Some(4),
+        },
+    ),
+    integer(
+        "MatMulIntegerToFloat",
+        LinearKind::MatMul,
+        1,
+        QuantizedInputs {
+            scale: Some(3),
+            zero_point: Some(4),
+            weight_zero_point: 5,
+            bias: Some(6),
+        },
+    ),
 ];
 
 impl LinearSpec {
@@ -105,6 +141,20 @@ impl LinearSpec {
     /// Whether a node is a convolution of the standard on floating-point numbers, transposed or not.
     pub fn is_convolution(node: &NodeProto) -> bool {
         Self::kind_of(node).is_some_and(LinearKind::is_convolution)
+    }
+
+    /// Whether a node is a convolution of the standard on numbers of any kind, transposed or not.
+    pub fn slides(node: &NodeProto) -> bool {
+        Self::is_convolution(node) || Self::of(node).is_some_and(|s| s.quantized.is_some() && s.kind.is_convolution())
+    }
+
+    /// The input with the bias, where the operator takes one.
+    pub fn bias(&self) -> Option<usize> {
+        match (self.quantized, self.kind) {
+            (Some(inputs), _) => inputs.bias,
+            (None, LinearKind::MatMul | LinearKind::Einsum) => None,
+            (None, _) => Some(2),
+        }
     }
 
     /// Whether a convolution's outputs each read one channel only, so that it mixes none. `weights` is the weights' shape.

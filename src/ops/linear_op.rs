@@ -1,6 +1,7 @@
 //! Layers that mix channels by constant weights, as matrices: outputs × (inputs of a group · taps), group by group.
 
 use super::conv_spec::{ConvSpec, Direction};
+use super::dequantized::{float_constant, float_constant_dims};
 use super::linear_kind::{LinearKind, LinearSpec};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Graph, Tensor};
@@ -59,7 +60,7 @@ impl LinearOp {
     pub fn by_weights(graph: &Graph, index: usize) -> Option<Self> {
         let node = &graph.proto.node[index];
         let kind = LinearSpec::kind_of(node)?;
-        let dims = graph.stored(node.input.get(1)?).filter(Tensor::is_float)?.dims;
+        let dims = float_constant_dims(graph, node.input.get(1)?)?;
         let (form, outputs, inputs) = match (kind, dims.len()) {
             (LinearKind::Conv, 3..) => {
                 let spec = ConvSpec::of(node, &dims[2..], Direction::Forward)?;
@@ -85,12 +86,17 @@ impl LinearOp {
         if outputs == 0 || inputs == 0 || taps == 0 || !whole {
             return None;
         }
+        let has_bias = node.input.get(2).is_some_and(|n| !n.is_empty());
         let fits = bias(graph, node).is_some_and(|b| b.is_none_or(|b| b.dims == [outputs]));
         Some(Self {
             node: index,
             input: node.input.first()?.clone(),
             output: node.output.first()?.clone(),
-            takes_bias: fits && form != Form::MatMul && is_unscaled(node),
+            // What is dequantized would need a bias that is too.
+            takes_bias: fits
+                && (has_bias || graph.stored(node.input.get(1)?).is_some())
+                && form != Form::MatMul
+                && is_unscaled(node),
             form,
             outputs,
             inputs,
@@ -154,14 +160,16 @@ impl LinearOp {
     /// The weights, outputs × columns of the output's group, row-major.
     pub fn weights(&self, graph: &Graph) -> Option<Vec<f32>> {
         let node = graph.proto.node.get(self.node)?;
-        let stored = graph.stored(node.input.get(1)?)?.to_f32()?;
+        let stored = float_constant(graph, node.input.get(1)?)?.to_f32()?;
         Some(self.rearranged(&stored, Order::Rows))
     }
 
     /// The bias; zeros where there is none.
     pub fn bias(&self, graph: &Graph) -> Vec<f32> {
         let name = graph.proto.node.get(self.node).and_then(|n| n.input.get(2));
-        let stored = name.filter(|n| !n.is_empty()).and_then(|n| graph.stored(n)?.to_f32());
+        let stored = name
+            .filter(|n| !n.is_empty())
+            .and_then(|n| float_constant(graph, n)?.to_f32());
         stored
             .filter(|b| b.len() == self.outputs)
             .unwrap_or_else(|| vec![0.0; self.outputs])
@@ -210,10 +218,10 @@ enum Order {
     File,
 }
 
-/// The bias of a node, `Some(None)` where it has none; `None` where it is not in the file as floats.
+/// The bias of a node, `Some(None)` where it has none; `None` where it is not in the file.
 fn bias(graph: &Graph, node: &NodeProto) -> Option<Option<Tensor>> {
     match node.input.get(2).filter(|n| !n.is_empty()) {
-        Some(name) => graph.stored(name).filter(Tensor::is_float).map(Some),
+        Some(name) => float_constant(graph, name).map(Some),
         None => Some(None),
     }
 }

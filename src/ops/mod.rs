@@ -4,6 +4,8 @@
 
 mod channel_affine;
 mod conv_spec;
+mod dequantized;
+mod granularity;
 mod linear_kind;
 mod linear_op;
 mod movement;
@@ -11,6 +13,8 @@ pub mod scalar;
 
 pub use channel_affine::{ChannelAffine, is_batch_norm};
 pub use conv_spec::{ConvSpec, Direction, Padding, groups};
+pub use dequantized::{Dequantized, float_constant, float_constant_dims};
+pub use granularity::Granularity;
 pub use linear_kind::{LinearKind, LinearSpec, QuantizedInputs};
 pub use linear_op::{Form, LinearOp};
 pub use movement::Movement;

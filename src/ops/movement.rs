@@ -19,10 +19,10 @@ pub enum Movement {
 impl Movement {
     /// What a node does; `None` where it computes something.
     pub fn of(node: &NodeProto) -> Option<Self> {
-        if !node.is_standard() {
-            return None;
-        }
         Some(match node.op_type() {
+            // ONNX Runtime's own know 16 bits in every version.
+            "QuantizeLinear" | "DequantizeLinear" if node.domain() == "com.microsoft" => Self::Quantization,
+            _ if !node.is_standard() => return None,
             "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => Self::View,
             "Cast" => Self::Conversion,
             "Transpose" => Self::Permutation,

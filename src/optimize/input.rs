@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::opened::Opened;
-use super::scope::held;
+use super::scope::{held, never_lossy};
 use crate::channels::{ChannelChange, analyze};
 use crate::device::{Runtime, ShapeOptions, input_specs, observe, without_value_info, wrong_outputs};
 use crate::onnx::{Graph, load_as};
 use crate::plan::{Metric, PerMetric, count};
-use crate::profile::{layers, left_out};
+use crate::profile::{layers, left_out, quantized_layers};
 use crate::{Error, Result};
 
 /// Said of a file whose nodes were not in order.
@@ -75,6 +75,8 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
         timed: layers(&graph, &analysis).iter().map(|l| l.node).collect(),
         held: held(&analysis, &left_out),
         left_out,
+        never_lossy: never_lossy(&graph, &analysis),
+        quantized: quantized_layers(&graph),
         model,
         proto,
         specs,

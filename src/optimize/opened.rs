@@ -8,7 +8,7 @@ use crate::device::InputSpec;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, Model};
 use crate::plan::PerMetric;
-use crate::profile::LeftOut;
+use crate::profile::{Described, LeftOut};
 
 /// A model with what was found out about it.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ pub struct Opened {
     pub left_out: Vec<LeftOut>,
     /// The groups that stay because of them, though the graph leaves them free.
     pub held: BTreeMap<usize, Constraint>,
+    /// The groups that lose channels only where nothing is lost, though they are free: no weights of theirs could make up for it.
+    pub never_lossy: BTreeMap<usize, Constraint>,
+    /// The layers with quantized weights, in words.
+    pub quantized: Vec<Described>,
     /// What the user should know about the file.
     pub notes: Vec<String>,
 }

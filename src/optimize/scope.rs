@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::opened::Opened;
 use crate::channels::{Analysis, Constraint, Group};
-use crate::profile::{LeftOut, Why, counted};
+use crate::onnx::Graph;
+use crate::ops::{LinearOp, LinearSpec};
+use crate::profile::{LeftOut, Why, counted, is_quantized};
 
 impl Opened {
     /// What holds a group's width: the graph, or a layer that is not worked on.
@@ -59,7 +61,7 @@ impl Opened {
         let groups = &self.analysis.groups;
         let narrows = |g: &Group| g.classes.len() > 1 && (self.is_timed(g) || self.is_of_product(g));
         let offers = |g: &Group| match narrowing {
-            true => self.is_free(g) && narrows(g),
+            true => self.is_free(g) && narrows(g) && !self.never_lossy.contains_key(&g.id),
             false => (self.is_free(g) || self.can_grow(g)) && self.is_timed(g),
         };
         if groups.iter().any(offers) {
@@ -69,11 +71,10 @@ impl Opened {
             return Some(why);
         }
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        for constraint in groups
-            .iter()
-            .filter(|g| self.is_timed(g))
-            .filter_map(|g| self.constraint_of(g))
-        {
+        for constraint in groups.iter().filter(|g| self.is_timed(g)).filter_map(|g| {
+            self.constraint_of(g)
+                .or_else(|| self.never_lossy.get(&g.id).filter(|_| narrowing))
+        }) {
             *reasons.entry(&constraint.reason).or_default() += 1;
         }
         let mut reasons: Vec<_> = reasons.into_iter().collect();
@@ -116,11 +117,8 @@ impl Opened {
             format!("; {}", help.join("; "))
         };
         Some(match convolutions.len() {
-            1 => format!(
-                "its only convolution is not a float convolution with constant weights: {}{help}",
-                singular(&told)
-            ),
-            n => format!("none of its {n} convolutions is a float convolution with constant weights: {told}{help}"),
+            1 => format!("its only convolution is none that is timed: {}{help}", singular(&told)),
+            n => format!("none of its {n} convolutions is one that is timed: {told}{help}"),
         })
     }
 
@@ -155,7 +153,7 @@ pub(super) fn held(analysis: &Analysis, left_out: &[LeftOut]) -> BTreeMap<usize,
         let node = nodes.find(|n| quantized.contains(n))?;
         let constraint = Constraint {
             node: Some(*node),
-            reason: "a quantized layer has this width, and those are not changed yet".to_owned(),
+            reason: "a quantized layer without a rule has this width".to_owned(),
             silent: false,
         };
         Some((g.id, constraint))
@@ -166,6 +164,26 @@ pub(super) fn held(analysis: &Analysis, left_out: &[LeftOut]) -> BTreeMap<usize,
         .filter(|g| g.may_change())
         .filter_map(constraint)
         .collect()
+}
+
+/// The free groups that a quantized operator has a width of whose weights are not read as floats.
+pub(super) fn never_lossy(graph: &Graph, analysis: &Analysis) -> BTreeMap<usize, Constraint> {
+    let unread = |n: usize| {
+        let quantized = LinearSpec::of(&graph.proto.node[n]).is_some_and(|s| s.quantized.is_some());
+        (quantized || is_quantized(graph, n)) && LinearOp::of(graph, n).is_none()
+    };
+    let constraint = |g: &Group| {
+        let node = g.producers.iter().chain(&g.consumers).copied().find(|&n| unread(n))?;
+        let reason = "quantized layers lose channels only between DequantizeLinear and with a bias; narrow the float model before it is quantized";
+        let constraint = Constraint {
+            node: Some(node),
+            reason: reason.to_owned(),
+            silent: false,
+        };
+        Some((g.id, constraint))
+    };
+    let free = analysis.groups.iter().filter(|g| g.constraint.is_none());
+    free.filter_map(constraint).collect()
 }
 
 /// What one of them is, where the kind alone does not say enough.

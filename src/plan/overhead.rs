@@ -57,7 +57,7 @@ impl Overhead {
             analysis,
             widths: &widths,
         };
-        let nodes = (0..graph.proto.node.len()).filter(|&n| !LinearSpec::is_convolution(&graph.proto.node[n]));
+        let nodes = (0..graph.proto.node.len()).filter(|&n| !LinearSpec::slides(&graph.proto.node[n]));
         let mut overhead = Self {
             nodes: nodes.map(|n| counter.work(n)).collect(),
             fixed: 0.0,

@@ -8,7 +8,7 @@ use crate::channels::constant_channels::Levels;
 use crate::channels::{Analysis, ChannelChange, Group, Role, input_value};
 use crate::onnx::Graph;
 use crate::onnx::proto::NodeProto;
-use crate::ops::{Direction, Form, LinearOp, LinearSpec};
+use crate::ops::{Direction, Form, LinearOp, LinearSpec, float_constant_dims};
 
 /// What must be added to a consumer's bias when a constant channel goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,8 +165,8 @@ fn may_go(
 }
 
 fn is_depthwise(graph: &Graph, node: &NodeProto) -> bool {
-    let weights = node.input.get(1).and_then(|n| graph.stored(n));
-    weights.is_some_and(|w| LinearSpec::is_depthwise(node, &w.dims))
+    let dims = node.input.get(1).and_then(|n| float_constant_dims(graph, n));
+    dims.is_some_and(|dims| LinearSpec::is_depthwise(node, &dims))
 }
 
 /// A layer whose columns can be read: convolutions and products by constant weights.
@@ -179,7 +179,9 @@ fn consumer(graph: &Graph, analysis: &Analysis, role: &Role) -> Option<FoldingCo
         Form::Conv(spec) => spec.is_padded() || spec.direction == Direction::Transposed,
         Form::Gemm { .. } | Form::MatMul => false,
     };
-    let foldable = layer.takes_bias && !padded;
+    // Folds are sums of floats.
+    let stored = node.input.get(1).is_some_and(|n| graph.stored(n).is_some());
+    let foldable = layer.takes_bias && stored && !padded;
     let weights = layer.weights(graph)?;
     Some(FoldingConsumer {
         layer,

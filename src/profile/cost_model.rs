@@ -187,6 +187,7 @@ mod tests {
                 activation: String::new(),
                 producer_layout: ProducerLayout::Plain,
                 dtype: "f32".to_owned(),
+                quantized: None,
             },
             samples: vec![ms; 3],
             facts: RecordFacts::default(),

@@ -6,6 +6,7 @@ use crate::onnx::{Attributes, Dtype, Graph};
 use crate::ops::{LinearSpec, groups, is_batch_norm};
 
 use super::problem::{Problem, ProducerLayout};
+use super::quantized::quantized;
 
 /// A convolution of the graph.
 #[derive(Clone, Debug)]
@@ -49,19 +50,23 @@ pub fn layers(graph: &Graph, analysis: &Analysis) -> Vec<Layer> {
 
 fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     let node = &graph.proto.node[index];
-    if !LinearSpec::is_convolution(node) {
-        return None;
-    }
+    let spec = LinearSpec::of(node).filter(|_| LinearSpec::slides(node))?;
     let dependencies = &analysis.dependencies;
     let x = input_value(dependencies, node, index, 0)?;
     let y = dependencies.by_name(node.output.first()?)?;
-    let weights = graph.stored(node.input.get(1)?)?;
-    let dtype = match weights.dtype {
-        Dtype::Float => "f32",
-        Dtype::Float16 => "f16",
-        _ => return None,
+    let w = input_value(dependencies, node, index, spec.weight)?;
+    let stored = graph.stored(node.input.get(spec.weight)?);
+    let (dtype, quantized) = match stored.filter(|_| spec.quantized.is_none()).map(|w| w.dtype) {
+        Some(Dtype::Float) => ("f32".to_owned(), None),
+        Some(Dtype::Float16) => ("f16".to_owned(), None),
+        Some(_) => return None,
+        None => {
+            let found = quantized(graph, node)?;
+            (found.input, Some(found.quantized))
+        }
     };
     let (dx, dy) = (dependencies.dims(x), dependencies.dims(y));
+    let kernel = dependencies.dims(w).get(2..)?.to_vec();
     if dx.len() < 3 || dy.len() != dx.len() || dx.contains(&0) || dy.contains(&0) {
         return None;
     }
@@ -77,13 +82,22 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
         cout: dy[1],
         groups: groups(node)?,
         space: dx[2..].to_vec(),
-        kernel: weights.dims[2..].to_vec(),
+        kernel,
         lists,
         auto_pad: node.text("auto_pad", ""),
-        bias: node.input.get(2).is_some_and(|n| !n.is_empty()) || followed_by_batch_norm(graph, node),
+        bias: spec
+            .bias()
+            .and_then(|i| node.input.get(i))
+            .is_some_and(|n| !n.is_empty())
+            || followed_by_batch_norm(graph, node),
         activation: activation(graph, node),
-        producer_layout: producer_layout(graph, node.input.first()?),
-        dtype: dtype.to_owned(),
+        producer_layout: match quantized {
+            // Integers have no blocked layout.
+            Some(_) => ProducerLayout::Plain,
+            None => producer_layout(graph, node.input.first()?),
+        },
+        dtype,
+        quantized,
     };
     Some(Layer {
         node: index,
@@ -95,30 +109,18 @@ fn layer(graph: &Graph, analysis: &Analysis, index: usize) -> Option<Layer> {
     })
 }
 
-/// The only user of a node's output, when it has just one and is no graph output.
-pub(super) fn only_user<'a>(graph: &'a Graph, node: &NodeProto) -> Option<&'a NodeProto> {
-    let name = node.output.first()?;
-    if graph.proto.output.iter().any(|o| o.name() == name) {
-        return None;
-    }
-    match graph.consumers.get(name.as_str())?.as_slice() {
-        [one] => Some(&graph.proto.node[*one]),
-        _ => None,
-    }
-}
-
 /// ONNX Runtime folds a BatchNormalization into the convolution before it.
 fn followed_by_batch_norm(graph: &Graph, node: &NodeProto) -> bool {
-    only_user(graph, node).is_some_and(is_batch_norm)
+    graph.only_user(node).is_some_and(is_batch_norm)
 }
 
 /// The activation behind a layer (past a BatchNormalization) that ONNX Runtime fuses.
 fn activation(graph: &Graph, node: &NodeProto) -> String {
-    let mut user = only_user(graph, node);
+    let mut user = graph.only_user(node);
     if let Some(norm) = user
         && is_batch_norm(norm)
     {
-        user = only_user(graph, norm);
+        user = graph.only_user(norm);
     }
     let Some(user) = user else {
         return String::new();

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::extract::{Layer, only_user};
+use super::extract::Layer;
 use crate::device::{NodeClock, NodeTime};
 use crate::onnx::Graph;
 use crate::ops::LinearSpec;
@@ -48,7 +48,11 @@ impl InModel {
 /// ONNX Runtime names a node in the blocked layout after its last fused output, with `_nchwc` behind;
 /// any other keeps the name of the convolution.
 pub fn in_model(graph: &Graph, layers: &[Layer], nodes: &[NodeTime]) -> InModel {
-    let ran: HashMap<&str, usize> = nodes.iter().enumerate().map(|(i, n)| (n.name.as_str(), i)).collect();
+    let mut ran: HashMap<&str, usize> = HashMap::new();
+    for (i, node) in nodes.iter().enumerate() {
+        ran.insert(&node.name, i);
+        ran.entry(without_token(&node.name)).or_insert(i);
+    }
     let mut taken: HashSet<usize> = HashSet::new();
     let mut found = vec![None; layers.len()];
     for (slot, layer) in found.iter_mut().zip(layers) {
@@ -83,14 +87,22 @@ pub fn in_model(graph: &Graph, layers: &[Layer], nodes: &[NodeTime]) -> InModel 
     }
 }
 
+/// A node's name without what ONNX Runtime adds to it when it moves the node to another layout of channels.
+pub(super) fn without_token(name: &str) -> &str {
+    match name.rsplit_once("_token_") {
+        Some((own, number)) if number.bytes().all(|b| b.is_ascii_digit()) => own,
+        _ => name,
+    }
+}
+
 /// What a layer's node may be called: the convolution, then what may be fused to it, in order.
 pub(super) fn names(graph: &Graph, node: usize) -> Vec<String> {
     let mut node = &graph.proto.node[node];
     let mut names = vec![node.name().to_owned()];
     for _ in 0..4 {
         names.extend(node.output.first().map(|o| format!("{o}_nchwc")));
-        match only_user(graph, node) {
-            Some(next) if !LinearSpec::is_convolution(next) => node = next,
+        match graph.only_user(node) {
+            Some(next) if !LinearSpec::slides(next) => node = next,
             _ => break,
         }
     }
@@ -156,7 +168,7 @@ mod tests {
             ran("ReorderInput", "ReorderInput", 0.5),
             ran("b_nchwc", "Conv", 2.0),
             ran("ReorderOutput", "ReorderOutput", 0.25),
-            ran("second", "FusedConv", 4.0),
+            ran("second_token_12", "FusedConv", 4.0),
             ran("pool", "GlobalAveragePool", 1.0),
         ];
         let seen = in_model(&graph, &found, &times);

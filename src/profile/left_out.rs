@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 
 use super::extract::layers;
-use crate::channels::{Analysis, input_value};
+use super::quantized::{lower, scheme};
+use crate::channels::{Analysis, input_value, spec_of};
 use crate::onnx::proto::{FunctionProto, ModelProto, NodeProto};
-use crate::onnx::{Attributes, Dtype, Graph, label};
-use crate::ops::{LinearKind, LinearSpec, Movement};
+use crate::onnx::{Dtype, Graph, label};
+use crate::ops::LinearSpec;
 
 /// Why a layer is left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,12 +33,12 @@ impl Why {
     /// For a sentence that begins with "they".
     pub fn text(&self) -> String {
         match self {
-            Self::Quantized => "are quantized".to_owned(),
+            Self::Quantized => "are quantized in a way that is not timed".to_owned(),
             Self::Computed => "have weights that are computed at run time".to_owned(),
             Self::Type => "have weights that are neither float32 nor float16".to_owned(),
             Self::Body(op) => format!("are inside a body of {op}"),
             Self::Function => "are inside a function of the model".to_owned(),
-            Self::Operator => "are of operators other than Conv and ConvTranspose".to_owned(),
+            Self::Operator => "are of operators other than Conv, ConvTranspose, QLinearConv and ConvInteger".to_owned(),
             Self::Shape => "have shapes that are not known".to_owned(),
         }
     }
@@ -65,7 +66,7 @@ pub struct LeftOut {
     pub name: String,
     /// Its operator, with the domain where that is not the standard one.
     pub op: String,
-    /// Whether it is a convolution; otherwise a product with quantized weights.
+    /// Whether it is a convolution; otherwise a product with quantized weights and no rule.
     pub convolution: bool,
     /// Why.
     pub why: Why,
@@ -73,7 +74,7 @@ pub struct LeftOut {
     pub what: String,
 }
 
-/// All layers of a model that [`layers`] does not give: convolutions of any kind, and products whose weights are quantized.
+/// All layers of a model that [`layers`] does not give: convolutions of any kind, and quantized products without a rule.
 pub fn left_out(model: &ModelProto, graph: &Graph, analysis: &Analysis) -> Vec<LeftOut> {
     let timed: Vec<usize> = layers(graph, analysis).iter().map(|l| l.node).collect();
     let mut found = Vec::new();
@@ -93,14 +94,16 @@ pub fn left_out(model: &ModelProto, graph: &Graph, analysis: &Analysis) -> Vec<L
 fn of_node(graph: &Graph, analysis: &Analysis, index: usize) -> Option<LeftOut> {
     let node = &graph.proto.node[index];
     let scheme = scheme(graph, node);
-    if !is_convolution(node) && scheme.is_none() {
+    // Products are not timed; those with a rule change with what surrounds them.
+    if !is_convolution(node) && (scheme.is_none() || spec_of(node).is_some()) {
         return None;
     }
     let (why, what) = match scheme {
         Some(what) => (Why::Quantized, what),
-        None if !LinearSpec::is_convolution(node) => {
-            (Why::Operator, "only Conv and ConvTranspose are timed".to_owned())
-        }
+        None if !LinearSpec::is_convolution(node) => (
+            Why::Operator,
+            "only Conv, ConvTranspose, QLinearConv and ConvInteger are timed".to_owned(),
+        ),
         None => unquantized(graph, analysis, index),
     };
     Some(LeftOut {
@@ -111,6 +114,35 @@ fn of_node(graph: &Graph, analysis: &Analysis, index: usize) -> Option<LeftOut> 
         why,
         what,
     })
+}
+
+/// The nodes of the main graph whose weights are quantized, with types and scheme in words.
+pub fn quantized_layers(graph: &Graph) -> Vec<Described> {
+    let nodes = graph.proto.node.iter().enumerate();
+    let described = nodes.filter_map(|(index, node)| {
+        Some(Described {
+            name: label(node, index),
+            op: operator(node),
+            what: scheme(graph, node)?,
+        })
+    });
+    described.collect()
+}
+
+/// Whether a node's weights are quantized.
+pub fn is_quantized(graph: &Graph, node: usize) -> bool {
+    scheme(graph, &graph.proto.node[node]).is_some()
+}
+
+/// A layer in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its name, for people.
+    pub name: String,
+    /// Its operator, with the domain where that is not the standard one.
+    pub op: String,
+    /// Types and scheme: `uint8 activations, int8 weights per channel`.
+    pub what: String,
 }
 
 /// Why a convolution that is not quantized is left out.
@@ -142,109 +174,6 @@ fn unquantized(graph: &Graph, analysis: &Analysis, index: usize) -> (Why, String
         None => format!("its weights are the input '{weight}'"),
     };
     (Why::Computed, what)
-}
-
-/// How a node's weights are quantized, if they are.
-fn scheme(graph: &Graph, node: &NodeProto) -> Option<String> {
-    let input = |i: usize| node.input.get(i).map(String::as_str).filter(|n| !n.is_empty());
-    let activations = |name: &str| dtype(graph, name).map_or(String::new(), |t| format!("{} activations, ", lower(t)));
-    if let Some(spec) = LinearSpec::of(node)
-        && let Some(quantized) = spec.quantized
-    {
-        let dynamic = input(0)
-            .and_then(|n| graph.producer.get(n))
-            .is_some_and(|&n| graph.proto.node[n].op_type() == "DynamicQuantizeLinear");
-        let from = match quantized.zero_point {
-            // Without a zero point the activations are of the type of the weights' file entry, or made by a node that tells.
-            Some(zero) => input(zero).or(input(0)).map_or(String::new(), activations),
-            None => "float activations quantized at run time, ".to_owned(),
-        };
-        let from = if dynamic {
-            "activations quantized at run time, ".to_owned()
-        } else {
-            from
-        };
-        return Some(format!(
-            "{from}{}",
-            weights(graph, input(spec.weight)?, quantized.scale.and_then(input))
-        ));
-    }
-    if node.op_type() == "MatMulNBits" {
-        return Some(format!("weights of {} bits in blocks", node.int("bits", 4)));
-    }
-    let weighted = LinearSpec::of(node).is_some_and(|s| s.kind != LinearKind::Einsum);
-    if !weighted && node.op_type() != "DeformConv" {
-        return None;
-    }
-    let dequantize = source(graph, input(1)?, "DequantizeLinear")?;
-    let stored = dequantize.input.first()?;
-    let scale = dequantize.input.get(1).map(String::as_str);
-    let from = input(0).and_then(|n| source(graph, n, "DequantizeLinear"));
-    let from = from
-        .and_then(|d| d.input.first())
-        .map_or(String::new(), |n| activations(n));
-    let blocks = if dequantize.int("block_size", 0) > 0 {
-        " in blocks"
-    } else {
-        ""
-    };
-    // Only what comes from constants is a weight.
-    is_stored(graph, stored).then(|| format!("{from}{}{blocks} (QDQ)", weights(graph, stored, scale)))
-}
-
-fn weights(graph: &Graph, name: &str, scale: Option<&str>) -> String {
-    let kind = dtype(graph, name).map_or("quantized".to_owned(), lower);
-    let count = scale
-        .and_then(|s| graph.constant(s))
-        .map(|t| t.dims.iter().product::<usize>());
-    match count {
-        Some(1) => format!("{kind} weights per tensor"),
-        Some(_) => format!("{kind} weights per channel"),
-        None => format!("{kind} weights"),
-    }
-}
-
-/// The node of type `op` that a value comes from, at once or through nodes that only move elements.
-fn source<'g>(graph: &Graph<'g>, name: &str, op: &str) -> Option<&'g NodeProto> {
-    let mut node = &graph.proto.node[*graph.producer.get(name)?];
-    while node.op_type() != op {
-        if !matches!(Movement::of(node), Some(Movement::View | Movement::Permutation)) {
-            return None;
-        }
-        node = &graph.proto.node[*graph.producer.get(node.input.first()?.as_str())?];
-    }
-    Some(node)
-}
-
-/// Whether a value is stored in the file, as it is or to be quantized.
-fn is_stored(graph: &Graph, name: &str) -> bool {
-    let constant = |n: &str| {
-        let made = graph.producer.get(n).map(|&p| graph.proto.node[p].op_type());
-        graph.initializers.contains_key(n) || made == Some("Constant")
-    };
-    let quantized = source(graph, name, "QuantizeLinear").and_then(|q| q.input.first());
-    constant(name) || quantized.is_some_and(|n| constant(n))
-}
-
-/// The element type of a value, as far as the file tells.
-fn dtype(graph: &Graph, name: &str) -> Option<Dtype> {
-    if let Some(&i) = graph.initializers.get(name) {
-        return Dtype::try_from(graph.proto.initializer[i].data_type()).ok();
-    }
-    let node = &graph.proto.node[*graph.producer.get(name)?];
-    match node.op_type() {
-        "Constant" => graph.constant(name).map(|t| t.dtype),
-        "QuantizeLinear" => match node.input.get(2).filter(|n| !n.is_empty()) {
-            Some(zero) => dtype(graph, zero),
-            None => Dtype::try_from(i32::try_from(node.int("output_dtype", Dtype::Uint8 as i64)).ok()?).ok(),
-        },
-        "DynamicQuantizeLinear" => Some(Dtype::Uint8),
-        _ => None,
-    }
-}
-
-fn lower(dtype: Dtype) -> String {
-    dtype.as_str_name().to_lowercase()
 }
 
 /// Layers in the bodies of a node, at any depth.

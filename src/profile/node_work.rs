@@ -4,8 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::extract::only_user;
-use super::in_model::names;
+use super::in_model::{names, without_token};
 use crate::channels::{Analysis, input_value, spec_of};
 use crate::device::NodeTime;
 use crate::onnx::{Graph, label};
@@ -78,7 +77,7 @@ pub(super) fn file_nodes(graph: &Graph, analysis: &Analysis, ran: &[NodeTime]) -
 
 /// A product's name without what ONNX Runtime adds to it when it takes in an addition, an activation or both.
 fn unfused(name: &str) -> &str {
-    let name = name.strip_prefix("fused ").unwrap_or(name);
+    let name = without_token(name.strip_prefix("fused ").unwrap_or(name));
     name.strip_suffix("/MatMulAddFusion").unwrap_or(name)
 }
 
@@ -91,7 +90,7 @@ fn called(graph: &Graph, index: usize) -> Vec<String> {
         name => name.to_owned(),
     };
     let mut all = vec![own];
-    match LinearSpec::is_convolution(node) {
+    match LinearSpec::slides(node) {
         true => all.extend(names(graph, index)),
         false => all.extend(node.output.first().map(|o| format!("{o}_nchwc"))),
     }
@@ -107,7 +106,9 @@ fn fused(graph: &Graph, index: usize, seen: &HashSet<usize>) -> Vec<usize> {
         return parts;
     }
     for _ in 0..4 {
-        let next = only_user(graph, last).and_then(|next| graph.producer.get(next.output.first()?.as_str()).copied());
+        let next = graph
+            .only_user(last)
+            .and_then(|next| graph.producer.get(next.output.first()?.as_str()).copied());
         let Some(next) = next.filter(|n| !seen.contains(n) && LinearSpec::of(&graph.proto.node[*n]).is_none()) else {
             break;
         };

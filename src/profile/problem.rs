@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::quantized::Quantized;
+
 use crate::ops::{ConvSpec, Direction};
 
 /// What makes a layer's input, as far as its memory layout depends on it.
@@ -19,7 +21,7 @@ pub enum ProducerLayout {
 /// A layer's problem. Two layers with equal problems take the same time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Problem {
-    /// `Conv` or `ConvTranspose`.
+    /// `Conv` or `ConvTranspose`; on integers also `QLinearConv` and `ConvInteger`.
     pub op: String,
     /// Batch size.
     pub batch: usize,
@@ -44,8 +46,11 @@ pub struct Problem {
     /// What makes its input.
     #[serde(rename = "feed")]
     pub producer_layout: ProducerLayout,
-    /// Element type: `f32` or `f16`.
+    /// Element type of the input: `f32` or `f16`, of quantized layers also `i8`, `u8`, `i16` or `u16`.
     pub dtype: String,
+    /// For a layer with quantized weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantized: Option<Quantized>,
 }
 
 impl Problem {
@@ -80,6 +85,7 @@ impl Problem {
             activation: String::new(),
             producer_layout: ProducerLayout::Plain,
             dtype: "f32".to_owned(),
+            quantized: None,
         }
     }
 

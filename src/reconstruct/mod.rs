@@ -6,6 +6,7 @@
 mod affected;
 mod change;
 mod local;
+mod quantized;
 mod solve;
 mod store;
 mod target;

@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
+use super::quantized::{place, requantized};
 use crate::onnx::proto::{ModelProto, NodeProto};
 use crate::onnx::{Dtype, Graph, Tensor, captured_names, label};
-use crate::ops::LinearOp;
+use crate::ops::{Dequantized, LinearOp};
 use crate::{Error, Result};
 
 /// Stores weights (outputs × columns) and a bias in the layer that makes `linear_op.output`. A constant that something
 /// else reads too stays as it is there. `false`, with nothing changed, when a value is no number or the layer's element type
-/// cannot hold it: float16 ends at 65504.
+/// cannot hold it: float16 ends at 65504. What is dequantized for the layer is quantized again.
 ///
 /// # Errors
 /// When the model has no such layer, or the sizes do not fit.
@@ -25,6 +26,12 @@ pub fn store(model: &mut ModelProto, linear_op: &LinearOp, weights: &[f32], bias
     let index = Graph::new(graph)?;
     let at = *index.producer.get(linear_op.output.as_str()).ok_or_else(missing)?;
     let node = &graph.node[at];
+    if Dequantized::of(&index, node.input.get(1).map_or("", String::as_str)).is_some() {
+        let placed = requantized(&index, at, linear_op, &linear_op.stored_order(weights), bias);
+        let Some(placed) = placed else { return Ok(false) };
+        place(model, placed);
+        return Ok(true);
+    }
     let old = node.input.get(1).and_then(|n| index.stored(n)).ok_or_else(missing)?;
     let mut changes = vec![(1, with_values(&old.dims, old.dtype, &linear_op.stored_order(weights)))];
     if let Some(bias) = bias.filter(|_| linear_op.takes_bias) {

@@ -4,7 +4,7 @@
 use crate::Result;
 use crate::channels::Analysis;
 use crate::onnx::Graph;
-use crate::ops::{ChannelAffine, LinearOp, is_batch_norm};
+use crate::ops::{ChannelAffine, LinearOp, Movement, is_batch_norm};
 use crate::score::{OutputPosition, StagedExecutor, output_rows};
 
 /// What a layer is fitted to.
@@ -96,7 +96,7 @@ impl ReconstructionTarget {
     }
 }
 
-/// The sum right behind a layer (past a BatchNormalization) with another activation of the same shape.
+/// The sum right behind a layer (past a BatchNormalization or a quantization) with another activation of the same shape.
 fn sum_behind(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Option<SumBehind> {
     let only_user = |name: &str| -> Option<usize> {
         let given_out = graph.proto.output.iter().any(|o| o.name() == name);
@@ -112,6 +112,11 @@ fn sum_behind(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Optio
         let node = &graph.proto.node[at];
         affine = Some(affine_of(graph, at)?);
         name = node.output.first()?;
+        at = only_user(name)?;
+    }
+    // Quantized and dequantized in between it is the same value, rounded.
+    while Movement::of(&graph.proto.node[at]) == Some(Movement::Quantization) {
+        name = graph.proto.node[at].output.first()?;
         at = only_user(name)?;
     }
     let node = &graph.proto.node[at];

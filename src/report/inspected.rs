@@ -59,6 +59,9 @@ pub fn inspect_text(opened: &Opened) -> String {
     if analysis.groups.iter().any(|g| g.unit > 1) {
         text.push_str("\nA width such as 108 = 27 × 4 moves in blocks: `kept` of a plan then counts the 27 blocks of 4 channels.\n");
     }
+    if !opened.quantized.is_empty() {
+        text.push_str(&quantized_text(opened));
+    }
     if !opened.left_out.is_empty() {
         text.push_str(&left_out_text(opened));
     }
@@ -93,11 +96,20 @@ pub fn inspect_text(opened: &Opened) -> String {
     text
 }
 
+/// The layers with quantized weights.
+fn quantized_text(opened: &Opened) -> String {
+    let mut rows = table(&["quantized", "operator", "what it is"], &[]);
+    for layer in &opened.quantized {
+        rows.add_row([shorten(&layer.name, 36), layer.op.clone(), layer.what.clone()]);
+    }
+    format!("\n{rows}\n")
+}
+
 /// The layers that are neither timed nor changed.
 fn left_out_text(opened: &Opened) -> String {
     let mut rows = table(&["left out", "operator", "what it is"], &[]);
     for layer in &opened.left_out {
         rows.add_row([shorten(&layer.name, 36), layer.op.clone(), layer.what.clone()]);
     }
-    format!("\nlayers that are neither timed nor changed (integer layers not yet)\n{rows}\n")
+    format!("\nlayers that are neither timed nor changed\n{rows}\n")
 }

@@ -196,6 +196,9 @@ pub fn inspect_json(opened: &Opened) -> Value {
         "left_out": opened.left_out.iter().map(|l| json!({
             "name": l.name, "op": l.op, "reason": l.why.text(), "what": l.what,
         })).collect::<Vec<_>>(),
+        "quantized": opened.quantized.iter().map(|l| json!({
+            "name": l.name, "op": l.op, "what": l.what,
+        })).collect::<Vec<_>>(),
         "nothing_to_do": opened.nothing_to_do(),
         "inputs": opened.specs.iter().map(|s| json!({"name": s.name, "dims": s.dims})).collect::<Vec<_>>(),
         "notes": opened.notes,

@@ -15,8 +15,20 @@ use crate::{Error, Result};
 struct ChannelWish {
     axes: Vec<(usize, AxisRemap)>,
     fill: f32,
+    zeros: Option<Zeros>,
     /// New elements repeat old ones where there is one, else they hold `fill`.
     sharing: Option<Sharing>,
+}
+
+/// What stands for zero in a quantized constant.
+#[derive(Clone, Debug, PartialEq)]
+struct Zeros {
+    /// The zero point of each element that is there.
+    of_each: Tensor,
+    /// The axis that zero points go along, if they do.
+    axis: Option<usize>,
+    /// The zero point of a new index of that axis.
+    fill: f32,
 }
 
 /// How repeated elements share what the one held.
@@ -49,7 +61,7 @@ pub(super) fn remap_weights(
                 seed,
                 summed: LinearSpec::summed_axis(&graph.proto.node[at.node], at.input, dependencies.dims(ValueId(id))),
             });
-            let wish = wish(dependencies, remaps, ValueId(id), sharing);
+            let wish = wish(graph, (dependencies, remaps), ValueId(id), sharing);
             uses.entry(&value.name).or_default().push((at, wish));
         }
     }
@@ -92,11 +104,28 @@ fn unchanged_names(graph: &Graph) -> HashSet<String> {
         .collect()
 }
 
-fn wish(dependencies: &DependencyGraph, remaps: &IndexRemaps, id: ValueId, sharing: Option<Sharing>) -> ChannelWish {
-    let axes = (0..dependencies.dims(id).len())
+fn wish(
+    graph: &Graph,
+    (dependencies, remaps): (&DependencyGraph, &IndexRemaps),
+    id: ValueId,
+    sharing: Option<Sharing>,
+) -> ChannelWish {
+    let zeros = dependencies.value(id).zero_points.and_then(|zeros| {
+        let parameters = dependencies.value(zeros.value);
+        let of_each = zeros
+            .granularity
+            .expand(&graph.constant(&parameters.name)?, dependencies.dims(id));
+        Some(Zeros {
+            of_each: of_each?,
+            axis: zeros.granularity.axis(),
+            fill: parameters.fill,
+        })
+    });
+    let axes: Vec<_> = (0..dependencies.dims(id).len())
         .filter_map(|axis| Some((axis, remaps.get(id, axis)?.clone())))
         .collect();
     ChannelWish {
+        zeros: zeros.filter(|_| !axes.is_empty()),
         axes,
         fill: dependencies.value(id).fill,
         sharing,
@@ -104,6 +133,9 @@ fn wish(dependencies: &DependencyGraph, remaps: &IndexRemaps, id: ValueId, shari
 }
 
 fn remapped(original: &Tensor, wish: &ChannelWish) -> Result<Tensor> {
+    if let Some(zeros) = wish.zeros.as_ref().filter(|_| wish.sharing.is_none()) {
+        return quantized(original, wish, zeros);
+    }
     wish.axes.iter().try_fold(original.clone(), |tensor, (axis, remap)| {
         let Some(sharing) = wish.sharing else {
             return tensor.rebuild_axis(*axis, &remap.gather(), wish.fill);
@@ -116,6 +148,20 @@ fn remapped(original: &Tensor, wish: &ChannelWish) -> Result<Tensor> {
             Ok(copied)
         }
     })
+}
+
+/// A quantized constant whose new elements are the zero points of their places.
+fn quantized(original: &Tensor, wish: &ChannelWish, zeros: &Zeros) -> Result<Tensor> {
+    let (mut tensor, mut of_each) = (original.clone(), zeros.of_each.clone());
+    for (axis, remap) in &wish.axes {
+        let sources = remap.gather();
+        let rebuilt = |t: &Tensor| match zeros.axis == Some(*axis) {
+            true => t.rebuild_axis(*axis, &sources, zeros.fill),
+            false => t.rebuild_axis_like(*axis, &sources, &of_each),
+        };
+        (tensor, of_each) = (rebuilt(&tensor)?, rebuilt(&of_each)?);
+    }
+    Ok(tensor)
 }
 
 /// Weights whose repeats along an axis sum to what the one was: every repeat gets a share, another one at each place, so

@@ -1,6 +1,6 @@
 //! Some nodes of a graph as a model of their own.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 use crate::device::{DeviceTensor, Runner};
@@ -9,6 +9,7 @@ use crate::onnx::proto::{
     tensor_shape_proto::dimension::Value as Dim, type_proto, type_proto::Value as Kind,
 };
 use crate::onnx::{Graph, captured_names};
+use crate::ops::Movement;
 use crate::{Error, Result};
 
 /// The values of one run that later nodes read, by name.
@@ -32,14 +33,13 @@ impl Subgraph {
         runs: &[Live],
     ) -> Result<Option<Self>> {
         let all = &graph.proto.node;
+        let of_constants = of_constants(graph);
         let is_constant = |name: &str| {
-            graph.initializers.contains_key(name)
-                || graph
-                    .producer
-                    .get(name)
-                    .is_some_and(|&p| all[p].op_type() == "Constant")
+            let made = graph.producer.get(name);
+            graph.initializers.contains_key(name) || made.is_some_and(|p| of_constants.contains(p))
         };
-        let nodes: Vec<&NodeProto> = all[range].iter().filter(|n| n.op_type() != "Constant").collect();
+        let nodes = range.filter(|n| !of_constants.contains(n)).map(|n| &all[n]);
+        let nodes: Vec<&NodeProto> = nodes.collect();
         let mut made: HashSet<&str> = HashSet::new();
         let (mut inputs, mut constants): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         for node in &nodes {
@@ -68,10 +68,23 @@ impl Subgraph {
         for name in &inputs {
             typed.push(described(name, runs)?);
         }
-        let before = constants.iter().filter_map(|n| graph.producer.get(n.as_str()));
+        // What is made of constants is made in each part anew, of the constants that it then has.
+        let mut before: BTreeSet<usize> = BTreeSet::new();
+        let mut at = 0;
+        while let Some(name) = constants.get(at) {
+            at += 1;
+            let Some(&producer) = graph.producer.get(name.as_str()) else {
+                continue;
+            };
+            if before.insert(producer) {
+                constants.extend(all[producer].input.iter().filter(|n| !n.is_empty()).cloned());
+            }
+        }
+        let mut seen = HashSet::new();
+        constants.retain(|name| seen.insert(name.clone()));
         let proto = GraphProto {
             name: Some("part".to_owned()),
-            node: before.map(|&p| &all[p]).chain(nodes).cloned().collect(),
+            node: before.iter().map(|&p| &all[p]).chain(nodes).cloned().collect(),
             initializer: constants
                 .iter()
                 .filter_map(|n| graph.initializers.get(n.as_str()))
@@ -105,6 +118,25 @@ impl Subgraph {
         }
         runner.run(&values)
     }
+}
+
+/// The nodes that make values of constants alone: `Constant`, and what moves, converts or dequantizes such values. Not those whose
+/// value the graph gives out.
+fn of_constants(graph: &Graph) -> HashSet<usize> {
+    let given_out: HashSet<&str> = graph.proto.output.iter().map(|o| o.name()).collect();
+    let mut found = HashSet::new();
+    for (index, node) in graph.proto.node.iter().enumerate() {
+        let constant = |name: &String| {
+            let made = graph.producer.get(name.as_str());
+            name.is_empty() || graph.initializers.contains_key(name.as_str()) || made.is_some_and(|p| found.contains(p))
+        };
+        let moves = Movement::of(node).is_some() && node.input.iter().all(constant);
+        let shown = node.output.iter().any(|o| given_out.contains(o.as_str()));
+        if node.op_type() == "Constant" || (moves && !shown) {
+            found.insert(index);
+        }
+    }
+    found
 }
 
 fn named(name: &str) -> ValueInfoProto {

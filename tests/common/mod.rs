@@ -9,6 +9,7 @@ pub mod net;
 pub mod networks;
 pub mod on_cpu;
 pub mod priced;
+pub mod quantized;
 pub mod recorded;
 pub mod small;
 pub mod stored;

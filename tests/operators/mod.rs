@@ -6,6 +6,7 @@ mod ends;
 mod layers;
 mod norms;
 mod places;
+mod quantized;
 mod reductions;
 mod single;
 
@@ -250,6 +251,7 @@ fn every_operator_of_the_registry_has_a_case() {
         let graph = net(opsets[0], build).graph.unwrap_or_default();
         seen.extend(graph.node.iter().map(|n| n.op_type().to_owned()));
     }
+    seen.extend(quantized::operators());
     let missing: Vec<&str> = snapprune::channels::registered_ops()
         .filter(|op| !seen.contains(*op))
         .collect();

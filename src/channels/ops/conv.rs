@@ -6,6 +6,7 @@ use super::super::dependency_graph::ValueId;
 use super::super::moments::linear;
 use super::super::patch::Patch;
 use super::super::zeros;
+use super::quantize;
 use super::spec::{OpSpec, Policy, op};
 use crate::Result;
 use crate::onnx::Attributes;
@@ -42,7 +43,8 @@ struct Parts {
 }
 
 fn parts(c: &mut DependencyBuilder) -> Result<Parts, String> {
-    let (x, w, y) = (c.input(0)?, c.input(1)?, c.output(0)?);
+    let weight = LinearSpec::of(c.node).map_or(1, |s| s.weight);
+    let (x, w, y) = (c.input(0)?, c.input(weight)?, c.output(0)?);
     let groups = groups(c.node).ok_or("its group count is not positive")?;
     let (dx, dw, dy) = (c.dims(x), c.dims(w), c.dims(y));
     if dx.len() < 3 || dw.len() != dx.len() || dy.len() != dx.len() {
@@ -65,7 +67,7 @@ fn parts(c: &mut DependencyBuilder) -> Result<Parts, String> {
             c.lock_silent(y, axis);
         }
     }
-    if !c.is_weight(1) {
+    if !c.is_weight(weight) {
         for (id, axis) in [(x, 1), (y, 1)] {
             c.forbid_growth(id, axis, "the weights are computed in the graph");
         }
@@ -85,20 +87,22 @@ fn keeps_places(node: &NodeProto, axis: usize, x: &[usize], w: &[usize]) -> bool
 }
 
 fn bias(c: &mut DependencyBuilder, y: ValueId) -> RuleResult {
-    if c.has_input(2) {
-        let b = c.input(2)?;
+    let input = LinearSpec::of(c.node).and_then(LinearSpec::bias);
+    if let Some(input) = input.filter(|&i| c.has_input(i)) {
+        let b = c.input(input)?;
         c.same(b, 0, y, 1)?;
     }
     Ok(())
 }
 
-fn conv(c: &mut DependencyBuilder) -> RuleResult {
+pub(super) fn conv(c: &mut DependencyBuilder) -> RuleResult {
     let Parts { x, w, y, groups } = parts(c)?;
     let (cin, cout) = (c.dims(x)[1], c.dims(y)[1]);
     if c.dims(w)[0] != cout || c.dims(w)[1] != cin / groups {
         return Err("its weights do not fit its input".to_owned());
     }
     c.same(w, 0, y, 1)?;
+    quantize::parameters(c, w, 0)?;
     if groups == 1 {
         c.same(w, 1, x, 1)?;
     } else if groups == cin {
@@ -155,8 +159,11 @@ fn depthwise(c: &mut DependencyBuilder, x: ValueId, y: ValueId, multiplier: usiz
 
 /// A depthwise convolution has as many groups as channels, each with its outputs behind one another;
 /// the groups of a grouped one hold the same channels in the same order.
-fn patch_groups(p: &mut Patch) -> Result<()> {
-    let (Some(x), Some(w), Some(y)) = (p.input(0), p.input(1), p.output(0)) else {
+pub(super) fn patch_groups(p: &mut Patch) -> Result<()> {
+    let Some(spec) = LinearSpec::of(p.node) else {
+        return Ok(());
+    };
+    let (Some(x), Some(w), Some(y)) = (p.input(0), p.input(spec.weight), p.output(0)) else {
         return Ok(());
     };
     let groups = groups(p.node).unwrap_or(1);
@@ -177,8 +184,8 @@ fn patch_groups(p: &mut Patch) -> Result<()> {
         return Ok(());
     }
     // The axis of the weights that holds one group's channels, and the activation that holds them all.
-    let all = match LinearSpec::kind_of(p.node) {
-        Some(LinearKind::Conv) => x,
+    let all = match spec.kind {
+        LinearKind::Conv => x,
         _ => y,
     };
     let one = p.order(w, 1);

@@ -218,7 +218,7 @@ fn clips_negatives(graph: &Graph, node: &NodeProto) -> bool {
 }
 
 /// Aligns one input with the output from the last axis on.
-fn align(c: &mut DependencyBuilder, x: ValueId, y: ValueId) -> RuleResult {
+pub(super) fn align(c: &mut DependencyBuilder, x: ValueId, y: ValueId) -> RuleResult {
     let (rx, ry) = (c.rank(x), c.rank(y));
     if rx > ry {
         return Err("its shapes do not fit".to_owned());

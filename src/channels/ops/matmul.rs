@@ -3,8 +3,10 @@
 use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::moments::linear;
 use super::super::zeros;
+use super::quantize;
 use super::spec::{OpSpec, Policy, op};
 use crate::onnx::Attributes;
+use crate::ops::LinearSpec;
 
 pub(super) const OPS: &[OpSpec] = &[
     op("Gemm", gemm, None, Policy::Layer, "either operand transposed")
@@ -21,21 +23,23 @@ pub(super) const OPS: &[OpSpec] = &[
     .zeros(zeros::matmul),
 ];
 
-fn gemm(c: &mut DependencyBuilder) -> RuleResult {
-    let (a, b, y) = (c.input(0)?, c.input(1)?, c.output(0)?);
+pub(super) fn gemm(c: &mut DependencyBuilder) -> RuleResult {
+    let spec = LinearSpec::of(c.node).ok_or("it is no product")?;
+    let (a, b, y) = (c.input(0)?, c.input(spec.weight)?, c.output(0)?);
     let (ta, tb) = (c.node.int("transA", 0) != 0, c.node.int("transB", 0) != 0);
     let (m, ka) = if ta { (1, 0) } else { (0, 1) };
     let (kb, n) = if tb { (1, 0) } else { (0, 1) };
     c.same(a, m, y, 0)?;
     c.same(b, n, y, 1)?;
     c.same(a, ka, b, kb)?;
-    if !c.is_weight(1) && !c.is_weight(0) {
+    quantize::parameters(c, b, n)?;
+    if !c.is_weight(spec.weight) && !c.is_weight(0) {
         c.forbid_growth(a, ka, "both operands are activations");
     }
     c.role(a, ka, false);
     c.role(y, 1, true);
-    if c.has_input(2) {
-        let bias = c.input(2)?;
+    if let Some(bias) = spec.bias().filter(|&i| c.has_input(i)) {
+        let bias = c.input(bias)?;
         let (rank, dims) = (c.rank(bias), c.dims(bias));
         for (axis, &dim) in dims.iter().enumerate() {
             let out_axis = 2 - rank + axis;
@@ -49,8 +53,9 @@ fn gemm(c: &mut DependencyBuilder) -> RuleResult {
     Ok(())
 }
 
-fn matmul(c: &mut DependencyBuilder) -> RuleResult {
-    let (a, b, y) = (c.input(0)?, c.input(1)?, c.output(0)?);
+pub(super) fn matmul(c: &mut DependencyBuilder) -> RuleResult {
+    let spec = LinearSpec::of(c.node).ok_or("it is no product")?;
+    let (a, b, y) = (c.input(0)?, c.input(spec.weight)?, c.output(0)?);
     let (ra, rb, ry) = (c.rank(a), c.rank(b), c.rank(y));
     if ra < 2 || rb < 2 {
         return Err("a vector operand is not followed".to_owned());
@@ -61,6 +66,11 @@ fn matmul(c: &mut DependencyBuilder) -> RuleResult {
     c.same(a, ra - 1, b, rb - 2)?;
     c.same(a, ra - 2, y, ry - 2)?;
     c.same(b, rb - 1, y, ry - 1)?;
+    quantize::parameters(c, b, rb - 1)?;
+    if let Some(bias) = spec.bias().filter(|&i| c.has_input(i)) {
+        let bias = c.input(bias)?;
+        c.same(bias, 0, y, ry - 1)?;
+    }
     for (id, rank) in [(a, ra), (b, rb)] {
         for axis in 0..rank - 2 {
             let out_axis = ry - rank + axis;
@@ -71,7 +81,7 @@ fn matmul(c: &mut DependencyBuilder) -> RuleResult {
             }
         }
     }
-    let (left, right) = (c.is_weight(0), c.is_weight(1));
+    let (left, right) = (c.is_weight(0), c.is_weight(spec.weight));
     if !left && !right {
         c.forbid_growth(a, ra - 1, "both operands are activations");
     }

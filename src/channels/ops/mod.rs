@@ -8,6 +8,7 @@ mod einsum;
 mod elementwise;
 mod gather;
 mod grid_sample;
+mod integer;
 mod matmul;
 mod norm;
 mod pad;
@@ -26,9 +27,17 @@ pub use spec::{AtZero, BlockedLayout, FusedActivation, OpSpec, Operands, Policy,
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Graph};
 
-/// The entry of a node's operator; `None` for other domains than the standard one.
+/// The entry of a node's operator, of the standard or of ONNX Runtime; `None` for other domains.
 pub fn spec_of(node: &NodeProto) -> Option<&'static OpSpec> {
-    find(node.op_type()).filter(|_| node.is_standard())
+    match node.domain() {
+        "com.microsoft" => microsoft().find(|spec| spec.name == node.op_type()),
+        _ => find(node.op_type()).filter(|_| node.is_standard()),
+    }
+}
+
+/// Every operator of ONNX Runtime's domain.
+pub fn microsoft() -> impl Iterator<Item = &'static OpSpec> {
+    [quantize::MICROSOFT, integer::MICROSOFT].into_iter().flatten()
 }
 
 /// The entry of an operator that computes what a node does, where that is of the standard or of ONNX Runtime.
@@ -78,6 +87,7 @@ pub fn all() -> impl Iterator<Item = &'static OpSpec> {
         reduce::OPS,
         resize::OPS,
         quantize::OPS,
+        integer::OPS,
     ]
     .into_iter()
     .flatten()

@@ -30,7 +30,7 @@ pub(super) const OPS: &[OpSpec] = &[
     pool_op("GlobalLpPool"),
 ];
 
-fn pool(c: &mut DependencyBuilder) -> RuleResult {
+pub(super) fn pool(c: &mut DependencyBuilder) -> RuleResult {
     if c.node.output.iter().skip(1).any(|o| !o.is_empty()) {
         return Err("it also gives indices, which count channels".to_owned());
     }

@@ -1,60 +1,104 @@
-//! `QuantizeLinear` and `DequantizeLinear`: scales per tensor, or per index of one axis.
+//! `QuantizeLinear`, `DequantizeLinear` and `DynamicQuantizeLinear`: scales per tensor, per index of one axis, or per block of it.
 
 use super::super::context::{DependencyBuilder, RuleResult};
+use super::super::dependency_graph::ValueId;
 use super::super::moments::arrange;
 use super::spec::{OpSpec, Policy, op};
-use crate::onnx::Attributes;
+use crate::ops::{Granularity, LinearSpec};
+
+const fn by_scales(name: &'static str) -> OpSpec {
+    op(
+        name,
+        quantize,
+        None,
+        Policy::Follow,
+        "per tensor, per channel and in blocks",
+    )
+    .moments(arrange::same)
+}
 
 pub(super) const OPS: &[OpSpec] = &[
+    by_scales("QuantizeLinear"),
+    by_scales("DequantizeLinear"),
     op(
-        "QuantizeLinear",
-        quantize,
+        "DynamicQuantizeLinear",
+        at_run_time,
         None,
-        Policy::Follow,
-        "per tensor and per channel",
-    )
-    .moments(arrange::same),
-    op(
-        "DequantizeLinear",
-        quantize,
-        None,
-        Policy::Follow,
-        "per tensor and per channel",
-    )
-    .moments(arrange::same),
+        Policy::Partial,
+        "its range is that of all channels: they stay, new ones are zero",
+    ),
 ];
+
+/// The same in ONNX Runtime's domain, where they know more types.
+pub(super) const MICROSOFT: &[OpSpec] = &[by_scales("QuantizeLinear"), by_scales("DequantizeLinear")];
 
 fn quantize(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);
-    if c.node.int("block_size", 0) != 0 {
-        return Err("blocked quantization is not followed".to_owned());
-    }
-    let rank = c.rank(x);
-    (0..rank).try_for_each(|axis| c.same(x, axis, y, axis))?;
-    let shifted = c.has_input(2)
-        && c.node
-            .input
-            .get(2)
-            .and_then(|n| c.graph.constant(n))
-            .and_then(|t| t.to_i64())
-            .is_none_or(|z| z.iter().any(|&v| v != 0));
-    if shifted && c.is_weight(0) {
-        for axis in 0..rank {
-            c.forbid_growth(x, axis, "a new weight of zero would need its zero point");
-        }
-    }
-    for i in 1..3 {
-        if !c.has_input(i) {
-            continue;
-        }
+    (0..c.rank(x)).try_for_each(|axis| c.same(x, axis, y, axis))?;
+    for i in (1..3).filter(|&i| c.has_input(i)).collect::<Vec<_>>() {
         let parameter = c.input(i)?;
-        if c.dims(parameter).iter().product::<usize>() > 1 {
-            let axis = c.axis(c.node.int("axis", 1), rank)?;
-            c.same(parameter, 0, x, axis)?;
-        }
+        let granularity = Granularity::of(c.node, &c.dims(x), &c.dims(parameter));
+        let granularity = granularity.ok_or("its scales do not fit")?;
+        along(c, parameter, x, granularity)?;
         if i == 1 {
             c.fill(parameter, 1.0);
+        } else if c.is_weight(0) {
+            c.zero_points(x, 2, granularity)?;
         }
     }
     Ok(())
 }
+
+/// Scales and zero points change with the axes that they go along.
+fn along(c: &mut DependencyBuilder, parameter: ValueId, x: ValueId, granularity: Granularity) -> RuleResult {
+    match granularity {
+        Granularity::Tensor => Ok(()),
+        Granularity::Channel(axis) => c.same(parameter, 0, x, axis),
+        Granularity::Blocks { axis, size } => {
+            for other in (0..c.rank(x)).filter(|&a| a != axis) {
+                c.same(parameter, other, x, other)?;
+            }
+            let indices = c.dims(x)[axis];
+            if !indices.is_multiple_of(size) {
+                c.constraint(x, axis, "its scales are of blocks, the last of which is not full");
+                return Ok(());
+            }
+            (0..indices).try_for_each(|i| c.unify((parameter, axis, i / size), (x, axis, i)))
+        }
+    }
+}
+
+/// Scales and zero points of the weights `w` go along its axis `axis`, where there is one for each of its indices.
+pub(super) fn parameters(c: &mut DependencyBuilder, w: ValueId, axis: usize) -> RuleResult {
+    let inputs = LinearSpec::of(c.node).and_then(|s| s.quantized);
+    let Some(inputs) = inputs else {
+        return Ok(());
+    };
+    let dims = c.dims(w);
+    let fitting = |c: &DependencyBuilder, i: usize| {
+        let parameter = c.input(i)?;
+        let granularity = Granularity::along(axis, &dims, &c.dims(parameter));
+        Ok::<_, String>((parameter, granularity.ok_or("its scales do not fit")?))
+    };
+    if let Some(i) = inputs.scale.filter(|&i| c.has_input(i)) {
+        let (scale, granularity) = fitting(c, i)?;
+        along(c, scale, w, granularity)?;
+        c.fill(scale, 1.0);
+    }
+    if c.has_input(inputs.weight_zero_point) {
+        let (zero, granularity) = fitting(c, inputs.weight_zero_point)?;
+        along(c, zero, w, granularity)?;
+        c.zero_points(w, inputs.weight_zero_point, granularity)?;
+    }
+    Ok(())
+}
+
+fn at_run_time(c: &mut DependencyBuilder) -> RuleResult {
+    let (x, y) = (c.input(0)?, c.output(0)?);
+    (0..c.rank(x)).try_for_each(|axis| c.same(x, axis, y, axis))?;
+    c.grows_by_zeros(x, RANGE);
+    Ok(())
+}
+
+/// Why channels stay in front of what is quantized at run time.
+pub(super) const RANGE: &str = "all channels make the range that they are quantized by";

@@ -42,8 +42,11 @@ fn widths(session: &Session, grid: Grid) -> Result<SearchSpace> {
     let (analysis, asked) = (session.analysis(), session.options);
     let base = session.present();
     let kept = kept(&session.graph, session.opened, asked)?;
+    let never_lossy = &session.opened.never_lossy;
     let (mut groups, mut options) = (Vec::new(), Vec::new());
-    let free = |g: &&Group| g.constraint.is_none() && g.classes.len() > 1 && !kept.contains(&g.id);
+    let free = |g: &&Group| {
+        g.constraint.is_none() && g.classes.len() > 1 && !kept.contains(&g.id) && !never_lossy.contains_key(&g.id)
+    };
     for group in analysis.groups.iter().filter(free) {
         let mut counts = narrower(group, asked.min_width.max(1), grid);
         counts.extend(session.candidates.get(&group.id).into_iter().flatten());

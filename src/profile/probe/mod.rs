@@ -6,6 +6,7 @@ mod differences;
 mod measurer;
 mod model;
 mod prober;
+mod quantized;
 mod scheduler;
 
 pub use cache::{Nearest, latency_steps};

@@ -15,7 +15,7 @@ use crate::onnx::{Attributes, Dtype, Tensor};
 use crate::profile::problem::{Problem, ProducerLayout};
 
 /// Channels at the head of a probe, before the layer that brings them to the width wanted.
-const HEAD: usize = 16;
+pub(super) const HEAD: usize = 16;
 
 /// What the layer of a probe reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,15 +56,16 @@ pub(super) fn build(problems: &[Problem], probe: Probe) -> (ModelProto, Vec<Name
         let ones = vec![1; problem.space.len()];
         let width = if direct { problem.cin } else { HEAD };
         let mut from = builder.input(&mut inputs, problem, width, probe);
-        if !direct {
+        if problem.quantized.is_none() && !direct {
             from = builder.conv(&format!("k{k}.feed"), &from, &[problem.cin, HEAD], &ones, 1);
             if problem.producer_layout == ProducerLayout::Depthwise {
                 from = builder.conv(&format!("k{k}.feed2"), &from, &[problem.cin, 1], &ones, problem.cin);
             }
         }
-        let mut last = match probe {
-            Probe::Without => from,
-            _ => builder.layer(k, &from, problem),
+        let mut last = match (&problem.quantized, probe) {
+            (Some(quantized), _) => builder.quantized(k, &from, problem, quantized, probe),
+            (None, Probe::Without) => from,
+            (None, _) => builder.layer(k, &from, problem),
         };
         if matches!(probe, Probe::Pooled | Probe::Without) {
             let op = if problem.space.is_empty() {
@@ -81,7 +82,18 @@ pub(super) fn build(problems: &[Problem], probe: Probe) -> (ModelProto, Vec<Name
             ..Default::default()
         });
     }
-    (probe_model(builder.graph), inputs.tensors)
+    let mut model = probe_model(builder.graph);
+    let wide = |p: &Problem| {
+        p.quantized
+            .as_ref()
+            .is_some_and(|q| [&p.dtype, &q.weight].iter().any(|t| !t.ends_with('8')))
+    };
+    if problems.iter().any(wide) {
+        // Other integers than those of 8 bits are quantized since opset 21, 8-bit floats since 19.
+        model.ir_version = Some(10);
+        model.opset_import.iter_mut().for_each(|o| o.version = Some(21));
+    }
+    (model, inputs.tensors)
 }
 
 /// A model of a graph of standard operators.
@@ -125,10 +137,10 @@ pub(in crate::profile) fn small_values(random: &mut Rng, dtype: Dtype, dims: &[u
     }
 }
 
-struct ProbeBuilder {
-    graph: GraphProto,
+pub(super) struct ProbeBuilder {
+    pub(super) graph: GraphProto,
     dtype: Dtype,
-    random: Rng,
+    pub(super) random: Rng,
 }
 
 impl ProbeBuilder {
@@ -175,13 +187,20 @@ impl ProbeBuilder {
         all
     }
 
-    fn weight(&mut self, name: &str, dims: &[usize]) -> String {
+    pub(super) fn weight(&mut self, name: &str, dims: &[usize]) -> String {
         let tensor = self.tensor(dims);
         self.graph.initializer.push(tensor.to_proto(name));
         name.to_owned()
     }
 
-    fn conv(&mut self, name: &str, from: &str, channels: &[usize], kernel: &[usize], groups: usize) -> String {
+    pub(super) fn conv(
+        &mut self,
+        name: &str,
+        from: &str,
+        channels: &[usize],
+        kernel: &[usize],
+        groups: usize,
+    ) -> String {
         let weight = self.weight(&format!("{name}.w"), &[channels, kernel].concat());
         let mut node = node("Conv", name, vec![from.to_owned(), weight]);
         node.set_int("group", groups as i64);
@@ -203,19 +222,13 @@ impl ProbeBuilder {
             inputs.push(self.weight(&format!("{name}.b"), &[p.cout]));
         }
         let mut layer = node(&p.op, &name, inputs);
-        layer.set_int("group", p.groups as i64);
-        for (list, values) in &p.lists {
-            layer.set_ints(list, values.clone());
-        }
-        if !p.auto_pad.is_empty() {
-            layer.attribute.push(AttributeProto {
-                name: Some("auto_pad".to_owned()),
-                r#type: Some(AttributeType::String as i32),
-                s: Some(p.auto_pad.clone().into_bytes()),
-                ..Default::default()
-            });
-        }
+        set_geometry(&mut layer, p);
         self.graph.node.push(layer);
+        self.activation(k, name, p)
+    }
+
+    /// The activation behind a layer, where the problem has one.
+    pub(super) fn activation(&mut self, k: usize, name: String, p: &Problem) -> String {
         if p.activation.is_empty() {
             return name;
         }
@@ -245,6 +258,22 @@ impl ProbeBuilder {
         }
         self.graph.node.push(node);
         act
+    }
+}
+
+/// Groups, strides, pads and the like.
+pub(super) fn set_geometry(layer: &mut NodeProto, p: &Problem) {
+    layer.set_int("group", p.groups as i64);
+    for (list, values) in &p.lists {
+        layer.set_ints(list, values.clone());
+    }
+    if !p.auto_pad.is_empty() {
+        layer.attribute.push(AttributeProto {
+            name: Some("auto_pad".to_owned()),
+            r#type: Some(AttributeType::String as i32),
+            s: Some(p.auto_pad.clone().into_bytes()),
+            ..Default::default()
+        });
     }
 }
 
