@@ -4,6 +4,7 @@ use super::chosen::Chosen;
 use super::limits::{UseLimit, limits as use_limits, within};
 use super::measure::{Latency, measure};
 use super::search::Search;
+use crate::optimize::options::WhenSlower;
 use crate::optimize::outcome::{Declined, NoPlan};
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
@@ -26,9 +27,12 @@ pub(super) fn by_use(session: &Session, search: &Search, limits: &mut [UseLimit]
 }
 
 /// A plan for counted metrics: over all widths, or where that is measured to be slower than the original, over
-/// multiples of blocks.
+/// multiples of blocks. Where a size is wanted for itself, latency plays no part.
 fn by_size(session: &Session, search: &Search, limits: &[UseLimit]) -> Result<Chosen, NoPlan> {
     let first = Chosen::of(search, &within(search, limits)?);
+    if session.options.when_slower == WhenSlower::Write {
+        return Ok(first);
+    }
     session.reporter.step(Step::MeasureModels);
     session.limit.check()?;
     let ratio = measure(session, &first.plan, SECONDS)?.ratio;
