@@ -11,6 +11,7 @@ use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::data::{Dataset, Scaling};
 use snapprune::device::Limit;
 use snapprune::onnx::{Dtype, Graph, Tensor};
+use snapprune::plan::{Resource, SearchSpace, parameters};
 use snapprune::reconstruct::{Change, FitSamples, Settings, reconstruct};
 use snapprune::score::{Reference, StagedExecutor, Watch, crossing_bytes, linear_ops};
 
@@ -253,4 +254,48 @@ fn every_layer_of_the_zoo_is_followed_as_rows_times_weights() {
         }
     }
     assert!(layers == 0 || layers > 700, "{layers}");
+}
+
+/// A limit on parameters counts the integers of quantized weights as the written model's are counted.
+#[test]
+fn parameters_of_quantized_weights_are_counted_alike_before_and_after() {
+    let mut net = Net::new(17, 3);
+    let x = net.input("x", &[1, 4, 8, 8]);
+    let layer = Layer {
+        form: Form::Qdq,
+        scheme: Scheme {
+            dtype: Dtype::Int8,
+            zero: 0,
+            shares: Shares::Channel,
+            through: &[],
+        },
+        product: false,
+        groups: 1,
+        cin: 4,
+        cout: 16,
+        silent: &[],
+    };
+    let y = layer.add(&mut net, &x);
+    let last = Layer {
+        cin: 16,
+        cout: 6,
+        ..layer
+    };
+    let y = last.add(&mut net, &y);
+    net.output(&y);
+    let case = Case::new(&model(net)).unwrap();
+    let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
+    let group = case.analysis.groups.iter().find(|g| g.width() == 16).unwrap();
+    let base: Vec<usize> = case.analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let space = SearchSpace {
+        groups: vec![group.id],
+        options: vec![vec![12, 16]],
+        base,
+    };
+    let mut change = ChannelChange::default();
+    change.removed.extend(&group.classes[12..]);
+    let table = Resource::parameters(&space, &graph, &case.analysis);
+    let narrower = case.apply(&change).unwrap();
+    assert_eq!(table.of(&space.sizes(), &[0]) as u64, parameters(&narrower));
+    assert_eq!(table.of(&space.sizes(), &[1]) as u64, parameters(&case.proto));
 }

@@ -36,7 +36,7 @@ pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ChannelChange) ->
         .sum()
 }
 
-/// Elements of all floating-point weights.
+/// Elements of all weights, with their scales and zero points where they are quantized; 64-bit integers are shapes and indices.
 pub fn parameters(model: &ModelProto) -> u64 {
     let graph = model.graph.iter();
     graph

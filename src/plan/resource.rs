@@ -6,7 +6,7 @@ use super::axis_widths::AxisWidths;
 use super::factor::Factor;
 use super::space::SearchSpace;
 use crate::channels::{Analysis, ValueId, node_macs};
-use crate::onnx::Graph;
+use crate::onnx::{Dtype, Graph};
 
 /// A resource as a sum of tables.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Resource {
         Self { factors }
     }
 
-    /// Weight elements.
+    /// Weight elements, as [`super::count::parameters`] counts them.
     pub fn parameters(space: &SearchSpace, graph: &Graph, analysis: &Analysis) -> Self {
         let widths = AxisWidths::new(analysis);
         let dependencies = &analysis.dependencies;
@@ -82,8 +82,8 @@ impl Resource {
         let mut factors = Vec::new();
         for id in (0..dependencies.values.len()).map(ValueId) {
             let value = dependencies.value(id);
-            let float = graph.constant(&value.name).is_some_and(|t| t.is_float());
-            if value.constant_use.is_none() || !float || !seen.insert(value.name.clone()) {
+            let weight = graph.constant(&value.name).is_some_and(|t| t.dtype != Dtype::Int64);
+            if value.constant_use.is_none() || !weight || !seen.insert(value.name.clone()) {
                 continue;
             }
             let groups = widths.groups(analysis, id);
