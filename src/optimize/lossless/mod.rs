@@ -64,8 +64,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
 
 /// What the random inputs of the comparison may not show.
 const SATURATION: &str = "this processor adds products of 8-bit integers in 16 bits (it has no VNNI), which saturates where a quantizer used both \
-    types to the full; which products meet hangs on the widths, so outputs may differ by some steps of the quantizer on your data: compare with \
-    --eval, or quantize with reduced ranges (reduce_range in ONNX Runtime)";
+    types to the full; which products meet hangs on the widths, so outputs may differ by some steps of the quantizer on your data: compare both \
+    models on labelled samples, or quantize with reduced ranges (reduce_range in ONNX Runtime)";
 
 /// Whether integer kernels of a device may saturate before they add up: those for AVX2.
 fn adds_in_16_bits(device: &DeviceInfo) -> bool {
