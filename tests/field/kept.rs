@@ -57,7 +57,7 @@ fn layers_that_stay_for_other_reasons_are_counted_by_reason() {
     let path = written(folder.path(), "odd.onnx", &model);
     let why = inspected(&path, &[])["nothing_to_do"].as_str().unwrap().to_owned();
     for part in [
-        "none of its 4 convolutions is a float convolution with constant weights: 2 are inside a body of If",
+        "none of its 4 convolutions is one that is timed: 2 are inside a body of If",
         "1 have weights that are computed at run time",
         "1 are inside a function of the model",
     ] {
