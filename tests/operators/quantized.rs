@@ -2,7 +2,7 @@
 
 use crate::common::net::Net;
 use crate::common::quantized::{Form, Layer, Scheme, Shares, model};
-use crate::common::{Case, difference};
+use crate::common::{Case, difference, runtime};
 use snapprune::channels::ChannelChange;
 use snapprune::onnx::Dtype;
 use snapprune::onnx::proto::ModelProto;
@@ -116,6 +116,13 @@ fn quantized_layers_grow_and_shrink_without_any_change() {
         .into_iter()
         .filter_map(|(form, scheme, product, depthwise)| {
             let what = check(form, scheme, product, depthwise).err()?;
+            // The oldest ONNX Runtime convolves integers with uint8 weights alone.
+            if what.contains("Could not find an implementation for ConvInteger")
+                && runtime().version.starts_with("1.23.")
+            {
+                eprintln!("skipped on ONNX Runtime {}: {form:?} {scheme:?}", runtime().version);
+                return None;
+            }
             Some(format!(
                 "{form:?} {scheme:?} product {product} depthwise {depthwise}: {what}"
             ))
