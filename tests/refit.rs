@@ -155,36 +155,41 @@ fn what_can_be_made_up_for_is_made_up_for() {
     assert!(lost > 0.02 && kept < 0.05 * lost, "{lost} {kept}");
 }
 
+/// Two quantized convolutions, 4 → 16 → 6 channels.
+fn two_quantized(shares: Shares) -> Case {
+    let mut net = Net::new(17, 3);
+    let x = net.input("x", &[1, 4, 8, 8]);
+    let layer = Layer {
+        form: Form::Qdq,
+        scheme: Scheme {
+            dtype: Dtype::Int8,
+            zero: 0,
+            shares,
+            through: &[],
+        },
+        product: false,
+        groups: 1,
+        cin: 4,
+        cout: 16,
+        silent: &[],
+    };
+    let y = layer.add(&mut net, &x);
+    let last = Layer {
+        cin: 16,
+        cout: 6,
+        ..layer
+    };
+    let y = last.add(&mut net, &y);
+    net.output(&y);
+    Case::new(&model(net)).unwrap()
+}
+
 /// Three quantized convolutions, of which the middle one loses channels: the fit makes up for a part of it, in the integers and the
 /// form that were there.
 #[test]
 fn quantized_layers_are_fitted_and_quantized_again() {
     for shares in [Shares::Tensor, Shares::Channel] {
-        let mut net = Net::new(17, 3);
-        let x = net.input("x", &[1, 4, 8, 8]);
-        let layer = Layer {
-            form: Form::Qdq,
-            scheme: Scheme {
-                dtype: Dtype::Int8,
-                zero: 0,
-                shares,
-                through: &[],
-            },
-            product: false,
-            groups: 1,
-            cin: 4,
-            cout: 16,
-            silent: &[],
-        };
-        let y = layer.add(&mut net, &x);
-        let last = Layer {
-            cin: 16,
-            cout: 6,
-            ..layer
-        };
-        let y = last.add(&mut net, &y);
-        net.output(&y);
-        let case = Case::new(&model(net)).unwrap();
+        let case = two_quantized(shares);
         let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
         let group = case.analysis.groups.iter().find(|g| g.width() == 16).unwrap();
         let mut change = ChannelChange::default();
@@ -259,31 +264,7 @@ fn every_layer_of_the_zoo_is_followed_as_rows_times_weights() {
 /// A limit on parameters counts the integers of quantized weights as the written model's are counted.
 #[test]
 fn parameters_of_quantized_weights_are_counted_alike_before_and_after() {
-    let mut net = Net::new(17, 3);
-    let x = net.input("x", &[1, 4, 8, 8]);
-    let layer = Layer {
-        form: Form::Qdq,
-        scheme: Scheme {
-            dtype: Dtype::Int8,
-            zero: 0,
-            shares: Shares::Channel,
-            through: &[],
-        },
-        product: false,
-        groups: 1,
-        cin: 4,
-        cout: 16,
-        silent: &[],
-    };
-    let y = layer.add(&mut net, &x);
-    let last = Layer {
-        cin: 16,
-        cout: 6,
-        ..layer
-    };
-    let y = last.add(&mut net, &y);
-    net.output(&y);
-    let case = Case::new(&model(net)).unwrap();
+    let case = two_quantized(Shares::Channel);
     let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
     let group = case.analysis.groups.iter().find(|g| g.width() == 16).unwrap();
     let base: Vec<usize> = case.analysis.groups.iter().map(|g| g.classes.len()).collect();

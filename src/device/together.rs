@@ -29,31 +29,27 @@ pub fn load_all(loadings: &[Loading], fallback: CpuFallback) -> Vec<Result<Box<d
         session.first_run()?;
         Ok(session)
     });
+    let alone = |l: &Loading| l.timer.load(l.run.model, l.run.inputs, fallback);
     let full = |session: &Result<Box<dyn TimedSession>>| session.as_ref().is_err_and(Error::is_out_of_memory);
     if cores > 1 && ran.iter().any(full) {
         // Which of them fit is for the first to decide.
         drop(ran);
-        let alone = |l: &Loading| l.timer.load(l.run.model, l.run.inputs, fallback);
         return loadings.iter().map(alone).collect();
     }
-    let settled = |(session, loading): (Result<Box<dyn TimedSession>>, &Loading)| {
-        let mut session = match session {
-            Err(error) if cores > 1 && !matches!(error, Error::Stopped) => {
-                // Others may have been in its way.
-                let mut alone = loading.prepare(fallback)?;
-                alone.first_run()?;
-                alone
-            }
-            session => session?,
-        };
-        session.settle()?;
-        Ok(session)
+    let settled = |(session, loading): (Result<Box<dyn TimedSession>>, &Loading)| match session {
+        // Others may have been in its way.
+        Err(error) if cores > 1 && !matches!(error, Error::Stopped) => alone(loading),
+        session => {
+            let mut session = session?;
+            session.settle()?;
+            Ok(session)
+        }
     };
     ran.into_iter().zip(loadings).map(settled).collect()
 }
 
 /// Cores that this process may use.
-pub(super) fn cores() -> usize {
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

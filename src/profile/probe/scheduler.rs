@@ -1,6 +1,6 @@
 //! Which problems are timed in one session.
 
-use crate::device::{NodeClock, Timer};
+use crate::device::{NodeClock, Timer, cores};
 use crate::profile::problem::{Problem, ProducerLayout};
 
 /// What goes into one session.
@@ -38,7 +38,7 @@ impl SessionSize {
     /// For a timer. Where layers stand side by side, up to a quarter of the device's memory is taken (`memory_bytes`; float32) by one of
     /// the sessions that `problems` are shared between, and half of it by those that are loaded together.
     pub fn of(timer: &dyn Timer, memory_bytes: Option<f64>, problems: usize) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = cores();
         match timer.node_clock() {
             NodeClock::Host => Self::default(),
             NodeClock::Device => Self {
