@@ -31,7 +31,7 @@ fn openvino() -> Option<PluginChoice> {
     Some(PluginChoice {
         name: "OpenVINOExecutionProvider".to_owned(),
         library: Some(for_any_cpu(&plugin.library)),
-        target: PluginTarget::Cpu,
+        slot: PluginTarget::Cpu.into(),
         options: Vec::new(),
     })
 }

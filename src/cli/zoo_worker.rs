@@ -14,6 +14,7 @@ use crate::jobs::{
 use crate::onnx::{save, save_model};
 use crate::optimize::{ProgressReporter, Step, needs};
 use crate::profile::{Prober, Problem};
+use crate::report::visible;
 use crate::zoo::{Answer, Collected, Event, FailureKind, Flags, Job, Numbers, Optimize, Optimized};
 use crate::{Error, Result};
 
@@ -45,7 +46,7 @@ pub(super) fn run() -> Result<bool> {
             Ok(answer) => answer,
             Err(Error::Stopped) => Answer::Stopped,
             Err(error) => {
-                eprintln!("snapprune: {error}");
+                eprintln!("snapprune: {}", visible(&error.to_string()));
                 Answer::Failed {
                     failure: FailureKind::of(&error),
                     reason: reason(&error),
@@ -67,14 +68,14 @@ struct EventReporter;
 
 impl ProgressReporter for EventReporter {
     fn step(&self, step: Step) {
-        eprintln!("{step}");
+        eprintln!("{}", visible(&step.to_string()));
         tell(&Event::Step(step.to_string()));
     }
 
     fn progress(&self, _: usize, _: usize) {}
 
     fn note(&self, what: &str) {
-        eprintln!("note: {what}");
+        eprintln!("note: {}", visible(what));
     }
 }
 

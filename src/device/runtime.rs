@@ -10,6 +10,7 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use super::library::find_library;
+use super::on_cpu::on_cpu;
 use super::run::Run;
 use super::session_from_memory::commit;
 use super::stop::Stop;
@@ -94,7 +95,8 @@ impl Runtime {
         let builder = ort::init_from(&library).map_err(|e| unusable(&e))?;
         let environment = builder.with_name("snapprune").build().map_err(|e| unusable(&e))?;
         environment.set_log_level(LogLevel::Fatal);
-        let own_threads = first_session(&environment)?;
+        let own_threads =
+            first_session(&environment).map_err(|e| unusable(&format!("its CPU provider makes no session: {e}")))?;
         let runtime = Self {
             environment,
             library,
@@ -188,14 +190,6 @@ impl Runtime {
         commit(on_cpu(&self.environment, builder)?, model)
     }
 }
-
-/// Names the CPU provider: where none is named, ONNX Runtime takes any plug-in that this process has loaded.
-pub(super) fn on_cpu(environment: &Environment, builder: SessionBuilder) -> Result<SessionBuilder> {
-    let cpu = environment.devices().find(|d| d.ep().is_ok_and(|name| name == CPU));
-    Ok(builder.with_devices(cpu, None)?)
-}
-
-const CPU: &str = "CPUExecutionProvider";
 
 /// One run; every output with its name, in the order of the file.
 pub(super) fn run_once(mut session: Session, inputs: &[NamedTensor]) -> Result<Vec<(String, ort::value::DynValue)>> {

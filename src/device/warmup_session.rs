@@ -8,6 +8,7 @@ use ort::environment::{Environment, ThreadManager};
 use ort::logging::LogLevel;
 use ort::session::Session;
 
+use super::on_cpu::on_cpu;
 use crate::Result;
 use crate::onnx::encode;
 use crate::onnx::proto::tensor_shape_proto::{Dimension, dimension::Value as Dim};
@@ -43,12 +44,12 @@ impl ThreadManager for Counting {
 /// When ONNX Runtime cannot make a session at all.
 pub(super) fn first_session(environment: &Environment) -> Result<usize> {
     let made = Arc::new(AtomicUsize::new(0));
-    Session::builder(environment)?
+    let builder = Session::builder(environment)?
         .with_log_level(LogLevel::Fatal)?
         .with_operators(crate::fused::domain()?)?
         .with_inter_threads(1)?
-        .with_thread_manager(Counting(made.clone()))?
-        .commit_from_memory(&encode(&smallest()))?;
+        .with_thread_manager(Counting(made.clone()))?;
+    on_cpu(environment, builder)?.commit_from_memory(&encode(&smallest()))?;
     Ok(1 + made.load(Ordering::Relaxed))
 }
 

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use crate::device::{CudnnAlgo, PluginTarget};
+use crate::device::CudnnAlgo;
 use crate::jobs::SettingsSearch;
 use crate::optimize::{GrowInit, Growth, Mode};
 use crate::zoo::Phase;
@@ -29,13 +29,6 @@ choices!(CudnnAlgo {
     Exhaustive = "exhaustive": "The most thorough way: its model of all their times",
     Heuristic = "heuristic": "Its quick heuristics",
     Default = "default": "Takes the default one",
-});
-
-choices!(PluginTarget {
-    Any = "any": "The first that the plug-in offers",
-    Cpu = "CPU": "The processor",
-    Gpu = "GPU": "A graphics processor",
-    Npu = "NPU": "A neural processor",
 });
 
 choices!(SettingsSearch {

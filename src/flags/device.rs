@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs, ValueEnum};
 
-use crate::device::{CudaOptions, CudnnAlgo, PluginChoice, PluginTarget};
+use crate::device::{CudaOptions, CudnnAlgo, PluginChoice, PluginSlot};
 use crate::jobs::{DeviceChoice, DeviceSettings, SettingsSearch};
 
 /// Which device, and which ONNX Runtime.
@@ -35,9 +35,9 @@ pub struct DeviceArgs {
     /// Use a provider that is installed as a plug-in of ONNX Runtime (openvino).
     #[arg(long, value_name = "NAME", conflicts_with_all = ["cpu", "gpu", "cuda_graph", "nhwc", "cudnn_algo", "tf32"])]
     pub ep: Option<String>,
-    /// The plug-in's processor [default: the first that it offers].
-    #[arg(long, value_name = "KIND", value_enum, ignore_case = true, requires = "plugin")]
-    pub ep_device: Option<PluginTarget>,
+    /// The plug-in's device: CPU, GPU, NPU, or the second of several as GPU:1 [default: the first that it offers].
+    #[arg(long, value_name = "KIND[:N]", requires = "plugin")]
+    pub ep_device: Option<PluginSlot>,
     /// An option of the plug-in's provider (repeatable).
     #[arg(long, value_name = "K=V", value_parser = option, requires = "plugin")]
     pub ep_option: Vec<(String, String)>,
@@ -72,7 +72,7 @@ impl DeviceArgs {
         Some(PluginChoice {
             name: name.clone(),
             library: self.ep_library.clone(),
-            target: self.ep_device.unwrap_or_default(),
+            slot: self.ep_device.unwrap_or_default(),
             options: self.ep_option.clone(),
         })
     }

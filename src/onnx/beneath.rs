@@ -46,12 +46,16 @@ fn resolved_by_kernel(_: &OwnedFd, _: &Path) -> Option<Result<OwnedFd>> {
     None
 }
 
-/// Opens a path part by part below a folder; a link anywhere in it is refused.
+/// Opens a path part by part below a folder; a link anywhere in it is refused, and so is what leads out of it (`..`, a root).
 fn walk(mut at: OwnedFd, location: &Path) -> Result<File> {
-    let parts: Vec<Component> = location
-        .components()
-        .filter(|c| matches!(c, Component::Normal(_)))
-        .collect();
+    let mut parts = Vec::new();
+    for part in location.components() {
+        match part {
+            Component::Normal(_) => parts.push(part),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(Errno::XDEV),
+        }
+    }
     let (last, folders) = parts.split_last().ok_or(Errno::INVAL)?;
     for part in folders {
         at = openat(&at, part.as_os_str(), FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
@@ -90,7 +94,12 @@ mod tests {
                 assert_eq!(found, text, "{path}");
             }
         }
-        for path in ["link", "linked/b/weights", "a/b/nothing", "beside/weights", "."] {
+        let absolute = root.join("beside");
+        let leaving = ["a/../beside", "../beside", "..", absolute.to_str().unwrap()];
+        for path in ["link", "linked/b/weights", "a/b/nothing", "beside/weights", "."]
+            .into_iter()
+            .chain(leaving)
+        {
             assert!(walked(path).is_err(), "{path}");
             assert!(beneath(root, Path::new(path)).is_err() || path == ".", "{path}");
         }

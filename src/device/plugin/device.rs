@@ -6,14 +6,16 @@ use std::path::Path;
 use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 
-use super::find::{PluginChoice, PluginTarget};
-use super::{openvino, registered};
+use super::find::PluginChoice;
+use super::slot::{PluginSlot, PluginTarget};
+use super::{card, openvino, registered};
 use crate::device::cpu::Bound;
 use crate::device::device_tensor::Runner;
 use crate::device::executor::Executor;
 use crate::device::info::{DeviceInfo, DeviceKind, fingerprint};
 use crate::device::interface::Device;
 use crate::device::node_times::read_runs;
+use crate::device::on_cpu::CPU_PROVIDER;
 use crate::device::processor::{Said, processor};
 use crate::device::run::Run;
 use crate::device::runtime::{Runtime, run, run_once, runs_of, tensors};
@@ -29,7 +31,9 @@ use crate::{Error, Result};
 pub struct PluginDevice {
     runtime: Runtime,
     provider: String,
-    target: PluginTarget,
+    slot: PluginSlot,
+    /// What no other process may time on meanwhile.
+    unit: String,
     /// With the provider's name in front, as ONNX Runtime takes them.
     options: Vec<(String, String)>,
     info: DeviceInfo,
@@ -50,10 +54,10 @@ impl PluginDevice {
         let offered: Vec<&str> = registered::of(&runtime, &provider)
             .map(|d| registered::kind(&d))
             .collect();
-        let Some(device) = registered::first(&runtime, &provider, choice.target) else {
+        let Some(device) = registered::find(&runtime, &provider, choice.slot) else {
             return Err(Error::Device(DeviceError::NoPluginDevice {
                 provider,
-                wanted: choice.target.name().to_owned(),
+                wanted: choice.slot.to_string(),
                 offered: if offered.is_empty() {
                     "none".to_owned()
                 } else {
@@ -66,12 +70,7 @@ impl PluginDevice {
         let vendor = device.hardware_device().vendor().unwrap_or_default().to_owned();
         let id = device.hardware_device().id();
         let options = choice.options_for(&provider, kind, threads);
-        let target = match kind {
-            "CPU" => PluginTarget::Cpu,
-            "GPU" => PluginTarget::Gpu,
-            _ => PluginTarget::Npu,
-        };
-        let (name, mut facts) = match target {
+        let (name, mut facts) = match registered::target(&device) {
             PluginTarget::Cpu => {
                 let cpu = processor(&Said::here());
                 (cpu.name, cpu.facts)
@@ -101,8 +100,9 @@ impl PluginDevice {
             .map(|(k, v)| (format!("{provider}.{k}"), v))
             .collect();
         Ok(Self {
+            unit: card::unit(&device, choice.slot.index),
             provider,
-            target,
+            slot: choice.slot,
             options,
             info,
             threads,
@@ -111,7 +111,7 @@ impl PluginDevice {
     }
 
     fn builder(&self, fallback: CpuFallback) -> Result<SessionBuilder> {
-        let device = registered::first(&self.runtime, &self.provider, self.target);
+        let device = registered::find(&self.runtime, &self.provider, self.slot);
         let mut builder = self
             .runtime
             .without_provider(self.threads)?
@@ -180,11 +180,7 @@ impl Device for PluginDevice {
     }
 
     fn unit(&self) -> String {
-        match self.target {
-            // It shares the processor with the CPU provider.
-            PluginTarget::Cpu => DeviceKind::Cpu.name().to_owned(),
-            other => format!("{}-{}", self.provider.to_lowercase(), other.name().to_lowercase()),
-        }
+        self.unit.clone()
     }
 
     fn stop(&self) -> Stop {
@@ -231,7 +227,7 @@ impl Timer for PluginDevice {
         let mut session = commit(builder.with_profiling(folder.path().join("profile"))?, model)?;
         run(&mut session, inputs)?;
         let runs = read_runs(Path::new(&session.end_profiling()?))?;
-        let left = runs.into_iter().filter(|run| run.provider == "CPUExecutionProvider");
+        let left = runs.into_iter().filter(|run| run.provider == CPU_PROVIDER);
         Ok(left.map(|run| run.op).collect())
     }
 

@@ -3,35 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::openvino;
+use super::slot::PluginSlot;
 use crate::device::environments::package_folders;
 use crate::error::DeviceError;
 use crate::{Error, Result};
-
-/// The kind of processor that a plug-in is to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PluginTarget {
-    /// The processor.
-    Cpu,
-    /// A graphics processor.
-    Gpu,
-    /// A neural processor.
-    Npu,
-    /// The first that the plug-in offers.
-    #[default]
-    Any,
-}
-
-impl PluginTarget {
-    /// The kind in capitals, as providers write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "CPU",
-            Self::Gpu => "GPU",
-            Self::Npu => "NPU",
-            Self::Any => "device",
-        }
-    }
-}
 
 /// What the caller asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,8 +15,8 @@ pub struct PluginChoice {
     pub name: String,
     /// The plug-in's library; `None`: the one that is installed.
     pub library: Option<PathBuf>,
-    /// The processor that it is to use.
-    pub target: PluginTarget,
+    /// The device that it is to use.
+    pub slot: PluginSlot,
     /// Options of the provider, by name.
     pub options: Vec<(String, String)>,
 }

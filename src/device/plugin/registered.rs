@@ -8,7 +8,7 @@ use ort::AsPointer;
 use ort::device::Device;
 use ort::memory::DeviceType;
 
-use super::find::PluginTarget;
+use super::slot::{PluginSlot, PluginTarget};
 use crate::device::runtime::Runtime;
 use crate::error::DeviceError;
 use crate::{Error, Result};
@@ -38,20 +38,46 @@ pub(super) fn register(runtime: &Runtime, library: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The kind of a device, in capitals.
-pub(super) fn kind(device: &Device<'_>) -> &'static str {
+/// The kind of a device.
+pub(super) fn target(device: &Device<'_>) -> PluginTarget {
     match device.hardware_device().ty() {
-        DeviceType::CPU => PluginTarget::Cpu.name(),
-        DeviceType::GPU => PluginTarget::Gpu.name(),
-        _ => PluginTarget::Npu.name(),
+        DeviceType::CPU => PluginTarget::Cpu,
+        DeviceType::GPU => PluginTarget::Gpu,
+        _ => PluginTarget::Npu,
     }
+}
+
+/// The same in capitals.
+pub(super) fn kind(device: &Device<'_>) -> &'static str {
+    target(device).name()
 }
 
 /// The library that a device's provider came from, and what else the provider tells of it.
 pub(super) fn metadata(device: &Device<'_>, key: &CStr) -> Option<String> {
+    // SAFETY: the device is alive, and so are its pairs.
+    unsafe { text_of((ort::api().EpDevice_EpMetadata)(device.ptr()), key) }
+}
+
+/// What ONNX Runtime tells of the hardware behind a device.
+pub(super) fn hardware(device: &Device<'_>, key: &CStr) -> Option<String> {
     let api = ort::api();
-    // SAFETY: the device is alive, and the pairs belong to it.
-    let value = unsafe { (api.GetKeyValue)((api.EpDevice_EpMetadata)(device.ptr()), key.as_ptr()) };
+    // SAFETY: as in `metadata`.
+    unsafe {
+        let hardware = (api.EpDevice_Device)(device.ptr());
+        text_of((api.HardwareDevice_Metadata)(hardware), key)
+    }
+}
+
+/// One of several pairs of texts.
+///
+/// # Safety
+/// The pairs are alive, or null.
+unsafe fn text_of(pairs: *const ort::sys::OrtKeyValuePairs, key: &CStr) -> Option<String> {
+    if pairs.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's.
+    let value = unsafe { (ort::api().GetKeyValue)(pairs, key.as_ptr()) };
     if value.is_null() {
         return None;
     }
@@ -59,9 +85,11 @@ pub(super) fn metadata(device: &Device<'_>, key: &CStr) -> Option<String> {
     unsafe { CStr::from_ptr(value) }.to_str().ok().map(str::to_owned)
 }
 
-/// The first device of a provider that is of the kind wanted.
-pub(super) fn first<'e>(runtime: &'e Runtime, provider: &str, target: PluginTarget) -> Option<Device<'e>> {
-    of(runtime, provider).find(|d| target == PluginTarget::Any || kind(d) == target.name())
+/// The device of a provider that is meant.
+pub(super) fn find<'e>(runtime: &'e Runtime, provider: &str, slot: PluginSlot) -> Option<Device<'e>> {
+    of(runtime, provider)
+        .filter(|d| slot.kind == PluginTarget::Any || kind(d) == slot.kind.name())
+        .nth(slot.index)
 }
 
 /// The devices of a provider.

@@ -119,7 +119,7 @@ def run(places: list[str], out: str, words: list[str], engine: Engine | None, pr
 def _engine(engine: Any, address: Any, resources: Any, retries: int, runtime_env: Any, flags: Mapping[str, Any]) -> Engine | None:
     if engine == "ray":
         plugin = flags.get("ep") or flags.get("ep_library")
-        on_gpu = flags.get("gpu") is not None or (plugin and str(flags.get("ep_device")).upper() == "GPU")
+        on_gpu = flags.get("gpu") is not None or (plugin and str(flags.get("ep_device")).upper().startswith("GPU"))
         asked = True if on_gpu else False if flags.get("cpu") or plugin else None
         return Ray(address, asked, resources, retries, runtime_env)
     if engine == "local":
