@@ -127,3 +127,39 @@ fn a_plugin_that_is_not_there_or_does_not_load_is_an_error_of_its_own() {
         "{error}"
     );
 }
+
+#[test]
+fn a_plugin_that_crashes_costs_the_doctor_one_line() {
+    if !cfg!(target_os = "linux") {
+        eprintln!("skipped: libraries are built for Linux here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("lib/python3.11/site-packages/onnxruntime_ep_crash");
+    std::fs::create_dir_all(&package).unwrap();
+    let source = folder.path().join("crash.c");
+    std::fs::write(
+        &source,
+        "#include <stdlib.h>\n__attribute__((constructor)) static void c(void) { abort(); }\n",
+    )
+    .unwrap();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(package.join("libonnxruntime_providers_crash.so"))
+        .arg(&source)
+        .status();
+    assert!(built.unwrap().success());
+    let done = common::command::snapprune()
+        .env("VIRTUAL_ENV", folder.path())
+        .args(["doctor", "--json", "--ort-lib"])
+        .arg(&runtime().library)
+        .arg("--db")
+        .arg(folder.path().join("l.db"))
+        .output()
+        .unwrap();
+    let found: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let checks = found["checks"].as_array().unwrap();
+    let check = checks.iter().find(|c| c["name"] == "plug-in crash").unwrap();
+    assert!(check["found"].as_str().unwrap().contains("signal 6"), "{found:#}");
+    assert!(checks.iter().any(|c| c["name"] == "database"), "{found:#}");
+}

@@ -1,5 +1,7 @@
 //! `snapprune doctor`: what is here, what is missing, and the command for it.
 
+mod plugins;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -7,8 +9,8 @@ use serde::Serialize;
 use super::{interrupt, stdout};
 use crate::Result;
 use crate::device::{
-    CPU_PACKAGE, CpuFallback, CudaDevice, CudaOptions, CudnnAlgo, Device, GPU_PACKAGE, NEEDED, PluginChoice,
-    PluginDevice, Runtime, Timer, gpu_count, installed_plugins, provider_beside, tested, untested,
+    CPU_PACKAGE, CpuFallback, CudaDevice, CudaOptions, CudnnAlgo, Device, GPU_PACKAGE, NEEDED, Runtime, Timer,
+    gpu_count, provider_beside, tested, untested,
 };
 use crate::flags::{DoctorArgs, hint};
 use crate::jobs::load_runtime;
@@ -42,7 +44,9 @@ pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
     let runtime = runtime(args, &mut checks);
     processor(&mut checks);
     gpu(runtime.as_ref(), &mut checks);
-    plugins(runtime.as_ref(), &mut checks);
+    if runtime.is_some() {
+        plugins::plugins(args, &mut checks);
+    }
     places(args, &mut checks);
     let well = checks.iter().all(|c| c.state != CheckState::Fault);
     if args.json {
@@ -214,30 +218,6 @@ fn gpu(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
             check("runs on GPU 0", CheckState::Fault, error.to_string(), todo.as_deref())
         }
     });
-}
-
-/// Providers that are installed as plug-ins, with the devices that they offer.
-fn plugins(runtime: Option<&Runtime>, checks: &mut Vec<Check>) {
-    let Some(runtime) = runtime else { return };
-    for plugin in installed_plugins() {
-        let choice = PluginChoice {
-            name: plugin.name.clone(),
-            ..PluginChoice::default()
-        };
-        let name = format!("plug-in {}", plugin.name);
-        let opened = PluginDevice::new(runtime.clone(), &choice, 0)
-            .and_then(|d| Ok((crate::profile::smoke(&d, CpuFallback::Forbidden)?, d)));
-        checks.push(match opened {
-            Ok((ms, device)) => {
-                let found = format!("{}: a convolution in {ms:.3} ms", device.info().stack);
-                check(&name, CheckState::Ok, found, None)
-            }
-            Err(error) => {
-                let found = format!("{error}; its library is {}", plugin.library.display());
-                check(&name, CheckState::Note, found, hint(&error).as_deref())
-            }
-        });
-    }
 }
 
 /// Places that are written to.
