@@ -163,3 +163,40 @@ fn a_plugin_that_crashes_costs_the_doctor_one_line() {
     assert!(check["found"].as_str().unwrap().contains("signal 6"), "{found:#}");
     assert!(checks.iter().any(|c| c["name"] == "database"), "{found:#}");
 }
+
+/// A zoo of one model on the plug-in, and its dynamic variant where that is asked for: whatever comes of it was timed there.
+#[test]
+fn a_zoo_on_a_plugin() {
+    let Some(choice) = openvino() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let done = common::command::snapprune()
+        .arg("zoo")
+        .arg(MODEL)
+        .arg("--out")
+        .arg(&out)
+        .arg("--db")
+        .arg(folder.path().join("l.db"))
+        .arg("--ep-library")
+        .arg(choice.library.unwrap())
+        .args(["--ep-name", &choice.name, "--ep-device", "CPU", "--threads", "1"])
+        .args(["--time-budget", "2s", "--dynamic-keep", "0.5", "--dynamic", "channels"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(matches!(done.status.code(), Some(0 | 1)), "{said}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("zoo.json")).unwrap()).unwrap();
+    let model = &report["models"][0];
+    assert!(
+        ["written", "declined"].contains(&model["state"].as_str().unwrap()),
+        "{model:#}"
+    );
+    assert!(
+        model["device"].as_str().unwrap().contains("OpenVINOExecutionProvider"),
+        "{model:#}"
+    );
+    let own = std::fs::read(out.join("shapes96_misaligned.snap.json")).unwrap();
+    let own: serde_json::Value = serde_json::from_slice(&own).unwrap();
+    let gates = own["gates"].as_array().unwrap();
+    assert!(gates.iter().all(|g| g["ms_dense"].as_f64() > Some(0.0)), "{own:#}");
+}

@@ -215,7 +215,7 @@ fn device(error: &DeviceError) -> String {
         }
         DeviceError::PluginNotLoaded { .. } => format!("pip install --upgrade '{CPU_PACKAGE}'"),
         DeviceError::NoPluginDevice { .. } => {
-            "OpenVINO's plug-in offers Intel's processors alone; with others, leave --ep-device out".to_owned()
+            "--ep-device names one that it offers (the second GPU: GPU:1); OpenVINO's plug-in offers Intel's processors alone".to_owned()
         }
         DeviceError::OutOfMemory(_) => "end other programs on the device, or use a smaller --batch".to_owned(),
         DeviceError::Recorded { .. } => "leave --profile out where the device is here".to_owned(),
