@@ -5,14 +5,14 @@ use super::model::{Probe, build};
 use crate::device::{CpuFallback, TimedSession, Timer, one_round};
 use crate::onnx::encode;
 use crate::profile::problem::{Problem, ProducerLayout};
-use crate::profile::samples::{median, summarize};
+use crate::profile::samples::median;
 use crate::{Error, Result};
 
 /// All chains of a set run for so many milliseconds each: a difference is noisier than its parts.
 const CHAIN_MS: f64 = 75.0;
 /// The same for the reference chain.
 const REFERENCE_MS: f64 = 15.0;
-/// A difference below this is the noise of two runs.
+/// A difference below this is the noise of two runs: no layer takes less, and a median above it stays what it is.
 const LEAST_MS: f64 = 1e-4;
 /// Chains that are in memory at a time.
 const TOGETHER: usize = 8;
@@ -99,7 +99,7 @@ pub(super) fn differences(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec
         reference.run()?;
         for round in rounds(&mut chains)? {
             for (&k, with) in set.iter().zip(&round[1..]) {
-                all[k].samples.push(with - round[0]);
+                all[k].samples.push((with - round[0]).max(LEAST_MS));
             }
         }
         reference.run()?;
@@ -107,11 +107,6 @@ pub(super) fn differences(timer: &dyn Timer, problems: &[Problem]) -> Result<Vec
         for &k in &set {
             all[k].facts.conditions.clone_from(&conditions);
             all[k].facts.reference_ms = reference.ms();
-        }
-    }
-    for measured in &mut all {
-        if summarize(&measured.samples).median < LEAST_MS {
-            measured.samples.iter_mut().for_each(|ms| *ms = ms.max(LEAST_MS));
         }
     }
     Ok(all)
