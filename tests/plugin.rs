@@ -99,7 +99,7 @@ fn a_layer_is_what_a_chain_takes_longer_with_it() {
     let problems = [
         Problem::plain(32, 32, 16),
         Problem::plain(256, 256, 28),
-        Problem::plain(8, 8, 2),
+        Problem::plain(8, 8, 4),
     ];
     prober.require(&problems, &|_, _| {}).unwrap();
     let ms = |p| prober.get(p).unwrap().summary().median;
