@@ -23,6 +23,8 @@ pub(super) fn beneath(folder: &Path, location: &Path) -> Result<File> {
     } else {
         folder
     };
+    // The kernel would follow `a/../b`, which stays inside.
+    parts(location)?;
     let at = openat(CWD, here, FOLDER, Mode::empty())?;
     if let Some(done) = resolved_by_kernel(&at, location) {
         return done.map(File::from);
@@ -46,8 +48,8 @@ fn resolved_by_kernel(_: &OwnedFd, _: &Path) -> Option<Result<OwnedFd>> {
     None
 }
 
-/// Opens a path part by part below a folder; a link anywhere in it is refused, and so is what leads out of it (`..`, a root).
-fn walk(mut at: OwnedFd, location: &Path) -> Result<File> {
+/// The parts of a plain path: what leads out of its folder (`..`, a root) is refused.
+fn parts(location: &Path) -> Result<Vec<Component<'_>>> {
     let mut parts = Vec::new();
     for part in location.components() {
         match part {
@@ -56,6 +58,12 @@ fn walk(mut at: OwnedFd, location: &Path) -> Result<File> {
             Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(Errno::XDEV),
         }
     }
+    Ok(parts)
+}
+
+/// Opens a path part by part below a folder; a link anywhere in it is refused.
+fn walk(mut at: OwnedFd, location: &Path) -> Result<File> {
+    let parts = parts(location)?;
     let (last, folders) = parts.split_last().ok_or(Errno::INVAL)?;
     for part in folders {
         at = openat(&at, part.as_os_str(), FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
