@@ -18,6 +18,7 @@ mod outcome;
 mod prepare;
 mod proof;
 mod provider_race;
+mod race;
 mod record;
 mod reporter;
 mod samples;
