@@ -108,7 +108,14 @@ pub fn benchmark_workloads(
     for (k, (inputs, weight)) in workloads.iter().enumerate() {
         let part = |share: f64| report(100 * k + (100.0 * share) as usize, most);
         benchmarked.push((
-            benchmark_beside(&mut Loaded::default(), timer, models, inputs, effort.part(workloads.len()), &part)?,
+            benchmark_beside(
+                &mut Loaded::default(),
+                timer,
+                models,
+                inputs,
+                effort.part(workloads.len()),
+                &part,
+            )?,
             *weight,
         ));
     }

@@ -38,10 +38,14 @@ pub(super) fn measure(session: &Session, plans: &[Candidate], seconds: f64) -> R
     let entries: Vec<&[u8]> = std::iter::once(session.original.as_slice()).chain(models).collect();
     let key = whole_key("race", &entries, &session.inputs, seconds);
     remembered(&session.prober, &key, || {
-        let measured = session.race(&entries, seconds)?.into_iter().skip(1).map(|e| Comparison {
-            ratio: e.ratio(),
-            verdict: e.verdict(),
-        });
+        let measured = session
+            .race(&entries, seconds)?
+            .into_iter()
+            .skip(1)
+            .map(|e| Comparison {
+                ratio: e.ratio(),
+                verdict: e.verdict(),
+            });
         Ok(measured.collect())
     })
 }
