@@ -114,7 +114,7 @@ impl<'a> Session<'a> {
             broadcasts,
             candidates,
             prober,
-            loaded: RefCell::default(),
+            loaded: RefCell::new(known.loaded),
         };
         session.time_present()?;
         Ok(session)

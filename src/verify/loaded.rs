@@ -12,6 +12,11 @@ use crate::device::{CpuFallback, Loading, ModelRun, NamedTensor, TimedSession, T
 pub struct Loaded(HashMap<blake3::Hash, Box<dyn TimedSession>>);
 
 impl Loaded {
+    /// Keeps a session of a model.
+    pub fn keep(&mut self, model: &[u8], session: Box<dyn TimedSession>) {
+        self.0.insert(blake3::hash(model), session);
+    }
+
     /// Times models side by side for about `seconds`; ratios are to the first. The first and the fastest of the others stay loaded.
     ///
     /// # Errors
@@ -28,7 +33,7 @@ impl Loaded {
         let fastest = (1..entries.len()).min_by(|&a, &b| entries[a].ratio().total_cmp(&entries[b].ratio()));
         for (k, (model, session)) in models.iter().zip(sessions).enumerate() {
             if k == 0 || Some(k) == fastest {
-                self.0.insert(blake3::hash(model), session);
+                self.keep(model, session);
             }
         }
         Ok(entries)
