@@ -1,10 +1,11 @@
 //! `snapprune doctor`: what is here, what is missing, and the command for it.
 
+mod check;
 mod plugins;
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use check::{Check, CheckState, check};
 
 use super::{interrupt, stdout};
 use crate::Result;
@@ -15,28 +16,6 @@ use crate::device::{
 use crate::flags::{DoctorArgs, hint};
 use crate::jobs::load_runtime;
 use crate::profile::Database;
-
-/// How one thing stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum CheckState {
-    /// As it should be.
-    Ok,
-    /// It works, but something is worth knowing.
-    Note,
-    /// It does not work.
-    Fault,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Check {
-    name: String,
-    state: CheckState,
-    found: String,
-    /// What to do.
-    todo: Option<String>,
-}
 
 /// `false` when something is at fault.
 pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
@@ -70,15 +49,6 @@ pub(super) fn run(args: &DoctorArgs) -> Result<bool> {
         false => "\ndo what the arrows say, then run `snapprune doctor` again",
     })?;
     Ok(well)
-}
-
-fn check(name: &str, state: CheckState, found: String, todo: Option<&str>) -> Check {
-    Check {
-        name: name.to_owned(),
-        state,
-        found,
-        todo: todo.map(str::to_owned),
-    }
 }
 
 /// The library, and whether a model runs in it.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Check, CheckState, check};
+use super::check::{Check, CheckState, check};
 use crate::cli::interrupt;
 use crate::device::{Plugin, installed_plugins};
 use crate::flags::DoctorArgs;
