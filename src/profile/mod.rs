@@ -3,6 +3,7 @@
 mod change_classes;
 mod cost_model;
 mod database;
+mod deployed;
 mod edges;
 mod extract;
 mod gpus;
@@ -26,6 +27,7 @@ mod waves;
 pub use change_classes::{ChangeClasses, ChangeKind, kind};
 pub use cost_model::{CostModel, Regret, regret};
 pub use database::Database;
+pub use deployed::{DeployDtype, Deployment};
 pub use edges::{Time, fastest_from, find_edges};
 pub use extract::{Layer, layers};
 pub use gpus::{GPUS, gpu};
