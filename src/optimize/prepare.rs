@@ -15,8 +15,8 @@ use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns
 use crate::onnx::{Graph, encode, label, with_node_names};
 use crate::plan::{Candidates, LatencyModel, LayersAt, WiderWidths, candidates, removable};
 use crate::profile::{
-    DeployDtype, Deployment, InModel, Layer, NodeMs, Prober, Profile, Reference, in_model, layers, median, remembered,
-    remembered_if_any, whole_key,
+    DeployDtype, Deployment, InModel, Layer, NodeMs, Prober, Profile, Reference, float_forks, in_model, layers, median,
+    remembered, remembered_if_any, whole_key,
 };
 use crate::verify::{Effort, benchmark_workloads, race};
 use crate::{Error, Result};
@@ -73,7 +73,8 @@ impl<'a> Session<'a> {
             let mut own = layers(&graph, &workload.opened.analysis);
             own.iter_mut().for_each(|l| l.weight = workload.weight);
             if let Some(deployment) = &deployment {
-                let form = |l: &mut Layer| l.problem = deployment.problem(l.problem.clone());
+                let form =
+                    |l: &mut Layer| l.problem = deployment.problem(l.problem.clone(), float_forks(&graph, l.node));
                 own.iter_mut().for_each(form);
             }
             layers_of_all.extend(own);

@@ -7,7 +7,7 @@ mod ranges;
 use std::collections::HashMap;
 
 use super::problem::{Problem, ProducerLayout};
-use super::quantized::{Quantized, QuantizedForm};
+use super::quantized::{Forks, Quantized, QuantizedForm};
 use crate::device::{Executor, NamedTensor};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Dtype, Graph, encode};
@@ -110,8 +110,8 @@ impl Deployment {
         }
     }
 
-    /// A layer's problem in that form. bfloat16 is probed in float16, whose kernels are tiled alike.
-    pub fn problem(&self, problem: Problem) -> Problem {
+    /// A layer's problem in that form; `forks` are those of its activations that others read too. bfloat16 is probed in float16, whose kernels are tiled alike.
+    pub fn problem(&self, problem: Problem, forks: Forks) -> Problem {
         if self.dtype != DeployDtype::Int8 {
             return Problem {
                 dtype: "f16".to_owned(),
@@ -131,9 +131,27 @@ impl Deployment {
                 shifted: false,
                 output: Some("i8".to_owned()),
                 bias: problem.bias.then(|| "i32".to_owned()),
+                forks,
             }),
             ..problem
         }
+    }
+}
+
+/// Which activations of a float layer are read by several nodes, before it or behind what is fused to it.
+pub fn float_forks(graph: &Graph, node: usize) -> Forks {
+    let readers = |name: &str| graph.consumers.get(name).map_or(0, Vec::len);
+    let mut last = &graph.proto.node[node];
+    while let Some(next) = graph.only_user(last) {
+        if !matches!(next.op_type(), "Relu" | "Clip" | "BatchNormalization") {
+            break;
+        }
+        last = next;
+    }
+    let first = graph.proto.node[node].input.first();
+    Forks {
+        input: first.is_some_and(|n| readers(n) > 1),
+        output: last.output.first().is_some_and(|n| readers(n) > 1),
     }
 }
 

@@ -3,7 +3,7 @@ use crate::device::{CpuDevice, Executor, InputSpec, Runtime, random_inputs};
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto};
 use crate::onnx::{Dtype, Tensor, encode};
 use crate::profile::probe::{node, value_info};
-use crate::profile::{Problem, QuantizedForm};
+use crate::profile::{Forks, Problem, QuantizedForm};
 
 /// Two convolutions, the second one behind a normalization and with a shortcut.
 fn model() -> ModelProto {
@@ -101,7 +101,7 @@ fn a_layer_is_probed_in_the_form_that_a_quantizer_writes() {
         activation: "Relu".to_owned(),
         ..Problem::plain(8, 16, 10)
     };
-    let problem = deployment.problem(float);
+    let problem = deployment.problem(float, Forks::default());
     assert_eq!((problem.dtype.as_str(), problem.activation.as_str()), ("i8", ""));
     let quantized = problem.quantized.unwrap();
     assert_eq!(quantized.form, QuantizedForm::Qdq);
