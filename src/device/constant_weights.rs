@@ -182,11 +182,12 @@ mod tests {
         let graph = GraphProto {
             node: nodes,
             initializer: vec![
-                Tensor::from_f32(vec![2, 2], &[0.26, -0.25, 9.0, 0.05]).to_proto("w"),
+                Tensor::from_f32(vec![2, 2], &[0.26, -0.25, 20.0, 0.05]).to_proto("w"),
                 Tensor::from_f32(vec![], &[0.1]).to_proto("s"),
                 bytes(Dtype::Int8, &[3]).to_proto("z"),
                 bytes(Dtype::Int8, &[1, 0xff]).to_proto("i"),
             ],
+            input: vec![super::named("x")],
             ..Default::default()
         };
         ModelProto {
@@ -225,8 +226,8 @@ mod tests {
             ]
         );
         let stored = graph.stored("q").unwrap();
-        // Ties go to even, what is too large is cut off: 2.6, 90, -2.5 and 0.5 steps, then the zero point of 3.
-        assert_eq!((stored.dtype, stored.to_i64()), (Dtype::Int8, Some(vec![6, 93, 1, 3])));
+        // Ties go to even, what is too large is cut off: 2.6, 200, -2.5 and 0.5 steps, then the zero point of 3.
+        assert_eq!((stored.dtype, stored.to_i64()), (Dtype::Int8, Some(vec![6, 127, 1, 3])));
         assert!(graph.stored("w").is_none() && graph.stored("s").is_some());
         assert!(constant_weights(&runtime, &found.proto).is_none());
         Ok(())

@@ -71,7 +71,8 @@ fn is_float(value: &ValueInfoProto) -> bool {
 }
 
 fn conversion(from: &str, to: String, dtype: Dtype) -> NodeProto {
-    let mut cast = node("Cast", &to, vec![from.to_owned()]);
+    let mut cast = node("Cast", &format!("{from}.{to}.cast"), vec![from.to_owned()]);
+    cast.output = vec![to];
     cast.set_int("to", dtype as i64);
     cast
 }
