@@ -167,6 +167,7 @@ pub fn plan_model(
         database,
         recorded,
         pruned,
+        loaded: raced.loaded,
     };
     let outcome = optimize(&workloads, device.as_ref(), known, &settings.options, reporter);
     drop(turn);

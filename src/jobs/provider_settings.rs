@@ -3,8 +3,9 @@
 use super::device::{DeviceSettings, SettingsSearch};
 use crate::Result;
 use crate::device::{Device, DeviceKind, Runtime};
-use crate::optimize::{Contender, ProviderSettings, Workload, race_settings};
+use crate::optimize::{Contender, ProviderSettings, SettingsRace, Workload, race_settings};
 use crate::profile::Database;
+use crate::verify::Loaded;
 
 /// What the race of settings came to.
 #[derive(Default)]
@@ -13,6 +14,8 @@ pub(super) struct Raced {
     pub rows: Vec<ProviderSettings>,
     /// The device to use in place of the one that was given.
     pub device: Option<Box<dyn Device>>,
+    /// The original, as it stayed loaded with these settings.
+    pub loaded: Loaded,
     /// What the user should know.
     pub note: Option<String>,
 }
@@ -50,11 +53,13 @@ pub(super) fn raced(
             .open(runtime),
         })
         .collect();
-    let rows = race_settings(workloads, &contenders, database, seed)?;
+    let SettingsRace { rows, mut loaded } = race_settings(workloads, &contenders, database, seed)?;
+    let mut loaded_by = |k: usize| loaded.get_mut(k).map(std::mem::take).unwrap_or_default();
     let chosen = rows.iter().position(|r| r.chosen).filter(|&k| k > 0);
     let Some(chosen) = chosen else {
         return Ok(Raced {
             rows,
+            loaded: loaded_by(0),
             ..Raced::default()
         });
     };
@@ -64,6 +69,7 @@ pub(super) fn raced(
     {
         return Ok(Raced {
             rows,
+            loaded: loaded_by(chosen),
             device: Some(device),
             note: Some(format!(
                 "with {name} the original takes {ratio:.2} of what it takes with the settings given; all times here are so, and the model \
@@ -75,6 +81,7 @@ pub(super) fn raced(
     rows.iter_mut().enumerate().for_each(|(k, row)| row.chosen = k == 0);
     Ok(Raced {
         rows,
+        loaded: loaded_by(0),
         device: None,
         note: Some(format!(
             "the settings given stay; with {name} the original would take {ratio:.2} of what it takes so"

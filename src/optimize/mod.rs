@@ -18,6 +18,7 @@ mod outcome;
 mod prepare;
 mod proof;
 mod provider_race;
+mod race;
 mod record;
 mod reporter;
 mod samples;
@@ -39,7 +40,7 @@ pub use outcome::{
     Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GroupRow, LatencyCurve, LatencyStep, LatencySteps,
     MeasuredPoint, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
 };
-pub use provider_race::{Contender, race_settings};
+pub use provider_race::{Contender, SettingsRace, race_settings};
 pub use reporter::{NoReporter, ProgressReporter, Step};
 pub use samples::Samples;
 pub use session::counts;

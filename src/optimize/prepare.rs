@@ -1,5 +1,6 @@
 //! What every job does first: times the model as it is, and works out what may change.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::profile::{
     DeployDtype, Deployment, InModel, Layer, NodeMs, Prober, Profile, Reference, float_forks, in_model, layers, median,
     remembered, remembered_if_any, whole_key,
 };
-use crate::verify::{Effort, benchmark_workloads, race};
+use crate::verify::race;
 use crate::{Error, Result};
 
 /// Seconds for the original alone, which predictions are scaled to.
@@ -124,6 +125,7 @@ impl<'a> Session<'a> {
             broadcasts,
             candidates,
             prober,
+            loaded: RefCell::new(known.loaded),
         };
         session.time_present()?;
         Ok(session)
@@ -152,7 +154,7 @@ impl<'a> Session<'a> {
         let all_known = self.costs.unknown_at(&base).is_empty();
         match seen {
             Some(seen) => {
-                let alone = self.alone(timer)?;
+                let alone = self.alone()?;
                 self.costs.correct(&seen, &base, alone);
             }
             None if all_known => match timer.compiles_graphs() {
@@ -161,7 +163,7 @@ impl<'a> Session<'a> {
                     self.costs.compiled(ms, pace, &base);
                 }
                 false => {
-                    let alone = self.alone(timer)?;
+                    let alone = self.alone()?;
                     self.costs.launches_of(alone, &base);
                 }
             },
@@ -169,24 +171,18 @@ impl<'a> Session<'a> {
         }
         if !self.costs.unknown_at(&base).is_empty() {
             // Layers that no plan changes were not probed, and are not seen within the model either.
-            let alone = self.alone(timer)?;
+            let alone = self.alone()?;
             self.costs.rest_of(alone, &base);
         }
         Ok(())
     }
 
     /// Milliseconds that the original takes.
-    fn alone(&self, timer: &dyn Timer) -> Result<f64> {
+    fn alone(&self) -> Result<f64> {
         let seconds = self.seconds(ALONE_SECONDS);
         let key = whole_key("alone", &[&self.timed_original], &self.inputs, seconds);
         remembered(&self.prober, &key, || {
-            let alone = benchmark_workloads(
-                timer,
-                &[&self.timed_original],
-                &self.inputs,
-                Effort::choosing(timer, seconds),
-                &|_, _| {},
-            )?;
+            let alone = self.race(&[&self.timed_original], seconds)?;
             Ok(alone.first().map_or(0.0, |l| l.summary().median))
         })
     }
@@ -195,7 +191,7 @@ impl<'a> Session<'a> {
     fn alone_at_pace(&self, timer: &dyn Timer) -> Result<Alone> {
         let Some(reference_ms) = self.prober.reference_ms() else {
             return Ok(Alone {
-                ms: self.alone(timer)?,
+                ms: self.alone()?,
                 pace: 1.0,
             });
         };

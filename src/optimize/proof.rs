@@ -12,7 +12,7 @@ use crate::onnx::encode;
 use crate::onnx::proto::ModelProto;
 use crate::plan::Plan;
 use crate::profile::DeployDtype;
-use crate::verify::{Agreement, Effort, Entry, Task, Verdict, benchmark_workloads, compare, compare_task};
+use crate::verify::{Agreement, Entry, Task, Verdict, compare, compare_task};
 
 /// A model less than 1 % faster is not worth a file: the next run may show it slower.
 const WORTH_A_FILE: f64 = 0.99;
@@ -110,14 +110,7 @@ impl Session<'_> {
             task: None,
         };
         if !trial.entries.is_empty() {
-            let timer = self.timer()?;
-            evidence.entries = benchmark_workloads(
-                timer,
-                &trial.entries,
-                trial.inputs,
-                Effort::last(timer, self.seconds(trial.seconds)),
-                &self.progress(),
-            )?;
+            evidence.entries = self.benchmark(&trial.entries, trial.inputs, self.seconds(trial.seconds))?;
         }
         if let Some(why) = acceptance.before_task(&evidence) {
             return Ok((evidence, Some(why)));

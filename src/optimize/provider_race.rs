@@ -8,7 +8,7 @@ use crate::device::{
 };
 use crate::onnx::encode;
 use crate::profile::{Database, median, whole_key};
-use crate::verify::race;
+use crate::verify::{Loaded, race};
 use crate::{Error, Result};
 
 /// Seconds of runs for all settings together.
@@ -24,7 +24,16 @@ pub struct Contender {
     pub device: Result<Box<dyn Device>>,
 }
 
-/// Times the original with each contender's settings, interleaved; the fastest is marked as chosen. A database remembers it.
+/// What a race of settings came to.
+#[derive(Default)]
+pub struct SettingsRace {
+    /// Every contender with what the model takes; the fastest is marked as chosen.
+    pub rows: Vec<ProviderSettings>,
+    /// The original as each contender has it loaded, where there is one workload.
+    pub loaded: Vec<Loaded>,
+}
+
+/// Times the original with each contender's settings, interleaved. A database remembers it.
 ///
 /// # Errors
 /// When the job is asked to stop, the inputs cannot be made, or the model does not run with the settings as given.
@@ -33,13 +42,13 @@ pub fn race_settings(
     contenders: &[Contender],
     database: Option<&Database>,
     seed: u64,
-) -> Result<Vec<ProviderSettings>> {
+) -> Result<SettingsRace> {
     let mut inputs: Vec<(Vec<NamedTensor>, f64)> = Vec::new();
     for workload in workloads {
         inputs.push((random_inputs(&workload.opened.specs, seed, 1.0)?, workload.weight));
     }
     let (Some(first), Some(workload)) = (contenders.first(), workloads.first()) else {
-        return Ok(Vec::new());
+        return Ok(SettingsRace::default());
     };
     let model = encode(&workload.opened.proto);
     let names: Vec<String> = contenders.iter().map(|c| c.options.join(",")).collect();
@@ -47,9 +56,12 @@ pub fn race_settings(
     let info = first.device.as_ref().ok().map(|d| d.info());
     if let (Some(database), Some(info)) = (database, info)
         && let Some(text) = database.remembered(info, &key)?
-        && let Ok(known) = serde_json::from_str(&text)
+        && let Ok(rows) = serde_json::from_str(&text)
     {
-        return Ok(known);
+        return Ok(SettingsRace {
+            rows,
+            loaded: Vec::new(),
+        });
     }
     let mut rows: Vec<ProviderSettings> = contenders
         .iter()
@@ -61,8 +73,9 @@ pub fn race_settings(
             chosen: false,
         })
         .collect();
+    let mut loaded: Vec<Loaded> = Vec::new();
     for (given, weight) in &inputs {
-        one_workload(
+        loaded = one_workload(
             contenders,
             &mut rows,
             &model,
@@ -78,10 +91,13 @@ pub fn race_settings(
     {
         database.remember(info, &key, &serde_json::to_string(&rows).unwrap_or_default())?;
     }
-    Ok(rows)
+    if inputs.len() > 1 {
+        loaded.clear();
+    }
+    Ok(SettingsRace { rows, loaded })
 }
 
-/// Adds what each contender takes for one workload, by its weight.
+/// Adds what each contender takes for one workload, by its weight; the original as each has it loaded.
 fn one_workload(
     contenders: &[Contender],
     rows: &mut [ProviderSettings],
@@ -89,7 +105,7 @@ fn one_workload(
     inputs: &[NamedTensor],
     weight: f64,
     seconds: f64,
-) -> Result<()> {
+) -> Result<Vec<Loaded>> {
     let mut sessions: Vec<Box<dyn TimedSession>> = Vec::new();
     let mut at: Vec<usize> = Vec::new();
     let running: Vec<usize> = (0..rows.len()).filter(|&k| rows[k].failed.is_none()).collect();
@@ -115,6 +131,7 @@ fn one_workload(
                 (row.ms, row.failed) = (None, Some(why.to_string()));
             }
             sessions.truncate(1);
+            at.truncate(1);
             race(&mut sessions, seconds)?
         }
         Ok(entries) => entries,
@@ -123,7 +140,11 @@ fn one_workload(
         let own = weight * median(&entry.samples);
         rows[k].ms = rows[k].ms.map(|ms| ms + own);
     }
-    Ok(())
+    let mut all: Vec<Loaded> = rows.iter().map(|_| Loaded::default()).collect();
+    for (session, k) in sessions.into_iter().zip(at) {
+        all[k].keep(model, session);
+    }
+    Ok(all)
 }
 
 /// The model loaded by those contenders whose device opens, or why it does not load.

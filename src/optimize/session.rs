@@ -1,5 +1,6 @@
 //! What all strategies work with: the model, the device, and what is known of both.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::onnx::{Graph, encode};
 use crate::plan::{Candidates, ChannelCounts, LatencyModel, Plan, Removable};
 use crate::profile::{Deployment, Prober};
 use crate::rewrite::rewrite;
+use crate::verify::Loaded;
 use crate::{Error, Result};
 
 /// Seconds for any benchmark when the time is nearly up.
@@ -54,6 +56,8 @@ pub(super) struct Session<'a> {
     pub candidates: Candidates,
     pub costs: LatencyModel,
     pub prober: Prober<'a>,
+    /// Models that stay loaded.
+    pub loaded: RefCell<Loaded>,
 }
 
 impl<'a> Session<'a> {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::opened::Opened;
 use crate::channels::Group;
 use crate::profile::{Database, Problem, Profile};
+use crate::verify::Loaded;
 use crate::{Error, Result};
 
 /// A model at one set of input shapes, and how much of the traffic that is.
@@ -17,7 +18,7 @@ pub struct Workload {
 }
 
 /// What is known of a device before anything is timed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Known {
     /// The latency database, which new times go to.
     pub database: Option<Database>,
@@ -25,6 +26,8 @@ pub struct Known {
     pub recorded: Option<Profile>,
     /// Problems that need not be timed: no choice that uses them is likely to be faster.
     pub pruned: HashSet<Problem>,
+    /// Models that the device has loaded.
+    pub loaded: Loaded,
 }
 
 /// The first workload, whose groups all others share.

@@ -1,6 +1,7 @@
 //! What another model loses, on the samples that a staged executor stands before.
 
 use super::loss::{Judgement, Reference};
+use super::rest::Rest;
 use super::staged_executor::StagedExecutor;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
@@ -49,14 +50,42 @@ impl Reference {
             self.add(&mut found, run, &outputs);
             Ok(())
         })?;
-        if found.is_of_selections() {
-            return Err(Error::Usage(
+        checked(found)
+    }
+
+    /// The same of a model that ends as `rest`, if it does.
+    ///
+    /// # Errors
+    /// As in [`Self::judge`].
+    pub fn judge_beginning(
+        &self,
+        executor: &StagedExecutor,
+        model: &ModelProto,
+        graph: &Graph,
+        from: usize,
+        rest: &mut Rest,
+    ) -> Result<Judgement> {
+        let Some(to) = rest.begins_in(graph).filter(|&to| to > from) else {
+            return self.judge(executor, model, graph, from);
+        };
+        let mut found = Judgement::default();
+        rest.finish(executor, model, graph, from..to, &mut |run, outputs| {
+            self.add(&mut found, run, &outputs);
+            Ok(())
+        })?;
+        checked(found)
+    }
+}
+
+/// A judgement that something was compared for.
+fn checked(found: Judgement) -> Result<Judgement> {
+    if found.is_of_selections() {
+        return Err(Error::Usage(
                 "how much the model's outputs hold depends on their values (a selection such as NonMaxSuppression, TopK or NonZero stands \
                  before them): what a narrower model loses cannot be told from them. Take the selection out of the model and give it back \
                  afterwards, or leave the goal out: without one nothing is lost"
                     .to_owned(),
             ));
-        }
-        Ok(found)
     }
+    Ok(found)
 }

@@ -1,6 +1,9 @@
 //! How far a model's outputs are from the original's, in what users feel: nats of Kullback-Leibler divergence for
 //! classifiers, squared error over variance for other outputs.
 
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSlice;
+
 use crate::device::DeviceTensor;
 
 /// Outputs of the original on the samples of some runs.
@@ -208,23 +211,22 @@ fn relative_error(before: &[f32], after: &[f32]) -> f64 {
 }
 
 /// Mean over rows of Σ p (ln p − ln q).
-fn divergence(before: &[f32], after: &[f32], classes: usize, logs: impl Fn(&[f32]) -> Vec<f64>) -> f64 {
-    let rows = before.chunks_exact(classes).zip(after.chunks_exact(classes));
-    let (mut sum, mut count) = (0.0, 0.0f64);
-    for (p, q) in rows {
+fn divergence(before: &[f32], after: &[f32], classes: usize, logs: impl Fn(&[f32]) -> Vec<f64> + Sync) -> f64 {
+    let rows = before.par_chunks_exact(classes).zip(after.par_chunks_exact(classes));
+    let of_row = |(p, q): (&[f32], &[f32])| -> f64 {
         let (p, q) = (logs(p), logs(q));
         // A class that the original rules out adds nothing.
         let terms = p.iter().zip(&q).filter(|(a, _)| a.is_finite());
-        sum += terms.map(|(a, b)| a.exp() * (a - b)).sum::<f64>();
-        count += 1.0;
-    }
-    sum / count.max(1.0)
+        terms.map(|(a, b)| a.exp() * (a - b)).sum()
+    };
+    let of_rows: Vec<f64> = rows.map(of_row).collect();
+    of_rows.iter().sum::<f64>() / (of_rows.len() as f64).max(1.0)
 }
 
 fn log_softmax(row: &[f32]) -> Vec<f64> {
     let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = row.iter().map(|&v| f64::from(v - most).exp()).sum();
-    row.iter().map(|&v| f64::from(v - most) - sum.ln()).collect()
+    let log_sum = row.iter().map(|&v| f64::from(v - most).exp()).sum::<f64>().ln();
+    row.iter().map(|&v| f64::from(v - most) - log_sum).collect()
 }
 
 #[cfg(test)]

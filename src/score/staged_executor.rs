@@ -11,6 +11,9 @@ use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
 use crate::{Error, Result};
 
+/// What looks at the outputs of each run, by their number.
+pub type Outputs<'o> = &'o mut dyn FnMut(usize, Vec<(String, DeviceTensor)>) -> Result<()>;
+
 /// How far a graph has been run, for every run of the samples. A graph is run once in all, however many stops
 /// are made; what is kept is what crosses the present point.
 pub struct StagedExecutor<'t> {
@@ -79,7 +82,7 @@ impl<'t> StagedExecutor<'t> {
         range: Range<usize>,
         keep: &dyn Fn(&str) -> bool,
     ) -> Result<Option<(ModelProto, Vec<NamedTensor>)>> {
-        let Some(part) = Subgraph::new(model, graph, range, keep, &self.runs)? else {
+        let Some(part) = self.part(model, graph, range, keep)? else {
             return Ok(None);
         };
         let mut inputs = Vec::new();
@@ -106,6 +109,30 @@ impl<'t> StagedExecutor<'t> {
         self.samples.get(run).copied().unwrap_or(0)
     }
 
+    /// Whether all runs keep values of the same sizes.
+    pub(super) fn runs_are_alike(&self) -> bool {
+        let first = self.runs.first();
+        let alike = |live: &Live| {
+            let same = |(name, held): (&String, &DeviceTensor)| {
+                let other = first.and_then(|f| f.get(name));
+                other.is_some_and(|o| o.dims() == held.dims())
+            };
+            live.iter().all(same)
+        };
+        self.runs.iter().all(alike)
+    }
+
+    fn part(
+        &self,
+        model: &ModelProto,
+        graph: &Graph,
+        range: Range<usize>,
+        keep: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<Subgraph>> {
+        let held = |run: usize, name: &str| self.runs.get(run).and_then(|live| live.get(name));
+        Subgraph::new(model, graph, range, keep, self.runs.len(), &held)
+    }
+
     /// A kept value of one run.
     ///
     /// # Errors
@@ -126,7 +153,7 @@ impl<'t> StagedExecutor<'t> {
         }
         let needed = read_from(graph, to);
         let keep = |name: &str| needed.contains(name) || also.contains(&name);
-        if let Some(part) = Subgraph::new(model, graph, self.at..to, &keep, &self.runs)? {
+        if let Some(part) = self.part(model, graph, self.at..to, &keep)? {
             let mut runner = self.device.runner(&encode(&part.model))?;
             for live in &mut self.runs {
                 let made = part.run(&mut runner, live)?;
@@ -143,17 +170,11 @@ impl<'t> StagedExecutor<'t> {
     ///
     /// # Errors
     /// As in [`StagedExecutor::advance`].
-    pub fn finish(
-        &self,
-        model: &ModelProto,
-        graph: &Graph,
-        from: usize,
-        see: &mut dyn FnMut(usize, Vec<(String, DeviceTensor)>) -> Result<()>,
-    ) -> Result<()> {
+    pub fn finish(&self, model: &ModelProto, graph: &Graph, from: usize, see: Outputs) -> Result<()> {
         let outputs: HashSet<&str> = graph.proto.output.iter().map(|o| o.name()).collect();
         let keep = |name: &str| outputs.contains(name);
         let all = from..graph.proto.node.len();
-        let Some(part) = Subgraph::new(model, graph, all, &keep, &self.runs)? else {
+        let Some(part) = self.part(model, graph, all, &keep)? else {
             return Ok(());
         };
         let mut runner = self.device.runner(&encode(&part.model))?;

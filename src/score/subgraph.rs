@@ -15,6 +15,9 @@ use crate::{Error, Result};
 /// The values of one run that later nodes read, by name.
 pub type Live = HashMap<String, DeviceTensor>;
 
+/// The value of a run by name, where it is held.
+pub(super) type Held<'h> = &'h dyn Fn(usize, &str) -> Option<&'h DeviceTensor>;
+
 /// Some nodes as a model of their own.
 pub(super) struct Subgraph {
     /// The model.
@@ -24,13 +27,14 @@ pub(super) struct Subgraph {
 }
 
 impl Subgraph {
-    /// `None` when nothing that is kept is made there.
+    /// `None` when nothing that is kept is made there. Its inputs are typed by what is held for so many runs.
     pub fn new(
         model: &ModelProto,
         graph: &Graph,
         range: Range<usize>,
         keep: &dyn Fn(&str) -> bool,
-        runs: &[Live],
+        runs: usize,
+        held: Held,
     ) -> Result<Option<Self>> {
         let all = &graph.proto.node;
         let of_constants = of_constants(graph);
@@ -66,7 +70,7 @@ impl Subgraph {
         }
         let mut typed = Vec::new();
         for name in &inputs {
-            typed.push(described(name, runs)?);
+            typed.push(described(name, runs, held)?);
         }
         // What is made of constants is made in each part anew, of the constants that it then has.
         let mut before: BTreeSet<usize> = BTreeSet::new();
@@ -106,15 +110,32 @@ impl Subgraph {
         }))
     }
 
+    /// Leaves the sizes of its inputs open.
+    pub fn forget_sizes(&mut self) {
+        let inputs = self.model.graph.iter_mut().flat_map(|g| &mut g.input);
+        let types = inputs.filter_map(|i| i.r#type.as_mut()?.value.as_mut());
+        for kind in types {
+            if let Kind::TensorType(type_proto::Tensor { shape: Some(shape), .. }) = kind {
+                shape.dim.iter_mut().for_each(|dim| dim.value = None);
+            }
+        }
+    }
+
     /// Runs it on the values of one run.
     pub fn run(&self, runner: &mut Runner, live: &Live) -> Result<Vec<(String, DeviceTensor)>> {
+        self.run_on(runner, &|name| live.get(name))
+    }
+
+    /// Runs it on values that are held by name.
+    pub fn run_on<'v>(
+        &self,
+        runner: &mut Runner,
+        held: &dyn Fn(&str) -> Option<&'v DeviceTensor>,
+    ) -> Result<Vec<(String, DeviceTensor)>> {
         let mut values = Vec::new();
         for name in &self.inputs {
-            let held = live.get(name);
-            values.push((
-                name.as_str(),
-                held.ok_or_else(|| Error::Model(format!("value '{name}' is missing in a part of the model")))?,
-            ));
+            let missing = || Error::Model(format!("value '{name}' is missing in a part of the model"));
+            values.push((name.as_str(), held(name).ok_or_else(missing)?));
         }
         runner.run(&values)
     }
@@ -147,21 +168,20 @@ fn named(name: &str) -> ValueInfoProto {
 }
 
 /// A value as an input of a part: its type and shape; sizes that differ between runs stay symbolic.
-fn described(name: &str, runs: &[Live]) -> Result<ValueInfoProto> {
+fn described(name: &str, runs: usize, held: Held) -> Result<ValueInfoProto> {
     let missing = || {
         Error::Model(format!(
             "value '{name}' cannot be handed from one part of the model to the next"
         ))
     };
-    let held = runs.first().and_then(|live| live.get(name)).ok_or_else(missing)?;
-    let dtype = held.dtype();
+    let first = held(0, name).ok_or_else(missing)?;
+    let dtype = first.dtype();
     let dtype = dtype.ok_or_else(|| Error::Model(format!("value '{name}' is no tensor of numbers")))?;
-    let all: Vec<Vec<usize>> = runs
-        .iter()
-        .filter_map(|live| live.get(name))
+    let all: Vec<Vec<usize>> = (0..runs)
+        .filter_map(|run| held(run, name))
         .map(DeviceTensor::dims)
         .collect();
-    let dims = held.dims();
+    let dims = first.dims();
     let alike = |axis: usize, size: usize| all.iter().all(|d| d.get(axis) == Some(&size));
     let dim = |(axis, &d): (usize, &usize)| Dimension {
         value: alike(axis, d).then_some(Dim::DimValue(d as i64)),

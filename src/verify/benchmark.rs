@@ -1,10 +1,10 @@
 //! Latencies of models side by side: interleaved, in fresh sessions, with the spread.
 
-use std::time::Instant;
-
 use super::entry::Entry;
+use super::loaded::Loaded;
+use super::race::{most_repeats, rounds, warm_up};
 use crate::Result;
-use crate::device::{CpuFallback, Loading, ModelRun, NamedTensor, NodeClock, TimedSession, Timer, load_all, one_round};
+use crate::device::{NamedTensor, NodeClock, Timer};
 use crate::profile::median;
 
 /// Sets of fresh sessions: two sessions of one model differ by where their memory lies.
@@ -62,11 +62,16 @@ impl Effort {
 /// # Errors
 /// When a model cannot be loaded or a run fails.
 pub fn benchmark(timer: &dyn Timer, models: &[&[u8]], inputs: &[NamedTensor], seconds: f64) -> Result<Vec<Entry>> {
-    benchmark_reporting(timer, models, inputs, Effort::thorough(seconds), &|_| {})
+    let effort = Effort::thorough(seconds);
+    benchmark_beside(&mut Loaded::default(), timer, models, inputs, effort, &|_| {})
 }
 
-/// The same; `report` is given how much of it is done, from 0 to 1.
-fn benchmark_reporting(
+/// The same; the first set of sessions has those that stayed loaded, and `report` is given how much of it is done, from 0 to 1.
+///
+/// # Errors
+/// When a model cannot be loaded or a run fails.
+pub fn benchmark_beside(
+    loaded: &mut Loaded,
     timer: &dyn Timer,
     models: &[&[u8]],
     inputs: &[NamedTensor],
@@ -77,70 +82,11 @@ fn benchmark_reporting(
     let mut entries = vec![Entry::default(); models.len()];
     let mut repeats = None;
     for block in 0..blocks {
-        let runs = models.iter().map(|&model| ModelRun { model, inputs });
-        let loadings: Vec<Loading> = runs.map(|run| Loading { timer, run }).collect();
-        let loaded = load_all(&loadings, CpuFallback::Allowed);
-        let mut sessions = loaded.into_iter().collect::<Result<Vec<_>>>()?;
+        let mut sessions = loaded.take(timer, models, inputs)?;
         let most = *repeats.get_or_insert_with(|| most_repeats(&sessions));
         warm_up(&mut sessions, most)?;
         let part = |share: f64| report((block as f64 + share) / blocks as f64);
         rounds(&mut sessions, &mut entries, seconds / blocks as f64, block, &part)?;
-    }
-    Ok(entries)
-}
-
-fn most_repeats(sessions: &[Box<dyn TimedSession>]) -> usize {
-    sessions.iter().map(|s| s.repeats()).max().unwrap_or(1)
-}
-
-/// What a launch adds is shared by as many runs everywhere; it would be part of a ratio of unlike numbers.
-fn warm_up(sessions: &mut [Box<dyn TimedSession>], repeats: usize) -> Result<()> {
-    for session in sessions {
-        session.set_repeats(repeats);
-        for _ in 0..3 {
-            session.run()?;
-        }
-    }
-    Ok(())
-}
-
-/// Times loaded models in rounds of rotating order, from the `first`-th on, for about `seconds`, and adds to their entries.
-fn rounds(
-    sessions: &mut [Box<dyn TimedSession>],
-    entries: &mut [Entry],
-    seconds: f64,
-    first: usize,
-    report: &dyn Fn(f64),
-) -> Result<()> {
-    let from = entries[0].ratios.len();
-    let start = Instant::now();
-    let mut round = 0;
-    while round < 5 || (start.elapsed().as_secs_f64() < seconds && round < 400) {
-        report((start.elapsed().as_secs_f64() / seconds.max(1e-9)).min(1.0));
-        let times = one_round(sessions, round + first)?;
-        for (entry, &time) in entries.iter_mut().zip(&times) {
-            entry.samples.push(time);
-            entry.ratios.push(time / times[0]);
-        }
-        round += 1;
-    }
-    for entry in entries {
-        entry.block_ratios.push(median(&entry.ratios[from..]));
-        entry.block_ms.push(median(&entry.samples[from..]));
-    }
-    Ok(())
-}
-
-/// Times sessions side by side, whatever they run and wherever, for about `seconds`; ratios are to the first.
-///
-/// # Errors
-/// When a run fails.
-pub fn race(sessions: &mut [Box<dyn TimedSession>], seconds: f64) -> Result<Vec<Entry>> {
-    let mut entries = vec![Entry::default(); sessions.len()];
-    if !sessions.is_empty() {
-        let most = most_repeats(sessions);
-        warm_up(sessions, most)?;
-        rounds(sessions, &mut entries, seconds, 0, &|_| {})?;
     }
     Ok(entries)
 }
@@ -162,7 +108,14 @@ pub fn benchmark_workloads(
     for (k, (inputs, weight)) in workloads.iter().enumerate() {
         let part = |share: f64| report(100 * k + (100.0 * share) as usize, most);
         benchmarked.push((
-            benchmark_reporting(timer, models, inputs, effort.part(workloads.len()), &part)?,
+            benchmark_beside(
+                &mut Loaded::default(),
+                timer,
+                models,
+                inputs,
+                effort.part(workloads.len()),
+                &part,
+            )?,
             *weight,
         ));
     }

@@ -3,13 +3,17 @@
 mod benchmark;
 mod entry;
 mod interval;
+mod loaded;
 mod outputs;
 mod pairs;
+mod race;
 mod task;
 
-pub use benchmark::{Effort, benchmark, benchmark_workloads, race};
+pub use benchmark::{Effort, benchmark, benchmark_beside, benchmark_workloads};
 pub use entry::{Entry, Verdict};
 pub use interval::Interval;
+pub use loaded::Loaded;
 pub use outputs::{Agreement, compare};
 pub use pairs::{Pair, Tolerance, Tried, pairs};
+pub use race::race;
 pub use task::{Classes, Task, classes, compare_task, task_of};

@@ -19,6 +19,7 @@ use snapprune::plan::Metric;
 use snapprune::reconstruct::Change;
 use snapprune::report::{Listed, outcome_json, outcome_text};
 use snapprune::rewrite::rewrite;
+use snapprune::score::Rest;
 
 /// A small reader of lines: convolutions over N×12×16, then steps of time as rows of products, before or behind the batch.
 fn reader(batch: usize, time_major: bool) -> ModelProto {
@@ -77,6 +78,23 @@ fn lost(opened: &Opened, data: &Path) -> (f64, f64) {
     let reference = snapprune::score::Reference::of(&executor, &opened.proto, &graph).unwrap();
     let own = Graph::of(&pruned).unwrap();
     let plain = reference.judge(&executor, &pruned, &own, 0).unwrap().loss();
+    // Wherever the rest of the original begins, it tells the same.
+    let mut shared = 0;
+    for first in 0..=graph.proto.node.len() {
+        let mut rest = Rest::new(&opened.proto, &graph, first);
+        shared += usize::from(rest.begins_in(&own).is_some());
+        for _ in 0..2 {
+            let judged = reference
+                .judge_beginning(&executor, &pruned, &own, 0, &mut rest)
+                .unwrap();
+            assert!(
+                (judged.loss() - plain).abs() <= 1e-5 * plain,
+                "{} {plain}",
+                judged.loss()
+            );
+        }
+    }
+    assert!(shared > 1 && shared < graph.proto.node.len(), "{shared}");
     (fit.held_out().unwrap().loss(), plain)
 }
 

@@ -13,7 +13,6 @@ use super::search::GateSearch;
 use crate::Result;
 use crate::data::Dataset;
 use crate::gate::Gate;
-use crate::verify::{Effort, benchmark_workloads};
 
 /// Choices that are made, each more careful, while the evaluation samples lose too much.
 const ATTEMPTS: usize = 4;
@@ -168,13 +167,7 @@ impl GateSearch<'_> {
             )?);
         }
         let entries: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
-        let benchmarked = benchmark_workloads(
-            self.session.timer()?,
-            &entries,
-            &self.session.inputs,
-            Effort::choosing(self.session.timer()?, self.session.seconds(SECONDS)),
-            &self.session.progress(),
-        )?;
+        let benchmarked = self.session.race(&entries, self.session.seconds(SECONDS))?;
         let whole = benchmarked[1].ratio();
         let mut kept = choice;
         for (entry, &b) in benchmarked[2..].iter().zip(&at) {

@@ -1,7 +1,7 @@
 //! Choosing between plans by measuring whole models, and cutting back what does not pay.
 
 use super::candidate::{Candidate, made_by};
-use super::measure::{Comparison, Loaded, measure};
+use super::measure::{Comparison, measure};
 use crate::Result;
 use crate::channels::Group;
 use crate::device::NodeClock;
@@ -64,8 +64,7 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
     }
     let steps = extent.rounds + 2;
     session.reporter.progress(0, steps);
-    let mut loaded = Loaded::default();
-    let mut measured = |plans: &[Candidate]| measure(session, &mut loaded, plans, session.seconds(extent.seconds));
+    let measured = |plans: &[Candidate]| measure(session, plans, session.seconds(extent.seconds));
     let mut best = fastest(&plans, &measured(&plans)?);
     session.reporter.progress(1, steps);
     if best.is_none() && !session.limit.is_up() {
@@ -91,7 +90,7 @@ pub(super) fn choose(session: &Session, found: &FoundPlans) -> Result<Option<Pla
         if session.limit.is_up() {
             break;
         }
-        match cut_back(session, &chosen, &extent, &mut measured)? {
+        match cut_back(session, &chosen, &extent, &measured)? {
             Some(cut) => chosen = cut,
             None => break,
         }
@@ -166,7 +165,7 @@ fn cut_back(
     session: &Session,
     whole: &Candidate,
     extent: &Extent,
-    measure: &mut dyn FnMut(&[Candidate]) -> Result<Vec<Comparison>>,
+    measure: &dyn Fn(&[Candidate]) -> Result<Vec<Comparison>>,
 ) -> Result<Option<Candidate>> {
     let plan = &whole.plan;
     let mut field = vec![whole.clone()];

@@ -1,7 +1,7 @@
 //! Growing up to the right edge of the plateau that a width stands on: room for training that costs no time.
 
 use super::candidate::{Candidate, made_by};
-use super::measure::{Comparison, Loaded, measure};
+use super::measure::{Comparison, measure};
 use crate::Result;
 use crate::optimize::session::Session;
 use crate::plan::{LayersAt, Plan};
@@ -45,7 +45,6 @@ pub(super) fn grown(session: &mut Session, plan: Plan) -> Result<Option<Plan>> {
     }
     // Those with the least rise first; half of them are given up each time the model turns out slower.
     grown.sort_by(|a, b| a.2.total_cmp(&b.2).then(a.0.cmp(&b.0)));
-    let mut loaded = Loaded::default();
     let before = match plan.is_empty() {
         true => Vec::new(),
         false => made_by(session, vec![plan.clone()]),
@@ -58,7 +57,7 @@ pub(super) fn grown(session: &mut Session, plan: Plan) -> Result<Option<Plan>> {
         wider.counts.extend(grown.iter().map(|&(g, n, _)| (g, n)));
         if let Some(wider) = made_by(session, vec![wider]).pop() {
             let plans: Vec<Candidate> = before.iter().cloned().chain([wider.clone()]).collect();
-            let measured = measure(session, &mut loaded, &plans, SECONDS)?;
+            let measured = measure(session, &plans, SECONDS)?;
             let ratio = if before.is_empty() { 1.0 } else { measured[0].ratio };
             let free = |m: &Comparison| m.verdict != Verdict::Slower && m.ratio <= ratio * FREE;
             if measured.last().is_some_and(free) {

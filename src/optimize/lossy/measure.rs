@@ -4,7 +4,6 @@ use crate::Result;
 use crate::optimize::options::Amount;
 use crate::optimize::session::Session;
 use crate::plan::Plan;
-use crate::verify::{Effort, benchmark_workloads};
 
 /// A measured latency.
 #[derive(Clone, Copy, Debug)]
@@ -27,13 +26,7 @@ impl Latency {
 pub(super) fn measure(session: &Session, plan: &Plan, seconds: f64) -> Result<Latency> {
     let model = session.timed(&session.rewritten(plan)?)?;
     let entries = [&session.timed_original, model.as_slice()];
-    let entries = benchmark_workloads(
-        session.timer()?,
-        &entries,
-        &session.inputs,
-        Effort::choosing(session.timer()?, session.seconds(seconds)),
-        &|_, _| {},
-    )?;
+    let entries = session.race(&entries, session.seconds(seconds))?;
     Ok(Latency {
         ms: entries[1].summary().median,
         ratio: entries[1].ratio(),

@@ -1,6 +1,7 @@
 //! What is known of the loss of channels: rankings and measured losses of every group.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::Result;
 use crate::channels::{ChannelChange, Group, IndexRemaps};
@@ -15,7 +16,8 @@ use crate::plan::{LossCurve, Plan};
 use crate::reconstruct::with_compensated;
 use crate::rewrite::rewrite;
 use crate::score::{
-    Compensated, RankRequest, Ranked, Reference, StagedExecutor, Statistics, Watch, linear_ops, rank_group, reading,
+    Compensated, RankRequest, Ranked, Reference, Rest, StagedExecutor, Statistics, Watch, linear_ops, rank_group,
+    reading,
 };
 
 /// Places of every sample that the layers' inputs are looked at.
@@ -201,8 +203,8 @@ fn narrowed(session: &Session, ranked: &Ranked, gone: usize) -> Result<ModelProt
     with_compensated(pruned, graph, analysis, &remaps, list)
 }
 
-/// The first node that a change of a group touches.
-fn first_node(session: &Session, group: &Group) -> usize {
+/// The nodes that a change of a group touches, from the first to the last.
+fn touched_nodes(session: &Session, group: &Group) -> Range<usize> {
     let (analysis, graph) = (session.analysis(), &session.graph);
     let dependencies = &analysis.dependencies;
     let mut change = ChannelChange::default();
@@ -214,7 +216,9 @@ fn first_node(session: &Session, group: &Group) -> usize {
         let outputs = node.output.iter().filter_map(|o| dependencies.by_name(o));
         node.op_type() != "Constant" && inputs.chain(outputs).any(|v| remaps.touches(dependencies, v))
     };
-    (0..graph.proto.node.len()).find(touched).unwrap_or(0)
+    let count = graph.proto.node.len();
+    let first = (0..count).find(touched).unwrap_or(0);
+    first..(first..count).rfind(touched).map_or(count, |last| last + 1)
 }
 
 /// For every ranked group, the loss of the outputs at the widths with compensated readers.
@@ -227,22 +231,27 @@ fn losses(
     let mut executor = StagedExecutor::new(session.device, &samples.data, samples.few(JUDGES))?;
     let reference = Reference::of(&executor, original, graph)?;
     let groups = &session.analysis().groups;
-    let mut order: Vec<(usize, usize)> = rankings.keys().map(|&g| (first_node(session, &groups[g]), g)).collect();
-    order.sort_unstable();
+    let touched = |&g: &usize| (touched_nodes(session, &groups[g]), g);
+    let mut order: Vec<(Range<usize>, usize)> = rankings.keys().map(touched).collect();
+    order.sort_unstable_by_key(|(nodes, g)| (nodes.start, *g));
     let mut found: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
-    for (done, &(at, g)) in order.iter().enumerate() {
+    for (done, (nodes, g)) in order.iter().enumerate() {
+        let (at, g) = (nodes.start, *g);
         session.reporter.progress(done, order.len());
         if session.limit.is_up() {
             break;
         }
         executor.advance(original, graph, at, &[])?;
         let ranked = &rankings[&g];
+        let mut rest = Rest::new(original, graph, nodes.end);
         for &gone in ranked.compensated.keys() {
             let model = narrowed(session, ranked, gone)?;
             let own = Graph::of(&model)?;
             let name = graph.proto.node[at].output.iter().find(|n| !n.is_empty());
             let from = name.and_then(|n| own.producer.get(n.as_str())).copied().unwrap_or(0);
-            let lost = reference.judge(&executor, &model, &own, from)?.loss();
+            let lost = reference
+                .judge_beginning(&executor, &model, &own, from, &mut rest)?
+                .loss();
             let left = groups[g].classes.len() - gone;
             found.entry(g).or_default().push((left, lost));
         }

@@ -1,0 +1,44 @@
+//! Whole models side by side, with sessions that stay loaded where making them takes long.
+
+use super::session::Session;
+use crate::Result;
+use crate::device::{NamedTensor, NodeClock};
+use crate::verify::{Effort, Entry, benchmark_beside, benchmark_workloads};
+
+impl Session<'_> {
+    /// Times models side by side, for choosing between them; ratios are to the first.
+    ///
+    /// # Errors
+    /// When a model cannot be loaded or a run fails.
+    pub fn race(&self, models: &[&[u8]], seconds: f64) -> Result<Vec<Entry>> {
+        let timer = self.timer()?;
+        if let Some(inputs) = self.loaded_for(&self.inputs)? {
+            return self.loaded.borrow_mut().race(timer, models, inputs, seconds);
+        }
+        let effort = Effort::choosing(timer, seconds);
+        benchmark_workloads(timer, models, &self.inputs, effort, &|_, _| {})
+    }
+
+    /// Benchmarks models for what is reported: in several sets of sessions, the first of which has those that stayed loaded. Nothing stays.
+    ///
+    /// # Errors
+    /// When a model cannot be loaded or a run fails.
+    pub fn benchmark(&self, models: &[&[u8]], inputs: &[(Vec<NamedTensor>, f64)], seconds: f64) -> Result<Vec<Entry>> {
+        let timer = self.timer()?;
+        let (effort, progress) = (Effort::last(timer, seconds), self.progress());
+        if let Some(inputs) = self.loaded_for(inputs)? {
+            let report = |share: f64| progress((100.0 * share) as usize, 100);
+            let loaded = &mut self.loaded.borrow_mut();
+            return benchmark_beside(loaded, timer, models, inputs, effort, &report);
+        }
+        benchmark_workloads(timer, models, inputs, effort, &progress)
+    }
+
+    /// The inputs that loaded models have in place, if these are they.
+    fn loaded_for<'i>(&self, inputs: &'i [(Vec<NamedTensor>, f64)]) -> Result<Option<&'i [NamedTensor]>> {
+        Ok(match (self.timer()?.node_clock(), inputs) {
+            (NodeClock::Device, [(only, _)]) if std::ptr::eq(inputs, self.inputs.as_slice()) => Some(only),
+            _ => None,
+        })
+    }
+}

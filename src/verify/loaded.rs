@@ -1,0 +1,72 @@
+//! Models that stay loaded between benchmarks.
+
+use std::collections::HashMap;
+
+use super::entry::Entry;
+use super::race::race;
+use crate::Result;
+use crate::device::{CpuFallback, Loading, ModelRun, NamedTensor, TimedSession, Timer, load_all};
+
+/// Sessions of one timer on the same inputs, by their models' hash: making one on a GPU takes longer than its runs.
+#[derive(Default)]
+pub struct Loaded(HashMap<blake3::Hash, Box<dyn TimedSession>>);
+
+impl Loaded {
+    /// Keeps a session of a model.
+    pub fn keep(&mut self, model: &[u8], session: Box<dyn TimedSession>) {
+        self.0.insert(blake3::hash(model), session);
+    }
+
+    /// Times models side by side for about `seconds`; ratios are to the first. The first and the fastest of the others stay loaded.
+    ///
+    /// # Errors
+    /// When a model cannot be loaded or a run fails.
+    pub fn race(
+        &mut self,
+        timer: &dyn Timer,
+        models: &[&[u8]],
+        inputs: &[NamedTensor],
+        seconds: f64,
+    ) -> Result<Vec<Entry>> {
+        let mut sessions = self.take(timer, models, inputs)?;
+        let entries = race(&mut sessions, seconds)?;
+        let fastest = (1..entries.len()).min_by(|&a, &b| entries[a].ratio().total_cmp(&entries[b].ratio()));
+        for (k, (model, session)) in models.iter().zip(sessions).enumerate() {
+            if k == 0 || Some(k) == fastest {
+                self.keep(model, session);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Sessions of models, in their order: those that stayed loaded, and the others loaded together. Nothing stays.
+    ///
+    /// # Errors
+    /// When a model cannot be loaded.
+    pub(super) fn take(
+        &mut self,
+        timer: &dyn Timer,
+        models: &[&[u8]],
+        inputs: &[NamedTensor],
+    ) -> Result<Vec<Box<dyn TimedSession>>> {
+        let kept: Vec<Option<Box<dyn TimedSession>>> = models.iter().map(|m| self.0.remove(&blake3::hash(m))).collect();
+        // What is not run takes no memory.
+        self.0.clear();
+        let missing = models.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+        let loadings: Vec<Loading> = missing
+            .map(|(&model, _)| Loading {
+                timer,
+                run: ModelRun { model, inputs },
+            })
+            .collect();
+        let mut loaded = load_all(&loadings, CpuFallback::Allowed).into_iter();
+        let mut sessions = Vec::new();
+        for session in kept {
+            sessions.extend(match session {
+                Some(session) => Some(session),
+                None => loaded.next().transpose()?,
+            });
+        }
+        Ok(sessions)
+    }
+}
