@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Range;
+use super::ranges::Range;
 use crate::channels::{FusedActivation, spec_of};
 use crate::onnx::proto::{ModelProto, NodeProto, TensorProto};
 use crate::onnx::{Attributes, Dtype, Graph, Tensor};

@@ -6,6 +6,8 @@ mod ranges;
 
 use std::collections::HashMap;
 
+use ranges::Range;
+
 use super::problem::{Problem, ProducerLayout};
 use super::quantized::{Forks, Quantized, QuantizedForm};
 use crate::device::{Executor, NamedTensor};
@@ -33,13 +35,6 @@ impl DeployDtype {
             Self::Bfloat16 => "bf16",
         }
     }
-}
-
-/// The least and the greatest number of a value, zero included.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Range {
-    low: f32,
-    high: f32,
 }
 
 /// What a float model becomes for timing.

@@ -2,11 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::Range;
 use crate::device::{Executor, NamedTensor};
 use crate::onnx::proto::{ModelProto, ValueInfoProto};
 use crate::onnx::{Dtype, encode};
 use crate::{Error, Result};
+
+/// The least and the greatest number of a value, zero included.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Range {
+    pub low: f32,
+    pub high: f32,
+}
 
 /// Ranges of graph inputs and of what nodes make, by name.
 pub(super) fn of_activations(
