@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 ARGUMENTS: dict[str, tuple[Any, Any, str]] = {
     "target_latency": (str, None, "Narrow the model to this latency, such as 0.8x; without, the outputs stay the same."),
     "target_macs": (str, None, "Narrow the model to these multiply-accumulates, such as 0.7x."),
+    "deploy_dtype": (str, None, "Choose widths by the times of the model as later passes will make it: int8, fp16 or bf16."),
     "max_params": (str, None, "Narrow the model to these parameters."),
     "max_memory": (str, None, "Narrow the model until its activations that are alive at once take at most this, such as 0.8x."),
     "calib": (str, None, "Samples to fit weights on: an .npz file or a folder of images."),

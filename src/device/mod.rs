@@ -3,6 +3,7 @@
 
 mod apple;
 mod conditions;
+mod constant_weights;
 mod cpu;
 mod cuda;
 mod device_tensor;
@@ -36,6 +37,7 @@ mod versions;
 mod warmup_session;
 
 pub use conditions::Conditions;
+pub use constant_weights::{ConstantWeights, constant_weights};
 pub use cpu::CpuDevice;
 pub use cuda::{CudaDevice, CudaOptions, CudnnAlgo, gpu_count, gpu_present, provider_beside};
 pub use device_tensor::{DeviceTensor, Runner};

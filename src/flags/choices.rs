@@ -6,6 +6,7 @@ use clap::builder::PossibleValue;
 use crate::device::CudnnAlgo;
 use crate::jobs::SettingsSearch;
 use crate::optimize::{GrowInit, Growth, Mode};
+use crate::profile::DeployDtype;
 use crate::zoo::Phase;
 
 /// The words for the values of an enum, with their help.
@@ -41,6 +42,12 @@ choices!(Growth {
     None = "none": "Never",
     Faster = "faster": "Where it was measured to be faster",
     Free = "free": "Also where it was measured to cost nothing: room for training",
+});
+
+choices!(DeployDtype {
+    Int8 = "int8": "int8 activations and weights per channel between QuantizeLinear and DequantizeLinear, as quantize_static writes",
+    Float16 = "fp16": "float16, with float32 inputs and outputs",
+    Bfloat16 = "bf16": "bfloat16, likewise; layers are timed in float16",
 });
 
 choices!(GrowInit {

@@ -48,7 +48,11 @@ impl MainArgs {
     pub fn settings(&self) -> Result<MainSettings> {
         let work = &self.work;
         let mut settings = work.setup.settings(&work.goals)?;
-        settings.options.dynamics = work.dynamic.dynamics();
+        // Gates are not made in the form that is deployed.
+        settings.options.dynamics = work
+            .dynamic
+            .dynamics()
+            .filter(|_| settings.options.deploy_dtype.is_none());
         settings.options.latency_steps = self.staircases;
         settings.device.search = work.settings;
         Ok(settings)

@@ -10,6 +10,7 @@ use super::goals::GoalArgs;
 use super::store::StoreArgs;
 use super::units::duration;
 use crate::optimize::{ForeignTimes, GrowInit, Growth, Options, WhenSlower};
+use crate::profile::DeployDtype;
 
 /// What may be planned, and from what.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -28,6 +29,10 @@ pub struct PlanningArgs {
     /// Whether widths may grow.
     #[arg(long, value_enum, default_value_t)]
     pub grow: Growth,
+    /// The type in which this float model will be deployed: widths are chosen by timing that form (made for timing only, int8 with
+    /// min-max scales of the samples), and the float model is written, for a quantizer or a cast to follow.
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub deploy_dtype: Option<DeployDtype>,
     /// What new channels hold.
     #[arg(long, value_enum, default_value_t)]
     pub grow_init: GrowInit,
@@ -51,6 +56,7 @@ impl PlanningArgs {
             keep: self.keep.clone(),
             growth: self.grow,
             grow_init: self.grow_init,
+            deploy_dtype: self.deploy_dtype,
             dynamics: None,
             foreign_times: if store.allow_mismatch {
                 ForeignTimes::Accept

@@ -65,12 +65,15 @@ impl Model {
 
     /// The version of the standard operators that the model uses.
     pub fn opset(&self) -> i64 {
-        self.proto
-            .opset_import
-            .iter()
-            .find(|o| matches!(o.domain(), "" | "ai.onnx"))
-            .map_or(1, |o| o.version())
+        standard_opset(&self.proto)
     }
+}
+
+/// The version of the standard operators that a model uses.
+pub fn standard_opset(model: &ModelProto) -> i64 {
+    let mut imports = model.opset_import.iter();
+    let standard = imports.find(|o| matches!(o.domain(), "" | "ai.onnx"));
+    standard.map_or(1, |o| o.version())
 }
 
 /// Reads a model file and its external data.

@@ -26,7 +26,7 @@ pub use attribute::Attributes;
 pub use defaults::declare_weights;
 pub use dtype::{Dtype, element_size};
 pub use graph::{Graph, captured_names, constant_of, label};
-pub use load::{Model, Reading, files, load, load_as, load_bare, parse};
+pub use load::{Model, Reading, files, load, load_as, load_bare, parse, standard_opset};
 pub use node_names::with_node_names;
 pub use outside::{LARGEST, Outside};
 pub use save::{Saved, THRESHOLD, Weights, encode, save, save_model};

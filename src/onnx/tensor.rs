@@ -26,7 +26,7 @@ impl Tensor {
     ///
     /// # Errors
     /// When the dims are negative or overflow, the bytes do not fit the dims, or the dtype is
-    /// a string, or packed below a byte in typed fields.
+    /// a string.
     pub fn read(proto: &TensorProto) -> Result<Self> {
         let fail = |what: String| Error::tensor(proto.name(), what);
         let dtype =
@@ -49,8 +49,11 @@ impl Tensor {
         let bytes = match (&proto.raw_data, bits) {
             (Some(raw), Some(bits)) => packed::unpack(raw, bits, packed::is_signed(dtype), count),
             (Some(raw), None) => raw.clone(),
-            // Writers differ in how they pack these.
-            (None, Some(_)) => return Err(fail(format!("data type {} in typed fields", dtype.as_str_name()))),
+            // A byte of packed elements in each field.
+            (None, Some(bits)) => {
+                let packed: Vec<u8> = proto.int32_data.iter().map(|&v| v as u8).collect();
+                packed::unpack(&packed, bits, packed::is_signed(dtype), count)
+            }
             (None, None) => typed_bytes(proto, dtype).into(),
         };
         if bytes.len() != want {
@@ -284,4 +287,23 @@ enum Blank<'t> {
 
 fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
     bytes.as_chunks::<N>().0.iter().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dtype, Tensor, TensorProto};
+
+    #[test]
+    fn elements_below_a_byte_are_read_from_typed_fields_too() -> crate::Result<()> {
+        let mut proto = TensorProto {
+            dims: vec![3],
+            data_type: Some(Dtype::Int4 as i32),
+            int32_data: vec![0x8f, 0x07],
+            ..Default::default()
+        };
+        assert_eq!(Tensor::read(&proto)?.to_i64(), Some(vec![-1, -8, 7]));
+        proto.int32_data.push(1);
+        assert!(Tensor::read(&proto).is_err(), "a byte too many");
+        Ok(())
+    }
 }

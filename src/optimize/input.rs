@@ -5,7 +5,7 @@ use std::path::Path;
 use super::opened::Opened;
 use super::scope::{held, never_lossy};
 use crate::channels::{ChannelChange, analyze};
-use crate::device::{Runtime, ShapeOptions, input_specs, observe, without_value_info, wrong_outputs};
+use crate::device::{Runtime, ShapeOptions, constant_weights, input_specs, observe, without_value_info, wrong_outputs};
 use crate::onnx::{Graph, load_as};
 use crate::plan::{Metric, PerMetric, count};
 use crate::profile::{layers, left_out, quantized_layers};
@@ -19,9 +19,17 @@ pub const SORTED: &str = "the nodes of the file were not in order; they were sor
 /// # Errors
 /// When the file is not a model, its inputs cannot be settled, or ONNX Runtime cannot run it.
 pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Opened> {
-    let model = load_as(path, &options.reading)?;
+    let mut model = load_as(path, &options.reading)?;
     let named = |e: Error| e.in_model(path);
     let mut notes = Vec::new();
+    if let Some(constant) = constant_weights(runtime, &model.proto) {
+        model.proto = constant.proto;
+        notes.push(format!(
+            "{} weights and biases that the file quantizes, converts or turns are stored as integers in the written model, as ONNX Runtime \
+             computes them, and in the original that it is compared with",
+            constant.count
+        ));
+    }
     if model.sorted {
         notes.push(SORTED.to_owned());
     }

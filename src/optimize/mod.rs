@@ -180,7 +180,12 @@ impl<'a> Prepared<'a> {
 /// What comes out, at once, where no width may change and nothing else can be made.
 pub fn refused(workloads: &[Workload], device: &dyn Device, options: &Options) -> Option<Outcome> {
     let opened = &workloads.first()?.opened;
-    let why = opened.nothing_to_change(options.goals.any())?;
+    let no_shares = || {
+        opened
+            .no_shares()
+            .filter(|_| options.split_seed().is_some() && !options.goals.any())
+    };
+    let why = opened.nothing_to_change(options.goals.any()).or_else(no_shares)?;
     let calibrated = |d: Dynamics| options.calib.is_some() || d.keep.is_some();
     // Gates need convolutions, but no width that may change.
     let gates = options.dynamics.is_some_and(calibrated) && !options.goals.any();
@@ -216,7 +221,7 @@ fn left_to_cpu(session: &Session) -> Result<Option<String>> {
     let Some((timer, (inputs, _))) = session.device.timer().zip(session.inputs.first()) else {
         return Ok(None);
     };
-    let operators = match timer.left_to_cpu(&session.original, inputs) {
+    let operators = match timer.left_to_cpu(&session.timed_original, inputs) {
         Err(Error::Stopped) => return Err(Error::Stopped),
         // What only informs does not end a job that is done.
         Err(e) => return Ok(Some(format!("what the provider leaves to the CPU is not known: {e}"))),

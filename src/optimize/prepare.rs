@@ -9,15 +9,15 @@ use super::opened::Opened;
 use super::options::{ForeignTimes, Growth, Options};
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
-use super::session::Session;
+use super::session::{Session, timed};
 use super::workload::{Known, Workload, first};
 use crate::channels::{Group, NewChannels};
 use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns, Timer, random_inputs};
 use crate::onnx::{Graph, encode, label, with_node_names};
 use crate::plan::{Candidates, LatencyModel, LayersAt, WiderWidths, candidates, removable};
 use crate::profile::{
-    InModel, Layer, NodeMs, Prober, Profile, Reference, in_model, layers, median, remembered, remembered_if_any,
-    whole_key,
+    DeployDtype, Deployment, InModel, Layer, NodeMs, Prober, Profile, Reference, float_forks, in_model, layers, median,
+    remembered, remembered_if_any, whole_key,
 };
 use crate::verify::race;
 use crate::{Error, Result};
@@ -65,10 +65,19 @@ impl<'a> Session<'a> {
         let opened = &first(workloads)?.opened;
         let graph = opened.graph()?;
         let analysis = &opened.analysis;
+        let deployment = match options.deploy_dtype {
+            Some(dtype) => Some(deployment(dtype, request, opened, data)?),
+            None => None,
+        };
         let mut layers_of_all: Vec<Layer> = Vec::new();
         for workload in workloads {
             let mut own = layers(&graph, &workload.opened.analysis);
             own.iter_mut().for_each(|l| l.weight = workload.weight);
+            if let Some(deployment) = &deployment {
+                let form =
+                    |l: &mut Layer| l.problem = deployment.problem(l.problem.clone(), float_forks(&graph, l.node));
+                own.iter_mut().for_each(form);
+            }
             layers_of_all.extend(own);
         }
         let mut prober = Prober::new(device, known.database);
@@ -103,6 +112,8 @@ impl<'a> Session<'a> {
             costs: LatencyModel::new(&graph, analysis, &layers_of_all),
             graph,
             original: encode(&opened.proto),
+            timed_original: timed(deployment.as_ref(), &opened.proto)?,
+            deployment,
             device,
             options,
             reporter,
@@ -138,7 +149,7 @@ impl<'a> Session<'a> {
         let Some(timer) = self.device.timer() else {
             return Ok(());
         };
-        let key = whole_key("nodes", &[&self.original], &self.inputs, 0.0);
+        let key = whole_key("nodes", &[&self.timed_original], &self.inputs, 0.0);
         let seen = remembered_if_any(&self.prober, &key, || self.times_in_model(timer))?;
         let all_known = self.costs.unknown_at(&base).is_empty();
         match seen {
@@ -169,9 +180,9 @@ impl<'a> Session<'a> {
     /// Milliseconds that the original takes.
     fn alone(&self) -> Result<f64> {
         let seconds = self.seconds(ALONE_SECONDS);
-        let key = whole_key("alone", &[&self.original], &self.inputs, seconds);
+        let key = whole_key("alone", &[&self.timed_original], &self.inputs, seconds);
         remembered(&self.prober, &key, || {
-            let alone = self.race(&[&self.original], seconds)?;
+            let alone = self.race(&[&self.timed_original], seconds)?;
             Ok(alone.first().map_or(0.0, |l| l.summary().median))
         })
     }
@@ -185,14 +196,14 @@ impl<'a> Session<'a> {
             });
         };
         let seconds = self.seconds(ALONE_SECONDS);
-        let key = whole_key("alone at pace", &[&self.original], &self.inputs, seconds);
+        let key = whole_key("alone at pace", &[&self.timed_original], &self.inputs, seconds);
         let (ms, reference): (f64, f64) = remembered(&self.prober, &key, || {
             let (mut sum, mut references) = (0.0, Vec::new());
             for (inputs, weight) in &self.inputs {
                 let mut times = Vec::new();
                 for _ in 0..FRESH {
                     let mut reference = Reference::new(timer)?;
-                    let mut original = [timer.load(&self.original, inputs, CpuFallback::Allowed)?];
+                    let mut original = [timer.load(&self.timed_original, inputs, CpuFallback::Allowed)?];
                     reference.run()?;
                     let entries = race(&mut original, seconds / (FRESH * self.inputs.len()) as f64)?;
                     reference.run()?;
@@ -212,7 +223,7 @@ impl<'a> Session<'a> {
         let mut all = InModel::default();
         let named = with_node_names(&self.opened.proto);
         let graph = Graph::of(&named)?;
-        let model = encode(&named);
+        let model = self.timed(&named)?;
         let layers = self.costs.layers();
         let each = layers.len().div_ceil(self.inputs.len()).max(1);
         for (own, (inputs, weight)) in layers.chunks(each).zip(&self.inputs) {
@@ -236,6 +247,25 @@ struct Alone {
     ms: f64,
     /// The reference chain's time then over its time when the layers were timed.
     pace: f64,
+}
+
+/// Samples that ranges of activations are taken from.
+const RANGED: usize = 128;
+
+/// What models become before they are timed. Ranges are those of the samples, or without any of random inputs.
+fn deployment(dtype: DeployDtype, request: Request, opened: &Opened, data: &Datasets) -> Result<Deployment> {
+    let device = request.device;
+    match data.calib.as_ref().or(data.eval.as_ref()) {
+        Some(data) => {
+            let count = RANGED.div_ceil(data.batch().max(1)).min(data.distinct_runs());
+            let mut runs = (0..count).map(|k| data.run(k).inputs);
+            Deployment::new(dtype, device, &opened.proto, &mut runs)
+        }
+        None => {
+            let random = random_inputs(&opened.specs, request.options.seed, 1.0)?;
+            Deployment::new(dtype, device, &opened.proto, &mut std::iter::once(random))
+        }
+    }
 }
 
 /// Whether a recorded profile may count as this device's.
@@ -278,7 +308,9 @@ fn restrict(candidates: &mut Candidates, graph: &Graph, opened: &Opened, options
     candidates.retain(|g, _| !kept.contains(g));
     // What grows at its end begins with zeros.
     if options.split_seed().is_some() {
-        candidates.retain(|&g, _| analysis.groups[g].new_channels == NewChannels::Anywhere);
+        candidates.retain(|&g, _| {
+            analysis.groups[g].new_channels == NewChannels::Anywhere && !opened.is_of_quantized(&analysis.groups[g])
+        });
     }
     if options.growth == Growth::None {
         for (&g, counts) in candidates.iter_mut() {

@@ -11,6 +11,7 @@ use crate::device::{Device, NamedTensor};
 use crate::onnx::encode;
 use crate::onnx::proto::ModelProto;
 use crate::plan::Plan;
+use crate::profile::DeployDtype;
 use crate::verify::{Agreement, Entry, Task, Verdict, compare, compare_task};
 
 /// A model less than 1 % faster is not worth a file: the next run may show it slower.
@@ -87,7 +88,7 @@ impl Session<'_> {
             model,
             compared_at: Some(self.workloads),
             entries: if self.device.timer().is_some() {
-                vec![&self.original, model]
+                vec![&self.timed_original, model]
             } else {
                 Vec::new()
             },
@@ -131,7 +132,15 @@ impl Session<'_> {
         A: Acceptance<Refusal = Declined>,
     {
         let model = encode(proto);
-        let (evidence, refusal) = self.prove(&self.trial(&model), acceptance)?;
+        let timed = self.timed(proto)?;
+        let mut trial = self.trial(&model);
+        if let Some(entry) = trial.entries.last_mut() {
+            *entry = &timed;
+        }
+        let (evidence, refusal) = self.prove(&trial, acceptance)?;
+        if let Some(deployment) = &self.deployment {
+            outcome.notes.push(deployed_note(deployment.dtype));
+        }
         let note = acceptance.note(&evidence).filter(|_| refusal.is_none());
         outcome.notes.extend(note);
         outcome.measured(evidence);
@@ -143,6 +152,19 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// What latencies stand for.
+fn deployed_note(dtype: DeployDtype) -> String {
+    format!(
+        "widths are chosen, and latencies measured, in {}, made for timing only; the model that is written is float32: {} it, and compare \
+         its outputs then",
+        dtype.name(),
+        match dtype {
+            DeployDtype::Int8 => "quantize",
+            DeployDtype::Float16 | DeployDtype::Bfloat16 => "cast",
+        }
+    )
 }
 
 /// Whether a model is worth a file for its speed.

@@ -35,6 +35,26 @@ impl Opened {
         nodes.any(|n| self.timed.binary_search(n).is_ok())
     }
 
+    /// Whether a quantized layer has this width.
+    pub fn is_of_quantized(&self, group: &Group) -> bool {
+        let mut nodes = group.producers.iter().chain(&group.consumers);
+        nodes.any(|n| self.quantized.iter().any(|q| q.node == *n))
+    }
+
+    /// Why no new channel may share the work of an old one, where all widths that could grow are those of quantized layers.
+    pub fn no_shares(&self) -> Option<String> {
+        let mut growing = self
+            .analysis
+            .groups
+            .iter()
+            .filter(|g| self.can_grow(g) && self.is_timed(g));
+        (!self.quantized.is_empty() && growing.all(|g| self.is_of_quantized(g))).then(|| {
+            "its widths are those of quantized layers, and shares of a weight are no multiples of its scale: grow it by zeros, or let \
+             new channels share the work in the float model, before it is quantized"
+                .to_owned()
+        })
+    }
+
     /// Whether a matrix product has this width.
     fn is_of_product(&self, group: &Group) -> bool {
         let nodes = self.proto.graph.as_ref().map_or(&[][..], |g| &g.node);

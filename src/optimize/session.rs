@@ -13,10 +13,10 @@ use super::workload::Workload;
 use crate::channels::{Analysis, IndexRemaps, gone_with};
 use crate::data::Dataset;
 use crate::device::{Device, Limit, NamedTensor, Timer};
-use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
+use crate::onnx::{Graph, encode};
 use crate::plan::{Candidates, ChannelCounts, LatencyModel, Plan, Removable};
-use crate::profile::Prober;
+use crate::profile::{Deployment, Prober};
 use crate::rewrite::rewrite;
 use crate::verify::Loaded;
 use crate::{Error, Result};
@@ -34,6 +34,10 @@ pub(super) struct Session<'a> {
     pub graph: Graph<'a>,
     /// The original, encoded.
     pub original: Vec<u8>,
+    /// What becomes of models before they are timed; `None`: nothing.
+    pub deployment: Option<Deployment>,
+    /// The original as it is timed.
+    pub timed_original: Vec<u8>,
     pub device: &'a dyn Device,
     pub options: &'a Options,
     pub reporter: &'a dyn ProgressReporter,
@@ -98,6 +102,14 @@ impl<'a> Session<'a> {
         rewrite(&self.opened.proto, &self.graph, self.analysis(), &change, &folds)
     }
 
+    /// A model as it is timed: encoded, in the form in which it will be deployed.
+    ///
+    /// # Errors
+    /// When the model has no graph.
+    pub fn timed(&self, model: &ModelProto) -> Result<Vec<u8>> {
+        timed(self.deployment.as_ref(), model)
+    }
+
     /// What becomes of every axis under a plan.
     pub fn remaps(&self, plan: &Plan) -> IndexRemaps {
         let analysis = self.analysis();
@@ -142,6 +154,14 @@ impl<'a> Session<'a> {
             self.device.info().name
         )))
     }
+}
+
+/// A model as it is timed: see [`Session::timed`].
+pub(super) fn timed(deployment: Option<&Deployment>, model: &ModelProto) -> Result<Vec<u8>> {
+    Ok(match deployment {
+        Some(deployment) => encode(&deployment.form(model)?),
+        None => encode(model),
+    })
 }
 
 /// Channel counts of all groups under a plan.

@@ -121,6 +121,7 @@ pub fn quantized_layers(graph: &Graph) -> Vec<Described> {
     let nodes = graph.proto.node.iter().enumerate();
     let described = nodes.filter_map(|(index, node)| {
         Some(Described {
+            node: index,
             name: label(node, index),
             op: operator(node),
             what: scheme(graph, node)?,
@@ -137,6 +138,8 @@ pub fn is_quantized(graph: &Graph, node: usize) -> bool {
 /// A layer in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
+    /// Index of its node.
+    pub node: usize,
     /// Its name, for people.
     pub name: String,
     /// Its operator, with the domain where that is not the standard one.

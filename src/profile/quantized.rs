@@ -36,6 +36,27 @@ pub struct Quantized {
     /// Element type of the stored bias; none without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bias: Option<String>,
+    /// Which of its quantized activations others read too: ONNX Runtime makes int8 uint8 on x86 only where one node reads it, and fuses no
+    /// other there.
+    #[serde(default, skip_serializing_if = "Forks::is_none")]
+    pub forks: Forks,
+}
+
+/// Which quantized activations of a layer have several readers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Forks {
+    /// Its input.
+    #[serde(default)]
+    pub input: bool,
+    /// Its output.
+    #[serde(default)]
+    pub output: bool,
+}
+
+impl Forks {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A quantized convolution: its form, and the element type of its input.
@@ -77,6 +98,7 @@ fn of_operator(graph: &Graph, node: &NodeProto, inputs: QuantizedInputs) -> Opti
             shifted: is_shifted(graph, input(inputs.weight_zero_point)),
             output: output.map(short),
             bias: inputs.bias.and_then(input).map(|_| short(Dtype::Int32)),
+            forks: Forks::default(),
         },
     })
 }
@@ -104,18 +126,48 @@ fn between_dequantized(graph: &Graph, node: &NodeProto) -> Option<QuantizedLayer
             shifted: is_shifted(graph, weight.input.get(2).map(String::as_str)),
             output: output_type(graph, node).map(short),
             bias: bias.map(short),
+            forks: Forks {
+                input: from.is_some()
+                    && graph
+                        .producer
+                        .get(node.input.first()?.as_str())
+                        .is_some_and(|&n| forks(graph, n)),
+                output: quantizer(graph, node).is_some_and(|q| forks_behind(graph, q)),
+            },
         },
     })
 }
 
-/// The type that a layer's output is quantized to, at once or behind its activation.
-fn output_type(graph: &Graph, node: &NodeProto) -> Option<Dtype> {
+/// What quantizes a layer's output, at once or behind its activation.
+fn quantizer<'g>(graph: &Graph<'g>, node: &NodeProto) -> Option<&'g NodeProto> {
     let mut user = graph.only_user(node)?;
     if spec_of(user).is_some_and(|s| s.fused != FusedActivation::No) {
         user = graph.only_user(user)?;
     }
-    let quantizes = user.op_type() == "QuantizeLinear";
-    dtype(graph, user.output.first().filter(|_| quantizes)?)
+    (user.op_type() == "QuantizeLinear").then_some(user)
+}
+
+fn output_type(graph: &Graph, node: &NodeProto) -> Option<Dtype> {
+    dtype(graph, quantizer(graph, node)?.output.first()?)
+}
+
+/// Whether what the node `dequantize` reads or gives has several readers.
+fn forks(graph: &Graph, dequantize: usize) -> bool {
+    let from = graph.proto.node[dequantize].input.first();
+    let quantize = from.and_then(|n| graph.producer.get(n.as_str()));
+    quantize.is_some_and(|&q| forks_behind(graph, &graph.proto.node[q]))
+}
+
+/// Whether what a `QuantizeLinear` gives has several readers, dequantized or not.
+fn forks_behind(graph: &Graph, quantize: &NodeProto) -> bool {
+    let readers = |name: Option<&String>| {
+        name.and_then(|n| graph.consumers.get(n.as_str()))
+            .map_or(&[][..], Vec::as_slice)
+    };
+    match readers(quantize.output.first()) {
+        [one] => readers(graph.proto.node[*one].output.first()).len() > 1,
+        several => several.len() > 1,
+    }
 }
 
 fn is_shifted(graph: &Graph, zero_points: Option<&str>) -> bool {
@@ -256,27 +308,4 @@ pub(super) fn long(short: &str) -> Dtype {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{long, short};
-    use crate::onnx::Dtype;
-
-    #[test]
-    fn names_of_types_are_read_back() {
-        for dtype in [
-            Dtype::Int8,
-            Dtype::Uint8,
-            Dtype::Int16,
-            Dtype::Uint16,
-            Dtype::Int4,
-            Dtype::Uint4,
-            Dtype::Int32,
-            Dtype::Float,
-            Dtype::Float16,
-            Dtype::Float8e4m3fn,
-            Dtype::Float8e5m2,
-        ] {
-            assert_eq!(long(&short(dtype)), dtype);
-        }
-        assert_eq!([short(Dtype::Int8), short(Dtype::Uint16)], ["i8", "u16"]);
-    }
-}
+mod tests;

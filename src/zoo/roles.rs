@@ -68,6 +68,7 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("time-budget", &[Python]),
     ("keep", &[Python]),
     ("grow", &[Python]),
+    ("deploy-dtype", &[Python]),
     ("grow-init", &[Python]),
     ("exact", &[]),
     ("target-latency", &[Python]),

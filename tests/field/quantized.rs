@@ -137,6 +137,40 @@ fn quantized_layers_are_named_and_goals_that_they_do_not_allow_are_declined_at_o
 }
 
 #[test]
+fn channels_of_quantized_layers_do_not_share_their_work_and_that_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path(), "qdq.onnx", &qdq());
+    let (code, text) = job(folder.path(), &path, &["--grow-init", "split"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("no multiples of its scale"), "{text}");
+    assert!(!text.contains("outputs differ"), "{text}");
+}
+
+/// Weights of floats in front of `QuantizeLinear`, as quantization-aware training leaves them.
+#[test]
+fn weights_that_the_file_quantizes_are_timed_as_integers() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut net = Net::new(17, 1);
+    let x = net.input("image", &[1, 3, 8, 8]);
+    let w = net.floats(&[3, 3, 3, 13], -0.1, 0.1);
+    let w = net.node("Transpose", &[&w], |n| n.set_ints("perm", vec![3, 2, 0, 1]));
+    let scales = net.floats(&[13], 0.001, 0.002);
+    let zeros = net.constant(&Tensor {
+        dims: vec![13],
+        dtype: Dtype::Int8,
+        bytes: vec![0; 13].into(),
+    });
+    let q = net.node("QuantizeLinear", &[&w, &scales, &zeros], |n| n.set_int("axis", 0));
+    let w = net.node("DequantizeLinear", &[&q, &scales, &zeros], |n| n.set_int("axis", 0));
+    let y = net.node("Conv", &[&x, &w], |n| n.set_ints("pads", vec![1; 4]));
+    net.output(&y);
+    let path = written(folder.path(), "qat.onnx", &net.model());
+    let report = inspected(&path, &[]);
+    assert!(report["left_out"].as_array().unwrap().is_empty(), "{report:#}");
+    assert_eq!(report["quantized"][0]["what"], "int8 weights per channel (QDQ)");
+}
+
+#[test]
 fn in_a_mixed_model_widths_of_quantized_layers_may_change_too() {
     let folder = tempfile::tempdir().unwrap();
     let mut net = Net::new(17, 1);

@@ -4,8 +4,8 @@ use crate::common::net::Net;
 use crate::common::quantized::{Form, Layer, Scheme, Shares, model};
 use crate::common::{Case, difference, runtime};
 use snapprune::channels::ChannelChange;
-use snapprune::onnx::Dtype;
 use snapprune::onnx::proto::ModelProto;
+use snapprune::onnx::{Attributes, Dtype};
 
 const fn scheme(dtype: Dtype, zero: i64, shares: Shares) -> Scheme {
     Scheme {
@@ -180,4 +180,86 @@ fn cases() -> Vec<Quantized> {
     }
     all.push((Form::WeightsOnly, scheme(Dtype::Float8e4m3fn, 0, channel), false, false));
     all
+}
+
+/// So many random graphs, or as many as this variable says.
+const GENERATED: u64 = 12;
+const CASES: &str = "SNAPPRUNE_QUANTIZED_CASES";
+
+/// A random stack of layers of one form, with shortcuts, pools, depthwise layers and concatenations between them.
+fn generated(seed: u64) -> (ModelProto, Form) {
+    let mut net = Net::new(21, seed);
+    let form = [Form::Qdq, Form::QLinear][net.random.usize(..2)];
+    let schemes = [
+        scheme(Dtype::Int8, 0, Shares::Tensor),
+        scheme(Dtype::Int8, 0, Shares::Channel),
+        scheme(Dtype::Uint8, 131, Shares::Tensor),
+        scheme(Dtype::Uint8, 128, Shares::Channel),
+    ];
+    let layer = Layer {
+        form,
+        scheme: schemes[net.random.usize(..schemes.len())],
+        product: false,
+        groups: 1,
+        cin: net.random.usize(1..=4),
+        cout: 5,
+        silent: &[],
+    };
+    let mut cin = layer.cin;
+    let mut y = net.input("x", &[1, cin, 6, 6]);
+    for _ in 0..net.random.usize(2..=4) {
+        let cout = net.random.usize(1..=9);
+        y = Layer { cin, cout, ..layer }.add(&mut net, &y);
+        cin = cout;
+        let same = Layer {
+            cin,
+            cout: cin,
+            ..layer
+        };
+        y = match net.random.usize(..4) {
+            0 => Layer { groups: cin, ..same }.add(&mut net, &y),
+            1 => {
+                let behind = same.add(&mut net, &y);
+                net.node("Add", &[&y, &behind], |_| {})
+            }
+            2 => net.node("MaxPool", &[&y], |n| {
+                n.set_ints("kernel_shape", vec![3; 2]);
+                n.set_ints("pads", vec![1; 4]);
+            }),
+            _ => {
+                cin *= 2;
+                let behind = same.add(&mut net, &y);
+                net.node("Concat", &[&y, &behind], |n| n.set_int("axis", 1))
+            }
+        };
+    }
+    let y = Layer { cin, ..layer }.add(&mut net, &y);
+    net.output(&y);
+    (model(net), form)
+}
+
+#[test]
+fn growth_of_generated_quantized_graphs_is_exact_to_the_bit() {
+    let cases = std::env::var(CASES).ok().and_then(|n| n.parse().ok());
+    let (mut grown, mut failures) = (0, Vec::new());
+    for seed in 0..cases.unwrap_or(GENERATED) {
+        let (proto, form) = generated(seed);
+        let mut check = || {
+            let case = Case::new(&proto)?;
+            let change = case.grow_all([0.1, 0.4, 1.0][seed as usize % 3]);
+            grown += usize::from(!change.added.is_empty());
+            let (before, after) = (case.run(&case.proto, seed)?, case.run(&case.apply(&change)?, seed)?);
+            match difference(&before, &after, &before).raw {
+                0.0 => Ok(()),
+                raw => Err(format!("differs by {raw}")),
+            }
+        };
+        let outcome: Result<(), String> = check();
+        failures.extend(outcome.err().map(|why| format!("seed {seed} {form:?}: {why}")));
+    }
+    assert!(
+        grown > 0 && failures.is_empty(),
+        "{grown} grew; {}",
+        failures.join("\n")
+    );
 }

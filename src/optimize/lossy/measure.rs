@@ -1,7 +1,6 @@
 //! One plan's model beside the original.
 
 use crate::Result;
-use crate::onnx::encode;
 use crate::optimize::options::Amount;
 use crate::optimize::session::Session;
 use crate::plan::Plan;
@@ -25,8 +24,8 @@ impl Latency {
 
 /// Benchmarks a plan's model, its weights as they were, for about so many seconds.
 pub(super) fn measure(session: &Session, plan: &Plan, seconds: f64) -> Result<Latency> {
-    let model = encode(&session.rewritten(plan)?);
-    let entries = [&session.original, model.as_slice()];
+    let model = session.timed(&session.rewritten(plan)?)?;
+    let entries = [&session.timed_original, model.as_slice()];
     let entries = session.race(&entries, session.seconds(seconds))?;
     Ok(Latency {
         ms: entries[1].summary().median,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::Result;
 use crate::channels::Group;
+use crate::optimize::options::WhenSlower;
 use crate::optimize::prepare::kept;
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
@@ -20,7 +21,10 @@ pub(super) fn space(session: &mut Session) -> Result<SearchSpace> {
         Grid::Blocks => TailFilter::WiderSlower,
         Grid::Fine => TailFilter::WiderNotFaster,
     };
-    drop_tails(&mut space, &session.costs, filter);
+    // Where a size is wanted for itself, latency plays no part.
+    if grid == Grid::Blocks || session.options.when_slower == WhenSlower::Decline {
+        drop_tails(&mut space, &session.costs, filter);
+    }
     if grid == Grid::Blocks {
         session.limit.check()?;
         time_together(session, &space)?;

@@ -11,6 +11,8 @@ pub use samples::SampleSource;
 
 use std::time::Duration;
 
+use crate::profile::DeployDtype;
+
 /// What the user asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -37,6 +39,8 @@ pub struct Options {
     pub min_width: usize,
     /// How the dynamic variant is made; `None`: not at all.
     pub dynamics: Option<Dynamics>,
+    /// In which type the float model will be deployed, so that widths are chosen by its times; `None`: as it is.
+    pub deploy_dtype: Option<DeployDtype>,
     /// What becomes of times that were recorded on another device or software stack.
     pub foreign_times: ForeignTimes,
     /// For how long widths are timed for the picture of the latency steps alone, when all else is done.

@@ -1,6 +1,7 @@
 //! Probes of quantized layers, in the form in which a model has them, so that a provider fuses what it fuses there.
 
 use super::model::{HEAD, Probe, ProbeBuilder, node, set_geometry};
+use crate::onnx::proto::ValueInfoProto;
 use crate::onnx::{Attributes, Dtype, Tensor, element_size};
 use crate::profile::problem::Problem;
 use crate::profile::quantized::{Quantized, QuantizedForm, long};
@@ -60,7 +61,11 @@ impl ProbeBuilder {
             }
             (QuantizedForm::Integer, dtype) if !direct => self.quantize(&name("fed"), &value, dtype, false),
             (QuantizedForm::Qdq, dtype) if dtype != Dtype::Float => {
-                self.dequantize(&name("fed.back"), &value, dtype, false)
+                let back = self.dequantize(&name("fed.back"), &value, dtype, false);
+                if q.forks.input {
+                    self.read_aside(&name("fed.aside"), &back);
+                }
+                back
             }
             _ => value,
         };
@@ -89,7 +94,22 @@ impl ProbeBuilder {
         };
         let positive = !p.activation.is_empty();
         let quantized = self.quantize(&format!("k{k}.out"), &last, dtype, positive);
-        self.dequantize(&format!("k{k}.out.back"), &quantized, dtype, positive)
+        let back = self.dequantize(&format!("k{k}.out.back"), &quantized, dtype, positive);
+        if q.forks.output {
+            self.read_aside(&format!("k{k}.out.aside"), &back);
+        }
+        back
+    }
+
+    /// Another reader of a value.
+    fn read_aside(&mut self, name: &str, value: &str) {
+        self.graph
+            .node
+            .push(node("GlobalAveragePool", name, vec![value.to_owned()]));
+        self.graph.output.push(ValueInfoProto {
+            name: Some(name.to_owned()),
+            ..Default::default()
+        });
     }
 
     /// A float operator on dequantized weights.

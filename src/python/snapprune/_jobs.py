@@ -59,6 +59,7 @@ def optimize(
     keep: Iterable[str] = (),
     grow: str = "faster",
     grow_init: str = "zero",
+    deploy_dtype: str | None = None,
     dynamic: str = "auto",
     dynamic_drop: str | float | None = None,
     dynamic_keep: str | float | None = None,
@@ -111,6 +112,7 @@ def optimize(
         min_width: no layer becomes narrower than this.
         keep: names of layers whose widths stay.
         grow: ``"none"``, ``"faster"`` or ``"free"``.
+        deploy_dtype: choose widths by the times of the model as it will be deployed: ``"int8"``, ``"fp16"`` or ``"bf16"``.
         grow_init: what new channels hold: ``"zero"`` or ``"split"``.
         dynamic: the dynamic variant: ``"auto"``, ``"tiles"``, ``"channels"``, ``"mask"``, ``"fused"`` or ``"off"``.
         dynamic_drop: the share of samples whose class it may change (0.005).
@@ -135,7 +137,7 @@ def optimize(
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
             mean=mean, std=std, target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
-            keep=list(keep), grow=grow, grow_init=grow_init, dynamic=dynamic,
+            keep=list(keep), grow=grow, grow_init=grow_init, deploy_dtype=deploy_dtype, dynamic=dynamic,
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
             db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
