@@ -8,6 +8,7 @@ mod dynamic;
 mod fitting;
 mod input;
 mod latency_steps;
+mod likeness;
 mod lossless;
 mod lossy;
 mod needs;
@@ -81,6 +82,7 @@ pub fn optimize(
     } else {
         offline::run(&mut session)?
     };
+    outcome.notes.extend(prepared.data.notes.iter().cloned());
     describe(&mut outcome, &mut session)?;
     if let Some(dynamics) = options.dynamics {
         outcome.dynamic = Some(dynamic::run(&session, &outcome, dynamics)?);

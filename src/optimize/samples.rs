@@ -13,6 +13,8 @@ pub struct Samples {
     pub fit: Range<usize>,
     /// Runs to judge on. Nothing is ever fitted on them, unless there is only one run: see [`Samples::held_out`].
     pub judge: Range<usize>,
+    /// Samples that were given and not taken, as more would not have fit in memory.
+    pub left_out: usize,
 }
 
 impl Samples {
@@ -24,6 +26,7 @@ impl Samples {
             data,
             fit: 0..if runs > 1 { split } else { runs },
             judge: split..runs,
+            left_out: 0,
         }
     }
 

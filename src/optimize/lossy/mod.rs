@@ -17,11 +17,13 @@ pub(super) use space::ask;
 
 use std::time::Instant;
 
+use super::fitting::Fitted;
 use super::outcome::{Calibration, ChosenPoint, Declined, NoPlan, Outcome};
 use super::reporter::Step;
 use super::session::Session;
 use crate::Result;
 use crate::plan::Plan;
+use crate::verify::Interval;
 use acceptance::GoalsMet;
 use by_drop::by_drop;
 use chosen::Chosen;
@@ -64,14 +66,8 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         None => fit(session, &chosen.plan)?,
     };
     let held_out = fitted.held_out();
-    outcome.calibration = Some(Calibration {
-        samples: session.samples.as_ref().map_or(0, |s| s.data.count()),
-        predicted_loss: chosen.loss,
-        held_out_loss: held_out.map(|h| h.loss()),
-        held_out_agreement: held_out.and_then(|h| h.agreement()),
-        search_seconds,
-        fit_seconds: began.elapsed().as_secs_f64(),
-    });
+    let seconds = (search_seconds, began.elapsed().as_secs_f64());
+    outcome.calibration = Some(calibration(session, &fitted, chosen.loss, seconds));
     outcome.chosen = Some(ChosenPoint {
         latency: session.predicted_share(&chosen.plan).unwrap_or(1.0),
         loss: chosen.loss,
@@ -92,6 +88,28 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
         explain(&mut outcome, session, &search, &chosen.plan);
     }
     Ok(outcome)
+}
+
+/// What the samples served for, and what they say of a plan whose parts lose `loss`. Seconds to search and to fit.
+fn calibration(session: &Session, fitted: &Fitted, loss: f64, seconds: (f64, f64)) -> Calibration {
+    let samples = session.samples.as_ref();
+    let judged_on = samples.map_or(0, |s| s.data.samples_of(s.judge.clone()));
+    let held_out = fitted.held_out();
+    let agreement = held_out.and_then(|h| h.agreement());
+    // Positions of one sample are no samples of their own.
+    let interval = |share: f64| Interval::of_share((share * judged_on as f64).round() as usize, judged_on);
+    Calibration {
+        samples: samples.map_or(0, |s| s.data.count()),
+        fitted_on: samples.map_or(0, |s| s.data.samples_of(s.fit.clone())),
+        judged_on,
+        left_out: samples.map_or(0, |s| s.left_out),
+        predicted_loss: loss,
+        held_out_loss: held_out.map(|h| h.loss()),
+        held_out_agreement: agreement,
+        held_out_interval: agreement.map(interval),
+        search_seconds: seconds.0,
+        fit_seconds: seconds.1,
+    }
 }
 
 /// The plan that reaches the goals and loses least.

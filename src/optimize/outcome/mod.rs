@@ -24,13 +24,19 @@ use super::stopwatch::StepTime;
 use crate::device::DeviceInfo;
 use crate::plan::{Candidates, PerMetric, PlanFile};
 use crate::profile::{Noise, Summary};
-use crate::verify::{Agreement, Task};
+use crate::verify::{Agreement, Interval, Task};
 
 /// How a narrower model was found.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Calibration {
-    /// Samples that were taken, of which a fifth judge and the others are fitted on; 0 without any.
+    /// Samples that were taken; 0 without any.
     pub samples: usize,
+    /// Those that weights were fitted on.
+    pub fitted_on: usize,
+    /// Those that judged: nothing was fitted on them, unless none could be held out.
+    pub judged_on: usize,
+    /// Those that were given and not taken, as more would not have fit in memory.
+    pub left_out: usize,
     /// The sum of what its groups were measured to lose one by one: nats of divergence for classifiers, squared error
     /// over variance for other outputs.
     pub predicted_loss: f64,
@@ -38,6 +44,8 @@ pub struct Calibration {
     pub held_out_loss: Option<f64>,
     /// The share of those samples that get the original's class, for classifiers.
     pub held_out_agreement: Option<f64>,
+    /// What so few samples can tell of that share: its 95 % interval.
+    pub held_out_interval: Option<Interval>,
     /// Seconds for timing widths, calibrating, ranking and measuring losses.
     pub search_seconds: f64,
     /// Seconds for fitting weights.
