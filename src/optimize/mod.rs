@@ -37,8 +37,8 @@ pub use options::{
     Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Mode, Options, Placement, SampleSource, WhenSlower,
 };
 pub use outcome::{
-    Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GroupRow, LatencyCurve, LatencyStep, LatencySteps,
-    MeasuredPoint, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
+    Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GoalAhead, GroupRow, LatencyCurve, LatencyStep,
+    LatencySteps, MeasuredPoint, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
 };
 pub use provider_race::{Contender, race_settings};
 pub use reporter::{NoReporter, ProgressReporter, Step};
@@ -84,6 +84,9 @@ pub fn optimize(
     };
     outcome.notes.extend(prepared.data.notes.iter().cloned());
     describe(&mut outcome, &mut session)?;
+    if !options.goals.any() && outcome.model.is_none() && !outcome.nothing_to_change() && !session.limit.is_up() {
+        outcome.goals_ahead = lossy::ahead(&mut session)?;
+    }
     if let Some(dynamics) = options.dynamics {
         outcome.dynamic = Some(dynamic::run(&session, &outcome, dynamics)?);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::ahead::goals_ahead_text;
 use super::calibrated::{agreement_text, samples_text};
 use super::noise::{noise_text, unsteady_text};
 use super::numbers::{amount, big};
@@ -131,6 +132,7 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
     if let Some(dynamic) = &outcome.dynamic {
         text.push_str(&dynamic_text(dynamic, listed));
     }
+    text.push_str(&goals_ahead_text(outcome));
     text
 }
 

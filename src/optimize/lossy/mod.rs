@@ -1,6 +1,7 @@
 //! Narrower than the original: a plan that reaches the user's goals and loses least, with weights that make up for it.
 
 mod acceptance;
+mod ahead;
 mod by_drop;
 mod chosen;
 mod fit;
@@ -12,6 +13,7 @@ mod sensitivity;
 mod space;
 mod target;
 
+pub(super) use ahead::ahead;
 pub(super) use pareto::pareto;
 pub(super) use space::ask;
 

@@ -8,7 +8,7 @@ mod latency_steps;
 mod no_gates;
 mod provider_settings;
 
-pub use curve::{ChosenPoint, MeasuredPoint, ParetoRow};
+pub use curve::{ChosenPoint, GoalAhead, MeasuredPoint, ParetoRow};
 pub use declined::Declined;
 pub(super) use declined::NoPlan;
 pub use dynamic::{Dynamic, GateRow};
@@ -95,6 +95,8 @@ pub struct Outcome {
     pub curve: Vec<ParetoRow>,
     /// The plan that was chosen from it.
     pub chosen: Option<ChosenPoint>,
+    /// What goals would give, where nothing was found without any loss.
+    pub goals_ahead: Vec<GoalAhead>,
     /// What the original takes with other settings of the provider, where they were raced.
     pub settings: Vec<ProviderSettings>,
     /// How long each step took.
@@ -157,6 +159,7 @@ impl Outcome {
             latency_steps: Vec::new(),
             curve: Vec::new(),
             chosen: None,
+            goals_ahead: Vec::new(),
             settings: Vec::new(),
             seconds: Vec::new(),
         }

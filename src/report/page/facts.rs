@@ -3,6 +3,7 @@
 use crate::optimize::{Counted, Outcome, Workload};
 use crate::plan::Metric;
 use crate::profile::Summary;
+use crate::report::ahead::goal_text;
 use crate::report::calibrated::{agreement_text, samples_text};
 use crate::report::noise::{noise_text, unsteady_text};
 use crate::report::numbers::{amount, milliseconds, shape};
@@ -18,12 +19,21 @@ pub(super) struct Card {
 
 /// A line of a table.
 pub(super) struct Fact {
-    pub what: &'static str,
+    pub what: String,
     pub value: String,
 }
 
-fn fact(what: &'static str, value: String) -> Fact {
-    Fact { what, value }
+fn fact(what: &str, value: String) -> Fact {
+    Fact {
+        what: what.to_owned(),
+        value,
+    }
+}
+
+/// What latency goals would give.
+pub(super) fn goals_ahead(outcome: &Outcome) -> Vec<Fact> {
+    let goals = outcome.goals_ahead.iter();
+    goals.map(|g| fact(&g.goal, goal_text(g))).collect()
 }
 
 /// What came out, in a sentence.
