@@ -139,6 +139,7 @@ fn what_can_be_made_up_for_is_made_up_for() {
         FitSamples {
             data: &data,
             runs: 0..data.runs(),
+            judge: 0..0,
         },
         settings,
         Watch {

@@ -35,6 +35,14 @@ impl Samples {
         self.fit.end <= self.judge.start
     }
 
+    /// Runs that nothing is fitted on; empty where the samples make one run only.
+    pub fn held_out_runs(&self) -> Range<usize> {
+        match self.held_out() {
+            true => self.judge.clone(),
+            false => self.fit.end..self.fit.end,
+        }
+    }
+
     /// Some of the runs to judge on, up to so many samples (at least one run).
     pub(super) fn few(&self, samples: usize) -> Range<usize> {
         let runs = samples
