@@ -211,6 +211,7 @@ fn quantized_layers_are_fitted_and_quantized_again() {
             FitSamples {
                 data: &data,
                 runs: 0..data.runs(),
+                judge: 0..0,
             },
             Settings::default(),
             Watch {
