@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::search::{SEARCHING, Search, narrower};
+use super::search::{SEARCHING, Search};
 use super::sensitivity::guess;
-use super::space::space_for_latency;
+use super::space::space_on;
 use crate::Result;
 use crate::optimize::options::Amount;
 use crate::optimize::outcome::GoalAhead;
 use crate::optimize::session::Session;
-use crate::plan::{Metric, ParetoPoint};
+use crate::plan::{Grid, Metric, ParetoPoint};
 
 /// Latencies that are looked at, as shares of the original's.
 const SHARES: [f64; 3] = [0.9, 0.8, 0.7];
@@ -27,12 +27,15 @@ pub(crate) fn ahead(session: &mut Session) -> Result<Vec<GoalAhead>> {
     }
     let (before, skipped) = (session.prober.deadline, session.prober.skipped);
     session.prober.deadline = Instant::now().checked_add(time);
-    let space = space_for_latency(session);
+    let space = space_on(session, Grid::Blocks);
     session.prober.deadline = before;
     // What is not timed for what is only shown is no fault of the search.
     session.prober.skipped = skipped;
     let space = space?;
-    let known = guess(session, &narrower(&space), &session.limit.at_least(SEARCHING))?;
+    let below = space.groups.iter().zip(&space.options);
+    let below = below.map(|(&g, o)| (g, o.iter().copied().filter(|&n| n < space.base[g]).collect::<Vec<_>>()));
+    let narrower = below.filter(|(_, o)| !o.is_empty()).collect();
+    let known = guess(session, &narrower, &session.limit.at_least(SEARCHING))?;
     let search = Search::over(session, space, known.curves);
     let (sizes, present) = (search.space.sizes(), search.space.present());
     let whole = search.latency().of(&sizes, &present);

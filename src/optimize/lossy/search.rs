@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::sensitivity::{Sensitivity, analyze, guess};
-use super::space::{Widths, only_blocks, space};
+use super::space::{only_blocks, space};
 use crate::Result;
 use crate::device::Limit;
 use crate::optimize::outcome::ParetoRow;
@@ -30,8 +30,6 @@ pub(super) struct Search {
     pub limit: Limit,
     /// The same on fewer widths: multiples of blocks only. Where latency is no goal.
     pub on_blocks: Option<Box<Search>>,
-    /// The same on all widths, whatever they were timed to take. Where counted metrics alone are limited.
-    pub all: Option<Box<Search>>,
 }
 
 /// Times widths and measures what they lose; the session then knows in which order channels go.
@@ -39,28 +37,26 @@ pub(super) struct Search {
 /// # Errors
 /// When a probe or a run fails.
 pub(super) fn prepare_search(session: &mut Session) -> Result<Search> {
-    let Widths { tail_free, all } = space(session)?;
-    let narrower = narrower(all.as_ref().unwrap_or(&tail_free));
+    let space = space(session)?;
+    let narrower: BTreeMap<usize, Vec<usize>> = space
+        .groups
+        .iter()
+        .zip(&space.options)
+        .map(|(&g, o)| (g, o.iter().copied().filter(|&n| n < space.base[g]).collect::<Vec<_>>()))
+        .filter(|(_, o)| !o.is_empty())
+        .collect();
     let known: Sensitivity = match &session.samples {
         Some(samples) => analyze(session, samples, &narrower)?,
         None => guess(session, &narrower, &session.limit.at_least(SEARCHING))?,
     };
     session.removable.ranked = known.ranked;
-    let blocks = only_blocks(session, &tail_free);
-    let mut over = |space: SearchSpace| Box::new(Search::over(session, space, known.curves.clone()));
-    // The session predicts by the tables that it made last: those of the widest space.
-    let (on_blocks, mut search, all) = (blocks.map(&mut over), over(tail_free), all.map(&mut over));
+    let blocks = only_blocks(session, &space);
+    // The session predicts by the tables that it made last: those of the wider space.
+    let on_blocks = blocks.map(|space| Box::new(Search::over(session, space, known.curves.clone())));
+    let mut search = Search::over(session, space, known.curves);
     search.blind = known.blind;
-    (search.on_blocks, search.all) = (on_blocks, all);
-    Ok(*search)
-}
-
-/// Options below the present widths, by group.
-pub(super) fn narrower(space: &SearchSpace) -> BTreeMap<usize, Vec<usize>> {
-    let below =
-        |(&g, o): (&usize, &Vec<usize>)| (g, o.iter().copied().filter(|&n| n < space.base[g]).collect::<Vec<_>>());
-    let all = space.groups.iter().zip(&space.options).map(below);
-    all.filter(|(_, o)| !o.is_empty()).collect()
+    search.on_blocks = on_blocks;
+    Ok(search)
 }
 
 impl Search {
@@ -76,7 +72,6 @@ impl Search {
             space,
             limit: session.limit.at_least(SEARCHING),
             on_blocks: None,
-            all: None,
         }
     }
 

@@ -9,35 +9,16 @@ use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
 use crate::plan::{Estimate, Grid, LatencyModel, LayersAt, Metric, SearchSpace, TailFilter, narrower, without_tail};
 
-/// The widths that may be chosen.
-pub(super) struct Widths {
-    /// Those that leave no tail, and the present ones.
-    pub tail_free: SearchSpace,
-    /// All that were looked at, whatever they were timed to take, where counted metrics alone are limited.
-    pub all: Option<SearchSpace>,
-}
-
 /// The widths that may be chosen: narrower ones and grown ones that leave no tail, and the present one. Where only
 /// counted metrics are limited, a width passes as long as no wider one is faster.
-pub(super) fn space(session: &mut Session) -> Result<Widths> {
+pub(super) fn space(session: &mut Session) -> Result<SearchSpace> {
     let grid = grid(session);
-    let all = widths(session, grid)?;
-    let tail_free = space_on(session, grid, all.clone())?;
-    let counted = grid == Grid::Fine && session.options.goals.any_counted();
-    Ok(Widths {
-        tail_free,
-        all: counted.then_some(all),
-    })
+    space_on(session, grid)
 }
 
-/// The widths on blocks that may be chosen for a latency.
-pub(super) fn space_for_latency(session: &mut Session) -> Result<SearchSpace> {
-    let all = widths(session, Grid::Blocks)?;
-    space_on(session, Grid::Blocks, all)
-}
-
-/// Times the widths of a grid; those that leave no tail.
-fn space_on(session: &mut Session, grid: Grid, mut space: SearchSpace) -> Result<SearchSpace> {
+/// The widths of a grid that may be chosen.
+pub(super) fn space_on(session: &mut Session, grid: Grid) -> Result<SearchSpace> {
+    let mut space = widths(session, grid)?;
     session.reporter.step(Step::TimeWidths);
     time_alone(session, &space)?;
     let filter = match grid {

@@ -15,10 +15,6 @@ const SECONDS: f64 = 3.0;
 const ROUNDS: usize = 6;
 /// Measured this near to the target counts as met while plans are compared.
 const MET: f64 = 1.005;
-/// A predicted loss of up to so many times another is as good: the sum of what parts lose is no nearer to what the whole loses.
-const AS_GOOD: f64 = 1.25;
-/// A loss that samples do not tell from none.
-const NOTHING: f64 = 1e-4;
 /// A plan that is further below the target than this could lose less.
 const CLOSE: f64 = 0.985;
 
@@ -30,39 +26,26 @@ pub(super) fn by_use(session: &Session, search: &Search, limits: &mut [UseLimit]
     }
 }
 
-/// A plan for counted metrics. What it loses must not hang on the noise of times: it is that over all widths, unless the one over
-/// widths that no wider one is faster than loses as good as no more. Where what was chosen is measured to be slower than the original, and no
-/// size is wanted for itself, those that should be faster are measured too.
+/// A plan for counted metrics: over all widths, or where that is measured to be slower than the original, over
+/// multiples of blocks. Where a size is wanted for itself, latency plays no part.
 fn by_size(session: &Session, search: &Search, limits: &[UseLimit]) -> Result<Chosen, NoPlan> {
-    let goals = session.options.goals;
-    let over = |search: &Search| Some(Chosen::of(search, &within(search, &use_limits(goals, search)).ok()?));
-    let tail_free = within(search, limits).map(|point| Chosen::of(search, &point));
-    let all = search.all.as_deref().and_then(over);
-    let (mut best, mut others) = match (tail_free, all) {
-        (Ok(free), Some(all)) if free.loss > all.loss * AS_GOOD + NOTHING => (all, vec![free]),
-        (Ok(free), _) => (free, Vec::new()),
-        (Err(_), Some(all)) => (all, Vec::new()),
-        (Err(why), None) => return Err(why.into()),
-    };
+    let first = Chosen::of(search, &within(search, limits)?);
     if session.options.when_slower == WhenSlower::Write {
-        return Ok(best);
+        return Ok(first);
     }
     session.reporter.step(Step::MeasureModels);
     session.limit.check()?;
-    let mut ratio = measure(session, &best.plan, SECONDS)?.ratio;
-    if ratio > MET {
-        others.extend(search.on_blocks.as_deref().and_then(over));
-    }
-    for other in others {
-        if ratio <= MET || session.limit.is_up() {
-            break;
-        }
-        let own = measure(session, &other.plan, SECONDS)?.ratio;
-        if own < ratio {
-            (best, ratio) = (other, own);
+    let ratio = measure(session, &first.plan, SECONDS)?.ratio;
+    if let Some(blocks) = search.on_blocks.as_ref().filter(|_| ratio > MET)
+        && !session.limit.is_up()
+        && let Ok(point) = within(blocks, &use_limits(session.options.goals, blocks))
+    {
+        let second = Chosen::of(blocks, &point);
+        if measure(session, &second.plan, SECONDS)?.ratio < ratio {
+            return Ok(second);
         }
     }
-    Ok(best)
+    Ok(first)
 }
 
 /// Plans for a latency, measures, and plans again with what was measured. The first limit is the latency.
