@@ -69,6 +69,7 @@ fn uniform(opened: &Opened, device: &CpuDevice, samples: &Samples, share: f64) -
             FitSamples {
                 data: &samples.data,
                 runs,
+                judge: 0..0,
             },
             Settings::default(),
             watch,

@@ -139,6 +139,7 @@ fn what_can_be_made_up_for_is_made_up_for() {
         FitSamples {
             data: &data,
             runs: 0..data.runs(),
+            judge: 0..0,
         },
         settings,
         Watch {
@@ -210,6 +211,7 @@ fn quantized_layers_are_fitted_and_quantized_again() {
             FitSamples {
                 data: &data,
                 runs: 0..data.runs(),
+                judge: 0..0,
             },
             Settings::default(),
             Watch {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::screen::Screen;
 use super::sink::{put, put_model, voice};
 use super::{interrupt, stdout};
-use crate::flags::{MainArgs, add_hints, declined_hint, gates_hint};
+use crate::flags::{MainArgs, add_hints, declined_hint, gates_hint, goal_flags};
 use crate::jobs::{ModelSource, Naming, is_stream, optimize_model, same_file};
 use crate::report::{Listed, outcome_text};
 use crate::{Error, Result};
@@ -41,6 +41,7 @@ pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
     let naming = Naming {
         command,
         written: &written_name,
+        goal: goal_flags,
     };
     let mut done = optimize_model(context, &source, &settings, naming, &screen)?;
     add_hints(&mut done.json, &done.outcome);

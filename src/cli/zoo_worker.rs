@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::interrupt;
 use crate::device::{Turn, WhenBusy};
-use crate::flags::{add_hints, declined_reason, main_job, reason, typed};
+use crate::flags::{add_hints, declined_reason, goal_flags, main_job, reason, typed};
 use crate::jobs::{
     DeviceContext, MainOutcome, MainSettings, ModelSource, Naming, SettingsSearch, open_workloads, optimize_model,
     take_turn,
@@ -168,6 +168,7 @@ fn optimized(what: &Optimize) -> Result<Answer> {
     let naming = Naming {
         command: &command,
         written: &written,
+        goal: goal_flags,
     };
     let MainOutcome {
         outcome,

@@ -71,3 +71,9 @@ impl CalibArgs {
         Some(SampleSource::new(path, data.scaling()).at_most(self.calib_samples))
     }
 }
+
+/// What a command takes besides to reach for a latency, where samples were given or not.
+pub fn goal_flags(latency: &str, samples: bool) -> String {
+    let data = if samples { "" } else { " --calib DATA" };
+    format!("--target-latency {latency}{data}")
+}

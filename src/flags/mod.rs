@@ -41,6 +41,7 @@ pub use db::{DbAction, DbArgs};
 pub use device::DeviceArgs;
 pub use doctor::DoctorArgs;
 pub use given::main_job;
+pub use goals::goal_flags;
 pub use hints::{add_hints, declined_hint, declined_reason, gates_hint, hint, reason};
 pub use inspect::{ExplainArgs, InspectArgs};
 pub use main_job::MainArgs;

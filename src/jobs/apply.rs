@@ -79,7 +79,7 @@ pub fn apply(
     let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let device = CpuDevice::new(runtime, 1);
     let before = encode(&opened.proto);
-    let Datasets { eval, calib } = Datasets::read(
+    let Datasets { eval, calib, .. } = Datasets::read(
         &opened,
         &device,
         settings.eval.as_ref(),

@@ -51,6 +51,8 @@ pub struct Naming<'a> {
     pub command: &'a str,
     /// The name of the written model.
     pub written: &'a str,
+    /// What the command takes besides to reach for a latency; whether samples were given.
+    pub goal: fn(&str, bool) -> String,
 }
 
 /// An optimized model in memory, without provenance.
@@ -99,6 +101,10 @@ pub fn optimize_model(
         if let Some(dynamic) = outcome.dynamic.as_mut() {
             dynamic.model = gated;
         }
+    }
+    for goal in &mut outcome.goals_ahead {
+        let flags = (naming.goal)(&goal.goal, settings.options.calib.is_some());
+        goal.command = format!("{} {flags}", naming.command);
     }
     let page = About {
         name: &name,

@@ -1,5 +1,6 @@
 //! The samples that a job was given, read once.
 
+use super::likeness::strange;
 use super::opened::Opened;
 use super::options::SampleSource;
 use super::reporter::{ProgressReporter, Step};
@@ -20,6 +21,10 @@ pub struct Datasets {
     pub eval: Option<Dataset>,
     /// Those that are fitted on; some of them judge.
     pub calib: Option<Dataset>,
+    /// Samples for calibration that were not taken, as more would not have fit in memory.
+    pub left_out: usize,
+    /// What the user should know of the samples for calibration.
+    pub notes: Vec<String>,
 }
 
 impl Datasets {
@@ -45,19 +50,44 @@ impl Datasets {
             data.notes().iter().for_each(|note| reporter.note(note));
             Ok::<_, crate::Error>(data)
         };
+        let (mut left_out, mut notes) = (0, Vec::new());
         let eval = eval.map(|source| settled(source.read(specs)?));
         let calib = calib.map(|source| {
             let data = source.read(specs)?.at_most(source.at_most);
             // Two networks are run, each with what crosses one of its places held for all samples.
             let each = crossing_bytes(&opened.graph()?, &opened.analysis, data.declared());
             let fits = (HELD_BYTES / (2 * each).max(1)) as usize;
+            let asked = data.count();
             let data = settled(data.at_most(fits.max(1)))?;
+            left_out = asked - data.count().min(asked);
             sound(&data, &source.path, device, &model, reporter)?;
+            let strange = match strange(&data, device, &opened.proto) {
+                Err(crate::Error::Stopped) => return Err(crate::Error::Stopped),
+                // What only informs does not end a job.
+                found => found.unwrap_or_default(),
+            };
+            if !strange.is_empty() {
+                notes.push(format!(
+                    "the samples of {} do not look like what the model was made for: {}. What is measured on them, agreement too, may tell \
+                     nothing of real inputs; check how they are scaled and laid out",
+                    source.path.display(),
+                    strange.join("; ")
+                ));
+            }
+            if left_out > 0 {
+                notes.push(format!(
+                    "{left_out} of {asked} samples for calibration were left out, spread evenly: what crosses the widest place of the \
+                     network for more of them would not fit in the memory set aside"
+                ));
+            }
+            notes.iter().for_each(|note| reporter.note(note));
             Ok::<_, crate::Error>(data)
         });
         Ok(Self {
             eval: eval.transpose()?,
             calib: calib.transpose()?,
+            left_out,
+            notes,
         })
     }
 }

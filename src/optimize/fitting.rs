@@ -66,6 +66,7 @@ pub fn fitted(
         FitSamples {
             data: &samples.data,
             runs: samples.fit.clone(),
+            judge: samples.held_out_runs(),
         },
         settings,
         Watch {
@@ -73,7 +74,8 @@ pub fn fitted(
             progress: &|done, total| reporter.progress(done, total),
         },
     )?;
-    let (fitted, left, of) = (reconstructed.proto, reconstructed.left, reconstructed.of);
+    let (left, not_better, of) = (reconstructed.left, reconstructed.not_better, reconstructed.of);
+    let fitted = reconstructed.proto;
     reporter.step(Step::JudgeWeights);
     let executor = StagedExecutor::new(device, &samples.data, samples.judge.clone())?;
     let reference = Reference::of(&executor, change.model, change.graph)?;
@@ -84,6 +86,12 @@ pub fn fitted(
     if left > 0 {
         notes.push(format!(
             "fitting was cut short by the time budget: {left} of the {of} layers behind the change keep their weights; allow more time"
+        ));
+    }
+    if not_better > 0 {
+        notes.push(format!(
+            "{not_better} of the {of} layers behind the change keep the weights that they had before the fit, as these do better on \
+             samples that were held out"
         ));
     }
     if !samples.held_out() {

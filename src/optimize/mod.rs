@@ -8,6 +8,7 @@ mod dynamic;
 mod fitting;
 mod input;
 mod latency_steps;
+mod likeness;
 mod lossless;
 mod lossy;
 mod needs;
@@ -37,8 +38,8 @@ pub use options::{
     Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Mode, Options, Placement, SampleSource, WhenSlower,
 };
 pub use outcome::{
-    Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GroupRow, LatencyCurve, LatencyStep, LatencySteps,
-    MeasuredPoint, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
+    Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GoalAhead, GroupRow, LatencyCurve, LatencyStep,
+    LatencySteps, MeasuredPoint, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
 };
 pub use provider_race::{Contender, SettingsRace, race_settings};
 pub use reporter::{NoReporter, ProgressReporter, Step};
@@ -82,7 +83,11 @@ pub fn optimize(
     } else {
         offline::run(&mut session)?
     };
+    outcome.notes.extend(prepared.data.notes.iter().cloned());
     describe(&mut outcome, &mut session)?;
+    if !options.goals.any() && outcome.model.is_none() && !outcome.nothing_to_change() && !session.limit.is_up() {
+        outcome.goals_ahead = lossy::ahead(&mut session)?;
+    }
     if let Some(dynamics) = options.dynamics {
         outcome.dynamic = Some(dynamic::run(&session, &outcome, dynamics)?);
     }

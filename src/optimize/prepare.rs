@@ -119,7 +119,10 @@ impl<'a> Session<'a> {
             reporter,
             limit,
             eval: data.eval.as_ref(),
-            samples: data.calib.clone().map(Samples::new),
+            samples: data.calib.clone().map(|calib| Samples {
+                left_out: data.left_out,
+                ..Samples::new(calib)
+            }),
             inputs,
             removable,
             broadcasts,

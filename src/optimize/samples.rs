@@ -13,6 +13,8 @@ pub struct Samples {
     pub fit: Range<usize>,
     /// Runs to judge on. Nothing is ever fitted on them, unless there is only one run: see [`Samples::held_out`].
     pub judge: Range<usize>,
+    /// Samples that were given and not taken, as more would not have fit in memory.
+    pub left_out: usize,
 }
 
 impl Samples {
@@ -24,12 +26,21 @@ impl Samples {
             data,
             fit: 0..if runs > 1 { split } else { runs },
             judge: split..runs,
+            left_out: 0,
         }
     }
 
     /// Whether what is judged on was not fitted on: `false` where the samples make one run only.
     pub fn held_out(&self) -> bool {
         self.fit.end <= self.judge.start
+    }
+
+    /// Runs that nothing is fitted on; empty where the samples make one run only.
+    pub fn held_out_runs(&self) -> Range<usize> {
+        match self.held_out() {
+            true => self.judge.clone(),
+            false => self.fit.end..self.fit.end,
+        }
     }
 
     /// Some of the runs to judge on, up to so many samples (at least one run).

@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 use super::errors::raised;
 use super::run::run;
 use crate::device::{ShapeOptions, input_specs};
-use crate::flags::{self, Command, CommandLine, add_hints, declined_reason, typed};
+use crate::flags::{self, Command, CommandLine, add_hints, declined_reason, goal_flags, typed};
 use crate::jobs::{self, ModelSource, Naming, optimize_model, plan_model, profile_model};
 use crate::onnx::{Graph, Weights, parse, save_model};
 use crate::report::profile_json;
@@ -107,6 +107,7 @@ pub(super) fn optimize(
         let naming = Naming {
             command: &command,
             written: &written,
+            goal: goal_flags,
         };
         let settings = main.settings()?;
         optimize_model(settings.context(stop)?, &source, &settings, naming, reporter)

@@ -44,11 +44,13 @@ pub struct Change<'a> {
     pub remaps: &'a IndexRemaps,
 }
 
-/// The samples that weights are fitted on.
+/// The samples that weights are fitted on, and those that say layer by layer whether they are better for it.
 #[derive(Clone, Debug)]
 pub struct FitSamples<'a> {
     /// All samples.
     pub data: &'a Dataset,
-    /// Which of their runs.
+    /// Runs to fit on.
     pub runs: Range<usize>,
+    /// Runs right behind these, to judge on; empty where none could be held out, and every fit is taken.
+    pub judge: Range<usize>,
 }

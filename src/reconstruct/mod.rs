@@ -31,11 +31,14 @@ pub struct Reconstructed {
     pub proto: ModelProto,
     /// Layers behind the change that the time did not allow to fit.
     pub left: usize,
+    /// Layers whose fitted weights did worse on the samples that judge than those before, which they keep.
+    pub not_better: usize,
     /// All layers behind the change.
     pub of: usize,
 }
 
-/// Fits every layer of `pruned` behind the change anew, on the given runs of the samples. What is kept at a time is what
+/// Fits every layer of `pruned` behind the change anew, on the given runs of the samples; those that judge say whether a layer makes
+/// its target better than before. What is kept at a time is what
 /// crosses one place of the networks, for all samples, twice. When the time is up, the layers left stay as they are.
 ///
 /// # Errors
@@ -54,13 +57,15 @@ pub fn reconstruct(
         .into_iter()
         .filter(|m| behind.contains(&m.node))
         .collect();
-    let mut before = StagedExecutor::new(device, on.data, on.runs.clone())?;
-    let mut after = StagedExecutor::new(device, on.data, on.runs)?;
+    let runs = on.runs.start..on.runs.end.max(on.judge.end);
+    let fitted_on = on.runs.len();
+    let mut before = StagedExecutor::new(device, on.data, runs.clone())?;
+    let mut after = StagedExecutor::new(device, on.data, runs)?;
     let targets: Vec<ReconstructionTarget> = todo
         .iter()
         .map(|m| ReconstructionTarget::of(change.graph, change.analysis, m))
         .collect();
-    let mut left = 0;
+    let (mut left, mut not_better) = (0, 0);
     for (k, (old, target)) in todo.iter().zip(&targets).enumerate() {
         progress(k, todo.len());
         limit.check()?;
@@ -85,7 +90,7 @@ pub fn reconstruct(
         let Some(weights) = new.weights(&graph) else { continue };
         let bias = new.bias(&graph);
         let kept = kept_outputs(change, old);
-        let mut sums = Sums::new(&new);
+        let (mut sums, mut judging) = (Sums::new(&new), Sums::new(&new));
         for run in 0..after.runs().len() {
             let held = after.value(run, &new.input)?;
             let dims = held.dims();
@@ -96,7 +101,8 @@ pub fn reconstruct(
             let mut rows = Vec::new();
             input_rows(&new, &held.floats().ok_or_else(wrong)?, &dims, &out, &picked, &mut rows);
             let goals = target.rows(&before, &after, run, &picked, (old, &new), &kept)?;
-            sums.add(&rows, &goals, device.products())?;
+            let into = if run < fitted_on { &mut sums } else { &mut judging };
+            into.add(&rows, &goals, device.products())?;
         }
         if sums.is_empty() {
             continue;
@@ -112,6 +118,10 @@ pub fn reconstruct(
             ..settings
         };
         let fit = Fit::new(&new, &sums, present, settings);
+        if !fit.is_better(&judging, present) {
+            not_better += 1;
+            continue;
+        }
         // What the element type cannot hold leaves the layer as it was.
         let _stored = store(&mut pruned, &new, &fit.weights, fit.bias.as_deref())?;
     }
@@ -120,6 +130,7 @@ pub fn reconstruct(
     Ok(Reconstructed {
         proto: pruned,
         left,
+        not_better,
         of: todo.len(),
     })
 }

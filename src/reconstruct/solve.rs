@@ -165,6 +165,36 @@ impl Fit {
     }
 }
 
+impl Fit {
+    /// Whether these weights make the target at least as well as the present ones on other rows. Where there are none, they do.
+    pub fn is_better(&self, on: &Sums, present: Present) -> bool {
+        let bias = self.bias.as_deref().unwrap_or(present.bias);
+        on.is_empty() || on.error(&self.weights, bias) <= on.error(present.weights, present.bias)
+    }
+}
+
+impl Sums {
+    /// The mean over rows of Σ (y − W x − b)², less the part that no weights change.
+    fn error(&self, weights: &[f32], bias: &[f32]) -> f64 {
+        let m = &self.linear_op;
+        let (columns, per, n) = (m.columns(), m.group_outputs(), self.inputs.count().max(1.0));
+        let mut sum = 0.0;
+        for g in 0..m.groups() {
+            let means = self.inputs.means(g);
+            let own = Mat::from_fn(per, columns, |o, j| f64::from(weights[(g * per + o) * columns + j]));
+            let spread = &own * self.inputs.covariance(g);
+            for o in 0..per {
+                let of = |a: &dyn Fn(usize) -> f64| (0..columns).map(|j| own[(o, j)] * a(j)).sum::<f64>();
+                let (mean, goal) = (of(&|j| means[j]), self.goals[g * per + o].0 / n);
+                let offset = mean + bias.get(g * per + o).map_or(0.0, |&b| f64::from(b));
+                let along = of(&|j| self.cross[g][(j, o)] / n) - mean * goal;
+                sum += of(&|j| spread[(o, j)]) - 2.0 * along + (offset - goal).powi(2);
+            }
+        }
+        sum
+    }
+}
+
 /// w S wᵀ.
 fn quadratic(w: &[f64], s: &Mat<f64>) -> f64 {
     let mut sum = 0.0;
@@ -172,4 +202,57 @@ fn quadratic(w: &[f64], s: &Mat<f64>) -> f64 {
         sum += wj * w.iter().zip(s.col(j).iter()).map(|(a, b)| a * b).sum::<f64>();
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fit, Present, Sums};
+    use crate::ops::{Form, LinearOp};
+    use crate::reconstruct::Settings;
+
+    /// Rows of two inputs, and y = 2 x0 − x1 + 3 of them.
+    fn sums(layer: &LinearOp, rows: &[f32], noise: f32) -> crate::Result<Sums> {
+        let mut sums = Sums::new(layer);
+        let goals: Vec<f32> = rows.chunks_exact(2).map(|x| 2.0 * x[0] - x[1] + 3.0 + noise).collect();
+        sums.add(rows, &goals, None)?;
+        Ok(sums)
+    }
+
+    #[test]
+    fn weights_are_better_only_where_rows_that_were_not_fitted_say_so() -> crate::Result<()> {
+        let layer = LinearOp {
+            node: 0,
+            input: "x".to_owned(),
+            output: "y".to_owned(),
+            form: Form::Gemm { outputs_first: true },
+            outputs: 1,
+            inputs: 2,
+            taps: 1,
+            takes_bias: true,
+        };
+        let rows: Vec<f32> = (0..40).map(|k| ((k * 37 + 11) % 17) as f32 - 8.0).collect();
+        let fitted_on = sums(&layer, &rows[..20], 0.0)?;
+        let (weights, bias) = ([1.0, 0.0], [0.0]);
+        let present = Present {
+            weights: &weights,
+            bias: &bias,
+            kept: &[Some(0)],
+        };
+        let fit = Fit::new(&layer, &fitted_on, present, Settings::default());
+        let same = sums(&layer, &rows[20..], 0.0)?;
+        // What is missing of y² is the same for all weights.
+        let error = |w: &[f32], b: f32| {
+            let each = |x: &[f32]| f64::from(2.0 * x[0] - x[1] + 3.0 - w[0] * x[0] - w[1] * x[1] - b).powi(2);
+            rows[20..].chunks_exact(2).map(each).sum::<f64>() / 10.0
+        };
+        let told = same.error(&weights, &bias) - same.error(&[0.0, 1.0], &[2.0]);
+        assert!((told - error(&weights, 0.0) + error(&[0.0, 1.0], 2.0)).abs() < 1e-3);
+        assert!(fit.is_better(&same, present) && fit.is_better(&Sums::new(&layer), present));
+        // Rows for which the present weights are right.
+        let mut others = Sums::new(&layer);
+        let goals: Vec<f32> = rows[20..].chunks_exact(2).map(|x| x[0]).collect();
+        others.add(&rows[20..], &goals, None)?;
+        assert!(!fit.is_better(&others, present));
+        Ok(())
+    }
 }

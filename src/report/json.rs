@@ -72,6 +72,7 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "latency_steps": outcome.latency_steps,
         "curve": outcome.curve,
         "chosen": outcome.chosen,
+        "goals_ahead": outcome.goals_ahead,
         "settings": outcome.settings,
         "seconds": outcome.seconds,
         "unverified": outcome.unverified,

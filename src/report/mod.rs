@@ -1,5 +1,7 @@
 //! Showing what was done: JSON for programs, tables and a page for people.
 
+mod ahead;
+mod calibrated;
 mod compared;
 mod curve;
 mod dot;

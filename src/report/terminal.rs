@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::ahead::goals_ahead_text;
+use super::calibrated::{agreement_text, samples_text};
 use super::noise::{noise_text, unsteady_text};
 use super::numbers::{amount, big};
 use super::table::{list, shorten, table};
@@ -101,17 +103,19 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
         let _ = write!(text, "loss      {} predicted", lost(c.predicted_loss));
         if let Some(loss) = c.held_out_loss {
             let _ = write!(text, ", {} measured", lost(loss));
-            if let Some(same) = c.held_out_agreement {
-                let _ = write!(text, " with {:.2} % agreement", 100.0 * same);
+            if let Some(same) = agreement_text(c) {
+                let _ = write!(text, " with {same} agreement");
             }
             let _ = write!(text, " on samples that were held out");
         }
         let _ = match c.samples {
             0 => writeln!(text, "; no samples: by weights alone"),
-            n => writeln!(
+            _ => writeln!(
                 text,
-                "; {n} samples, {:.0} s to search, {:.0} s to fit",
-                c.search_seconds, c.fit_seconds
+                "; {}, {:.0} s to search, {:.0} s to fit",
+                samples_text(c),
+                c.search_seconds,
+                c.fit_seconds
             ),
         };
     }
@@ -128,6 +132,7 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
     if let Some(dynamic) = &outcome.dynamic {
         text.push_str(&dynamic_text(dynamic, listed));
     }
+    text.push_str(&goals_ahead_text(outcome));
     text
 }
 

@@ -60,7 +60,7 @@ pub(super) fn prepare_search(session: &mut Session) -> Result<Search> {
 }
 
 impl Search {
-    fn over(session: &mut Session, space: SearchSpace, curves: BTreeMap<usize, LossCurve>) -> Self {
+    pub fn over(session: &mut Session, space: SearchSpace, curves: BTreeMap<usize, LossCurve>) -> Self {
         let (graph, analysis) = (&session.graph, session.analysis());
         let costs = &mut session.costs;
         Self {

@@ -14,6 +14,11 @@ use crate::plan::{Estimate, Grid, LatencyModel, LayersAt, Metric, SearchSpace, T
 /// counted metrics are limited, a width passes as long as no wider one is faster.
 pub(super) fn space(session: &mut Session) -> Result<SearchSpace> {
     let grid = grid(session);
+    space_on(session, grid)
+}
+
+/// The widths of a grid that may be chosen.
+pub(super) fn space_on(session: &mut Session, grid: Grid) -> Result<SearchSpace> {
     let mut space = widths(session, grid)?;
     session.reporter.step(Step::TimeWidths);
     time_alone(session, &space)?;

@@ -47,3 +47,20 @@ pub struct ChosenPoint {
     /// Loss as measured on samples that were held out.
     pub held_out_loss: Option<f64>,
 }
+
+/// What a latency goal would give, by the tables that were measured. What it loses is not known without samples.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GoalAhead {
+    /// The goal, as `--target-latency` takes it.
+    pub goal: String,
+    /// Latency in milliseconds, as predicted.
+    pub predicted_ms: f64,
+    /// The same over the original's.
+    pub latency: f64,
+    /// Multiply-accumulates over the original's.
+    pub macs: f64,
+    /// Groups that become narrower.
+    pub groups: usize,
+    /// The command that reaches for it; `DATA` stands for samples, where none were given. Empty until a job is named.
+    pub command: String,
+}

@@ -8,7 +8,7 @@ mod latency_steps;
 mod no_gates;
 mod provider_settings;
 
-pub use curve::{ChosenPoint, MeasuredPoint, ParetoRow};
+pub use curve::{ChosenPoint, GoalAhead, MeasuredPoint, ParetoRow};
 pub use declined::Declined;
 pub(super) use declined::NoPlan;
 pub use dynamic::{Dynamic, GateRow};
@@ -24,13 +24,19 @@ use super::stopwatch::StepTime;
 use crate::device::DeviceInfo;
 use crate::plan::{Candidates, PerMetric, PlanFile};
 use crate::profile::{Noise, Summary};
-use crate::verify::{Agreement, Task};
+use crate::verify::{Agreement, Interval, Task};
 
 /// How a narrower model was found.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Calibration {
-    /// Samples that were taken, of which a fifth judge and the others are fitted on; 0 without any.
+    /// Samples that were taken; 0 without any.
     pub samples: usize,
+    /// Those that weights were fitted on.
+    pub fitted_on: usize,
+    /// Those that judged: nothing was fitted on them, unless none could be held out.
+    pub judged_on: usize,
+    /// Those that were given and not taken, as more would not have fit in memory.
+    pub left_out: usize,
     /// The sum of what its groups were measured to lose one by one: nats of divergence for classifiers, squared error
     /// over variance for other outputs.
     pub predicted_loss: f64,
@@ -38,6 +44,8 @@ pub struct Calibration {
     pub held_out_loss: Option<f64>,
     /// The share of those samples that get the original's class, for classifiers.
     pub held_out_agreement: Option<f64>,
+    /// What so few samples can tell of that share: its 95 % interval.
+    pub held_out_interval: Option<Interval>,
     /// Seconds for timing widths, calibrating, ranking and measuring losses.
     pub search_seconds: f64,
     /// Seconds for fitting weights.
@@ -87,6 +95,8 @@ pub struct Outcome {
     pub curve: Vec<ParetoRow>,
     /// The plan that was chosen from it.
     pub chosen: Option<ChosenPoint>,
+    /// What goals would give, where nothing was found without any loss.
+    pub goals_ahead: Vec<GoalAhead>,
     /// What the original takes with other settings of the provider, where they were raced.
     pub settings: Vec<ProviderSettings>,
     /// How long each step took.
@@ -149,6 +159,7 @@ impl Outcome {
             latency_steps: Vec::new(),
             curve: Vec::new(),
             chosen: None,
+            goals_ahead: Vec::new(),
             settings: Vec::new(),
             seconds: Vec::new(),
         }

@@ -3,6 +3,8 @@
 use crate::optimize::{Counted, Outcome, Workload};
 use crate::plan::Metric;
 use crate::profile::Summary;
+use crate::report::ahead::goal_text;
+use crate::report::calibrated::{agreement_text, samples_text};
 use crate::report::noise::{noise_text, unsteady_text};
 use crate::report::numbers::{amount, milliseconds, shape};
 use crate::verify::Task;
@@ -17,12 +19,21 @@ pub(super) struct Card {
 
 /// A line of a table.
 pub(super) struct Fact {
-    pub what: &'static str,
+    pub what: String,
     pub value: String,
 }
 
-fn fact(what: &'static str, value: String) -> Fact {
-    Fact { what, value }
+fn fact(what: &str, value: String) -> Fact {
+    Fact {
+        what: what.to_owned(),
+        value,
+    }
+}
+
+/// What latency goals would give.
+pub(super) fn goals_ahead(outcome: &Outcome) -> Vec<Fact> {
+    let goals = outcome.goals_ahead.iter();
+    goals.map(|g| fact(&g.goal, goal_text(g))).collect()
 }
 
 /// What came out, in a sentence.
@@ -185,7 +196,13 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
             .map(|l| format!(", {l:.4} measured on samples held out"));
         let value = format!("{:.4} predicted{}", c.predicted_loss, held_out.unwrap_or_default());
         facts.push(fact("loss", value));
-        facts.push(fact("calibration samples", c.samples.to_string()));
+        let samples = match c.samples {
+            0 => "none".to_owned(),
+            _ => samples_text(c),
+        };
+        facts.push(fact("calibration samples", samples));
+        let agreement = agreement_text(c);
+        facts.extend(agreement.map(|text| fact("agreement on samples held out", text)));
     }
     if let Some(d) = &outcome.dynamic {
         let reference = d.reference.as_ref();

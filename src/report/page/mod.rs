@@ -9,11 +9,12 @@ pub use plot::latency_steps_svg;
 
 use askama::Template;
 
+use super::ahead::GOALS_AHEAD;
 use super::numbers::big;
 use crate::optimize::{LatencySteps, Outcome, Workload};
 use crate::profile::Roofline;
 use crate::{Error, Result};
-use facts::{Card, Fact, cards, measured, verdict, verified};
+use facts::{Card, Fact, cards, goals_ahead, measured, verdict, verified};
 use nodes::Nodes;
 use rows::{ConstraintRow, Gate, Group, Plot, constraints, gate, group, plotted};
 
@@ -47,6 +48,9 @@ struct Page<'a> {
     curve_note: String,
     gates: Vec<Gate>,
     gates_note: String,
+    goals: Vec<Fact>,
+    goals_note: &'static str,
+    goals_command: &'a str,
     constraints: Vec<ConstraintRow>,
     verified: Vec<Fact>,
     measured: Vec<Fact>,
@@ -100,6 +104,9 @@ pub fn outcome_html(about: About, workloads: &[Workload], outcome: &Outcome) -> 
         curve,
         gates: dynamic.map_or(Vec::new(), |d| d.gates.iter().map(gate).collect()),
         gates_note: gates_note(outcome),
+        goals: goals_ahead(outcome),
+        goals_note: GOALS_AHEAD,
+        goals_command: outcome.goals_ahead.first().map_or("", |g| g.command.as_str()),
         constraints: constraints(&outcome.groups),
         verified: verified(outcome),
         measured: measured(workloads, outcome),
