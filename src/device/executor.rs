@@ -10,7 +10,7 @@ use crate::Result;
 pub type RunInputs<'r> = &'r mut dyn Iterator<Item = Vec<NamedTensor>>;
 
 /// Computes the outputs of models. Time does not matter.
-pub trait Executor {
+pub trait Executor: Sync {
     /// Runs a model once; its outputs in the order of the file.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ impl<T> OnCpu<T> {
     }
 }
 
-impl<T> Device for OnCpu<T>
+impl<T: Sync> Device for OnCpu<T>
 where
     Self: Timer,
 {
@@ -42,7 +42,7 @@ where
     }
 }
 
-impl<T> Executor for OnCpu<T> {
+impl<T: Sync> Executor for OnCpu<T> {
     fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         self.inner.outputs(model, inputs)
     }
