@@ -206,7 +206,12 @@ impl DependencyBuilder<'_> {
 
     /// What a constant takes where it grows.
     pub fn fill(&mut self, id: ValueId, value: f32) {
-        self.co.values[id.0].fill = value;
+        self.co.values[id.0].fill = Some(value);
+    }
+
+    /// A constant repeats what it holds of the channels that new ones replicate.
+    pub fn repeat(&mut self, id: ValueId) {
+        self.co.values[id.0].fill = None;
     }
 
     /// The integers of input `i` when they are written in the file.

@@ -29,8 +29,9 @@ pub struct Value {
     pub dims: Option<Vec<usize>>,
     /// Axes whose size depends on the inputs' symbolic dimensions.
     pub dynamic: Vec<usize>,
-    /// What a new element takes when the constant grows (0 unless the operator needs another).
-    pub fill: f32,
+    /// What a new element takes when the constant grows (0 unless the operator needs another); `None` where it
+    /// repeats the one of the channel that the new channel replicates.
+    pub fill: Option<f32>,
     /// Where a new element takes the zero point of its place instead.
     pub zero_points: Option<ZeroPoints>,
     base: Vec<u32>,
@@ -129,7 +130,7 @@ impl DependencyGraph {
             constant_use,
             dims,
             dynamic: Vec::new(),
-            fill: 0.0,
+            fill: Some(0.0),
             zero_points: None,
             base,
         });

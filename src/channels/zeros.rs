@@ -48,7 +48,7 @@ impl ZeroInput<'_> {
     pub fn is_zero(&self, i: usize) -> bool {
         let grows_by_zeros = |id| {
             let value = self.dependencies.value(id);
-            value.constant_use.is_some() && value.fill == 0.0
+            value.constant_use.is_some() && value.fill == Some(0.0)
         };
         let id = self.value(i);
         id.is_some_and(|id| self.zero.contains(&id) || grows_by_zeros(id)) && !self.axes_of(i).is_empty()

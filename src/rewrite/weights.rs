@@ -14,7 +14,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq)]
 struct ChannelWish {
     axes: Vec<(usize, AxisRemap)>,
-    fill: f32,
+    /// `None` where they repeat old ones.
+    fill: Option<f32>,
     zeros: Option<Zeros>,
     /// New elements repeat old ones where there is one, else they hold `fill`.
     sharing: Option<Sharing>,
@@ -118,7 +119,7 @@ fn wish(
         Some(Zeros {
             of_each: of_each?,
             axis: zeros.granularity.axis(),
-            fill: parameters.fill,
+            fill: parameters.fill?,
         })
     });
     let axes: Vec<_> = (0..dependencies.dims(id).len())
@@ -137,15 +138,15 @@ fn remapped(original: &Tensor, wish: &ChannelWish) -> Result<Tensor> {
         return quantized(original, wish, zeros);
     }
     wish.axes.iter().try_fold(original.clone(), |tensor, (axis, remap)| {
-        let Some(sharing) = wish.sharing else {
-            return tensor.rebuild_axis(*axis, &remap.gather(), wish.fill);
+        let fill = wish.fill.filter(|_| wish.sharing.is_none());
+        let sources = match fill {
+            Some(_) => remap.gather(),
+            None => remap.sources.iter().map(|s| Some(s.old)).collect(),
         };
-        let repeated: Vec<Option<usize>> = remap.sources.iter().map(|s| Some(s.old)).collect();
-        let copied = tensor.rebuild_axis(*axis, &repeated, wish.fill)?;
-        if sharing.summed == Some(*axis) {
-            shared_out(&copied, *axis, remap, sharing.seed)
-        } else {
-            Ok(copied)
+        let rebuilt = tensor.rebuild_axis(*axis, &sources, fill.unwrap_or_default())?;
+        match wish.sharing.filter(|s| s.summed == Some(*axis)) {
+            Some(sharing) => shared_out(&rebuilt, *axis, remap, sharing.seed),
+            None => Ok(rebuilt),
         }
     })
 }

@@ -41,7 +41,8 @@ fn quantize(c: &mut DependencyBuilder) -> RuleResult {
         let granularity = granularity.ok_or("its scales do not fit")?;
         along(c, parameter, x, granularity)?;
         if i == 1 {
-            c.fill(parameter, 1.0);
+            // ONNX Runtime fuses no layer whose bias has other scales than the product of its input's and its weights'.
+            c.repeat(parameter);
         } else if c.is_weight(0) {
             c.zero_points(x, 2, granularity)?;
         }
@@ -83,7 +84,7 @@ pub(super) fn parameters(c: &mut DependencyBuilder, w: ValueId, axis: usize) -> 
     if let Some(i) = inputs.scale.filter(|&i| c.has_input(i)) {
         let (scale, granularity) = fitting(c, i)?;
         along(c, scale, w, granularity)?;
-        c.fill(scale, 1.0);
+        c.repeat(scale);
     }
     if c.has_input(inputs.weight_zero_point) {
         let (zero, granularity) = fitting(c, inputs.weight_zero_point)?;
