@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::runtime::{Runtime, tensors};
-use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
-use crate::onnx::{Graph, captured_names, encode};
+use crate::onnx::proto::{GraphProto, ModelProto, NodeProto};
+use crate::onnx::{Graph, captured_names, encode, named_value};
 use crate::ops::{LinearSpec, Movement};
 
 /// A model whose quantized weights are stored as integers.
@@ -42,7 +42,7 @@ pub fn constant_weights(runtime: &Runtime, model: &ModelProto) -> Option<Constan
         name: Some("weights".to_owned()),
         node: makers.iter().map(|&n| graph.proto.node[n].clone()).collect(),
         initializer: read_by(&graph, &makers),
-        output: names.iter().map(|&n| named(n)).collect(),
+        output: names.iter().map(|&n| named_value(n)).collect(),
         ..Default::default()
     };
     let part = ModelProto {
@@ -146,13 +146,6 @@ fn model_without_graph(model: &ModelProto) -> ModelProto {
     }
 }
 
-fn named(name: &str) -> ValueInfoProto {
-    ValueInfoProto {
-        name: Some(name.to_owned()),
-        ..Default::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::constant_weights;
@@ -187,7 +180,7 @@ mod tests {
                 bytes(Dtype::Int8, &[3]).to_proto("z"),
                 bytes(Dtype::Int8, &[1, 0xff]).to_proto("i"),
             ],
-            input: vec![super::named("x")],
+            input: vec![crate::onnx::named_value("x")],
             ..Default::default()
         };
         ModelProto {

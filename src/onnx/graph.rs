@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::attribute::Attributes;
 use super::defaults::replaceable;
-use super::proto::{GraphProto, ModelProto, NodeProto};
+use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::tensor::Tensor;
 use crate::{Error, Result};
 
@@ -201,5 +201,12 @@ pub fn label(node: &NodeProto, index: usize) -> String {
         format!("{}#{index}({output})", node.op_type())
     } else {
         node.name().to_owned()
+    }
+}
+/// A value of which only the name is told.
+pub fn named_value(name: &str) -> ValueInfoProto {
+    ValueInfoProto {
+        name: Some(name.to_owned()),
+        ..Default::default()
     }
 }

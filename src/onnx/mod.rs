@@ -25,7 +25,7 @@ mod tensors;
 pub use attribute::Attributes;
 pub use defaults::declare_weights;
 pub use dtype::{Dtype, element_size};
-pub use graph::{Graph, captured_names, constant_of, label};
+pub use graph::{Graph, captured_names, constant_of, label, named_value};
 pub use load::{Model, Reading, files, load, load_as, load_bare, parse, standard_opset};
 pub use node_names::with_node_names;
 pub use outside::{LARGEST, Outside};

@@ -7,8 +7,9 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::onnx::proto::{ModelProto, ValueInfoProto};
-use crate::onnx::{Graph, Tensor, encode};
+use crate::onnx::{Graph, Tensor, encode, named_value};
 use crate::ops::{ChannelAffine, is_batch_norm};
+use crate::score::best_class;
 
 /// Samples that are looked at, and the fewest that tell anything of outputs.
 const LOOKED_AT: usize = 64;
@@ -34,7 +35,7 @@ pub(super) fn strange(data: &Dataset, device: &dyn Device, model: &ModelProto) -
     if let Some(own) = watched.graph.as_mut() {
         let known: Vec<String> = own.output.iter().map(|o| o.name().to_owned()).collect();
         let new = norms.iter().filter(|n| !known.contains(&n.input));
-        let new: Vec<ValueInfoProto> = new.map(|n| named(&n.input)).collect();
+        let new: Vec<ValueInfoProto> = new.map(|n| named_value(&n.input)).collect();
         own.output.extend(new);
     }
     let outputs: Vec<String> = graph.proto.output.iter().map(|o| o.name().to_owned()).collect();
@@ -60,13 +61,6 @@ pub(super) fn strange(data: &Dataset, device: &dyn Device, model: &ModelProto) -
     let mut found: Vec<String> = off(&norms).into_iter().collect();
     found.extend(outputs.iter().filter_map(|name| seen.get(name)?.alike(name)));
     Ok(found)
-}
-
-fn named(name: &str) -> ValueInfoProto {
-    ValueInfoProto {
-        name: Some(name.to_owned()),
-        ..Default::default()
-    }
 }
 
 /// What a BatchNormalization reads, beside what it holds.
@@ -187,8 +181,7 @@ impl SampleOutputs {
         }
         let mut of_class: HashMap<usize, usize> = HashMap::new();
         for row in &self.samples {
-            let best = (1..size).fold(0, |best, i| if row[i] > row[best] { i } else { best });
-            *of_class.entry(best).or_default() += 1;
+            *of_class.entry(best_class(row)).or_default() += 1;
         }
         let most = of_class.values().copied().max()?;
         if most as f64 > ONE_CLASS * count as f64 {

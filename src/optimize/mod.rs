@@ -226,7 +226,7 @@ fn left_to_cpu(session: &Session) -> Result<Option<String>> {
     let Some((timer, (inputs, _))) = session.device.timer().zip(session.inputs.first()) else {
         return Ok(None);
     };
-    let operators = match timer.left_to_cpu(&session.timed_original, inputs) {
+    let operators = match timer.left_to_cpu(session.timed_original(), inputs) {
         Err(Error::Stopped) => return Err(Error::Stopped),
         // What only informs does not end a job that is done.
         Err(e) => return Ok(Some(format!("what the provider leaves to the CPU is not known: {e}"))),

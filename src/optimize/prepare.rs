@@ -112,7 +112,10 @@ impl<'a> Session<'a> {
             costs: LatencyModel::new(&graph, analysis, &layers_of_all),
             graph,
             original: encode(&opened.proto),
-            timed_original: timed(deployment.as_ref(), &opened.proto)?,
+            deployed_original: match &deployment {
+                Some(deployment) => Some(timed(Some(deployment), &opened.proto)?),
+                None => None,
+            },
             deployment,
             device,
             options,
@@ -152,7 +155,7 @@ impl<'a> Session<'a> {
         let Some(timer) = self.device.timer() else {
             return Ok(());
         };
-        let key = whole_key("nodes", &[&self.timed_original], &self.inputs, 0.0);
+        let key = whole_key("nodes", &[self.timed_original()], &self.inputs, 0.0);
         let seen = remembered_if_any(&self.prober, &key, || self.times_in_model(timer))?;
         let all_known = self.costs.unknown_at(&base).is_empty();
         match seen {
@@ -183,9 +186,9 @@ impl<'a> Session<'a> {
     /// Milliseconds that the original takes.
     fn alone(&self) -> Result<f64> {
         let seconds = self.seconds(ALONE_SECONDS);
-        let key = whole_key("alone", &[&self.timed_original], &self.inputs, seconds);
+        let key = whole_key("alone", &[self.timed_original()], &self.inputs, seconds);
         remembered(&self.prober, &key, || {
-            let alone = self.race(&[&self.timed_original], seconds)?;
+            let alone = self.race(&[self.timed_original()], seconds)?;
             Ok(alone.first().map_or(0.0, |l| l.summary().median))
         })
     }
@@ -199,14 +202,14 @@ impl<'a> Session<'a> {
             });
         };
         let seconds = self.seconds(ALONE_SECONDS);
-        let key = whole_key("alone at pace", &[&self.timed_original], &self.inputs, seconds);
+        let key = whole_key("alone at pace", &[self.timed_original()], &self.inputs, seconds);
         let (ms, reference): (f64, f64) = remembered(&self.prober, &key, || {
             let (mut sum, mut references) = (0.0, Vec::new());
             for (inputs, weight) in &self.inputs {
                 let mut times = Vec::new();
                 for _ in 0..FRESH {
                     let mut reference = Reference::new(timer)?;
-                    let mut original = [timer.load(&self.timed_original, inputs, CpuFallback::Allowed)?];
+                    let mut original = [timer.load(self.timed_original(), inputs, CpuFallback::Allowed)?];
                     reference.run()?;
                     let entries = race(&mut original, seconds / (FRESH * self.inputs.len()) as f64)?;
                     reference.run()?;

@@ -88,7 +88,7 @@ impl Session<'_> {
             model,
             compared_at: Some(self.workloads),
             entries: if self.device.timer().is_some() {
-                vec![&self.timed_original, model]
+                vec![self.timed_original(), model]
             } else {
                 Vec::new()
             },
@@ -132,10 +132,10 @@ impl Session<'_> {
         A: Acceptance<Refusal = Declined>,
     {
         let model = encode(proto);
-        let timed = self.timed(proto)?;
+        let deployed = self.deployment.as_ref().map(|_| self.timed(proto)).transpose()?;
         let mut trial = self.trial(&model);
-        if let Some(entry) = trial.entries.last_mut() {
-            *entry = &timed;
+        if let (Some(entry), Some(deployed)) = (trial.entries.last_mut(), &deployed) {
+            *entry = deployed;
         }
         let (evidence, refusal) = self.prove(&trial, acceptance)?;
         if let Some(deployment) = &self.deployment {

@@ -36,8 +36,8 @@ pub(super) struct Session<'a> {
     pub original: Vec<u8>,
     /// What becomes of models before they are timed; `None`: nothing.
     pub deployment: Option<Deployment>,
-    /// The original as it is timed.
-    pub timed_original: Vec<u8>,
+    /// The original in the form in which it will be deployed, encoded, where that is another.
+    pub deployed_original: Option<Vec<u8>>,
     pub device: &'a dyn Device,
     pub options: &'a Options,
     pub reporter: &'a dyn ProgressReporter,
@@ -100,6 +100,11 @@ impl<'a> Session<'a> {
     pub fn rewritten(&self, plan: &Plan) -> Result<ModelProto> {
         let (change, folds) = plan.change(self.analysis(), &self.removable);
         rewrite(&self.opened.proto, &self.graph, self.analysis(), &change, &folds)
+    }
+
+    /// The original as it is timed.
+    pub fn timed_original(&self) -> &[u8] {
+        self.deployed_original.as_deref().unwrap_or(&self.original)
     }
 
     /// A model as it is timed: encoded, in the form in which it will be deployed.

@@ -124,7 +124,7 @@ impl Reference {
                 continue;
             };
             for (a, b) in before.chunks_exact(classes).zip(after.chunks_exact(classes)) {
-                judgement.same += usize::from(best(a) == best(b));
+                judgement.same += usize::from(best_class(a) == best_class(b));
                 judgement.rows += 1;
             }
         }
@@ -157,7 +157,7 @@ fn values_of(outputs: &[(String, DeviceTensor)], name: &str) -> Option<Vec<f32>>
 }
 
 /// The first of the greatest values.
-fn best(row: &[f32]) -> usize {
+pub fn best_class<T: PartialOrd>(row: &[T]) -> usize {
     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 

@@ -72,11 +72,14 @@ impl<'g> Rest<'g> {
                 Some((rest, runner)) => rest.run_on(runner, &value)?,
                 None => Vec::new(),
             };
-            let given = |name: &str| self.graph.proto.output.iter().any(|o| o.name() == name);
-            outputs.extend(made.into_iter().filter(|(name, _)| given(name)));
+            outputs.extend(made.into_iter().filter(|(name, _)| self.gives_out(name)));
             see(k, outputs)?;
         }
         Ok(())
+    }
+
+    fn gives_out(&self, name: &str) -> bool {
+        self.graph.proto.output.iter().any(|o| o.name() == name)
     }
 
     /// The nodes as a model that takes values like these.
@@ -85,10 +88,17 @@ impl<'g> Rest<'g> {
         executor: &StagedExecutor,
         value: &'v dyn Fn(&str) -> Option<&'v DeviceTensor>,
     ) -> Result<Option<(Subgraph, Runner)>> {
-        let given = |name: &str| self.graph.proto.output.iter().any(|o| o.name() == name);
         let all = self.first..self.graph.proto.node.len();
         let like_first = |_, name: &str| value(name);
-        let Some(mut rest) = Subgraph::new(self.model, self.graph, all, &given, 1, &like_first)? else {
+        let Some(mut rest) = Subgraph::new(
+            self.model,
+            self.graph,
+            all,
+            &|name| self.gives_out(name),
+            1,
+            &like_first,
+        )?
+        else {
             return Ok(None);
         };
         if !executor.runs_are_alike() {

@@ -8,7 +8,7 @@ use crate::onnx::proto::{
     GraphProto, ModelProto, NodeProto, TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto::Dimension,
     tensor_shape_proto::dimension::Value as Dim, type_proto, type_proto::Value as Kind,
 };
-use crate::onnx::{Graph, captured_names};
+use crate::onnx::{Graph, captured_names, named_value};
 use crate::ops::Movement;
 use crate::{Error, Result};
 
@@ -62,7 +62,7 @@ impl Subgraph {
                 node.output
                     .iter()
                     .filter(|n| !n.is_empty() && keep(n))
-                    .map(|n| named(n)),
+                    .map(|n| named_value(n)),
             );
         }
         if outputs.is_empty() {
@@ -160,13 +160,6 @@ fn of_constants(graph: &Graph) -> HashSet<usize> {
     found
 }
 
-fn named(name: &str) -> ValueInfoProto {
-    ValueInfoProto {
-        name: Some(name.to_owned()),
-        ..Default::default()
-    }
-}
-
 /// A value as an input of a part: its type and shape; sizes that differ between runs stay symbolic.
 fn described(name: &str, runs: usize, held: Held) -> Result<ValueInfoProto> {
     let missing = || {
@@ -199,6 +192,6 @@ fn described(name: &str, runs: usize, held: Held) -> Result<ValueInfoProto> {
             value: Some(Kind::TensorType(tensor)),
             ..Default::default()
         }),
-        ..named(name)
+        ..named_value(name)
     })
 }

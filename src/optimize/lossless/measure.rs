@@ -35,9 +35,7 @@ pub(super) fn measure(session: &Session, plans: &[Candidate], seconds: f64) -> R
         return Ok(Vec::new());
     }
     let models = plans.iter().map(|c| c.model.as_slice());
-    let entries: Vec<&[u8]> = std::iter::once(session.timed_original.as_slice())
-        .chain(models)
-        .collect();
+    let entries: Vec<&[u8]> = std::iter::once(session.timed_original()).chain(models).collect();
     let key = whole_key("race", &entries, &session.inputs, seconds);
     remembered(&session.prober, &key, || {
         let measured = session

@@ -25,7 +25,7 @@ impl Latency {
 /// Benchmarks a plan's model, its weights as they were, for about so many seconds.
 pub(super) fn measure(session: &Session, plan: &Plan, seconds: f64) -> Result<Latency> {
     let model = session.timed(&session.rewritten(plan)?)?;
-    let entries = [&session.timed_original, model.as_slice()];
+    let entries = [session.timed_original(), model.as_slice()];
     let entries = session.race(&entries, session.seconds(seconds))?;
     Ok(Latency {
         ms: entries[1].summary().median,

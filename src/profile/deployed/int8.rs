@@ -10,8 +10,8 @@ use crate::ops::is_batch_norm;
 use crate::profile::probe::node;
 use crate::{Error, Result};
 
-/// Operators whose inputs and outputs a quantizer takes to integers.
-const QUANTIZED: [&str; 22] = [
+/// Operators that a quantizer takes to integers and whose outputs have a scale of their own.
+const RESCALING: [&str; 14] = [
     "Conv",
     "ConvTranspose",
     "Gemm",
@@ -19,7 +19,6 @@ const QUANTIZED: [&str; 22] = [
     "Add",
     "Mul",
     "Concat",
-    "MaxPool",
     "AveragePool",
     "GlobalAveragePool",
     "Relu",
@@ -27,15 +26,8 @@ const QUANTIZED: [&str; 22] = [
     "LeakyRelu",
     "Sigmoid",
     "Softmax",
-    "Reshape",
-    "Transpose",
-    "Squeeze",
-    "Unsqueeze",
-    "Resize",
-    "Pad",
-    "Split",
 ];
-/// Those of them that pass integers on: what they make has the scale of what they read.
+/// Those that pass integers on: what they make has the scale of what they read.
 const PASSING: [&str; 8] = [
     "MaxPool",
     "Reshape",
@@ -46,6 +38,11 @@ const PASSING: [&str; 8] = [
     "Pad",
     "Split",
 ];
+
+/// Whether a quantizer takes the inputs and outputs of an operator to integers.
+fn is_quantized(op: &str) -> bool {
+    RESCALING.contains(&op) || PASSING.contains(&op)
+}
 
 /// A scale and a zero point of int8.
 #[derive(Clone, Copy)]
@@ -117,7 +114,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn node(&mut self, index: usize, node: &NodeProto) {
         let mut node = node.clone();
-        let quantizes = QUANTIZED.contains(&node.op_type());
+        let quantizes = is_quantized(node.op_type());
         for name in &mut node.input {
             if let Some(back) = self.inputs.get(name) {
                 name.clone_from(back);
@@ -167,7 +164,7 @@ impl Writer<'_> {
         maker
             .into_iter()
             .chain(readers)
-            .any(|&n| QUANTIZED.contains(&nodes[n].op_type()))
+            .any(|&n| is_quantized(nodes[n].op_type()))
     }
 
     fn pair(&mut self, from: &str, quantized: &str, back: &str) -> String {
