@@ -3,6 +3,8 @@
 //! The binary needs neither network nor Rust where it runs: `target/debug/deps/all-* gpu::`, with ONNX Runtime's CUDA provider on its path.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod values;
+
 use crate::common;
 
 use common::net::Net;

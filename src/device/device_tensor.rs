@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use half::{bf16, f16};
-use ort::session::{Session, SessionInputValue};
+use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, TensorElementType, ValueType};
 
 use super::runtime::tensors;
@@ -13,7 +14,7 @@ use crate::error::{ErrorCode, SessionError};
 use crate::onnx::{Dtype, Tensor};
 use crate::{Error, Result};
 
-/// A value in ONNX Runtime's memory, on the host.
+/// A value in ONNX Runtime's memory: on the host, or where a device keeps it for the next model to read.
 #[derive(Debug)]
 pub struct DeviceTensor(DynValue);
 
@@ -52,7 +53,7 @@ impl DeviceTensor {
         })
     }
 
-    /// The values as float32, borrowed where they are; `None` for other than floats.
+    /// The values as float32, borrowed where they are; `None` for other than floats, and in a device's memory.
     pub fn floats(&self) -> Option<Cow<'_, [f32]>> {
         if let Ok((_, data)) = self.0.try_extract_tensor::<f32>() {
             return Some(Cow::Borrowed(data));
@@ -67,7 +68,7 @@ impl DeviceTensor {
         Some(Cow::Owned(data.iter().map(|&v| v as f32).collect()))
     }
 
-    /// A copy as a tensor of ours; `None` for what is no tensor of numbers.
+    /// A copy as a tensor of ours; `None` for what is no tensor of numbers, and in a device's memory.
     pub fn tensor(&self) -> Option<Tensor> {
         from_value(&self.0)
     }
@@ -80,13 +81,46 @@ fn missing(output: &str) -> Error {
     ))
 }
 
+/// The outputs of a run by name, in the order that is given.
+fn named(order: Vec<String>, outputs: &mut SessionOutputs) -> Result<Vec<(String, DeviceTensor)>> {
+    let held = order.into_iter().map(|name| {
+        let value = outputs.remove(&name);
+        let value = value.ok_or_else(|| missing(&name))?;
+        Ok((name, DeviceTensor(value)))
+    });
+    held.collect()
+}
+
 /// A loaded model whose inputs and outputs stay with ONNX Runtime.
 #[derive(Debug)]
-pub struct Runner(Session, Stop);
+pub struct Runner {
+    session: Session,
+    stop: Stop,
+    /// The device's own memory.
+    memory: Option<MemoryInfo<'static>>,
+}
 
 impl Runner {
     pub(super) fn new(session: Session, stop: &Stop) -> Self {
-        Self(session, stop.clone())
+        Self {
+            session,
+            stop: stop.clone(),
+            memory: None,
+        }
+    }
+
+    /// The same on GPU `index`, in whose memory outputs may stay.
+    pub(super) fn on_gpu(self, index: usize) -> Result<Self> {
+        let memory = MemoryInfo::new(
+            AllocationDevice::CUDA,
+            index as i32,
+            AllocatorType::Device,
+            MemoryType::Default,
+        )?;
+        Ok(Self {
+            memory: Some(memory),
+            ..self
+        })
     }
 
     /// Runs once; every output with its name, in the order of the file.
@@ -94,17 +128,38 @@ impl Runner {
     /// # Errors
     /// When the run fails.
     pub fn run(&mut self, inputs: &[(&str, &DeviceTensor)]) -> Result<Vec<(String, DeviceTensor)>> {
-        self.1.check()?;
+        self.stop.check()?;
         let values: Vec<(String, SessionInputValue)> =
             inputs.iter().map(|(n, v)| ((*n).to_owned(), (&v.0).into())).collect();
-        let order = names(self.0.outputs());
-        let mut outputs = self.0.run(values)?;
-        let held = order.into_iter().map(|name| {
-            let value = outputs.remove(&name);
-            let value = value.ok_or_else(|| missing(&name))?;
-            Ok((name, DeviceTensor(value)))
-        });
-        held.collect()
+        let order = names(self.session.outputs());
+        let mut outputs = self.session.run(values)?;
+        named(order, &mut outputs)
+    }
+
+    /// The same; outputs that `stays` names are left in the device's own memory, if it has one: other models of the device read them there.
+    ///
+    /// # Errors
+    /// When the run fails.
+    pub fn run_staying(
+        &mut self,
+        inputs: &[(&str, &DeviceTensor)],
+        stays: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<(String, DeviceTensor)>> {
+        let order = names(self.session.outputs());
+        let Some(memory) = self.memory.as_ref().filter(|_| order.iter().any(|n| stays(n))) else {
+            return self.run(inputs);
+        };
+        self.stop.check()?;
+        let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
+        let mut binding = self.session.create_binding()?;
+        for (name, value) in inputs {
+            binding.bind_input(*name, &value.0)?;
+        }
+        for name in &order {
+            binding.bind_output_to_device(name.as_str(), if stays(name) { memory } else { &host })?;
+        }
+        let mut outputs = self.session.run_binding(&binding)?;
+        named(order, &mut outputs)
     }
 
     /// Runs once on tensors of ours.
@@ -112,7 +167,7 @@ impl Runner {
     /// # Errors
     /// When the run fails.
     pub fn run_tensors(&mut self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        self.1.check()?;
-        Ok(tensors(super::runtime::run(&mut self.0, inputs)?))
+        self.stop.check()?;
+        Ok(tensors(super::runtime::run(&mut self.session, inputs)?))
     }
 }

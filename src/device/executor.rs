@@ -57,6 +57,12 @@ pub trait Executor: Sync {
         Ok(())
     }
 
+    /// Bytes that are free now in a memory of the device's own, where values may stay from one model to the next
+    /// ([`Runner::run_staying`]); `None` where it has none.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
+
     /// What multiplies large matrices faster than this machine's cores, if anything does.
     fn products(&self) -> Option<&dyn Products> {
         None

@@ -63,13 +63,17 @@ impl<'g> Rest<'g> {
         };
         let mut runner = executor.device().runner(&encode(&part.model))?;
         for (k, live) in runs.iter().enumerate() {
-            let made: Live = part.run(&mut runner, live)?.into_iter().collect();
+            let between = |name: &str| !self.gives_out(name);
+            let made: Live = part
+                .run(&mut runner, &|name| live.get(name), &between)?
+                .into_iter()
+                .collect();
             let value = |name: &str| made.get(name).or_else(|| live.get(name));
             if self.loaded.is_none() {
                 self.loaded = self.load(executor, &value)?;
             }
             let mut outputs = match &mut self.loaded {
-                Some((rest, runner)) => rest.run_on(runner, &value)?,
+                Some((rest, runner)) => rest.run(runner, &value, &|_| false)?,
                 None => Vec::new(),
             };
             outputs.extend(made.into_iter().filter(|(name, _)| self.gives_out(name)));

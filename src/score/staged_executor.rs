@@ -11,6 +11,10 @@ use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
 use crate::{Error, Result};
 
+/// Values stay in a device's own memory where they take less than one part in so many of what is free there: the models that read
+/// them need some, and an arena takes more than it is asked for.
+const OF_MEMORY: u64 = 4;
+
 /// What looks at the outputs of each run, by their number.
 pub type Outputs<'o> = &'o mut dyn FnMut(usize, Vec<(String, DeviceTensor)>) -> Result<()>;
 
@@ -22,6 +26,8 @@ pub struct StagedExecutor<'t> {
     /// Samples of each run.
     samples: Vec<usize>,
     at: usize,
+    /// Whether what is kept stays in the device's own memory.
+    staying: bool,
 }
 
 impl<'t> StagedExecutor<'t> {
@@ -45,6 +51,7 @@ impl<'t> StagedExecutor<'t> {
             runs: held,
             samples,
             at: 0,
+            staying: false,
         })
     }
 
@@ -62,7 +69,21 @@ impl<'t> StagedExecutor<'t> {
             runs: vec![live],
             samples: vec![1],
             at: 0,
+            staying: false,
         })
+    }
+
+    /// The same, for values that only other models of the device read: where it has a memory of its own and they take little of it, they
+    /// stay there. `bytes` is the most that is kept for one sample.
+    #[must_use]
+    pub fn staying(self, bytes: u64) -> Self {
+        let samples: usize = self.samples.iter().sum();
+        let needed = bytes.saturating_mul(samples as u64);
+        let free = self.device.memory().unwrap_or(0);
+        Self {
+            staying: needed < free / OF_MEMORY,
+            ..self
+        }
     }
 
     /// How many nodes have been run.
@@ -155,8 +176,9 @@ impl<'t> StagedExecutor<'t> {
         let keep = |name: &str| needed.contains(name) || also.contains(&name);
         if let Some(part) = self.part(model, graph, self.at..to, &keep)? {
             let mut runner = self.device.runner(&encode(&part.model))?;
+            let stays = |_: &str| self.staying;
             for live in &mut self.runs {
-                let made = part.run(&mut runner, live)?;
+                let made = part.run(&mut runner, &|name| live.get(name), &stays)?;
                 live.extend(made);
                 live.retain(|name, _| keep(name));
             }
@@ -179,7 +201,7 @@ impl<'t> StagedExecutor<'t> {
         };
         let mut runner = self.device.runner(&encode(&part.model))?;
         for (k, live) in self.runs.iter().enumerate() {
-            see(k, part.run(&mut runner, live)?)?;
+            see(k, part.run(&mut runner, &|name| live.get(name), &|_| false)?)?;
         }
         Ok(())
     }

@@ -121,23 +121,19 @@ impl Subgraph {
         }
     }
 
-    /// Runs it on the values of one run.
-    pub fn run(&self, runner: &mut Runner, live: &Live) -> Result<Vec<(String, DeviceTensor)>> {
-        self.run_on(runner, &|name| live.get(name))
-    }
-
-    /// Runs it on values that are held by name.
-    pub fn run_on<'v>(
+    /// Runs it on values that are held by name. Those of its outputs that `stays` names may stay in the device's own memory.
+    pub fn run<'v>(
         &self,
         runner: &mut Runner,
         held: &dyn Fn(&str) -> Option<&'v DeviceTensor>,
+        stays: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<(String, DeviceTensor)>> {
         let mut values = Vec::new();
         for name in &self.inputs {
             let missing = || Error::Model(format!("value '{name}' is missing in a part of the model"));
             values.push((name.as_str(), held(name).ok_or_else(missing)?));
         }
-        runner.run(&values)
+        runner.run_staying(&values, stays)
     }
 }
 

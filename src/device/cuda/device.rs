@@ -262,7 +262,12 @@ impl Executor for CudaDevice {
         // algorithms, since such models are many and run a few times each.
         let provider = self.options.provider_at_once(self.gpu.index).build().error_on_failure();
         let session = commit(self.runtime.builder(0, &[provider])?, model)?;
-        Ok(Runner::new(session, &self.runtime.stop))
+        Runner::new(session, &self.runtime.stop).on_gpu(self.gpu.index)
+    }
+
+    fn memory(&self) -> Option<u64> {
+        let (free, _) = self.gpu.context.mem_get_info().ok()?;
+        Some(free as u64)
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {

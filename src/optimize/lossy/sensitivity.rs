@@ -16,8 +16,8 @@ use crate::plan::{LossCurve, Plan};
 use crate::reconstruct::with_compensated;
 use crate::rewrite::rewrite;
 use crate::score::{
-    Compensated, RankRequest, Ranked, Reference, Rest, StagedExecutor, Statistics, Watch, linear_ops, rank_group,
-    reading,
+    Compensated, RankRequest, Ranked, Reference, Rest, StagedExecutor, Statistics, Watch, crossing_bytes, linear_ops,
+    rank_group, reading,
 };
 
 /// Places of every sample that the layers' inputs are looked at.
@@ -228,7 +228,9 @@ fn losses(
     rankings: &BTreeMap<usize, Ranked>,
 ) -> Result<BTreeMap<usize, Vec<(usize, f64)>>> {
     let (graph, original) = (&session.graph, &session.opened.proto);
-    let mut executor = StagedExecutor::new(session.device, &samples.data, samples.few(JUDGES))?;
+    let each = crossing_bytes(graph, session.analysis(), samples.data.declared());
+    let executor = StagedExecutor::new(session.device, &samples.data, samples.few(JUDGES))?;
+    let mut executor = executor.staying(each);
     let reference = Reference::of(&executor, original, graph)?;
     let groups = &session.analysis().groups;
     let touched = |&g: &usize| (touched_nodes(session, &groups[g]), g);
