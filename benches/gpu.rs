@@ -42,6 +42,12 @@ fn cell(name: &str) -> Cell {
     }
 }
 
+/// Why the published model stays.
+fn kept(outcome: &Outcome) -> String {
+    let why = outcome.declined.as_ref().map_or(String::new(), |d| format!(" ({d})"));
+    format!("as published{why}")
+}
+
 /// A published model and its copies.
 struct Model {
     name: String,
@@ -137,14 +143,15 @@ fn main() {
                 Ok((outcome, seconds, entries)) => {
                     let ratio = |e: &Entry| format!("{:.3}", e.ratio());
                     let rounded: Vec<String> = entries[1..=model.rounded.len()].iter().map(ratio).collect();
-                    let ours = entries
-                        .get(1 + model.rounded.len())
-                        .map_or("as published".to_owned(), |e| {
+                    let ours = entries.get(1 + model.rounded.len()).map_or_else(
+                        || kept(&outcome),
+                        |e| {
                             let predicted = outcome
                                 .predicted_ratio()
                                 .map_or(String::new(), |p| format!(" ({p:.3})"));
                             format!("{:.3} ± {:.3}{predicted}", e.ratio(), e.ratio_noise())
-                        });
+                        },
+                    );
                     let ms = entries[0].summary().median;
                     println!("{head} {ms:.3} | {} | {ours} | {seconds:.0} |", rounded.join(" / "));
                     let steps = outcome.seconds.iter().map(|s| format!("{} {:.1}", s.step, s.seconds));

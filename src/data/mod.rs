@@ -17,6 +17,7 @@ use crate::device::{InputSpec, NamedTensor};
 use crate::error::{SamplesError, SamplesFault};
 use crate::onnx::Tensor;
 use crate::{Error, Result};
+use batching::{BATCH, alike, batch_of, even_batch};
 use reading::{of_folder, of_npz};
 use source::StoredSamples;
 
@@ -52,9 +53,6 @@ pub struct SampleRun<'d> {
     /// How many of them, at its start, an earlier run has too: a model with a fixed batch takes the last samples so.
     pub repeated: usize,
 }
-
-/// Samples in a run where the model leaves its batch open.
-const BATCH: usize = 50;
 
 impl Dataset {
     /// Reads samples from an `.npz` file: arrays named after the model's inputs, samples first, of any type whose values the
@@ -117,8 +115,7 @@ impl Dataset {
         let batch = if numbers {
             1
         } else if open {
-            // At least a few runs, so that some can be held out.
-            BATCH.min(count.div_ceil(5))
+            even_batch(count)
         } else {
             declared
         };
@@ -211,19 +208,30 @@ impl Dataset {
         &self.notes
     }
 
-    /// The same samples, at most so many of them, spread evenly.
+    /// The same samples, at most so many of them, spread evenly. Runs of an open batch stay alike.
     pub fn at_most(mut self, most: usize) -> Self {
         if most == 0 || most >= self.count {
             return self;
         }
-        let most = most.max(self.batch);
+        let most = most.max(if self.open { 1 } else { self.batch });
         let picked: Vec<usize> = (0..most).map(|k| k * self.count / most).collect();
         for (_, source, _) in &mut self.inputs {
             source.pick(&picked);
         }
         self.labels = self.labels.map(|l| picked.iter().map(|&i| l[i]).collect());
         self.count = most;
+        if self.open && self.batch > 1 {
+            self.batch = even_batch(most);
+        }
         self
+    }
+
+    /// The same; a few less where only then all runs of an open batch are alike.
+    pub fn at_most_alike(self, most: usize) -> Self {
+        if most >= self.count || !self.open {
+            return self.at_most(most);
+        }
+        self.at_most(alike(most))
     }
 
     /// Runs that hold all samples.
@@ -265,25 +273,6 @@ impl Dataset {
             repeated: wanted - from,
         }
     }
-}
-
-/// Whether runs may hold any number of samples, and the number that one holds at the model's own extents (at least 1).
-fn batch_of(specs: &[InputSpec], sources: &[StoredSamples]) -> (bool, usize) {
-    let axis = |k: usize| match sources.get(k) {
-        Some(StoredSamples::Shared(_)) => None,
-        Some(StoredSamples::Values(_, axis)) => Some(*axis),
-        Some(StoredSamples::Images(_)) | None => Some(0),
-    };
-    let batched: Vec<(&InputSpec, usize)> = specs
-        .iter()
-        .enumerate()
-        .filter(|(_, s)| !s.dims.is_empty())
-        .filter_map(|(k, s)| Some((s, axis(k)?)))
-        .collect();
-    let open = !batched.is_empty() && batched.iter().all(|(s, axis)| s.open.contains(axis));
-    let fixed = batched.iter().find(|(s, axis)| !s.open.contains(axis));
-    let own = fixed.or(batched.first()).and_then(|(s, axis)| s.dims.get(*axis));
-    (open, own.copied().unwrap_or(1).max(1))
 }
 
 #[cfg(test)]

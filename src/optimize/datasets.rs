@@ -1,6 +1,7 @@
 //! The samples that a job was given, read once.
 
 use super::likeness::strange;
+use super::memory::held_bytes;
 use super::opened::Opened;
 use super::options::SampleSource;
 use super::reporter::{ProgressReporter, Step};
@@ -10,9 +11,6 @@ use crate::data::Dataset;
 use crate::device::Device;
 use crate::onnx::encode;
 use crate::score::crossing_bytes;
-
-/// Bytes that may be held between the parts of the networks; more samples than fit are left out.
-const HELD_BYTES: u64 = 5 << 30;
 
 /// Samples of a job.
 #[derive(Debug, Default)]
@@ -56,9 +54,9 @@ impl Datasets {
             let data = source.read(specs)?.at_most(source.at_most);
             // Two networks are run, each with what crosses one of its places held for all samples.
             let each = crossing_bytes(&opened.graph()?, &opened.analysis, data.declared());
-            let fits = (HELD_BYTES / (2 * each).max(1)) as usize;
+            let fits = (held_bytes() / (2 * each).max(1)) as usize;
             let asked = data.count();
-            let data = settled(data.at_most(fits.max(1)))?;
+            let data = settled(data.at_most_alike(fits.max(1)))?;
             left_out = asked - data.count().min(asked);
             sound(&data, &source.path, device, &model, reporter)?;
             let strange = match strange(&data, device, &opened.proto) {

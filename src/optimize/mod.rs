@@ -11,6 +11,7 @@ mod latency_steps;
 mod likeness;
 mod lossless;
 mod lossy;
+mod memory;
 mod needs;
 mod offline;
 mod opened;
