@@ -41,7 +41,7 @@ fn sentences(said: &BTreeMap<&str, &str>) -> String {
         get("version").unwrap_or("of an unknown version"),
         get("source.blake3").unwrap_or("unknown")
     )];
-    for (title, key) in [("for", "device"), ("with", "stack")] {
+    for (title, key) in [("by plan", "plan"), ("for", "device"), ("with", "stack")] {
         lines.extend(get(key).map(|v| format!("{title:<9} {v}")));
     }
     let listed = |title: &str, key: &str, none: &str| {

@@ -105,11 +105,17 @@ pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
         }
     }
     if any && let Some(model) = output_paths.model.as_ref().filter(|_| done.outcome.model.is_some()) {
-        say(format!(
-            "next      snapprune bench {} {}\n",
-            source.name,
-            model.display()
-        ));
+        let next = match args.work.setup.planning.deploy_dtype {
+            None => format!("snapprune bench {} {}", source.name, model.display()),
+            Some(dtype) => {
+                let (model, dtype) = (model.display(), dtype.name());
+                format!(
+                    "bring {model} and {} to {dtype}, then compare both with snapprune bench",
+                    source.name
+                )
+            }
+        };
+        say(format!("next      {next}\n"));
     }
     Ok(any)
 }

@@ -27,6 +27,12 @@ pub struct DynamicArgs {
 }
 
 impl DynamicArgs {
+    /// Whether gates are asked for by name, and not only made where they pay.
+    pub fn asked(&self) -> bool {
+        !self.no_dynamic
+            && (!matches!(self.dynamic, Mode::Auto | Mode::Off) || self.dynamic_keep.is_some() || self.dynamic_all)
+    }
+
     /// As options of the main job; `None` when no dynamic variant is wanted.
     pub fn dynamics(&self) -> Option<Dynamics> {
         (!self.no_dynamic && self.dynamic != Mode::Off).then_some(Dynamics {

@@ -7,8 +7,8 @@ use clap::{ArgAction, Args as ClapArgs};
 
 use super::units::duration;
 use super::work::WorkArgs;
-use crate::Result;
 use crate::jobs::MainSettings;
+use crate::{Error, Result};
 
 /// Flags of the main job.
 #[derive(Debug, ClapArgs)]
@@ -48,6 +48,13 @@ impl MainArgs {
     pub fn settings(&self) -> Result<MainSettings> {
         let work = &self.work;
         let mut settings = work.setup.settings(&work.goals)?;
+        if settings.options.deploy_dtype.is_some() && work.dynamic.asked() {
+            return Err(Error::Usage(
+                "gates are not made for a model that is quantized or cast before it is deployed: leave the flags of the dynamic variant \
+                 out, or --deploy-dtype"
+                    .to_owned(),
+            ));
+        }
         // Gates are not made in the form that is deployed.
         settings.options.dynamics = work
             .dynamic

@@ -10,6 +10,7 @@ use crate::onnx::{declare_weights, encode};
 use crate::optimize::{Datasets, Declined, ProgressReporter, SampleSource, Samples, Step, fitted, gives_no_numbers};
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::reconstruct::Change;
+use crate::report::with_plan;
 use crate::rewrite::rewrite;
 use crate::verify::{Agreement, Task, compare, compare_task};
 use crate::{Error, Result};
@@ -129,6 +130,8 @@ pub fn apply(
             "the outputs differ though the plan is lossless; please report this model".to_owned(),
         ));
     }
+    let file = settings.plan.file_name().unwrap_or_default().to_string_lossy();
+    let after = with_plan(after, (&file, &plan), &source.name, &opened);
     Ok(Applied {
         model: after,
         agreement,

@@ -26,7 +26,7 @@ pub use json::{inspect_json, outcome_json, profile_json};
 pub use latency_steps::latency_steps_text;
 pub(crate) use numbers::milliseconds;
 pub use page::{About, latency_steps_svg, outcome_html, profile_html};
-pub use provenance::{Written, with_provenance};
+pub use provenance::{Written, with_plan, with_provenance};
 pub use roofline::roofline_text;
 pub(crate) use table::table;
 pub use terminal::{Listed, outcome_text, task_text};

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::onnx::proto::StringStringEntryProto;
 use crate::onnx::{declare_weights, encode, parse};
 use crate::optimize::{Opened, Outcome};
+use crate::plan::PlanFile;
 
 /// A model that is to be written.
 #[derive(Clone, Copy, Debug)]
@@ -20,23 +21,11 @@ pub struct Written<'a> {
 /// The model with entries on where it came from and what was done to it.
 pub fn with_provenance(bytes: Vec<u8>, written: Written, opened: &Opened, outcome: &Outcome) -> Vec<u8> {
     let Written { name, command, gated } = written;
-    let bytes = Bytes::from(bytes);
-    let mut proto = match parse(bytes.clone()) {
-        Ok(model) => model.proto,
-        Err(_) => return bytes.into(),
-    };
     let moves: Vec<String> = outcome
         .groups
         .iter()
         .filter(|g| g.before != g.after)
-        .map(|g| {
-            format!(
-                "{}: {} -> {}",
-                g.layers.first().map_or("", String::as_str),
-                g.before,
-                g.after
-            )
-        })
+        .map(|g| moved(&g.layers, g.before, g.after))
         .collect();
     let dynamic = outcome.dynamic.as_ref().filter(|_| gated);
     let gates = dynamic.map_or(&[][..], |d| &d.gates).iter().filter(|g| g.used);
@@ -73,6 +62,39 @@ pub fn with_provenance(bytes: Vec<u8>, written: Written, opened: &Opened, outcom
         entries.push(("snapprune.gates", gates.join("; ")));
         entries.push(("snapprune.ratio_dynamic", format!("{ratio:.4}")));
     }
+    inscribed(bytes, entries)
+}
+
+/// The same of a model that a plan of the file `plan` was applied to.
+pub fn with_plan(bytes: Vec<u8>, plan: (&str, &PlanFile), name: &str, opened: &Opened) -> Vec<u8> {
+    let (file, plan) = plan;
+    let changed = plan.groups.iter().filter(|g| g.width_before != g.width_after);
+    let moves = changed.map(|g| moved(&g.layers, g.width_before, g.width_after));
+    let mut entries = vec![
+        ("snapprune.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("snapprune.source", name.to_owned()),
+        ("snapprune.source.blake3", opened.model.hash.clone()),
+        ("snapprune.plan", file.to_owned()),
+        ("snapprune.moves", moves.collect::<Vec<_>>().join("; ")),
+    ];
+    if !plan.broadcasts.is_empty() {
+        entries.push(("snapprune.broadcasts_removed", plan.broadcasts.join("; ")));
+    }
+    inscribed(bytes, entries)
+}
+
+/// A group's change, called after its first layer.
+fn moved(layers: &[String], before: usize, after: usize) -> String {
+    format!("{}: {before} -> {after}", layers.first().map_or("", String::as_str))
+}
+
+/// The model with these entries in place of those that it had.
+fn inscribed(bytes: Vec<u8>, entries: Vec<(&str, String)>) -> Vec<u8> {
+    let bytes = Bytes::from(bytes);
+    let mut proto = match parse(bytes.clone()) {
+        Ok(model) => model.proto,
+        Err(_) => return bytes.into(),
+    };
     proto.metadata_props.retain(|p| !p.key().starts_with("snapprune."));
     proto
         .metadata_props
