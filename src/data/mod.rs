@@ -8,6 +8,7 @@ mod npz;
 mod npz_head;
 mod numbers;
 mod reading;
+mod runs;
 mod source;
 
 use std::ops::Range;
@@ -17,8 +18,8 @@ use crate::device::{InputSpec, NamedTensor};
 use crate::error::{SamplesError, SamplesFault};
 use crate::onnx::Tensor;
 use crate::{Error, Result};
-use batching::{BATCH, alike, batch_of, even_batch};
 use reading::{of_folder, of_npz};
+use runs::{BATCH, alike, batch_of, even_batch};
 use source::StoredSamples;
 
 pub use images::Scaling;

@@ -73,7 +73,10 @@ fn a_plan_is_written_edited_and_applied() {
     assert!(checked > 3, "{checked}");
     let told = snapprune().arg("explain").arg(at("out.onnx")).output().unwrap();
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.contains("by plan   edited.json") && told.contains(" -> "), "{told}");
+    assert!(
+        told.contains("by plan   edited.json") && told.contains(" -> "),
+        "{told}"
+    );
 
     // Fewer channels than the plan keeps: possible, and said.
     let kept = plan["groups"][0]["kept"].as_array().unwrap()[1..].to_vec();
