@@ -56,5 +56,9 @@ pub(crate) fn ahead(session: &mut Session) -> Result<Vec<GoalAhead>> {
         })
     };
     let found = SHARES.map(|share| frontier.within(share * whole).and_then(|p| row(p, share)));
-    Ok(found.into_iter().flatten().collect())
+    // Where one plan serves several goals, the furthest says it all.
+    let mut goals: Vec<GoalAhead> = found.into_iter().flatten().rev().collect();
+    goals.dedup_by(|a, b| a.predicted_ms == b.predicted_ms && a.macs == b.macs);
+    goals.reverse();
+    Ok(goals)
 }
