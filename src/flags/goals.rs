@@ -68,7 +68,7 @@ impl CalibArgs {
     /// The samples to fit weights on, and how many of them at most.
     pub fn calib(&self, data: &DataArgs) -> Option<SampleSource> {
         let path = self.calib.as_ref()?;
-        Some(SampleSource::new(path, data.scaling()).at_most(self.calib_samples))
+        Some(SampleSource::new(path, data.preprocessing()).at_most(self.calib_samples))
     }
 }
 

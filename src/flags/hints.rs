@@ -250,7 +250,12 @@ fn samples(fault: &SamplesFault) -> String {
             open: OpenAxes::BehindBatch,
             ..
         } => "where the model leaves dimensions open, --shape or --dim set them",
-        SamplesFault::Scaling(_) => "--mean and --std give a number for each channel, or one for all",
+        SamplesFault::Scaling(_) => {
+            "--mean and --std give a number for each channel, or one for all; --pixel-range says on which scale"
+        }
+        SamplesFault::Labels(_) => {
+            "--labels takes a COCO file (.json), a folder of PNG masks, a text file or an .npz file with `labels`, for the samples of --eval"
+        }
         SamplesFault::NotFloats { .. } => "give real samples with --calib",
         SamplesFault::Shape { .. } => "give samples of the shape that the model takes, one by one along the first axis",
         SamplesFault::Contents(_) => {

@@ -14,6 +14,7 @@ mod goals;
 mod hints;
 mod inspect;
 mod main_job;
+mod metric;
 mod pareto;
 mod plan;
 mod planning;

@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::data::DataArgs;
 use super::goals::{CalibArgs, GoalArgs};
+use super::metric::MetricArgs;
 use super::save::SaveArgs;
 use super::setup::SetupArgs;
 use super::shapes::ShapeArgs;
@@ -53,6 +54,9 @@ pub struct ApplyArgs {
     /// How images become inputs, and real inputs to compare the models on.
     #[command(flatten)]
     pub data: DataArgs,
+    /// A metric of the user's own.
+    #[command(flatten)]
+    pub metric: MetricArgs,
     /// Input shapes.
     #[command(flatten)]
     pub shapes: ShapeArgs,
@@ -90,6 +94,7 @@ impl ApplyArgs {
             shapes: self.shapes.only()?,
             eval: self.data.eval(),
             calib: self.calib.calib(&self.data),
+            metric: self.metric.metric()?,
             library: self.ort_lib.clone(),
         })
     }
