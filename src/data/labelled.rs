@@ -16,7 +16,8 @@ impl Dataset {
     /// When they cannot be read, or are not those of the samples.
     pub fn labelled(mut self, path: &Path) -> Result<Self> {
         let read = labels::read(path, &self.places, self.count)?;
-        self.notes.extend(read.notes);
+        let named = |note: String| format!("{}: {note}", path.display());
+        self.notes.extend(read.notes.into_iter().map(named));
         self.labels = Some(read.labels);
         Ok(self)
     }

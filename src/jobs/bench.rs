@@ -68,6 +68,8 @@ pub fn bench(settings: &BenchSettings, stop: &Stop, reporter: &dyn ProgressRepor
     let runtime = settings.device.runtime(stop)?;
     let device = settings.device.open(&runtime)?;
     let models = Models::read(settings, reporter)?;
+    // What cannot work is told before anything is timed.
+    settings.metric.iter().try_for_each(|metric| metric.prepare(stop))?;
     let inputs = [(random_inputs(&models.specs, settings.seed, 1.0)?, 1.0)];
     let entries = timed(settings, &runtime, device.as_ref(), &models, &inputs, reporter)?;
     Ok(BenchOutcome {

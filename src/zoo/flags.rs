@@ -87,6 +87,11 @@ impl Flags {
         values.flat_map(|(name, values)| values.iter().map(|v| file_of(name, v)))
     }
 
+    /// The file with the function of a metric, if there is one.
+    pub fn metric_file(&self) -> Option<&str> {
+        self.value("metric").map(|value| file_of("metric", value))
+    }
+
     /// Whether a flag's values are paths that are read, and thus relative to the file that names them.
     pub fn is_path(name: &str) -> bool {
         [FlagRole::Data, FlagRole::Weights, FlagRole::Times]

@@ -57,10 +57,7 @@ pub(super) fn read(folder: &Path, places: &[NamedPlace]) -> Result<ReadLabels> {
         .collect::<Result<_>>()?;
     let mut notes = Vec::new();
     if is_binary(&stored) {
-        notes.push(format!(
-            "{}: the masks hold 0 and 255 only, so that 255 is taken as class 1",
-            folder.display()
-        ));
+        notes.push("the masks hold 0 and 255 only, so that 255 is taken as class 1".to_owned());
         let class = |c: &mut u16| *c = u16::from(*c == Mask::IGNORED);
         stored.iter_mut().flat_map(|m| &mut m.classes).for_each(class);
     }
