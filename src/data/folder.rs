@@ -1,5 +1,6 @@
 //! Images of a folder, brought to a model's input.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, IxDyn};
@@ -39,7 +40,8 @@ struct Entries {
 
 /// Reads all PNG and JPEG files, by name, as uint8 N×H×W×C. Folders in the folder are classes, numbered by name; without any there
 /// are no labels.
-pub(super) fn read(path: &Path, input: &ImageInput, how: &Preprocessing) -> Result<FolderImages> {
+/// At most `most` are read, spread evenly.
+pub(super) fn read(path: &Path, input: &ImageInput, how: &Preprocessing, most: usize) -> Result<FolderImages> {
     let wrong = |what: String| SamplesFault::Contents(what).at(path);
     let here = entries(path)?;
     let mut others = here.others;
@@ -56,6 +58,12 @@ pub(super) fn read(path: &Path, input: &ImageInput, how: &Preprocessing) -> Resu
     }
     if found.is_empty() {
         return Err(wrong("it holds no PNG or JPEG files, nor folders of them".to_owned()));
+    }
+    let count = found.len();
+    if count > most {
+        let picked: BTreeSet<usize> = (0..most).map(|k| k * count / most).collect();
+        let mut at = 0..;
+        found.retain(|_| at.next().is_some_and(|k| picked.contains(&k)));
     }
     let read: Vec<(Vec<u8>, Geometry)> = found
         .par_iter()

@@ -24,6 +24,7 @@ use crate::error::{SamplesError, SamplesFault};
 use crate::onnx::Tensor;
 use crate::{Error, Result};
 use reading::{of_folder, of_npz};
+use sample_run::Known;
 use source::StoredSamples;
 
 pub use geometry::{Geometry, ImagePlace};
@@ -64,7 +65,15 @@ impl Dataset {
     /// When the file cannot be read, an input has no array, shapes or values do not fit the model's, or a value is NaN or
     /// infinite.
     pub fn read(path: &Path, specs: &[InputSpec], how: impl Into<Preprocessing>) -> Result<Self> {
-        let data = Self::read_any(path, specs, how)?;
+        Self::read_at_most(path, specs, how, 0)
+    }
+
+    /// The same; of a folder's images only so many are read, spread evenly (0: all).
+    ///
+    /// # Errors
+    /// Those of [`Dataset::read`].
+    pub fn read_at_most(path: &Path, specs: &[InputSpec], how: impl Into<Preprocessing>, most: usize) -> Result<Self> {
+        let data = Self::read_raw(path, specs, &how.into(), most)?;
         for (name, source, _) in &data.inputs {
             if let Some(what) = source.not_finite() {
                 let what = format!(
@@ -81,10 +90,13 @@ impl Dataset {
     /// # Errors
     /// The other ones of [`Dataset::read`].
     pub fn read_any(path: &Path, specs: &[InputSpec], how: impl Into<Preprocessing>) -> Result<Self> {
-        let how = &how.into();
+        Self::read_raw(path, specs, &how.into(), 0)
+    }
+
+    fn read_raw(path: &Path, specs: &[InputSpec], how: &Preprocessing, most: usize) -> Result<Self> {
         let wrong = |what: String| SamplesFault::Contents(what).at(path);
         let read = if path.is_dir() {
-            of_folder(path, specs, how)?
+            of_folder(path, specs, how, most)?
         } else {
             of_npz(path, specs, how)?
         };
@@ -257,7 +269,23 @@ impl Dataset {
         } else {
             to.saturating_sub(self.batch)
         };
-        SampleRun::of(self, from..to, wanted - from)
+        let inputs = self.inputs.iter();
+        SampleRun {
+            inputs: inputs
+                .map(|(n, s, rank)| (n.clone(), s.part(from, to, *rank)))
+                .collect(),
+            labels: match &self.labels {
+                Some(Labels::Classes(all)) => all.get(from..to),
+                _ => None,
+            },
+            samples: to - from,
+            repeated: wanted - from,
+            known: Known {
+                labels: self.labels.as_ref(),
+                places: &self.places,
+            },
+            from,
+        }
     }
 }
 

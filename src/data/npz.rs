@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpyExt, ReadableElement};
 
-use super::labels::{Labels, masks_of_values};
 use super::npz_head::{heads, named, stem};
 use super::numbers::{Number, Stored, element};
 use crate::error::SamplesFault;
@@ -170,25 +169,20 @@ impl Npz {
         }
     }
 
-    /// `labels`: whole numbers, one a sample, or one for each pixel (N×H×W).
-    pub(super) fn labels(&mut self) -> Result<Option<Labels>> {
-        let Some(found) = self.tensor("labels", Dtype::Int64)? else {
-            return Ok(None);
-        };
-        let values = found.tensor.to_i64().unwrap_or_default();
-        let dims = &found.tensor.dims;
-        if let [count, height, width] = dims[..]
-            && height * width > 1
-        {
-            let masks = masks_of_values([count, height, width], &values);
-            return masks.map(Some).map_err(|what| self.wrong("labels", &what));
-        }
-        if dims.iter().skip(1).any(|&d| d != 1) {
-            let what = format!("has extents {dims:?}; a class for each sample, or for each pixel (N×H×W), is expected");
-            return Err(self.wrong("labels", &what));
-        }
-        Ok(Some(Labels::Classes(values)))
+    /// `labels`: whole numbers.
+    pub(super) fn labels(&mut self) -> Result<Option<LabelArray>> {
+        let found = self.tensor("labels", Dtype::Int64)?;
+        Ok(found.map(|found| LabelArray {
+            values: found.tensor.to_i64().unwrap_or_default(),
+            dims: found.tensor.dims,
+        }))
     }
+}
+
+/// The array `labels`.
+pub(super) struct LabelArray {
+    pub(super) dims: Vec<usize>,
+    pub(super) values: Vec<i64>,
 }
 
 /// The indices of the element that is the `flat`-th in row-major order.

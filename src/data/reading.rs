@@ -6,7 +6,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::geometry::{Geometry, ImagePlace};
 use super::images::Images;
-use super::labels::Labels;
+use super::labels::{self, Labels};
 use super::preprocessing::Preprocessing;
 use super::resizing::{ImageInput, assumed_size, of_pixels};
 use super::source::{StoredSamples, axis_behind};
@@ -24,8 +24,8 @@ pub(super) struct Read {
     pub(super) notes: Vec<String>,
 }
 
-/// Images of a folder, for a model with one input.
-pub(super) fn of_folder(path: &Path, specs: &[InputSpec], how: &Preprocessing) -> Result<Read> {
+/// Images of a folder, for a model with one input: at most so many, spread evenly (0: all).
+pub(super) fn of_folder(path: &Path, specs: &[InputSpec], how: &Preprocessing, most: usize) -> Result<Read> {
     let wrong = |what: String| SamplesFault::Contents(what).at(path);
     let [spec] = specs else {
         return Err(wrong("a folder of images serves models with one input only".to_owned()));
@@ -35,7 +35,10 @@ pub(super) fn of_folder(path: &Path, specs: &[InputSpec], how: &Preprocessing) -
         layout: Some(input.layout),
         ..how.clone()
     };
-    let read = folder::read(path, &input, how)?;
+    // A run of the model's own batch is filled.
+    let batch = spec.dims.first().copied().unwrap_or(1);
+    let most = if most == 0 { usize::MAX } else { most.max(batch) };
+    let read = folder::read(path, &input, how, most)?;
     let images = Images::new(read.pixels, spec, how).map_err(|fault| fault.at(path))?;
     Ok(Read {
         sources: vec![StoredSamples::Images(images)],
@@ -86,9 +89,10 @@ pub(super) fn of_npz(path: &Path, specs: &[InputSpec], how: &Preprocessing) -> R
         };
         sources.push(source);
     }
+    let labels = file.labels()?.map(|array| labels::of_array(&array)).transpose();
     Ok(Read {
         sources,
-        labels: file.labels()?,
+        labels: labels.map_err(wrong)?,
         places,
         notes,
     })

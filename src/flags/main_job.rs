@@ -48,6 +48,7 @@ impl MainArgs {
     pub fn settings(&self) -> Result<MainSettings> {
         let work = &self.work;
         let mut settings = work.setup.settings(&work.goals)?;
+        settings.options.metric = work.metric.metric()?;
         // Gates are not made in the form that is deployed.
         settings.options.dynamics = work
             .dynamic

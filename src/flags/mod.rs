@@ -21,6 +21,7 @@ mod planning;
 mod profile;
 #[cfg(test)]
 mod roles;
+mod sample_hints;
 mod save;
 mod setup;
 mod shapes;

@@ -27,6 +27,9 @@ pub struct PlanArgs {
     /// What a narrower model should reach.
     #[command(flatten)]
     pub goals: GoalArgs,
+    /// A metric of the user's own.
+    #[command(flatten)]
+    pub metric: MetricArgs,
     /// Print nothing but errors.
     #[arg(short, long)]
     pub quiet: bool,
@@ -74,7 +77,9 @@ impl PlanArgs {
     /// # Errors
     /// When a flag is not written as it should be.
     pub fn settings(&self) -> Result<MainSettings> {
-        self.setup.settings(&self.goals)
+        let mut settings = self.setup.settings(&self.goals)?;
+        settings.options.metric = self.metric.metric()?;
+        Ok(settings)
     }
 }
 

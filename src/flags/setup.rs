@@ -5,7 +5,6 @@ use clap::Args as ClapArgs;
 use super::data::DataArgs;
 use super::device::DeviceArgs;
 use super::goals::GoalArgs;
-use super::metric::MetricArgs;
 use super::planning::PlanningArgs;
 use super::shapes::ShapeArgs;
 use super::store::StoreArgs;
@@ -28,9 +27,6 @@ pub struct SetupArgs {
     /// Real inputs.
     #[command(flatten)]
     pub data: DataArgs,
-    /// A metric of the user's own.
-    #[command(flatten)]
-    pub metric: MetricArgs,
     /// The latency databases.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -48,15 +44,13 @@ impl SetupArgs {
     /// # Errors
     /// When a flag is not written as it should be.
     pub fn settings(&self, goals: &GoalArgs) -> Result<MainSettings> {
-        let mut options = self.planning.options(self.seed, &self.store, goals, &self.data);
-        options.metric = self.metric.metric()?;
         Ok(MainSettings {
             device: self.device.settings(),
             profile: self.planning.profile.clone(),
             store: self.store.settings(),
             on_busy: self.turn.on_busy(),
             shapes: self.shapes.workloads()?,
-            options,
+            options: self.planning.options(self.seed, &self.store, goals, &self.data),
         })
     }
 }

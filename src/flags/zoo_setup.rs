@@ -93,7 +93,9 @@ impl ZooArgs {
 /// Checks a model's own flags, together with those of all; the message names the model.
 fn check(item: &Item, flags: &Flags) -> Result<()> {
     if let Some(own) = item.flags.metric_file()
-        && !flags.metric_file().is_some_and(|file| same_file(file.as_ref(), own.as_ref()))
+        && !flags
+            .metric_file()
+            .is_some_and(|file| same_file(file.as_ref(), own.as_ref()))
     {
         return Err(Error::Usage(format!(
             "{}: its metric is code in {own}, which a manifest alone does not let run; name a function of that file with --metric, too",

@@ -24,7 +24,10 @@ struct Nearness {
 
 fn values(folder: &Path) -> Vec<f32> {
     let bytes = std::fs::read(folder.join("0.bin")).unwrap();
-    bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    bytes
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect()
 }
 
 impl UserMetric for Nearness {
@@ -131,18 +134,34 @@ def ends(outputs):
         command.env("SNAPPRUNE_PYTHON", python());
         let file = format!("{}:{function}", file.display());
         let scaled = [format!("--mean={}", scale.mean[0]), format!("--std={}", scale.std[0])];
-        let bench = ["bench", "--cpu", "--threads", "1", "--seconds", "0.05", "--json", "--eval"];
+        let bench = [
+            "bench",
+            "--cpu",
+            "--threads",
+            "1",
+            "--seconds",
+            "0.05",
+            "--json",
+            "--eval",
+        ];
         command.args(bench).arg(model("shapes96_eval.npz")).args(scaled);
         let library = std::fs::canonicalize(&crate::common::runtime().library).unwrap();
         command.current_dir(&here).env("ORT_DYLIB_PATH", library);
-        command.args(["--metric", &file]).arg(model("shapes96.onnx")).output().unwrap()
+        command
+            .args(["--metric", &file])
+            .arg(model("shapes96.onnx"))
+            .output()
+            .unwrap()
     };
     let done = judged("accuracy");
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {said}"));
     let row = &report["models"][0];
     assert!(row["metric"].as_f64().unwrap() > 0.5, "{row}");
-    assert!((row["metric"].as_f64().unwrap() - row["top1"].as_f64().unwrap()).abs() < 1e-9, "{row}");
+    assert!(
+        (row["metric"].as_f64().unwrap() - row["top1"].as_f64().unwrap()).abs() < 1e-9,
+        "{row}"
+    );
     assert!(said.contains("heard"), "{said}");
     for (function, why) in [
         ("nothing", "nothing gave None"),

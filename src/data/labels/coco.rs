@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{BoxLabels, LabelBox, Labels, NamedPlace, ReadLabels, file_name, some_of};
-use crate::data::Geometry;
+use super::kinds::{BoxLabels, LabelBox, Labels, ReadLabels};
+use super::named::{NamedPlace, file_name, some_of};
+use crate::data::geometry::Geometry;
 use crate::error::SamplesFault;
 use crate::{Error, Result};
 

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use png::{BitDepth, ColorType, Transformations};
 use rayon::prelude::*;
 
-use super::{Labels, Mask, NamedPlace, ReadLabels, some_of, stem};
-use crate::data::Geometry;
+use super::kinds::{Labels, Mask, ReadLabels};
+use super::named::{NamedPlace, some_of, stem};
+use crate::data::geometry::Geometry;
 use crate::error::SamplesFault;
 use crate::{Error, Result};
 
@@ -73,7 +74,7 @@ pub(super) fn read(folder: &Path, places: &[NamedPlace]) -> Result<ReadLabels> {
 ///
 /// # Errors
 /// When a class is too large.
-pub(in crate::data) fn of_values(dims: [usize; 3], values: &[i64]) -> Result<Labels, String> {
+pub(super) fn of_values(dims: [usize; 3], values: &[i64]) -> Result<Labels, String> {
     let [_, height, width] = dims;
     let class = |&value: &i64| match value {
         255 => Ok(Mask::IGNORED),

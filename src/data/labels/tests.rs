@@ -1,4 +1,5 @@
-use super::{Labels, Mask, NamedPlace, coco, masks, read, texts};
+use super::named::NamedPlace;
+use super::{Labels, Mask, coco, masks, read, texts};
 use crate::data::{Geometry, ImagePlace, Resize};
 
 /// Images of 100×50 pixels in an input of 50×50.

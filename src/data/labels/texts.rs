@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{NamedPlace, some_of};
+use super::named::{NamedPlace, some_of};
 
 /// The texts of `count` samples. Where each line has a tab, what stands before it is an image's name; otherwise lines are in the order
 /// of the samples.

@@ -52,7 +52,8 @@ impl SampleSource {
     /// # Errors
     /// Those of [`Dataset::read`] and [`Dataset::labelled`].
     pub(crate) fn read(&self, inputs: &[InputSpec]) -> Result<Dataset> {
-        self.with_labels(Dataset::read(&self.path, inputs, &self.preprocessing)?)
+        let data = Dataset::read_at_most(&self.path, inputs, &self.preprocessing, self.at_most)?;
+        self.with_labels(data)
     }
 
     /// The same; values may be NaN or infinite.

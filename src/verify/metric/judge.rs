@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::files::{write_outputs, write_samples};
-use super::{ScoreRequest, UserMetric};
+use super::user_metric::{ScoreRequest, UserMetric};
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::{Error, Result};

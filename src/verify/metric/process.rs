@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ScoreRequest, UserMetric};
+use super::user_metric::{ScoreRequest, UserMetric};
 use crate::device::{Stop, python_interpreter};
 use crate::{Error, Result};
 
