@@ -6,7 +6,7 @@ use super::sink::{file_of, put_model, voice};
 use crate::flags::ApplyArgs;
 use crate::jobs::{ModelSource, apply, same_file};
 use crate::optimize::ProgressReporter;
-use crate::report::task_text;
+use crate::report::{metric_text, task_text};
 use crate::{Error, Result};
 
 /// Applies a plan, measured or edited, without timing anything; always `true`.
@@ -24,6 +24,7 @@ pub(super) fn run(args: &ApplyArgs) -> Result<bool> {
     let written = put_model(file, &done.model, args.save.weights())?.join(" and ");
     let say = voice(args.quiet, file);
     done.task.iter().for_each(|t| say(task_text(t)));
+    done.metric.iter().for_each(|m| say(metric_text(m)));
     say(format!(
         "outputs   largest difference {:.1e} ({:.1e} of the range), cosine {:.7}\n",
         done.agreement.max_abs_diff, done.agreement.max_rel_diff, done.agreement.cosine

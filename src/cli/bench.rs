@@ -26,6 +26,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
             None => format!("{name}: no labels, or the first output holds no classes"),
         })?;
     }
+    for (name, score) in names.iter().zip(&done.scores) {
+        stdout::line(&format!("{name}: metric {score:.4}"))?;
+    }
     Ok(true)
 }
 
@@ -37,6 +40,7 @@ fn report(names: &[String], done: &BenchOutcome) -> Value {
             "model": name, "min": s.min, "median": s.median, "mad": s.mad, "p95": s.p95, "n": s.n,
             "ratio": entry.ratio(), "ratio_noise": entry.ratio_noise(),
             "top1": accuracy.map(|a| a.top1), "top5": accuracy.map(|a| a.top5),
+            "metric": done.scores.get(k),
             "faster_than_first": entry.verdict() == Verdict::Faster,
         })
     };

@@ -4,34 +4,20 @@ use std::sync::Arc;
 
 use ndarray::{ArrayD, Axis, Slice};
 
+use super::preprocessing::{ChannelOrder, ImageLayout, PixelRange, Preprocessing, Scaling};
+use super::resizing::{ImageInput, takes_images};
 use crate::device::InputSpec;
 use crate::error::SamplesFault;
 use crate::onnx::{Dtype, Tensor};
-
-/// How 8-bit images become a model's input: (x / 255 − mean) / std, channel by channel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scaling {
-    /// Means of the channels, for values from 0 to 1; one number serves all channels.
-    pub mean: Vec<f32>,
-    /// Standard deviations of the channels.
-    pub std: Vec<f32>,
-}
-
-impl Default for Scaling {
-    fn default() -> Self {
-        Self {
-            mean: vec![0.0],
-            std: vec![1.0],
-        }
-    }
-}
 
 /// 8-bit images N×H×W×C of an input, scaled when they are asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Images {
     pixels: Arc<ArrayD<u8>>,
     scaling: Scaling,
-    channels_first: bool,
+    range: PixelRange,
+    reversed: bool,
+    layout: ImageLayout,
     dtype: Dtype,
 }
 
@@ -40,7 +26,8 @@ impl Images {
     ///
     /// # Errors
     /// What does not fit.
-    pub(super) fn new(pixels: ArrayD<u8>, spec: &InputSpec, scaling: &Scaling) -> Result<Self, SamplesFault> {
+    pub(super) fn new(pixels: ArrayD<u8>, spec: &InputSpec, how: &Preprocessing) -> Result<Self, SamplesFault> {
+        let scaling = &how.scaling;
         let unfit = |what: String| Err(SamplesFault::Contents(what));
         let unscaled = |what: String| Err(SamplesFault::Scaling(what));
         if pixels.ndim() != 4 || spec.dims.len() != 4 {
@@ -60,24 +47,23 @@ impl Images {
             }
         }
         let raw = spec.dtype == Dtype::Uint8;
-        if raw && *scaling != Scaling::default() {
+        let bytes = how.range.is_none_or(|range| range == PixelRange::Bytes);
+        if raw && (*scaling != Scaling::default() || !bytes) {
             return unscaled(format!(
-                "input '{}' takes 8-bit pixels as they are: means and standard deviations do not apply",
+                "input '{}' takes 8-bit pixels as they are: means, standard deviations and other ranges do not apply",
                 spec.name
             ));
         }
-        let floats = matches!(
-            spec.dtype,
-            Dtype::Float | Dtype::Float16 | Dtype::Bfloat16 | Dtype::Double
-        );
-        if !raw && !floats {
+        if !takes_images(spec.dtype) {
             return unfit(format!(
                 "`images` serve inputs of floats or uint8; name an array after input '{}'",
                 spec.name
             ));
         }
         Ok(Self {
-            channels_first: spec.dims[1] == channels && spec.dims[3] != channels,
+            layout: ImageInput::layout_for(spec, channels, how.layout),
+            reversed: how.channels == ChannelOrder::Bgr && channels == 3,
+            range: how.range.unwrap_or(PixelRange::Unit),
             pixels: Arc::new(pixels),
             scaling: scaling.clone(),
             dtype: spec.dtype,
@@ -96,9 +82,9 @@ impl Images {
 
     /// The axes of the pixels in the order of the input's.
     fn order(&self) -> [usize; 4] {
-        match self.channels_first {
-            true => [0, 3, 1, 2],
-            false => [0, 1, 2, 3],
+        match self.layout {
+            ImageLayout::ChannelsFirst => [0, 3, 1, 2],
+            ImageLayout::ChannelsLast => [0, 1, 2, 3],
         }
     }
 
@@ -110,7 +96,10 @@ impl Images {
 
     /// Images `from..to` as the input takes them.
     pub(super) fn part(&self, from: usize, to: usize) -> Tensor {
-        let pixels = self.pixels.slice_axis(Axis(0), Slice::from(from..to));
+        let mut pixels = self.pixels.slice_axis(Axis(0), Slice::from(from..to));
+        if self.reversed {
+            pixels.invert_axis(Axis(3));
+        }
         if self.dtype == Dtype::Uint8 {
             let pixels = pixels.permuted_axes(self.order().to_vec());
             return Tensor {
@@ -124,14 +113,11 @@ impl Images {
         for c in 0..floats.shape()[3] {
             let mean = of(&self.scaling.mean, c).unwrap_or(0.0);
             let std = of(&self.scaling.std, c).unwrap_or(1.0);
-            floats
-                .index_axis_mut(Axis(3), c)
-                .mapv_inplace(|x| (x / 255.0 - mean) / std);
+            let scaled = |x: f32| (self.range.of(x) - mean) / std;
+            floats.index_axis_mut(Axis(3), c).mapv_inplace(scaled);
         }
-        if self.channels_first {
-            floats = floats.permuted_axes(vec![0, 3, 1, 2]).as_standard_layout().into_owned();
-        }
+        let floats = floats.permuted_axes(self.order().to_vec());
         let shape = floats.shape().to_vec();
-        Tensor::from_f32(shape, &floats.into_iter().collect::<Vec<_>>()).cast(self.dtype)
+        Tensor::from_f32(shape, &floats.iter().copied().collect::<Vec<_>>()).cast(self.dtype)
     }
 }

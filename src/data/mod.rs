@@ -3,34 +3,46 @@
 
 mod batching;
 mod folder;
+mod geometry;
 mod images;
+mod labelled;
+mod labels;
 mod npz;
 mod npz_head;
 mod numbers;
+mod preprocessing;
 mod reading;
+mod resizing;
 mod runs;
+mod sample_run;
 mod source;
 
 use std::ops::Range;
 use std::path::Path;
 
-use crate::device::{InputSpec, NamedTensor};
+use crate::device::InputSpec;
 use crate::error::{SamplesError, SamplesFault};
 use crate::onnx::Tensor;
 use crate::{Error, Result};
 use reading::{of_folder, of_npz};
 use runs::{BATCH, alike, batch_of, even_batch};
+use sample_run::Known;
 use source::StoredSamples;
 
-pub use images::Scaling;
+pub use geometry::{Geometry, ImagePlace};
+pub use labels::{BoxLabels, LabelBox, Labels, Mask};
+pub use preprocessing::{ChannelOrder, ImageLayout, PixelRange, Preprocessing, Resize, Scaling};
+pub use sample_run::SampleRun;
 
 /// Samples for a model.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// Name, samples and number of axes of each input.
     inputs: Vec<(String, StoredSamples, usize)>,
-    /// The right classes.
-    labels: Option<Vec<i64>>,
+    /// What is right for them.
+    labels: Option<Labels>,
+    /// Where images lie in their input; empty where samples are no images.
+    places: Vec<ImagePlace>,
     /// Samples, and samples in a run.
     count: usize,
     batch: usize,
@@ -42,30 +54,25 @@ pub struct Dataset {
     notes: Vec<String>,
 }
 
-/// One run of a model on samples.
-#[derive(Clone, Debug)]
-pub struct SampleRun<'d> {
-    /// The inputs.
-    pub inputs: Vec<NamedTensor>,
-    /// The right classes of its samples, if they are known.
-    pub labels: Option<&'d [i64]>,
-    /// Samples in it.
-    pub samples: usize,
-    /// How many of them, at its start, an earlier run has too: a model with a fixed batch takes the last samples so.
-    pub repeated: usize,
-}
-
 impl Dataset {
     /// Reads samples from an `.npz` file: arrays named after the model's inputs, samples first, of any type whose values the
     /// input's type holds; or `images`, uint8 N×H×W×C, for a model with one image input, scaled and brought to the input's
     /// layout; and `labels`, whole numbers, if there are any. Or from a folder of PNG and JPEG images; the folders in it are
-    /// the classes, numbered by name.
+    /// the classes, numbered by name. `how`: how images become inputs, or their scaling alone.
     ///
     /// # Errors
     /// When the file cannot be read, an input has no array, shapes or values do not fit the model's, or a value is NaN or
     /// infinite.
-    pub fn read(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Self> {
-        let data = Self::read_any(path, specs, scaling)?;
+    pub fn read(path: &Path, specs: &[InputSpec], how: impl Into<Preprocessing>) -> Result<Self> {
+        Self::read_at_most(path, specs, how, 0)
+    }
+
+    /// The same; of a folder's images only so many are read, spread evenly (0: all).
+    ///
+    /// # Errors
+    /// Those of [`Dataset::read`].
+    pub fn read_at_most(path: &Path, specs: &[InputSpec], how: impl Into<Preprocessing>, most: usize) -> Result<Self> {
+        let data = Self::read_raw(path, specs, &how.into(), most)?;
         for (name, source, _) in &data.inputs {
             if let Some(what) = source.not_finite() {
                 let what = format!(
@@ -81,12 +88,16 @@ impl Dataset {
     ///
     /// # Errors
     /// The other ones of [`Dataset::read`].
-    pub fn read_any(path: &Path, specs: &[InputSpec], scaling: &Scaling) -> Result<Self> {
+    pub fn read_any(path: &Path, specs: &[InputSpec], how: impl Into<Preprocessing>) -> Result<Self> {
+        Self::read_raw(path, specs, &how.into(), 0)
+    }
+
+    fn read_raw(path: &Path, specs: &[InputSpec], how: &Preprocessing, most: usize) -> Result<Self> {
         let wrong = |what: String| SamplesFault::Contents(what).at(path);
         let read = if path.is_dir() {
-            of_folder(path, specs, scaling)?
+            of_folder(path, specs, how, most)?
         } else {
-            of_npz(path, specs, scaling)?
+            of_npz(path, specs, how)?
         };
         for (source, spec) in read.sources.iter().zip(specs) {
             source.fits(spec).map_err(|fault| fault.at(path))?;
@@ -94,7 +105,7 @@ impl Dataset {
         let counts: Vec<usize> = read.sources.iter().filter_map(StoredSamples::count).collect();
         let count = counts.first().copied().unwrap_or(0);
         let uneven = counts.iter().any(|&n| n != count);
-        if count == 0 || uneven || read.labels.as_ref().is_some_and(|l| l.len() != count) {
+        if count == 0 || uneven || read.labels.as_ref().is_some_and(|l| l.count() != count) {
             return Err(wrong("its arrays hold no samples, or not equally many".to_owned()));
         }
         let numbers = specs
@@ -131,6 +142,7 @@ impl Dataset {
                 .map(|(s, source)| (s.name.clone(), source, s.dims.len()))
                 .collect(),
             labels: read.labels,
+            places: read.places,
             count,
             batch,
             open,
@@ -173,6 +185,7 @@ impl Dataset {
         Ok(Self {
             inputs,
             labels: None,
+            places: Vec::new(),
             count,
             batch,
             open,
@@ -219,7 +232,8 @@ impl Dataset {
         for (_, source, _) in &mut self.inputs {
             source.pick(&picked);
         }
-        self.labels = self.labels.map(|l| picked.iter().map(|&i| l[i]).collect());
+        self.labels = self.labels.map(|l| l.picked(&picked));
+        self.places = picked.iter().filter_map(|&i| self.places.get(i).cloned()).collect();
         self.count = most;
         if self.open && self.batch > 1 {
             self.batch = even_batch(most);
@@ -269,9 +283,17 @@ impl Dataset {
             inputs: inputs
                 .map(|(n, s, rank)| (n.clone(), s.part(from, to, *rank)))
                 .collect(),
-            labels: self.labels.as_ref().and_then(|l| l.get(from..to)),
+            labels: match &self.labels {
+                Some(Labels::Classes(all)) => all.get(from..to),
+                _ => None,
+            },
             samples: to - from,
             repeated: wanted - from,
+            known: Known {
+                labels: self.labels.as_ref(),
+                places: &self.places,
+            },
+            from,
         }
     }
 }

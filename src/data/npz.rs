@@ -169,18 +169,20 @@ impl Npz {
         }
     }
 
-    /// `labels`: whole numbers, one a sample.
-    pub(super) fn labels(&mut self) -> Result<Option<Vec<i64>>> {
-        let Some(found) = self.tensor("labels", Dtype::Int64)? else {
-            return Ok(None);
-        };
-        let dims = &found.tensor.dims;
-        if dims.iter().skip(1).any(|&d| d != 1) {
-            let what = format!("has extents {dims:?}; one class number a sample is expected");
-            return Err(self.wrong("labels", &what));
-        }
-        Ok(found.tensor.to_i64())
+    /// `labels`: whole numbers.
+    pub(super) fn labels(&mut self) -> Result<Option<LabelArray>> {
+        let found = self.tensor("labels", Dtype::Int64)?;
+        Ok(found.map(|found| LabelArray {
+            values: found.tensor.to_i64().unwrap_or_default(),
+            dims: found.tensor.dims,
+        }))
     }
+}
+
+/// The array `labels`.
+pub(super) struct LabelArray {
+    pub(super) dims: Vec<usize>,
+    pub(super) values: Vec<i64>,
 }
 
 /// The indices of the element that is the `flat`-th in row-major order.

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use ndarray::{Array1, Array4};
 use ndarray_npy::NpzWriter;
 
-use super::{Dataset, Scaling};
+use super::{ChannelOrder, Dataset, ImageLayout, PixelRange, Preprocessing, Resize, Scaling};
 use crate::device::InputSpec;
 use crate::onnx::Dtype;
 
@@ -119,5 +119,188 @@ fn what_does_not_fit_is_an_error_that_says_what() -> Result<(), Box<dyn std::err
     assert!(says(written(&folder, 4)?, &[1, 3, 2, 4], &plain).contains("not equally many"));
     std::fs::write(&path, b"not an archive")?;
     assert!(says(path, &[1, 3, 2, 4], &plain).contains("data.npz"));
+    Ok(())
+}
+
+/// A folder with one image of 8×4 pixels: the left half 10, 20, 30, the right half 110, 120, 130.
+fn pictured() -> Result<tempfile::TempDir, Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let image = image::RgbImage::from_fn(8, 4, |x, _| {
+        image::Rgb([10u8, 20, 30].map(|v| v + if x < 4 { 0 } else { 100 }))
+    });
+    image.save(folder.path().join("a.png"))?;
+    Ok(folder)
+}
+
+#[test]
+fn images_are_prepared_as_detectors_want_them() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = pictured()?;
+    let values = |dims: &[usize], how: &Preprocessing| {
+        let data = Dataset::read(folder.path(), &[spec(dims, true)], how)?;
+        let tensor = data.run(0).inputs[0].1.clone();
+        Ok::<_, crate::Error>((tensor.dims.clone(), tensor.to_f32().unwrap_or_default()))
+    };
+    let how = Preprocessing {
+        resize: Some(Resize::Letterbox),
+        channels: ChannelOrder::Bgr,
+        range: Some(PixelRange::Bytes),
+        ..Preprocessing::default()
+    };
+    let (dims, found) = values(&[1, 3, 8, 8], &how)?;
+    assert_eq!(dims, [1, 3, 8, 8]);
+    // Blue first; two rows of grey, then the image.
+    assert_eq!(found[..17].to_vec(), [vec![114.0; 16], vec![30.0]].concat());
+    assert_eq!(
+        (found[2 * 64 + 16], found[2 * 64 + 23], found[2 * 64 + 48]),
+        (10.0, 110.0, 114.0)
+    );
+    // Means in the input's order and range.
+    let scaled = Preprocessing {
+        resize: Some(Resize::LetterboxCorner),
+        layout: Some(ImageLayout::ChannelsLast),
+        pad: 0,
+        scaling: Scaling {
+            mean: vec![30.0, 20.0, 0.0],
+            std: vec![2.0],
+        },
+        ..how.clone()
+    };
+    let (dims, found) = values(&[1, 8, 8, 3], &scaled)?;
+    assert_eq!((dims, found[..3].to_vec()), (vec![1, 8, 8, 3], vec![0.0, 0.0, 5.0]));
+    assert_eq!(found[32 * 3..32 * 3 + 3], [-15.0, -10.0, 0.0]);
+    let signed = Preprocessing {
+        resize: Some(Resize::Stretch),
+        channels: ChannelOrder::Gray,
+        range: Some(PixelRange::Signed),
+        ..Preprocessing::default()
+    };
+    let (_, found) = values(&[1, 3, 4, 8], &signed)?;
+    // 0.299 · 10 + 0.587 · 20 + 0.114 · 30 = 18.15.
+    assert!(found.iter().step_by(8).all(|v| (v - (18.0 / 127.5 - 1.0)).abs() < 1e-6));
+    Ok(())
+}
+
+#[test]
+fn inputs_of_bytes_take_pixels_as_they_are_in_any_layout() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = pictured()?;
+    let bytes = |dims: &[usize]| InputSpec {
+        dtype: Dtype::Uint8,
+        ..spec(dims, true)
+    };
+    let how = |range| Preprocessing {
+        channels: ChannelOrder::Bgr,
+        range,
+        ..Preprocessing::default()
+    };
+    let first = Dataset::read(folder.path(), &[bytes(&[1, 3, 4, 8])], how(None))?;
+    assert_eq!(first.run(0).inputs[0].1.bytes[..5], [30, 30, 30, 30, 130]);
+    let last = Dataset::read(folder.path(), &[bytes(&[1, 4, 8, 3])], how(Some(PixelRange::Bytes)))?;
+    assert_eq!(last.run(0).inputs[0].1.bytes[..3], [30, 20, 10]);
+    let refused = Dataset::read(folder.path(), &[bytes(&[1, 4, 8, 3])], how(Some(PixelRange::Signed)));
+    assert!(refused.is_err_and(|e| e.to_string().contains("as they are")));
+    Ok(())
+}
+
+#[test]
+fn odd_files_are_read_as_they_look() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name);
+    let deep = |x: u32| (x * 257 * 20) as u16;
+    image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_fn(4, 2, |x, _| image::Luma([deep(x)])).save(at("a.png"))?;
+    // What lies under transparent pixels counts like the rest, as Pillow and OpenCV have it.
+    image::RgbaImage::from_fn(4, 2, |x, _| image::Rgba([x as u8 * 20, 0, 0, 255 * (x as u8 % 2)])).save(at("b.png"))?;
+    let mut palette = png::Encoder::new(std::fs::File::create(at("c.png"))?, 4, 2);
+    palette.set_color(png::ColorType::Indexed);
+    palette.set_depth(png::BitDepth::Eight);
+    palette.set_palette(vec![0, 0, 0, 20, 0, 0, 40, 0, 0, 60, 0, 0]);
+    palette.write_header()?.write_image_data(&[0, 1, 2, 3, 0, 1, 2, 3])?;
+    // A PNG file that is called otherwise, and a format that is not read.
+    std::fs::copy(at("c.png"), at("d.jpg"))?;
+    std::fs::write(at("e.webp"), b"RIFF")?;
+    let how = Preprocessing {
+        range: Some(PixelRange::Bytes),
+        ..Preprocessing::default()
+    };
+    let data = Dataset::read(folder.path(), &[spec(&[1, 3, 2, 4], true)], &how)?;
+    assert_eq!(data.count(), 4);
+    for k in 0..4 {
+        let run = data.run(k);
+        let red = run.inputs[0].1.to_f32().unwrap_or_default();
+        assert_eq!(red[..4], [0.0, 20.0, 40.0, 60.0], "{:?}", run.name(0));
+    }
+    assert!(data.notes()[0].contains("1 images that are neither PNG nor JPEG"));
+    Ok(())
+}
+
+/// A JPEG file with the note that the camera was turned: orientation 6, clockwise by a quarter.
+fn turned(path: &std::path::Path, image: &image::RgbImage) -> Result<(), Box<dyn std::error::Error>> {
+    let mut jpeg = Vec::new();
+    image.write_to(&mut std::io::Cursor::new(&mut jpeg), image::ImageFormat::Jpeg)?;
+    let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let marked = [&jpeg[..2], &[0xff, 0xe1], &length, exif, &jpeg[2..]].concat();
+    std::fs::write(path, marked)?;
+    Ok(())
+}
+
+#[test]
+fn cameras_that_were_turned_are_turned_back() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let image = image::RgbImage::from_fn(32, 16, |x, _| image::Rgb([if x < 16 { 0 } else { 200 }; 3]));
+    turned(&folder.path().join("a.jpg"), &image)?;
+    let data = Dataset::read(folder.path(), &[spec(&[1, 3, 32, 16], true)], &Preprocessing::default())?;
+    let run = data.run(0);
+    assert_eq!(run.geometry(0).map(|g| g.image), Some([16, 32]));
+    let values = run.inputs[0].1.to_f32().unwrap_or_default();
+    // What was left is above.
+    assert!(values[0] < 0.1 && values[15] < 0.1 && values[31 * 16] > 0.7);
+    Ok(())
+}
+
+#[test]
+fn arrays_of_another_size_are_resized_where_that_is_asked_for() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = written(&folder, 5)?;
+    let how = Preprocessing {
+        resize: Some(Resize::Stretch),
+        ..Preprocessing::default()
+    };
+    let data = Dataset::read(&path, &[spec(&[1, 1, 4, 8], true)], &how)?;
+    assert_eq!(data.run(0).inputs[0].1.dims, [1, 1, 4, 8]);
+    assert_eq!(
+        data.run(4).geometry(0).map(|g| (g.image, g.input)),
+        Some(([4, 2], [8, 4]))
+    );
+    assert_eq!(data.run(4).name(0), None);
+    Ok(())
+}
+
+#[test]
+fn runs_carry_the_labels_of_their_samples() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    for k in 0..6 {
+        image::RgbImage::new(8, 4).save(folder.path().join(format!("{k}.png")))?;
+    }
+    let texts = folder.path().join("texts.txt");
+    std::fs::write(&texts, "a\nb\nc\nd\ne\nf\n")?;
+    let read = || Dataset::read(folder.path(), &[spec(&[4, 3, 4, 4], false)], &Preprocessing::default());
+    let data = read()?.labelled(&texts)?;
+    // The second run takes two samples again.
+    let run = data.run(1);
+    assert_eq!(
+        (run.text(0), run.text(3), run.name(3), run.labels),
+        (Some("c"), Some("f"), Some("5.png"), None)
+    );
+    assert!(run.boxes(0).is_none() && run.mask(0).is_none() && run.geometry(3).is_some() && run.geometry(4).is_none());
+    assert!(
+        data.expect_classes(&texts)
+            .is_err_and(|e| e.to_string().contains("ctc"))
+    );
+    std::fs::write(&texts, "a\n")?;
+    assert!(
+        read()?
+            .labelled(&texts)
+            .is_err_and(|e| e.to_string().contains("texts.txt"))
+    );
     Ok(())
 }

@@ -59,6 +59,22 @@ fn python_packages() -> Vec<PathBuf> {
     found
 }
 
+/// A Python interpreter: the one that `SNAPPRUNE_PYTHON` names, that of an active virtual environment, or `python3` in the folders of
+/// `PATH`; absolute paths only.
+pub fn python_interpreter() -> Option<PathBuf> {
+    let named = set("SNAPPRUNE_PYTHON").map(PathBuf::from).filter(|p| p.is_absolute());
+    let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(set);
+    let programs = ["bin/python3", "bin/python", "Scripts/python.exe", "python.exe"];
+    let of = |root: PathBuf| {
+        programs
+            .map(|program| root.join(program))
+            .into_iter()
+            .find(|p| is_program(p))
+    };
+    let mut active = active.map(PathBuf::from).filter(|p| p.is_absolute()).filter_map(of);
+    named.or_else(|| active.next()).or_else(|| on_path("python3"))
+}
+
 /// A program in the folders of `PATH`, without those that depend on where this process was started.
 fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

@@ -41,6 +41,7 @@ pub use constant_weights::{ConstantWeights, constant_weights};
 pub use cpu::CpuDevice;
 pub use cuda::{CudaDevice, CudaOptions, CudnnAlgo, gpu_count, gpu_present, provider_beside};
 pub use device_tensor::{DeviceTensor, Runner};
+pub use environments::python_interpreter;
 pub use executor::{Executor, RunInputs};
 pub use info::{DeviceInfo, DeviceKind};
 pub use inputs::{InputSpec, ShapeOptions, input_specs, random_inputs, unsettled};

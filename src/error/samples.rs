@@ -38,6 +38,9 @@ pub enum SamplesFault {
     /// Means or standard deviations that pixels cannot be scaled by.
     #[error("{0}")]
     Scaling(String),
+    /// Labels that do not serve, or are not those of the samples.
+    #[error("{0}")]
+    Labels(String),
     /// Random samples were to be made for an input that does not take floats.
     #[error("input '{input}' is not of floats")]
     NotFloats {

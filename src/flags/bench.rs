@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::data::DataArgs;
 use super::device::DeviceArgs;
+use super::metric::MetricArgs;
 use super::shapes::ShapeArgs;
 use super::turn::TurnArgs;
 use crate::Result;
@@ -26,6 +27,9 @@ pub struct BenchArgs {
     /// Real inputs: top-1 and top-5 of every model.
     #[command(flatten)]
     pub data: DataArgs,
+    /// A metric of the user's own.
+    #[command(flatten)]
+    pub metric: MetricArgs,
     /// The device's turn.
     #[command(flatten)]
     pub turn: TurnArgs,
@@ -52,6 +56,7 @@ impl BenchArgs {
             on_busy: self.turn.on_busy(),
             shapes: self.shapes.only()?,
             eval: self.data.eval(),
+            metric: self.metric.metric()?,
             seconds: self.seconds,
             seed: self.seed,
         })

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use crate::data::{ChannelOrder, ImageLayout, PixelRange, Resize};
 use crate::device::CudnnAlgo;
 use crate::jobs::SettingsSearch;
 use crate::optimize::{GrowInit, Growth, Mode};
@@ -36,6 +37,30 @@ choices!(SettingsSearch {
     Off = "off": "Those given; no others are tried",
     Given = "given": "Those given; what others would give is told",
     Auto = "auto": "The fastest",
+});
+
+choices!(Resize {
+    Letterbox = "letterbox": "The longer side fits, the image in the middle of grey, as YOLO tools do",
+    LetterboxCorner = "letterbox-corner": "The same, the image in the top left corner, as YOLOX does",
+    Stretch = "stretch": "Both sides fit, whatever becomes of the image's proportions",
+    Crop = "crop": "The shorter side fits, and the middle is taken",
+});
+
+choices!(ImageLayout {
+    ChannelsFirst = "nchw": "In front of height and width",
+    ChannelsLast = "nhwc": "Behind them",
+});
+
+choices!(ChannelOrder {
+    Rgb = "rgb": "Red, green, blue",
+    Bgr = "bgr": "Blue, green, red, as OpenCV has them",
+    Gray = "gray": "Three times the grey value",
+});
+
+choices!(PixelRange {
+    Unit = "0..1": "x / 255",
+    Bytes = "0..255": "x as it is",
+    Signed = "-1..1": "x / 127.5 − 1",
 });
 
 choices!(Growth {

@@ -24,7 +24,8 @@ pub struct GoalArgs {
     /// Narrow the model until its activations that are alive at once take at most this: 0.8x, or 64MiB.
     #[arg(long, value_name = "0.8x|64MiB")]
     pub max_memory: Option<Amount>,
-    /// Narrow the model as far as it loses at most this top-1 on the --eval samples (agreement, without labels).
+    /// Narrow the model as far as it loses at most this top-1 on the --eval samples (agreement, without labels), or this
+    /// much of --metric.
     #[arg(long, value_name = "0.5%", value_parser = percent, requires = "eval")]
     pub max_drop: Option<f64>,
     /// Write the model that reaches --target-macs, --max-params or --max-memory also where it was not measured to be faster.
@@ -68,7 +69,7 @@ impl CalibArgs {
     /// The samples to fit weights on, and how many of them at most.
     pub fn calib(&self, data: &DataArgs) -> Option<SampleSource> {
         let path = self.calib.as_ref()?;
-        Some(SampleSource::new(path, data.scaling()).at_most(self.calib_samples))
+        Some(SampleSource::new(path, data.preprocessing()).at_most(self.calib_samples))
     }
 }
 

@@ -2,12 +2,10 @@
 
 use std::io::ErrorKind;
 
+use super::sample_hints::samples;
 use crate::Error;
 use crate::device::{CPU_PACKAGE, GPU_PACKAGE};
-use crate::error::{
-    AssumedDim, AssumedInput, DeviceError, LibraryError, OpenAxes, SamplesFault, SessionErrorKind, ShapeError,
-    SymbolicShapes,
-};
+use crate::error::{AssumedDim, AssumedInput, DeviceError, LibraryError, SessionErrorKind, ShapeError, SymbolicShapes};
 use crate::optimize::{Declined, NoGates, Outcome};
 
 /// What helps, where anything is known to.
@@ -238,26 +236,6 @@ fn shape(error: &ShapeError) -> String {
             "give a smaller shape with --shape or --dim where the model leaves it open".to_owned()
         }
     }
-}
-
-fn samples(fault: &SamplesFault) -> String {
-    let text = match fault {
-        SamplesFault::Shape {
-            open: OpenAxes::BatchBehind,
-            ..
-        } => "where another axis carries the batch, give samples without it, so that the first axis counts them",
-        SamplesFault::Shape {
-            open: OpenAxes::BehindBatch,
-            ..
-        } => "where the model leaves dimensions open, --shape or --dim set them",
-        SamplesFault::Scaling(_) => "--mean and --std give a number for each channel, or one for all",
-        SamplesFault::NotFloats { .. } => "give real samples with --calib",
-        SamplesFault::Shape { .. } => "give samples of the shape that the model takes, one by one along the first axis",
-        SamplesFault::Contents(_) => {
-            "--calib and --eval take an .npz file with an array for each input, by its name, or a folder of images"
-        }
-    };
-    text.to_owned()
 }
 
 /// The flags that give the shapes, as in `--shape x:1,3,H,W (or --dim height=H)`.

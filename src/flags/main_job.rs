@@ -55,6 +55,7 @@ impl MainArgs {
                     .to_owned(),
             ));
         }
+        settings.options.metric = work.metric.metric()?;
         // Gates are not made in the form that is deployed.
         settings.options.dynamics = work
             .dynamic

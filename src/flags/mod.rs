@@ -14,12 +14,14 @@ mod goals;
 mod hints;
 mod inspect;
 mod main_job;
+mod metric;
 mod pareto;
 mod plan;
 mod planning;
 mod profile;
 #[cfg(test)]
 mod roles;
+mod sample_hints;
 mod save;
 mod setup;
 mod shapes;

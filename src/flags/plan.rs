@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::data::DataArgs;
 use super::goals::{CalibArgs, GoalArgs};
+use super::metric::MetricArgs;
 use super::save::SaveArgs;
 use super::setup::SetupArgs;
 use super::shapes::ShapeArgs;
@@ -26,6 +27,9 @@ pub struct PlanArgs {
     /// What a narrower model should reach.
     #[command(flatten)]
     pub goals: GoalArgs,
+    /// A metric of the user's own.
+    #[command(flatten)]
+    pub metric: MetricArgs,
     /// Print nothing but errors.
     #[arg(short, long)]
     pub quiet: bool,
@@ -53,6 +57,9 @@ pub struct ApplyArgs {
     /// How images become inputs, and real inputs to compare the models on.
     #[command(flatten)]
     pub data: DataArgs,
+    /// A metric of the user's own.
+    #[command(flatten)]
+    pub metric: MetricArgs,
     /// Input shapes.
     #[command(flatten)]
     pub shapes: ShapeArgs,
@@ -70,7 +77,9 @@ impl PlanArgs {
     /// # Errors
     /// When a flag is not written as it should be.
     pub fn settings(&self) -> Result<MainSettings> {
-        self.setup.settings(&self.goals)
+        let mut settings = self.setup.settings(&self.goals)?;
+        settings.options.metric = self.metric.metric()?;
+        Ok(settings)
     }
 }
 
@@ -90,6 +99,7 @@ impl ApplyArgs {
             shapes: self.shapes.only()?,
             eval: self.data.eval(),
             calib: self.calib.calib(&self.data),
+            metric: self.metric.metric()?,
             library: self.ort_lib.clone(),
         })
     }

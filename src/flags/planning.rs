@@ -44,6 +44,7 @@ impl PlanningArgs {
         Options {
             seed,
             eval: data.eval(),
+            metric: None,
             calib: goals.calib.calib(data),
             goals: goals.goals(),
             when_slower: if goals.allow_slower {

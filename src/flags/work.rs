@@ -6,6 +6,7 @@ use crate::jobs::SettingsSearch;
 
 use super::dynamic::DynamicArgs;
 use super::goals::GoalArgs;
+use super::metric::MetricArgs;
 use super::save::SaveArgs;
 use super::setup::SetupArgs;
 
@@ -28,6 +29,9 @@ pub struct WorkArgs {
     /// What a narrower model should reach.
     #[command(flatten)]
     pub goals: GoalArgs,
+    /// A metric of the user's own.
+    #[command(flatten)]
+    pub metric: MetricArgs,
     /// How models are written.
     #[command(flatten)]
     pub save: SaveArgs,

@@ -7,6 +7,7 @@ use clap::ArgMatches;
 use super::given::{given, main_job};
 use super::zoo::ZooArgs;
 use crate::device::Stop;
+use crate::jobs::same_file;
 use crate::profile::Database;
 use crate::zoo::{Flags, Isolation, Item, Local, LocalSettings, Phase, Program, Setup, find};
 use crate::{Error, Result};
@@ -91,6 +92,16 @@ impl ZooArgs {
 
 /// Checks a model's own flags, together with those of all; the message names the model.
 fn check(item: &Item, flags: &Flags) -> Result<()> {
+    if let Some(own) = item.flags.metric_file()
+        && !flags
+            .metric_file()
+            .is_some_and(|file| same_file(file.as_ref(), own.as_ref()))
+    {
+        return Err(Error::Usage(format!(
+            "{}: its metric is code in {own}, which a manifest alone does not let run; name a function of that file with --metric, too",
+            item.name
+        )));
+    }
     match main_job(&item.model.to_string_lossy(), &flags.with(&item.flags)) {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::Usage(format!("{}: {error}", item.name))),

@@ -1,18 +1,22 @@
 //! A plan applied to a model, without timing anything.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::device::load_runtime;
 use super::source::ModelSource;
 use crate::channels::IndexRemaps;
 use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
 use crate::onnx::{declare_weights, encode};
-use crate::optimize::{Datasets, Declined, ProgressReporter, SampleSource, Samples, Step, fitted, gives_no_numbers};
+use crate::optimize::{
+    Datasets, Declined, JudgedBy, ProgressReporter, SampleSource, SampleSources, Samples, Step, fitted,
+    gives_no_numbers,
+};
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::reconstruct::Change;
 use crate::report::with_plan;
 use crate::rewrite::rewrite;
-use crate::verify::{Agreement, Task, compare, compare_task};
+use crate::verify::{Agreement, MetricJudge, MetricScores, Task, UserMetric, compare, compare_task};
 use crate::{Error, Result};
 
 /// Which weights a plan may be applied to.
@@ -38,6 +42,8 @@ pub struct ApplySettings {
     pub eval: Option<SampleSource>,
     /// Samples to fit weights on.
     pub calib: Option<SampleSource>,
+    /// A metric of the user's own, on the samples that models are compared on.
+    pub metric: Option<Arc<dyn UserMetric>>,
     /// ONNX Runtime's shared library; `None`: the one that is found.
     pub library: Option<PathBuf>,
 }
@@ -51,6 +57,8 @@ pub struct Applied {
     pub agreement: Agreement,
     /// How both do on real inputs.
     pub task: Option<Task>,
+    /// The numbers of the user's own metric for both.
+    pub metric: Option<MetricScores>,
     /// Removed channels that carried something.
     pub carrying: usize,
 }
@@ -80,13 +88,17 @@ pub fn apply(
     let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let device = CpuDevice::new(runtime, 1);
     let before = encode(&opened.proto);
-    let Datasets { eval, calib, .. } = Datasets::read(
-        &opened,
-        &device,
-        settings.eval.as_ref(),
-        settings.calib.as_ref(),
-        reporter,
-    )?;
+    let sources = SampleSources {
+        eval: settings.eval.as_ref(),
+        calib: settings.calib.as_ref(),
+        judged_by: JudgedBy::of(settings.metric.as_ref()),
+    };
+    let Datasets { eval, calib, .. } = Datasets::read(&opened, &device, &sources, reporter)?;
+    let report = |done, total| reporter.progress(done, total);
+    let judge = match (&settings.metric, &eval) {
+        (Some(metric), Some(data)) => Some(MetricJudge::of(metric.clone(), &device, &before, data, &report)?),
+        _ => None,
+    };
     let mut broken = false;
     if let Some(data) = calib {
         let remaps = IndexRemaps::new(&opened.analysis.dependencies, &opened.analysis.groups, &change);
@@ -119,6 +131,7 @@ pub fn apply(
         })?,
         None => None,
     };
+    let metric = judge.map(|judge| judge.compared(&after, &report)).transpose()?;
     if broken || gives_no_numbers(&agreement, task.as_ref()) {
         return Err(Error::Usage(format!(
             "{}; give calibration samples that are like the real ones",
@@ -136,6 +149,7 @@ pub fn apply(
         model: after,
         agreement,
         task,
+        metric,
         carrying,
     })
 }

@@ -1,18 +1,18 @@
 //! Latencies of models side by side.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::device::DeviceSettings;
 use super::files::note_order;
 use super::turn::take_turn;
-use crate::data::Dataset;
 use crate::device::{
     Device, DeviceInfo, InputSpec, NamedTensor, Runtime, ShapeOptions, Stop, WhenBusy, input_specs, random_inputs,
     unsettled,
 };
 use crate::onnx::{Graph, load_as};
 use crate::optimize::{ProgressReporter, SampleSource, Step};
-use crate::verify::{Effort, Entry, benchmark_workloads, classes};
+use crate::verify::{Effort, Entry, MetricJudge, UserMetric, benchmark_workloads, classes};
 use crate::{Error, Result};
 
 /// Settings of a benchmark.
@@ -28,6 +28,8 @@ pub struct BenchSettings {
     pub shapes: ShapeOptions,
     /// Real inputs with labels, for the accuracy of every model.
     pub eval: Option<SampleSource>,
+    /// A metric of the user's own, on those.
+    pub metric: Option<Arc<dyn UserMetric>>,
     /// Seconds to measure, about.
     pub seconds: f64,
     /// Seed of the random inputs.
@@ -54,6 +56,8 @@ pub struct BenchOutcome {
     pub entries: Vec<Entry>,
     /// Accuracy of each model, `None` for one without labels or classes; empty without real inputs.
     pub accuracy: Vec<Option<Accuracy>>,
+    /// What the user's own metric gives for each model; empty without one.
+    pub scores: Vec<f64>,
 }
 
 /// Times models in turns, on random inputs.
@@ -64,10 +68,13 @@ pub fn bench(settings: &BenchSettings, stop: &Stop, reporter: &dyn ProgressRepor
     let runtime = settings.device.runtime(stop)?;
     let device = settings.device.open(&runtime)?;
     let models = Models::read(settings, reporter)?;
+    // What cannot work is told before anything is timed.
+    settings.metric.iter().try_for_each(|metric| metric.prepare(stop))?;
     let inputs = [(random_inputs(&models.specs, settings.seed, 1.0)?, 1.0)];
     let entries = timed(settings, &runtime, device.as_ref(), &models, &inputs, reporter)?;
     Ok(BenchOutcome {
         accuracy: accuracy(settings, device.as_ref(), &models, reporter)?,
+        scores: scores(settings, device.as_ref(), &models)?,
         device: device.info().clone(),
         described: settings.device.describe(device.as_ref()),
         entries,
@@ -141,7 +148,10 @@ fn accuracy(
     let Some(source) = &settings.eval else {
         return Ok(Vec::new());
     };
-    let data = Dataset::read(&source.path, &models.specs, &source.scaling)?;
+    let data = source.read(&models.specs)?;
+    if settings.metric.is_none() {
+        data.expect_classes(source.labels_path())?;
+    }
     data.notes().iter().for_each(|note| reporter.note(note));
     let of = |(path, model): (&PathBuf, &bytes::Bytes)| {
         let own = data.clone().settled(device, model)?;
@@ -155,4 +165,21 @@ fn accuracy(
         }))
     };
     settings.models.iter().zip(&models.bytes).map(of).collect()
+}
+
+/// What the user's own metric gives for each model, held against the first.
+fn scores(settings: &BenchSettings, device: &dyn Device, models: &Models) -> Result<Vec<f64>> {
+    let (Some(metric), Some(source)) = (&settings.metric, &settings.eval) else {
+        return Ok(Vec::new());
+    };
+    let Some((first, others)) = models.bytes.split_first() else {
+        return Ok(Vec::new());
+    };
+    let data = source.read(&models.specs)?.settled(device, first)?;
+    let judge = MetricJudge::of(metric.clone(), device, first, &data, &|_, _| {})?;
+    let mut scores = vec![judge.original()];
+    for model in others {
+        scores.push(judge.compared(model, &|_, _| {})?.rewritten);
+    }
+    Ok(scores)
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::device::DeviceSettings;
 use super::files::note_order;
-use crate::data::Dataset;
 use crate::device::{InputSpec, ShapeOptions, Stop, input_specs, random_inputs, unsettled};
 use crate::onnx::{Graph, Model, load_as};
 use crate::optimize::{ProgressReporter, SampleSource};
@@ -75,7 +74,7 @@ pub fn verify(settings: &VerifySettings, stop: &Stop, reporter: &dyn ProgressRep
         let found = pairs(device.as_ref(), models, &mut inputs.into_iter(), settings.tolerance);
         return found.map_err(|e| unsettled(&own, e));
     };
-    let data = Dataset::read_any(&source.path, &own, &source.scaling)?.settled(device.as_ref(), models[0])?;
+    let data = source.read_any(&own)?.settled(device.as_ref(), models[0])?;
     data.notes().iter().for_each(|note| reporter.note(note));
     let mut runs = (0..data.runs()).map(|k| {
         let run = data.run(k);

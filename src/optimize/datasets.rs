@@ -1,5 +1,7 @@
 //! The samples that a job was given, read once.
 
+use std::sync::Arc;
+
 use super::likeness::strange;
 use super::memory::held_bytes;
 use super::opened::Opened;
@@ -11,6 +13,35 @@ use crate::data::Dataset;
 use crate::device::Device;
 use crate::onnx::encode;
 use crate::score::crossing_bytes;
+use crate::verify::UserMetric;
+
+/// Where a job's samples are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SampleSources<'a> {
+    /// Those that models are compared on.
+    pub eval: Option<&'a SampleSource>,
+    /// Those that are fitted on.
+    pub calib: Option<&'a SampleSource>,
+    /// What uses the labels.
+    pub judged_by: JudgedBy,
+}
+
+/// What uses labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JudgedBy {
+    /// Top-1 and top-5: labels are classes.
+    #[default]
+    Classes,
+    /// A metric of the user's own, for which labels may be anything.
+    UserMetric,
+}
+
+impl JudgedBy {
+    /// By the user's own metric, where there is one.
+    pub fn of(metric: Option<&Arc<dyn UserMetric>>) -> Self {
+        metric.map_or(Self::Classes, |_| Self::UserMetric)
+    }
+}
 
 /// Samples of a job.
 #[derive(Debug, Default)]
@@ -33,10 +64,10 @@ impl Datasets {
     pub fn read(
         opened: &Opened,
         device: &dyn Device,
-        eval: Option<&SampleSource>,
-        calib: Option<&SampleSource>,
+        sources: &SampleSources,
         reporter: &dyn ProgressReporter,
     ) -> Result<Self> {
+        let SampleSources { eval, calib, judged_by } = sources;
         if eval.is_none() && calib.is_none() {
             return Ok(Self::default());
         }
@@ -49,7 +80,13 @@ impl Datasets {
             Ok::<_, crate::Error>(data)
         };
         let (mut left_out, mut notes) = (0, Vec::new());
-        let eval = eval.map(|source| settled(source.read(specs)?));
+        let eval = eval.map(|source| {
+            let data = source.read(specs)?;
+            if *judged_by == JudgedBy::Classes {
+                data.expect_classes(source.labels_path())?;
+            }
+            settled(data)
+        });
         let calib = calib.map(|source| {
             let data = source.read(specs)?.at_most(source.at_most);
             // Two networks are run, each with what crosses one of its places held for all samples.

@@ -30,7 +30,7 @@ mod sound;
 mod stopwatch;
 mod workload;
 
-pub use datasets::Datasets;
+pub use datasets::{Datasets, JudgedBy, SampleSources};
 pub use fitting::{Fitted, fitted, gives_no_numbers};
 pub use input::{SORTED, open};
 pub use needs::{Alternative, Needs, needs};
@@ -170,8 +170,12 @@ impl<'a> Prepared<'a> {
         let limit = limit(device, options);
         let data = match request.workloads.first() {
             Some(workload) => {
-                let (eval, calib) = (options.eval.as_ref(), options.calib.as_ref());
-                Datasets::read(&workload.opened, device, eval, calib, request.reporter)?
+                let sources = SampleSources {
+                    eval: options.eval.as_ref(),
+                    calib: options.calib.as_ref(),
+                    judged_by: JudgedBy::of(options.metric.as_ref()),
+                };
+                Datasets::read(&workload.opened, device, &sources, request.reporter)?
             }
             None => Datasets::default(),
         };

@@ -19,7 +19,7 @@ use crate::profile::{
     DeployDtype, Deployment, InModel, Layer, NodeMs, Prober, Profile, Reference, float_forks, in_model, layers, median,
     remembered, remembered_if_any, whole_key,
 };
-use crate::verify::race;
+use crate::verify::{MetricJudge, race};
 use crate::{Error, Result};
 
 /// Seconds for the original alone, which predictions are scaled to.
@@ -80,6 +80,16 @@ impl<'a> Session<'a> {
             }
             layers_of_all.extend(own);
         }
+        let original = encode(&opened.proto);
+        // First of all: what fails there should not do so after an hour.
+        let metric = match (&options.metric, &data.eval) {
+            (Some(metric), Some(eval)) => {
+                reporter.step(Step::RunRealInputs);
+                let report = |done, runs| reporter.progress(done, runs);
+                Some(MetricJudge::of(metric.clone(), device, &original, eval, &report)?)
+            }
+            _ => None,
+        };
         let mut prober = Prober::new(device, known.database);
         prober.pruned = known.pruned;
         if let Some(profile) = known.recorded {
@@ -111,7 +121,7 @@ impl<'a> Session<'a> {
             opened,
             costs: LatencyModel::new(&graph, analysis, &layers_of_all),
             graph,
-            original: encode(&opened.proto),
+            original,
             deployed_original: match &deployment {
                 Some(deployment) => Some(timed(Some(deployment), &opened.proto)?),
                 None => None,
@@ -122,6 +132,7 @@ impl<'a> Session<'a> {
             reporter,
             limit,
             eval: data.eval.as_ref(),
+            metric,
             samples: data.calib.clone().map(|calib| Samples {
                 left_out: data.left_out,
                 ..Samples::new(calib)

@@ -21,6 +21,7 @@ impl Outcome {
         self.unverified.extend(evidence.agreement.not_compared());
         self.agreement = Some(evidence.agreement);
         self.task = evidence.task;
+        self.metric = evidence.metric;
     }
 
     /// Puts the plan into the rows and totals.

@@ -18,7 +18,7 @@ use crate::onnx::{Graph, encode};
 use crate::plan::{Candidates, ChannelCounts, LatencyModel, Plan, Removable};
 use crate::profile::{Deployment, Prober};
 use crate::rewrite::rewrite;
-use crate::verify::Loaded;
+use crate::verify::{Loaded, MetricJudge};
 use crate::{Error, Result};
 
 /// Seconds for any benchmark when the time is nearly up.
@@ -44,6 +44,8 @@ pub(super) struct Session<'a> {
     pub limit: Limit,
     /// Samples that models are compared on.
     pub eval: Option<&'a Dataset>,
+    /// The user's own metric on them.
+    pub metric: Option<MetricJudge<'a>>,
     /// Samples that weights are fitted on, and that judge them.
     pub samples: Option<Samples>,
     /// Random inputs of every workload, with its weight.

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::errors::raised;
-use super::run::run;
+use super::run::{Called, run, run_judged};
 use crate::device::{ShapeOptions, input_specs};
 use crate::flags::{self, Command, CommandLine, add_hints, declined_reason, goal_flags, typed};
 use crate::jobs::{self, ModelSource, Naming, optimize_model, plan_model, profile_model};
@@ -86,12 +86,13 @@ pub(super) fn save(
 
 /// The main job: static model, dynamic model, JSON and HTML.
 #[pyfunction]
-#[pyo3(signature = (model, args, progress=None))]
+#[pyo3(signature = (model, args, progress=None, metric=None))]
 pub(super) fn optimize(
     py: Python<'_>,
     model: Given,
     args: Vec<String>,
     progress: Option<Py<PyAny>>,
+    metric: Option<Py<PyAny>>,
 ) -> PyResult<(ModelBytes, ModelBytes, String, String)> {
     let flags = args.clone();
     let args = parsed(args).map_err(|e| raised(py, &e))?;
@@ -99,7 +100,11 @@ pub(super) fn optimize(
         return Err(wrong_command());
     }
     let main = args.main;
-    let mut done = run(py, progress.as_ref(), |stop, reporter| {
+    let called = Called {
+        progress: progress.as_ref(),
+        metric: metric.as_ref(),
+    };
+    let mut done = run_judged(py, called, |stop, reporter, metric| {
         let source = model.source()?;
         let command = typed(std::iter::once(source.file_name()).chain(flags));
         let written = source.file_name();
@@ -109,7 +114,8 @@ pub(super) fn optimize(
             written: &written,
             goal: goal_flags,
         };
-        let settings = main.settings()?;
+        let mut settings = main.settings()?;
+        settings.options.metric = metric.or(settings.options.metric);
         optimize_model(settings.context(stop)?, &source, &settings, naming, reporter)
     })?;
     add_hints(&mut done.json, &done.outcome);
@@ -144,20 +150,26 @@ pub(super) fn profile(
 
 /// The plan as JSON, if there is one, and why there is none.
 #[pyfunction]
-#[pyo3(signature = (model, args, progress=None))]
+#[pyo3(signature = (model, args, progress=None, metric=None))]
 pub(super) fn plan(
     py: Python<'_>,
     model: Given,
     args: Vec<String>,
     progress: Option<Py<PyAny>>,
+    metric: Option<Py<PyAny>>,
 ) -> PyResult<(Option<String>, Option<String>)> {
     let args = flags_of(py, args, |command| match command {
         Some(Command::Plan(args)) => Some(args),
         _ => None,
     })?;
-    let outcome = run(py, progress.as_ref(), |stop, reporter| {
+    let called = Called {
+        progress: progress.as_ref(),
+        metric: metric.as_ref(),
+    };
+    let outcome = run_judged(py, called, |stop, reporter, metric| {
         let source = model.source()?;
-        let settings = args.settings()?;
+        let mut settings = args.settings()?;
+        settings.options.metric = metric.or(settings.options.metric);
         Ok(plan_model(settings.context(stop)?, &source, &settings, reporter)?.outcome)
     })?;
     let text = outcome.plan.as_ref().and_then(|p| serde_json::to_string(p).ok());
@@ -166,22 +178,29 @@ pub(super) fn plan(
 
 /// The model that a plan makes, and how it compares with the original as JSON.
 #[pyfunction]
-#[pyo3(signature = (model, args, progress=None))]
+#[pyo3(signature = (model, args, progress=None, metric=None))]
 pub(super) fn apply(
     py: Python<'_>,
     model: Given,
     args: Vec<String>,
     progress: Option<Py<PyAny>>,
+    metric: Option<Py<PyAny>>,
 ) -> PyResult<(Py<PyBytes>, String)> {
     let args = flags_of(py, args, |command| match command {
         Some(Command::Apply(args)) => Some(args),
         _ => None,
     })?;
-    let done = run(py, progress.as_ref(), |stop, reporter| {
-        jobs::apply(&model.source()?, &args.settings()?, stop, reporter)
+    let called = Called {
+        progress: progress.as_ref(),
+        metric: metric.as_ref(),
+    };
+    let done = run_judged(py, called, |stop, reporter, metric| {
+        let mut settings = args.settings()?;
+        settings.metric = metric.or(settings.metric);
+        jobs::apply(&model.source()?, &settings, stop, reporter)
     })?;
     let report = serde_json::json!({
-        "outputs": done.agreement, "task": done.task, "carrying_channels_removed": done.carrying,
+        "outputs": done.agreement, "task": done.task, "metric": done.metric, "carrying_channels_removed": done.carrying,
     });
     Ok((PyBytes::new(py, &done.model).unbind(), report.to_string()))
 }

@@ -1,18 +1,26 @@
 //! Running a job on a thread of its own, without Python's lock: its progress goes to a Python function, and Ctrl-C ends it.
 
+use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::errors::raised;
-use crate::Result;
 use crate::device::Stop;
 use crate::optimize::{ProgressReporter, Step};
+use crate::verify::{ScoreRequest, UserMetric};
+use crate::{Error, Result};
 
-/// What a job tells: a step, and how much of it is done where that is known.
-struct Told(Option<String>, usize, usize);
+/// What a job tells.
+enum Told {
+    /// A step, and how much of it is done where that is known.
+    Step(Option<String>, usize, usize),
+    /// It wants a number of the user's metric.
+    Asked(ScoreRequest, Sender<f64>),
+}
 
 /// Sends what it is told to the thread that Python runs on.
 struct Teller(Sender<Told>);
@@ -20,16 +28,61 @@ struct Teller(Sender<Told>);
 impl ProgressReporter for Teller {
     fn step(&self, step: Step) {
         // Nobody listens any more when the job is being stopped.
-        let _ = self.0.send(Told(Some(step.to_string()), 0, 0));
+        let _ = self.0.send(Told::Step(Some(step.to_string()), 0, 0));
     }
 
     fn progress(&self, done: usize, total: usize) {
-        let _ = self.0.send(Told(None, done, total));
+        let _ = self.0.send(Told::Step(None, done, total));
+    }
+}
+
+/// A Python function as a metric: the thread that Python runs on calls it.
+struct CalledMetric {
+    name: String,
+    /// The job has many threads, and one may ask at a time.
+    sender: Mutex<Sender<Told>>,
+}
+
+impl fmt::Debug for CalledMetric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl UserMetric for CalledMetric {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn prepare(&self, stop: &Stop) -> Result<()> {
+        stop.check()
+    }
+
+    fn score(&self, asked: &ScoreRequest, _: &Stop) -> Result<f64> {
+        let (sender, answer) = channel();
+        let sent = self
+            .sender
+            .lock()
+            .map(|told| told.send(Told::Asked(asked.clone(), sender)));
+        // What the function raises is on its way to the caller of the job, which ends.
+        match sent {
+            Ok(Ok(())) => answer.recv().map_err(|_| Error::Stopped),
+            _ => Err(Error::Stopped),
+        }
     }
 }
 
 /// How often Python's signals are looked at.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a job calls in Python.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Called<'p> {
+    /// `progress(step or None, done, total)`.
+    pub(super) progress: Option<&'p Py<PyAny>>,
+    /// `metric(outputs, original, samples)`, folders, gives a number.
+    pub(super) metric: Option<&'p Py<PyAny>>,
+}
 
 /// Runs `job`; calls `progress(step or None, done, total)` meanwhile.
 ///
@@ -40,13 +93,33 @@ pub(super) fn run<R: Send>(
     progress: Option<&Py<PyAny>>,
     job: impl FnOnce(&Stop, &(dyn ProgressReporter + Sync)) -> Result<R> + Send,
 ) -> PyResult<R> {
+    let called = Called { progress, metric: None };
+    run_judged(py, called, |stop, reporter, _| job(stop, reporter))
+}
+
+/// The same for a job that may be judged by a metric in Python, which it is given.
+///
+/// # Errors
+/// Those of [`run`], and what the metric raises.
+pub(super) fn run_judged<R: Send>(
+    py: Python<'_>,
+    called: Called,
+    job: impl FnOnce(&Stop, &(dyn ProgressReporter + Sync), Option<Arc<dyn UserMetric>>) -> Result<R> + Send,
+) -> PyResult<R> {
     let stop = Stop::default();
     let (sender, receiver) = channel();
+    let metric = called.metric.map(|function| {
+        let name = function.getattr(py, "name").and_then(|name| name.extract(py));
+        Arc::new(CalledMetric {
+            name: name.unwrap_or_else(|_| "metric".to_owned()),
+            sender: Mutex::new(sender.clone()),
+        }) as Arc<dyn UserMetric>
+    });
     let (result, raised_meanwhile) = py.detach(|| {
         std::thread::scope(|scope| {
             let own = stop.clone();
-            let worker = scope.spawn(move || job(&own, &Teller(sender)));
-            let raised = listen(&receiver, progress, &stop);
+            let worker = scope.spawn(move || job(&own, &Teller(sender), metric));
+            let raised = listen(&receiver, called, &stop);
             drop(receiver);
             (worker.join(), raised)
         })
@@ -62,7 +135,7 @@ pub(super) fn run<R: Send>(
 }
 
 /// Until the job has nothing more to tell.
-fn listen(receiver: &Receiver<Told>, progress: Option<&Py<PyAny>>, stop: &Stop) -> PyResult<()> {
+fn listen(receiver: &Receiver<Told>, called: Called, stop: &Stop) -> PyResult<()> {
     loop {
         let told = match receiver.recv_timeout(PATIENCE) {
             Ok(told) => Some(told),
@@ -70,8 +143,16 @@ fn listen(receiver: &Receiver<Told>, progress: Option<&Py<PyAny>>, stop: &Stop) 
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
         let done = Python::attach(|py| {
-            if let (Some(Told(step, done, total)), Some(progress)) = (told, progress) {
-                progress.call1(py, (step, done, total))?;
+            match (told, called) {
+                (Some(Told::Step(step, done, total)), Called { progress: Some(f), .. }) => {
+                    f.call1(py, (step, done, total))?;
+                }
+                (Some(Told::Asked(asked, answer)), Called { metric: Some(f), .. }) => {
+                    let number = f.call1(py, (asked.outputs, asked.original, asked.samples))?;
+                    // Nobody waits any more when the job is being stopped.
+                    let _ = answer.send(number.extract(py)?);
+                }
+                _ => {}
             }
             py.check_signals()
         });

@@ -64,6 +64,7 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "groups": groups,
         "broadcasts_removed": outcome.broadcasts_removed(),
         "verify": verify(outcome),
+        "metric": outcome.metric,
         "probes": {
             "made": outcome.probes.made, "reused": outcome.probes.reused,
             "skipped": outcome.probes.skipped, "pruned": outcome.probes.pruned, "exhaustive": outcome.probes.exhaustive,

@@ -29,5 +29,5 @@ pub use page::{About, latency_steps_svg, outcome_html, profile_html};
 pub use provenance::{Written, with_plan, with_provenance};
 pub use roofline::roofline_text;
 pub(crate) use table::table;
-pub use terminal::{Listed, outcome_text, task_text};
+pub use terminal::{Listed, metric_text, outcome_text, task_text};
 pub use visible::visible;

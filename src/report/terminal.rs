@@ -9,7 +9,7 @@ use super::numbers::{amount, big};
 use super::table::{list, shorten, table};
 use crate::optimize::{Counted, Dynamic, Outcome};
 use crate::plan::Metric;
-use crate::verify::Task;
+use crate::verify::{MetricScores, Task};
 
 /// What a model takes of a counted metric, before and after.
 fn counted_text(metric: Metric, counted: Counted) -> String {
@@ -99,6 +99,7 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
     if let Some(t) = &outcome.task {
         text.push_str(&task_text(t));
     }
+    outcome.metric.iter().for_each(|m| text.push_str(&metric_text(m)));
     if let Some(c) = &outcome.calibration {
         let _ = write!(text, "loss      {} predicted", lost(c.predicted_loss));
         if let Some(loss) = c.held_out_loss {
@@ -226,6 +227,17 @@ fn dynamic_text(dynamic: &Dynamic, listed: Listed) -> String {
         let _ = writeln!(text, "no dynamic model: {why}");
     }
     text
+}
+
+/// The numbers of the user's own metric.
+pub fn metric_text(scores: &MetricScores) -> String {
+    format!(
+        "metric    {} {:.4} → {:.4} (drop {:.4})\n",
+        scores.name,
+        scores.original,
+        scores.rewritten,
+        scores.drop()
+    )
 }
 
 /// Accuracy and agreement on real inputs.

@@ -84,7 +84,12 @@ impl Flags {
     pub fn read(&self) -> impl Iterator<Item = &str> {
         let read = |name: &str| has_role(name, FlagRole::Data) || has_role(name, FlagRole::Weights);
         let values = self.0.iter().filter(move |(n, _)| read(n));
-        values.flat_map(|(_, v)| v).map(String::as_str)
+        values.flat_map(|(name, values)| values.iter().map(|v| file_of(name, v)))
+    }
+
+    /// The file with the function of a metric, if there is one.
+    pub fn metric_file(&self) -> Option<&str> {
+        self.value("metric").map(|value| file_of("metric", value))
     }
 
     /// Whether a flag's values are paths that are read, and thus relative to the file that names them.
@@ -92,6 +97,14 @@ impl Flags {
         [FlagRole::Data, FlagRole::Weights, FlagRole::Times]
             .iter()
             .any(|role| has_role(name, *role))
+    }
+}
+
+/// The file or folder that a flag's value names: a function of a file stands behind a colon.
+fn file_of<'v>(name: &str, value: &'v str) -> &'v str {
+    match name {
+        "metric" => value.rsplit_once(':').map_or(value, |(file, _)| file),
+        _ => value,
     }
 }
 
@@ -114,6 +127,12 @@ mod tests {
         let own = flags(&[("dim", &["h=96"]), ("mean", &["-0.5", "0.5"])]);
         let words = all.with(&own).words();
         assert_eq!(words, ["--batch=1", "--cpu", "--dim=h=96", "--mean=-0.5", "--mean=0.5"]);
+    }
+
+    #[test]
+    fn what_is_read_are_files_and_folders() {
+        let all = flags(&[("metric", &["m.py:map50"]), ("eval", &["images"]), ("seed", &["3"])]);
+        assert_eq!(all.read().collect::<Vec<_>>(), ["images", "m.py"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::optimize::Outcome;
 use crate::plan::{Metric, PerMetric};
-use crate::verify::Task;
+use crate::verify::{MetricScores, Task};
 
 /// A group whose width changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct Numbers {
     pub top1: Option<(f64, f64)>,
     /// Share of samples with the same class.
     pub agreement: Option<f64>,
+    /// The user's own metric.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<MetricScores>,
     /// The counted metrics, each under its key.
     #[serde(flatten, serialize_with = "only_counted")]
     pub counted: PerMetric<(u64, u64)>,
@@ -77,6 +80,7 @@ impl Numbers {
             max_rel_diff: outcome.agreement.as_ref().map(|a| a.max_rel_diff),
             cosine: outcome.agreement.as_ref().map(|a| a.cosine),
             top1: task(|t| t.top1),
+            metric: outcome.metric.clone(),
             agreement: outcome.task.as_ref().map(|t| t.agreement),
             counted: PerMetric::from_fn(|m| (outcome.counted[m].before, outcome.counted[m].after)),
             moved: moved

@@ -59,8 +59,15 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("fix-weights", &[Python]),
     // Real inputs.
     ("eval", &[Data, Python]),
+    ("metric", &[Data, Python]),
     ("calib", &[Data, Python]),
     ("calib-samples", &[Python]),
+    ("labels", &[Data, Python]),
+    ("resize", &[Python]),
+    ("pad-value", &[Python]),
+    ("layout", &[Python]),
+    ("channels", &[Python]),
+    ("pixel-range", &[Python]),
     ("mean", &[Python]),
     ("std", &[Python]),
     // What is planned.

@@ -9,6 +9,14 @@ pub fn model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
 }
 
+/// A Python interpreter that has NumPy: that of this folder's environment, or the system's.
+pub fn python() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    let active = std::env::var_os("VIRTUAL_ENV").map(|v| Path::new(&v).join("bin/python"));
+    let found = [Some(own), active].into_iter().flatten().find(|p| p.exists());
+    found.unwrap_or_else(|| PathBuf::from("/usr/bin/python3"))
+}
+
 pub fn snapprune() -> Command {
     let mut command = Command::cargo_bin("snapprune").unwrap();
     command.current_dir(env!("CARGO_MANIFEST_DIR"));

@@ -53,3 +53,21 @@ pub(super) fn samples(path: &Path, count: usize, seed: u64) {
     file.add_array("labels", &labels).unwrap();
     file.finish().unwrap();
 }
+
+/// A folder of images with one of masks, and a metric.
+pub(super) fn pictures(folder: &Path) {
+    let mut random = fastrand::Rng::with_seed(6);
+    for part in ["images", "masks"] {
+        std::fs::create_dir(folder.join(part)).unwrap();
+    }
+    for k in 0..24 {
+        let image = image::RgbImage::from_fn(50, 40, |_, _| image::Rgb([random.u8(..), random.u8(..), random.u8(..)]));
+        image.save(folder.join(format!("images/{k:02}.jpg"))).unwrap();
+        let mask = image::GrayImage::from_fn(50, 40, |x, _| image::Luma([(x / 20) as u8]));
+        mask.save(folder.join(format!("masks/{k:02}.png"))).unwrap();
+    }
+    let metric = "def score(outputs, labels=None, original=None):\n    first = next(iter(outputs))\n    \
+                  right = original[first].argmax(1) if labels is None or labels.ndim > 1 else labels\n    \
+                  return (outputs[first].argmax(1) == right).mean()\n";
+    std::fs::write(folder.join("metric.py"), metric).unwrap();
+}

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::command::{model, snapprune};
-use given::{samples, small};
+use common::command::{model, python, snapprune};
+use given::{pictures, samples, small};
 use snapprune::onnx::encode;
 
 fn root() -> PathBuf {
@@ -79,6 +79,7 @@ impl Place {
         samples(&place.at("test.npz"), 24, 2);
         std::fs::create_dir(place.at("models")).unwrap();
         std::fs::copy(place.at("model.onnx"), place.at("models/model.onnx")).unwrap();
+        pictures(place.0.path());
         std::os::unix::fs::symlink(root().join("examples"), place.at("examples")).unwrap();
         // Two files that only a gain makes, for a recorded device on which a model has one.
         let recorded = common::recorded::profile(place.0.path());
@@ -115,6 +116,7 @@ impl Place {
             .current_dir(&self.0)
             .env("PATH", path)
             .env("XDG_CACHE_HOME", self.at("cache"))
+            .env("SNAPPRUNE_PYTHON", python())
             .env(
                 "ORT_DYLIB_PATH",
                 std::fs::canonicalize(&common::runtime().library).unwrap(),

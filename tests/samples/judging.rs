@@ -5,7 +5,7 @@ use snapprune::onnx::Attributes;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::command::model;
+use crate::common::command::{model, python};
 use crate::common::cpu;
 use crate::common::net::Net;
 use crate::common::priced::Silent;
@@ -188,9 +188,7 @@ fn what_may_be_dropped_is_told_with_what_the_samples_tell() {
 /// So many scenes of a seed as a file.
 fn scenes(folder: &Path, name: &str, count: usize, seed: usize) -> PathBuf {
     let path = folder.join(name);
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    let python = if own.exists() { own } else { PathBuf::from("python3") };
-    let mut command = Command::new(python);
+    let mut command = Command::new(python());
     command.arg(model("scenes.py")).arg(&path);
     let done = command.args([count.to_string(), seed.to_string()]).output().unwrap();
     assert!(done.status.success(), "{done:?}");

@@ -6,6 +6,7 @@ use crate::optimize::options::{Options, WhenSlower};
 use crate::optimize::outcome::Declined;
 use crate::optimize::proof::{Acceptance, Evidence, is_faster};
 use crate::plan::Metric;
+use crate::verify::{MetricScores, Task};
 
 /// Measured this near to the latency target counts as met in the end.
 const NEAR: f64 = 1.03;
@@ -32,10 +33,11 @@ impl Acceptance for GoalsMet<'_> {
         {
             return Some(Declined::LatencyMissed { goal, ratio, ms });
         }
-        if let (Some(allowed), Some(task)) = (goals.max_drop, &evidence.task)
-            && task.accuracy_drop() > allowed
+        let own = evidence.metric.as_ref().map(MetricScores::drop);
+        let drop = own.or(evidence.task.as_ref().map(Task::accuracy_drop));
+        if let (Some(allowed), Some(drop)) = (goals.max_drop, drop)
+            && drop > allowed
         {
-            let drop = task.accuracy_drop();
             return Some(Declined::DropTooGreat { drop, allowed });
         }
         let sized = goals.any_counted();

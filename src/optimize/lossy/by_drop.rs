@@ -11,7 +11,7 @@ use crate::optimize::outcome::{Declined, NoPlan};
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
 use crate::plan::{Frontier, ParetoPoint};
-use crate::verify::{Classes, Task, classes, task_of};
+use crate::verify::{Classes, MetricScores, Task, classes, task_of};
 
 /// Plans that are tried between the last that passes and the first that fails, and how near in latency (as a share of the
 /// original's) they may get.
@@ -22,7 +22,8 @@ const NEAR: f64 = 0.005;
 struct PassingPlan {
     point: ParetoPoint,
     fitted: Fitted,
-    task: Task,
+    /// What the samples tell of its drop.
+    told: Vec<String>,
 }
 
 /// The evaluation samples, and how the original does on them.
@@ -30,7 +31,8 @@ struct DropJudge<'s> {
     session: &'s Session<'s>,
     search: &'s Search,
     data: &'s Dataset,
-    before: Classes,
+    /// Its classes, where no metric of the user's own judges.
+    before: Option<Classes>,
     /// The drop that is allowed, 0 to 1.
     allowed: f64,
 }
@@ -54,8 +56,11 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
     let mut frontier = search.frontier(search.latency());
     let points = frontier.curve();
     session.reporter.step(Step::RunRealInputs);
-    let before = classes(session.device, &session.original, data, &session.progress())?;
-    if task_of(&before, &before).is_none() {
+    let before = match &session.metric {
+        Some(_) => None,
+        None => Some(classes(session.device, &session.original, data, &session.progress())?),
+    };
+    if before.as_ref().is_some_and(|own| task_of(own, own).is_none()) {
         return Err(Declined::DropNeedsClasses.into());
     }
     let judge = DropJudge {
@@ -89,7 +94,7 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
     }
     match best {
         Some(tried) => Ok(Chosen {
-            notes: told(&tried.task, allowed),
+            notes: tried.told,
             fitted: Some(tried.fitted),
             ..Chosen::of(search, &tried.point)
         }),
@@ -136,14 +141,35 @@ impl DropJudge<'_> {
         let session = self.session;
         let fitted = fit(session, &plan)?;
         session.reporter.step(Step::RunRealInputs);
-        let after = classes(session.device, &encode(&fitted.proto), self.data, &session.progress())?;
-        let task = task_of(&self.before, &after).filter(|task| task.accuracy_drop() <= self.allowed);
-        Ok(task.map(|task| PassingPlan {
+        let told = self.within(&encode(&fitted.proto))?;
+        Ok(told.map(|told| PassingPlan {
             point: point.clone(),
             fitted,
-            task,
+            told,
         }))
     }
+
+    /// What the samples tell of a model's drop; `None` where it is more than is allowed.
+    fn within(&self, model: &[u8]) -> Result<Option<Vec<String>>> {
+        let session = self.session;
+        if let Some(judge) = &session.metric {
+            let scores = judge.compared(model, &session.progress())?;
+            return Ok((scores.drop() <= self.allowed).then(|| told_by_metric(&scores, self.allowed)));
+        }
+        let after = classes(session.device, model, self.data, &session.progress())?;
+        let task = self.before.as_ref().and_then(|before| task_of(before, &after));
+        let task = task.filter(|task| task.accuracy_drop() <= self.allowed);
+        Ok(task.map(|task| told(&task, self.allowed)))
+    }
+}
+
+/// What the user's own metric tells of the drop that was allowed.
+fn told_by_metric(scores: &MetricScores, most: f64) -> Vec<String> {
+    vec![format!(
+        "the drop of {:.4} in {} (allowed: {most:.4}) is that of the samples which the plan was searched on",
+        scores.drop(),
+        scores.name
+    )]
 }
 
 /// What the samples tell of the drop that was allowed.

@@ -9,9 +9,11 @@ pub(super) use goals::limit_text;
 pub use goals::{Amount, Goals};
 pub use samples::SampleSource;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::profile::DeployDtype;
+use crate::verify::UserMetric;
 
 /// What the user asks for.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub struct Options {
     pub grow_init: GrowInit,
     /// Real inputs to compare the models on.
     pub eval: Option<SampleSource>,
+    /// The number that an accuracy drop is counted in; `None`: that of the model's task.
+    pub metric: Option<Arc<dyn UserMetric>>,
     /// Samples that weights are fitted on.
     pub calib: Option<SampleSource>,
     /// What a narrower model should reach; nothing is lost without.

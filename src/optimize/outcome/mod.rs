@@ -24,7 +24,7 @@ use super::stopwatch::StepTime;
 use crate::device::DeviceInfo;
 use crate::plan::{Candidates, PerMetric, PlanFile};
 use crate::profile::{Noise, Summary};
-use crate::verify::{Agreement, Interval, Task};
+use crate::verify::{Agreement, Interval, MetricScores, Task};
 
 /// How a narrower model was found.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -79,6 +79,8 @@ pub struct Outcome {
     pub probes: Probes,
     /// How both models do on real inputs.
     pub task: Option<Task>,
+    /// The numbers of the user's own metric for both models.
+    pub metric: Option<MetricScores>,
     /// The plan that made the model.
     pub plan: Option<PlanFile>,
     /// What was not verified, and why.
@@ -151,6 +153,7 @@ impl Outcome {
             noise: Noise::default(),
             probes,
             task: None,
+            metric: None,
             plan: None,
             unverified: Vec::new(),
             notes: Vec::new(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Union
 
@@ -13,6 +13,9 @@ from .errors import UsageError
 
 #: A file or folder; an array; arrays by input name; samples with labels; or batches or samples one by one, such as a data loader.
 Samples = Union[str, "os.PathLike[str]", numpy.ndarray, Mapping[str, Any], Iterable[Any]]
+
+#: A file or folder, or a text for each sample.
+Labels = Union[str, "os.PathLike[str]", Sequence[str]]
 
 #: Name, extents (0: open) and element type of an input.
 Input = tuple[str, list[int], str]
@@ -32,6 +35,18 @@ def to_file(samples: Samples, inputs: list[Input], folder: Path, name: str, most
         arrays = _collected(samples, inputs, most)
     path = folder / f"{name}.npz"
     numpy.savez(path, **arrays)  # type: ignore[arg-type]
+    return str(path)
+
+
+def labels_file(labels: Labels, folder: Path) -> str:
+    """The file or folder that holds ``labels``."""
+    if isinstance(labels, (str, os.PathLike)):
+        return os.fspath(labels)
+    texts = [text for text in labels if isinstance(text, str)]
+    if len(texts) < len(labels) or any("\n" in text or "\r" in text for text in texts):
+        raise UsageError("labels are a file or folder, or a text without line breaks for each sample; give classes as (samples, labels)")
+    path = folder / "labels.txt"
+    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     return str(path)
 
 

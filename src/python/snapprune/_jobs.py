@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from . import _native
-from ._data import Samples, to_file
+from ._data import Labels, Samples, labels_file, to_file
+from ._metric import called
 from ._progress import Progress, shown
 from ._results import Applied, LatencySteps, Plan, Profile, Report, Result
 from ._runtime import library
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: A path, an ONNX file's bytes, or a message of the ``onnx`` package.
 Model = Union[str, "os.PathLike[str]", bytes, "onnx.ModelProto"]
+#: Gives a number for a model's outputs, the greater the better: see :func:`optimize`.
+Metric = Callable[..., float]
 #: A number is a share of the original's (0.7); a string is as on the command line ("0.7x", "3.2ms", "80M").
 Amount = Union[str, float]
 
@@ -47,6 +50,13 @@ def optimize(
     calib: Samples | None = None,
     calib_samples: int = 1024,
     eval: Samples | None = None,
+    labels: Labels | None = None,
+    metric: Metric | str | None = None,
+    resize: str | None = None,
+    pad_value: int | None = None,
+    layout: str | None = None,
+    channels: str | None = None,
+    pixel_range: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     target_latency: Amount | None = None,
@@ -103,10 +113,24 @@ def optimize(
             floats as the input takes them); arrays by input name; or an iterable of samples or batches, such as a data loader.
         calib_samples: take at most so many (0: all).
         eval: samples to compare the models on; with labels as ``(samples, labels)``, or from a data loader that gives both.
-        mean, std: how 8-bit images become inputs: (x / 255 - mean) / std, channel by channel.
+        labels: labels of ``eval`` that do not come with it: a COCO file (``.json``; images are found by file name), a folder of PNG
+            masks with the images' names, a text file, an ``.npz`` with ``labels``, or a list of texts.
+        metric: a number of your own that is judged on ``eval``, the greater the better; ``max_drop`` then limits what it may lose
+            (``metric(original) - metric(new)``). A function of the outputs, by name an array with all samples along the first axis, or
+            a list with an array for each run of the model where that cannot be; parameters called ``original``, ``labels`` and ``images`` get
+            the original's outputs, the labels (``None`` without) and where images lie in the input. Or ``"FILE.py:function"``.
+        resize: how images are brought to the input's height and width: ``"letterbox"`` (in the middle), ``"letterbox-corner"``,
+            ``"stretch"`` or ``"crop"`` (default: files are cropped, arrays must have them).
+        pad_value: what is around a letterboxed image (114).
+        layout: where the input has its channels: ``"nchw"`` or ``"nhwc"`` (default: told by its shape).
+        channels: the channels of the input: ``"rgb"``, ``"bgr"`` or ``"gray"``; images are RGB.
+        pixel_range: the range that pixels are brought to first: ``"0..1"``, ``"0..255"`` or ``"-1..1"`` (``"0..1"``; pixels as they
+            are for inputs of uint8).
+        mean, std: how 8-bit images become inputs: (x - mean) / std, channel by channel in the input's order, where x has the
+            range of ``pixel_range``.
         target_latency, target_macs, max_params, max_memory: goals; a number is a share of the original's. Multiply-accumulates are
             those for one sample; memory is that of the activations alive at once, such as ``"64MiB"``.
-        max_drop: top-1 that may be lost on ``eval``, a share.
+        max_drop: what may be lost on ``eval``: of top-1, or of ``metric``.
         allow_slower: a model that reaches ``target_macs``, ``max_params`` or ``max_memory`` is wanted also where it was not
             measured to be faster.
         min_width: no layer becomes narrower than this.
@@ -135,6 +159,7 @@ def optimize(
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, settings=settings, batch=batch,
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
+            labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             mean=mean, std=std, target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
             keep=list(keep), grow=grow, grow_init=grow_init, deploy_dtype=deploy_dtype, dynamic=dynamic,
@@ -144,7 +169,7 @@ def optimize(
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples,
             eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
-        static, gated, text, page = _native.optimize(call.model, [*flags, "--quiet"], call.progress)
+        static, gated, text, page = _native.optimize(call.model, [*flags, "--quiet"], call.progress, called(metric))
     return Result(static, gated, Report(json.loads(text), page))
 
 
@@ -217,6 +242,13 @@ def plan(
     calib: Samples | None = None,
     calib_samples: int = 1024,
     eval: Samples | None = None,
+    labels: Labels | None = None,
+    metric: Metric | str | None = None,
+    resize: str | None = None,
+    pad_value: int | None = None,
+    layout: str | None = None,
+    channels: str | None = None,
+    pixel_range: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     target_latency: Amount | None = None,
@@ -244,6 +276,7 @@ def plan(
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch,
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
+            labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             mean=mean, std=std,
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
@@ -253,7 +286,7 @@ def plan(
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples,
             eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
-        text, _ = _native.plan(call.model, ["plan", "-", "-o", "-", *flags, "--quiet"], call.progress)
+        text, _ = _native.plan(call.model, ["plan", "-", "-o", "-", *flags, "--quiet"], call.progress, called(metric))
     return None if text is None else Plan(json.loads(text))
 
 
@@ -264,6 +297,13 @@ def apply(
     calib: Samples | None = None,
     calib_samples: int = 1024,
     eval: Samples | None = None,
+    labels: Labels | None = None,
+    metric: Metric | str | None = None,
+    resize: str | None = None,
+    pad_value: int | None = None,
+    layout: str | None = None,
+    channels: str | None = None,
+    pixel_range: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     batch: int | None = None,
@@ -285,12 +325,14 @@ def apply(
     """
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
+            labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             batch=batch, mean=mean, std=std, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights,
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, eval=call.samples(eval, "eval"),
         )  # fmt: skip
         file = call.plan(plan)
-        made, text = _native.apply(call.model, ["apply", "-", file, "-o", "-", *flags, "--quiet"], call.progress)
+        words = ["apply", "-", file, "-o", "-", *flags, "--quiet"]
+        made, text = _native.apply(call.model, words, call.progress, called(metric))
     return Applied(made, **json.loads(text))
 
 
@@ -318,6 +360,13 @@ class _Call:
 
     def samples(self, samples: Samples | None, name: str, most: int = 0) -> str | None:
         return None if samples is None else to_file(samples, _native.inputs(self.model), self.folder, name, most)
+
+    def metric_flag(self, metric: Metric | str | None) -> str | None:
+        """The flag's value; functions go another way."""
+        return metric if isinstance(metric, str) else None
+
+    def labels(self, labels: Labels | None) -> str | None:
+        return None if labels is None else labels_file(labels, self.folder)
 
     def profile(self, given: Profile | str | os.PathLike[str] | None) -> str | None:
         return self._file(given, Profile, "profile.json")

@@ -179,6 +179,11 @@ class Report:
         """Top-1 of the ``original``, ``static`` and ``dynamic`` models on the evaluation samples, 0 to 1."""
         return (self.data["verify"] or {}).get("top1")
 
+    @property
+    def metric(self) -> dict[str, Any] | None:
+        """Name and numbers of the metric that was given: of the ``original`` and of the ``static`` model."""
+        return self.data.get("metric")
+
     def __repr__(self) -> str:
         moved = sum(g["width_before"] != g["width_after"] for g in self.data["groups"])
         return f"Report(ratio={self.ratio}, ratio_dynamic={self.ratio_dynamic}, moved={moved}, declined={self.declined!r})"
@@ -293,6 +298,8 @@ class Applied:
     outputs: dict[str, Any]
     #: accuracy of both on the evaluation samples
     task: dict[str, Any] | None
+    #: name and numbers of the metric that was given: of the ``original`` and of the new model (``static``)
+    metric: dict[str, Any] | None
     #: removed channels that carried something
     carrying_channels_removed: int
 

@@ -62,7 +62,7 @@ def do(
         flags = what["flags"]
         flags.pop("ort-lib", None)
         for name, values in flags.items():
-            flags[name] = [moved.get(v, v) for v in values]
+            flags[name] = [_moved(name, v, moved) for v in values]
         if "gpu" in flags and os.environ.get("CUDA_VISIBLE_DEVICES"):
             # The one that this process was given.
             flags["gpu"] = ["0"]
@@ -90,6 +90,12 @@ def do(
             written = {}
     # Where things lay here means nothing to those who read the answer.
     return answer.replace(folder, ""), said, made, written
+
+
+def _moved(name: str, value: str, moved: dict[str, str]) -> str:
+    """A flag's value with the place of its file here; a function of a file stands behind a colon."""
+    file, colon, function = value.rpartition(":") if name == "metric" else (value, "", "")
+    return moved.get(file, file) + colon + function
 
 
 def _below(root: Path, path: str) -> Path:

@@ -7,7 +7,7 @@ use crate::report::ahead::goal_text;
 use crate::report::calibrated::{agreement_text, samples_text};
 use crate::report::noise::{noise_text, unsteady_text};
 use crate::report::numbers::{amount, milliseconds, shape};
-use crate::verify::Task;
+use crate::verify::{MetricScores, Task};
 
 /// A number of the headline.
 pub(super) struct Card {
@@ -190,6 +190,8 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
         )
     };
     facts.extend(outcome.task.as_ref().map(|t| fact("real inputs", task(t))));
+    let metric = |m: &MetricScores| fact("metric", format!("{}: {:.4} → {:.4}", m.name, m.original, m.rewritten));
+    facts.extend(outcome.metric.as_ref().map(metric));
     if let Some(c) = &outcome.calibration {
         let held_out = c
             .held_out_loss
