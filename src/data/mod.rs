@@ -3,6 +3,7 @@
 
 mod batching;
 mod folder;
+mod halves;
 mod images;
 mod npz;
 mod npz_head;

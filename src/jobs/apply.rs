@@ -7,7 +7,9 @@ use super::source::ModelSource;
 use crate::channels::IndexRemaps;
 use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
 use crate::onnx::{declare_weights, encode};
-use crate::optimize::{Datasets, Declined, ProgressReporter, SampleSource, Samples, Step, fitted, gives_no_numbers};
+use crate::optimize::{
+    Datasets, Declined, Judging, ProgressReporter, SampleSource, Samples, Sources, Step, fitted, gives_no_numbers,
+};
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::reconstruct::Change;
 use crate::rewrite::rewrite;
@@ -35,6 +37,8 @@ pub struct ApplySettings {
     pub shapes: ShapeOptions,
     /// Samples to compare the models on.
     pub eval: Option<SampleSource>,
+    /// The model's task, and the weights of its outputs.
+    pub judging: Judging,
     /// Samples to fit weights on.
     pub calib: Option<SampleSource>,
     /// ONNX Runtime's shared library; `None`: the one that is found.
@@ -79,13 +83,14 @@ pub fn apply(
     let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let device = CpuDevice::new(runtime, 1);
     let before = encode(&opened.proto);
-    let Datasets { eval, calib, .. } = Datasets::read(
-        &opened,
-        &device,
-        settings.eval.as_ref(),
-        settings.calib.as_ref(),
-        reporter,
-    )?;
+    let sources = Sources {
+        eval: settings.eval.as_ref(),
+        calib: settings.calib.as_ref(),
+        judging: &settings.judging,
+    };
+    let Datasets {
+        eval, calib, judged, ..
+    } = Datasets::read(&opened, &device, sources, reporter)?;
     let mut broken = false;
     if let Some(data) = calib {
         let remaps = IndexRemaps::new(&opened.analysis.dependencies, &opened.analysis.groups, &change);
@@ -99,7 +104,7 @@ pub fn apply(
             &device,
             change,
             proto,
-            &Samples::new(data),
+            &Samples::new(data).judged_by(&judged),
             0,
             reporter,
             &Limit::default(),
@@ -113,9 +118,13 @@ pub fn apply(
     reporter.step(Step::Verify);
     let agreement = compare(&device, &before, &after, &opened.specs, 0, 3)?;
     let task = match &eval {
-        Some(data) => compare_task(&device, &before, &after, data, &|done, total| {
-            reporter.progress(done, total)
-        })?,
+        Some(data) => compare_task(
+            &device,
+            [&before, &after],
+            data,
+            judged.reading.as_ref(),
+            &|done, total| reporter.progress(done, total),
+        )?,
         None => None,
     };
     if broken || gives_no_numbers(&agreement, task.as_ref()) {

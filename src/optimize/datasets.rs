@@ -2,27 +2,43 @@
 
 use super::likeness::strange;
 use super::opened::Opened;
-use super::options::SampleSource;
+use super::options::{Judging, SampleSource};
 use super::reporter::{ProgressReporter, Step};
 use super::sound::sound;
 use crate::Result;
 use crate::data::Dataset;
-use crate::device::Device;
+use crate::device::{Device, random_inputs};
 use crate::onnx::encode;
-use crate::score::crossing_bytes;
+use crate::score::{LossSpec, crossing_bytes};
+use crate::task::{Evidence, OutputValues, recognize};
 
 /// Bytes that may be held between the parts of the networks; more samples than fit are left out.
 const HELD_BYTES: u64 = 5 << 30;
+
+/// Where samples of a job are, and how its outputs are to be judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'s> {
+    /// Those that models are compared on.
+    pub eval: Option<&'s SampleSource>,
+    /// Those that are fitted on.
+    pub calib: Option<&'s SampleSource>,
+    /// The task, and the weights of outputs.
+    pub judging: &'s Judging,
+}
 
 /// Samples of a job.
 #[derive(Debug, Default)]
 pub struct Datasets {
     /// Those that models are compared on.
     pub eval: Option<Dataset>,
+    /// Those that plans are searched on, where these are others than `eval`.
+    pub searched: Option<Dataset>,
     /// Those that are fitted on; some of them judge.
     pub calib: Option<Dataset>,
     /// Samples for calibration that were not taken, as more would not have fit in memory.
     pub left_out: usize,
+    /// How outputs are judged.
+    pub judged: LossSpec,
     /// What the user should know of the samples for calibration.
     pub notes: Vec<String>,
 }
@@ -35,11 +51,11 @@ impl Datasets {
     pub fn read(
         opened: &Opened,
         device: &dyn Device,
-        eval: Option<&SampleSource>,
-        calib: Option<&SampleSource>,
+        sources: Sources,
         reporter: &dyn ProgressReporter,
     ) -> Result<Self> {
-        if eval.is_none() && calib.is_none() {
+        let Sources { eval, calib, judging } = sources;
+        if eval.is_none() && calib.is_none() && judging.is_empty() {
             return Ok(Self::default());
         }
         reporter.step(Step::ReadSamples);
@@ -83,11 +99,53 @@ impl Datasets {
             notes.iter().for_each(|note| reporter.note(note));
             Ok::<_, crate::Error>(data)
         });
+        let (eval, calib) = (eval.transpose()?, calib.transpose()?);
+        let judged = judged(opened, device, calib.as_ref().or(eval.as_ref()), judging)?;
+        if let Some(reading) = &judged.reading {
+            reporter.note(&format!("task: {}", reading.text()));
+        }
         Ok(Self {
-            eval: eval.transpose()?,
-            calib: calib.transpose()?,
+            judged,
+            searched: None,
+            eval,
+            calib,
             left_out,
             notes,
         })
     }
+}
+
+impl Datasets {
+    /// Divides the samples that models are compared on: a search that measures its plans on samples sees one half, and what it found is
+    /// judged on the other.
+    pub(super) fn divide(&mut self, seed: u64) {
+        let Some((searched, eval)) = self.eval.as_ref().and_then(|e| e.halves(seed)) else {
+            return;
+        };
+        self.searched = Some(searched);
+        self.eval = Some(eval);
+    }
+}
+
+/// Reads the model's task from its own outputs on the first samples, or on random inputs without any.
+fn judged(opened: &Opened, device: &dyn Device, data: Option<&Dataset>, judging: &Judging) -> Result<LossSpec> {
+    let (inputs, samples, class_labels) = match data.map(|d| d.run(0)) {
+        Some(run) => (run.inputs, run.samples, run.labels.is_some()),
+        None => {
+            let inputs = random_inputs(&opened.specs, 0, 1.0)?;
+            let samples = inputs.first().and_then(|(_, t)| t.dims.first()).copied().unwrap_or(1);
+            (inputs, samples, false)
+        }
+    };
+    let outputs = device.outputs(&encode(&opened.proto), &inputs)?;
+    let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
+    let outputs = OutputValues::all(&outputs);
+    let evidence = Evidence {
+        graph: &opened.graph()?,
+        inputs: &opened.specs,
+        outputs: &outputs,
+        samples,
+        class_labels,
+    };
+    LossSpec::new(recognize(evidence, judging.task), &judging.weights, &names)
 }

@@ -78,7 +78,7 @@ pub fn fitted(
     let fitted = reconstructed.proto;
     reporter.step(Step::JudgeWeights);
     let executor = StagedExecutor::new(device, &samples.data, samples.judge.clone())?;
-    let reference = Reference::of(&executor, change.model, change.graph)?;
+    let reference = Reference::of(&executor, change.model, change.graph, &samples.judged)?;
     let judged = |model: &ModelProto| reference.judge(&executor, model, &Graph::of(model)?, 0);
     let before = judged(&pruned)?;
     let after = if left == of { before } else { judged(&fitted)? };

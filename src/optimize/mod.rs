@@ -29,13 +29,14 @@ mod sound;
 mod stopwatch;
 mod workload;
 
-pub use datasets::Datasets;
+pub use datasets::{Datasets, Sources};
 pub use fitting::{Fitted, fitted, gives_no_numbers};
 pub use input::{SORTED, open};
 pub use needs::{Alternative, Needs, needs};
 pub use opened::Opened;
 pub use options::{
-    Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Mode, Options, Placement, SampleSource, WhenSlower,
+    Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Judging, Mode, Options, Placement, SampleSource,
+    WhenSlower,
 };
 pub use outcome::{
     Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GoalAhead, GroupRow, LatencyCurve, LatencyStep,
@@ -167,13 +168,20 @@ impl<'a> Prepared<'a> {
     fn new(request: Request<'a>) -> Result<Self> {
         let (device, options) = (request.device, request.options);
         let limit = limit(device, options);
-        let data = match request.workloads.first() {
+        let mut data = match request.workloads.first() {
             Some(workload) => {
-                let (eval, calib) = (options.eval.as_ref(), options.calib.as_ref());
-                Datasets::read(&workload.opened, device, eval, calib, request.reporter)?
+                let sources = Sources {
+                    eval: options.eval.as_ref(),
+                    calib: options.calib.as_ref(),
+                    judging: &options.judging,
+                };
+                Datasets::read(&workload.opened, device, sources, request.reporter)?
             }
             None => Datasets::default(),
         };
+        if options.goals.only_drop() {
+            data.divide(options.seed);
+        }
         Ok(Self { request, limit, data })
     }
 

@@ -117,7 +117,13 @@ impl Session<'_> {
         }
         if let Some(data) = trial.samples {
             self.reporter.step(Step::RunRealInputs);
-            evidence.task = compare_task(self.device, trial.reference, trial.model, data, &self.progress())?;
+            evidence.task = compare_task(
+                self.device,
+                [trial.reference, trial.model],
+                data,
+                self.judged.reading.as_ref(),
+                &self.progress(),
+            )?;
         }
         let refusal = acceptance.after_task(&evidence);
         Ok((evidence, refusal))

@@ -63,6 +63,8 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("calib-samples", &[Python]),
     ("mean", &[Python]),
     ("std", &[Python]),
+    ("task", &[Python]),
+    ("loss", &[Python]),
     // What is planned.
     ("profile", &[Data, Python]),
     ("time-budget", &[Python]),

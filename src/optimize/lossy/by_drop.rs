@@ -11,7 +11,7 @@ use crate::optimize::outcome::{Declined, NoPlan};
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
 use crate::plan::{Frontier, ParetoPoint};
-use crate::verify::{Classes, Task, classes, task_of};
+use crate::verify::{Answers, Task, answers, task_of};
 
 /// Plans that are tried between the last that passes and the first that fails, and how near in latency (as a share of the
 /// original's) they may get.
@@ -25,12 +25,12 @@ struct PassingPlan {
     task: Task,
 }
 
-/// The evaluation samples, and how the original does on them.
+/// Samples, and how the original does on them.
 struct DropJudge<'s> {
     session: &'s Session<'s>,
     search: &'s Search,
     data: &'s Dataset,
-    before: Classes,
+    before: Answers,
     /// The drop that is allowed, 0 to 1.
     allowed: f64,
 }
@@ -43,8 +43,9 @@ struct Bracket {
     near: f64,
 }
 
-/// The fastest plan that loses at most `allowed` on the evaluation samples: first among those of the curve by halving, then
-/// between the best that passes and the next that does not.
+/// The fastest plan that loses at most `allowed` on samples: first among those of the curve by halving, then between the best that
+/// passes and the next that does not. Plans are searched on one half of the samples; what the other half refuses makes way for the next
+/// more careful one that was tried.
 pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::result::Result<Chosen, NoPlan> {
     let data = session.eval.ok_or(Declined::DropNeedsSamples)?;
     let late = Declined::NoTimeForDrop { allowed };
@@ -53,19 +54,8 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
     }
     let mut frontier = search.frontier(search.latency());
     let points = frontier.curve();
-    session.reporter.step(Step::RunRealInputs);
-    let before = classes(session.device, &session.original, data, &session.progress())?;
-    if task_of(&before, &before).is_none() {
-        return Err(Declined::DropNeedsClasses.into());
-    }
-    let judge = DropJudge {
-        session,
-        search,
-        data,
-        before,
-        allowed,
-    };
-    let mut best: Option<PassingPlan> = None;
+    let judge = DropJudge::new(session, search, session.searched.unwrap_or(data), allowed)?;
+    let mut passing: Vec<PassingPlan> = Vec::new();
     // The first point is what loses nothing; later ones lose ever more.
     let (mut low, mut high) = (0, points.len());
     while high - low > 1 && !session.limit.is_up() {
@@ -73,7 +63,7 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
         match judge.passing(&points[at])? {
             Some(tried) => {
                 low = at;
-                best = Some(tried);
+                passing.push(tried);
             }
             None => high = at,
         }
@@ -81,32 +71,108 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
     let whole = points.first().map_or(1.0, |p| p.used);
     if let Some(fails) = points.get(high) {
         let bracket = Bracket {
-            passes: best.as_ref().map_or(whole, |b| b.point.used),
+            passes: passing.last().map_or(whole, |b| b.point.used),
             fails: fails.used,
             near: NEAR * whole,
         };
-        best = judge.between(&mut frontier, bracket)?.or(best);
+        judge.between(&mut frontier, bracket, &mut passing)?;
     }
-    match best {
-        Some(tried) => Ok(Chosen {
-            notes: told(&tried.task, allowed),
-            fitted: Some(tried.fitted),
-            ..Chosen::of(search, &tried.point)
-        }),
-        None if high - low > 1 => Err(late.into()),
-        None => Err(Declined::NoPlanWithinDrop { allowed }.into()),
+    if passing.is_empty() {
+        let why = if high - low > 1 {
+            late
+        } else {
+            Declined::NoPlanWithinDrop { allowed }
+        };
+        return Err(why.into());
     }
+    let (tried, mut notes) = match session.searched {
+        Some(_) => DropJudge::new(session, search, data, allowed)?.confirmed(passing)?,
+        None => match passing.pop() {
+            Some(tried) => (tried, vec![SEARCHED_ON_ALL.to_owned()]),
+            None => return Err(late.into()),
+        },
+    };
+    notes.extend(told(&tried.task, allowed));
+    Ok(Chosen {
+        notes,
+        fitted: Some(tried.fitted),
+        ..Chosen::of(search, &tried.point)
+    })
 }
 
-impl DropJudge<'_> {
-    /// Halves the predicted latencies between one that passes and one that fails; the fastest plan that passes, if one does.
-    fn between(&self, frontier: &mut Frontier, bracket: Bracket) -> Result<Option<PassingPlan>> {
+/// Where samples are too few to be divided.
+const SEARCHED_ON_ALL: &str = "the samples are too few to be divided, so the plan was searched on the very samples that its drop is of:                                others may lose more";
+
+impl<'s> DropJudge<'s> {
+    /// Runs the original on the samples.
+    fn new(
+        session: &'s Session<'s>,
+        search: &'s Search,
+        data: &'s Dataset,
+        allowed: f64,
+    ) -> std::result::Result<Self, NoPlan> {
+        session.reporter.step(Step::RunRealInputs);
+        let reading = session.judged.reading.as_ref();
+        let before = answers(session.device, &session.original, data, reading, &session.progress())?;
+        if task_of(&before, &before).is_none() {
+            return Err(Declined::DropNeedsAnswers.into());
+        }
+        Ok(Self {
+            session,
+            search,
+            data,
+            before,
+            allowed,
+        })
+    }
+
+    /// Of plans that passed elsewhere, later ones losing more, the last that passes here too, with what is to be said of the others.
+    fn confirmed(&self, mut passed: Vec<PassingPlan>) -> std::result::Result<(PassingPlan, Vec<String>), NoPlan> {
+        let percent = |v: f64| format!("{:.2} %", 100.0 * v);
+        let mut notes = Vec::new();
+        let mut least: Option<f64> = None;
+        while let Some(tried) = passed.pop() {
+            let Some(task) = self.task(&tried.fitted)? else {
+                continue;
+            };
+            let drop = task.accuracy_drop();
+            if drop <= self.allowed {
+                return Ok((PassingPlan { task, ..tried }, notes));
+            }
+            least = Some(least.map_or(drop, |l| l.min(drop)));
+            notes.push(format!(
+                "a faster plan lost {} on the samples that it was searched on and {} on the others, more than the {} that are allowed; \
+                 a more careful one was taken",
+                percent(tried.task.accuracy_drop()),
+                percent(drop),
+                percent(self.allowed)
+            ));
+        }
+        let allowed = self.allowed;
+        Err(match least {
+            Some(drop) => Declined::DropOnOthers { drop, allowed },
+            None => Declined::DropNeedsAnswers,
+        }
+        .into())
+    }
+
+    /// How a model does on the samples.
+    fn task(&self, fitted: &Fitted) -> Result<Option<Task>> {
+        let session = self.session;
+        session.reporter.step(Step::RunRealInputs);
+        let reading = session.judged.reading.as_ref();
+        let model = encode(&fitted.proto);
+        let after = answers(session.device, &model, self.data, reading, &session.progress())?;
+        Ok(task_of(&self.before, &after))
+    }
+
+    /// Halves the predicted latencies between one that passes and one that fails, and adds the plans that pass, later ones faster.
+    fn between(&self, frontier: &mut Frontier, bracket: Bracket, passing: &mut Vec<PassingPlan>) -> Result<()> {
         let Bracket {
             mut passes,
             mut fails,
             near,
         } = bracket;
-        let mut best: Option<PassingPlan> = None;
         for _ in 0..BETWEEN {
             if passes - fails <= near || self.session.limit.is_up() {
                 break;
@@ -119,12 +185,12 @@ impl DropJudge<'_> {
             match self.passing(&point)? {
                 Some(tried) => {
                     passes = tried.point.used;
-                    best = Some(tried);
+                    passing.push(tried);
                 }
                 None => fails = point.used.max(fails),
             }
         }
-        Ok(best)
+        Ok(())
     }
 
     /// Makes a plan's model and runs it on the samples; `None` where it changes nothing, or loses more than is allowed.
@@ -135,9 +201,7 @@ impl DropJudge<'_> {
         }
         let session = self.session;
         let fitted = fit(session, &plan)?;
-        session.reporter.step(Step::RunRealInputs);
-        let after = classes(session.device, &encode(&fitted.proto), self.data, &session.progress())?;
-        let task = task_of(&self.before, &after).filter(|task| task.accuracy_drop() <= self.allowed);
+        let task = self.task(&fitted)?.filter(|task| task.accuracy_drop() <= self.allowed);
         Ok(task.map(|task| PassingPlan {
             point: point.clone(),
             fitted,
@@ -151,10 +215,11 @@ fn told(task: &Task, most: f64) -> Vec<String> {
     let percent = |v: f64| format!("{:.2} %", 100.0 * v);
     let interval = task.drop_interval;
     let mut notes = vec![format!(
-        "the drop of {} (allowed: {}) is that of the samples which the plan was searched on; with 95 % confidence it is between {} \
-         and {}",
+        "the drop of {} in {} (allowed: {}) is that of {} samples; with 95 % confidence it is between {} and {}",
         percent(task.accuracy_drop()),
+        task.number(),
         percent(most),
+        task.samples,
         percent(interval.low),
         percent(interval.high)
     )];

@@ -61,7 +61,7 @@ pub(super) fn measured_loss(session: &Session, fitted: &Fitted) -> Option<Measur
     let (inputs, _) = session.inputs.first().filter(|_| session.samples.is_none())?;
     let random = || -> Result<f64> {
         let executor = StagedExecutor::of(session.device, inputs)?;
-        let reference = Reference::of(&executor, &session.opened.proto, &session.graph)?;
+        let reference = Reference::of(&executor, &session.opened.proto, &session.graph, &session.judged)?;
         let graph = Graph::of(&fitted.proto)?;
         Ok(reference.judge(&executor, &fitted.proto, &graph, 0)?.loss())
     };

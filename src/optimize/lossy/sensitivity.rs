@@ -229,7 +229,7 @@ fn losses(
 ) -> Result<BTreeMap<usize, Vec<(usize, f64)>>> {
     let (graph, original) = (&session.graph, &session.opened.proto);
     let mut executor = StagedExecutor::new(session.device, &samples.data, samples.few(JUDGES))?;
-    let reference = Reference::of(&executor, original, graph)?;
+    let reference = Reference::of(&executor, original, graph, &samples.judged)?;
     let groups = &session.analysis().groups;
     let touched = |&g: &usize| (touched_nodes(session, &groups[g]), g);
     let mut order: Vec<(Range<usize>, usize)> = rankings.keys().map(touched).collect();

@@ -49,6 +49,8 @@ def optimize(
     eval: Samples | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    task: str | None = None,
+    loss: Mapping[str, float] | None = None,
     target_latency: Amount | None = None,
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
@@ -104,9 +106,12 @@ def optimize(
         calib_samples: take at most so many (0: all).
         eval: samples to compare the models on; with labels as ``(samples, labels)``, or from a data loader that gives both.
         mean, std: how 8-bit images become inputs: (x / 255 - mean) / std, channel by channel.
+        task: what the model is for: ``"classify"``, ``"detect"``, ``"segment"``, ``"embed"``, ``"ctc"`` or ``"regress"`` (default:
+            recognized).
+        loss: how much the losses of outputs count, by name; 0 leaves one out.
         target_latency, target_macs, max_params, max_memory: goals; a number is a share of the original's. Multiply-accumulates are
             those for one sample; memory is that of the activations alive at once, such as ``"64MiB"``.
-        max_drop: top-1 that may be lost on ``eval``, a share.
+        max_drop: what may be lost on ``eval``, a share of the task's own number: top-1, mAP50, mIoU, cosine, equal strings or R².
         allow_slower: a model that reaches ``target_macs``, ``max_params`` or ``max_memory`` is wanted also where it was not
             measured to be faster.
         min_width: no layer becomes narrower than this.
@@ -135,8 +140,8 @@ def optimize(
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, settings=settings, batch=batch,
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
-            mean=mean, std=std, target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
-            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
+            mean=mean, std=std, task=task, loss=_losses(loss), target_latency=_share(target_latency),
+            target_macs=_share(target_macs), max_params=_share(max_params), max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
             keep=list(keep), grow=grow, grow_init=grow_init, deploy_dtype=deploy_dtype, dynamic=dynamic,
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
             db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
@@ -219,6 +224,8 @@ def plan(
     eval: Samples | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    task: str | None = None,
+    loss: Mapping[str, float] | None = None,
     target_latency: Amount | None = None,
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
@@ -244,7 +251,7 @@ def plan(
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch,
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
-            mean=mean, std=std,
+            mean=mean, std=std, task=task, loss=_losses(loss),
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
             keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
@@ -266,6 +273,8 @@ def apply(
     eval: Samples | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    task: str | None = None,
+    loss: Mapping[str, float] | None = None,
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
@@ -285,7 +294,7 @@ def apply(
     """
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
-            batch=batch, mean=mean, std=std, shape=_shapes(shapes), dim=_dims(dims),
+            batch=batch, mean=mean, std=std, task=task, loss=_losses(loss), shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights,
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, eval=call.samples(eval, "eval"),
         )  # fmt: skip
@@ -363,6 +372,10 @@ def _shapes(shapes: Mapping[str, Sequence[int]] | None) -> list[str]:
 
 def _options(options: Mapping[str, str] | None) -> list[str]:
     return [f"{name}={value}" for name, value in (options or {}).items()]
+
+
+def _losses(weights: Mapping[str, float] | None) -> list[str]:
+    return [f"{name}={float(weight)}" for name, weight in (weights or {}).items()]
 
 
 def _dims(dims: Mapping[str, int | str] | None) -> list[str]:

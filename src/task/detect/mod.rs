@@ -1,0 +1,18 @@
+//! Detectors: what their outputs hold, boxes from them, and how good those are.
+
+mod average_precision;
+mod boxes;
+mod dense;
+mod found;
+mod grid;
+mod layout;
+mod nms;
+mod recognize;
+mod several;
+
+pub use average_precision::{Matches, MeanPrecision};
+pub use boxes::{Detection, Rect, TrueBox};
+pub use dense::Rows;
+pub use layout::{Boxes, DetectLayout, LayoutKind};
+pub use nms::non_maximum_suppression;
+pub use recognize::{Given, recognize};
