@@ -85,6 +85,7 @@ pub fn optimize(
         offline::run(&mut session)?
     };
     outcome.notes.extend(prepared.data.notes.iter().cloned());
+    outcome.reading.clone_from(&session.judged.reading);
     describe(&mut outcome, &mut session)?;
     if !options.goals.any() && outcome.model.is_none() && !outcome.nothing_to_change() && !session.limit.is_up() {
         outcome.goals_ahead = lossy::ahead(&mut session)?;

@@ -26,3 +26,8 @@ pub use reading::{How, Reading};
 pub use recognize::{Evidence, image_of, recognize};
 pub use segment::{ClassMap, MapCounts};
 pub use sequence::{edit_distance, greedy};
+
+#[cfg(test)]
+pub(crate) mod draws;
+#[cfg(test)]
+mod tests;

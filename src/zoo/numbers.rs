@@ -1,5 +1,7 @@
 //! What is reported of one model.
 
+use std::collections::BTreeMap;
+
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -40,6 +42,8 @@ pub struct Numbers {
     pub top1: Option<(f64, f64)>,
     /// Share of samples with the same class.
     pub agreement: Option<f64>,
+    /// The numbers of other tasks, with the original's answers taken as right, by name.
+    pub metrics: BTreeMap<String, f64>,
     /// The counted metrics, each under its key.
     #[serde(flatten, serialize_with = "only_counted")]
     pub counted: PerMetric<(u64, u64)>,
@@ -52,6 +56,12 @@ pub struct Numbers {
     pub probes_pruned: usize,
     /// What was not verified.
     pub unverified: Vec<String>,
+}
+
+/// The numbers of a task that is no classifier's.
+fn metrics(outcome: &Outcome) -> BTreeMap<String, f64> {
+    let numbers = outcome.task.iter().flat_map(|t| &t.numbers);
+    numbers.filter_map(|n| Some((n.name.clone(), n.agreement?))).collect()
 }
 
 /// All but the latency, which is measured and has fields of its own.
@@ -78,6 +88,7 @@ impl Numbers {
             cosine: outcome.agreement.as_ref().map(|a| a.cosine),
             top1: task(|t| t.top1),
             agreement: outcome.task.as_ref().map(|t| t.agreement),
+            metrics: metrics(outcome),
             counted: PerMetric::from_fn(|m| (outcome.counted[m].before, outcome.counted[m].after)),
             moved: moved
                 .map(|g| Moved {

@@ -1,5 +1,7 @@
 //! The weights of a plan's model, and what it loses.
 
+use std::collections::BTreeMap;
+
 use super::sensitivity::guessed_biases;
 use crate::Result;
 use crate::onnx::Graph;
@@ -22,6 +24,7 @@ pub(super) fn fit(session: &Session, plan: &Plan) -> Result<Fitted> {
             proto: with_compensated(proto, graph, analysis, &remaps, &biases)?,
             judged: None,
             held_out: false,
+            losses: BTreeMap::new(),
             notes: Vec::new(),
         });
     };

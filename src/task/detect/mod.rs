@@ -14,5 +14,4 @@ pub use average_precision::{Matches, MeanPrecision};
 pub use boxes::{Detection, Rect, TrueBox};
 pub use dense::Rows;
 pub use layout::{Boxes, DetectLayout, LayoutKind};
-pub use nms::non_maximum_suppression;
 pub use recognize::{Given, recognize};
