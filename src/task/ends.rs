@@ -105,8 +105,8 @@ fn is_norm(graph: &Graph, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{OutputEnd, ends_of};
-    use crate::onnx::Graph;
     use crate::onnx::proto::{GraphProto, NodeProto};
+    use crate::onnx::{Graph, named_value};
 
     fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
         NodeProto {
@@ -120,6 +120,7 @@ mod tests {
     #[test]
     fn an_output_is_what_its_last_operators_make_it() -> crate::Result<()> {
         let proto = GraphProto {
+            input: vec![named_value("x")],
             node: vec![
                 node("Conv", &["x"], "a"),
                 node("Sigmoid", &["a"], "b"),
