@@ -2,6 +2,7 @@
 
 mod average_precision;
 mod boxes;
+mod columns;
 mod dense;
 mod found;
 mod grid;
@@ -12,6 +13,10 @@ mod several;
 
 pub use average_precision::{Matches, MeanPrecision};
 pub use boxes::{Detection, Rect, TrueBox};
+pub use columns::Given;
 pub use dense::Rows;
 pub use layout::{Boxes, DetectLayout, LayoutKind};
-pub use recognize::{Given, recognize};
+pub use recognize::recognize;
+
+#[cfg(test)]
+mod tests;

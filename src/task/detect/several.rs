@@ -1,30 +1,39 @@
 //! Layouts of several outputs.
 
+use super::columns::{Columns, Given, NEARLY_ALL, scale_of};
 use super::grid::Grid;
 use super::layout::{Boxes, DetectLayout, LayoutKind};
-use super::recognize::{Columns, Given, NEARLY_ALL, scale_of};
 use crate::task::output_values::OutputValues;
+
+/// An output and its columns.
+type Table<'o> = (&'o OutputValues, Columns<'o>);
 
 /// Scores and boxes of equally many places.
 pub(super) fn pair(given: Given) -> Option<DetectLayout> {
-    let columns: Vec<(&OutputValues, Columns)> = given
+    let tables: Vec<Table> = given
         .outputs
         .iter()
         .filter_map(|o| Some((o, Columns::of(o, given.samples)?)))
         .filter(|(_, c)| !c.attributes_first)
         .collect();
-    let (boxes_of, boxes) = columns.iter().find(|(_, c)| c.attributes == 4)?;
-    let (scores_of, scores) = columns.iter().find(|(o, c)| {
+    // With four classes either may be either: what adds up to one is no box.
+    let boxes = tables.iter().filter(|(_, c)| c.attributes == 4 && !sums_to_one(c));
+    boxes.filter_map(|b| of_boxes(given, b, &tables)).next()
+}
+
+/// The layout with these boxes, if other tables hold their scores.
+fn of_boxes(given: Given, (boxes_of, boxes): &Table, tables: &[Table]) -> Option<DetectLayout> {
+    let (scores_of, scores) = tables.iter().find(|(o, c)| {
         o.name != boxes_of.name && c.places == boxes.places && (0..c.attributes).all(|a| c.is_share(a))
     })?;
     let corners = boxes.in_order(0, 2) >= NEARLY_ALL && boxes.in_order(1, 3) >= NEARLY_ALL;
     let scale = scale_of(boxes, 0, given.image);
     // Offsets to priors lie around zero; centres are spread over the image.
     let spread = |a: usize, extent: f32, scale: f32| {
-        let (least, most) = boxes
+        let range = boxes
             .column(a)
             .fold((f32::INFINITY, f32::NEG_INFINITY), |(l, m), v| (l.min(v), m.max(v)));
-        scale * (most - least) > 0.5 * extent && scale * least > -0.5 * extent
+        scale * (range.1 - range.0) > 0.5 * extent && scale * range.0 > -0.5 * extent
     };
     let centered = boxes.positive(2) >= NEARLY_ALL
         && boxes.positive(3) >= NEARLY_ALL
