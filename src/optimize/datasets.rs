@@ -101,9 +101,6 @@ impl Datasets {
         });
         let (eval, calib) = (eval.transpose()?, calib.transpose()?);
         let judged = judged(opened, device, calib.as_ref().or(eval.as_ref()), judging)?;
-        if let Some(reading) = &judged.reading {
-            reporter.note(&format!("task: {}", reading.text()));
-        }
         Ok(Self {
             judged,
             searched: None,

@@ -96,6 +96,21 @@ pub(super) const NEARLY_ALL: f64 = 0.97;
 const CELLS: f32 = 3.0;
 
 impl Columns<'_> {
+    /// Whether the first two columns may be centres of decoded boxes: in pixels they lie within the image, in shares of it near the places'
+    /// own cells. Shares alone tell nothing, as all columns of a softmax are shares too.
+    pub fn may_be_centers(&self, grid: Option<&Grid>, image: (usize, usize)) -> bool {
+        if scale_of(self, 0, image) != (1.0, 1.0) {
+            return grid.is_some_and(|g| self.are_centers(g, image));
+        }
+        let within = |v: f32, extent: usize| v > 0.02 * extent as f32 && v < 0.98 * extent as f32;
+        let (mut yes, mut all) = (0_usize, 0_usize);
+        for (x, y) in self.column(0).zip(self.column(1)) {
+            yes += usize::from(within(x, image.1) && within(y, image.0));
+            all += 1;
+        }
+        2 * yes > all
+    }
+
     /// Whether the first two columns are centres in pixels of the places' own cells (or in shares of the image), as decoded boxes have
     /// them; else they are offsets to the cells.
     pub fn are_centers(&self, grid: &Grid, image: (usize, usize)) -> bool {

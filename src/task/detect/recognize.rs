@@ -34,12 +34,14 @@ fn single(given: Given, output: &OutputValues) -> Option<DetectLayout> {
     if columns.attributes == 6 && !columns.attributes_first && columns.places <= 1000 {
         return selected(given, &columns, base);
     }
-    let shares = |from: usize| (from..columns.attributes).take_while(|&a| columns.is_share(a)).count();
-    let sized = columns.positive(2) >= NEARLY_ALL && columns.positive(3) >= NEARLY_ALL;
-    let cells = Grid::of_places(columns.places, 1, given.image);
     if columns.attributes < 5 || columns.places < 2 * columns.attributes {
         return None;
     }
+    let shares = |from: usize| (from..columns.attributes).take_while(|&a| columns.is_share(a)).count();
+    let cells = Grid::of_places(columns.places, 1, given.image);
+    let sized = columns.positive(2) >= NEARLY_ALL
+        && columns.positive(3) >= NEARLY_ALL
+        && columns.may_be_centers(cells.as_ref(), given.image);
     if columns.attributes_first {
         // What stands behind the scores are points or coefficients of masks.
         let classes = shares(4);

@@ -181,6 +181,12 @@ fn what_has_no_layout_is_not_taken_for_one() {
         vec![output("fine", &[1, 24, 96], noise(24 * 96))],
         vec![output("y", &[1, 10], noise(10))],
         vec![output("map", &[1, 3, 64, 96], noise(3 * 64 * 96))],
+        // Steps of a softmax: all its columns are shares.
+        vec![output(
+            "steps",
+            &[1, 6, 126],
+            noise(756).iter().map(|v| v.abs().powi(9)).collect(),
+        )],
         // Offsets to priors that the graph does not hold.
         vec![
             output("scores", &[1, 126, 2], noise(252).iter().map(|v| v.abs()).collect()),
