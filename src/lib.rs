@@ -26,6 +26,7 @@ pub mod reconstruct;
 pub mod report;
 pub mod rewrite;
 pub mod score;
+pub mod task;
 pub mod verify;
 pub mod zoo;
 

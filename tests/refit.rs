@@ -13,7 +13,7 @@ use snapprune::device::Limit;
 use snapprune::onnx::{Dtype, Graph, Tensor};
 use snapprune::plan::{Resource, SearchSpace, parameters};
 use snapprune::reconstruct::{Change, FitSamples, Settings, reconstruct};
-use snapprune::score::{Reference, StagedExecutor, Watch, crossing_bytes, linear_ops};
+use snapprune::score::{LossSpec, Reference, StagedExecutor, Watch, crossing_bytes, linear_ops};
 
 /// Random samples for a case, and the case's graph at their batch.
 fn samples(case: &Case, count: usize) -> Dataset {
@@ -46,7 +46,7 @@ fn a_graph_run_in_parts_makes_the_same_outputs() {
         let data = samples(&case, 2);
         let device = cpu();
         let mut executor = StagedExecutor::new(&device, &data, 0..data.runs()).unwrap();
-        let reference = Reference::of(&executor, &case.proto, &graph).unwrap();
+        let reference = Reference::of(&executor, &case.proto, &graph, &LossSpec::default()).unwrap();
         let count = graph.proto.node.len();
         let most = crossing_bytes(&graph, &case.analysis, 1);
         for stop in [count / 7, count / 3, count / 2, count * 4 / 5] {
@@ -222,7 +222,7 @@ fn quantized_layers_are_fitted_and_quantized_again() {
         .unwrap()
         .proto;
         let executor = StagedExecutor::new(&device, &data, 0..data.runs()).unwrap();
-        let reference = Reference::of(&executor, &case.proto, &graph).unwrap();
+        let reference = Reference::of(&executor, &case.proto, &graph, &LossSpec::default()).unwrap();
         let loss = |proto: &snapprune::onnx::proto::ModelProto| {
             let own = Graph::new(proto.graph.as_ref().unwrap()).unwrap();
             reference.judge(&executor, proto, &own, 0).unwrap().loss()

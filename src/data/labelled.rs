@@ -32,19 +32,17 @@ impl Dataset {
         &self.places
     }
 
-    /// Refuses labels that only the tasks detect, segment and ctc use.
+    /// Refuses labels that are no classes.
     ///
     /// # Errors
-    /// When there are labels of such a kind; `path` is where they come from.
+    /// When there are labels of another kind; `path` is where they come from.
     pub fn expect_classes(&self, path: &Path) -> Result<()> {
-        let task = match &self.labels {
-            None | Some(Labels::Classes(_)) => return Ok(()),
-            Some(Labels::Boxes(_)) => "detect",
-            Some(Labels::Masks(_)) => "segment",
-            Some(Labels::Texts(_)) => "ctc",
-        };
-        let kind = self.labels.as_ref().map_or("", Labels::kind);
-        let what = format!("it holds {kind}, which serve the task {task} only; this model is judged by classes");
-        Err(SamplesFault::Labels(what).at(path))
+        match &self.labels {
+            None | Some(Labels::Classes(_)) => Ok(()),
+            Some(labels) => {
+                let what = format!("it holds {}; models are compared by classes here", labels.kind());
+                Err(SamplesFault::Labels(what).at(path))
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod batching;
 mod folder;
 mod geometry;
+mod halves;
 mod images;
 mod labelled;
 mod labels;
@@ -223,20 +224,25 @@ impl Dataset {
     }
 
     /// The same samples, at most so many of them, spread evenly. Runs of an open batch stay alike.
-    pub fn at_most(mut self, most: usize) -> Self {
+    pub fn at_most(self, most: usize) -> Self {
         if most == 0 || most >= self.count {
             return self;
         }
         let most = most.max(if self.open { 1 } else { self.batch });
         let picked: Vec<usize> = (0..most).map(|k| k * self.count / most).collect();
+        self.only(&picked)
+    }
+
+    /// Some of the samples. Runs of an open batch stay alike.
+    fn only(mut self, picked: &[usize]) -> Self {
         for (_, source, _) in &mut self.inputs {
-            source.pick(&picked);
+            source.pick(picked);
         }
-        self.labels = self.labels.map(|l| l.picked(&picked));
+        self.labels = self.labels.map(|l| l.picked(picked));
         self.places = picked.iter().filter_map(|&i| self.places.get(i).cloned()).collect();
-        self.count = most;
+        self.count = picked.len();
         if self.open && self.batch > 1 {
-            self.batch = even_batch(most);
+            self.batch = even_batch(self.count);
         }
         self
     }

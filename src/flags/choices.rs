@@ -8,6 +8,7 @@ use crate::device::CudnnAlgo;
 use crate::jobs::SettingsSearch;
 use crate::optimize::{GrowInit, Growth, Mode};
 use crate::profile::DeployDtype;
+use crate::task::TaskKind;
 use crate::zoo::Phase;
 
 /// The words for the values of an enum, with their help.
@@ -87,6 +88,15 @@ choices!(Mode {
     Mask = "mask": "As auto, written as masks over dense layers: the same outputs, no time saved",
     Fused = "fused": "Tiles by operators of our own on a GPU: the file needs our library beside it",
     Off = "off": "No dynamic variant",
+});
+
+choices!(TaskKind {
+    Classify = "classify": "One class for each sample",
+    Detect = "detect": "Boxes with classes and scores",
+    Segment = "segment": "A class for each place of a map",
+    Embed = "embed": "Vectors whose directions count",
+    Ctc = "ctc": "Strings, decoded greedily (connectionist temporal classification)",
+    Regress = "regress": "Numbers",
 });
 
 choices!(Phase {

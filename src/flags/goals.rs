@@ -24,8 +24,8 @@ pub struct GoalArgs {
     /// Narrow the model until its activations that are alive at once take at most this: 0.8x, or 64MiB.
     #[arg(long, value_name = "0.8x|64MiB")]
     pub max_memory: Option<Amount>,
-    /// Narrow the model as far as it loses at most this top-1 on the --eval samples (agreement, without labels), or this
-    /// much of --metric.
+    /// Narrow the model as far as it loses at most this of its task's number (top-1, mAP50, mIoU, ...) on the --eval samples (of the
+    /// agreement with the original, without labels), or this much of --metric. One half of them is searched on, the other half judges.
     #[arg(long, value_name = "0.5%", value_parser = percent, requires = "eval")]
     pub max_drop: Option<f64>,
     /// Write the model that reaches --target-macs, --max-params or --max-memory also where it was not measured to be faster.

@@ -13,6 +13,7 @@ mod given;
 mod goals;
 mod hints;
 mod inspect;
+mod judging;
 mod main_job;
 mod metric;
 mod pareto;

@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::data::DataArgs;
 use super::goals::{CalibArgs, GoalArgs};
+use super::judging::JudgingArgs;
 use super::metric::MetricArgs;
 use super::save::SaveArgs;
 use super::setup::SetupArgs;
@@ -54,6 +55,9 @@ pub struct ApplyArgs {
     /// Samples to fit weights on; without, what is removed is made up for by nothing.
     #[command(flatten)]
     pub calib: CalibArgs,
+    /// How outputs are judged.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
     /// How images become inputs, and real inputs to compare the models on.
     #[command(flatten)]
     pub data: DataArgs,
@@ -98,6 +102,7 @@ impl ApplyArgs {
             },
             shapes: self.shapes.only()?,
             eval: self.data.eval(),
+            judging: self.judging.judging(),
             calib: self.calib.calib(&self.data),
             metric: self.metric.metric()?,
             library: self.ort_lib.clone(),

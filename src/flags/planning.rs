@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 
 use super::data::DataArgs;
 use super::goals::GoalArgs;
+use super::judging::JudgingArgs;
 use super::store::StoreArgs;
 use super::units::duration;
 use crate::optimize::{ForeignTimes, GrowInit, Growth, Options, WhenSlower};
@@ -36,6 +37,9 @@ pub struct PlanningArgs {
     /// What new channels hold.
     #[arg(long, value_enum, default_value_t)]
     pub grow_init: GrowInit,
+    /// How outputs are judged.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
 }
 
 impl PlanningArgs {
@@ -46,6 +50,7 @@ impl PlanningArgs {
             eval: data.eval(),
             metric: None,
             calib: goals.calib.calib(data),
+            judging: self.judging.judging(),
             goals: goals.goals(),
             when_slower: if goals.allow_slower {
                 WhenSlower::Write

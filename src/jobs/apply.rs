@@ -9,7 +9,7 @@ use crate::channels::IndexRemaps;
 use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
 use crate::onnx::{declare_weights, encode};
 use crate::optimize::{
-    Datasets, Declined, JudgedBy, ProgressReporter, SampleSource, SampleSources, Samples, Step, fitted,
+    Datasets, Declined, JudgedBy, Judging, ProgressReporter, SampleSource, SampleSources, Samples, Step, fitted,
     gives_no_numbers,
 };
 use crate::plan::{PlanFile, folds_of, removable};
@@ -40,6 +40,8 @@ pub struct ApplySettings {
     pub shapes: ShapeOptions,
     /// Samples to compare the models on.
     pub eval: Option<SampleSource>,
+    /// The model's task, and the weights of its outputs.
+    pub judging: Judging,
     /// Samples to fit weights on.
     pub calib: Option<SampleSource>,
     /// A metric of the user's own, on the samples that models are compared on.
@@ -92,8 +94,11 @@ pub fn apply(
         eval: settings.eval.as_ref(),
         calib: settings.calib.as_ref(),
         judged_by: JudgedBy::of(settings.metric.as_ref()),
+        judging: &settings.judging,
     };
-    let Datasets { eval, calib, .. } = Datasets::read(&opened, &device, &sources, reporter)?;
+    let Datasets {
+        eval, calib, judged, ..
+    } = Datasets::read(&opened, &device, sources, reporter)?;
     let report = |done, total| reporter.progress(done, total);
     let judge = match (&settings.metric, &eval) {
         (Some(metric), Some(data)) => Some(MetricJudge::of(metric.clone(), &device, &before, data, &report)?),
@@ -112,7 +117,7 @@ pub fn apply(
             &device,
             change,
             proto,
-            &Samples::new(data),
+            &Samples::new(data).judged_by(&judged),
             0,
             reporter,
             &Limit::default(),
@@ -126,9 +131,13 @@ pub fn apply(
     reporter.step(Step::Verify);
     let agreement = compare(&device, &before, &after, &opened.specs, 0, 3)?;
     let task = match &eval {
-        Some(data) => compare_task(&device, &before, &after, data, &|done, total| {
-            reporter.progress(done, total)
-        })?,
+        Some(data) => compare_task(
+            &device,
+            [&before, &after],
+            data,
+            judged.reading.as_ref(),
+            &|done, total| reporter.progress(done, total),
+        )?,
         None => None,
     };
     let metric = judge.map(|judge| judge.compared(&after, &report)).transpose()?;

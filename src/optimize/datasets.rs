@@ -5,18 +5,20 @@ use std::sync::Arc;
 use super::likeness::strange;
 use super::memory::held_bytes;
 use super::opened::Opened;
-use super::options::SampleSource;
+use super::options::{Judging, SampleSource};
 use super::reporter::{ProgressReporter, Step};
 use super::sound::sound;
 use crate::Result;
 use crate::data::Dataset;
-use crate::device::Device;
+use crate::device::{Device, random_inputs};
+use crate::error::SamplesFault;
 use crate::onnx::encode;
-use crate::score::crossing_bytes;
+use crate::score::{LossSpec, crossing_bytes};
+use crate::task::{Evidence, OutputValues, recognize, unfit};
 use crate::verify::UserMetric;
 
 /// Where a job's samples are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct SampleSources<'a> {
     /// Those that models are compared on.
     pub eval: Option<&'a SampleSource>,
@@ -24,14 +26,16 @@ pub struct SampleSources<'a> {
     pub calib: Option<&'a SampleSource>,
     /// What uses the labels.
     pub judged_by: JudgedBy,
+    /// The task, and the weights of outputs.
+    pub judging: &'a Judging,
 }
 
 /// What uses labels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JudgedBy {
-    /// Top-1 and top-5: labels are classes.
+    /// The numbers of the model's task: labels are its own.
     #[default]
-    Classes,
+    Task,
     /// A metric of the user's own, for which labels may be anything.
     UserMetric,
 }
@@ -39,7 +43,7 @@ pub enum JudgedBy {
 impl JudgedBy {
     /// By the user's own metric, where there is one.
     pub fn of(metric: Option<&Arc<dyn UserMetric>>) -> Self {
-        metric.map_or(Self::Classes, |_| Self::UserMetric)
+        metric.map_or(Self::Task, |_| Self::UserMetric)
     }
 }
 
@@ -48,10 +52,14 @@ impl JudgedBy {
 pub struct Datasets {
     /// Those that models are compared on.
     pub eval: Option<Dataset>,
+    /// Those that plans are searched on, where these are others than `eval`.
+    pub searched: Option<Dataset>,
     /// Those that are fitted on; some of them judge.
     pub calib: Option<Dataset>,
     /// Samples for calibration that were not taken, as more would not have fit in memory.
     pub left_out: usize,
+    /// How outputs are judged.
+    pub judged: LossSpec,
     /// What the user should know of the samples for calibration.
     pub notes: Vec<String>,
 }
@@ -64,11 +72,16 @@ impl Datasets {
     pub fn read(
         opened: &Opened,
         device: &dyn Device,
-        sources: &SampleSources,
+        sources: SampleSources,
         reporter: &dyn ProgressReporter,
     ) -> Result<Self> {
-        let SampleSources { eval, calib, judged_by } = sources;
-        if eval.is_none() && calib.is_none() {
+        let SampleSources {
+            eval,
+            calib,
+            judged_by,
+            judging,
+        } = sources;
+        if eval.is_none() && calib.is_none() && judging.is_empty() {
             return Ok(Self::default());
         }
         reporter.step(Step::ReadSamples);
@@ -80,11 +93,9 @@ impl Datasets {
             Ok::<_, crate::Error>(data)
         };
         let (mut left_out, mut notes) = (0, Vec::new());
+        let labels_path = eval.map(SampleSource::labels_path);
         let eval = eval.map(|source| {
             let data = source.read(specs)?;
-            if *judged_by == JudgedBy::Classes {
-                data.expect_classes(source.labels_path())?;
-            }
             settled(data)
         });
         let calib = calib.map(|source| {
@@ -118,11 +129,59 @@ impl Datasets {
             notes.iter().for_each(|note| reporter.note(note));
             Ok::<_, crate::Error>(data)
         });
+        let (eval, calib) = (eval.transpose()?, calib.transpose()?);
+        let judged = judged(opened, device, calib.as_ref().or(eval.as_ref()), judging)?;
+        let labels = eval
+            .as_ref()
+            .and_then(Dataset::labels)
+            .filter(|_| judged_by == JudgedBy::Task);
+        if let (Some(labels), Some(reading), Some(path)) = (labels, &judged.reading, labels_path)
+            && let Some(why) = unfit(labels, reading.kind)
+        {
+            return Err(SamplesFault::Labels(why).at(path));
+        }
         Ok(Self {
-            eval: eval.transpose()?,
-            calib: calib.transpose()?,
+            judged,
+            searched: None,
+            eval,
+            calib,
             left_out,
             notes,
         })
     }
+}
+
+impl Datasets {
+    /// Divides the samples that models are compared on: a search that measures its plans on samples sees one half, and what it found is
+    /// judged on the other.
+    pub(super) fn divide(&mut self, seed: u64) {
+        let Some((searched, eval)) = self.eval.as_ref().and_then(|e| e.halves(seed)) else {
+            return;
+        };
+        self.searched = Some(searched);
+        self.eval = Some(eval);
+    }
+}
+
+/// Reads the model's task from its own outputs on the first samples, or on random inputs without any.
+fn judged(opened: &Opened, device: &dyn Device, data: Option<&Dataset>, judging: &Judging) -> Result<LossSpec> {
+    let (inputs, samples, class_labels) = match data.map(|d| d.run(0)) {
+        Some(run) => (run.inputs, run.samples, run.labels.is_some()),
+        None => {
+            let inputs = random_inputs(&opened.specs, 0, 1.0)?;
+            let samples = inputs.first().and_then(|(_, t)| t.dims.first()).copied().unwrap_or(1);
+            (inputs, samples, false)
+        }
+    };
+    let outputs = device.outputs(&encode(&opened.proto), &inputs)?;
+    let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
+    let outputs = OutputValues::all(&outputs);
+    let evidence = Evidence {
+        graph: &opened.graph()?,
+        inputs: &opened.specs,
+        outputs: &outputs,
+        samples,
+        class_labels,
+    };
+    LossSpec::new(recognize(evidence, judging.task), &judging.weights, &names)
 }

@@ -1,5 +1,7 @@
 //! Weights of a narrower model: fitted on some samples, judged on others.
 
+use std::collections::BTreeMap;
+
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
 use crate::Result;
@@ -19,6 +21,8 @@ pub struct Fitted {
     pub judged: Option<Judgement>,
     /// Whether nothing was fitted on these.
     pub held_out: bool,
+    /// What every output is compared as.
+    pub losses: BTreeMap<String, String>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -78,7 +82,7 @@ pub fn fitted(
     let fitted = reconstructed.proto;
     reporter.step(Step::JudgeWeights);
     let executor = StagedExecutor::new(device, &samples.data, samples.judge.clone())?;
-    let reference = Reference::of(&executor, change.model, change.graph)?;
+    let reference = Reference::of(&executor, change.model, change.graph, &samples.judged)?;
     let judged = |model: &ModelProto| reference.judge(&executor, model, &Graph::of(model)?, 0);
     let before = judged(&pruned)?;
     let after = if left == of { before } else { judged(&fitted)? };
@@ -115,6 +119,7 @@ pub fn fitted(
         proto,
         judged: Some(judged),
         held_out: samples.held_out(),
+        losses: reference.told(),
         notes,
     })
 }

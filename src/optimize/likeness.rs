@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::onnx::proto::{ModelProto, ValueInfoProto};
 use crate::onnx::{Graph, Tensor, encode, named_value};
 use crate::ops::{ChannelAffine, is_batch_norm};
-use crate::score::best_class;
+use crate::task::best_class;
 
 /// Samples that are looked at, and the fewest that tell anything of outputs.
 const LOOKED_AT: usize = 64;

@@ -36,7 +36,8 @@ pub use input::{SORTED, open};
 pub use needs::{Alternative, Needs, needs};
 pub use opened::Opened;
 pub use options::{
-    Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Mode, Options, Placement, SampleSource, WhenSlower,
+    Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Judging, Mode, Options, Placement, SampleSource,
+    WhenSlower,
 };
 pub use outcome::{
     Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GoalAhead, GroupRow, LatencyCurve, LatencyStep,
@@ -85,6 +86,7 @@ pub fn optimize(
         offline::run(&mut session)?
     };
     outcome.notes.extend(prepared.data.notes.iter().cloned());
+    outcome.reading.clone_from(&session.judged.reading);
     describe(&mut outcome, &mut session)?;
     if !options.goals.any() && outcome.model.is_none() && !outcome.nothing_to_change() && !session.limit.is_up() {
         outcome.goals_ahead = lossy::ahead(&mut session)?;
@@ -168,17 +170,21 @@ impl<'a> Prepared<'a> {
     fn new(request: Request<'a>) -> Result<Self> {
         let (device, options) = (request.device, request.options);
         let limit = limit(device, options);
-        let data = match request.workloads.first() {
+        let mut data = match request.workloads.first() {
             Some(workload) => {
                 let sources = SampleSources {
                     eval: options.eval.as_ref(),
                     calib: options.calib.as_ref(),
                     judged_by: JudgedBy::of(options.metric.as_ref()),
+                    judging: &options.judging,
                 };
-                Datasets::read(&workload.opened, device, &sources, request.reporter)?
+                Datasets::read(&workload.opened, device, sources, request.reporter)?
             }
             None => Datasets::default(),
         };
+        if options.goals.only_drop() {
+            data.divide(options.seed);
+        }
         Ok(Self { request, limit, data })
     }
 

@@ -131,12 +131,14 @@ impl<'a> Session<'a> {
             options,
             reporter,
             limit,
+            searched: data.searched.as_ref(),
             eval: data.eval.as_ref(),
             metric,
             samples: data.calib.clone().map(|calib| Samples {
                 left_out: data.left_out,
-                ..Samples::new(calib)
+                ..Samples::new(calib).judged_by(&data.judged)
             }),
+            judged: data.judged.clone(),
             inputs,
             removable,
             broadcasts,

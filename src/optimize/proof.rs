@@ -120,7 +120,13 @@ impl Session<'_> {
         }
         if let Some(data) = trial.samples {
             self.reporter.step(Step::RunRealInputs);
-            evidence.task = compare_task(self.device, trial.reference, trial.model, data, &self.progress())?;
+            evidence.task = compare_task(
+                self.device,
+                [trial.reference, trial.model],
+                data,
+                self.judged.reading.as_ref(),
+                &self.progress(),
+            )?;
             // A point of a curve, which is compared at no workload, is not judged by it.
             let metric = self.metric.as_ref().filter(|_| trial.compared_at.is_some());
             let scores = metric.map(|judge| judge.compared(trial.model, &self.progress()));

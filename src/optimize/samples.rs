@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::data::Dataset;
+use crate::score::LossSpec;
 
 /// Samples for calibration: those that weights are fitted on, and those that they are judged on.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Samples {
     pub judge: Range<usize>,
     /// Samples that were given and not taken, as more would not have fit in memory.
     pub left_out: usize,
+    /// How outputs are judged on them.
+    pub judged: LossSpec,
 }
 
 impl Samples {
@@ -27,6 +30,16 @@ impl Samples {
             fit: 0..if runs > 1 { split } else { runs },
             judge: split..runs,
             left_out: 0,
+            judged: LossSpec::default(),
+        }
+    }
+
+    /// The same with outputs judged so.
+    #[must_use]
+    pub fn judged_by(self, judged: &LossSpec) -> Self {
+        Self {
+            judged: judged.clone(),
+            ..self
         }
     }
 

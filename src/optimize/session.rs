@@ -18,6 +18,7 @@ use crate::onnx::{Graph, encode};
 use crate::plan::{Candidates, ChannelCounts, LatencyModel, Plan, Removable};
 use crate::profile::{Deployment, Prober};
 use crate::rewrite::rewrite;
+use crate::score::LossSpec;
 use crate::verify::{Loaded, MetricJudge};
 use crate::{Error, Result};
 
@@ -42,12 +43,16 @@ pub(super) struct Session<'a> {
     pub options: &'a Options,
     pub reporter: &'a dyn ProgressReporter,
     pub limit: Limit,
+    /// Samples that plans are searched on, where these are others than those that models are compared on.
+    pub searched: Option<&'a Dataset>,
     /// Samples that models are compared on.
     pub eval: Option<&'a Dataset>,
     /// The user's own metric on them.
     pub metric: Option<MetricJudge<'a>>,
     /// Samples that weights are fitted on, and that judge them.
     pub samples: Option<Samples>,
+    /// How outputs are judged.
+    pub judged: LossSpec,
     /// Random inputs of every workload, with its weight.
     pub inputs: Vec<(Vec<NamedTensor>, f64)>,
     /// Channels that carry nothing.

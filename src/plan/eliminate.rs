@@ -76,6 +76,10 @@ impl Elimination {
                 found.held.push(v);
             }
         }
+        // Tables are taken at the options of held variables before anything is eliminated, also of those held after it was ordered.
+        for (_, rest) in &mut found.order {
+            rest.retain(|u| !found.held.contains(u));
+        }
         found
     }
 

@@ -65,6 +65,7 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "broadcasts_removed": outcome.broadcasts_removed(),
         "verify": verify(outcome),
         "metric": outcome.metric,
+        "task": outcome.reading.as_ref().map(|r| json!({"name": r.kind, "by": r.why, "given": r.given})),
         "probes": {
             "made": outcome.probes.made, "reused": outcome.probes.reused,
             "skipped": outcome.probes.skipped, "pruned": outcome.probes.pruned, "exhaustive": outcome.probes.exhaustive,
@@ -125,12 +126,38 @@ fn verify(outcome: &Outcome) -> Value {
             json!(outcome.task.as_ref().map(|t| t.agreement)),
         );
         fields.insert("agreement_dynamic".to_owned(), json!(gated.map(|t| t.agreement)));
+        let numbers = task_numbers(outcome.task.as_ref(), gated);
+        fields.insert("metrics".to_owned(), numbers);
         let drop =
             |t: &Task| json!({"value": t.accuracy_drop(), "low": t.drop_interval.low, "high": t.drop_interval.high});
         fields.insert("accuracy_drop".to_owned(), json!(outcome.task.as_ref().map(drop)));
         fields.insert("accuracy_drop_dynamic".to_owned(), json!(gated.map(drop)));
     }
     verify
+}
+
+/// The numbers of a task by name, with the original's answers taken as right (`agreement`) and by labels; null for classifiers.
+fn task_numbers(fixed: Option<&Task>, gated: Option<&Task>) -> Value {
+    let Some(names) = fixed.or(gated).filter(|t| !t.numbers.is_empty()) else {
+        return Value::Null;
+    };
+    let mut all = json!({});
+    for (k, number) in names.numbers.iter().enumerate() {
+        let (own, gated) = (
+            fixed.and_then(|t| t.numbers.get(k)),
+            gated.and_then(|t| t.numbers.get(k)),
+        );
+        let labelled = own.and_then(|n| n.labelled);
+        let of_gated = gated.and_then(|n| n.labelled);
+        all[&number.name] = json!({
+            "agreement": own.and_then(|n| n.agreement),
+            "agreement_dynamic": gated.and_then(|n| n.agreement),
+            "original": labelled.or(of_gated).map(|l| l.0),
+            "static": labelled.map(|l| l.1).or(of_gated.map(|l| l.0)),
+            "dynamic": of_gated.map(|l| l.1),
+        });
+    }
+    all
 }
 
 /// The report of `profile`, schema version 1: times in milliseconds; `nodes`, `limits` and `totals` are null where single nodes are not

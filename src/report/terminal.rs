@@ -9,7 +9,7 @@ use super::numbers::{amount, big};
 use super::table::{list, shorten, table};
 use crate::optimize::{Counted, Dynamic, Outcome};
 use crate::plan::Metric;
-use crate::verify::{MetricScores, Task};
+use crate::verify::{MetricScores, Task, TaskNumber};
 
 /// What a model takes of a counted metric, before and after.
 fn counted_text(metric: Metric, counted: Counted) -> String {
@@ -96,6 +96,9 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
         let line: Vec<String> = Metric::counted().map(|m| counted_text(m, outcome.counted[m])).collect();
         let _ = writeln!(text, "{}", line.join("   "));
     }
+    if let Some(reading) = &outcome.reading {
+        let _ = writeln!(text, "task      {}", reading.text());
+    }
     if let Some(t) = &outcome.task {
         text.push_str(&task_text(t));
     }
@@ -119,6 +122,13 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
                 c.fit_seconds
             ),
         };
+    }
+    if listed == Listed::All
+        && let Some(c) = &outcome.calibration
+    {
+        for (output, what) in &c.losses {
+            let _ = writeln!(text, "loss of   {output}: {what}");
+        }
     }
     if let Some(a) = &outcome.agreement {
         let _ = writeln!(
@@ -253,12 +263,16 @@ pub fn task_text(task: &Task) -> String {
             100.0 * five.1
         );
     }
-    let _ = writeln!(
-        text,
-        "agreement {:.2} % of {} samples",
-        100.0 * task.agreement,
-        task.samples
-    );
+    if task.numbers.is_empty() {
+        let _ = writeln!(
+            text,
+            "agreement {:.2} % of {} samples",
+            100.0 * task.agreement,
+            task.samples
+        );
+    } else {
+        text.push_str(&numbers_text(task));
+    }
     let _ = writeln!(
         text,
         "drop      {:.2} % ({:.2} to {:.2} % with 95 % confidence)",
@@ -266,5 +280,26 @@ pub fn task_text(task: &Task) -> String {
         100.0 * task.drop_interval.low,
         100.0 * task.drop_interval.high
     );
+    text
+}
+
+/// The numbers of a task, by labels and by the original's answers.
+fn numbers_text(task: &Task) -> String {
+    let mut text = String::new();
+    let line = |of: &dyn Fn(&TaskNumber) -> Option<String>| -> Option<String> {
+        let all: Option<Vec<String>> = task.numbers.iter().map(of).collect();
+        all.map(|all| all.join("   "))
+    };
+    let labelled = line(&|n| n.labelled.map(|(a, b)| format!("{} {a:.4} → {b:.4}", n.name)));
+    if let Some(all) = labelled {
+        let _ = writeln!(text, "labels    {all}, {} samples", task.samples);
+    }
+    if let Some(all) = line(&|n| n.agreement.map(|v| format!("{} {v:.4}", n.name))) {
+        let _ = writeln!(
+            text,
+            "agreement {all} with the original's answers, {} samples",
+            task.samples
+        );
+    }
     text
 }

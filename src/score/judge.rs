@@ -1,6 +1,6 @@
 //! What another model loses, on the samples that a staged executor stands before.
 
-use super::loss::{Judgement, Reference};
+use super::loss::{Judgement, LossSpec, Reference};
 use super::rest::Rest;
 use super::staged_executor::StagedExecutor;
 use crate::onnx::Graph;
@@ -12,12 +12,13 @@ impl Reference {
     ///
     /// # Errors
     /// When a run fails, an output is NaN, or none holds numbers that others can be compared with.
-    pub fn of(executor: &StagedExecutor, model: &ModelProto, graph: &Graph) -> Result<Self> {
-        let mut reference = Self::default();
+    pub fn of(executor: &StagedExecutor, model: &ModelProto, graph: &Graph, spec: &LossSpec) -> Result<Self> {
+        let mut reference = Self::new(spec);
         executor.finish(model, graph, executor.at(), &mut |run, outputs| {
             reference.push(&outputs, executor.samples(run));
             Ok(())
         })?;
+        reference.settle();
         if let Some((run, name)) = reference.first_nan() {
             let from: usize = (0..run).map(|k| executor.samples(k)).sum();
             return Err(Error::Usage(format!(
@@ -37,7 +38,7 @@ impl Reference {
     /// How far another model is: its nodes from `from` on are run on what the executor keeps.
     ///
     /// # Errors
-    /// When a run fails, or all outputs are selections whose length changes.
+    /// When a run fails.
     pub fn judge(
         &self,
         executor: &StagedExecutor,
@@ -50,7 +51,7 @@ impl Reference {
             self.add(&mut found, run, &outputs);
             Ok(())
         })?;
-        checked(found)
+        Ok(found)
     }
 
     /// The same of a model that ends as `rest`, if it does.
@@ -73,19 +74,6 @@ impl Reference {
             self.add(&mut found, run, &outputs);
             Ok(())
         })?;
-        checked(found)
+        Ok(found)
     }
-}
-
-/// A judgement that something was compared for.
-fn checked(found: Judgement) -> Result<Judgement> {
-    if found.is_of_selections() {
-        return Err(Error::Usage(
-                "how much the model's outputs hold depends on their values (a selection such as NonMaxSuppression, TopK or NonZero stands \
-                 before them): what a narrower model loses cannot be told from them. Take the selection out of the model and give it back \
-                 afterwards, or leave the goal out: without one nothing is lost"
-                    .to_owned(),
-            ));
-    }
-    Ok(found)
 }

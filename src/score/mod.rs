@@ -18,7 +18,7 @@ mod watch;
 pub use crossing::{crossing_bytes, read_from};
 pub use greedy::{Ranking, rank};
 pub use layer_consumer::LayerConsumer;
-pub use loss::{Judgement, Reference, best_class};
+pub use loss::{Judgement, LossSpec, Reference};
 pub use moments::{Moments, add_products};
 pub use patches::{OutputPosition, input_rows, output_rows, picked};
 pub use rankings::{Compensated, RIDGE, RankRequest, Ranked, rank_group, reading};

@@ -1,6 +1,7 @@
 //! Is it true: the outputs of the rewritten model against the original's, and their latencies side by side.
 
 mod benchmark;
+mod classes;
 mod entry;
 mod interval;
 mod loaded;
@@ -11,6 +12,7 @@ mod race;
 mod task;
 
 pub use benchmark::{Effort, benchmark, benchmark_beside, benchmark_workloads};
+pub use classes::{Classes, classes};
 pub use entry::{Entry, Verdict};
 pub use interval::Interval;
 pub use loaded::Loaded;
@@ -18,4 +20,4 @@ pub use metric::{MetricJudge, MetricScores, PythonMetric, ScoreRequest, UserMetr
 pub use outputs::{Agreement, compare};
 pub use pairs::{Pair, Tolerance, Tried, pairs};
 pub use race::race;
-pub use task::{Classes, Task, classes, compare_task, task_of};
+pub use task::{Answers, Task, TaskNumber, answers, compare_task, task_of};

@@ -1,36 +1,66 @@
-//! What users feel: the classes that models give for real inputs.
+//! What users feel: the answers that models give for real inputs, by the number that their task is judged by.
 
 use serde::{Deserialize, Serialize};
 
 use super::Interval;
+use super::classes::{Classes, classes};
+use crate::Result;
 use crate::data::Dataset;
 use crate::device::Device;
-use crate::onnx::Tensor;
-use crate::{Error, Result};
+use crate::task::{Answer, Compared, How, OutputValues, Reading, TaskKind, Truth, bootstrap};
 
-/// One model's classes for all samples, the five best first.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Classes {
-    /// The five classes with the greatest values; ties go to the lower one. Empty for outputs that are no classes.
-    pub best: Vec<Vec<usize>>,
-    /// Samples whose best class is the label, and whose five best have it; `None` without labels.
-    pub right: Option<(usize, usize)>,
-    /// Whether the best class of each sample is its label; empty without labels.
-    hits: Vec<bool>,
+/// One model's answers for all samples.
+#[derive(Clone, Debug)]
+pub enum Answers {
+    /// Those of a classifier.
+    Classes(Classes),
+    /// Those of another task.
+    Others(OtherAnswers),
+}
+
+/// Answers that are no classes.
+#[derive(Clone, Debug)]
+pub struct OtherAnswers {
+    /// What the model is for.
+    kind: TaskKind,
+    /// The answers, in the order of samples.
+    answers: Vec<Answer>,
+    /// What is right, where labels tell it.
+    truth: Option<Vec<Truth>>,
+    /// The score above which something found counts as there.
+    score: f32,
     /// Samples of runs with an output that is NaN or infinite somewhere.
-    pub not_numbers: usize,
+    not_numbers: usize,
+}
+
+/// A number of a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskNumber {
+    /// Its name, such as `mAP50`.
+    pub name: String,
+    /// The rewritten model's, with the original's answers taken as right.
+    pub agreement: Option<f64>,
+    /// The original's and the rewritten model's by the labels.
+    pub labelled: Option<(f64, f64)>,
 }
 
 /// How two models do on the same samples; shares from 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
+    /// What the models are for.
+    #[serde(default)]
+    pub kind: TaskKind,
     /// Samples.
     pub samples: usize,
+    /// The task's own numbers, the one that decides first; empty for classifiers.
+    #[serde(default)]
+    pub numbers: Vec<TaskNumber>,
     /// Samples whose best class is the label: the original's share and the rewritten model's.
     pub top1: Option<(f64, f64)>,
     /// Samples with the label among the five best classes.
     pub top5: Option<(f64, f64)>,
-    /// Samples for which both give the same best class.
+    /// The share of samples for which both give the same best class; for other tasks the number that decides, with the original's
+    /// answers taken as right.
     pub agreement: f64,
     /// What the number of samples tells of [`Task::accuracy_drop`].
     pub drop_interval: Interval,
@@ -39,73 +69,91 @@ pub struct Task {
 }
 
 impl Task {
-    /// Top-1 lost, as a share of all samples; without labels, the share of samples with another class.
+    /// Lost of the number that decides, top-1 for classifiers; without labels, what is missing to full agreement.
     pub fn accuracy_drop(&self) -> f64 {
-        self.top1.map_or(1.0 - self.agreement, |(before, after)| before - after)
+        let labelled = self.numbers.first().and_then(|n| n.labelled);
+        let right = self.top1.or(labelled);
+        right.map_or(1.0 - self.agreement, |(before, after)| before - after)
+    }
+
+    /// The name of the number that decides.
+    pub fn number(&self) -> &str {
+        match (self.numbers.first(), self.top1) {
+            (Some(number), _) => &number.name,
+            (None, Some(_)) => "top-1",
+            (None, None) => "agreement",
+        }
     }
 }
 
-/// Runs a model on all samples and takes the first output as values of classes. `report` is given how many runs of how many are
-/// done.
+/// Runs a model on all samples and reads its answers. `report` is given how many runs of how many are done.
 ///
 /// # Errors
 /// When a run fails, or a label is no class of the model's.
-pub fn classes(device: &dyn Device, model: &[u8], data: &Dataset, report: &dyn Fn(usize, usize)) -> Result<Classes> {
-    let mut found = Classes::default();
+pub fn answers(
+    device: &dyn Device,
+    model: &[u8],
+    data: &Dataset,
+    reading: Option<&Reading>,
+    report: &dyn Fn(usize, usize),
+) -> Result<Answers> {
+    let Some(reading) = reading.filter(|r| !matches!(r.how, How::Classes { .. })) else {
+        return classes(device, model, data, report).map(Answers::Classes);
+    };
+    let mut found = OtherAnswers {
+        kind: reading.kind,
+        answers: Vec::new(),
+        truth: None,
+        score: reading.layout().map_or(0.0, |l| l.score),
+        not_numbers: 0,
+    };
     let mut inputs = (0..data.runs()).map(|k| data.run(k).inputs);
-    let mut k = 0;
-    let mut strange: Option<(usize, i64, usize)> = None;
+    let (mut k, mut truth) = (0, Vec::new());
     device.each_output(model, &mut inputs, &mut |outputs| {
         let run = data.run(k);
         k += 1;
         report(k, data.runs());
-        let new = run.samples - run.repeated;
-        let wrong = |(_, t): &(String, Tensor)| t.to_f32().is_some_and(|v| v.iter().any(|x| !x.is_finite()));
-        found.not_numbers += if outputs.iter().any(wrong) { new } else { 0 };
-        let best = outputs.first().map(|(_, t)| best_classes(t, run.samples));
-        for (i, five) in best.unwrap_or_default().into_iter().enumerate().skip(run.repeated) {
-            if let Some(&label) = run.labels.and_then(|l| l.get(i)) {
-                let classes = outputs.first().and_then(|(_, t)| t.dims.get(1)).copied().unwrap_or(0);
-                if usize::try_from(label).is_err() || usize::try_from(label).is_ok_and(|l| l >= classes) {
-                    strange.get_or_insert((found.best.len(), label, classes));
-                }
-                let (top1, top5) = found.right.get_or_insert((0, 0));
-                let is = |c: &usize| i64::try_from(*c) == Ok(label);
-                let hit = five.first().is_some_and(is);
-                *top1 += usize::from(hit);
-                *top5 += usize::from(five.iter().any(is));
-                found.hits.push(hit);
-            }
-            found.best.push(five);
-        }
+        let outputs = OutputValues::all(&outputs);
+        let wrong = outputs.iter().any(|o| o.values.iter().any(|v| !v.is_finite()));
+        found.not_numbers += if wrong { run.samples - run.repeated } else { 0 };
+        found
+            .answers
+            .extend(reading.answers(&outputs, run.samples, run.repeated));
+        truth.extend((run.repeated..run.samples).filter_map(|i| Truth::labelled(&run, i)));
     })?;
-    if let Some((sample, label, classes)) = strange {
-        return Err(Error::Usage(format!(
-            "the label of sample {sample} is {label}, and the model has the classes 0 to {}: give labels as the numbers of its classes",
-            classes.saturating_sub(1)
-        )));
-    }
-    Ok(found)
+    found.truth = (truth.len() == found.answers.len() && !truth.is_empty()).then_some(truth);
+    Ok(Answers::Others(found))
 }
 
-/// Both models on all samples; `None` when the first output holds no classes.
+/// Both models on all samples; `None` when their answers cannot be compared.
 ///
 /// # Errors
 /// When a run fails.
 pub fn compare_task(
     device: &dyn Device,
-    original: &[u8],
-    rewritten: &[u8],
+    [original, rewritten]: [&[u8]; 2],
     data: &Dataset,
+    reading: Option<&Reading>,
     report: &dyn Fn(usize, usize),
 ) -> Result<Option<Task>> {
-    let before = classes(device, original, data, &|done, runs| report(done, 2 * runs))?;
-    let after = classes(device, rewritten, data, &|done, runs| report(runs + done, 2 * runs))?;
+    let before = answers(device, original, data, reading, &|done, runs| report(done, 2 * runs))?;
+    let after = answers(device, rewritten, data, reading, &|done, runs| {
+        report(runs + done, 2 * runs)
+    })?;
     Ok(task_of(&before, &after))
 }
 
+/// How two models' answers for the same samples compare; `None` when nothing can be told.
+pub fn task_of(before: &Answers, after: &Answers) -> Option<Task> {
+    match (before, after) {
+        (Answers::Classes(a), Answers::Classes(b)) => of_classes(a, b),
+        (Answers::Others(a), Answers::Others(b)) => of_others(a, b),
+        _ => None,
+    }
+}
+
 /// How two models' classes for the same samples compare; `None` when they hold none.
-pub fn task_of(a: &Classes, b: &Classes) -> Option<Task> {
+fn of_classes(a: &Classes, b: &Classes) -> Option<Task> {
     let samples = a.best.len();
     if samples == 0 || samples != b.best.len() {
         return None;
@@ -125,6 +173,8 @@ pub fn task_of(a: &Classes, b: &Classes) -> Option<Task> {
         Interval::of_share(samples - same, samples)
     };
     Some(Task {
+        kind: TaskKind::Classify,
+        numbers: Vec::new(),
         drop_interval,
         not_numbers: b.not_numbers.saturating_sub(a.not_numbers),
         samples,
@@ -134,31 +184,43 @@ pub fn task_of(a: &Classes, b: &Classes) -> Option<Task> {
     })
 }
 
-/// For each of `samples` samples of N×C values (further axes of extent 1 are fine), its five best classes.
-fn best_classes(output: &Tensor, samples: usize) -> Vec<Vec<usize>> {
-    let classes = output.dims.get(1).copied().unwrap_or(0);
-    let flat = output.dims.iter().skip(2).all(|&d| d == 1) && output.dims.first() == Some(&samples);
-    let Some(values) = output.to_f32().filter(|_| flat && classes > 1) else {
-        return Vec::new();
+/// The numbers of another task, and what so many samples tell of the one that decides.
+fn of_others(before: &OtherAnswers, after: &OtherAnswers) -> Option<Task> {
+    let own: Vec<Truth> = before.answers.iter().map(|a| Truth::of(a, before.score)).collect();
+    let agreed = Compared::new(&own, &after.answers);
+    let labelled = before.truth.as_ref().and_then(|truth| {
+        let both = Compared::new(truth, &before.answers).zip(Compared::new(truth, &after.answers))?;
+        Some((both.0.numbers()?, both.1.numbers()?, both))
+    });
+    let agreement = agreed.as_ref().and_then(Compared::numbers);
+    let names: Vec<&str> = match (&labelled, &agreement) {
+        (Some((numbers, ..)), _) | (None, Some(numbers)) => numbers.iter().map(|n| n.name).collect(),
+        (None, None) => return None,
     };
-    let five = |row: &[f32]| {
-        let mut order: Vec<usize> = (0..row.len()).collect();
-        order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
-        order.truncate(5);
-        order
+    let numbers: Vec<TaskNumber> = names
+        .iter()
+        .enumerate()
+        .map(|(k, name)| TaskNumber {
+            name: (*name).to_owned(),
+            agreement: agreement.as_ref().and_then(|n| n.get(k)).map(|n| n.value),
+            labelled: labelled.as_ref().map(|(a, b, _)| (a[k].value, b[k].value)),
+        })
+        .collect();
+    let samples = before.answers.len();
+    let drops = |times: &[usize]| match (&labelled, &agreed) {
+        (Some((_, _, (a, b))), _) => Some(a.main_of(times)? - b.main_of(times)?),
+        (None, Some(agreed)) => Some(1.0 - agreed.main_of(times)?),
+        (None, None) => None,
     };
-    values.chunks_exact(classes).map(five).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::best_classes;
-    use crate::onnx::Tensor;
-
-    #[test]
-    fn ties_go_to_the_lower_class_and_maps_are_no_classes() {
-        let values = Tensor::from_f32(vec![2, 3, 1, 1], &[1.0, 1.0, 0.0, -1.0, 2.0, 3.0]);
-        assert_eq!(best_classes(&values, 2), [[0, 1, 2], [2, 1, 0]]);
-        assert!(best_classes(&Tensor::from_f32(vec![1, 2, 2, 1], &[0.0; 4]), 1).is_empty());
-    }
+    let (low, high) = bootstrap(samples, 1, drops).unwrap_or((0.0, 1.0));
+    Some(Task {
+        kind: before.kind,
+        samples,
+        agreement: numbers.first().and_then(|n| n.agreement).unwrap_or(0.0),
+        numbers,
+        top1: None,
+        top5: None,
+        drop_interval: Interval { low, high },
+        not_numbers: after.not_numbers.saturating_sub(before.not_numbers),
+    })
 }

@@ -1,5 +1,7 @@
 //! What is reported of one model.
 
+use std::collections::BTreeMap;
+
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -43,6 +45,8 @@ pub struct Numbers {
     /// The user's own metric.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<MetricScores>,
+    /// The numbers of other tasks, with the original's answers taken as right, by name.
+    pub metrics: BTreeMap<String, f64>,
     /// The counted metrics, each under its key.
     #[serde(flatten, serialize_with = "only_counted")]
     pub counted: PerMetric<(u64, u64)>,
@@ -55,6 +59,12 @@ pub struct Numbers {
     pub probes_pruned: usize,
     /// What was not verified.
     pub unverified: Vec<String>,
+}
+
+/// The numbers of a task that is no classifier's.
+fn metrics(outcome: &Outcome) -> BTreeMap<String, f64> {
+    let numbers = outcome.task.iter().flat_map(|t| &t.numbers);
+    numbers.filter_map(|n| Some((n.name.clone(), n.agreement?))).collect()
 }
 
 /// All but the latency, which is measured and has fields of its own.
@@ -82,6 +92,7 @@ impl Numbers {
             top1: task(|t| t.top1),
             metric: outcome.metric.clone(),
             agreement: outcome.task.as_ref().map(|t| t.agreement),
+            metrics: metrics(outcome),
             counted: PerMetric::from_fn(|m| (outcome.counted[m].before, outcome.counted[m].after)),
             moved: moved
                 .map(|g| Moved {

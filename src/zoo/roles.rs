@@ -70,6 +70,8 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("pixel-range", &[Python]),
     ("mean", &[Python]),
     ("std", &[Python]),
+    ("task", &[Python]),
+    ("loss", &[Python]),
     // What is planned.
     ("profile", &[Data, Python]),
     ("time-budget", &[Python]),

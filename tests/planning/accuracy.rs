@@ -29,7 +29,9 @@ fn the_cifar_models_have_their_published_accuracy_on_real_images() {
     let told = std::cell::RefCell::new(Vec::new());
     let tell = |done, total| told.borrow_mut().push((done, total));
     let data = data.at_most(500);
-    let same = compare_task(&cpu(), &model, &model, &data, &tell).unwrap().unwrap();
+    let same = compare_task(&cpu(), [&model, &model], &data, None, &tell)
+        .unwrap()
+        .unwrap();
     let told = told.into_inner();
     assert!(
         told.is_sorted() && told.last().is_some_and(|(done, total)| done == total),

@@ -19,7 +19,7 @@ use snapprune::plan::Metric;
 use snapprune::reconstruct::Change;
 use snapprune::report::{Listed, outcome_json, outcome_text};
 use snapprune::rewrite::rewrite;
-use snapprune::score::{Reference, Rest, StagedExecutor};
+use snapprune::score::{LossSpec, Reference, Rest, StagedExecutor};
 
 /// A small reader of lines: convolutions over N×12×16, then steps of time as rows of products, before or behind the batch.
 fn reader(batch: usize, time_major: bool) -> ModelProto {
@@ -75,7 +75,7 @@ fn lost(opened: &Opened, data: &Path) -> (f64, f64) {
     let fit = fitted(&device, parts, pruned.clone(), &samples, 0, &Silent, &Limit::default()).unwrap();
     assert!(fit.notes.is_empty(), "{:?}", fit.notes);
     let executor = StagedExecutor::new(&device, &samples.data, samples.judge.clone()).unwrap();
-    let reference = Reference::of(&executor, &opened.proto, &graph).unwrap();
+    let reference = Reference::of(&executor, &opened.proto, &graph, &LossSpec::default()).unwrap();
     let own = Graph::of(&pruned).unwrap();
     let plain = reference.judge(&executor, &pruned, &own, 0).unwrap().loss();
     the_rest_tells_the_same(opened, &graph, &executor, &reference);

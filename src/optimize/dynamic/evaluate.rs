@@ -8,7 +8,8 @@ use super::search::GateSearch;
 use crate::Result;
 use crate::data::Dataset;
 use crate::gate::Gate;
-use crate::verify::{Classes, Task, classes, task_of};
+use crate::task::TaskKind;
+use crate::verify::{Answers, Task, answers, task_of};
 
 /// The gates that were wished for, and those that stand.
 pub(super) struct Accepted {
@@ -18,8 +19,8 @@ pub(super) struct Accepted {
 
 /// The static model on the evaluation samples.
 pub(super) enum Before<'a> {
-    /// A classifier's classes.
-    Classes(&'a Dataset, Classes),
+    /// The answers of its task.
+    Answers(&'a Dataset, Answers),
     /// Other outputs.
     Outputs(Box<Judge<'a>>),
 }
@@ -28,7 +29,7 @@ pub(super) enum Before<'a> {
 pub(super) struct EvaluatedDrop {
     /// As `--dynamic-drop` counts it.
     pub drop: f64,
-    /// For classifiers.
+    /// For tasks that are not of numbers alone.
     pub task: Option<Task>,
 }
 
@@ -41,9 +42,10 @@ impl<'a> GateSearch<'a> {
         let session = self.session;
         let Some(data) = session.eval else { return Ok(None) };
         session.reporter.step(Step::RunRealInputs);
-        let found = classes(session.device, self.base, data, &session.progress())?;
-        if task_of(&found, &found).is_some() {
-            return Ok(Some(Before::Classes(data, found)));
+        let reading = session.judged.reading.as_ref();
+        let found = answers(session.device, self.base, data, reading, &session.progress())?;
+        if task_of(&found, &found).is_some_and(|t| t.kind != TaskKind::Regress) {
+            return Ok(Some(Before::Answers(data, found)));
         }
         let runs = COMPARED.div_ceil(data.batch().max(1)).min(data.distinct_runs());
         let judge = Judge::new(self, data, 0..runs)?;
@@ -61,14 +63,15 @@ impl<'a> GateSearch<'a> {
                     task: None,
                 });
             }
-            Before::Classes(data, own) => (*data, own),
+            Before::Answers(data, own) => (*data, own),
         };
         let mask = self.dynamics.mode == Mode::Mask;
         let model = self.model_of(gates, self.written_form())?;
         // Gated channels are for one sample at a time.
         let single = gates.iter().any(|g| g.channels.is_some()) && !mask;
         let data = if single { data.in_runs_of(1) } else { data.clone() };
-        let after = classes(session.device, &model, &data, &session.progress())?;
+        let reading = session.judged.reading.as_ref();
+        let after = answers(session.device, &model, &data, reading, &session.progress())?;
         let task = task_of(own, &after);
         Ok(EvaluatedDrop {
             drop: task

@@ -26,7 +26,7 @@ impl<'a> Judge<'a> {
     /// Runs the model on the samples of some runs.
     pub fn new(search: &'a GateSearch<'a>, data: &'a Dataset, runs: Range<usize>) -> Result<Self> {
         let executor = StagedExecutor::new(search.session.device, data, runs.clone())?;
-        let reference = Reference::of(&executor, search.model, search.graph)?;
+        let reference = Reference::of(&executor, search.model, search.graph, &search.session.judged)?;
         Ok(Self {
             search,
             data,

@@ -11,7 +11,7 @@ use crate::optimize::outcome::{Declined, NoPlan};
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
 use crate::plan::{Frontier, ParetoPoint};
-use crate::verify::{Classes, MetricScores, Task, classes, task_of};
+use crate::verify::{Answers, MetricJudge, MetricScores, Task, answers, task_of};
 
 /// Plans that are tried between the last that passes and the first that fails, and how near in latency (as a share of the
 /// original's) they may get.
@@ -22,17 +22,46 @@ const NEAR: f64 = 0.005;
 struct PassingPlan {
     point: ParetoPoint,
     fitted: Fitted,
-    /// What the samples tell of its drop.
-    told: Vec<String>,
+    judged: Judged,
 }
 
-/// The evaluation samples, and how the original does on them.
+/// How the original does on samples.
+enum Before<'s> {
+    /// Its answers, which its task's own number is of.
+    Answers(Answers),
+    /// What the user's own metric gives for it.
+    Metric(MetricJudge<'s>),
+}
+
+/// How a plan's model does beside the original.
+enum Judged {
+    Task(Box<Task>),
+    Metric(MetricScores),
+}
+
+impl Judged {
+    fn drop(&self) -> f64 {
+        match self {
+            Self::Task(task) => task.accuracy_drop(),
+            Self::Metric(scores) => scores.drop(),
+        }
+    }
+
+    /// A drop as its number has it: a share, or the metric's own unit.
+    fn shown(&self, drop: f64) -> String {
+        match self {
+            Self::Task(_) => format!("{:.2} %", 100.0 * drop),
+            Self::Metric(_) => format!("{drop:.4}"),
+        }
+    }
+}
+
+/// Samples, and how the original does on them.
 struct DropJudge<'s> {
     session: &'s Session<'s>,
     search: &'s Search,
     data: &'s Dataset,
-    /// Its classes, where no metric of the user's own judges.
-    before: Option<Classes>,
+    before: Before<'s>,
     /// The drop that is allowed, 0 to 1.
     allowed: f64,
 }
@@ -45,8 +74,9 @@ struct Bracket {
     near: f64,
 }
 
-/// The fastest plan that loses at most `allowed` on the evaluation samples: first among those of the curve by halving, then
-/// between the best that passes and the next that does not.
+/// The fastest plan that loses at most `allowed` on samples: first among those of the curve by halving, then between the best that
+/// passes and the next that does not. Plans are searched on one half of the samples; what the other half refuses makes way for the next
+/// more careful one that was tried.
 pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::result::Result<Chosen, NoPlan> {
     let data = session.eval.ok_or(Declined::DropNeedsSamples)?;
     let late = Declined::NoTimeForDrop { allowed };
@@ -55,22 +85,8 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
     }
     let mut frontier = search.frontier(search.latency());
     let points = frontier.curve();
-    session.reporter.step(Step::RunRealInputs);
-    let before = match &session.metric {
-        Some(_) => None,
-        None => Some(classes(session.device, &session.original, data, &session.progress())?),
-    };
-    if before.as_ref().is_some_and(|own| task_of(own, own).is_none()) {
-        return Err(Declined::DropNeedsClasses.into());
-    }
-    let judge = DropJudge {
-        session,
-        search,
-        data,
-        before,
-        allowed,
-    };
-    let mut best: Option<PassingPlan> = None;
+    let judge = DropJudge::new(session, search, session.searched.unwrap_or(data), allowed)?;
+    let mut passing: Vec<PassingPlan> = Vec::new();
     // The first point is what loses nothing; later ones lose ever more.
     let (mut low, mut high) = (0, points.len());
     while high - low > 1 && !session.limit.is_up() {
@@ -78,7 +94,7 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
         match judge.passing(&points[at])? {
             Some(tried) => {
                 low = at;
-                best = Some(tried);
+                passing.push(tried);
             }
             None => high = at,
         }
@@ -86,32 +102,135 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
     let whole = points.first().map_or(1.0, |p| p.used);
     if let Some(fails) = points.get(high) {
         let bracket = Bracket {
-            passes: best.as_ref().map_or(whole, |b| b.point.used),
+            passes: passing.last().map_or(whole, |b| b.point.used),
             fails: fails.used,
             near: NEAR * whole,
         };
-        best = judge.between(&mut frontier, bracket)?.or(best);
+        judge.between(&mut frontier, bracket, &mut passing)?;
     }
-    match best {
-        Some(tried) => Ok(Chosen {
-            notes: tried.told,
-            fitted: Some(tried.fitted),
-            ..Chosen::of(search, &tried.point)
-        }),
-        None if high - low > 1 => Err(late.into()),
-        None => Err(Declined::NoPlanWithinDrop { allowed }.into()),
+    if passing.is_empty() {
+        let why = if high - low > 1 {
+            late
+        } else {
+            Declined::NoPlanWithinDrop { allowed }
+        };
+        return Err(why.into());
     }
+    let (tried, mut notes) = match session.searched {
+        Some(_) => DropJudge::new(session, search, data, allowed)?.confirmed(passing)?,
+        None => match passing.pop() {
+            Some(tried) => (tried, vec![SEARCHED_ON_ALL.to_owned()]),
+            None => return Err(late.into()),
+        },
+    };
+    notes.extend(told(&tried.judged, allowed));
+    Ok(Chosen {
+        notes,
+        fitted: Some(tried.fitted),
+        ..Chosen::of(search, &tried.point)
+    })
 }
 
-impl DropJudge<'_> {
-    /// Halves the predicted latencies between one that passes and one that fails; the fastest plan that passes, if one does.
-    fn between(&self, frontier: &mut Frontier, bracket: Bracket) -> Result<Option<PassingPlan>> {
+/// Where samples are too few to be divided.
+const SEARCHED_ON_ALL: &str = "the samples are too few to be divided, so the plan was searched on the very samples that its drop is of: \
+                                others may lose more";
+
+impl<'s> DropJudge<'s> {
+    /// Runs the original on the samples.
+    fn new(
+        session: &'s Session<'s>,
+        search: &'s Search,
+        data: &'s Dataset,
+        allowed: f64,
+    ) -> std::result::Result<Self, NoPlan> {
+        session.reporter.step(Step::RunRealInputs);
+        let (device, progress) = (session.device, session.progress());
+        let before = match &session.options.metric {
+            Some(metric) => {
+                let judge = MetricJudge::of(metric.clone(), device, &session.original, data, &progress)?;
+                Before::Metric(judge)
+            }
+            None => {
+                let reading = session.judged.reading.as_ref();
+                let before = answers(device, &session.original, data, reading, &progress)?;
+                if task_of(&before, &before).is_none() {
+                    return Err(Declined::DropNeedsAnswers.into());
+                }
+                Before::Answers(before)
+            }
+        };
+        Ok(Self {
+            session,
+            search,
+            data,
+            before,
+            allowed,
+        })
+    }
+
+    /// Of plans that passed elsewhere, later ones losing more, the last that passes here too, with what is to be said of the others.
+    fn confirmed(&self, mut passed: Vec<PassingPlan>) -> std::result::Result<(PassingPlan, Vec<String>), NoPlan> {
+        let mut notes = Vec::new();
+        let mut least: Option<(f64, String)> = None;
+        while let Some(tried) = passed.pop() {
+            let Some(judged) = self.judged(&tried.fitted)? else {
+                continue;
+            };
+            let drop = judged.drop();
+            if drop <= self.allowed {
+                return Ok((PassingPlan { judged, ..tried }, notes));
+            }
+            let shown = judged.shown(drop);
+            notes.push(format!(
+                "a faster plan lost {} on the samples that it was searched on and {shown} on the others, more than the {} that are \
+                 allowed; a more careful one was taken",
+                judged.shown(tried.judged.drop()),
+                judged.shown(self.allowed)
+            ));
+            if least.as_ref().is_none_or(|(l, _)| drop < *l) {
+                least = Some((drop, shown));
+            }
+        }
+        Err(match least {
+            Some((_, drop)) => Declined::DropOnOthers {
+                drop,
+                allowed: self.shown(self.allowed),
+            },
+            None => Declined::DropNeedsAnswers,
+        }
+        .into())
+    }
+
+    /// A drop as it is told here.
+    fn shown(&self, drop: f64) -> String {
+        match self.before {
+            Before::Answers(_) => format!("{:.2} %", 100.0 * drop),
+            Before::Metric(_) => format!("{drop:.4}"),
+        }
+    }
+
+    /// How a model does on the samples; `None` where nothing can be told.
+    fn judged(&self, fitted: &Fitted) -> Result<Option<Judged>> {
+        let session = self.session;
+        session.reporter.step(Step::RunRealInputs);
+        let model = encode(&fitted.proto);
+        match &self.before {
+            Before::Metric(judge) => Ok(Some(Judged::Metric(judge.compared(&model, &session.progress())?))),
+            Before::Answers(before) => {
+                let reading = session.judged.reading.as_ref();
+                let after = answers(session.device, &model, self.data, reading, &session.progress())?;
+                Ok(task_of(before, &after).map(|task| Judged::Task(Box::new(task))))
+            }
+        }
+    }
+
+    /// Halves the predicted latencies between one that passes and one that fails, and adds the plans that pass, later ones faster.
+    fn between(&self, frontier: &mut Frontier, bracket: Bracket, passing: &mut Vec<PassingPlan>) -> Result<()> {
         let Bracket {
             mut passes,
             mut fails,
             near,
         } = bracket;
-        let mut best: Option<PassingPlan> = None;
         for _ in 0..BETWEEN {
             if passes - fails <= near || self.session.limit.is_up() {
                 break;
@@ -124,12 +243,12 @@ impl DropJudge<'_> {
             match self.passing(&point)? {
                 Some(tried) => {
                     passes = tried.point.used;
-                    best = Some(tried);
+                    passing.push(tried);
                 }
                 None => fails = point.used.max(fails),
             }
         }
-        Ok(best)
+        Ok(())
     }
 
     /// Makes a plan's model and runs it on the samples; `None` where it changes nothing, or loses more than is allowed.
@@ -140,47 +259,35 @@ impl DropJudge<'_> {
         }
         let session = self.session;
         let fitted = fit(session, &plan)?;
-        session.reporter.step(Step::RunRealInputs);
-        let told = self.within(&encode(&fitted.proto))?;
-        Ok(told.map(|told| PassingPlan {
+        let judged = self.judged(&fitted)?.filter(|judged| judged.drop() <= self.allowed);
+        Ok(judged.map(|judged| PassingPlan {
             point: point.clone(),
             fitted,
-            told,
+            judged,
         }))
     }
-
-    /// What the samples tell of a model's drop; `None` where it is more than is allowed.
-    fn within(&self, model: &[u8]) -> Result<Option<Vec<String>>> {
-        let session = self.session;
-        if let Some(judge) = &session.metric {
-            let scores = judge.compared(model, &session.progress())?;
-            return Ok((scores.drop() <= self.allowed).then(|| told_by_metric(&scores, self.allowed)));
-        }
-        let after = classes(session.device, model, self.data, &session.progress())?;
-        let task = self.before.as_ref().and_then(|before| task_of(before, &after));
-        let task = task.filter(|task| task.accuracy_drop() <= self.allowed);
-        Ok(task.map(|task| told(&task, self.allowed)))
-    }
-}
-
-/// What the user's own metric tells of the drop that was allowed.
-fn told_by_metric(scores: &MetricScores, most: f64) -> Vec<String> {
-    vec![format!(
-        "the drop of {:.4} in {} (allowed: {most:.4}) is that of the samples which the plan was searched on",
-        scores.drop(),
-        scores.name
-    )]
 }
 
 /// What the samples tell of the drop that was allowed.
-fn told(task: &Task, most: f64) -> Vec<String> {
+fn told(judged: &Judged, most: f64) -> Vec<String> {
+    let task = match judged {
+        Judged::Task(task) => task,
+        Judged::Metric(scores) => {
+            return vec![format!(
+                "the drop in {} is {:.4} (allowed: {most:.4})",
+                scores.name,
+                scores.drop()
+            )];
+        }
+    };
     let percent = |v: f64| format!("{:.2} %", 100.0 * v);
     let interval = task.drop_interval;
     let mut notes = vec![format!(
-        "the drop of {} (allowed: {}) is that of the samples which the plan was searched on; with 95 % confidence it is between {} \
-         and {}",
+        "the drop of {} in {} (allowed: {}) is that of {} samples; with 95 % confidence it is between {} and {}",
         percent(task.accuracy_drop()),
+        task.number(),
         percent(most),
+        task.samples,
         percent(interval.low),
         percent(interval.high)
     )];

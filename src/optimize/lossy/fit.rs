@@ -1,5 +1,7 @@
 //! The weights of a plan's model, and what it loses.
 
+use std::collections::BTreeMap;
+
 use super::sensitivity::guessed_biases;
 use crate::Result;
 use crate::onnx::Graph;
@@ -22,6 +24,7 @@ pub(super) fn fit(session: &Session, plan: &Plan) -> Result<Fitted> {
             proto: with_compensated(proto, graph, analysis, &remaps, &biases)?,
             judged: None,
             held_out: false,
+            losses: BTreeMap::new(),
             notes: Vec::new(),
         });
     };
@@ -61,7 +64,7 @@ pub(super) fn measured_loss(session: &Session, fitted: &Fitted) -> Option<Measur
     let (inputs, _) = session.inputs.first().filter(|_| session.samples.is_none())?;
     let random = || -> Result<f64> {
         let executor = StagedExecutor::of(session.device, inputs)?;
-        let reference = Reference::of(&executor, &session.opened.proto, &session.graph)?;
+        let reference = Reference::of(&executor, &session.opened.proto, &session.graph, &session.judged)?;
         let graph = Graph::of(&fitted.proto)?;
         Ok(reference.judge(&executor, &fitted.proto, &graph, 0)?.loss())
     };

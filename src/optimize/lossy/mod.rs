@@ -149,6 +149,7 @@ fn calibration(session: &Session, fitted: &Fitted, loss: f64, seconds: (f64, f64
         judged_on,
         left_out: samples.map_or(0, |s| s.left_out),
         predicted_loss: loss,
+        losses: fitted.losses.clone(),
         held_out_loss: held_out.map(|h| h.loss()),
         held_out_agreement: agreement,
         held_out_interval: agreement.map(interval),

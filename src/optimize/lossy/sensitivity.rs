@@ -231,7 +231,7 @@ fn losses(
     let each = crossing_bytes(graph, session.analysis(), samples.data.declared());
     let executor = StagedExecutor::new(session.device, &samples.data, samples.few(JUDGES))?;
     let mut executor = executor.staying(each);
-    let reference = Reference::of(&executor, original, graph)?;
+    let reference = Reference::of(&executor, original, graph, &samples.judged)?;
     let groups = &session.analysis().groups;
     let touched = |&g: &usize| (touched_nodes(session, &groups[g]), g);
     let mut order: Vec<(Range<usize>, usize)> = rankings.keys().map(touched).collect();

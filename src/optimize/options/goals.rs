@@ -89,6 +89,11 @@ impl Goals {
         Metric::ALL.iter().any(|&m| self.limits[m].is_some()) || self.max_drop.is_some()
     }
 
+    /// Whether a plan is searched by what it loses on samples alone.
+    pub fn only_drop(&self) -> bool {
+        self.max_drop.is_some() && Metric::ALL.iter().all(|&m| self.limits[m].is_none())
+    }
+
     /// Whether a counted metric is limited.
     pub fn any_counted(&self) -> bool {
         Metric::counted().any(|m| self.limits[m].is_some())

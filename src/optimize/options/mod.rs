@@ -2,11 +2,13 @@
 
 mod dynamics;
 mod goals;
+mod judging;
 mod samples;
 
 pub use dynamics::{Dynamics, Mode, Placement};
 pub(super) use goals::limit_text;
 pub use goals::{Amount, Goals};
+pub use judging::Judging;
 pub use samples::SampleSource;
 
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub struct Options {
     pub metric: Option<Arc<dyn UserMetric>>,
     /// Samples that weights are fitted on.
     pub calib: Option<SampleSource>,
+    /// The model's task, and the weights of its outputs.
+    pub judging: Judging,
     /// What a narrower model should reach; nothing is lost without.
     pub goals: Goals,
     /// What becomes of a model that reaches a goal and is not faster.

@@ -77,8 +77,15 @@ pub enum Declined {
     NoTimeForGoals,
     /// A limit on the accuracy drop has no samples to measure it on.
     DropNeedsSamples,
-    /// A limit on the accuracy drop has no classes to measure it by.
-    DropNeedsClasses,
+    /// A limit on the accuracy drop has no answers to measure it by.
+    DropNeedsAnswers,
+    /// Every plan that kept the drop on the samples it was searched on loses more on the others.
+    DropOnOthers {
+        /// The least that was lost there, as it is told.
+        drop: String,
+        /// What may be lost, as it is told.
+        allowed: String,
+    },
     /// The time budget ended before a plan within the allowed drop was found.
     NoTimeForDrop {
         /// Accuracy that may be lost, 0 to 1.
@@ -147,9 +154,15 @@ impl fmt::Display for Declined {
             Self::NothingMeasured => f.write_str("no plan could be measured"),
             Self::NoTimeForGoals => f.write_str("the time was up while plans were searched for"),
             Self::DropNeedsSamples => f.write_str("there are no samples to measure the accuracy drop on"),
-            Self::DropNeedsClasses => {
-                f.write_str("the model's first output holds no classes to measure the accuracy drop by")
-            }
+            Self::DropNeedsAnswers => f.write_str(
+                "the model's own answers on the samples leave nothing to measure a drop by: it finds nothing in them, or its outputs hold \
+                 no numbers",
+            ),
+            Self::DropOnOthers { drop, allowed } => write!(
+                f,
+                "every plan that keeps the {allowed} that are allowed on the samples it was searched on loses more on the others, {drop} at \
+                 least"
+            ),
             Self::NoTimeForDrop { allowed } => write!(
                 f,
                 "the time budget was up before a plan was found that loses at most {:.2} %",

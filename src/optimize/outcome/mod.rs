@@ -8,6 +8,8 @@ mod latency_steps;
 mod no_gates;
 mod provider_settings;
 
+use std::collections::BTreeMap;
+
 pub use curve::{ChosenPoint, GoalAhead, MeasuredPoint, ParetoRow};
 pub use declined::Declined;
 pub(super) use declined::NoPlan;
@@ -24,6 +26,7 @@ use super::stopwatch::StepTime;
 use crate::device::DeviceInfo;
 use crate::plan::{Candidates, PerMetric, PlanFile};
 use crate::profile::{Noise, Summary};
+use crate::task::Reading;
 use crate::verify::{Agreement, Interval, MetricScores, Task};
 
 /// How a narrower model was found.
@@ -40,6 +43,8 @@ pub struct Calibration {
     /// The sum of what its groups were measured to lose one by one: nats of divergence for classifiers, squared error
     /// over variance for other outputs.
     pub predicted_loss: f64,
+    /// What every output is compared as, by its name.
+    pub losses: BTreeMap<String, String>,
     /// The loss of the whole model on samples that its weights were not fitted on.
     pub held_out_loss: Option<f64>,
     /// The share of those samples that get the original's class, for classifiers.
@@ -77,6 +82,8 @@ pub struct Outcome {
     pub noise: Noise,
     /// How many problems were timed.
     pub probes: Probes,
+    /// How the model's outputs are read, where that was looked at.
+    pub reading: Option<Reading>,
     /// How both models do on real inputs.
     pub task: Option<Task>,
     /// The numbers of the user's own metric for both models.
@@ -152,6 +159,7 @@ impl Outcome {
             agreement: None,
             noise: Noise::default(),
             probes,
+            reading: None,
             task: None,
             metric: None,
             plan: None,

@@ -76,6 +76,23 @@ fn variables_that_all_hang_together_are_held_in_turns() {
 }
 
 #[test]
+fn a_variable_may_be_held_whose_neighbour_is_ordered_already() {
+    let (mut sizes, mut factors) = dense();
+    sizes.extend([2; 12]);
+    let mut random = fastrand::Rng::with_seed(2);
+    // Each of the twelve has one that hangs on it alone, and goes first.
+    factors.extend((0..12).map(|v| Factor::new(vec![v, v + 12], &sizes, |_| random.f64())));
+    let (choice, proven) = minimize(&sizes, &factors, &[0; 24]);
+    assert!(!proven);
+    let found = sum(&sizes, &factors, &choice);
+    for v in 12..24 {
+        let mut other = choice.clone();
+        other[v] = 1 - choice[v];
+        assert!(sum(&sizes, &factors, &other) >= found - 1e-12);
+    }
+}
+
+#[test]
 fn a_search_that_is_asked_to_stop_gives_what_it_started_from() {
     let (sizes, factors) = dense();
     let stop = Stop::default();

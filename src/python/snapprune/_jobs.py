@@ -59,6 +59,8 @@ def optimize(
     pixel_range: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    task: str | None = None,
+    loss: Mapping[str, float] | None = None,
     target_latency: Amount | None = None,
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
@@ -128,9 +130,13 @@ def optimize(
             are for inputs of uint8).
         mean, std: how 8-bit images become inputs: (x - mean) / std, channel by channel in the input's order, where x has the
             range of ``pixel_range``.
+        task: what the model is for: ``"classify"``, ``"detect"``, ``"segment"``, ``"embed"``, ``"ctc"`` or ``"regress"`` (default:
+            recognized).
+        loss: how much the losses of outputs count, by name; 0 leaves one out.
         target_latency, target_macs, max_params, max_memory: goals; a number is a share of the original's. Multiply-accumulates are
             those for one sample; memory is that of the activations alive at once, such as ``"64MiB"``.
-        max_drop: what may be lost on ``eval``: of top-1, or of ``metric``.
+        max_drop: what may be lost on ``eval``: a share of the task's own number (top-1, mAP50, mIoU, cosine,
+            equal strings or R²), or this much of ``metric``.
         allow_slower: a model that reaches ``target_macs``, ``max_params`` or ``max_memory`` is wanted also where it was not
             measured to be faster.
         min_width: no layer becomes narrower than this.
@@ -160,7 +166,7 @@ def optimize(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, settings=settings, batch=batch,
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
-            mean=mean, std=std, target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
+            mean=mean, std=std, task=task, loss=_losses(loss), target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
             keep=list(keep), grow=grow, grow_init=grow_init, deploy_dtype=deploy_dtype, dynamic=dynamic,
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
@@ -251,6 +257,8 @@ def plan(
     pixel_range: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    task: str | None = None,
+    loss: Mapping[str, float] | None = None,
     target_latency: Amount | None = None,
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
@@ -277,7 +285,7 @@ def plan(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch,
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
-            mean=mean, std=std,
+            mean=mean, std=std, task=task, loss=_losses(loss),
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
             keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
@@ -306,6 +314,8 @@ def apply(
     pixel_range: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    task: str | None = None,
+    loss: Mapping[str, float] | None = None,
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
@@ -326,7 +336,7 @@ def apply(
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
-            batch=batch, mean=mean, std=std, shape=_shapes(shapes), dim=_dims(dims),
+            batch=batch, mean=mean, std=std, task=task, loss=_losses(loss), shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights,
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, eval=call.samples(eval, "eval"),
         )  # fmt: skip
@@ -412,6 +422,10 @@ def _shapes(shapes: Mapping[str, Sequence[int]] | None) -> list[str]:
 
 def _options(options: Mapping[str, str] | None) -> list[str]:
     return [f"{name}={value}" for name, value in (options or {}).items()]
+
+
+def _losses(weights: Mapping[str, float] | None) -> list[str]:
+    return [f"{name}={float(weight)}" for name, weight in (weights or {}).items()]
 
 
 def _dims(dims: Mapping[str, int | str] | None) -> list[str]:

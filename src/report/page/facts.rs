@@ -7,7 +7,7 @@ use crate::report::ahead::goal_text;
 use crate::report::calibrated::{agreement_text, samples_text};
 use crate::report::noise::{noise_text, unsteady_text};
 use crate::report::numbers::{amount, milliseconds, shape};
-use crate::verify::{MetricScores, Task};
+use crate::verify::{MetricScores, Task, TaskNumber};
 
 /// A number of the headline.
 pub(super) struct Card {
@@ -131,6 +131,15 @@ pub(super) fn cards(outcome: &Outcome) -> Vec<Card> {
         );
         card("top-1 after", share(after), note, "after");
     }
+    for (task, number) in outcome.task.iter().flat_map(|t| t.numbers.iter().map(move |n| (t, n))) {
+        if let Some((a, b)) = number.labelled {
+            let note = format!("{} by labels, {} samples", number.name, task.samples);
+            card("before and after", format!("{a:.3} → {b:.3}"), note, "");
+        } else if let Some(v) = number.agreement {
+            let note = format!("{} of the original's answers, {} samples", number.name, task.samples);
+            card("agreement", format!("{v:.3}"), note, "");
+        }
+    }
     if let Some((_, (before, after))) = moving {
         let note = format!("{:+.2} points to the static model", 100.0 * (after - before));
         card("top-1, dynamic", share(after), note, "gated");
@@ -171,7 +180,11 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
         );
         facts.push(fact("rounding alone", rounding));
     }
+    facts.extend(outcome.reading.as_ref().map(|r| fact("task", r.text())));
     let task = |t: &Task| {
+        if !t.numbers.is_empty() {
+            return numbers(t);
+        }
         let share = |v: f64| format!("{:.2} %", 100.0 * v);
         let right = t.top1.zip(t.top5).map(|(one, five)| {
             format!(
@@ -225,6 +238,26 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
         ));
     }
     facts
+}
+
+/// The numbers of a task.
+fn numbers(task: &Task) -> String {
+    let one = |n: &TaskNumber| {
+        let labelled = n.labelled.map(|(a, b)| format!("{} {a:.4} → {b:.4} by labels", n.name));
+        let agreed = n
+            .agreement
+            .map(|v| format!("{} {v:.4} of the original's answers", n.name));
+        labelled.into_iter().chain(agreed).collect::<Vec<_>>()
+    };
+    let all: Vec<String> = task.numbers.iter().flat_map(one).collect();
+    format!(
+        "{}; {} samples; a drop of {:.2} % ({:.2} to {:.2} % with 95 % confidence)",
+        all.join(", "),
+        task.samples,
+        100.0 * task.accuracy_drop(),
+        100.0 * task.drop_interval.low,
+        100.0 * task.drop_interval.high
+    )
 }
 
 /// How the numbers came about.
