@@ -153,9 +153,12 @@ fn row(entry: &JournalEntry) -> ZooRow {
     let numbers = entry.numbers.clone().unwrap_or_default();
     let ratio = numbers.ratio.map(|r| r.0).or(numbers.predicted_ratio);
     let page = entry.files.keys().find(|f| f.ends_with(".html"));
-    let accuracy = numbers
-        .top1
-        .map(|(a, b)| format!("top-1 {:.2} → {:.2} %", 100.0 * a, 100.0 * b))
+    let own = numbers.metric.as_ref();
+    let accuracy = own
+        .map(|m| format!("{} {:.4} → {:.4}", m.name, m.original, m.rewritten))
+        .or(numbers
+            .top1
+            .map(|(a, b)| format!("top-1 {:.2} → {:.2} %", 100.0 * a, 100.0 * b)))
         .or(numbers.agreement.map(|a| format!("same class {:.2} %", 100.0 * a)))
         .or(numbers.max_abs_diff.map(|d| format!("outputs differ by {d:.0e}")));
     let layers = numbers
