@@ -23,6 +23,7 @@ pub mod profile;
 #[cfg(feature = "python")]
 mod python;
 pub mod reconstruct;
+pub mod reparametrize;
 pub mod report;
 pub mod rewrite;
 pub mod score;

@@ -46,6 +46,7 @@ impl PlanningArgs {
             eval: data.eval(),
             calib: goals.calib.calib(data),
             goals: goals.goals(),
+            allowed: goals.allow,
             when_slower: if goals.allow_slower {
                 WhenSlower::Write
             } else {

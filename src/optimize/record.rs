@@ -68,7 +68,7 @@ impl Outcome {
 
     /// Puts in the latencies that are predicted for the original and a plan, whether it is written or not.
     pub(super) fn predict(&mut self, session: &Session, plan: &Plan) {
-        let both = session.predict(&Plan::default()).zip(session.predict(plan));
+        let both = session.predict_original().zip(session.predict(plan));
         self.predicted_ms = both.filter(|(before, _)| *before > 0.0);
         let ratio = self.predicted_ratio();
         if let (Some(chosen), Some(ratio)) = (self.chosen.as_mut(), ratio) {

@@ -1,9 +1,11 @@
 //! What the user asks for.
 
+mod allowed;
 mod dynamics;
 mod goals;
 mod samples;
 
+pub use allowed::Allowed;
 pub use dynamics::{Dynamics, Mode, Placement};
 pub(super) use goals::limit_text;
 pub use goals::{Amount, Goals};
@@ -33,6 +35,8 @@ pub struct Options {
     pub calib: Option<SampleSource>,
     /// What a narrower model should reach; nothing is lost without.
     pub goals: Goals,
+    /// What a plan for a goal may do to the model.
+    pub allowed: Allowed,
     /// What becomes of a model that reaches a goal and is not faster.
     pub when_slower: WhenSlower,
     /// No group becomes narrower than this.

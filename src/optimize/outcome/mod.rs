@@ -33,7 +33,9 @@ pub struct Calibration {
     pub samples: usize,
     /// Those that weights were fitted on.
     pub fitted_on: usize,
-    /// Those that judged: nothing was fitted on them, unless none could be held out.
+    /// Those that chose: what groups lose, which weights and which plan are better.
+    pub chosen_on: usize,
+    /// Those that the loss and the agreement are told on: nothing was fitted on them or chosen by them, unless there were too few.
     pub judged_on: usize,
     /// Those that were given and not taken, as more would not have fit in memory.
     pub left_out: usize,
