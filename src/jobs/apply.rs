@@ -7,7 +7,7 @@ use super::source::ModelSource;
 use crate::channels::IndexRemaps;
 use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
 use crate::onnx::{declare_weights, encode};
-use crate::optimize::{Datasets, Declined, ProgressReporter, SampleSource, Samples, Step, fitted, gives_no_numbers};
+use crate::optimize::{Allowed, Calibrated, Datasets, Declined, Directions, Opened, ProgressReporter, SampleSource, Samples, Step, fitted, gives_no_numbers};
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::reconstruct::Change;
 use crate::rewrite::rewrite;
@@ -73,10 +73,6 @@ pub fn apply(
             settings.plan.display()
         )));
     }
-    let graph = opened.graph()?;
-    let change = plan.change(&graph, &opened.analysis)?;
-    let (folds, carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
-    let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let device = CpuDevice::new(runtime, 1);
     let before = encode(&opened.proto);
     let Datasets { eval, calib, .. } = Datasets::read(
@@ -86,8 +82,17 @@ pub fn apply(
         settings.calib.as_ref(),
         reporter,
     )?;
+    let calib = calib.map(Samples::new);
+    let opened = match plan.reparametrized.is_empty() {
+        true => opened,
+        false => reparametrized(&opened, &plan, &device, calib.as_ref(), reporter)?,
+    };
+    let graph = opened.graph()?;
+    let change = plan.change(&graph, &opened.analysis)?;
+    let (folds, carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
+    let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let mut broken = false;
-    if let Some(data) = calib {
+    if let Some(samples) = &calib {
         let remaps = IndexRemaps::new(&opened.analysis.dependencies, &opened.analysis.groups, &change);
         let change = Change {
             model: &opened.proto,
@@ -99,7 +104,7 @@ pub fn apply(
             &device,
             change,
             proto,
-            &Samples::new(data),
+            samples,
             0,
             reporter,
             &Limit::default(),
@@ -135,6 +140,35 @@ pub fn apply(
         task,
         carrying,
     })
+}
+
+/// The model that a plan's groups are those of: trunks rotated into the directions that the samples show, layers as two.
+fn reparametrized(
+    opened: &Opened,
+    plan: &PlanFile,
+    device: &CpuDevice,
+    samples: Option<&Samples>,
+    reporter: &dyn ProgressReporter,
+) -> Result<Opened> {
+    let samples = samples.ok_or_else(|| {
+        Error::Usage(
+            "the plan takes out principal directions, which samples tell: give the calibration samples that it was made with".to_owned(),
+        )
+    })?;
+    let on = Calibrated {
+        device,
+        samples,
+        seed: 0,
+    };
+    let (directions, _) = Directions::look(opened, on, Allowed::default(), &[], reporter, &Limit::default())?;
+    let equal = directions.model(opened, &plan.reparametrized)?;
+    let done = equal.equal_to.as_ref().map(|e| &e.moves);
+    if done != Some(&plan.reparametrized) {
+        return Err(Error::Plan(
+            "its rotated trunks or layers as two are not those of this model; make the plan anew".to_owned(),
+        ));
+    }
+    Ok(equal)
 }
 
 fn read_plan(path: &Path) -> Result<PlanFile> {

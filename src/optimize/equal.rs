@@ -12,8 +12,9 @@ use crate::Result;
 use crate::device::{Device, Limit};
 use crate::onnx::{Graph, encode};
 use crate::ops::LinearOp;
+use crate::plan::{Pair, Reparametrization};
 use crate::reparametrize::{
-    Basis, Covariances, Pair, Reparametrization, Trunk, Watched, break_even, factorable, rotate, trunk, with_pairs,
+    Basis, Covariances, Trunk, Watched, break_even, factorable, rotate, trunk, with_pairs,
 };
 use crate::score::{StagedExecutor, Watch};
 use crate::verify::compare;

@@ -41,7 +41,7 @@ pub use options::{
 };
 pub use outcome::{
     Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GoalAhead, GroupRow, LatencyCurve, LatencyStep,
-    LatencySteps, MeasuredPoint, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
+    LatencySteps, MeasuredPoint, MoveRow, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
 };
 pub use provider_race::{Contender, SettingsRace, race_settings};
 pub use reporter::{NoReporter, ProgressReporter, Step};

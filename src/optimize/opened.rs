@@ -7,9 +7,8 @@ use crate::channels::{Analysis, Constraint, Group, Shapes};
 use crate::device::InputSpec;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, Model};
-use crate::plan::PerMetric;
+use crate::plan::{Pair, PerMetric, Reparametrization};
 use crate::profile::{Described, LeftOut};
-use crate::reparametrize::{Pair, Reparametrization};
 
 /// A model with what was found out about it.
 #[derive(Debug)]

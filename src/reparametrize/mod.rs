@@ -5,14 +5,12 @@
 
 mod basis;
 mod covariances;
-mod moves;
 mod pair;
 mod rotate;
 mod trunk;
 
 pub use basis::Basis;
 pub use covariances::{Covariances, Watched};
-pub use moves::Reparametrization;
-pub use pair::{Pair, break_even, factorable, with_pairs};
+pub use pair::{break_even, factorable, with_pairs};
 pub use rotate::rotate;
 pub use trunk::{Producer, Trunk, trunk};

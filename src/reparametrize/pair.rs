@@ -4,18 +4,8 @@ use super::trunk::mixing;
 use crate::onnx::proto::{ModelProto, NodeProto};
 use crate::onnx::{Attributes, Graph, Tensor, label};
 use crate::ops::{Direction, Form, LinearOp};
+use crate::plan::Pair;
 use crate::{Error, Result};
-
-/// A layer that stands as two.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Pair {
-    /// What the layer is called in the original, and the first of both here.
-    pub layer: String,
-    /// The value between both.
-    pub inner: String,
-    /// What the layer makes, and the second of both here.
-    pub output: String,
-}
 
 impl Pair {
     /// The pair that a layer would be; both its parts are named when it is one.

@@ -15,9 +15,8 @@ use crate::optimize::outcome::Declined;
 use crate::optimize::prepare::{Request, nodes_kept};
 use crate::optimize::session::Session;
 use crate::optimize::workload::Workload;
-use crate::plan::{ChannelCounts, LayersAt, Metric, ParetoPoint, Plan};
+use crate::plan::{ChannelCounts, LayersAt, Metric, Pair, ParetoPoint, Plan, Reparametrization};
 use crate::profile::Prober;
-use crate::reparametrize::{Pair, Reparametrization};
 use crate::verify::Loaded;
 
 /// Two layers must take at most so much of what one takes.

@@ -81,6 +81,8 @@ pub struct Outcome {
     pub probes: Probes,
     /// How both models do on real inputs.
     pub task: Option<Task>,
+    /// What was done besides taking channels out.
+    pub moves: Vec<MoveRow>,
     /// The plan that made the model.
     pub plan: Option<PlanFile>,
     /// What was not verified, and why.
@@ -112,6 +114,21 @@ pub struct Counted {
     pub before: u64,
     /// Of the rewritten model.
     pub after: u64,
+}
+
+/// A change of the model that is more than channels that go.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct MoveRow {
+    /// `rotation`: directions of a linear trunk went; `rank`: a layer stands as two.
+    pub kind: &'static str,
+    /// The layers that make the directions, or the layer that stands as two.
+    pub layers: Vec<String>,
+    /// Directions before: all.
+    pub before: usize,
+    /// Directions that are left.
+    pub after: usize,
+    /// What that was measured to lose alone.
+    pub loss: Option<f64>,
 }
 
 /// Counts of probes.
@@ -153,6 +170,7 @@ impl Outcome {
             noise: Noise::default(),
             probes,
             task: None,
+            moves: Vec::new(),
             plan: None,
             unverified: Vec::new(),
             notes: Vec::new(),

@@ -55,6 +55,7 @@ def optimize(
     max_memory: Amount | None = None,
     max_drop: str | float | None = None,
     allow_slower: bool = False,
+    allow: str | Sequence[str] = "widths,rotation,rank",
     min_width: int | None = None,
     keep: Iterable[str] = (),
     grow: str = "faster",
@@ -109,6 +110,8 @@ def optimize(
         max_drop: top-1 that may be lost on ``eval``, a share.
         allow_slower: a model that reaches ``target_macs``, ``max_params`` or ``max_memory`` is wanted also where it was not
             measured to be faster.
+        allow: what a plan for a goal may do: some of ``"widths"`` (take channels out), ``"rotation"`` (take principal directions out
+            of linear trunks) and ``"rank"`` (make two layers of one).
         min_width: no layer becomes narrower than this.
         keep: names of layers whose widths stay.
         grow: ``"none"``, ``"faster"`` or ``"free"``.
@@ -136,7 +139,7 @@ def optimize(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, settings=settings, batch=batch,
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
             mean=mean, std=std, target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
-            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
+            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, allow=_listed(allow), min_width=min_width,
             keep=list(keep), grow=grow, grow_init=grow_init, deploy_dtype=deploy_dtype, dynamic=dynamic,
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
             db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
@@ -225,6 +228,7 @@ def plan(
     max_memory: Amount | None = None,
     max_drop: str | float | None = None,
     allow_slower: bool = False,
+    allow: str | Sequence[str] = "widths,rotation,rank",
     min_width: int | None = None,
     keep: Iterable[str] = (),
     grow: str = "faster",
@@ -246,7 +250,7 @@ def plan(
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
             mean=mean, std=std,
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
-            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
+            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, allow=_listed(allow), min_width=min_width,
             keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
             shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
@@ -351,6 +355,10 @@ class _Call:
 def _call(model: Any, ort_lib: Any, progress: bool | Progress) -> Iterator[_Call]:
     with tempfile.TemporaryDirectory(prefix="snapprune-") as folder, shown(progress) as tell:
         yield _Call(model, Path(folder), ort_lib, tell)
+
+
+def _listed(words: str | Sequence[str]) -> str:
+    return words if isinstance(words, str) else ",".join(words)
 
 
 def _share(amount: Amount | None) -> str | None:

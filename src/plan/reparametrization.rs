@@ -1,8 +1,17 @@
-//! What makes a model equal to another.
+//! What makes a model equal to another that is better to plan from.
 
 use serde::{Deserialize, Serialize};
 
-use super::pair::Pair;
+/// A layer that stands as two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// What the layer is called in the original, and the first of both in the equal model.
+    pub layer: String,
+    /// The value between both.
+    pub inner: String,
+    /// What the layer makes, and the second of both.
+    pub output: String,
+}
 
 /// What was rotated and what stands as two layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
