@@ -7,7 +7,10 @@ use super::source::ModelSource;
 use crate::channels::IndexRemaps;
 use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
 use crate::onnx::{declare_weights, encode};
-use crate::optimize::{Allowed, Calibrated, Datasets, Declined, Directions, Opened, ProgressReporter, SampleSource, Samples, Step, fitted, gives_no_numbers};
+use crate::optimize::{
+    Allowed, Calibrated, Datasets, Declined, Directions, Opened, ProgressReporter, SampleSource, Samples, Step, fitted,
+    gives_no_numbers,
+};
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::reconstruct::Change;
 use crate::rewrite::rewrite;
@@ -100,15 +103,7 @@ pub fn apply(
             analysis: &opened.analysis,
             remaps: &remaps,
         };
-        let fit = fitted(
-            &device,
-            change,
-            proto,
-            samples,
-            0,
-            reporter,
-            &Limit::default(),
-        )?;
+        let fit = fitted(&device, change, proto, samples, 0, reporter, &Limit::default())?;
         fit.notes.iter().for_each(|note| reporter.note(note));
         broken = fit.is_broken();
         proto = fit.proto;

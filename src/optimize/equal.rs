@@ -13,9 +13,7 @@ use crate::device::{Device, Limit};
 use crate::onnx::{Graph, encode};
 use crate::ops::LinearOp;
 use crate::plan::{Pair, Reparametrization};
-use crate::reparametrize::{
-    Basis, Covariances, Trunk, Watched, break_even, factorable, rotate, trunk, with_pairs,
-};
+use crate::reparametrize::{Basis, Covariances, Trunk, Watched, break_even, factorable, rotate, trunk, with_pairs};
 use crate::score::{StagedExecutor, Watch};
 use crate::verify::compare;
 
@@ -115,8 +113,15 @@ impl Directions {
             if let Some(dims) = shapes.dims.get(&pair.output).cloned() {
                 shapes.dims.insert(pair.inner.clone(), dims);
             }
-            let dynamic: Vec<usize> = shapes.dynamic.iter().filter(|(n, _)| *n == pair.output).map(|d| d.1).collect();
-            shapes.dynamic.extend(dynamic.into_iter().map(|axis| (pair.inner.clone(), axis)));
+            let dynamic: Vec<usize> = shapes
+                .dynamic
+                .iter()
+                .filter(|(n, _)| *n == pair.output)
+                .map(|d| d.1)
+                .collect();
+            shapes
+                .dynamic
+                .extend(dynamic.into_iter().map(|axis| (pair.inner.clone(), axis)));
             covariances.same(&pair.inner, &pair.output);
         }
         let mut equal = related(opened.model.clone(), proto, opened.specs.clone(), shapes)?;
@@ -130,7 +135,9 @@ impl Directions {
                 if !inner && !moves.rotated.iter().any(named) {
                     continue;
                 }
-                let Some(basis) = t.basis(&graph, &covariances) else { continue };
+                let Some(basis) = t.basis(&graph, &covariances) else {
+                    continue;
+                };
                 if rotate(&mut proto, &t, &basis)? && !inner {
                     rotated.push(t.consumers[0].input.clone());
                 }

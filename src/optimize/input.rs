@@ -5,7 +5,9 @@ use std::path::Path;
 use super::opened::Opened;
 use super::scope::{held, never_lossy};
 use crate::channels::{ChannelChange, Shapes, analyze};
-use crate::device::{InputSpec, Runtime, ShapeOptions, constant_weights, input_specs, observe, without_value_info, wrong_outputs};
+use crate::device::{
+    InputSpec, Runtime, ShapeOptions, constant_weights, input_specs, observe, without_value_info, wrong_outputs,
+};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, Model, load_as};
 use crate::plan::{Metric, PerMetric, count};

@@ -37,7 +37,8 @@ pub use input::{SORTED, open};
 pub use needs::{Alternative, Needs, needs};
 pub use opened::{EqualTo, Opened};
 pub use options::{
-    Allowed, Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Mode, Options, Placement, SampleSource, WhenSlower,
+    Allowed, Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Mode, Options, Placement, SampleSource,
+    WhenSlower,
 };
 pub use outcome::{
     Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GoalAhead, GroupRow, LatencyCurve, LatencyStep,

@@ -75,10 +75,13 @@ impl Opened {
         let moves = &self.equal_to.as_ref()?.moves;
         let named = |name: &String| {
             let places = group.places.iter();
-            places.map(|(v, _)| &self.analysis.dependencies.value(*v).name).any(|n| n == name)
+            places
+                .map(|(v, _)| &self.analysis.dependencies.value(*v).name)
+                .any(|n| n == name)
         };
         let pair = moves.pairs.iter().find(|p| named(&p.inner));
-        pair.map(MoveOf::Rank).or_else(|| moves.rotated.iter().any(named).then_some(MoveOf::Rotation))
+        pair.map(MoveOf::Rank)
+            .or_else(|| moves.rotated.iter().any(named).then_some(MoveOf::Rotation))
     }
 
     /// Look-ups over the message that is worked on.

@@ -93,7 +93,9 @@ impl Outcome {
                 self.groups[g].reason = match moved {
                     None => format!("{gone} channels go that the layers behind can best do without{lost}"),
                     Some(MoveOf::Rotation) => {
-                        format!("rotated: {gone} principal directions go that the layers behind can best do without{lost}")
+                        format!(
+                            "rotated: {gone} principal directions go that the layers behind can best do without{lost}"
+                        )
                     }
                     Some(MoveOf::Rank(_)) => format!("two layers in place of one, {count} values between them{lost}"),
                 };

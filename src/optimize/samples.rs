@@ -25,7 +25,11 @@ impl Samples {
     pub fn new(data: Dataset) -> Self {
         let runs = data.distinct_runs();
         let split = if runs > 1 { (runs * 4 / 5).clamp(1, runs - 1) } else { 0 };
-        let half = if runs - split > 1 { split + (runs - split) / 2 } else { runs };
+        let half = if runs - split > 1 {
+            split + (runs - split) / 2
+        } else {
+            runs
+        };
         Self {
             data,
             fit: 0..if runs > 1 { split } else { runs },

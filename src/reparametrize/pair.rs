@@ -33,7 +33,8 @@ pub fn factorable(graph: &Graph, node: usize) -> Option<LinearOp> {
     let layer = mixing(graph, node)?;
     let Form::Conv(spec) = &layer.form else { return None };
     let forward = spec.direction == Direction::Forward;
-    (forward && layer.outputs >= LEAST_WIDTH && layer.columns() > layer.outputs / 2 && layer.takes_bias).then_some(layer)
+    (forward && layer.outputs >= LEAST_WIDTH && layer.columns() > layer.outputs / 2 && layer.takes_bias)
+        .then_some(layer)
 }
 
 /// The model with some convolutions as two: each makes what it made without its bias, and a convolution of one place behind it with

@@ -25,7 +25,9 @@ impl Trunk {
         for layer in &self.consumers {
             let square = squared_weights(layer, &layer.weights(graph)?, n);
             let own = covariances.of(&layer.input)?;
-            let variance: f64 = (0..n).map(|i| (0..n).map(|j| square[(i, j)] * own[(j, i)]).sum::<f64>()).sum();
+            let variance: f64 = (0..n)
+                .map(|i| (0..n).map(|j| square[(i, j)] * own[(j, i)]).sum::<f64>())
+                .sum();
             if variance > 0.0 && variance.is_finite() {
                 importance += faer::Scale(1.0 / variance) * &square;
             }
@@ -59,7 +61,9 @@ pub fn rotate(model: &mut ModelProto, trunk: &Trunk, basis: &Basis) -> Result<bo
     for layer in &trunk.consumers {
         let weights = {
             let graph = Graph::of(&changed)?;
-            let Some(old) = layer.weights(&graph) else { return Ok(false) };
+            let Some(old) = layer.weights(&graph) else {
+                return Ok(false);
+            };
             let (columns, taps) = (layer.columns(), layer.taps);
             let by_tap = Mat::from_fn(layer.outputs * taps, layer.inputs, |r, i| {
                 f64::from(old[r / taps * columns + i * taps + r % taps])
@@ -87,7 +91,9 @@ fn rotate_producer(model: &mut ModelProto, producer: &Producer, basis: &Basis) -
     let (outputs, columns) = (layer.outputs, layer.columns());
     let (weights, offsets, has_bias) = {
         let graph = Graph::of(model)?;
-        let Some(old) = layer.weights(&graph) else { return Ok(false) };
+        let Some(old) = layer.weights(&graph) else {
+            return Ok(false);
+        };
         let bias = layer.bias(&graph);
         let affine = match producer.norm {
             None => None,
@@ -121,7 +127,10 @@ fn rotate_producer(model: &mut ModelProto, producer: &Producer, basis: &Basis) -
     if !store(model, layer, &weights, has_bias.then_some(zeros.as_slice()))? {
         return Ok(false);
     }
-    let graph = model.graph.as_ref().ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
+    let graph = model
+        .graph
+        .as_ref()
+        .ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
     let epsilon = graph.node[norm].float("epsilon", 1e-5);
     let unit = (1.0 + f64::from(epsilon)).sqrt() as f32;
     let ones = vec![1.0; outputs];
@@ -139,8 +148,12 @@ fn place(model: &mut ModelProto, node: usize, input: usize, values: &[f32]) -> R
     let name = {
         let graph = Graph::of(model)?;
         let old = graph.proto.node[node].input.get(input).cloned().unwrap_or_default();
-        let free = |n: &String| !graph.initializers.contains_key(n.as_str()) && !graph.producer.contains_key(n.as_str());
-        (1..).map(|k| format!("{old}.rotated{k}")).find(free).unwrap_or_default()
+        let free =
+            |n: &String| !graph.initializers.contains_key(n.as_str()) && !graph.producer.contains_key(n.as_str());
+        (1..)
+            .map(|k| format!("{old}.rotated{k}"))
+            .find(free)
+            .unwrap_or_default()
     };
     if let Some(graph) = model.graph.as_mut() {
         let tensor = Tensor::from_f32(vec![values.len()], values).to_proto(&name);

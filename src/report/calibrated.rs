@@ -12,7 +12,10 @@ pub(in crate::report) fn samples_text(c: &Calibration) -> String {
         true => format!("{} samples, all fitted on, none held out{left_out}", c.samples),
         // What is too little to be halved does both.
         false if c.fitted_on + c.chosen_on + c.judged_on > c.samples => {
-            format!("{} samples fitted on, {} chosen by and judged{left_out}", c.fitted_on, c.judged_on)
+            format!(
+                "{} samples fitted on, {} chosen by and judged{left_out}",
+                c.fitted_on, c.judged_on
+            )
         }
         false => format!(
             "{} samples fitted on, {} chosen by, {} judged{left_out}",

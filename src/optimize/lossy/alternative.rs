@@ -79,8 +79,7 @@ impl<'a> Alternative<'a> {
             seed: plain.options.seed,
         };
         let kept = nodes_kept(&plain.graph, plain.options)?;
-        let (directions, moves) =
-            Directions::look(plain.opened, on, allowed, &kept, plain.reporter, &plain.limit)?;
+        let (directions, moves) = Directions::look(plain.opened, on, allowed, &kept, plain.reporter, &plain.limit)?;
         if moves.is_empty() {
             return Ok(None);
         }
@@ -122,6 +121,31 @@ impl<'a> Alternative<'a> {
                 None
             }
         })
+    }
+
+    /// What the user should know of the choice.
+    pub fn compared(&self, plain: &std::result::Result<Ready, Declined>, taken: bool) -> Option<String> {
+        let plain = plain.as_ref().ok()?;
+        let moves = &self.session.opened.equal_to.as_ref()?.moves;
+        let named = |n: usize, one: &str, many: &str| match n {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            n => Some(format!("{n} {many}")),
+        };
+        let what: Vec<String> = [
+            named(moves.rotated.len(), "trunk rotated", "trunks rotated"),
+            named(moves.pairs.len(), "layer as two", "layers as two"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        Some(format!(
+            "a plan with {} loses {:.4} on the samples that plans are chosen by, one that only takes channels out {:.4}; the {} is taken",
+            what.join(" and "),
+            self.ready.chosen_by(),
+            plain.chosen_by(),
+            if taken { "first" } else { "second" }
+        ))
     }
 
     /// Puts its session in the place of that over the original.
@@ -171,7 +195,9 @@ fn used(
     let point: Option<ParetoPoint> = match wants_speed(goals) {
         true => {
             let share = ready.and_then(|r| plain.predicted_share(&r.plan)).unwrap_or(SHARE);
-            search.frontier(search.latency()).within(share * before.whole[Metric::Latency])
+            search
+                .frontier(search.latency())
+                .within(share * before.whole[Metric::Latency])
         }
         false => within(search, &limits(goals, search)).ok(),
     };
@@ -181,8 +207,20 @@ fn used(
     };
     let plan = search.plan(&point);
     let narrower = |name: &str| group_of(session, name).filter(|g| plan.counts.contains_key(g));
-    found.rotated = equal.moves.rotated.iter().filter(|n| narrower(n).is_some()).cloned().collect();
-    let cut: Vec<Pair> = equal.moves.pairs.iter().filter(|p| narrower(&p.inner).is_some()).cloned().collect();
+    found.rotated = equal
+        .moves
+        .rotated
+        .iter()
+        .filter(|n| narrower(n).is_some())
+        .cloned()
+        .collect();
+    let cut: Vec<Pair> = equal
+        .moves
+        .pairs
+        .iter()
+        .filter(|p| narrower(&p.inner).is_some())
+        .cloned()
+        .collect();
     for pair in cut {
         if pays(plain, session, &plan, &pair)? {
             found.pairs.push(pair);
@@ -228,7 +266,10 @@ fn pays(plain: &mut Session, session: &mut Session, plan: &Plan, pair: &Pair) ->
         layers.filter(|(_, l)| Some(l.node) == at).map(|(i, _)| i).collect()
     };
     let single = of_node(plain, &pair.output);
-    let both: Vec<usize> = [&pair.inner, &pair.output].iter().flat_map(|n| of_node(session, n)).collect();
+    let both: Vec<usize> = [&pair.inner, &pair.output]
+        .iter()
+        .flat_map(|n| of_node(session, n))
+        .collect();
     let progress = plain.progress();
     let at = |layers: &[usize], counts: &ChannelCounts| {
         vec![LayersAt {
@@ -236,8 +277,12 @@ fn pays(plain: &mut Session, session: &mut Session, plan: &Plan, pair: &Pair) ->
             counts: counts.clone(),
         }]
     };
-    plain.costs.require(&mut session.prober, &at(&single, &there), &progress)?;
-    session.costs.require(&mut session.prober, &at(&both, &counts), &progress)?;
+    plain
+        .costs
+        .require(&mut session.prober, &at(&single, &there), &progress)?;
+    session
+        .costs
+        .require(&mut session.prober, &at(&both, &counts), &progress)?;
     let times = plain.costs.of(&single, &there).zip(session.costs.of(&both, &counts));
     Ok(times.is_some_and(|(one, two)| two.ms <= WORTH * one.ms))
 }

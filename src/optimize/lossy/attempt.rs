@@ -33,11 +33,7 @@ pub(super) struct Ready {
 
 impl Ready {
     /// The plan that reaches the goals and loses least, with fitted weights; or why there is none.
-    pub fn find(
-        session: &Session,
-        search: &Search,
-        goals: Goals,
-    ) -> Result<std::result::Result<Self, Declined>> {
+    pub fn find(session: &Session, search: &Search, goals: Goals) -> Result<std::result::Result<Self, Declined>> {
         let chosen = match choose(session, search, goals) {
             Ok(chosen) => chosen,
             Err(NoPlan::Failed(error)) => return Err(error),
@@ -77,7 +73,13 @@ impl Ready {
     ///
     /// # Errors
     /// When a run fails.
-    pub fn prove(self, session: &Session, search: &Search, mut outcome: Outcome, search_seconds: f64) -> Result<Outcome> {
+    pub fn prove(
+        self,
+        session: &Session,
+        search: &Search,
+        mut outcome: Outcome,
+        search_seconds: f64,
+    ) -> Result<Outcome> {
         let fitted = &self.fitted;
         let seconds = (search_seconds, self.fit_seconds);
         outcome.calibration = Some(calibration(session, fitted, self.loss, seconds));

@@ -20,7 +20,9 @@ impl SameWidths {
         let same = |group: &Group| {
             group.places.iter().find_map(|&(value, axis)| {
                 let first = from.dependencies.classes_of(value, axis);
-                let at = first.iter().position(|c| c == group.classes.first().unwrap_or(&u32::MAX))?;
+                let at = first
+                    .iter()
+                    .position(|c| c == group.classes.first().unwrap_or(&u32::MAX))?;
                 let there = to.dependencies.by_name(&from.dependencies.value(value).name)?;
                 let class = *to.dependencies.classes_of(there, axis).get(at)?;
                 let id = *of_class.get(&class)?;

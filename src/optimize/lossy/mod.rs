@@ -9,9 +9,9 @@ mod by_drop;
 mod chosen;
 mod fit;
 mod limits;
+mod mapped;
 mod measure;
 mod pareto;
-mod mapped;
 mod search;
 mod sensitivity;
 mod space;
@@ -47,8 +47,11 @@ pub(super) fn run<'a>(session: &mut Session<'a>, data: &'a Datasets, equal: &'a 
     session.limit.check()?;
     let mut goals = session.options.goals;
     let mut found = Ready::find(session, &search, goals)?;
+    let mut compared = None;
     if let Some(other) = Alternative::find(session, &search, found.as_ref().ok(), (data, equal))? {
-        if better(session, &found, &other, goals)? {
+        let taken = better(session, &found, &other, goals)?;
+        compared = other.compared(&found, taken);
+        if taken {
             let (over, ready) = other.taking_over(session);
             (search, found) = (over, Ok(ready));
         } else {
@@ -64,6 +67,7 @@ pub(super) fn run<'a>(session: &mut Session<'a>, data: &'a Datasets, equal: &'a 
         );
     }
     plain.curve = search.predicted();
+    plain.notes.extend(compared);
     let mut outcome = plain.clone();
     let mut tried = Vec::new();
     for again in 0..=AGAIN {

@@ -39,7 +39,11 @@ impl FromStr for Allowed {
                 "widths" => found.widths = true,
                 "rotation" => found.rotation = true,
                 "rank" => found.rank = true,
-                _ => return Err(format!("'{word}': write some of widths, rotation and rank, with commas between")),
+                _ => {
+                    return Err(format!(
+                        "'{word}': write some of widths, rotation and rank, with commas between"
+                    ));
+                }
             }
         }
         Ok(found)
@@ -54,7 +58,10 @@ mod tests {
     fn what_is_named_is_allowed() {
         let read = |t: &str| t.parse::<Allowed>();
         assert_eq!(read("widths,rotation,rank"), Ok(Allowed::default()));
-        assert_eq!(read(" rank ").map(|a| (a.widths, a.rotation, a.rank)), Ok((false, false, true)));
+        assert_eq!(
+            read(" rank ").map(|a| (a.widths, a.rotation, a.rank)),
+            Ok((false, false, true))
+        );
         assert!(read("").is_err() && read("widths,width").is_err());
     }
 }
