@@ -32,7 +32,7 @@ pub struct GoalArgs {
     pub allow_slower: bool,
     /// What a plan for a goal may do, some of: widths (take channels out), rotation (take principal directions out of linear trunks),
     /// rank (make two layers of one). The last two need samples.
-    #[arg(long, value_name = "MOVES", default_value = "widths,rotation,rank")]
+    #[arg(long, value_name = "MOVES", default_value = "widths,rotation")]
     pub allow: Allowed,
     /// Samples.
     #[command(flatten)]

@@ -155,7 +155,7 @@ fn reparametrized(
         samples,
         seed: 0,
     };
-    let (directions, _) = Directions::look(opened, on, Allowed::default(), &[], reporter, &Limit::default())?;
+    let (directions, _) = Directions::look(opened, on, Allowed::everything(), &[], reporter, &Limit::default())?;
     let equal = directions.model(opened, &plan.reparametrized)?;
     let done = equal.equal_to.as_ref().map(|e| &e.moves);
     if done != Some(&plan.reparametrized) {

@@ -3,9 +3,7 @@
 use super::attempt::{Ready, wants_speed};
 use super::limits::{limits, within};
 use super::mapped::SameWidths;
-use super::search::{Search, assembled, prepare_search};
-use super::sensitivity::Sensitivity;
-use super::space::space;
+use super::search::{Search, prepare_search};
 use crate::Result;
 use crate::optimize::datasets::Datasets;
 use crate::optimize::equal::{Directions, EqualModels};
@@ -87,7 +85,12 @@ impl<'a> Alternative<'a> {
             return Ok(None);
         };
         let mut session = over(plain, equal.all.get_or_init(|| models), data)?;
-        let mut found = prepare_search(&mut session)?.against(&search.whole);
+        // A channel of any other group loses the same in an equal model.
+        let both = (plain.analysis(), session.analysis());
+        let moved = |g: usize| session.opened.is_moved(&both.1.groups[g]);
+        let same = SameWidths::between(both.0, both.1).without(moved);
+        let known = same.known(both, &plain.removable.ranked, &search.curves);
+        let mut found = prepare_search(&mut session, known)?.against(&search.whole);
         let used = used(plain, &mut session, &found, (search, ready))?;
         if used.is_empty() || plain.limit.is_up() {
             plain.prober = session.prober;
@@ -98,17 +101,11 @@ impl<'a> Alternative<'a> {
                 plain.prober = session.prober;
                 return Ok(None);
             };
-            let known = Sensitivity {
-                ranked: std::mem::take(&mut session.removable.ranked),
-                curves: found.curves,
-                ..Sensitivity::default()
-            };
-            let before = session.analysis();
+            let (before, ranked) = (session.analysis(), std::mem::take(&mut session.removable.ranked));
             session = over(&mut session, equal.used.get_or_init(|| models), data)?;
-            let after = session.analysis();
-            let known = SameWidths::between(before, after).known(before, after, &known);
-            let space = space(&mut session)?;
-            found = assembled(&mut session, space, known).against(&search.whole);
+            let both = (before, session.analysis());
+            let known = SameWidths::between(both.0, both.1).known(both, &ranked, &found.curves);
+            found = prepare_search(&mut session, known)?.against(&search.whole);
         }
         Ok(match Ready::find(&session, &found, goals)? {
             Ok(ready) => Some(Self {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::sensitivity::Sensitivity;
 use crate::channels::{Analysis, Group};
+use crate::plan::LossCurve;
 
 /// The groups of one model that another has too, by their values' names.
 pub(super) struct SameWidths {
@@ -38,21 +39,30 @@ impl SameWidths {
         self.groups.get(&group).copied()
     }
 
-    /// What is known of the groups that both have.
-    pub fn known(&self, from: &Analysis, to: &Analysis, known: &Sensitivity) -> Sensitivity {
+    /// What is known of the groups that both have: `ranked` and `curves` are those of `from`.
+    pub fn known(
+        &self,
+        (from, to): (&Analysis, &Analysis),
+        ranked: &BTreeMap<usize, Vec<u32>>,
+        curves: &BTreeMap<usize, LossCurve>,
+    ) -> Sensitivity {
         let mut found = Sensitivity::default();
-        for (&g, order) in &known.ranked {
+        for (&g, order) in ranked {
             let Some(there) = self.of(g) else { continue };
             let (here, classes) = (&from.groups[g].classes, &to.groups[there].classes);
             let numbers: HashMap<u32, usize> = here.iter().enumerate().map(|(i, &c)| (c, i)).collect();
             let class = |c: &u32| numbers.get(c).map(|&i| classes[i]);
             found.ranked.insert(there, order.iter().filter_map(class).collect());
         }
-        for (&g, curve) in &known.curves {
-            if let Some(there) = self.of(g) {
-                found.curves.insert(there, curve.clone());
-            }
-        }
+        let same = curves.iter().filter_map(|(&g, curve)| Some((self.of(g)?, curve.clone())));
+        found.curves = same.collect();
         found
+    }
+
+    /// Without the groups of the other model that `other` says.
+    #[must_use]
+    pub fn without(mut self, other: impl Fn(usize) -> bool) -> Self {
+        self.groups.retain(|_, there| !other(*there));
+        self
     }
 }

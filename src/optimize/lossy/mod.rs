@@ -33,6 +33,7 @@ use again::{AGAIN, nearer};
 use alternative::{Alternative, better};
 use attempt::Ready;
 use search::prepare_search;
+use sensitivity::Sensitivity;
 
 /// Searches for a plan that reaches the goals, fits its weights, and proves it. Where a model that equals the original loses less for the
 /// same goals, the session is one over that model from then on.
@@ -42,7 +43,7 @@ use search::prepare_search;
 pub(super) fn run<'a>(session: &mut Session<'a>, data: &'a Datasets, equal: &'a EqualModels) -> Result<Outcome> {
     session.must_be_here()?;
     let began = Instant::now();
-    let mut search = prepare_search(session)?;
+    let mut search = prepare_search(session, Sensitivity::default())?;
     session.reporter.step(Step::SearchPlans);
     session.limit.check()?;
     let mut goals = session.options.goals;

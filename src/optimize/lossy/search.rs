@@ -34,33 +34,30 @@ pub(super) struct Search {
     pub on_blocks: Option<Box<Search>>,
 }
 
-/// Times widths and measures what they lose; the session then knows in which order channels go.
+/// Times widths and measures what they lose, of all groups of which that is not known already; the session then knows in which order
+/// channels go.
 ///
 /// # Errors
 /// When a probe or a run fails.
-pub(super) fn prepare_search(session: &mut Session) -> Result<Search> {
+pub(super) fn prepare_search(session: &mut Session, mut known: Sensitivity) -> Result<Search> {
     let space = space(session)?;
-    let known = known(session, &space)?;
-    Ok(assembled(session, space, known))
-}
-
-/// Measures what the widths of a space lose; without samples it is guessed.
-fn known(session: &Session, space: &SearchSpace) -> Result<Sensitivity> {
     let narrower: BTreeMap<usize, Vec<usize>> = space
         .groups
         .iter()
         .zip(&space.options)
+        .filter(|(g, _)| !known.curves.contains_key(g))
         .map(|(&g, o)| (g, o.iter().copied().filter(|&n| n < space.base[g]).collect::<Vec<_>>()))
         .filter(|(_, o)| !o.is_empty())
         .collect();
-    match &session.samples {
-        Some(samples) => analyze(session, samples, &narrower),
-        None => guess(session, &narrower, &session.limit.at_least(SEARCHING)),
+    if !narrower.is_empty() {
+        let own = match &session.samples {
+            Some(samples) => analyze(session, samples, &narrower)?,
+            None => guess(session, &narrower, &session.limit.at_least(SEARCHING))?,
+        };
+        known.ranked.extend(own.ranked);
+        known.curves.extend(own.curves);
+        known.blind.extend(own.blind);
     }
-}
-
-/// A search over a space of which it is known what widths lose.
-pub(super) fn assembled(session: &mut Session, space: SearchSpace, known: Sensitivity) -> Search {
     session.removable.ranked = known.ranked;
     let blocks = only_blocks(session, &space);
     // The session predicts by the tables that it made last: those of the wider space.
@@ -68,7 +65,7 @@ pub(super) fn assembled(session: &mut Session, space: SearchSpace, known: Sensit
     let mut search = Search::over(session, space, known.curves);
     search.blind = known.blind;
     search.on_blocks = on_blocks;
-    search
+    Ok(search)
 }
 
 impl Search {

@@ -14,8 +14,19 @@ pub struct Allowed {
 }
 
 impl Default for Allowed {
-    /// Everything.
+    /// Widths and rotations: where layers of low rank are wide, taking channels out gives as much as two layers do.
     fn default() -> Self {
+        Self {
+            widths: true,
+            rotation: true,
+            rank: false,
+        }
+    }
+}
+
+impl Allowed {
+    /// Whatever there is.
+    pub fn everything() -> Self {
         Self {
             widths: true,
             rotation: true,
@@ -57,7 +68,8 @@ mod tests {
     #[test]
     fn what_is_named_is_allowed() {
         let read = |t: &str| t.parse::<Allowed>();
-        assert_eq!(read("widths,rotation,rank"), Ok(Allowed::default()));
+        assert_eq!(read("widths,rotation"), Ok(Allowed::default()));
+        assert_eq!(read("rank, rotation,widths"), Ok(Allowed::everything()));
         assert_eq!(
             read(" rank ").map(|a| (a.widths, a.rotation, a.rank)),
             Ok((false, false, true))
