@@ -54,7 +54,9 @@ impl SameWidths {
             let class = |c: &u32| numbers.get(c).map(|&i| classes[i]);
             found.ranked.insert(there, order.iter().filter_map(class).collect());
         }
-        let same = curves.iter().filter_map(|(&g, curve)| Some((self.of(g)?, curve.clone())));
+        let same = curves
+            .iter()
+            .filter_map(|(&g, curve)| Some((self.of(g)?, curve.clone())));
         found.curves = same.collect();
         found
     }
