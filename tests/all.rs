@@ -31,6 +31,7 @@ mod plugin;
 mod profiles;
 mod properties;
 mod refit;
+mod reparametrize;
 mod roofline;
 mod samples;
 mod simulated;

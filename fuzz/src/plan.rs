@@ -51,6 +51,7 @@ pub fn plan(graph: &Graph, analysis: &Analysis, draws: &mut Draws) -> PlanFile {
         groups,
         split,
         broadcasts: gone.map(|&n| label(&graph.proto.node[n], n)).collect(),
+        reparametrized: Default::default(),
         weights: Default::default(),
     }
 }

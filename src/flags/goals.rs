@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::data::DataArgs;
 use super::units::percent;
-use crate::optimize::{Amount, Goals, SampleSource};
+use crate::optimize::{Allowed, Amount, Goals, SampleSource};
 use crate::plan::{Metric, PerMetric};
 
 /// What a narrower model should reach.
@@ -31,6 +31,10 @@ pub struct GoalArgs {
     /// Write the model that reaches --target-macs, --max-params or --max-memory also where it was not measured to be faster.
     #[arg(long)]
     pub allow_slower: bool,
+    /// What a plan for a goal may do, some of: widths (take channels out), rotation (take principal directions out of linear trunks),
+    /// rank (make two layers of one). The last two need samples.
+    #[arg(long, value_name = "MOVES", default_value = "widths,rotation")]
+    pub allow: Allowed,
     /// Samples.
     #[command(flatten)]
     pub calib: CalibArgs,

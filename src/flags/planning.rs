@@ -52,6 +52,7 @@ impl PlanningArgs {
             calib: goals.calib.calib(data),
             judging: self.judging.judging(),
             goals: goals.goals(),
+            allowed: goals.allow,
             when_slower: if goals.allow_slower {
                 WhenSlower::Write
             } else {

@@ -9,8 +9,8 @@ use crate::channels::IndexRemaps;
 use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
 use crate::onnx::{declare_weights, encode};
 use crate::optimize::{
-    Datasets, Declined, JudgedBy, Judging, ProgressReporter, SampleSource, SampleSources, Samples, Step, fitted,
-    gives_no_numbers,
+    Allowed, Calibrated, Datasets, Declined, Directions, JudgedBy, Judging, Opened, ProgressReporter, SampleSource,
+    SampleSources, Samples, Step, fitted, gives_no_numbers,
 };
 use crate::plan::{PlanFile, folds_of, removable};
 use crate::reconstruct::Change;
@@ -84,10 +84,6 @@ pub fn apply(
             settings.plan.display()
         )));
     }
-    let graph = opened.graph()?;
-    let change = plan.change(&graph, &opened.analysis)?;
-    let (folds, carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
-    let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let device = CpuDevice::new(runtime, 1);
     let before = encode(&opened.proto);
     let sources = SampleSources {
@@ -104,8 +100,17 @@ pub fn apply(
         (Some(metric), Some(data)) => Some(MetricJudge::of(metric.clone(), &device, &before, data, &report)?),
         _ => None,
     };
+    let calib = calib.map(|data| Samples::new(data).judged_by(&judged));
+    let opened = match plan.reparametrized.is_empty() {
+        true => opened,
+        false => reparametrized(&opened, &plan, &device, calib.as_ref(), reporter)?,
+    };
+    let graph = opened.graph()?;
+    let change = plan.change(&graph, &opened.analysis)?;
+    let (folds, carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
+    let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let mut broken = false;
-    if let Some(data) = calib {
+    if let Some(samples) = &calib {
         let remaps = IndexRemaps::new(&opened.analysis.dependencies, &opened.analysis.groups, &change);
         let change = Change {
             model: &opened.proto,
@@ -113,15 +118,7 @@ pub fn apply(
             analysis: &opened.analysis,
             remaps: &remaps,
         };
-        let fit = fitted(
-            &device,
-            change,
-            proto,
-            &Samples::new(data).judged_by(&judged),
-            0,
-            reporter,
-            &Limit::default(),
-        )?;
+        let fit = fitted(&device, change, proto, samples, 0, reporter, &Limit::default())?;
         fit.notes.iter().for_each(|note| reporter.note(note));
         broken = fit.is_broken();
         proto = fit.proto;
@@ -161,6 +158,35 @@ pub fn apply(
         metric,
         carrying,
     })
+}
+
+/// The model that a plan's groups are those of: trunks rotated into the directions that the samples show, layers as two.
+fn reparametrized(
+    opened: &Opened,
+    plan: &PlanFile,
+    device: &CpuDevice,
+    samples: Option<&Samples>,
+    reporter: &dyn ProgressReporter,
+) -> Result<Opened> {
+    let samples = samples.ok_or_else(|| {
+        Error::Usage(
+            "the plan takes out principal directions, which samples tell: give the calibration samples that it was made with".to_owned(),
+        )
+    })?;
+    let on = Calibrated {
+        device,
+        samples,
+        seed: 0,
+    };
+    let (directions, _) = Directions::look(opened, on, Allowed::everything(), &[], reporter, &Limit::default())?;
+    let equal = directions.model(opened, &plan.reparametrized)?;
+    let done = equal.equal_to.as_ref().map(|e| &e.moves);
+    if done != Some(&plan.reparametrized) {
+        return Err(Error::Plan(
+            "its rotated trunks or layers as two are not those of this model; make the plan anew".to_owned(),
+        ));
+    }
+    Ok(equal)
 }
 
 fn read_plan(path: &Path) -> Result<PlanFile> {

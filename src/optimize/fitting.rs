@@ -17,7 +17,9 @@ use crate::verify::{Agreement, Task};
 pub struct Fitted {
     /// The model.
     pub proto: ModelProto,
-    /// What it loses on the samples that judge; `None` without samples.
+    /// What it loses on the samples that choose; `None` without samples.
+    pub chosen_by: Option<Judgement>,
+    /// What it loses on the samples that neither fitted nor chose; `None` without samples.
     pub judged: Option<Judgement>,
     /// Whether nothing was fitted on these.
     pub held_out: bool,
@@ -35,8 +37,20 @@ impl Fitted {
 
     /// Whether what judged it gave no numbers where the original does.
     pub fn is_broken(&self) -> bool {
-        self.judged.is_some_and(|j| !j.loss().is_finite())
+        let mut judged = self.judged.iter().chain(&self.chosen_by);
+        judged.any(|j| !j.loss().is_finite())
     }
+}
+
+/// Samples to calibrate on, and what runs them.
+#[derive(Clone, Copy)]
+pub struct Calibrated<'a> {
+    /// The device.
+    pub device: &'a dyn Device,
+    /// The samples.
+    pub samples: &'a Samples,
+    /// Seed of the places that are looked at.
+    pub seed: u64,
 }
 
 /// Whether a narrower model gives NaN or infinity where the original gives numbers: on random inputs, or on real ones.
@@ -44,7 +58,7 @@ pub fn gives_no_numbers(agreement: &Agreement, task: Option<&Task>) -> bool {
     !agreement.max_abs_diff.is_finite() || task.is_some_and(|t| t.not_numbers > 0)
 }
 
-/// Fits the layers of `pruned` behind a change on one part of the samples, and judges it on the other. Weights that do worse there
+/// Fits the layers of `pruned` behind a change on one part of the samples, judges it on another and tells its loss on a third. Weights that do worse there
 /// than those before the fit are not taken.
 ///
 /// # Errors
@@ -115,9 +129,18 @@ pub fn fitted(
         ));
         (pruned, before)
     };
+    let told = match samples.unseen() {
+        true => {
+            let executor = StagedExecutor::new(device, &samples.data, samples.told.clone())?;
+            let reference = Reference::of(&executor, change.model, change.graph, &samples.judged)?;
+            reference.judge(&executor, &proto, &Graph::of(&proto)?, 0)?
+        }
+        false => judged,
+    };
     Ok(Fitted {
         proto,
-        judged: Some(judged),
+        chosen_by: Some(judged),
+        judged: Some(told),
         held_out: samples.held_out(),
         losses: reference.told(),
         notes,

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use super::opened::Opened;
 use super::scope::{held, never_lossy};
-use crate::channels::{ChannelChange, analyze};
-use crate::device::{Runtime, ShapeOptions, constant_weights, input_specs, observe, without_value_info, wrong_outputs};
-use crate::onnx::{Graph, load_as};
+use crate::channels::{ChannelChange, Shapes, analyze};
+use crate::device::{
+    InputSpec, Runtime, ShapeOptions, constant_weights, input_specs, observe, without_value_info, wrong_outputs,
+};
+use crate::onnx::proto::ModelProto;
+use crate::onnx::{Graph, Model, load_as};
 use crate::plan::{Metric, PerMetric, count};
 use crate::profile::{layers, left_out, quantized_layers};
 use crate::{Error, Result};
@@ -71,26 +74,37 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
     if model.external {
         notes.push("weights in other files are read; the written model holds its weights itself".to_owned());
     }
+    let mut opened = related(model, proto, specs, observed.shapes)?;
+    notes.extend(opened.left_out_text());
+    opened.notes = notes;
+    Ok(opened)
+}
+
+/// Relates the channels of a message whose shapes are known.
+///
+/// # Errors
+/// When the graph cannot be followed.
+pub(super) fn related(model: Model, proto: ModelProto, specs: Vec<InputSpec>, shapes: Shapes) -> Result<Opened> {
     let graph = Graph::of(&proto)?;
-    let analysis = analyze(&graph, model.opset(), &observed.shapes)?;
+    let analysis = analyze(&graph, model.opset(), &shapes)?;
     let left_out = left_out(&proto, &graph, &analysis);
     let mut counted = PerMetric::default();
     for metric in Metric::counted() {
         counted[metric] = count(metric, &proto, &graph, &analysis, &ChannelChange::default())?;
     }
-    let mut opened = Opened {
+    Ok(Opened {
         counted,
         timed: layers(&graph, &analysis).iter().map(|l| l.node).collect(),
         held: held(&analysis, &left_out),
         left_out,
         never_lossy: never_lossy(&graph, &analysis),
         quantized: quantized_layers(&graph),
+        equal_to: None,
         model,
         proto,
         specs,
         analysis,
-        notes,
-    };
-    opened.notes.extend(opened.left_out_text());
-    Ok(opened)
+        shapes,
+        notes: Vec::new(),
+    })
 }

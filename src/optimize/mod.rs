@@ -5,6 +5,7 @@
 
 mod datasets;
 mod dynamic;
+mod equal;
 mod fitting;
 mod input;
 mod latency_steps;
@@ -31,17 +32,18 @@ mod stopwatch;
 mod workload;
 
 pub use datasets::{Datasets, JudgedBy, SampleSources};
-pub use fitting::{Fitted, fitted, gives_no_numbers};
+pub use equal::{Directions, EqualModels};
+pub use fitting::{Calibrated, Fitted, fitted, gives_no_numbers};
 pub use input::{SORTED, open};
 pub use needs::{Alternative, Needs, needs};
-pub use opened::Opened;
+pub use opened::{EqualTo, Opened};
 pub use options::{
-    Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Judging, Mode, Options, Placement, SampleSource,
+    Allowed, Amount, Dynamics, ForeignTimes, Goals, GrowInit, Growth, Judging, Mode, Options, Placement, SampleSource,
     WhenSlower,
 };
 pub use outcome::{
     Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GoalAhead, GroupRow, LatencyCurve, LatencyStep,
-    LatencySteps, MeasuredPoint, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
+    LatencySteps, MeasuredPoint, MoveRow, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
 };
 pub use provider_race::{Contender, SettingsRace, race_settings};
 pub use reporter::{NoReporter, ProgressReporter, Step};
@@ -77,9 +79,10 @@ pub fn optimize(
         options,
         reporter,
     })?;
+    let equal = EqualModels::default();
     let mut session = prepared.session(known)?;
     let mut outcome = if options.goals.any() {
-        lossy::run(&mut session)?
+        lossy::run(&mut session, &prepared.data, &equal)?
     } else if device.timer().is_some() {
         lossless::run(&mut session)?
     } else {

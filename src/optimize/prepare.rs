@@ -19,7 +19,7 @@ use crate::profile::{
     DeployDtype, Deployment, InModel, Layer, NodeMs, Prober, Profile, Reference, float_forks, in_model, layers, median,
     remembered, remembered_if_any, whole_key,
 };
-use crate::verify::{MetricJudge, race};
+use crate::verify::{Loaded, MetricJudge, race};
 use crate::{Error, Result};
 
 /// Seconds for the original alone, which predictions are scaled to.
@@ -56,6 +56,27 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When a probe or a run fails, or the workloads, the recorded profile or the options do not fit.
     pub fn begin(request: Request<'a>, known: Known, data: &'a Datasets, limit: Limit) -> Result<Self> {
+        let Request { device, options, .. } = request;
+        let mut prober = Prober::new(device, known.database);
+        prober.pruned = known.pruned;
+        if let Some(profile) = known.recorded {
+            fits(&profile, device, options)?;
+            prober.add_records(profile.records);
+        }
+        Self::over(request, prober, known.loaded, data, limit)
+    }
+
+    /// The same with what has been timed already.
+    ///
+    /// # Errors
+    /// As in [`Self::begin`].
+    pub fn over(
+        request: Request<'a>,
+        prober: Prober<'a>,
+        loaded: Loaded,
+        data: &'a Datasets,
+        limit: Limit,
+    ) -> Result<Self> {
         let Request {
             workloads,
             device,
@@ -80,7 +101,7 @@ impl<'a> Session<'a> {
             }
             layers_of_all.extend(own);
         }
-        let original = encode(&opened.proto);
+        let original = encode(opened.original());
         // First of all: what fails there should not do so after an hour.
         let metric = match (&options.metric, &data.eval) {
             (Some(metric), Some(eval)) => {
@@ -90,12 +111,6 @@ impl<'a> Session<'a> {
             }
             _ => None,
         };
-        let mut prober = Prober::new(device, known.database);
-        prober.pruned = known.pruned;
-        if let Some(profile) = known.recorded {
-            fits(&profile, device, options)?;
-            prober.add_records(profile.records);
-        }
         let removable = removable(&graph, analysis);
         let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
         let wider = match device.timer().map(Timer::node_clock) {
@@ -123,9 +138,14 @@ impl<'a> Session<'a> {
             graph,
             original,
             deployed_original: match &deployment {
-                Some(deployment) => Some(timed(Some(deployment), &opened.proto)?),
+                Some(deployment) => Some(timed(Some(deployment), opened.original())?),
                 None => None,
             },
+            base: match &opened.equal_to {
+                Some(_) => Some(timed(deployment.as_ref(), &opened.proto)?),
+                None => None,
+            },
+            original_ms: None,
             deployment,
             device,
             options,
@@ -144,7 +164,7 @@ impl<'a> Session<'a> {
             broadcasts,
             candidates,
             prober,
-            loaded: RefCell::new(known.loaded),
+            loaded: RefCell::new(loaded),
         };
         session.time_present()?;
         Ok(session)
@@ -168,7 +188,7 @@ impl<'a> Session<'a> {
         let Some(timer) = self.device.timer() else {
             return Ok(());
         };
-        let key = whole_key("nodes", &[self.timed_original()], &self.inputs, 0.0);
+        let key = whole_key("nodes", &[self.timed_base()], &self.inputs, 0.0);
         let seen = remembered_if_any(&self.prober, &key, || self.times_in_model(timer))?;
         let all_known = self.costs.unknown_at(&base).is_empty();
         match seen {
@@ -199,9 +219,9 @@ impl<'a> Session<'a> {
     /// Milliseconds that the original takes.
     fn alone(&self) -> Result<f64> {
         let seconds = self.seconds(ALONE_SECONDS);
-        let key = whole_key("alone", &[self.timed_original()], &self.inputs, seconds);
+        let key = whole_key("alone", &[self.timed_base()], &self.inputs, seconds);
         remembered(&self.prober, &key, || {
-            let alone = self.race(&[self.timed_original()], seconds)?;
+            let alone = self.race(&[self.timed_base()], seconds)?;
             Ok(alone.first().map_or(0.0, |l| l.summary().median))
         })
     }
@@ -215,14 +235,14 @@ impl<'a> Session<'a> {
             });
         };
         let seconds = self.seconds(ALONE_SECONDS);
-        let key = whole_key("alone at pace", &[self.timed_original()], &self.inputs, seconds);
+        let key = whole_key("alone at pace", &[self.timed_base()], &self.inputs, seconds);
         let (ms, reference): (f64, f64) = remembered(&self.prober, &key, || {
             let (mut sum, mut references) = (0.0, Vec::new());
             for (inputs, weight) in &self.inputs {
                 let mut times = Vec::new();
                 for _ in 0..FRESH {
                     let mut reference = Reference::new(timer)?;
-                    let mut original = [timer.load(self.timed_original(), inputs, CpuFallback::Allowed)?];
+                    let mut original = [timer.load(self.timed_base(), inputs, CpuFallback::Allowed)?];
                     reference.run()?;
                     let entries = race(&mut original, seconds / (FRESH * self.inputs.len()) as f64)?;
                     reference.run()?;
@@ -301,7 +321,7 @@ fn fits(profile: &Profile, device: &dyn Device, options: &Options) -> Result<()>
 }
 
 /// The nodes that the user wants kept as they are.
-fn nodes_kept(graph: &Graph, options: &Options) -> Result<Vec<usize>> {
+pub(super) fn nodes_kept(graph: &Graph, options: &Options) -> Result<Vec<usize>> {
     let node = |name: &String| {
         let at = (0..graph.proto.node.len()).find(|&n| label(&graph.proto.node[n], n) == *name);
         at.ok_or_else(|| {

@@ -1,6 +1,7 @@
 //! Writes a plan and what was measured of it into the outcome.
 
-use super::outcome::Outcome;
+use super::opened::MoveOf;
+use super::outcome::{MoveRow, Outcome};
 use super::proof::Evidence;
 use super::session::Session;
 use crate::Result;
@@ -53,13 +54,17 @@ impl Outcome {
                 )
             };
         }
-        self.plan = Some(PlanFile::new(
+        let file = PlanFile::new(
             &session.opened.model.hash,
             &session.graph,
             analysis,
             plan,
             &session.removable,
-        ));
+        );
+        self.plan = Some(match &session.opened.equal_to {
+            Some(equal) => file.behind(&equal.moves),
+            None => file,
+        });
         let change = plan.change(analysis, &session.removable).0;
         for metric in Metric::counted() {
             self.counted[metric].after = count(metric, proto, &session.graph, analysis, &change)?;
@@ -69,7 +74,7 @@ impl Outcome {
 
     /// Puts in the latencies that are predicted for the original and a plan, whether it is written or not.
     pub(super) fn predict(&mut self, session: &Session, plan: &Plan) {
-        let both = session.predict(&Plan::default()).zip(session.predict(plan));
+        let both = session.predict_original().zip(session.predict(plan));
         self.predicted_ms = both.filter(|(before, _)| *before > 0.0);
         let ratio = self.predicted_ratio();
         if let (Some(chosen), Some(ratio)) = (self.chosen.as_mut(), ratio) {
@@ -84,7 +89,27 @@ impl Outcome {
             let spare = session.removable.classes.get(&g).map_or(0, Vec::len);
             if gone > spare {
                 let lost = loss(g, count).map_or(String::new(), |l| format!(", loses {l:.1e}"));
-                self.groups[g].reason = format!("{gone} channels go that the layers behind can best do without{lost}");
+                let group = &session.analysis().groups[g];
+                let moved = session.opened.move_of(group);
+                self.groups[g].reason = match moved {
+                    None => format!("{gone} channels go that the layers behind can best do without{lost}"),
+                    Some(MoveOf::Rotation) => {
+                        format!(
+                            "rotated: {gone} principal directions go that the layers behind can best do without{lost}"
+                        )
+                    }
+                    Some(MoveOf::Rank(_)) => format!("two layers in place of one, {count} values between them{lost}"),
+                };
+                self.moves.extend(moved.map(|kind| MoveRow {
+                    kind: match kind {
+                        MoveOf::Rotation => "rotation",
+                        MoveOf::Rank(_) => "rank",
+                    },
+                    layers: self.groups[g].layers.clone(),
+                    before: group.width(),
+                    after: count * group.unit,
+                    loss: loss(g, count),
+                }));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Samples for calibration: those that are fitted on, and those that judge.
+//! Samples for calibration: those that are fitted on, those that choose, and those that the loss is told on.
 
 use std::ops::Range;
 
@@ -12,8 +12,11 @@ pub struct Samples {
     pub data: Dataset,
     /// Runs to fit on.
     pub fit: Range<usize>,
-    /// Runs to judge on. Nothing is ever fitted on them, unless there is only one run: see [`Samples::held_out`].
+    /// Runs to choose by: what groups lose, which weights and which plan are better. Nothing is ever fitted on them, unless there is
+    /// only one run: see [`Samples::held_out`].
     pub judge: Range<usize>,
+    /// Runs that nothing is fitted on or chosen by: the loss is told on them. Those of `judge` where there are none besides.
+    pub told: Range<usize>,
     /// Samples that were given and not taken, as more would not have fit in memory.
     pub left_out: usize,
     /// How outputs are judged on them.
@@ -21,14 +24,20 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Four fifths to fit on, the rest to judge on. No sample is in both.
+    /// Four fifths to fit on, half of the rest to choose by, and half to tell the loss on. No sample is in two of them.
     pub fn new(data: Dataset) -> Self {
         let runs = data.distinct_runs();
         let split = if runs > 1 { (runs * 4 / 5).clamp(1, runs - 1) } else { 0 };
+        let half = if runs - split > 1 {
+            split + (runs - split) / 2
+        } else {
+            runs
+        };
         Self {
             data,
             fit: 0..if runs > 1 { split } else { runs },
-            judge: split..runs,
+            judge: split..half,
+            told: if half < runs { half..runs } else { split..runs },
             left_out: 0,
             judged: LossSpec::default(),
         }
@@ -48,7 +57,12 @@ impl Samples {
         self.fit.end <= self.judge.start
     }
 
-    /// Runs that nothing is fitted on; empty where the samples make one run only.
+    /// Whether what the loss is told on neither was fitted on nor chose anything.
+    pub fn unseen(&self) -> bool {
+        self.held_out() && self.judge.end <= self.told.start
+    }
+
+    /// Runs to choose by that nothing is fitted on; empty where the samples make one run only.
     pub fn held_out_runs(&self) -> Range<usize> {
         match self.held_out() {
             true => self.judge.clone(),
@@ -92,6 +106,10 @@ mod tests {
                     rows.collect()
                 };
                 let (fit, judge) = (values(samples.fit.clone()), values(few));
+                if samples.unseen() {
+                    let told = values(samples.told.clone());
+                    assert!(told.iter().all(|t| !fit.contains(t) && !judge.contains(t)));
+                }
                 if samples.held_out() {
                     assert!(judge.iter().all(|j| !fit.contains(j)), "{open} {batch} {count}");
                 } else {

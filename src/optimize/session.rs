@@ -39,6 +39,10 @@ pub(super) struct Session<'a> {
     pub deployment: Option<Deployment>,
     /// The original in the form in which it will be deployed, encoded, where that is another.
     pub deployed_original: Option<Vec<u8>>,
+    /// What plans are cut from as it is timed, where that is another model than the original.
+    pub base: Option<Vec<u8>>,
+    /// The predicted milliseconds of the original, where plans are cut from another model.
+    pub original_ms: Option<f64>,
     pub device: &'a dyn Device,
     pub options: &'a Options,
     pub reporter: &'a dyn ProgressReporter,
@@ -91,7 +95,7 @@ impl<'a> Session<'a> {
 
     /// The predicted latency of a plan over that of the original; `None` when nothing is known of a layer.
     pub fn predicted_share(&self, plan: &Plan) -> Option<f64> {
-        let both = self.predict(plan).zip(self.predict(&Plan::default()));
+        let both = self.predict(plan).zip(self.predict_original());
         both.map(|(after, before)| after / before)
     }
 
@@ -101,6 +105,16 @@ impl<'a> Session<'a> {
         let whole = self.costs.predict(&self.counts(plan))?;
         let gone = gone_with(&self.graph, &plan.broadcasts);
         Some((whole - self.costs.nodes_ms(&gone)).max(0.0))
+    }
+
+    /// The predicted latency of the original in milliseconds.
+    pub fn predict_original(&self) -> Option<f64> {
+        self.original_ms.or_else(|| self.predict(&Plan::default()))
+    }
+
+    /// What plans are cut from, as it is timed.
+    pub fn timed_base(&self) -> &[u8] {
+        self.base.as_deref().unwrap_or_else(|| self.timed_original())
     }
 
     /// The model under a plan, its weights as they were.

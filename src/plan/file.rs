@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moves::{Plan, Replicas, replicated};
 use super::removable::Removable;
+use super::reparametrization::Reparametrization;
 use crate::channels::{Analysis, ChannelChange, Group, IndexRemaps, ValueId};
 use crate::onnx::{Graph, label};
 use crate::{Error, Result};
@@ -25,7 +26,12 @@ pub struct PlanFile {
     /// Names of nodes that write out a broadcast which the nodes behind them do themselves: they go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broadcasts: Vec<String>,
-    /// For every weight that changes, by name and axis: the old index at each new place, −1 for a new one.
+    /// What is done to the model before channels go: groups are those of the model that this makes, which equals the original. Plans
+    /// with any are of schema version 2.
+    #[serde(default, skip_serializing_if = "Reparametrization::is_empty")]
+    pub reparametrized: Reparametrization,
+    /// For every weight that changes, by name and axis: the old index at each new place, −1 for a new one. None where the model is
+    /// reparametrized first: its weights are others.
     #[serde(default)]
     pub weights: BTreeMap<String, BTreeMap<usize, Vec<i64>>>,
 }
@@ -68,18 +74,30 @@ impl PlanFile {
             groups,
             split: plan.split,
             broadcasts: names(graph, &plan.broadcasts),
+            reparametrized: Reparametrization::default(),
             weights: weights(analysis, &change),
         }
     }
 
-    /// The change that the plan asks for.
+    /// The same plan for a model that is made equal to the original by these moves.
+    #[must_use]
+    pub fn behind(mut self, moves: &Reparametrization) -> Self {
+        if !moves.is_empty() {
+            self.schema_version = 2;
+            self.weights.clear();
+            self.reparametrized = moves.clone();
+        }
+        self
+    }
+
+    /// The change that the plan asks for, of the model that it is made for or, where one is reparametrized, of the equal one.
     ///
     /// # Errors
     /// When it is of another version or does not fit the model; the message names the group.
     pub fn change(&self, graph: &Graph, analysis: &Analysis) -> Result<ChannelChange> {
-        if self.schema_version != 1 {
+        if !(1..=2).contains(&self.schema_version) {
             let what = format!(
-                "the plan has schema version {}; this version reads 1",
+                "the plan has schema version {}; this version reads 1 and 2",
                 self.schema_version
             );
             return Err(Error::Usage(what));

@@ -10,7 +10,17 @@ pub(in crate::report) fn samples_text(c: &Calibration) -> String {
     };
     match c.fitted_on + c.judged_on > c.samples {
         true => format!("{} samples, all fitted on, none held out{left_out}", c.samples),
-        false => format!("{} samples fitted on, {} judged{left_out}", c.fitted_on, c.judged_on),
+        // What is too little to be halved does both.
+        false if c.fitted_on + c.chosen_on + c.judged_on > c.samples => {
+            format!(
+                "{} samples fitted on, {} chosen by and judged{left_out}",
+                c.fitted_on, c.judged_on
+            )
+        }
+        false => format!(
+            "{} samples fitted on, {} chosen by, {} judged{left_out}",
+            c.fitted_on, c.chosen_on, c.judged_on
+        ),
     }
 }
 
@@ -36,6 +46,7 @@ mod tests {
         let told = Calibration {
             samples: 100,
             fitted_on: 80,
+            chosen_on: 20,
             judged_on: 20,
             left_out: 7,
             predicted_loss: 0.01,
@@ -48,8 +59,15 @@ mod tests {
         };
         assert_eq!(
             samples_text(&told),
-            "80 samples fitted on, 20 judged, 7 left out for memory"
+            "80 samples fitted on, 20 chosen by and judged, 7 left out for memory"
         );
+        let halved = Calibration {
+            chosen_on: 10,
+            judged_on: 10,
+            left_out: 0,
+            ..told.clone()
+        };
+        assert_eq!(samples_text(&halved), "80 samples fitted on, 10 chosen by, 10 judged");
         let agreement = agreement_text(&told);
         assert_eq!(agreement.as_deref(), Some("95.00 % (95 % interval 76.4 to 99.1)"));
         let one_run = Calibration {

@@ -62,6 +62,7 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "predicted_ratio_static": outcome.predicted_ratio(),
         "predicted_latency_ms": outcome.predicted_ms.map(|(a, b)| json!({"original": a, "static": b})),
         "groups": groups,
+        "moves": outcome.moves,
         "broadcasts_removed": outcome.broadcasts_removed(),
         "verify": verify(outcome),
         "metric": outcome.metric,

@@ -20,7 +20,7 @@ pub use greedy::{Ranking, rank};
 pub use layer_consumer::LayerConsumer;
 pub use loss::{Judgement, LossSpec, Reference};
 pub use moments::{Moments, add_products};
-pub use patches::{OutputPosition, input_rows, output_rows, picked};
+pub use patches::{OutputPosition, input_rows, output_rows, picked, sampled};
 pub use rankings::{Compensated, RIDGE, RankRequest, Ranked, rank_group, reading};
 pub use rest::Rest;
 pub use staged_executor::StagedExecutor;

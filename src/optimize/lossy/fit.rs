@@ -22,6 +22,7 @@ pub(super) fn fit(session: &Session, plan: &Plan) -> Result<Fitted> {
         let biases = guessed_biases(session, plan);
         return Ok(Fitted {
             proto: with_compensated(proto, graph, analysis, &remaps, &biases)?,
+            chosen_by: None,
             judged: None,
             held_out: false,
             losses: BTreeMap::new(),

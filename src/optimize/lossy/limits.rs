@@ -36,14 +36,13 @@ impl UseLimit<'_> {
 
 /// The limits that the goals set on what a plan uses, the latency first.
 pub(super) fn limits(goals: Goals, search: &Search) -> Vec<UseLimit<'_>> {
-    let (sizes, present) = (search.space.sizes(), search.space.present());
     let limit = |metric: Metric| {
         let (goal, objective) = (goals.limits[metric]?, &search.objectives[metric]);
         Some(UseLimit {
             metric,
             goal,
             objective,
-            most: goal.of(objective.of(&sizes, &present)),
+            most: goal.of(search.whole[metric]),
         })
     };
     Metric::ALL.into_iter().filter_map(limit).collect()
@@ -61,7 +60,7 @@ pub(super) fn within(search: &Search, limits: &[UseLimit]) -> Result<ParetoPoint
             if search.limit.is_up() {
                 return Err(Declined::NoTimeForGoals);
             }
-            return Err(limit.out_of_reach(Some(least / limit.objective.of(&sizes, &present))));
+            return Err(limit.out_of_reach(Some(least / search.whole[limit.metric])));
         }
     }
     let broken = |at: &[usize], sums: &[SumLimit], all: bool| -> Vec<SumLimit> {

@@ -2,6 +2,7 @@
 
 use super::fit::fit;
 use super::search::prepare_search;
+use super::sensitivity::Sensitivity;
 use crate::Result;
 use crate::onnx::encode;
 use crate::optimize::outcome::{MeasuredPoint, ParetoRow};
@@ -20,7 +21,7 @@ const SECONDS: f64 = 3.0;
 /// When a probe or a run fails, or the device is not here.
 pub(crate) fn pareto(session: &mut Session, measured: usize) -> Result<Vec<ParetoRow>> {
     session.must_be_here()?;
-    let search = prepare_search(session)?;
+    let search = prepare_search(session, Sensitivity::default())?;
     let points = search.frontier(search.latency()).curve();
     let mut rows = search.rows(&points);
     for at in spread(&rows, measured) {

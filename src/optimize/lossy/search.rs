@@ -26,29 +26,38 @@ pub(super) struct Search {
     pub blind: BTreeSet<usize>,
     /// What a plan takes of each metric.
     pub objectives: PerMetric<Objective>,
+    /// What the original takes of each metric, in the unit of the objectives.
+    pub whole: PerMetric<f64>,
     /// When searches end.
     pub limit: Limit,
     /// The same on fewer widths: multiples of blocks only. Where latency is no goal.
     pub on_blocks: Option<Box<Search>>,
 }
 
-/// Times widths and measures what they lose; the session then knows in which order channels go.
+/// Times widths and measures what they lose, of all groups of which that is not known already; the session then knows in which order
+/// channels go.
 ///
 /// # Errors
 /// When a probe or a run fails.
-pub(super) fn prepare_search(session: &mut Session) -> Result<Search> {
+pub(super) fn prepare_search(session: &mut Session, mut known: Sensitivity) -> Result<Search> {
     let space = space(session)?;
     let narrower: BTreeMap<usize, Vec<usize>> = space
         .groups
         .iter()
         .zip(&space.options)
+        .filter(|(g, _)| !known.curves.contains_key(g))
         .map(|(&g, o)| (g, o.iter().copied().filter(|&n| n < space.base[g]).collect::<Vec<_>>()))
         .filter(|(_, o)| !o.is_empty())
         .collect();
-    let known: Sensitivity = match &session.samples {
-        Some(samples) => analyze(session, samples, &narrower)?,
-        None => guess(session, &narrower, &session.limit.at_least(SEARCHING))?,
-    };
+    if !narrower.is_empty() {
+        let own = match &session.samples {
+            Some(samples) => analyze(session, samples, &narrower)?,
+            None => guess(session, &narrower, &session.limit.at_least(SEARCHING))?,
+        };
+        known.ranked.extend(own.ranked);
+        known.curves.extend(own.curves);
+        known.blind.extend(own.blind);
+    }
     session.removable.ranked = known.ranked;
     let blocks = only_blocks(session, &space);
     // The session predicts by the tables that it made last: those of the wider space.
@@ -63,8 +72,11 @@ impl Search {
     pub fn over(session: &mut Session, space: SearchSpace, curves: BTreeMap<usize, LossCurve>) -> Self {
         let (graph, analysis) = (&session.graph, session.analysis());
         let costs = &mut session.costs;
+        let objectives = PerMetric::from_fn(|metric| Objective::new(metric, &space, graph, analysis, costs));
+        let (sizes, present) = (space.sizes(), space.present());
         Self {
-            objectives: PerMetric::from_fn(|metric| Objective::new(metric, &space, graph, analysis, costs)),
+            whole: PerMetric::from_fn(|metric| objectives[metric].of(&sizes, &present)),
+            objectives,
             curves,
             blind: BTreeSet::new(),
             split: session.options.split_seed(),
@@ -73,6 +85,14 @@ impl Search {
             limit: session.limit.at_least(SEARCHING),
             on_blocks: None,
         }
+    }
+
+    /// The same, with amounts as shares of what another model takes that this one is equal to.
+    #[must_use]
+    pub fn against(mut self, whole: &PerMetric<f64>) -> Self {
+        self.whole = whole.clone();
+        self.on_blocks = self.on_blocks.map(|search| Box::new(search.against(whole)));
+        self
     }
 
     /// The predicted latency of a plan.
@@ -106,10 +126,7 @@ impl Search {
     pub fn rows(&self, points: &[ParetoPoint]) -> Vec<ParetoRow> {
         let sizes = self.space.sizes();
         let present = self.space.present();
-        let share = |metric: Metric, choice: &[usize]| {
-            let of = |choice: &[usize]| self.objectives[metric].of(&sizes, choice);
-            of(choice) / of(&present)
-        };
+        let share = |metric: Metric, choice: &[usize]| self.objectives[metric].of(&sizes, choice) / self.whole[metric];
         let row = |p: &ParetoPoint| ParetoRow {
             shares: PerMetric::from_fn(|metric| share(metric, &p.choice)),
             loss: p.loss,

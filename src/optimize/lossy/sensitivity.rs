@@ -51,7 +51,8 @@ pub(super) fn analyze(
     reporter.step(Step::Calibrate);
     let mut executor = StagedExecutor::new(session.device, &samples.data, samples.fit.clone())?;
     let model = &session.opened.proto;
-    let wanted = reading(analysis, &layers);
+    let mut wanted = reading(analysis, &layers);
+    wanted.retain(|l| narrower.keys().any(|&g| analysis.groups[g].consumers.contains(&l.node)));
     let progress = session.progress();
     let watch = Watch {
         limit,

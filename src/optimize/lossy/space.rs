@@ -54,7 +54,8 @@ fn widths(session: &Session, grid: Grid) -> Result<SearchSpace> {
     let never_lossy = &session.opened.never_lossy;
     let (mut groups, mut options) = (Vec::new(), Vec::new());
     let free = |g: &&Group| {
-        g.constraint.is_none() && g.classes.len() > 1 && !kept.contains(&g.id) && !never_lossy.contains_key(&g.id)
+        let free = g.constraint.is_none() && g.classes.len() > 1 && !kept.contains(&g.id);
+        free && !never_lossy.contains_key(&g.id) && (asked.allowed.widths || session.opened.is_moved(g))
     };
     for group in analysis.groups.iter().filter(free) {
         let mut counts = narrower(group, asked.min_width.max(1), grid);

@@ -4,7 +4,7 @@ use super::chosen::Chosen;
 use super::limits::{UseLimit, limits as use_limits, within};
 use super::measure::{Latency, measure};
 use super::search::Search;
-use crate::optimize::options::WhenSlower;
+use crate::optimize::options::{Goals, WhenSlower};
 use crate::optimize::outcome::{Declined, NoPlan};
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
@@ -19,16 +19,21 @@ const MET: f64 = 1.005;
 const CLOSE: f64 = 0.985;
 
 /// The plan that reaches the limits and loses least.
-pub(super) fn by_use(session: &Session, search: &Search, limits: &mut [UseLimit]) -> Result<Chosen, NoPlan> {
-    match session.options.goals.limits[Metric::Latency] {
+pub(super) fn by_use(
+    session: &Session,
+    search: &Search,
+    goals: Goals,
+    limits: &mut [UseLimit],
+) -> Result<Chosen, NoPlan> {
+    match goals.limits[Metric::Latency] {
         Some(_) => by_latency(session, search, limits),
-        None => by_size(session, search, limits),
+        None => by_size(session, search, goals, limits),
     }
 }
 
 /// A plan for counted metrics: over all widths, or where that is measured to be slower than the original, over
 /// multiples of blocks. Where a size is wanted for itself, latency plays no part.
-fn by_size(session: &Session, search: &Search, limits: &[UseLimit]) -> Result<Chosen, NoPlan> {
+fn by_size(session: &Session, search: &Search, goals: Goals, limits: &[UseLimit]) -> Result<Chosen, NoPlan> {
     let first = Chosen::of(search, &within(search, limits)?);
     if session.options.when_slower == WhenSlower::Write {
         return Ok(first);
@@ -38,7 +43,7 @@ fn by_size(session: &Session, search: &Search, limits: &[UseLimit]) -> Result<Ch
     let ratio = measure(session, &first.plan, SECONDS)?.ratio;
     if let Some(blocks) = search.on_blocks.as_ref().filter(|_| ratio > MET)
         && !session.limit.is_up()
-        && let Ok(point) = within(blocks, &use_limits(session.options.goals, blocks))
+        && let Ok(point) = within(blocks, &use_limits(goals, blocks))
     {
         let second = Chosen::of(blocks, &point);
         if measure(session, &second.plan, SECONDS)?.ratio < ratio {
@@ -51,9 +56,9 @@ fn by_size(session: &Session, search: &Search, limits: &[UseLimit]) -> Result<Ch
 /// Plans for a latency, measures, and plans again with what was measured. The first limit is the latency.
 fn by_latency(session: &Session, search: &Search, limits: &mut [UseLimit]) -> Result<Chosen, NoPlan> {
     session.reporter.step(Step::MeasureModels);
-    let (sizes, present) = (search.space.sizes(), search.space.present());
+    let sizes = search.space.sizes();
     let goal = limits[0].goal;
-    let whole = limits[0].objective.of(&sizes, &present);
+    let whole = search.whole[Metric::Latency];
     let mut best: Option<ParetoPoint> = None;
     let mut fastest: Option<Latency> = None;
     let mut tried: Vec<Vec<usize>> = Vec::new();

@@ -1,10 +1,12 @@
 //! What the user asks for.
 
+mod allowed;
 mod dynamics;
 mod goals;
 mod judging;
 mod samples;
 
+pub use allowed::Allowed;
 pub use dynamics::{Dynamics, Mode, Placement};
 pub(super) use goals::limit_text;
 pub use goals::{Amount, Goals};
@@ -41,6 +43,8 @@ pub struct Options {
     pub judging: Judging,
     /// What a narrower model should reach; nothing is lost without.
     pub goals: Goals,
+    /// What a plan for a goal may do to the model.
+    pub allowed: Allowed,
     /// What becomes of a model that reaches a goal and is not faster.
     pub when_slower: WhenSlower,
     /// No group becomes narrower than this.

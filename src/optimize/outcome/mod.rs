@@ -36,7 +36,9 @@ pub struct Calibration {
     pub samples: usize,
     /// Those that weights were fitted on.
     pub fitted_on: usize,
-    /// Those that judged: nothing was fitted on them, unless none could be held out.
+    /// Those that chose: what groups lose, which weights and which plan are better.
+    pub chosen_on: usize,
+    /// Those that the loss and the agreement are told on: nothing was fitted on them or chosen by them, unless there were too few.
     pub judged_on: usize,
     /// Those that were given and not taken, as more would not have fit in memory.
     pub left_out: usize,
@@ -88,6 +90,8 @@ pub struct Outcome {
     pub task: Option<Task>,
     /// The numbers of the user's own metric for both models.
     pub metric: Option<MetricScores>,
+    /// What was done besides taking channels out.
+    pub moves: Vec<MoveRow>,
     /// The plan that made the model.
     pub plan: Option<PlanFile>,
     /// What was not verified, and why.
@@ -119,6 +123,21 @@ pub struct Counted {
     pub before: u64,
     /// Of the rewritten model.
     pub after: u64,
+}
+
+/// A change of the model that is more than channels that go.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct MoveRow {
+    /// `rotation`: directions of a linear trunk went; `rank`: a layer stands as two.
+    pub kind: &'static str,
+    /// The layers that make the directions, or the layer that stands as two.
+    pub layers: Vec<String>,
+    /// Directions before: all.
+    pub before: usize,
+    /// Directions that are left.
+    pub after: usize,
+    /// What that was measured to lose alone.
+    pub loss: Option<f64>,
 }
 
 /// Counts of probes.
@@ -162,6 +181,7 @@ impl Outcome {
             reading: None,
             task: None,
             metric: None,
+            moves: Vec::new(),
             plan: None,
             unverified: Vec::new(),
             notes: Vec::new(),

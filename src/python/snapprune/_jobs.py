@@ -67,6 +67,7 @@ def optimize(
     max_memory: Amount | None = None,
     max_drop: str | float | None = None,
     allow_slower: bool = False,
+    allow: str | Sequence[str] = "widths,rotation",
     min_width: int | None = None,
     keep: Iterable[str] = (),
     grow: str = "faster",
@@ -139,6 +140,8 @@ def optimize(
             equal strings or R²), or this much of ``metric``.
         allow_slower: a model that reaches ``target_macs``, ``max_params`` or ``max_memory`` is wanted also where it was not
             measured to be faster.
+        allow: what a plan for a goal may do: some of ``"widths"`` (take channels out), ``"rotation"`` (take principal directions out
+            of linear trunks) and ``"rank"`` (make two layers of one).
         min_width: no layer becomes narrower than this.
         keep: names of layers whose widths stay.
         grow: ``"none"``, ``"faster"`` or ``"free"``.
@@ -167,7 +170,7 @@ def optimize(
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             mean=mean, std=std, task=task, loss=_losses(loss), target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
-            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
+            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, allow=_listed(allow), min_width=min_width,
             keep=list(keep), grow=grow, grow_init=grow_init, deploy_dtype=deploy_dtype, dynamic=dynamic,
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
             db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
@@ -265,6 +268,7 @@ def plan(
     max_memory: Amount | None = None,
     max_drop: str | float | None = None,
     allow_slower: bool = False,
+    allow: str | Sequence[str] = "widths,rotation",
     min_width: int | None = None,
     keep: Iterable[str] = (),
     grow: str = "faster",
@@ -287,7 +291,7 @@ def plan(
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             mean=mean, std=std, task=task, loss=_losses(loss),
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
-            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, min_width=min_width,
+            max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, allow=_listed(allow), min_width=min_width,
             keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
             shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
@@ -410,6 +414,10 @@ class _Call:
 def _call(model: Any, ort_lib: Any, progress: bool | Progress) -> Iterator[_Call]:
     with tempfile.TemporaryDirectory(prefix="snapprune-") as folder, shown(progress) as tell:
         yield _Call(model, Path(folder), ort_lib, tell)
+
+
+def _listed(words: str | Sequence[str]) -> str:
+    return words if isinstance(words, str) else ",".join(words)
 
 
 def _share(amount: Amount | None) -> str | None:

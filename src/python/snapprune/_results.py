@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from .errors import UsageError
+from .errors import PlanError, UsageError
 
 if TYPE_CHECKING:
     import onnx
@@ -266,7 +266,17 @@ class Plan:
     @property
     def weights(self) -> dict[str, dict[str, list[int]]]:
         """For every weight that changes, by name and axis: the old index at each new place, -1 for a new one."""
+        if self.reparametrized:
+            raise PlanError(
+                "the plan rotates trunks or makes two layers of one, so that what stays is no selection of the original's weights: take "
+                'the written ONNX model, or plan with allow="widths"'
+            )
         return self.data["weights"]
+
+    @property
+    def reparametrized(self) -> dict[str, Any]:
+        """What is done before channels go: ``rotated`` trunks and ``pairs`` of layers that were one; empty for most plans."""
+        return self.data.get("reparametrized", {})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it as JSON, for ``snapprune apply``."""
