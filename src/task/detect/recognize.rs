@@ -31,8 +31,10 @@ fn single(given: Given, output: &OutputValues) -> Option<DetectLayout> {
         scale: (1.0, 1.0),
         suppression: Some(0.45),
     };
-    if columns.attributes == 6 && !columns.attributes_first && columns.places <= 1000 {
-        return selected(given, &columns, base);
+    // A detector of one class has six columns too.
+    let six = columns.attributes == 6 && !columns.attributes_first && columns.places <= 1000;
+    if let Some(found) = six.then(|| selected(given, &columns, &base)).flatten() {
+        return Some(found);
     }
     if columns.attributes < 5 || columns.places < 2 * columns.attributes {
         return None;
@@ -81,7 +83,7 @@ fn single(given: Given, output: &OutputValues) -> Option<DetectLayout> {
 }
 
 /// `N×K×6`: boxes that were selected, with score and class, in the order of scores.
-fn selected(given: Given, columns: &Columns, base: DetectLayout) -> Option<DetectLayout> {
+fn selected(given: Given, columns: &Columns, base: &DetectLayout) -> Option<DetectLayout> {
     let whole = columns.column(5).all(|v| v >= 0.0 && v.fract() == 0.0);
     let ordered = columns.in_order(0, 2) >= NEARLY_ALL && columns.in_order(1, 3) >= NEARLY_ALL;
     let most = columns.largest(5);
@@ -92,7 +94,7 @@ fn selected(given: Given, columns: &Columns, base: DetectLayout) -> Option<Detec
         attributes_first: false,
         scale: scale_of(columns, 0, given.image),
         suppression: None,
-        ..base
+        ..base.clone()
     })
 }
 
