@@ -101,6 +101,9 @@ pub enum Error {
     /// A plan does not fit the graph.
     #[error("{0}")]
     Plan(String),
+    /// A metric of the user's own failed, or gave no number.
+    #[error("{0}")]
+    Metric(String),
     /// The job was stopped.
     #[error("stopped; nothing was written, and what was measured is kept: run it again to go on from there")]
     Stopped,

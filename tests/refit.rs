@@ -28,7 +28,7 @@ fn samples(case: &Case, count: usize) -> Dataset {
         npz.add_array(spec.name.as_str(), &array).unwrap();
     }
     npz.finish().unwrap();
-    Dataset::read(&path, &case.specs, &Scaling::default()).unwrap()
+    Dataset::read(&path, &case.specs, Scaling::default()).unwrap()
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub fn npz(bytes: &[u8]) {
         open: vec![0],
         assumed: vec![],
     };
-    if let Ok(data) = Dataset::read(&Scratch::path(), &[spec], &Scaling::default()) {
+    if let Ok(data) = Dataset::read(&Scratch::path(), &[spec], Scaling::default()) {
         for k in 0..data.runs().min(3) {
             for (_, tensor) in data.run(k).inputs {
                 assert_eq!(tensor.dims[1..], [3, 4, 4]);

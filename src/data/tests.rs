@@ -44,7 +44,7 @@ fn images_are_scaled_and_brought_to_the_inputs_layout() -> Result<(), Box<dyn st
     // Sample 2, channel 0, row 0, column 1 was 48 + 3; channel 2 of the same place 48 + 5.
     assert!((values[1] - (51.0 / 255.0 - 0.5) / 0.5).abs() < 1e-6);
     assert!((values[2 * 8 + 1] - 53.0 / 255.0 / 2.0).abs() < 1e-6);
-    let last = Dataset::read(&path, &[spec(&[1, 2, 4, 3], true)], &Scaling::default())?;
+    let last = Dataset::read(&path, &[spec(&[1, 2, 4, 3], true)], Scaling::default())?;
     assert_eq!(
         (last.runs(), last.run(0).inputs[0].1.dims.clone()),
         (5, vec![1, 2, 4, 3])
@@ -56,7 +56,7 @@ fn images_are_scaled_and_brought_to_the_inputs_layout() -> Result<(), Box<dyn st
 fn fewer_samples_are_spread_over_all() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let path = written(&folder, 5)?;
-    let data = Dataset::read(&path, &[spec(&[1, 3, 2, 4], true)], &Scaling::default())?.at_most(2);
+    let data = Dataset::read(&path, &[spec(&[1, 3, 2, 4], true)], Scaling::default())?.at_most(2);
     assert_eq!((data.count(), data.runs()), (2, 2));
     assert_eq!(
         (data.run(0).labels, data.run(1).labels),
@@ -83,7 +83,7 @@ fn folders_are_classes_and_images_are_cut_to_the_input() -> Result<(), Box<dyn s
         dtype,
         ..spec(&[1, 3, 4, 4], true)
     };
-    let data = Dataset::read(folder.path(), &[float(Dtype::Float)], &Scaling::default())?;
+    let data = Dataset::read(folder.path(), &[float(Dtype::Float)], Scaling::default())?;
     assert_eq!(
         (data.count(), data.run(0).labels, data.run(1).labels),
         (2, Some(&[0i64][..]), Some(&[1i64][..]))
@@ -92,10 +92,10 @@ fn folders_are_classes_and_images_are_cut_to_the_input() -> Result<(), Box<dyn s
     // The middle of the image: two columns dark, two bright; red is 20 throughout.
     let near = |v: f32, wanted: f32| (v - wanted / 255.0).abs() < 2.0 / 255.0;
     assert!(near(values[0], 20.0) && near(values[16], 0.0) && near(values[19], 200.0) && near(values[32], 7.0));
-    let half = Dataset::read(folder.path(), &[float(Dtype::Float16)], &Scaling::default())?;
+    let half = Dataset::read(folder.path(), &[float(Dtype::Float16)], Scaling::default())?;
     assert_eq!(half.run(0).inputs[0].1.dtype, Dtype::Float16);
     std::fs::write(at("cat", "c.jpg"), b"not a JPEG")?;
-    let wrong = Dataset::read(folder.path(), &[float(Dtype::Float)], &Scaling::default());
+    let wrong = Dataset::read(folder.path(), &[float(Dtype::Float)], Scaling::default());
     assert!(wrong.err().map(|e| e.to_string()).unwrap_or_default().contains("c.jpg"));
     Ok(())
 }
@@ -248,7 +248,7 @@ fn cameras_that_were_turned_are_turned_back() -> Result<(), Box<dyn std::error::
     let folder = tempfile::tempdir()?;
     let image = image::RgbImage::from_fn(32, 16, |x, _| image::Rgb([if x < 16 { 0 } else { 200 }; 3]));
     turned(&folder.path().join("a.jpg"), &image)?;
-    let data = Dataset::read(folder.path(), &[spec(&[1, 3, 32, 16], true)], &Preprocessing::default())?;
+    let data = Dataset::read(folder.path(), &[spec(&[1, 3, 32, 16], true)], Preprocessing::default())?;
     let run = data.run(0);
     assert_eq!(run.geometry(0).map(|g| g.image), Some([16, 32]));
     let values = run.inputs[0].1.to_f32().unwrap_or_default();
@@ -283,7 +283,7 @@ fn runs_carry_the_labels_of_their_samples() -> Result<(), Box<dyn std::error::Er
     }
     let texts = folder.path().join("texts.txt");
     std::fs::write(&texts, "a\nb\nc\nd\ne\nf\n")?;
-    let read = || Dataset::read(folder.path(), &[spec(&[4, 3, 4, 4], false)], &Preprocessing::default());
+    let read = || Dataset::read(folder.path(), &[spec(&[4, 3, 4, 4], false)], Preprocessing::default());
     let data = read()?.labelled(&texts)?;
     // The second run takes two samples again.
     let run = data.run(1);

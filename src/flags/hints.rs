@@ -42,6 +42,9 @@ pub fn hint(error: &Error) -> Option<String> {
             "make the plan for this very file with `snapprune plan`; if it is the same network with other weights, say --other-weights"
         }
         Error::Library(error) => return Some(library(error)),
+        Error::Metric(_) => {
+            "a metric is a function of a model's outputs that returns a finite number; SNAPPRUNE_PYTHON names the interpreter, which needs NumPy"
+        }
         Error::Usage(_) => "`snapprune --help`, or `snapprune COMMAND --help`, shows how it is used",
         Error::Shape(error) => return Some(shape(error)),
         Error::Samples(error) => return Some(samples(&error.fault)),

@@ -19,6 +19,7 @@ pub(super) fn raised(py: Python<'_>, error: &Error) -> PyErr {
         Error::Stopped => "StoppedError",
         Error::UnplacedWeights(_)
         | Error::ForeignProfile { .. }
+        | Error::Metric(_)
         | Error::Usage(_)
         | Error::Shape(_)
         | Error::Samples(_)

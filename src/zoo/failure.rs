@@ -55,6 +55,7 @@ impl FailureKind {
             | Error::Shape(_)
             | Error::Samples(_)
             | Error::Plan(_)
+            | Error::Metric(_)
             | Error::ForeignProfile { .. }
             | Error::Usage(_) => Self::Input,
             Error::Library(_)

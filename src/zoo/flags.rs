@@ -67,7 +67,9 @@ impl Flags {
 
     /// Those without the ones that only choosing needs, for collecting problems.
     pub fn without_data(&self) -> Self {
-        self.only(|name| !has_role(name, FlagRole::Data))
+        // A limit on what may be lost is written together with its samples.
+        let asked_for = |name: &str| name == "eval" && self.0.contains_key("max-drop");
+        self.only(|name| asked_for(name) || !has_role(name, FlagRole::Data))
     }
 
     fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
@@ -133,6 +135,9 @@ mod tests {
     fn what_is_read_are_files_and_folders() {
         let all = flags(&[("metric", &["m.py:map50"]), ("eval", &["images"]), ("seed", &["3"])]);
         assert_eq!(all.read().collect::<Vec<_>>(), ["images", "m.py"]);
+        assert_eq!(all.without_data(), flags(&[("seed", &["3"])]));
+        let limit = all.and("max-drop", "1%").without_data();
+        assert_eq!(limit.words(), ["--eval=images", "--max-drop=1%", "--seed=3"]);
     }
 
     #[test]

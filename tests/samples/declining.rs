@@ -85,7 +85,7 @@ fn one_number_for_a_run_of_several_samples_is_refused_in_words() {
     npz.add_array("x", &noise(&[8, 3], 1)).unwrap();
     npz.add_array("scale", &Array1::from_elem(8, 2.0f32)).unwrap();
     npz.finish().unwrap();
-    let said = Dataset::read(&path, &opened.specs, &Scaling::default())
+    let said = Dataset::read(&path, &opened.specs, Scaling::default())
         .unwrap_err()
         .to_string();
     assert!(

@@ -57,7 +57,7 @@ fn written(folder: &Path, name: &str, array: &ArrayD<f32>) -> PathBuf {
 }
 
 fn read(path: &Path, opened: &Opened) -> Dataset {
-    Dataset::read(path, &opened.specs, &Scaling::default()).unwrap()
+    Dataset::read(path, &opened.specs, Scaling::default()).unwrap()
 }
 
 /// A device that may say something else than its inner one: what gated or narrower models take, and what they give.

@@ -74,7 +74,7 @@ fn arrays_of_other_types_are_taken_where_that_changes_no_value() {
         let mut npz = NpzWriter::new(std::fs::File::create(&path).unwrap());
         add(&mut npz);
         npz.finish().unwrap();
-        Dataset::read(&path, &opened.specs, &Scaling::default())
+        Dataset::read(&path, &opened.specs, Scaling::default())
     };
     let wanted = [1.0, 2.0, 3.0, 250.0, 0.0, 7.0];
     let values = |data: Dataset| {

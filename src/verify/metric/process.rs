@@ -80,7 +80,7 @@ impl PythonMetric {
 
     /// Works with the process, which is started if it is not there.
     fn with<T>(&self, work: impl FnOnce(&mut Process) -> Result<T>) -> Result<T> {
-        let lost = |_| Error::Usage(format!("the metric {} failed before", self.name));
+        let lost = |_| Error::Metric(format!("the metric {} failed before", self.name));
         let mut held = self.process.lock().map_err(lost)?;
         let mut process = match held.take() {
             Some(process) => process,
@@ -94,7 +94,7 @@ impl PythonMetric {
 
     /// The next answer of the process.
     fn answer(&self, process: &mut Process, stop: &Stop) -> Result<Answer> {
-        let failed = |what: &str| Error::Usage(format!("the metric {} {what}", self.shown()));
+        let failed = |what: &str| Error::Metric(format!("the metric {} {what}", self.shown()));
         loop {
             stop.check()?;
             match process.lines.recv_timeout(PATIENCE) {
@@ -143,7 +143,7 @@ impl UserMetric for PythonMetric {
             process.ask(asked);
             match self.answer(process, stop)? {
                 Answer::Score(score) if score.is_finite() => Ok(score),
-                other => Err(Error::Usage(format!(
+                other => Err(Error::Metric(format!(
                     "the metric {} was answered with {other:?}",
                     self.shown()
                 ))),
@@ -155,7 +155,7 @@ impl UserMetric for PythonMetric {
 impl Process {
     fn start(file: &Path, function: &str) -> Result<Self> {
         let python = python_interpreter().ok_or_else(|| {
-            Error::Usage(
+            Error::Metric(
                 "a metric needs a Python interpreter: activate an environment, or name one by SNAPPRUNE_PYTHON"
                     .to_owned(),
             )
@@ -173,7 +173,7 @@ impl Process {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = piped.map_err(|e| Error::file(&python, e))?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::Usage(format!("{} has no pipes", python.display())));
+            return Err(Error::Metric(format!("{} has no pipes", python.display())));
         };
         let (sender, lines) = channel();
         std::thread::spawn(move || {
