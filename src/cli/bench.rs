@@ -8,7 +8,7 @@ use crate::Result;
 use crate::flags::BenchArgs;
 use crate::jobs::{BenchOutcome, bench};
 use crate::report::bench_table;
-use crate::verify::Verdict;
+use crate::verify::{Task, TaskNumber, Verdict};
 
 /// Always `true`: whatever is faster, the measurement was made.
 pub(super) fn run(args: &BenchArgs) -> Result<bool> {
@@ -26,10 +26,33 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
             None => format!("{name}: no labels, or the first output holds no classes"),
         })?;
     }
+    for (name, task) in names.iter().zip(&done.tasks) {
+        let number = |n: &TaskNumber| match (n.labelled, n.agreement) {
+            (Some((_, own)), _) => format!("{} {own:.4} by the labels", n.name),
+            (None, Some(same)) => format!("{} {same:.4} by the first model's answers", n.name),
+            (None, None) => n.name.clone(),
+        };
+        stdout::line(&match task {
+            Some(task) => format!(
+                "{name}: {}",
+                task.numbers.iter().map(number).collect::<Vec<_>>().join(", ")
+            ),
+            None => format!("{name}: its answers cannot be compared with the first model's"),
+        })?;
+    }
     for (name, score) in names.iter().zip(&done.scores) {
         stdout::line(&format!("{name}: metric {score:.4}"))?;
     }
     Ok(true)
+}
+
+/// A task's numbers by name: by the first model's answers, and by the labels.
+fn numbers(task: &Task) -> Value {
+    let one = |n: &TaskNumber| {
+        let of = json!({"agreement": n.agreement, "labels": n.labelled.map(|(_, own)| own)});
+        (n.name.clone(), of)
+    };
+    task.numbers.iter().map(one).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn report(names: &[String], done: &BenchOutcome) -> Value {
@@ -41,6 +64,7 @@ fn report(names: &[String], done: &BenchOutcome) -> Value {
             "ratio": entry.ratio(), "ratio_noise": entry.ratio_noise(),
             "top1": accuracy.map(|a| a.top1), "top5": accuracy.map(|a| a.top5),
             "metric": done.scores.get(k),
+            "metrics": done.tasks.get(k).and_then(Option::as_ref).map(numbers),
             "faster_than_first": entry.verdict() == Verdict::Faster,
         })
     };

@@ -31,18 +31,4 @@ impl Dataset {
     pub fn places(&self) -> &[ImagePlace] {
         &self.places
     }
-
-    /// Refuses labels that are no classes.
-    ///
-    /// # Errors
-    /// When there are labels of another kind; `path` is where they come from.
-    pub fn expect_classes(&self, path: &Path) -> Result<()> {
-        match &self.labels {
-            None | Some(Labels::Classes(_)) => Ok(()),
-            Some(labels) => {
-                let what = format!("it holds {}; models are compared by classes here", labels.kind());
-                Err(SamplesFault::Labels(what).at(path))
-            }
-        }
-    }
 }

@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::data::DataArgs;
 use super::device::DeviceArgs;
+use super::judging::JudgingArgs;
 use super::metric::MetricArgs;
 use super::shapes::ShapeArgs;
 use super::turn::TurnArgs;
@@ -24,9 +25,12 @@ pub struct BenchArgs {
     /// Input shapes.
     #[command(flatten)]
     pub shapes: ShapeArgs,
-    /// Real inputs: top-1 and top-5 of every model.
+    /// Real inputs: top-1 and top-5 of every model, or the numbers of its task beside the first model's answers and the labels.
     #[command(flatten)]
     pub data: DataArgs,
+    /// The models' task.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
     /// A metric of the user's own.
     #[command(flatten)]
     pub metric: MetricArgs,
@@ -56,6 +60,7 @@ impl BenchArgs {
             on_busy: self.turn.on_busy(),
             shapes: self.shapes.only()?,
             eval: self.data.eval(),
+            judging: self.judging.judging(),
             metric: self.metric.metric()?,
             seconds: self.seconds,
             seed: self.seed,

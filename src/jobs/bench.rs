@@ -6,13 +6,16 @@ use std::sync::Arc;
 use super::device::DeviceSettings;
 use super::files::note_order;
 use super::turn::take_turn;
+use crate::data::Dataset;
 use crate::device::{
     Device, DeviceInfo, InputSpec, NamedTensor, Runtime, ShapeOptions, Stop, WhenBusy, input_specs, random_inputs,
     unsettled,
 };
-use crate::onnx::{Graph, load_as};
-use crate::optimize::{ProgressReporter, SampleSource, Step};
-use crate::verify::{Effort, Entry, MetricJudge, UserMetric, benchmark_workloads, classes};
+use crate::onnx::{Graph, load_as, parse};
+use crate::optimize::{Judging, ProgressReporter, SampleSource, Step, judged, labels_serve};
+use crate::score::LossSpec;
+use crate::task::TaskKind;
+use crate::verify::{Effort, Entry, MetricJudge, Task, UserMetric, answers, benchmark_workloads, classes, task_of};
 use crate::{Error, Result};
 
 /// Settings of a benchmark.
@@ -28,6 +31,8 @@ pub struct BenchSettings {
     pub shapes: ShapeOptions,
     /// Real inputs with labels, for the accuracy of every model.
     pub eval: Option<SampleSource>,
+    /// The models' task.
+    pub judging: Judging,
     /// A metric of the user's own, on those.
     pub metric: Option<Arc<dyn UserMetric>>,
     /// Seconds to measure, about.
@@ -58,6 +63,8 @@ pub struct BenchOutcome {
     pub accuracy: Vec<Option<Accuracy>>,
     /// What the user's own metric gives for each model; empty without one.
     pub scores: Vec<f64>,
+    /// How each does at another task than classes: held against the answers of the first, and by the labels.
+    pub tasks: Vec<Option<Task>>,
 }
 
 /// Times models in turns, on random inputs.
@@ -72,8 +79,10 @@ pub fn bench(settings: &BenchSettings, stop: &Stop, reporter: &dyn ProgressRepor
     settings.metric.iter().try_for_each(|metric| metric.prepare(stop))?;
     let inputs = [(random_inputs(&models.specs, settings.seed, 1.0)?, 1.0)];
     let entries = timed(settings, &runtime, device.as_ref(), &models, &inputs, reporter)?;
+    let compared = Compared::read(settings, device.as_ref(), &models)?;
     Ok(BenchOutcome {
-        accuracy: accuracy(settings, device.as_ref(), &models, reporter)?,
+        accuracy: accuracy(compared.as_ref(), settings, device.as_ref(), &models, reporter)?,
+        tasks: tasks(compared.as_ref(), device.as_ref(), &models)?,
         scores: scores(settings, device.as_ref(), &models)?,
         device: device.info().clone(),
         described: settings.device.describe(device.as_ref()),
@@ -139,19 +148,60 @@ fn timed(
     entries.map_err(|e| unsettled(&models.specs, e))
 }
 
+/// Samples that models are compared on.
+struct Compared {
+    data: Dataset,
+    /// How the first model's outputs are read.
+    judged: LossSpec,
+}
+
+impl Compared {
+    fn read(settings: &BenchSettings, device: &dyn Device, models: &Models) -> Result<Option<Self>> {
+        let (Some(source), Some(first)) = (&settings.eval, models.bytes.first()) else {
+            return Ok(None);
+        };
+        let data = source.read(&models.specs)?;
+        let proto = parse(first.clone())?.proto;
+        let judged = judged(&proto, &models.specs, device, Some(&data), &settings.judging)?;
+        if settings.metric.is_none() {
+            labels_serve(&data, &judged, source.labels_path())?;
+        }
+        Ok(Some(Self { data, judged }))
+    }
+
+    /// Whether they are compared by classes.
+    fn of_classes(&self) -> bool {
+        let kind = self.judged.reading.as_ref().map(|r| r.kind);
+        kind.is_none_or(|kind| kind == TaskKind::Classify)
+    }
+}
+
+/// The numbers of another task than classes for each model, held against the first one's answers and the labels.
+fn tasks(compared: Option<&Compared>, device: &dyn Device, models: &Models) -> Result<Vec<Option<Task>>> {
+    let Some((compared, first)) = compared.filter(|c| !c.of_classes()).zip(models.bytes.first()) else {
+        return Ok(Vec::new());
+    };
+    let data = compared.data.clone().settled(device, first)?;
+    let reading = compared.judged.reading.as_ref();
+    let of = |model: &[u8]| answers(device, model, &data, reading, &|_, _| {});
+    let before = of(first)?;
+    models
+        .bytes
+        .iter()
+        .map(|model| Ok(task_of(&before, &of(model)?)))
+        .collect()
+}
+
 fn accuracy(
+    compared: Option<&Compared>,
     settings: &BenchSettings,
     device: &dyn Device,
     models: &Models,
     reporter: &dyn ProgressReporter,
 ) -> Result<Vec<Option<Accuracy>>> {
-    let Some(source) = &settings.eval else {
+    let Some(Compared { data, .. }) = compared.filter(|c| c.of_classes()) else {
         return Ok(Vec::new());
     };
-    let data = source.read(&models.specs)?;
-    if settings.metric.is_none() {
-        data.expect_classes(source.labels_path())?;
-    }
     data.notes().iter().for_each(|note| reporter.note(note));
     let of = |(path, model): (&PathBuf, &bytes::Bytes)| {
         let own = data.clone().settled(device, model)?;

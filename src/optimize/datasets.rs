@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::judged::{judged, labels_serve};
 use super::likeness::strange;
 use super::memory::held_bytes;
 use super::opened::Opened;
@@ -10,11 +11,9 @@ use super::reporter::{ProgressReporter, Step};
 use super::sound::sound;
 use crate::Result;
 use crate::data::Dataset;
-use crate::device::{Device, random_inputs};
-use crate::error::SamplesFault;
+use crate::device::Device;
 use crate::onnx::encode;
 use crate::score::{LossSpec, crossing_bytes};
-use crate::task::{Evidence, OutputValues, recognize, unfit};
 use crate::verify::UserMetric;
 
 /// Where a job's samples are.
@@ -130,15 +129,9 @@ impl Datasets {
             Ok::<_, crate::Error>(data)
         });
         let (eval, calib) = (eval.transpose()?, calib.transpose()?);
-        let judged = judged(opened, device, calib.as_ref().or(eval.as_ref()), judging)?;
-        let labels = eval
-            .as_ref()
-            .and_then(Dataset::labels)
-            .filter(|_| judged_by == JudgedBy::Task);
-        if let (Some(labels), Some(reading), Some(path)) = (labels, &judged.reading, labels_path)
-            && let Some(why) = unfit(labels, reading.kind)
-        {
-            return Err(SamplesFault::Labels(why).at(path));
+        let judged = judged(&opened.proto, specs, device, calib.as_ref().or(eval.as_ref()), judging)?;
+        if let (Some(eval), Some(path), JudgedBy::Task) = (&eval, labels_path, judged_by) {
+            labels_serve(eval, &judged, path)?;
         }
         Ok(Self {
             judged,
@@ -161,27 +154,4 @@ impl Datasets {
         self.searched = Some(searched);
         self.eval = Some(eval);
     }
-}
-
-/// Reads the model's task from its own outputs on the first samples, or on random inputs without any.
-fn judged(opened: &Opened, device: &dyn Device, data: Option<&Dataset>, judging: &Judging) -> Result<LossSpec> {
-    let (inputs, samples, class_labels) = match data.map(|d| d.run(0)) {
-        Some(run) => (run.inputs, run.samples, run.labels.is_some()),
-        None => {
-            let inputs = random_inputs(&opened.specs, 0, 1.0)?;
-            let samples = inputs.first().and_then(|(_, t)| t.dims.first()).copied().unwrap_or(1);
-            (inputs, samples, false)
-        }
-    };
-    let outputs = device.outputs(&encode(&opened.proto), &inputs)?;
-    let names: Vec<String> = outputs.iter().map(|(name, _)| name.clone()).collect();
-    let outputs = OutputValues::all(&outputs);
-    let evidence = Evidence {
-        graph: &opened.graph()?,
-        inputs: &opened.specs,
-        outputs: &outputs,
-        samples,
-        class_labels,
-    };
-    LossSpec::new(recognize(evidence, judging.task), &judging.weights, &names)
 }

@@ -8,6 +8,7 @@ mod dynamic;
 mod equal;
 mod fitting;
 mod input;
+mod judged;
 mod latency_steps;
 mod likeness;
 mod lossless;
@@ -35,6 +36,7 @@ pub use datasets::{Datasets, JudgedBy, SampleSources};
 pub use equal::{Directions, EqualModels};
 pub use fitting::{Calibrated, Fitted, fitted, gives_no_numbers};
 pub use input::{SORTED, open};
+pub use judged::{judged, labels_serve};
 pub use needs::{Alternative, Needs, needs};
 pub use opened::{EqualTo, Opened};
 pub use options::{
