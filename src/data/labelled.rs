@@ -6,7 +6,6 @@ use super::Dataset;
 use super::geometry::ImagePlace;
 use super::labels::{self, Labels};
 use crate::Result;
-use crate::error::SamplesFault;
 
 impl Dataset {
     /// The same samples with other labels: boxes of a COCO file, found by the names of the images; a folder of PNG masks with the stems

@@ -85,6 +85,7 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("max-params", &[Python]),
     ("max-memory", &[Python]),
     ("max-drop", &[Python]),
+    ("allow", &[Python]),
     ("allow-slower", &[Python]),
     ("min-width", &[Python]),
     // The dynamic variant.
