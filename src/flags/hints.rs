@@ -104,9 +104,7 @@ pub fn declined_hint(why: &Declined) -> Option<String> {
         Declined::LimitsTogether => "relax one of them",
         Declined::NoTimeForGoals => "allow more time with --time-budget",
         Declined::DropNeedsSamples => "give labelled samples with --eval, which --max-drop is measured on",
-        Declined::DropNeedsAnswers => {
-            "give other samples with --eval, name the task with --task, or leave --max-drop out"
-        }
+        Declined::DropNeedsAnswers => "give other samples with --eval, or name the task with --task",
         Declined::DropOnOthers { .. } => "give more samples with --eval, or allow more with --max-drop",
         Declined::NoTimeForDrop { .. } => "allow more time with --time-budget, or give fewer samples with --eval",
         Declined::NoPlanWithinDrop { .. } => "allow more with --max-drop",

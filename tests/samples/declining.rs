@@ -116,14 +116,13 @@ fn outputs_that_are_selections_are_judged_as_sets() {
     let path = written(folder.path(), "x.npz", &noise(&[24, 3, 8, 8], 3));
     let options = Options {
         calib: Some(SampleSource::new(path, Scaling::default())),
-        ..macs(0.6)
+        ..macs(0.7)
     };
     let outcome = narrowed(opened, &options).unwrap();
-    let calibration = outcome.calibration.unwrap();
-    let loss = calibration.held_out_loss.unwrap();
-    assert!(loss.is_finite() && loss > 0.0, "{loss}");
-    let losses: Vec<&String> = calibration.losses.values().collect();
-    assert!(losses.len() == 1 && losses[0].contains("sets of rows"), "{losses:?}");
+    // Such a model narrows like others: what its plans lose is a number.
+    let told = (&outcome.declined, &outcome.curve);
+    assert!(outcome.curve.iter().all(|row| row.loss.is_finite()), "{told:?}");
+    assert!(outcome.curve.iter().any(|row| row.loss > 0.0), "{told:?}");
 }
 
 #[test]

@@ -184,6 +184,13 @@ class Report:
         """Name and numbers of the metric that was given: of the ``original`` and of the ``static`` model."""
         return self.data.get("metric")
 
+    @property
+    def metrics(self) -> dict[str, dict[str, float | None]] | None:
+        """The task's own numbers (``mAP50``, ``mIoU``, ...) on the evaluation samples: ``agreement`` takes the original's answers as right,
+        ``original`` and ``static`` are by labels; ``None`` for classifiers.
+        """
+        return (self.data["verify"] or {}).get("metrics")
+
     def __repr__(self) -> str:
         moved = sum(g["width_before"] != g["width_after"] for g in self.data["groups"])
         return f"Report(ratio={self.ratio}, ratio_dynamic={self.ratio_dynamic}, moved={moved}, declined={self.declined!r})"

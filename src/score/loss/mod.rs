@@ -11,6 +11,7 @@ mod classes;
 mod columns;
 mod detections;
 mod head;
+mod settle;
 mod spec;
 
 use std::collections::BTreeMap;
@@ -91,7 +92,7 @@ impl Reference {
 
     /// Settles how outputs are compared, when all runs are known.
     pub(super) fn settle(&mut self) {
-        self.heads = head::heads(&self.spec, &self.runs);
+        self.heads = settle::heads(&self.spec, &self.runs);
     }
 
     /// Whether some output holds numbers that others can be compared with.

@@ -3,7 +3,8 @@
 use super::classes::{Rows as ClassRows, VALUES_SHARE};
 use super::columns::{Activation, Axis, Spread, column_error, relative_error, set_error};
 use super::detections::{box_error, row_weights, set_distance};
-use super::head::{Compare, JudgedRun, heads};
+use super::head::{Compare, JudgedRun};
+use super::settle::heads;
 use super::{Judgement, LossSpec};
 use crate::task::draws::tables;
 use crate::task::{Detection, How, OutputValues, Reading, Rect, Rows, TaskKind};
