@@ -145,7 +145,7 @@ impl Directions {
             drop(graph);
             equal.proto = proto;
         }
-        equal.counted = opened.counted.clone();
+        equal.counted = opened.counted;
         equal.notes = opened.notes.clone();
         equal.equal_to = Some(EqualTo {
             original: opened.proto.clone(),

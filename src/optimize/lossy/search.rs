@@ -90,7 +90,7 @@ impl Search {
     /// The same, with amounts as shares of what another model takes that this one is equal to.
     #[must_use]
     pub fn against(mut self, whole: &PerMetric<f64>) -> Self {
-        self.whole = whole.clone();
+        self.whole = *whole;
         self.on_blocks = self.on_blocks.map(|search| Box::new(search.against(whole)));
         self
     }
