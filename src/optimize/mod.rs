@@ -9,6 +9,7 @@ mod equal;
 mod fitting;
 mod input;
 mod judged;
+mod kept;
 mod latency_steps;
 mod likeness;
 mod lossless;

@@ -1,20 +1,19 @@
 //! What every job does first: times the model as it is, and works out what may change.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::datasets::Datasets;
+use super::kept::{nodes_kept, restrict};
 use super::opened::Opened;
-use super::options::{ForeignTimes, Growth, Options};
+use super::options::{ForeignTimes, Options};
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
 use super::session::{Session, timed};
 use super::workload::{Known, Workload, first};
-use crate::channels::{Group, NewChannels};
 use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns, Timer, random_inputs};
-use crate::onnx::{Graph, encode, label, with_node_names};
-use crate::plan::{Candidates, LatencyModel, LayersAt, WiderWidths, candidates, removable};
+use crate::onnx::{Graph, encode, with_node_names};
+use crate::plan::{LatencyModel, LayersAt, WiderWidths, candidates, removable};
 use crate::profile::{
     DeployDtype, Deployment, InModel, Layer, NodeMs, Prober, Profile, Reference, float_forks, in_model, layers, median,
     remembered, remembered_if_any, whole_key,
@@ -318,44 +317,4 @@ fn fits(profile: &Profile, device: &dyn Device, options: &Options) -> Result<()>
         recorded: format!("{} ({})", there.name, there.stack),
         here: format!("{} ({})", here.name, here.stack),
     })
-}
-
-/// The nodes that the user wants kept as they are.
-pub(super) fn nodes_kept(graph: &Graph, options: &Options) -> Result<Vec<usize>> {
-    let node = |name: &String| {
-        let at = (0..graph.proto.node.len()).find(|&n| label(&graph.proto.node[n], n) == *name);
-        at.ok_or_else(|| {
-            Error::Usage(format!(
-                "{name} is to be kept, and the model has no such node; `snapprune inspect` lists the layers"
-            ))
-        })
-    };
-    options.keep.iter().map(node).collect()
-}
-
-/// The groups that stay as they are: those that the user names, and those that a layer which is not worked on holds.
-pub(super) fn kept(graph: &Graph, opened: &Opened, options: &Options) -> Result<BTreeSet<usize>> {
-    let named = nodes_kept(graph, options)?;
-    let makes = |g: &&Group| g.producers.iter().any(|n| named.contains(n));
-    let kept = opened.analysis.groups.iter().filter(makes).map(|g| g.id);
-    Ok(kept.chain(opened.held.keys().copied()).collect())
-}
-
-/// Takes out the candidates that the user does not want.
-fn restrict(candidates: &mut Candidates, graph: &Graph, opened: &Opened, options: &Options) -> Result<()> {
-    let (kept, analysis) = (kept(graph, opened, options)?, &opened.analysis);
-    candidates.retain(|g, _| !kept.contains(g));
-    // What grows at its end begins with zeros.
-    if options.split_seed().is_some() {
-        candidates.retain(|&g, _| {
-            analysis.groups[g].new_channels == NewChannels::Anywhere && !opened.is_of_quantized(&analysis.groups[g])
-        });
-    }
-    if options.growth == Growth::None {
-        for (&g, counts) in candidates.iter_mut() {
-            counts.retain(|&n| n <= analysis.groups[g].classes.len());
-        }
-        candidates.retain(|_, counts| counts.len() > 1);
-    }
-    Ok(())
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::Result;
 use crate::channels::Group;
+use crate::optimize::kept::kept;
 use crate::optimize::options::WhenSlower;
-use crate::optimize::prepare::kept;
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
 use crate::plan::{Estimate, Grid, LatencyModel, LayersAt, Metric, SearchSpace, TailFilter, narrower, without_tail};
