@@ -124,7 +124,7 @@ impl Directions {
                 .extend(dynamic.into_iter().map(|axis| (pair.inner.clone(), axis)));
             covariances.same(&pair.inner, &pair.output);
         }
-        let mut equal = related(opened.model.clone(), proto, opened.specs.clone(), shapes)?;
+        let mut equal = related(opened.model.clone(), proto, opened.specs.clone(), shapes.clone())?;
         let mut rotated = Vec::new();
         {
             let mut proto = equal.proto.clone();
@@ -143,7 +143,8 @@ impl Directions {
                 }
             }
             drop(graph);
-            equal.proto = proto;
+            // Layers and normalizations have got constants of their own.
+            equal = related(opened.model.clone(), proto, opened.specs.clone(), shapes)?;
         }
         equal.counted = opened.counted;
         equal.notes = opened.notes.clone();
