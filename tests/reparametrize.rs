@@ -131,8 +131,8 @@ fn what_is_not_linear_is_no_trunk() {
         let sum = net.node("Add", &[&x, &other], |_| {});
         norm(net, &sum, 12)
     };
-    let bends: [&dyn Fn(&mut Net, String) -> String; 7] =
-        [&relu, &given_out, &gated, &joined, &shifted, &depthwise, &normed];
+    type Bend<'a> = &'a dyn Fn(&mut Net, String) -> String;
+    let bends: [Bend; 7] = [&relu, &given_out, &gated, &joined, &shifted, &depthwise, &normed];
     for (k, bend) in bends.into_iter().enumerate() {
         let case = Case::new(&bottlenecks(bend)).unwrap();
         // The stream of what follows the bend is joined to it; what `joined` reads alone is one by itself.

@@ -116,7 +116,10 @@ impl Reference {
     /// Adds another model's outputs of run `run` to a judgement.
     pub(super) fn add(&self, judgement: &mut Judgement, run: usize, outputs: &[(String, DeviceTensor)]) {
         let Some(own) = self.runs.get(run) else { return };
-        let after = values_of(outputs);
+        let mut after = values_of(outputs);
+        // What is made before the nodes that were run is the original's.
+        let made_before = |o: &&OutputValues| !outputs.iter().any(|(name, _)| *name == o.name);
+        after.extend(own.outputs.iter().filter(made_before).cloned());
         let (mut sum, mut weights) = (0.0, 0.0);
         for head in &self.heads {
             sum += head.weight * head.distance(own, &after);
