@@ -7,7 +7,7 @@ use ndarray::{ArrayD, IxDyn};
 use super::geometry::{Geometry, ImagePlace};
 use super::images::Images;
 use super::labels::{self, Labels};
-use super::preprocessing::Preprocessing;
+use super::preprocessing::{ChannelOrder, Preprocessing};
 use super::resizing::{ImageInput, assumed_size, of_pixels};
 use super::source::{StoredSamples, axis_behind};
 use super::{folder, npz};
@@ -113,7 +113,9 @@ fn resized(pixels: ArrayD<u8>, spec: &InputSpec, how: &Preprocessing) -> Result<
             places: Vec::new(),
         });
     };
-    if how.resize.is_none() || count == 0 {
+    let gray = how.channels == ChannelOrder::Gray && channels == 3;
+    let as_large = || ImageInput::of(spec, how.layout).is_ok_and(|i| (i.height, i.width) == (height, width));
+    if count == 0 || (how.resize.is_none() && !(gray && as_large())) {
         let place = unplaced(Geometry::same(width as u32, height as u32));
         return Ok(ResizedImages {
             pixels,

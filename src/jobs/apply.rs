@@ -176,14 +176,25 @@ fn reparametrized(
     let on = Calibrated {
         device,
         samples,
-        seed: 0,
+        seed: plan.reparametrized.seed,
     };
-    let (directions, _) = Directions::look(opened, on, Allowed::everything(), &[], reporter, &Limit::default())?;
+    let allowed = Allowed {
+        widths: true,
+        rotation: !plan.reparametrized.rotated.is_empty(),
+        rank: !plan.reparametrized.pairs.is_empty(),
+    };
+    let (directions, _) = Directions::look(opened, on, allowed, &[], reporter, &Limit::default())?;
     let equal = directions.model(opened, &plan.reparametrized)?;
     let done = equal.equal_to.as_ref().map(|e| &e.moves);
     if done != Some(&plan.reparametrized) {
         return Err(Error::Plan(
             "its rotated trunks or layers as two are not those of this model; make the plan anew".to_owned(),
+        ));
+    }
+    let (before, after) = (encode(&opened.proto), encode(&equal.proto));
+    if !compare(device, &before, &after, &opened.specs, 0, 3)?.holds() {
+        return Err(Error::Plan(
+            "with its trunks rotated and layers as two the model's outputs differ; make the plan anew".to_owned(),
         ));
     }
     Ok(equal)

@@ -15,7 +15,9 @@ use crate::onnx::{Graph, load_as, parse};
 use crate::optimize::{Judging, ProgressReporter, SampleSource, Step, judged, labels_serve};
 use crate::score::LossSpec;
 use crate::task::TaskKind;
-use crate::verify::{Effort, Entry, MetricJudge, Task, UserMetric, answers, benchmark_workloads, classes, task_of};
+use crate::verify::{
+    Certainty, Effort, Entry, MetricJudge, Task, UserMetric, answers, benchmark_workloads, classes, task_of,
+};
 use crate::{Error, Result};
 
 /// Settings of a benchmark.
@@ -77,9 +79,9 @@ pub fn bench(settings: &BenchSettings, stop: &Stop, reporter: &dyn ProgressRepor
     let models = Models::read(settings, reporter)?;
     // What cannot work is told before anything is timed.
     settings.metric.iter().try_for_each(|metric| metric.prepare(stop))?;
+    let compared = Compared::read(settings, device.as_ref(), &models)?;
     let inputs = [(random_inputs(&models.specs, settings.seed, 1.0)?, 1.0)];
     let entries = timed(settings, &runtime, device.as_ref(), &models, &inputs, reporter)?;
-    let compared = Compared::read(settings, device.as_ref(), &models)?;
     Ok(BenchOutcome {
         accuracy: accuracy(compared.as_ref(), settings, device.as_ref(), &models, reporter)?,
         tasks: tasks(compared.as_ref(), device.as_ref(), &models)?,
@@ -160,7 +162,7 @@ impl Compared {
         let (Some(source), Some(first)) = (&settings.eval, models.bytes.first()) else {
             return Ok(None);
         };
-        let data = source.read(&models.specs)?;
+        let data = source.read(&models.specs)?.settled(device, first)?;
         let proto = parse(first.clone())?.proto;
         let judged = judged(&proto, &models.specs, device, Some(&data), &settings.judging)?;
         if settings.metric.is_none() {
@@ -181,14 +183,14 @@ fn tasks(compared: Option<&Compared>, device: &dyn Device, models: &Models) -> R
     let Some((compared, first)) = compared.filter(|c| !c.of_classes()).zip(models.bytes.first()) else {
         return Ok(Vec::new());
     };
-    let data = compared.data.clone().settled(device, first)?;
+    let data = &compared.data;
     let reading = compared.judged.reading.as_ref();
-    let of = |model: &[u8]| answers(device, model, &data, reading, &|_, _| {});
+    let of = |model: &[u8]| answers(device, model, data, reading, &|_, _| {});
     let before = of(first)?;
     models
         .bytes
         .iter()
-        .map(|model| Ok(task_of(&before, &of(model)?)))
+        .map(|model| Ok(task_of(&before, &of(model)?, Certainty::Unknown)))
         .collect()
 }
 

@@ -81,7 +81,10 @@ impl Directions {
             progress: &|done, total| reporter.progress(done, total),
         };
         let covariances = Covariances::collect(&mut executor, (model, &graph), wanted, PLACES, on.seed, watch)?;
-        let mut moves = Reparametrization::default();
+        let mut moves = Reparametrization {
+            seed: on.seed,
+            ..Reparametrization::default()
+        };
         if allowed.rotation {
             let known = trunks.iter().filter(|t| t.basis(&graph, &covariances).is_some());
             moves.rotated = known.map(|t| t.consumers[0].input.clone()).collect();
@@ -150,7 +153,11 @@ impl Directions {
         equal.notes = opened.notes.clone();
         equal.equal_to = Some(EqualTo {
             original: opened.proto.clone(),
-            moves: Reparametrization { rotated, pairs },
+            moves: Reparametrization {
+                rotated,
+                pairs,
+                seed: moves.seed,
+            },
         });
         Ok(equal)
     }

@@ -22,6 +22,9 @@ pub struct Reparametrization {
     /// Layers that stand as two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,
+    /// The seed of the places of samples that directions are told by.
+    #[serde(default)]
+    pub seed: u64,
 }
 
 impl Reparametrization {

@@ -84,16 +84,21 @@ pub fn ends_of(graph: &Graph, output: &str) -> Vec<OutputEnd> {
 
 /// Whether a value is a Euclidean norm: `ReduceL2`, or the root of a sum of squares.
 fn is_norm(graph: &Graph, name: &str) -> bool {
-    let mut name = name.to_owned();
+    let (mut name, mut rooted) = (name.to_owned(), false);
     for _ in 0..8 {
         let Some(&at) = graph.producer.get(name.as_str()) else {
             return false;
         };
         let node = &graph.proto.node[at];
         match node.op_type() {
-            "ReduceL2" | "ReduceSumSquare" | "ReduceSum" => return true,
+            "ReduceL2" => return true,
+            // A sum alone is that of a softmax that is written out.
+            "ReduceSumSquare" | "ReduceSum" => return rooted,
             op if OF_NORMS.contains(&op) => match node.input.first() {
-                Some(input) => name.clone_from(input),
+                Some(input) => {
+                    rooted |= matches!(op, "Sqrt" | "Pow");
+                    name.clone_from(input);
+                }
                 None => return false,
             },
             _ => return false,

@@ -43,8 +43,9 @@ impl ClassMap {
         for y in 0..self.height {
             for x in 0..self.width {
                 let at = y * self.width + x;
-                let right = x + 1 < self.width && self.classes[at] != self.classes[at + 1];
-                let below = y + 1 < self.height && self.classes[at] != self.classes[at + self.width];
+                let differ = |a: u16, b: u16| a != b && a != Self::IGNORED && b != Self::IGNORED;
+                let right = x + 1 < self.width && differ(self.classes[at], self.classes[at + 1]);
+                let below = y + 1 < self.height && differ(self.classes[at], self.classes[at + self.width]);
                 edges[at] = right || below;
             }
         }

@@ -20,4 +20,4 @@ pub use metric::{MetricJudge, MetricScores, PythonMetric, ScoreRequest, UserMetr
 pub use outputs::{Agreement, compare};
 pub use pairs::{Pair, Tolerance, Tried, pairs};
 pub use race::race;
-pub use task::{Answers, Task, TaskNumber, answers, compare_task, task_of};
+pub use task::{Answers, Certainty, Task, TaskNumber, answers, compare_task, task_of};

@@ -140,14 +140,23 @@ pub fn compare_task(
     let after = answers(device, rewritten, data, reading, &|done, runs| {
         report(runs + done, 2 * runs)
     })?;
-    Ok(task_of(&before, &after))
+    Ok(task_of(&before, &after, Certainty::Interval))
+}
+
+/// What is to be told of a drop besides itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// An interval, which takes time where samples are drawn again and again.
+    Interval,
+    /// Nothing: the interval is then that of all shares.
+    Unknown,
 }
 
 /// How two models' answers for the same samples compare; `None` when nothing can be told.
-pub fn task_of(before: &Answers, after: &Answers) -> Option<Task> {
+pub fn task_of(before: &Answers, after: &Answers, certainty: Certainty) -> Option<Task> {
     match (before, after) {
         (Answers::Classes(a), Answers::Classes(b)) => of_classes(a, b),
-        (Answers::Others(a), Answers::Others(b)) => of_others(a, b),
+        (Answers::Others(a), Answers::Others(b)) => of_others(a, b, certainty),
         _ => None,
     }
 }
@@ -185,7 +194,7 @@ fn of_classes(a: &Classes, b: &Classes) -> Option<Task> {
 }
 
 /// The numbers of another task, and what so many samples tell of the one that decides.
-fn of_others(before: &OtherAnswers, after: &OtherAnswers) -> Option<Task> {
+fn of_others(before: &OtherAnswers, after: &OtherAnswers, certainty: Certainty) -> Option<Task> {
     let own: Vec<Truth> = before.answers.iter().map(|a| Truth::of(a, before.score)).collect();
     let agreed = Compared::new(&own, &after.answers);
     let labelled = before.truth.as_ref().and_then(|truth| {
@@ -212,7 +221,11 @@ fn of_others(before: &OtherAnswers, after: &OtherAnswers) -> Option<Task> {
         (None, Some(agreed)) => Some(1.0 - agreed.main_of(times)?),
         (None, None) => None,
     };
-    let (low, high) = bootstrap(samples, 1, drops).unwrap_or((0.0, 1.0));
+    let interval = match certainty {
+        Certainty::Interval => bootstrap(samples, 1, drops),
+        Certainty::Unknown => None,
+    };
+    let (low, high) = interval.unwrap_or((0.0, 1.0));
     Some(Task {
         kind: before.kind,
         samples,

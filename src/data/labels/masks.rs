@@ -101,23 +101,27 @@ fn is_binary(masks: &[StoredMask]) -> bool {
 fn opened(path: &Path, place: &NamedPlace) -> Result<StoredMask> {
     let wrong = |what: String| SamplesFault::Labels(what).at(path);
     let file = File::open(path).map_err(|e| Error::file(path, e))?;
-    let mask = decoded(file).map_err(wrong)?;
-    let [width, height] = place.geometry.image.map(|side| side as usize);
-    if (mask.width, mask.height) != (width, height) {
-        return Err(wrong(format!(
+    let [width, height] = place.geometry.image;
+    let expected = |own: [u32; 2]| match own == [width, height] {
+        true => Ok(()),
+        false => Err(format!(
             "it has {} × {} pixels, and {} has {width} × {height}",
-            mask.width, mask.height, place.name
-        )));
-    }
-    Ok(mask)
+            own[0], own[1], place.name
+        )),
+    };
+    decoded(file, &expected).map_err(wrong)
 }
 
 /// The samples of a PNG file as they are stored: places in a palette are not turned into colours.
-fn decoded(file: File) -> Result<StoredMask, String> {
+///
+/// # Errors
+/// When it is no mask, or `expected` refuses its width and height, before anything of its size is held.
+fn decoded(file: File, expected: &dyn Fn([u32; 2]) -> Result<(), String>) -> Result<StoredMask, String> {
     let unread = |e: png::DecodingError| format!("it is no mask: {e}");
     let mut decoder = png::Decoder::new(BufReader::new(file));
     decoder.set_transformations(Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(unread)?;
+    expected([reader.info().width, reader.info().height])?;
     let (color, depth) = reader.output_color_type();
     if !matches!(color, ColorType::Grayscale | ColorType::Indexed) {
         return Err("its pixels are colours; the pixels of a mask are classes, grey or of a palette".to_owned());

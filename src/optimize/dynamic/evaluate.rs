@@ -9,7 +9,7 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::gate::Gate;
 use crate::task::TaskKind;
-use crate::verify::{Answers, Task, answers, task_of};
+use crate::verify::{Answers, Certainty, Task, answers, task_of};
 
 /// The gates that were wished for, and those that stand.
 pub(super) struct Accepted {
@@ -44,7 +44,7 @@ impl<'a> GateSearch<'a> {
         session.reporter.step(Step::RunRealInputs);
         let reading = session.judged.reading.as_ref();
         let found = answers(session.device, self.base, data, reading, &session.progress())?;
-        if task_of(&found, &found).is_some_and(|t| t.kind != TaskKind::Regress) {
+        if task_of(&found, &found, Certainty::Unknown).is_some_and(|t| t.kind != TaskKind::Regress) {
             return Ok(Some(Before::Answers(data, found)));
         }
         let runs = COMPARED.div_ceil(data.batch().max(1)).min(data.distinct_runs());
@@ -72,7 +72,7 @@ impl<'a> GateSearch<'a> {
         let data = if single { data.in_runs_of(1) } else { data.clone() };
         let reading = session.judged.reading.as_ref();
         let after = answers(session.device, &model, &data, reading, &session.progress())?;
-        let task = task_of(own, &after);
+        let task = task_of(own, &after, Certainty::Interval);
         Ok(EvaluatedDrop {
             drop: task
                 .as_ref()

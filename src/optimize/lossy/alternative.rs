@@ -88,7 +88,7 @@ impl<'a> Alternative<'a> {
         let mut session = over(plain, equal.all.get_or_init(|| models), data)?;
         // A channel of any other group loses the same in an equal model.
         let both = (plain.analysis(), session.analysis());
-        let moved = |g: usize| session.opened.is_moved(&both.1.groups[g]);
+        let moved = |_, g: usize| session.opened.is_moved(&both.1.groups[g]);
         let same = SameWidths::between(both.0, both.1).without(moved);
         let known = same.known(both, &plain.removable.ranked, &search.curves);
         let mut found = prepare_search(&mut session, known)?.against(&search.whole);
@@ -102,10 +102,25 @@ impl<'a> Alternative<'a> {
                 plain.prober = session.prober;
                 return Ok(None);
             };
-            let (before, ranked) = (session.analysis(), std::mem::take(&mut session.removable.ranked));
+            let (all, before) = (session.opened, session.analysis());
+            let ranked = std::mem::take(&mut session.removable.ranked);
             session = over(&mut session, equal.used.get_or_init(|| models), data)?;
             let both = (before, session.analysis());
-            let known = SameWidths::between(both.0, both.1).known(both, &ranked, &found.curves);
+            // What is rotated no more loses what it does in the original.
+            let moved = |g: usize| session.opened.is_moved(&both.1.groups[g]);
+            let undone = |here: usize, there: usize| all.is_moved(&both.0.groups[here]) && !moved(there);
+            let mut known = SameWidths::between(both.0, both.1)
+                .without(undone)
+                .known(both, &ranked, &found.curves);
+            let both = (plain.analysis(), session.analysis());
+            let own = SameWidths::between(both.0, both.1).without(|_, there| moved(there));
+            let own = own.known(both, &plain.removable.ranked, &search.curves);
+            for (g, order) in own.ranked {
+                known.ranked.entry(g).or_insert(order);
+            }
+            for (g, curve) in own.curves {
+                known.curves.entry(g).or_insert(curve);
+            }
             found = prepare_search(&mut session, known)?.against(&search.whole);
         }
         Ok(match Ready::find(&session, &found, goals)? {
@@ -200,6 +215,7 @@ fn used(
         false => within(search, &limits(goals, search)).ok(),
     };
     let mut found = Reparametrization::default();
+    found.seed = session.opened.equal_to.as_ref().map_or(0, |e| e.moves.seed);
     let (Some(point), Some(equal)) = (point, &session.opened.equal_to) else {
         return Ok(found);
     };

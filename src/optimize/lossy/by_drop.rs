@@ -11,7 +11,7 @@ use crate::optimize::outcome::{Declined, NoPlan};
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
 use crate::plan::{Frontier, ParetoPoint};
-use crate::verify::{Answers, MetricJudge, MetricScores, Task, answers, task_of};
+use crate::verify::{Answers, Certainty, MetricJudge, MetricScores, Task, answers, task_of};
 
 /// Plans that are tried between the last that passes and the first that fails, and how near in latency (as a share of the
 /// original's) they may get.
@@ -62,6 +62,7 @@ struct DropJudge<'s> {
     search: &'s Search,
     data: &'s Dataset,
     before: Before<'s>,
+    certainty: Certainty,
     /// The drop that is allowed, 0 to 1.
     allowed: f64,
 }
@@ -153,7 +154,7 @@ impl<'s> DropJudge<'s> {
             None => {
                 let reading = session.judged.reading.as_ref();
                 let before = answers(device, &session.original, data, reading, &progress)?;
-                if task_of(&before, &before).is_none() {
+                if task_of(&before, &before, Certainty::Unknown).is_none() {
                     return Err(Declined::DropNeedsAnswers.into());
                 }
                 Before::Answers(before)
@@ -164,6 +165,11 @@ impl<'s> DropJudge<'s> {
             search,
             data,
             before,
+            // What the searched half says is not told where another one judges.
+            certainty: match session.searched.is_some_and(|searched| std::ptr::eq(searched, data)) {
+                true => Certainty::Unknown,
+                false => Certainty::Interval,
+            },
             allowed,
         })
     }
@@ -219,7 +225,7 @@ impl<'s> DropJudge<'s> {
             Before::Answers(before) => {
                 let reading = session.judged.reading.as_ref();
                 let after = answers(session.device, &model, self.data, reading, &session.progress())?;
-                Ok(task_of(before, &after).map(|task| Judged::Task(Box::new(task))))
+                Ok(task_of(before, &after, self.certainty).map(|task| Judged::Task(Box::new(task))))
             }
         }
     }

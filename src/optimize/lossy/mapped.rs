@@ -61,10 +61,10 @@ impl SameWidths {
         found
     }
 
-    /// Without the groups of the other model that `other` says.
+    /// Without the groups that `other` says, given each group's number here and in the other model.
     #[must_use]
-    pub fn without(mut self, other: impl Fn(usize) -> bool) -> Self {
-        self.groups.retain(|_, there| !other(*there));
+    pub fn without(mut self, other: impl Fn(usize, usize) -> bool) -> Self {
+        self.groups.retain(|&here, there| !other(here, *there));
         self
     }
 }

@@ -35,7 +35,7 @@ def loaded(folder):
         elif any(run["repeated"] for run in runs):
             found[output["name"]] = numpy.concatenate([part[run["repeated"] :] for part, run in zip(parts, runs)])
         else:
-            found[output["name"]] = numpy.asarray(values).reshape(-1, *shapes[0][1:])
+            found[output["name"]] = numpy.asarray(values).reshape(sum(shape[0] for shape in shapes), *shapes[0][1:])
     return found
 
 

@@ -58,6 +58,16 @@ fn of_output(spec: &LossSpec, first: &OutputValues, runs: &[JudgedRun]) -> Compa
             .filter_map(|r| Some((r, r.outputs.iter().find(|o| o.name == first.name)?)))
     };
     let tail = |o: &OutputValues, n: usize| o.sample_dims(n).to_vec();
+    if let Some(How::Steps {
+        output,
+        steps_first: true,
+        ..
+    }) = spec.reading.as_ref().map(|r| &r.how)
+        && *output == first.name
+    {
+        let classes = first.dims.last().copied().unwrap_or(1).max(1);
+        return Compare::Classes(ClassRows::of(&first.values, classes));
+    }
     let ragged = all().any(|(r, o)| tail(o, r.samples) != tail(first, samples));
     if ragged {
         return ragged_of(first, all().map(|(_, o)| o));
@@ -98,8 +108,14 @@ fn of_output(spec: &LossSpec, first: &OutputValues, runs: &[JudgedRun]) -> Compa
         }
         _ => {}
     }
-    let axis = Axis::of(&first.dims, samples);
     let places = places_of(spec, first, samples, runs);
+    let axis = match (places, first.dims.last()) {
+        (Some(_), Some(&count)) => Axis {
+            count: count.max(1),
+            inner: 1,
+        },
+        _ => Axis::of(&first.dims, samples),
+    };
     let mut spread = Spread::default();
     let mut rows = 0;
     for (run, output) in all() {

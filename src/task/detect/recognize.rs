@@ -90,7 +90,7 @@ fn selected(given: Given, columns: &Columns, base: &DetectLayout) -> Option<Dete
     (whole && columns.is_share(4) && ordered).then(|| DetectLayout {
         kind: LayoutKind::Selected(Boxes::Corners),
         name: "YOLOv10",
-        classes: most as usize + 1,
+        classes: (most as usize).saturating_add(1),
         attributes_first: false,
         scale: scale_of(columns, 0, given.image),
         suppression: None,

@@ -144,7 +144,7 @@ pub(super) fn ragged(given: Given) -> Option<DetectLayout> {
         kind: LayoutKind::Ragged { boxes: Boxes::Corners },
         name: "boxes selected by the graph",
         outputs,
-        classes: most as usize + 1,
+        classes: (most as usize).saturating_add(1),
         attributes_first: false,
         logits: false,
         score: 0.5,

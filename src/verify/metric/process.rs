@@ -140,7 +140,7 @@ impl UserMetric for PythonMetric {
     fn score(&self, asked: &ScoreRequest, stop: &Stop) -> Result<f64> {
         self.prepare(stop)?;
         self.with(|process| {
-            process.ask(asked);
+            process.ask(asked)?;
             match self.answer(process, stop)? {
                 Answer::Score(score) if score.is_finite() => Ok(score),
                 other => Err(Error::Metric(format!(
@@ -189,10 +189,14 @@ impl Process {
     }
 
     /// Asks for a number. That the process is gone is seen where it answers.
-    fn ask(&mut self, asked: &ScoreRequest) {
-        if let Ok(text) = serde_json::to_string(asked) {
-            let _ = writeln!(self.stdin, "{text}").and_then(|()| self.stdin.flush());
-        }
+    fn ask(&mut self, asked: &ScoreRequest) -> Result<()> {
+        let text = serde_json::to_string(asked).map_err(|e| {
+            Error::Metric(format!(
+                "the folder for temporary files cannot be named to a metric: {e}"
+            ))
+        })?;
+        let _ = writeln!(self.stdin, "{text}").and_then(|()| self.stdin.flush());
+        Ok(())
     }
 }
 
