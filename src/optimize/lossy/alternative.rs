@@ -214,8 +214,10 @@ fn used(
         }
         false => within(search, &limits(goals, search)).ok(),
     };
-    let mut found = Reparametrization::default();
-    found.seed = session.opened.equal_to.as_ref().map_or(0, |e| e.moves.seed);
+    let mut found = Reparametrization {
+        seed: session.opened.equal_to.as_ref().map_or(0, |e| e.moves.seed),
+        ..Reparametrization::default()
+    };
     let (Some(point), Some(equal)) = (point, &session.opened.equal_to) else {
         return Ok(found);
     };
