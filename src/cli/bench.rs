@@ -37,7 +37,9 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
                 "{name}: {}",
                 task.numbers.iter().map(number).collect::<Vec<_>>().join(", ")
             ),
-            None => format!("{name}: its answers cannot be compared with the first model's"),
+            None => format!(
+                "{name}: nothing can be compared: the first model finds nothing in these samples, or the answers are of another kind"
+            ),
         })?;
     }
     for (name, score) in names.iter().zip(&done.scores) {

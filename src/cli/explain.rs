@@ -55,6 +55,13 @@ fn sentences(said: &BTreeMap<&str, &str>) -> String {
         lines
     };
     lines.extend(listed("widths", "moves", "as in the original"));
+    if said.contains_key("reparametrized") {
+        lines.push(
+            "moved     these widths are of directions: trunks were rotated (rotation), layers made two (rank):"
+                .to_owned(),
+        );
+        lines.extend(listed("", "reparametrized", "none"));
+    }
     if said.contains_key("broadcasts_removed") {
         lines.push(
             "without   broadcasts that were written out; the nodes behind them repeat their inputs themselves:"

@@ -183,9 +183,11 @@ fn tasks(compared: Option<&Compared>, device: &dyn Device, models: &Models) -> R
     let Some((compared, first)) = compared.filter(|c| !c.of_classes()).zip(models.bytes.first()) else {
         return Ok(Vec::new());
     };
-    let data = &compared.data;
     let reading = compared.judged.reading.as_ref();
-    let of = |model: &[u8]| answers(device, model, data, reading, &|_, _| {});
+    let of = |model: &[u8]| {
+        let data = compared.data.clone().settled(device, model)?;
+        answers(device, model, &data, reading, &|_, _| {})
+    };
     let before = of(first)?;
     models
         .bytes

@@ -14,6 +14,7 @@ use crate::data::Dataset;
 use crate::device::Device;
 use crate::onnx::encode;
 use crate::score::{LossSpec, crossing_bytes};
+use crate::task::{How, TaskKind};
 use crate::verify::UserMetric;
 
 /// Where a job's samples are.
@@ -130,6 +131,14 @@ impl Datasets {
         });
         let (eval, calib) = (eval.transpose()?, calib.transpose()?);
         let judged = judged(&opened.proto, specs, device, calib.as_ref().or(eval.as_ref()), judging)?;
+        let read = judged.reading.as_ref().map(|r| (&r.how, r.kind));
+        if let Some((How::Values, kind)) = read.filter(|(_, kind)| *kind != TaskKind::Regress) {
+            let note = format!(
+                "the outputs have no layout of the task {kind} that is known: they are compared number by number"
+            );
+            reporter.note(&note);
+            notes.push(note);
+        }
         if let (Some(eval), Some(path), JudgedBy::Task) = (&eval, labels_path, judged_by) {
             labels_serve(eval, &judged, path)?;
         }

@@ -102,6 +102,11 @@ impl PlanFile {
             );
             return Err(Error::Usage(what));
         }
+        if (self.schema_version == 2) == self.reparametrized.is_empty() {
+            return Err(Error::Plan(
+                "its schema version does not fit its contents: version 2, and no other, is of rotated trunks and layers as two".to_owned(),
+            ));
+        }
         let mut change = ChannelChange {
             split: self.split,
             broadcasts: self.broadcasts(graph, analysis)?,

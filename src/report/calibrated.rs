@@ -8,7 +8,7 @@ pub(in crate::report) fn samples_text(c: &Calibration) -> String {
         0 => String::new(),
         n => format!(", {n} left out for memory"),
     };
-    match c.fitted_on + c.judged_on > c.samples {
+    match c.judged_on == 0 || c.fitted_on + c.judged_on > c.samples {
         true => format!("{} samples, all fitted on, none held out{left_out}", c.samples),
         // What is too little to be halved does both.
         false if c.fitted_on + c.chosen_on + c.judged_on > c.samples => {

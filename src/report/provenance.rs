@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::onnx::proto::StringStringEntryProto;
 use crate::onnx::{declare_weights, encode, parse};
-use crate::optimize::{Opened, Outcome};
+use crate::optimize::{MoveRow, Opened, Outcome};
 use crate::plan::PlanFile;
 
 /// A model that is to be written.
@@ -51,6 +51,19 @@ pub fn with_provenance(bytes: Vec<u8>, written: Written, opened: &Opened, outcom
             outcome.ratio.map_or(String::new(), |r| format!("{:.4}", r.0)),
         ),
     ];
+    if !outcome.moves.is_empty() {
+        let text = |m: &MoveRow| {
+            format!(
+                "{} {}: {} -> {} directions",
+                m.kind,
+                m.layers.join(" + "),
+                m.before,
+                m.after
+            )
+        };
+        let all: Vec<String> = outcome.moves.iter().map(text).collect();
+        entries.push(("snapprune.reparametrized", all.join("; ")));
+    }
     let broadcasts = outcome.broadcasts_removed();
     if !broadcasts.is_empty() {
         entries.push(("snapprune.broadcasts_removed", broadcasts.join("; ")));
@@ -77,6 +90,14 @@ pub fn with_plan(bytes: Vec<u8>, plan: (&str, &PlanFile), name: &str, opened: &O
         ("snapprune.plan", file.to_owned()),
         ("snapprune.moves", moves.collect::<Vec<_>>().join("; ")),
     ];
+    let (rotated, pairs) = (&plan.reparametrized.rotated, &plan.reparametrized.pairs);
+    let rotated = rotated.iter().map(|value| format!("rotation {value}"));
+    let all: Vec<String> = rotated
+        .chain(pairs.iter().map(|p| format!("rank {}", p.layer)))
+        .collect();
+    if !all.is_empty() {
+        entries.push(("snapprune.reparametrized", all.join("; ")));
+    }
     if !plan.broadcasts.is_empty() {
         entries.push(("snapprune.broadcasts_removed", plan.broadcasts.join("; ")));
     }

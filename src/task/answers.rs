@@ -229,7 +229,57 @@ fn vectors(truth: &[Truth], answers: &[Answer]) -> Option<Compared> {
     ))
 }
 
-/// Squared errors of the numbers of each sample and output, and squared deviations from the mean of each output over all samples.
+/// One number of an output over all samples.
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    mean: f64,
+    variance: f64,
+}
+
+impl Column {
+    /// A square over the variance, so that each number counts alike.
+    fn squared(self, v: f64) -> f64 {
+        v * v / self.variance
+    }
+}
+
+/// A nearly constant number has at least this share of the mean variance of all.
+const LEAST_SHARE: f64 = 1e-2;
+/// So few samples tell no variance of single numbers: all are then one.
+const FEW: usize = 4;
+
+/// The numbers of output `k`, in the order of the longest sample's.
+fn columns(right: &[&Vec<Vec<f32>>], k: usize) -> Vec<Column> {
+    let of_output: Vec<&Vec<f32>> = right.iter().filter_map(|v| v.get(k)).collect();
+    let length = of_output.iter().map(|v| v.len()).max().unwrap_or(0);
+    let of = |values: &mut dyn Iterator<Item = f64>| {
+        let (mut n, mut mean, mut sum) = (0.0, 0.0, 0.0);
+        for v in values {
+            n += 1.0;
+            let off = v - mean;
+            mean += off / n;
+            sum += off * (v - mean);
+        }
+        let variance = if n > 0.0 { sum / n } else { 0.0 };
+        Column { mean, variance }
+    };
+    let mut found: Vec<Column> = match of_output.len() < FEW {
+        true => {
+            let one = of(&mut of_output.iter().flat_map(|v| v.iter()).map(|&v| f64::from(v)));
+            vec![one; length]
+        }
+        false => (0..length)
+            .map(|i| of(&mut of_output.iter().filter_map(|v| v.get(i)).map(|&v| f64::from(v))))
+            .collect(),
+    };
+    let mean = found.iter().map(|c| c.variance).sum::<f64>() / length.max(1) as f64;
+    let least = (LEAST_SHARE * mean).max(f64::MIN_POSITIVE);
+    found.iter_mut().for_each(|c| c.variance = c.variance.max(least));
+    found
+}
+
+/// Squared errors of the numbers of each sample and output, and squared deviations from each number's mean over all samples, over its
+/// variance.
 fn values(truth: &[Truth], answers: &[Answer]) -> Option<Compared> {
     let right: Vec<&Vec<Vec<f32>>> = truth
         .iter()
@@ -238,19 +288,20 @@ fn values(truth: &[Truth], answers: &[Answer]) -> Option<Compared> {
             _ => None,
         })
         .collect::<Option<_>>()?;
-    let mean = |k: usize| {
-        let all = || right.iter().filter_map(|v| v.get(k)).flatten();
-        all().map(|&v| f64::from(v)).sum::<f64>() / all().count().max(1) as f64
-    };
-    let means: Vec<f64> = (0..right.first()?.len()).map(mean).collect();
+    let columns: Vec<Vec<Column>> = (0..right.first()?.len()).map(|k| columns(&right, k)).collect();
     let squares = |(t, a): (&&Vec<Vec<f32>>, &Answer)| {
         let Answer::Values(a) = a else { return None };
         let of_output = |(k, t): (usize, &Vec<f32>)| {
-            let mean = means.get(k).copied().unwrap_or(0.0);
-            let spread: f64 = t.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum();
+            let own = columns.get(k).map(Vec::as_slice).unwrap_or_default();
+            let spread: f64 = t.iter().zip(own).map(|(&v, c)| c.squared(f64::from(v) - c.mean)).sum();
             // What the other one does not have is as far as the mean.
             let error: f64 = match a.get(k).filter(|a| a.len() == t.len()) {
-                Some(a) => t.iter().zip(a).map(|(x, y)| f64::from(x - y).powi(2)).sum(),
+                Some(a) => t
+                    .iter()
+                    .zip(a)
+                    .zip(own)
+                    .map(|((x, y), c)| c.squared(f64::from(x - y)))
+                    .sum(),
                 None => spread,
             };
             (error, spread)

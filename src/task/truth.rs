@@ -47,6 +47,11 @@ pub fn unfit(labels: &Labels, kind: TaskKind) -> Option<String> {
             labels.kind()
         ));
     }
+    if let Labels::Boxes(boxes) = labels
+        && !boxes.images.iter().flatten().any(|b| !b.crowd)
+    {
+        return Some("it holds no box in any of the samples' images, or crowds only".to_owned());
+    }
     let Labels::Texts(texts) = labels else {
         return None;
     };

@@ -99,7 +99,7 @@ def main() -> None:
     print(f"cosine: {np.mean(np.diag(cosine_similarity(x, y))):.10f}")
     near = lambda v: np.argmax(cosine_similarity(v) - 4 * np.eye(len(v)), axis=1)  # noqa: E731
     print(f"nearest: {np.mean(near(x) == near(y)):.10f}")
-    print(f"r2: {r2_score(x.ravel(), y.ravel()):.10f}")
+    print(f"r2: {r2_score(x, y):.10f}")
     print(f"columns: {np.mean(np.mean((x - y) ** 2, axis=0) / np.var(x, axis=0)):.10f}")
     softmax = lambda v: np.exp(v) / np.exp(v).sum(axis=1, keepdims=True)  # noqa: E731
     print(f"divergence: {np.mean(entropy(softmax(x), softmax(y), axis=1)):.10f}")

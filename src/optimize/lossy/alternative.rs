@@ -52,16 +52,28 @@ pub(super) fn better(
     Ok(!must_be_faster || other.ready.ratio(&other.session)? <= plain.ratio(session)?.max(WORTH))
 }
 
+/// Takes another reason over where both say what is out of reach and the other reaches less.
+fn further(why: &mut Declined, other: Declined) {
+    let least = |d: &Declined| match d {
+        Declined::OutOfReach { least, .. } => *least,
+        _ => None,
+    };
+    if least(&other).zip(least(why)).is_some_and(|(o, w)| o < w) {
+        *why = other;
+    }
+}
+
 impl<'a> Alternative<'a> {
     /// The best plan that makes use of a rotation or of a layer as two; `None` where none is worth a try, or plans make use of none.
-    /// What was timed goes over to its session, until it is handed back.
+    /// What was timed goes over to its session, until it is handed back. Where goals are out of reach `without`, the least that moves reach
+    /// is told there.
     ///
     /// # Errors
     /// When a probe or a run fails.
     pub fn find(
         plain: &mut Session<'a>,
         search: &Search,
-        ready: Option<&Ready>,
+        without: &mut std::result::Result<Ready, Declined>,
         (data, equal): (&'a Datasets, &'a EqualModels),
     ) -> Result<Option<Self>> {
         let (goals, allowed) = (plain.options.goals, plain.options.allowed);
@@ -92,7 +104,12 @@ impl<'a> Alternative<'a> {
         let same = SameWidths::between(both.0, both.1).without(moved);
         let known = same.known(both, &plain.removable.ranked, &search.curves);
         let mut found = prepare_search(&mut session, known)?.against(&search.whole);
-        let used = used(plain, &mut session, &found, (search, ready))?;
+        if let Err(why) = without
+            && let Err(other) = within(&found, &limits(goals, &found))
+        {
+            further(why, other);
+        }
+        let used = used(plain, &mut session, &found, (search, without.as_ref().ok()))?;
         if used.is_empty() || plain.limit.is_up() {
             plain.prober = session.prober;
             return Ok(None);
@@ -129,7 +146,10 @@ impl<'a> Alternative<'a> {
                 search: found,
                 ready,
             }),
-            Err(_) => {
+            Err(other) => {
+                if let Err(why) = without {
+                    further(why, other);
+                }
                 plain.prober = session.prober;
                 None
             }
@@ -153,7 +173,7 @@ impl<'a> Alternative<'a> {
         .flatten()
         .collect();
         Some(format!(
-            "a plan with {} loses {:.4} on the samples that plans are chosen by, one that only takes channels out {:.4}; the {} is taken",
+            "a plan with {} loses {:.2e} on the samples that plans are chosen by, one that only takes channels out {:.2e}; the {} is taken",
             what.join(" and "),
             self.ready.chosen_by(),
             plain.chosen_by(),

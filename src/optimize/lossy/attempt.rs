@@ -14,6 +14,7 @@ use crate::Result;
 use crate::optimize::fitting::Fitted;
 use crate::optimize::options::Goals;
 use crate::optimize::outcome::{Calibration, ChosenPoint, Declined, NoPlan, Outcome};
+use crate::optimize::samples::Samples;
 use crate::optimize::session::Session;
 use crate::plan::{Metric, Plan};
 use crate::verify::Interval;
@@ -107,9 +108,7 @@ impl Ready {
 /// What the samples served for, and what they say of a plan whose parts lose `loss`. Seconds to search and to fit.
 fn calibration(session: &Session, fitted: &Fitted, loss: f64, seconds: (f64, f64)) -> Calibration {
     let samples = session.samples.as_ref();
-    let of = |runs: fn(&crate::optimize::Samples) -> std::ops::Range<usize>| {
-        samples.map_or(0, |s| s.data.samples_of(runs(s)))
-    };
+    let of = |runs: fn(&Samples) -> std::ops::Range<usize>| samples.map_or(0, |s| s.data.samples_of(runs(s)));
     let judged_on = of(|s| s.told.clone());
     let held_out = fitted.held_out();
     let agreement = held_out.and_then(|h| h.agreement());
@@ -118,8 +117,8 @@ fn calibration(session: &Session, fitted: &Fitted, loss: f64, seconds: (f64, f64
     Calibration {
         samples: samples.map_or(0, |s| s.data.count()),
         fitted_on: of(|s| s.fit.clone()),
-        chosen_on: of(|s| s.judge.clone()),
-        judged_on,
+        chosen_on: of(Samples::held_out_runs),
+        judged_on: of(|s| if s.held_out() { s.told.clone() } else { 0..0 }),
         left_out: samples.map_or(0, |s| s.left_out),
         predicted_loss: loss,
         losses: fitted.losses.clone(),

@@ -3,7 +3,6 @@
 use super::chosen::Chosen;
 use super::fit::fit;
 use super::search::Search;
-use crate::Result;
 use crate::data::Dataset;
 use crate::onnx::encode;
 use crate::optimize::fitting::Fitted;
@@ -12,6 +11,7 @@ use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
 use crate::plan::{Frontier, ParetoPoint};
 use crate::verify::{Answers, Certainty, MetricJudge, MetricScores, Task, answers, task_of};
+use crate::{Error, Result};
 
 /// Plans that are tried between the last that passes and the first that fails, and how near in latency (as a share of the
 /// original's) they may get.
@@ -154,8 +154,17 @@ impl<'s> DropJudge<'s> {
             None => {
                 let reading = session.judged.reading.as_ref();
                 let before = answers(device, &session.original, data, reading, &progress)?;
-                if task_of(&before, &before, Certainty::Unknown).is_none() {
+                let Some(own) = task_of(&before, &before, Certainty::Unknown) else {
                     return Err(Declined::DropNeedsAnswers.into());
+                };
+                let by_labels = own.top1.or(own.numbers.first().and_then(|n| n.labelled));
+                if let Some((score, _)) = by_labels.filter(|(score, _)| *score <= allowed) {
+                    let why = Error::Usage(format!(
+                        "by the labels the original itself has a {} of {score:.4}, so that a drop of {allowed:.4} says nothing; look at the labels, \
+                         and at how the samples are scaled and laid out",
+                        own.number()
+                    ));
+                    return Err(NoPlan::Failed(why));
                 }
                 Before::Answers(before)
             }

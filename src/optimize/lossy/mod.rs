@@ -49,7 +49,7 @@ pub(super) fn run<'a>(session: &mut Session<'a>, data: &'a Datasets, equal: &'a 
     let mut goals = session.options.goals;
     let mut found = Ready::find(session, &search, goals)?;
     let mut compared = None;
-    if let Some(other) = Alternative::find(session, &search, found.as_ref().ok(), (data, equal))? {
+    if let Some(other) = Alternative::find(session, &search, &mut found, (data, equal))? {
         let taken = better(session, &found, &other, goals)?;
         compared = other.compared(&found, taken);
         if taken {
