@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from . import _native
 from ._data import Labels, Samples, labels_file, to_file
+from ._interpreter import named
 from ._metric import called
 from ._progress import Progress, shown
 from ._results import Applied, LatencySteps, Plan, Profile, Report, Result
@@ -377,7 +378,10 @@ class _Call:
 
     def metric_flag(self, metric: Metric | str | None) -> str | None:
         """The flag's value; functions go another way."""
-        return metric if isinstance(metric, str) else None
+        if not isinstance(metric, str):
+            return None
+        named()
+        return metric
 
     def labels(self, labels: Labels | None) -> str | None:
         return None if labels is None else labels_file(labels, self.folder)
