@@ -85,7 +85,7 @@ pub fn bench(settings: &BenchSettings, stop: &Stop, reporter: &dyn ProgressRepor
     Ok(BenchOutcome {
         accuracy: accuracy(compared.as_ref(), settings, device.as_ref(), &models, reporter)?,
         tasks: tasks(compared.as_ref(), device.as_ref(), &models)?,
-        scores: scores(settings, device.as_ref(), &models)?,
+        scores: scores(compared.as_ref(), settings, device.as_ref(), &models)?,
         device: device.info().clone(),
         described: settings.device.describe(device.as_ref()),
         entries,
@@ -180,7 +180,7 @@ impl Compared {
 
 /// The numbers of another task than classes for each model, held against the first one's answers and the labels.
 fn tasks(compared: Option<&Compared>, device: &dyn Device, models: &Models) -> Result<Vec<Option<Task>>> {
-    let Some((compared, first)) = compared.filter(|c| !c.of_classes()).zip(models.bytes.first()) else {
+    let Some(compared) = compared.filter(|c| !c.of_classes()) else {
         return Ok(Vec::new());
     };
     let reading = compared.judged.reading.as_ref();
@@ -188,12 +188,11 @@ fn tasks(compared: Option<&Compared>, device: &dyn Device, models: &Models) -> R
         let data = compared.data.clone().settled(device, model)?;
         answers(device, model, &data, reading, &|_, _| {})
     };
-    let before = of(first)?;
-    models
-        .bytes
-        .iter()
-        .map(|model| Ok(task_of(&before, &of(model)?, Certainty::Unknown)))
-        .collect()
+    let all = models.bytes.iter().map(|model| of(model)).collect::<Result<Vec<_>>>()?;
+    let Some(first) = all.first() else {
+        return Ok(Vec::new());
+    };
+    Ok(all.iter().map(|own| task_of(first, own, Certainty::Unknown)).collect())
 }
 
 fn accuracy(
@@ -222,15 +221,19 @@ fn accuracy(
 }
 
 /// What the user's own metric gives for each model, held against the first.
-fn scores(settings: &BenchSettings, device: &dyn Device, models: &Models) -> Result<Vec<f64>> {
-    let (Some(metric), Some(source)) = (&settings.metric, &settings.eval) else {
+fn scores(
+    compared: Option<&Compared>,
+    settings: &BenchSettings,
+    device: &dyn Device,
+    models: &Models,
+) -> Result<Vec<f64>> {
+    let (Some(metric), Some(Compared { data, .. })) = (&settings.metric, compared) else {
         return Ok(Vec::new());
     };
     let Some((first, others)) = models.bytes.split_first() else {
         return Ok(Vec::new());
     };
-    let data = source.read(&models.specs)?.settled(device, first)?;
-    let judge = MetricJudge::of(metric.clone(), device, first, &data, &|_, _| {})?;
+    let judge = MetricJudge::of(metric.clone(), device, first, data, &|_, _| {})?;
     let mut scores = vec![judge.original()];
     for model in others {
         scores.push(judge.compared(model, &|_, _| {})?.rewritten);

@@ -94,10 +94,7 @@ impl Datasets {
         };
         let (mut left_out, mut notes) = (0, Vec::new());
         let labels_path = eval.map(SampleSource::labels_path);
-        let eval = eval.map(|source| {
-            let data = source.read(specs)?;
-            settled(data)
-        });
+        let eval = eval.map(|source| settled(source.read(specs)?));
         let calib = calib.map(|source| {
             let data = source.read(specs)?.at_most(source.at_most);
             // Two networks are run, each with what crosses one of its places held for all samples.

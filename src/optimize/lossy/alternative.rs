@@ -1,6 +1,6 @@
 //! The same goals reached from a model that equals the original: trunks rotated, layers as two.
 
-use super::attempt::{Ready, wants_speed};
+use super::attempt::Ready;
 use super::limits::{limits, within};
 use super::mapped::SameWidths;
 use super::search::{Search, prepare_search};
@@ -42,7 +42,7 @@ pub(super) fn better(
     goals: Goals,
 ) -> Result<bool> {
     let Ok(plain) = found else { return Ok(true) };
-    if wants_speed(goals) {
+    if goals.only_drop() {
         return Ok(other.ready.ratio(&other.session)? < plain.ratio(session)?);
     }
     if other.ready.chosen_by() >= plain.chosen_by() {
@@ -225,7 +225,7 @@ fn used(
     (before, ready): (&Search, Option<&Ready>),
 ) -> Result<Reparametrization> {
     let goals = plain.options.goals;
-    let point: Option<ParetoPoint> = match wants_speed(goals) {
+    let point: Option<ParetoPoint> = match goals.only_drop() {
         true => {
             let share = ready.and_then(|r| plain.predicted_share(&r.plan)).unwrap_or(SHARE);
             search
@@ -286,7 +286,7 @@ fn pays(plain: &mut Session, session: &mut Session, plan: &Plan, pair: &Pair) ->
     let inputs = width(&layer.input).unwrap_or(layer.inputs);
     let (one, two) = (inputs * layer.taps * outputs, inner * (inputs * layer.taps + outputs));
     let goals = plain.options.goals;
-    if goals.limits[Metric::Latency].is_none() && !wants_speed(goals) {
+    if goals.limits[Metric::Latency].is_none() && !goals.only_drop() {
         return Ok(two as f64 <= WORTH * one as f64);
     }
     let same = SameWidths::between(session.analysis(), plain.analysis());

@@ -16,7 +16,7 @@ use crate::optimize::options::Goals;
 use crate::optimize::outcome::{Calibration, ChosenPoint, Declined, NoPlan, Outcome};
 use crate::optimize::samples::Samples;
 use crate::optimize::session::Session;
-use crate::plan::{Metric, Plan};
+use crate::plan::Plan;
 use crate::verify::Interval;
 
 /// Seconds for a benchmark of plans that are compared by their speed.
@@ -137,11 +137,6 @@ fn choose(session: &Session, search: &Search, goals: Goals) -> std::result::Resu
         Some(most) if limits.is_empty() => by_drop(session, search, most),
         _ => by_use(session, search, goals, &mut limits),
     }
-}
-
-/// Whether the fastest plan is wanted, not the one that loses least.
-pub(super) fn wants_speed(goals: Goals) -> bool {
-    goals.max_drop.is_some() && Metric::ALL.iter().all(|&m| goals.limits[m].is_none())
 }
 
 /// Says of the written model what was lost where, and what of that is a guess.

@@ -46,14 +46,6 @@ impl Judged {
             Self::Metric(scores) => scores.drop(),
         }
     }
-
-    /// A drop as its number has it: a share, or the metric's own unit.
-    fn shown(&self, drop: f64) -> String {
-        match self {
-            Self::Task(_) => format!("{:.2} %", 100.0 * drop),
-            Self::Metric(_) => format!("{drop:.4}"),
-        }
-    }
 }
 
 /// Samples, and how the original does on them.
@@ -195,12 +187,12 @@ impl<'s> DropJudge<'s> {
             if drop <= self.allowed {
                 return Ok((PassingPlan { judged, ..tried }, notes));
             }
-            let shown = judged.shown(drop);
+            let shown = self.shown(drop);
             notes.push(format!(
                 "a faster plan lost {} on the samples that it was searched on and {shown} on the others, more than the {} that are \
                  allowed; a more careful one was taken",
-                judged.shown(tried.judged.drop()),
-                judged.shown(self.allowed)
+                self.shown(tried.judged.drop()),
+                self.shown(self.allowed)
             ));
             if least.as_ref().is_none_or(|(l, _)| drop < *l) {
                 least = Some((drop, shown));
@@ -216,7 +208,7 @@ impl<'s> DropJudge<'s> {
         .into())
     }
 
-    /// A drop as it is told here.
+    /// A drop as its number has it: a share, or the metric's own unit.
     fn shown(&self, drop: f64) -> String {
         match self.before {
             Before::Answers(_) => format!("{:.2} %", 100.0 * drop),

@@ -65,8 +65,7 @@ fn of_output(spec: &LossSpec, first: &OutputValues, runs: &[JudgedRun]) -> Compa
     }) = spec.reading.as_ref().map(|r| &r.how)
         && *output == first.name
     {
-        let classes = first.dims.last().copied().unwrap_or(1).max(1);
-        return Compare::Classes(ClassRows::of(&first.values, classes));
+        return of_steps(first);
     }
     let ragged = all().any(|(r, o)| tail(o, r.samples) != tail(first, samples));
     if ragged {
@@ -82,8 +81,7 @@ fn of_output(spec: &LossSpec, first: &OutputValues, runs: &[JudgedRun]) -> Compa
     let mut activation = Activation::None;
     match reading {
         Some(How::Steps { output, .. }) if *output == first.name => {
-            let classes = first.dims.last().copied().unwrap_or(1).max(1);
-            return Compare::Classes(ClassRows::of(&first.values, classes));
+            return of_steps(first);
         }
         Some(How::Vectors { output }) if *output == first.name => {
             let each = first.values.len() / samples.max(1);
@@ -131,6 +129,12 @@ fn of_output(spec: &LossSpec, first: &OutputValues, runs: &[JudgedRun]) -> Compa
         variances: spread.variances(rows),
         places,
     }
+}
+
+/// Classes of steps, which stand last.
+fn of_steps(first: &OutputValues) -> Compare {
+    let classes = first.dims.last().copied().unwrap_or(1).max(1);
+    Compare::Classes(ClassRows::of(&first.values, classes))
 }
 
 /// Rows whose number differs.
