@@ -3,6 +3,7 @@
 //! The binary needs neither network nor Rust where it runs: `target/debug/deps/all-* gpu::`, with ONNX Runtime's CUDA provider on its path.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod sessions;
 mod values;
 
 use crate::common;
@@ -161,7 +162,11 @@ fn models_that_are_loaded_together_run_the_same_kernels() {
         for together in device.node_times_of_all(&[run; 6], runs).unwrap() {
             assert_eq!(kernels(together), alone, "{options:?}");
         }
-        let loading = Loading { timer: &device, run };
+        let loading = Loading {
+            timer: &device,
+            run,
+            watched: false,
+        };
         for session in load_all(&[loading; 6], CpuFallback::Allowed) {
             assert!(session.unwrap().run().unwrap() > 0.0, "{options:?}");
         }

@@ -7,7 +7,7 @@ use super::node_times::NodeTime;
 use super::remark::Remark;
 use super::trace::Kernel;
 use super::values::NamedTensor;
-use crate::Result;
+use crate::{Error, Result};
 
 /// Whether nodes may run on the CPU, beside the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,28 @@ pub trait TimedSession: Send {
 
     /// Sets how many runs each later time is the mean of, where times are means.
     fn set_repeats(&mut self, _repeats: usize) {}
+
+    /// Whether [`Self::outputs`] gives any.
+    fn gives_outputs(&self) -> bool {
+        false
+    }
+
+    /// Runs once on other inputs of the same shapes; its outputs in the order of the file. What it is timed on stays in place.
+    ///
+    /// # Errors
+    /// When it gives none, or the run fails.
+    fn outputs(&mut self, _inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
+        Err(Error::device("a session for timing gives no outputs here"))
+    }
+
+    /// Times of its nodes, once, and only of a session that [`Timer::prepare_watched`] made: it is as any other from then on.
+    /// Nothing else may run on the device.
+    ///
+    /// # Errors
+    /// When a run fails.
+    fn node_times(&mut self, _runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
+        Ok(None)
+    }
 }
 
 /// Runs each session once; milliseconds in the sessions' order. The `first`-th (modulo their number) begins: with another one each time,
@@ -103,6 +125,14 @@ pub trait Timer: Sync {
     /// # Errors
     /// When ONNX Runtime refuses the model, or a node would run on the CPU and `fallback` forbids it.
     fn prepare(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<Box<dyn TimedSession>>;
+
+    /// The same, of which [`TimedSession::node_times`] tells its nodes' times; `None` where sessions that are timed cannot do so.
+    ///
+    /// # Errors
+    /// As for [`Timer::prepare`].
+    fn prepare_watched(&self, _model: &[u8], _inputs: &[NamedTensor]) -> Result<Option<Box<dyn TimedSession>>> {
+        Ok(None)
+    }
 
     /// Whether models may be prepared at the same time, and then run for the first time at the same time: other cores can help.
     fn prepares_together(&self, _model: &[u8]) -> bool {

@@ -10,10 +10,17 @@ pub struct Loading<'m> {
     pub timer: &'m dyn Timer,
     /// The model and its inputs.
     pub run: ModelRun<'m>,
+    /// Whether it is to tell its nodes' times, if it can.
+    pub watched: bool,
 }
 
 impl Loading<'_> {
     fn prepare(&self, fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
+        if self.watched
+            && let Some(session) = self.timer.prepare_watched(self.run.model, self.run.inputs)?
+        {
+            return Ok(session);
+        }
         self.timer.prepare(self.run.model, self.run.inputs, fallback)
     }
 }

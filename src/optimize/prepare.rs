@@ -11,7 +11,7 @@ use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
 use super::session::{Session, timed};
 use super::workload::{Known, Workload, first};
-use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns, Timer, random_inputs};
+use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns, NodeTime, Timer, random_inputs};
 use crate::onnx::{Graph, encode, with_node_names};
 use crate::plan::{LatencyModel, LayersAt, WiderWidths, candidates, removable};
 use crate::profile::{
@@ -27,7 +27,7 @@ const ALONE_SECONDS: f64 = 1.0;
 const FRESH: usize = 3;
 
 /// Runs of the whole model whose nodes are timed.
-const RUNS: NodeRuns = NodeRuns {
+pub(super) const RUNS: NodeRuns = NodeRuns {
     warmup: 3,
     timed: 15,
     fallback: CpuFallback::Allowed,
@@ -256,6 +256,25 @@ impl<'a> Session<'a> {
         Ok(Alone { ms, pace })
     }
 
+    /// What the nodes of the original take. Where the session that told stays as good as any, it stays loaded.
+    fn node_times(&self, timer: &dyn Timer, named: &[u8], inputs: &[NamedTensor]) -> Result<Option<Vec<NodeTime>>> {
+        let mut loaded = self.loaded.borrow_mut();
+        if let Some(known) = loaded.node_times(named) {
+            return Ok(Some(known));
+        }
+        if self.inputs.len() > 1 {
+            return timer.node_times(named, inputs, RUNS);
+        }
+        let Some(mut session) = timer.prepare_watched(named, inputs)? else {
+            return timer.node_times(named, inputs, RUNS);
+        };
+        session.first_run()?;
+        let nodes = session.node_times(RUNS)?;
+        session.settle()?;
+        loaded.keep(self.timed_base(), session);
+        Ok(nodes)
+    }
+
     /// What the layers of all workloads take in the model; `None` where single nodes cannot be timed.
     fn times_in_model(&self, timer: &dyn Timer) -> Result<Option<InModel>> {
         let mut all = InModel::default();
@@ -265,7 +284,7 @@ impl<'a> Session<'a> {
         let layers = self.costs.layers();
         let each = layers.len().div_ceil(self.inputs.len()).max(1);
         for (own, (inputs, weight)) in layers.chunks(each).zip(&self.inputs) {
-            let Some(nodes) = timer.node_times(&model, inputs, RUNS)? else {
+            let Some(nodes) = self.node_times(timer, &model, inputs)? else {
                 return Ok(None);
             };
             let seen = in_model(&graph, own, &nodes);

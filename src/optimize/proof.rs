@@ -7,12 +7,12 @@ use super::session::Session;
 use super::workload::Workload;
 use crate::Result;
 use crate::data::Dataset;
-use crate::device::{Device, NamedTensor};
+use crate::device::{NamedTensor, TimedSession};
 use crate::onnx::encode;
 use crate::onnx::proto::ModelProto;
 use crate::plan::Plan;
 use crate::profile::DeployDtype;
-use crate::verify::{Agreement, Entry, MetricScores, Task, Verdict, compare, compare_task};
+use crate::verify::{Agreement, Entry, MetricScores, Task, Verdict, compare, compare_loaded, compare_task};
 
 /// A model less than 1 % faster is not worth a file: the next run may show it slower.
 const WORTH_A_FILE: f64 = 0.99;
@@ -107,7 +107,7 @@ impl Session<'_> {
     pub fn prove<A: Acceptance>(&self, trial: &Trial, acceptance: &A) -> Result<(Evidence, Option<A::Refusal>)> {
         self.reporter.step(trial.step);
         let mut evidence = Evidence {
-            agreement: agreement(self.device, trial, self.options.seed)?,
+            agreement: Agreement::none(0),
             entries: Vec::new(),
             task: None,
             metric: None,
@@ -115,6 +115,8 @@ impl Session<'_> {
         if !trial.entries.is_empty() {
             evidence.entries = self.benchmark(&trial.entries, trial.inputs, self.seconds(trial.seconds))?;
         }
+        let loaded = self.loaded.borrow_mut().leave(&trial.entries);
+        evidence.agreement = self.agreement(trial, loaded.unwrap_or_default())?;
         if let Some(why) = acceptance.before_task(&evidence) {
             return Ok((evidence, Some(why)));
         }
@@ -134,6 +136,31 @@ impl Session<'_> {
         }
         let refusal = acceptance.after_task(&evidence);
         Ok((evidence, refusal))
+    }
+
+    /// The least agreement of all workloads; sessions of the reference and the model that are loaded for timing run both where they can.
+    fn agreement(&self, trial: &Trial, mut loaded: Vec<Box<dyn TimedSession>>) -> Result<Agreement> {
+        let Trial { reference, model, .. } = *trial;
+        let (device, seed) = (self.device, self.options.seed);
+        let workloads = trial.compared_at.unwrap_or_default();
+        if let ([workload], true) = (workloads, trial.entries == [reference, model]) {
+            let specs = &workload.opened.specs;
+            if let Some(found) = compare_loaded(device, reference, &mut loaded, specs, seed, TRIES)? {
+                return Ok(found);
+            }
+        }
+        drop(loaded);
+        let mut least: Option<Agreement> = None;
+        for workload in workloads {
+            let found = compare(device, reference, model, &workload.opened.specs, seed, TRIES)?;
+            if least
+                .as_ref()
+                .is_none_or(|l| !found.holds() || (l.holds() && found.max_rel_diff > l.max_rel_diff))
+            {
+                least = Some(found);
+            }
+        }
+        Ok(least.unwrap_or_else(|| Agreement::none(0)))
     }
 
     /// Proves the model of a plan, and writes it into the outcome, or why it was refused.
@@ -183,20 +210,4 @@ fn deployed_note(dtype: DeployDtype) -> String {
 /// Whether a model is worth a file for its speed.
 pub(super) fn is_faster(entry: &Entry) -> bool {
     entry.verdict() == Verdict::Faster && entry.ratio() <= WORTH_A_FILE
-}
-
-/// The least agreement of all workloads.
-fn agreement(device: &dyn Device, trial: &Trial, seed: u64) -> Result<Agreement> {
-    let mut least: Option<Agreement> = None;
-    for workload in trial.compared_at.unwrap_or_default() {
-        let specs = &workload.opened.specs;
-        let found = compare(device, trial.reference, trial.model, specs, seed, TRIES)?;
-        if least
-            .as_ref()
-            .is_none_or(|l| !found.holds() || (l.holds() && found.max_rel_diff > l.max_rel_diff))
-        {
-            least = Some(found);
-        }
-    }
-    Ok(least.unwrap_or_else(|| Agreement::none(0)))
 }

@@ -1,12 +1,12 @@
 //! The same model with other settings of the provider, side by side: they are worth more than widths at times.
 
 use super::outcome::ProviderSettings;
-
+use super::prepare::RUNS;
 use super::workload::Workload;
 use crate::device::{
     CpuFallback, Device, Loading, ModelRun, NamedTensor, TimedSession, Timer, load_all, random_inputs,
 };
-use crate::onnx::encode;
+use crate::onnx::{encode, with_node_names};
 use crate::profile::{Database, median, whole_key};
 use crate::verify::{Loaded, race};
 use crate::{Error, Result};
@@ -51,6 +51,7 @@ pub fn race_settings(
         return Ok(SettingsRace::default());
     };
     let model = encode(&workload.opened.proto);
+    let named = encode(&with_node_names(&workload.opened.proto));
     let names: Vec<String> = contenders.iter().map(|c| c.options.join(",")).collect();
     let key = whole_key(&format!("settings {}", names.join(";")), &[&model], &inputs, SECONDS);
     let info = first.device.as_ref().ok().map(|d| d.info());
@@ -78,7 +79,7 @@ pub fn race_settings(
         loaded = one_workload(
             contenders,
             &mut rows,
-            &model,
+            [&model, &named],
             given,
             *weight,
             SECONDS / inputs.len() as f64,
@@ -101,7 +102,7 @@ pub fn race_settings(
 fn one_workload(
     contenders: &[Contender],
     rows: &mut [ProviderSettings],
-    model: &[u8],
+    [model, named]: [&[u8]; 2],
     inputs: &[NamedTensor],
     weight: f64,
     seconds: f64,
@@ -109,7 +110,7 @@ fn one_workload(
     let mut sessions: Vec<Box<dyn TimedSession>> = Vec::new();
     let mut at: Vec<usize> = Vec::new();
     let running: Vec<usize> = (0..rows.len()).filter(|&k| rows[k].failed.is_none()).collect();
-    for (&k, session) in running.iter().zip(loaded(contenders, &running, model, inputs)) {
+    for (&k, session) in running.iter().zip(loaded(contenders, &running, [model, named], inputs)) {
         let row = &mut rows[k];
         match session {
             Ok(session) => {
@@ -123,6 +124,11 @@ fn one_workload(
             }
         }
     }
+    // Before they are timed: a session that is watched is slower.
+    let node_times = match (at.first(), sessions.first_mut()) {
+        (Some(0), Some(given)) => given.node_times(RUNS)?,
+        _ => None,
+    };
     let entries = match race(&mut sessions, seconds) {
         Err(Error::Stopped) => return Err(Error::Stopped),
         // Together they may be too much for the device; then those given are all that is known.
@@ -144,6 +150,9 @@ fn one_workload(
     for (session, k) in sessions.into_iter().zip(at) {
         all[k].keep(model, session);
     }
+    if let (Some(times), Some(given)) = (node_times, all.first_mut()) {
+        given.keep_node_times(named, times);
+    }
     Ok(all)
 }
 
@@ -151,7 +160,7 @@ fn one_workload(
 fn loaded(
     contenders: &[Contender],
     running: &[usize],
-    model: &[u8],
+    [model, named]: [&[u8]; 2],
     inputs: &[NamedTensor],
 ) -> Vec<Result<Box<dyn TimedSession>>> {
     let timer = |&k: &usize| match &contenders[k].device {
@@ -159,8 +168,19 @@ fn loaded(
         Err(why) => Err(Error::device(why.to_string())),
     };
     let timers: Vec<Result<&dyn Timer>> = running.iter().map(timer).collect();
-    let run = ModelRun { model, inputs };
-    let loadings: Vec<Loading> = timers.iter().flatten().map(|&timer| Loading { timer, run }).collect();
+    // Times of nodes are those with the settings given.
+    let of = |model| ModelRun { model, inputs };
+    let opened = running
+        .iter()
+        .zip(&timers)
+        .filter_map(|(&k, t)| Some((k, *t.as_ref().ok()?)));
+    let loadings: Vec<Loading> = opened
+        .map(|(k, timer)| Loading {
+            timer,
+            run: of(if k == 0 { named } else { model }),
+            watched: k == 0,
+        })
+        .collect();
     let mut sessions = load_all(&loadings, CpuFallback::Allowed).into_iter();
     let in_order = timers.into_iter().filter_map(|timer| match timer {
         Ok(_) => sessions.next(),

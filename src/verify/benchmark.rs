@@ -47,6 +47,14 @@ impl Effort {
         }
     }
 
+    /// The same in one set of sessions.
+    pub fn once(self) -> Self {
+        Self {
+            seconds: self.seconds / self.sessions.max(1) as f64,
+            sessions: 1,
+        }
+    }
+
     /// The same for one of `parts`.
     fn part(self, parts: usize) -> Self {
         Self {
@@ -66,7 +74,8 @@ pub fn benchmark(timer: &dyn Timer, models: &[&[u8]], inputs: &[NamedTensor], se
     benchmark_beside(&mut Loaded::default(), timer, models, inputs, effort, &|_| {})
 }
 
-/// The same; the first set of sessions has those that stayed loaded, and `report` is given how much of it is done, from 0 to 1.
+/// The same; the first set of sessions has those that stayed loaded, the last one stays loaded, and `report` is given how much of it is
+/// done, from 0 to 1.
 ///
 /// # Errors
 /// When a model cannot be loaded or a run fails.
@@ -87,6 +96,10 @@ pub fn benchmark_beside(
         warm_up(&mut sessions, most)?;
         let part = |share: f64| report((block as f64 + share) / blocks as f64);
         rounds(&mut sessions, &mut entries, seconds / blocks as f64, block, &part)?;
+        if block + 1 == blocks {
+            let both = models.iter().zip(sessions);
+            both.for_each(|(model, session)| loaded.keep(model, session));
+        }
     }
     Ok(entries)
 }

@@ -5,16 +5,31 @@ use std::collections::HashMap;
 use super::entry::Entry;
 use super::race::race;
 use crate::Result;
-use crate::device::{CpuFallback, Loading, ModelRun, NamedTensor, TimedSession, Timer, load_all};
+use crate::device::{CpuFallback, Loading, ModelRun, NamedTensor, NodeTime, TimedSession, Timer, load_all};
 
 /// Sessions of one timer on the same inputs, by their models' hash: making one on a GPU takes longer than its runs.
 #[derive(Default)]
-pub struct Loaded(HashMap<blake3::Hash, Box<dyn TimedSession>>);
+pub struct Loaded {
+    sessions: HashMap<blake3::Hash, Box<dyn TimedSession>>,
+    /// What the nodes of a model take, by the hash of the model that names them.
+    node_times: Option<(blake3::Hash, Vec<NodeTime>)>,
+}
 
 impl Loaded {
     /// Keeps a session of a model.
     pub fn keep(&mut self, model: &[u8], session: Box<dyn TimedSession>) {
-        self.0.insert(blake3::hash(model), session);
+        self.sessions.insert(blake3::hash(model), session);
+    }
+
+    /// Keeps what a model's nodes take.
+    pub fn keep_node_times(&mut self, model: &[u8], times: Vec<NodeTime>) {
+        self.node_times = Some((blake3::hash(model), times));
+    }
+
+    /// What a model's nodes take, if a session of it told so.
+    pub fn node_times(&self, model: &[u8]) -> Option<Vec<NodeTime>> {
+        let (of, times) = self.node_times.as_ref()?;
+        (*of == blake3::hash(model)).then(|| times.clone())
     }
 
     /// Times models side by side for about `seconds`; ratios are to the first. The first and the fastest of the others stay loaded.
@@ -39,6 +54,13 @@ impl Loaded {
         Ok(entries)
     }
 
+    /// The sessions of these models, if all stayed loaded; none stays.
+    pub fn leave(&mut self, models: &[&[u8]]) -> Option<Vec<Box<dyn TimedSession>>> {
+        let left = models.iter().map(|m| self.sessions.remove(&blake3::hash(m))).collect();
+        self.sessions.clear();
+        left
+    }
+
     /// Sessions of models, in their order: those that stayed loaded, and the others loaded together. Nothing stays.
     ///
     /// # Errors
@@ -49,14 +71,16 @@ impl Loaded {
         models: &[&[u8]],
         inputs: &[NamedTensor],
     ) -> Result<Vec<Box<dyn TimedSession>>> {
-        let kept: Vec<Option<Box<dyn TimedSession>>> = models.iter().map(|m| self.0.remove(&blake3::hash(m))).collect();
+        let kept: Vec<Option<Box<dyn TimedSession>>> =
+            models.iter().map(|m| self.sessions.remove(&blake3::hash(m))).collect();
         // What is not run takes no memory.
-        self.0.clear();
+        self.sessions.clear();
         let missing = models.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
         let loadings: Vec<Loading> = missing
             .map(|(&model, _)| Loading {
                 timer,
                 run: ModelRun { model, inputs },
+                watched: false,
             })
             .collect();
         let mut loaded = load_all(&loadings, CpuFallback::Allowed).into_iter();

@@ -17,7 +17,7 @@ pub use entry::{Entry, Verdict};
 pub use interval::Interval;
 pub use loaded::Loaded;
 pub use metric::{MetricJudge, MetricScores, PythonMetric, ScoreRequest, UserMetric};
-pub use outputs::{Agreement, compare};
+pub use outputs::{Agreement, compare, compare_loaded};
 pub use pairs::{Pair, Tolerance, Tried, pairs};
 pub use race::race;
 pub use task::{Answers, Certainty, Task, TaskNumber, answers, compare_task, task_of};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{Device, InputSpec, NamedTensor, random_inputs};
+use crate::device::{Device, InputSpec, NamedTensor, Run, TimedSession, random_inputs};
 use crate::{Error, Result};
 
 /// How well two models agree, over all outputs and inputs tried.
@@ -77,13 +77,50 @@ pub fn compare(
     seed: u64,
     tries: usize,
 ) -> Result<Agreement> {
+    let load = || Ok((device.loaded(original)?, device.loaded(rewritten)?));
+    compare_runs(device, original, load, specs, seed, tries)
+}
+
+/// The same of two sessions that are loaded for timing; `None` where these give no outputs.
+///
+/// # Errors
+/// As for [`compare`].
+pub fn compare_loaded(
+    device: &dyn Device,
+    original: &[u8],
+    sessions: &mut [Box<dyn TimedSession>],
+    specs: &[InputSpec],
+    seed: u64,
+    tries: usize,
+) -> Result<Option<Agreement>> {
+    let [before, after] = sessions else {
+        return Ok(None);
+    };
+    if !before.gives_outputs() || !after.gives_outputs() {
+        return Ok(None);
+    }
+    let runs: (Run, Run) = (
+        Box::new(|inputs| before.outputs(inputs)),
+        Box::new(|inputs| after.outputs(inputs)),
+    );
+    compare_runs(device, original, || Ok(runs), specs, seed, tries).map(Some)
+}
+
+fn compare_runs<'r>(
+    device: &dyn Device,
+    original: &[u8],
+    load: impl FnOnce() -> Result<(Run<'r>, Run<'r>)>,
+    specs: &[InputSpec],
+    seed: u64,
+    tries: usize,
+) -> Result<Agreement> {
     let mut agreement = Agreement::none(tries);
     let inputs_of = |k: usize| random_inputs(specs, seed.wrapping_add(k as u64), 1.0);
     let first = inputs_of(0)?;
     let plain = || device.outputs_plain(original, &first);
     // The cores that compute it have nothing to do with a device that the others run on.
     let (own, runs) = beside(plain, || -> Result<_> {
-        let (mut before, mut after) = (device.loaded(original)?, device.loaded(rewritten)?);
+        let (mut before, mut after) = load()?;
         let outputs = (before(&first)?, after(&first)?);
         Ok((before, after, outputs))
     });

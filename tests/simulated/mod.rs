@@ -3,6 +3,7 @@
 
 mod exact;
 mod failing;
+mod loaded;
 mod stopping;
 
 use std::path::Path;

@@ -1,16 +1,12 @@
 //! A GPU as a device.
 
-use std::path::Path;
-
 use cudarc::driver::CudaContext;
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
 use ort::ep::ExecutionProviderDispatch;
 use ort::session::Session;
-use tempfile::TempDir;
 
 use super::describe::describe;
 use super::driver::{driver, gpu_count, provider_beside};
-use super::node_kernels::node_kernels;
 use super::options::{CudaOptions, CudnnAlgo};
 use super::timing::{Gpu, OnGpu};
 use crate::device::conditions::{Conditions, ConditionsReader};
@@ -18,7 +14,7 @@ use crate::device::device_tensor::Runner;
 use crate::device::executor::Executor;
 use crate::device::info::DeviceInfo;
 use crate::device::interface::Device;
-use crate::device::node_times::{NodeTime, read_runs};
+use crate::device::node_times::NodeTime;
 use crate::device::products::{CudaProducts, Products};
 use crate::device::run::Run;
 use crate::device::runtime::{Runtime, tensors};
@@ -41,12 +37,6 @@ pub struct CudaDevice {
     products: Option<CudaProducts>,
     /// Whether kernels can be traced.
     traces: bool,
-}
-
-/// A session that writes a profile into a folder of its own.
-struct Profiled {
-    on_gpu: OnGpu,
-    _folder: TempDir,
 }
 
 /// Has ONNX Runtime load the provider.
@@ -126,7 +116,7 @@ impl CudaDevice {
     }
 
     /// A session that writes a profile.
-    fn profiled(&self, run: ModelRun, runs: NodeRuns) -> Result<Profiled> {
+    fn profiled(&self, run: ModelRun, fallback: CpuFallback) -> Result<OnGpu> {
         let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
         // A captured graph has no nodes; its kernels are the same.
         let plain = self.provider_of(CudaOptions {
@@ -134,27 +124,12 @@ impl CudaDevice {
             ..self.options
         });
         let mut builder = self.runtime.builder(1, &[plain])?;
-        if runs.fallback == CpuFallback::Forbidden {
+        if fallback == CpuFallback::Forbidden {
             builder = builder.with_disable_cpu_fallback()?;
         }
         let session = commit(builder.with_profiling(folder.path().join("profile"))?, run.model)?;
         let on_gpu = OnGpu::new(&self.gpu, session, run.inputs, self.runtime.stop.clone())?;
-        Ok(Profiled {
-            on_gpu,
-            _folder: folder,
-        })
-    }
-
-    /// The nodes' times from runs that are traced; nothing else may run on the GPU.
-    fn traced_runs(&self, profiled: Profiled, runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
-        let mut on_gpu = profiled.on_gpu;
-        for _ in 1..runs.warmup {
-            on_gpu.run()?;
-        }
-        let launches = traced(|| (0..runs.timed).try_for_each(|_| on_gpu.run().map(drop)))?;
-        let (file, start_ns) = on_gpu.end_profiling()?;
-        let node_runs = read_runs(Path::new(&file))?;
-        Ok(node_kernels(node_runs, start_ns, launches, runs.timed))
+        Ok(on_gpu.watched(folder))
     }
 
     fn on_gpu(&self, model: &[u8], inputs: &[NamedTensor], fallback: CpuFallback) -> Result<OnGpu> {
@@ -190,6 +165,15 @@ impl Timer for CudaDevice {
         Ok(Box::new(self.on_gpu(model, inputs, fallback)?))
     }
 
+    /// Kernels of a captured graph belong to no node, so where graphs are captured the session that is traced is another.
+    fn prepare_watched(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Option<Box<dyn TimedSession>>> {
+        if !self.traces || self.options.graph {
+            return Ok(None);
+        }
+        let session = self.profiled(ModelRun { model, inputs }, CpuFallback::Allowed)?;
+        Ok(Some(Box::new(session)))
+    }
+
     /// cuDNN picks a convolution's kernels on the host, by a model of their times. For transposed ones ONNX Runtime has it time them.
     fn prepares_together(&self, model: &[u8]) -> bool {
         const TIMED: &[u8] = b"ConvTranspose";
@@ -200,9 +184,9 @@ impl Timer for CudaDevice {
         if !self.traces {
             return Ok(None);
         }
-        let mut profiled = self.profiled(ModelRun { model, inputs }, runs)?;
-        profiled.on_gpu.first_run()?;
-        self.traced_runs(profiled, runs)
+        let mut profiled = self.profiled(ModelRun { model, inputs }, runs.fallback)?;
+        profiled.first_run()?;
+        profiled.node_times(runs)
     }
 
     fn node_times_of_all(&self, models: &[ModelRun], runs: NodeRuns) -> Result<Vec<Option<Vec<NodeTime>>>> {
@@ -210,15 +194,13 @@ impl Timer for CudaDevice {
             let alone = models.iter().map(|m| self.node_times(m.model, m.inputs, runs));
             return alone.collect();
         }
-        let prepared = on_threads(models.to_vec(), cores(), &|model| self.profiled(model, runs));
-        let prepared = prepared.into_iter().collect::<Result<Vec<Profiled>>>()?;
+        let prepared = on_threads(models.to_vec(), cores(), &|model| self.profiled(model, runs.fallback));
+        let prepared = prepared.into_iter().collect::<Result<Vec<OnGpu>>>()?;
         let ran = on_threads(prepared, cores(), &|mut profiled| {
-            profiled.on_gpu.first_run()?;
+            profiled.first_run()?;
             Ok(profiled)
         });
-        ran.into_iter()
-            .map(|session| self.traced_runs(session?, runs))
-            .collect()
+        ran.into_iter().map(|session| session?.node_times(runs)).collect()
     }
 
     fn node_clock(&self) -> NodeClock {

@@ -1,18 +1,23 @@
 //! A session on a GPU, timed by events.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use cudarc::driver::sys::CUevent_flags;
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream};
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{IoBinding, RunOptions, Session};
+use tempfile::TempDir;
 
 use super::driver::driver;
+use super::node_kernels::node_kernels;
 use crate::Result;
+use crate::device::node_times::{NodeTime, read_runs};
 use crate::device::outputs::{bind, run};
 use crate::device::stop::Stop;
-use crate::device::timer::TimedSession;
-use crate::device::values::{NamedTensor, to_value};
+use crate::device::timer::{NodeRuns, TimedSession};
+use crate::device::trace::traced;
+use crate::device::values::{NamedTensor, from_value, names, to_value};
 
 /// A GPU and the stream that sessions run on.
 pub(super) struct Gpu {
@@ -33,6 +38,8 @@ pub(super) struct OnGpu {
     start: CudaEvent,
     end: CudaEvent,
     repeats: usize,
+    /// Where it writes a profile, until that is read.
+    profile: Option<TempDir>,
 }
 
 /// Warm-up ends when two samples differ by less than this.
@@ -74,15 +81,17 @@ impl OnGpu {
             start: event()?,
             end: event()?,
             repeats: 1,
+            profile: None,
             stop,
         })
     }
 
-    /// Ends the session, and gives the file that its profile was written to and when that began, in nanoseconds of the system's
-    /// clock.
-    pub(super) fn end_profiling(mut self) -> Result<(String, u64)> {
-        let start = self.session.profiling_start_ns()?;
-        Ok((self.session.end_profiling()?, start))
+    /// The same for a session that writes a profile into a folder.
+    pub(super) fn watched(self, folder: TempDir) -> Self {
+        Self {
+            profile: Some(folder),
+            ..self
+        }
     }
 
     /// Runs without waiting `repeats` times between two events, so that the launches of one run
@@ -137,5 +146,47 @@ impl TimedSession for OnGpu {
 
     fn set_repeats(&mut self, repeats: usize) {
         self.repeats = repeats.max(1);
+    }
+
+    fn gives_outputs(&self) -> bool {
+        true
+    }
+
+    fn outputs(&mut self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
+        self.stop.check()?;
+        let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
+        let order = names(self.session.outputs());
+        let mut binding = self.session.create_binding()?;
+        for (name, tensor) in inputs {
+            binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
+        }
+        binding.synchronize_inputs()?;
+        for name in &order {
+            binding.bind_output_to_device(name.as_str(), &host)?;
+        }
+        // A captured graph reads the inputs that it was captured with.
+        let mut options = RunOptions::new()?;
+        options.set(GRAPH_ID, NO_GRAPH)?;
+        let mut outputs = self.session.run_binding_with_options(&binding, &options)?;
+        let held = order.into_iter().filter_map(|name| {
+            let value = outputs.remove(&name)?;
+            Some((name, from_value(&value)?))
+        });
+        Ok(held.collect())
+    }
+
+    fn node_times(&mut self, runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
+        let Some(folder) = self.profile.take() else {
+            return Ok(None);
+        };
+        for _ in 1..runs.warmup {
+            self.run()?;
+        }
+        let launches = traced(|| (0..runs.timed).try_for_each(|_| self.run().map(drop)))?;
+        let start_ns = self.session.profiling_start_ns()?;
+        let file = self.session.end_profiling()?;
+        let node_runs = read_runs(Path::new(&file))?;
+        drop(folder);
+        Ok(node_kernels(node_runs, start_ns, launches, runs.timed))
     }
 }
