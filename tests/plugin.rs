@@ -207,3 +207,38 @@ fn a_zoo_on_a_plugin() {
     let gates = own["gates"].as_array().unwrap();
     assert!(gates.iter().all(|g| g["ms_dense"].as_f64() > Some(0.0)), "{own:#}");
 }
+
+/// What a crash costs: the job, and nothing that was timed before.
+#[test]
+fn a_plugin_that_crashes_in_a_job_is_told_and_what_was_timed_is_kept() {
+    let Some(choice) = openvino() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (database, out) = (folder.path().join("l.db"), folder.path().join("out.onnx"));
+    let command = || {
+        let mut command = common::command::snapprune();
+        command
+            .arg(MODEL)
+            .arg("--ep-library")
+            .arg(choice.library.as_ref().unwrap())
+            .args(["--ep-name", &choice.name, "--ep-device", "CPU", "--threads", "1"])
+            .args(["--no-dynamic", "--staircases", "0"])
+            .arg("--db")
+            .arg(&database)
+            .arg("-o")
+            .arg(&out);
+        command
+    };
+    let done = command().env("CRASH_WHEN", &database).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    for part in [
+        "a library crashed: segmentation fault",
+        &choice.name,
+        "stays in the database",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(!out.exists());
+    let again = command().args(["--time-budget", "1s"]).output().unwrap();
+    assert!(matches!(again.status.code(), Some(0 | 1)), "{again:?}");
+}

@@ -2,6 +2,8 @@
 
 mod apply;
 mod bench;
+#[cfg(unix)]
+mod crash;
 mod db;
 mod doctor;
 mod explain;
@@ -65,6 +67,11 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         interrupt::end_with_reader();
     }
     interrupt::listen();
+    // A zoo reads from a worker's end what ended it.
+    #[cfg(unix)]
+    if !matches!(&args.command, Some(Command::ZooWorker(_))) {
+        crash::tell(plugin(&matches));
+    }
     let status = |done: bool| u8::from(!done);
     let done = match &args.command {
         Some(Command::Bench(bench)) => bench::run(bench),
@@ -104,6 +111,14 @@ pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
             2
         }
     }
+}
+
+/// The plug-in that a command is to use.
+#[cfg(unix)]
+fn plugin(matches: &clap::ArgMatches) -> Option<&str> {
+    let own = matches.subcommand().map_or(matches, |(_, own)| own);
+    let named = |id| own.try_get_one::<String>(id).ok().flatten();
+    named("ep_name").or_else(|| named("ep")).map(String::as_str)
 }
 
 /// Shows the help, the version, or what is wrong with the flags; the exit status.

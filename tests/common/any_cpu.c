@@ -1,11 +1,14 @@
 /* A plug-in that passes everything on to another one, which sees every processor as Intel's: OpenVINO's plug-in offers its CPU device for
    no other vendor, though OpenVINO runs on any x86-64. TARGET is the other one's file, VENDOR_ID the place of HardwareDevice_VendorId in
-   ONNX Runtime's table of functions. */
+   ONNX Runtime's table of functions. Where CRASH_WHEN names a file, it crashes once that is there. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct Base {
     const void *(*GetApi)(uint32_t);
@@ -38,8 +41,17 @@ static void *target(const char *name) {
     return library ? dlsym(library, name) : NULL;
 }
 
+static void *crash(void *file) {
+    while (access(file, F_OK)) usleep(1000);
+    usleep(300000);
+    return (void *)(intptr_t) * (volatile int *)8;
+}
+
 void *CreateEpFactories(const char *name, const Base *base, const void *logger, void **factories, size_t most, size_t *count) {
     given = base;
+    static pthread_t crashing;
+    char *when = getenv("CRASH_WHEN");
+    if (when) pthread_create(&crashing, NULL, crash, when);
     void *(*create)(const char *, const Base *, const void *, void **, size_t, size_t *);
     *(void **)&create = target("CreateEpFactories");
     return create(name, &changed, logger, factories, most, count);
