@@ -5,6 +5,7 @@
 
 mod common;
 
+mod answers;
 mod architecture;
 mod broadcasts;
 mod cli;
@@ -26,6 +27,7 @@ mod narrow;
 mod operators;
 mod oracle;
 mod page;
+mod pictures;
 mod planning;
 mod plugin;
 mod profiles;

@@ -5,7 +5,7 @@ use crate::common;
 
 use std::path::Path;
 
-use common::command::{fails, model, shared_times, snapprune};
+use common::command::{fails, model, reported as report, shared_times, snapprune};
 use common::priced::{job_at_price, priced};
 use common::small::small;
 use serde_json::Value;
@@ -15,19 +15,6 @@ use snapprune::optimize::{Amount, Goals, GrowInit, Growth, Options, SampleSource
 use snapprune::plan::Metric;
 
 const SCALING: [&str; 4] = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"];
-
-/// Runs the command with `--json`; the report and the exit status.
-fn report(args: &[&str]) -> (Option<i32>, Value) {
-    let output = snapprune()
-        .args(args)
-        .args(["--cpu", "--threads", "1", "--staircases", "0s", "--json", "--db"])
-        .arg(shared_times())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
-    (output.status.code(), report)
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()

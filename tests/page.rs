@@ -22,7 +22,7 @@ use snapprune::report::{About, outcome_html, outcome_json};
 const WIDTHS: [usize; 2] = [390, 1280];
 
 /// No console messages, nothing that sticks out, and this many plots at least, each with something in it.
-fn well_laid_out(html: &str, plots: usize, sections: &[&str]) {
+pub fn well_laid_out(html: &str, plots: usize, sections: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     for width in WIDTHS {
         let Some(seen) = look(html, width, folder.path()) else {
@@ -44,7 +44,7 @@ fn well_laid_out(html: &str, plots: usize, sections: &[&str]) {
 }
 
 /// Everything in the page itself: no other file is named, and nothing runs.
-fn self_contained(html: &str) {
+pub fn self_contained(html: &str) {
     for part in ["<script", "src=", "@import", "url(", "http://", "https://"] {
         // The name of SVG's vocabulary is no address that is fetched.
         let text = html.replace("http://www.w3.org/2000/svg", "");

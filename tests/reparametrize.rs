@@ -3,15 +3,17 @@
 
 use crate::common;
 
-use common::net::{Net, set_float};
+use common::net::{Net, halved, set_float};
 use common::{Case, cpu, difference};
 use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::device::Executor;
 use snapprune::device::Limit;
-use snapprune::onnx::proto::ModelProto;
+use snapprune::onnx::proto::{ModelProto, NodeProto};
 use snapprune::onnx::{Attributes, Graph, Tensor, encode};
 use snapprune::plan::Pair;
-use snapprune::reparametrize::{Basis, Covariances, Trunk, Watched, factorable, rotate, trunk, with_pairs};
+use snapprune::reparametrize::{
+    Basis, Covariances, Trunk, Watched, factorable, is_held_by_type, rotate, trunk, with_pairs,
+};
 use snapprune::rewrite::rewrite;
 use snapprune::score::{StagedExecutor, Watch};
 
@@ -102,6 +104,37 @@ fn a_rotated_trunk_makes_the_same_outputs() {
     assert!(rotate(&mut proto, one, &basis(&case, one)).unwrap());
     assert_ne!(encode(&proto), encode(&case.proto));
     assert_equal(&case, &proto);
+}
+
+#[test]
+fn weights_behind_an_identity_are_rotated_and_those_of_float16_only_told() {
+    let mut proto = bottlenecks(straight);
+    let graph = proto.graph.as_mut().unwrap();
+    let mut shared = Vec::new();
+    for node in graph.node.iter_mut().filter(|n| n.op_type() == "Conv") {
+        let name = format!("{}.shared", node.input[1]);
+        let own = std::mem::replace(&mut node.input[1], name.clone());
+        shared.push(NodeProto {
+            op_type: Some("Identity".to_owned()),
+            input: vec![own],
+            output: vec![name],
+            ..NodeProto::default()
+        });
+    }
+    graph.node.splice(0..0, shared);
+    let case = Case::new(&proto).unwrap();
+    let trunk = trunks(&case).remove(0);
+    let mut rotated = proto.clone();
+    assert!(rotate(&mut rotated, &trunk, &basis(&case, &trunk)).unwrap());
+    assert_equal(&case, &rotated);
+
+    let held = |proto: &ModelProto| {
+        let case = Case::new(proto).unwrap();
+        let graph = Graph::of(&case.proto).unwrap();
+        let groups = case.analysis.groups.iter();
+        groups.filter(|g| is_held_by_type(&graph, &case.analysis, g)).count()
+    };
+    assert_eq!((held(&proto), held(&halved(bottlenecks(straight)))), (0, 1));
 }
 
 #[test]

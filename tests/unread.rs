@@ -3,7 +3,7 @@
 
 use crate::common;
 
-use common::command::{shared_times, snapprune};
+use common::command::reported;
 use common::net::Net;
 use ndarray::Array4;
 use ndarray_npy::NpzWriter;
@@ -46,14 +46,8 @@ fn what_nobody_reads_goes_before_anything_else() {
         ];
         args.extend(["--dynamic", "off"]);
         args.extend(calib);
-        let output = snapprune()
-            .args(&args)
-            .args(["--cpu", "--threads", "1", "--staircases", "0s", "--json", "--db"])
-            .arg(shared_times())
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let (code, report) = reported(&args);
+        assert_eq!(code, Some(0), "{report:#}");
         let changed = |g: &&Value| g["width_before"] != g["width_after"];
         let changed: Vec<&Value> = report["groups"].as_array().unwrap().iter().filter(changed).collect();
         assert!(changed.len() == 1 && changed[0]["width_after"] == 1, "{changed:?}");

@@ -20,10 +20,17 @@ pub(super) fn run(args: &BenchArgs) -> Result<bool> {
     }
     stdout::line(&format!("device    {}", done.described))?;
     stdout::text(&bench_table(&names, &done.entries))?;
-    for (name, accuracy) in names.iter().zip(&done.accuracy) {
-        stdout::line(&match accuracy {
-            Some(a) => format!("{name}: top-1 {:.2} %, top-5 {:.2} %", 100.0 * a.top1, 100.0 * a.top5),
-            None => format!("{name}: no labels, or the first output holds no classes"),
+    for (name, own) in names.iter().zip(&done.classes) {
+        let right = own
+            .accuracy
+            .map(|a| format!("top-1 {:.2} %, top-5 {:.2} %", 100.0 * a.top1, 100.0 * a.top5));
+        let same = own
+            .same
+            .map(|s| format!("the first model's class for {:.2} % of the samples", 100.0 * s));
+        let told: Vec<String> = right.into_iter().chain(same).collect();
+        stdout::line(&match told.is_empty() {
+            false => format!("{name}: {}", told.join(", ")),
+            true => format!("{name}: the first output holds no classes"),
         })?;
     }
     for (name, task) in names.iter().zip(&done.tasks) {
@@ -59,13 +66,14 @@ fn numbers(task: &Task) -> Value {
 
 fn report(names: &[String], done: &BenchOutcome) -> Value {
     let row = |(k, (name, entry)): (usize, (&String, &crate::verify::Entry))| {
-        let accuracy = done.accuracy.get(k).copied().flatten();
+        let classes = done.classes.get(k);
+        let accuracy = classes.and_then(|c| c.accuracy);
         let s = entry.summary();
         json!({
             "model": name, "min": s.min, "median": s.median, "mad": s.mad, "p95": s.p95, "n": s.n,
             "ratio": entry.ratio(), "ratio_noise": entry.ratio_noise(),
             "top1": accuracy.map(|a| a.top1), "top5": accuracy.map(|a| a.top5),
-            "metric": done.scores.get(k),
+            "same_class": classes.and_then(|c| c.same), "metric": done.scores.get(k),
             "metrics": done.tasks.get(k).and_then(Option::as_ref).map(numbers),
             "faster_than_first": entry.verdict() == Verdict::Faster,
         })

@@ -94,6 +94,15 @@ impl Images {
         self.order().iter().map(|&a| s[a]).collect()
     }
 
+    /// Height, width, channels and pixels (H×W×C) of one of them, before it is scaled.
+    pub(super) fn pixels(&self, at: usize) -> Option<([usize; 3], Vec<u8>)> {
+        let &[count, height, width, channels] = self.pixels.shape() else {
+            return None;
+        };
+        let image = (at < count).then(|| self.pixels.index_axis(Axis(0), at))?;
+        Some(([height, width, channels], image.iter().copied().collect()))
+    }
+
     /// Images `from..to` as the input takes them.
     pub(super) fn part(&self, from: usize, to: usize) -> Tensor {
         let mut pixels = self.pixels.slice_axis(Axis(0), Slice::from(from..to));

@@ -10,7 +10,9 @@ mod labelled;
 mod labels;
 mod npz;
 mod npz_head;
+mod npz_texts;
 mod numbers;
+mod picture;
 mod preprocessing;
 mod reading;
 mod resizing;
@@ -32,6 +34,7 @@ use source::StoredSamples;
 
 pub use geometry::{Geometry, ImagePlace};
 pub use labels::{BoxLabels, LabelBox, Labels, Mask};
+pub use picture::Picture;
 pub use preprocessing::{ChannelOrder, ImageLayout, PixelRange, Preprocessing, Resize, Scaling};
 pub use sample_run::SampleRun;
 
@@ -53,6 +56,8 @@ pub struct Dataset {
     declared: usize,
     /// What the user should know of the file.
     notes: Vec<String>,
+    /// How images become inputs.
+    how: Preprocessing,
 }
 
 impl Dataset {
@@ -149,6 +154,7 @@ impl Dataset {
             open,
             declared,
             notes: read.notes,
+            how: how.clone(),
         })
     }
 
@@ -192,6 +198,7 @@ impl Dataset {
             open,
             declared,
             notes: Vec::new(),
+            how: Preprocessing::default(),
         })
     }
 
@@ -206,6 +213,19 @@ impl Dataset {
     /// Samples.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// A hash of the inputs of all samples, in their order.
+    pub fn digest(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        for (name, source, rank) in &self.inputs {
+            hash.update(name.as_bytes());
+            let samples = if source.count().is_some() { self.count } else { 1 };
+            for i in 0..samples {
+                hash.update(&source.part(i, i + 1, *rank).bytes);
+            }
+        }
+        hash.finalize().to_hex().to_string()
     }
 
     /// Samples in a run; the last one may hold fewer.
@@ -253,6 +273,13 @@ impl Dataset {
             return self.at_most(most);
         }
         self.at_most(alike(most))
+    }
+
+    /// The samples of some runs.
+    #[must_use]
+    pub fn of_runs(&self, runs: Range<usize>) -> Self {
+        let places = runs.start * self.batch..(runs.end * self.batch).min(self.count);
+        self.clone().only(&places.collect::<Vec<_>>())
     }
 
     /// Runs that hold all samples.

@@ -9,6 +9,7 @@ use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpyExt, ReadableElement};
 
 use super::npz_head::{heads, named, stem};
+use super::npz_texts::texts_of;
 use super::numbers::{Number, Stored, element};
 use crate::error::SamplesFault;
 use crate::onnx::{Dtype, Tensor};
@@ -167,6 +168,28 @@ impl Npz {
                 Err(self.wrong("images", &what))
             }
         }
+    }
+
+    /// `labels` that are texts; `None` where they are something else.
+    ///
+    /// # Errors
+    /// When the array cannot be read.
+    pub(super) fn label_texts(&mut self) -> Result<Option<Vec<String>>> {
+        let is_text = |t: &String| t.starts_with(['U', 'S']);
+        let Some(descr) = self.types.get("labels").filter(|t| is_text(t)).cloned() else {
+            return Ok(None);
+        };
+        let read = || -> std::result::Result<Vec<String>, String> {
+            let file = File::open(&self.path).map_err(|e| e.to_string())?;
+            let mut archive = zip::ZipArchive::new(file).map_err(|e| e.to_string())?;
+            let mut bytes = Vec::new();
+            let mut member = archive.by_name("labels.npy").map_err(|e| e.to_string())?;
+            member.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+            texts_of(&bytes, &descr)
+        };
+        read()
+            .map(Some)
+            .map_err(|e| self.wrong("labels", &format!("cannot be read: {e}")))
     }
 
     /// `labels`: whole numbers.

@@ -55,6 +55,11 @@ pub(super) fn heads(file: &File, path: &Path) -> Result<HashMap<String, String>>
 
 /// The number of elements that a head's `shape` says; `None` where they are too many to count.
 fn elements(head: &str) -> Option<u64> {
+    extents(head)?.iter().try_fold(1u64, |n, e| n.checked_mul(*e))
+}
+
+/// The extents that a head's `shape` says.
+pub(super) fn extents(head: &str) -> Option<Vec<u64>> {
     let shape = head
         .split("shape")
         .nth(1)
@@ -65,9 +70,7 @@ fn elements(head: &str) -> Option<u64> {
         .split(',')
         .map(str::trim)
         .filter(|e| !e.is_empty());
-    shape
-        .map(|e| e.trim_end_matches('L').parse::<u64>().ok())
-        .try_fold(1u64, |n, e| n.checked_mul(e?))
+    shape.map(|e| e.trim_end_matches('L').parse::<u64>().ok()).collect()
 }
 
 /// The element type that a head's `descr` says, without the byte order.

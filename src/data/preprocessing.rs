@@ -125,4 +125,13 @@ impl PixelRange {
             Self::Signed => pixel / 127.5 - 1.0,
         }
     }
+
+    /// The pixel that a number of this range stands for.
+    pub fn pixel(self, value: f32) -> f32 {
+        match self {
+            Self::Unit => value * 255.0,
+            Self::Bytes => value,
+            Self::Signed => (value + 1.0) * 127.5,
+        }
+    }
 }

@@ -89,7 +89,7 @@ pub(super) fn of_npz(path: &Path, specs: &[InputSpec], how: &Preprocessing) -> R
         };
         sources.push(source);
     }
-    let labels = file.labels()?.map(|array| labels::of_array(&array)).transpose();
+    let labels = labels::of_npz(&mut file)?;
     Ok(Read {
         sources,
         labels: labels.map_err(wrong)?,

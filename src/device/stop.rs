@@ -44,6 +44,11 @@ impl Limit {
         Self { stop, end }
     }
 
+    /// The wish to stop that ends it too.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
     /// The moment at which the time is up, if there is one.
     pub fn end(&self) -> Option<Instant> {
         self.end

@@ -1,9 +1,11 @@
 //! Flags of the model's task and of what its outputs count.
 
+use std::path::Path;
+
 use clap::Args as ClapArgs;
 
 use crate::optimize::Judging;
-use crate::task::TaskKind;
+use crate::task::{Alphabet, TaskKind};
 
 /// The task, and the weights of outputs.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -14,6 +16,10 @@ pub struct JudgingArgs {
     /// How much the loss of an output counts (1 without; 0 leaves it out); may be repeated.
     #[arg(long, value_name = "OUTPUT=WEIGHT", value_parser = weight)]
     pub loss: Vec<(String, f64)>,
+    /// The letters of a sequence model's classes, in their order and without the blank, for --labels that are texts: a file with a letter on
+    /// each line or all on one, or the letters themselves.
+    #[arg(long, value_name = "FILE|LETTERS", value_parser = alphabet)]
+    pub alphabet: Option<Alphabet>,
 }
 
 impl JudgingArgs {
@@ -22,7 +28,16 @@ impl JudgingArgs {
         Judging {
             task: self.task,
             weights: self.loss.clone(),
+            alphabet: self.alphabet.clone(),
         }
+    }
+}
+
+/// Letters, in a file where there is one of that name.
+fn alphabet(text: &str) -> Result<Alphabet, String> {
+    match Path::new(text).is_file() {
+        true => Alphabet::parsed(&std::fs::read_to_string(text).map_err(|e| e.to_string())?),
+        false => Alphabet::parsed(text),
     }
 }
 
@@ -39,7 +54,17 @@ fn weight(text: &str) -> Result<(String, f64), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::weight;
+    use super::{alphabet, weight};
+
+    #[test]
+    fn an_alphabet_is_a_file_or_letters() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("letters.txt");
+        std::fs::write(&file, "a\nb\nc\n")?;
+        assert_eq!(alphabet(&file.to_string_lossy()), alphabet("abc"));
+        assert!(alphabet("aba").is_err());
+        Ok(())
+    }
 
     #[test]
     fn weights_have_a_name_and_a_number() {

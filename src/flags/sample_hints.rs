@@ -17,7 +17,7 @@ pub(super) fn samples(fault: &SamplesFault) -> String {
             "--mean and --std give a number for each channel, or one for all; --pixel-range says on which scale"
         }
         SamplesFault::Labels(_) => {
-            "--labels takes a COCO file (.json), a folder of PNG masks, a text file or an .npz file with `labels`, for the samples of --eval"
+            "--labels takes a COCO file (.json), a folder of PNG masks, a text file or an .npz file with `labels`, for the samples of --eval; --alphabet gives the letters of texts"
         }
         SamplesFault::NotFloats { .. } => "give real samples with --calib",
         SamplesFault::Shape { .. } => {

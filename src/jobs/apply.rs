@@ -12,7 +12,7 @@ use crate::optimize::{
     Allowed, Calibrated, Datasets, Declined, Directions, JudgedBy, Judging, Opened, ProgressReporter, SampleSource,
     SampleSources, Samples, Step, fitted, gives_no_numbers,
 };
-use crate::plan::{PlanFile, folds_of, removable};
+use crate::plan::{PlanFile, Reparametrization, folds_of, removable};
 use crate::reconstruct::Change;
 use crate::report::with_plan;
 use crate::rewrite::rewrite;
@@ -134,7 +134,8 @@ pub fn apply(
             data,
             judged.reading.as_ref(),
             &|done, total| reporter.progress(done, total),
-        )?,
+        )?
+        .map(|compared| compared.task),
         None => None,
     };
     let metric = judge.map(|judge| judge.compared(&after, &report)).transpose()?;
@@ -148,6 +149,16 @@ pub fn apply(
         return Err(Error::Plan(
             "the outputs differ though the plan is lossless; please report this model".to_owned(),
         ));
+    }
+    let told_by = plan.reparametrized.samples.as_ref();
+    let others = told_by
+        .zip(calib.as_ref())
+        .filter(|(told, given)| **told != given.data.digest());
+    if others.is_some() && !agreement.holds() {
+        reporter.note(
+            "the samples are others than those that the plan was made with: the principal directions that go, and so the outputs, are not \
+             those that the plan's report tells of",
+        );
     }
     let file = settings.plan.file_name().unwrap_or_default().to_string_lossy();
     let after = with_plan(after, (&file, &plan), &source.name, &opened);
@@ -185,8 +196,11 @@ fn reparametrized(
     };
     let (directions, _) = Directions::look(opened, on, allowed, &[], reporter, &Limit::default())?;
     let equal = directions.model(opened, &plan.reparametrized)?;
-    let done = equal.equal_to.as_ref().map(|e| &e.moves);
-    if done != Some(&plan.reparametrized) {
+    let wanted = Reparametrization {
+        samples: None,
+        ..plan.reparametrized.clone()
+    };
+    if equal.equal_to.as_ref().is_none_or(|e| e.moves != wanted) {
         return Err(Error::Plan(
             "its rotated trunks or layers as two are not those of this model; make the plan anew".to_owned(),
         ));

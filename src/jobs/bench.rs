@@ -52,6 +52,15 @@ pub struct Accuracy {
     pub top5: f64,
 }
 
+/// How a model's classes compare, on the same samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassesCompared {
+    /// With the labels; `None` for a model without classes, or without labels.
+    pub accuracy: Option<Accuracy>,
+    /// With those of the first model: the share of samples that get the same one; `None` where either has no classes.
+    pub same: Option<f64>,
+}
+
 /// Latencies of models side by side.
 #[derive(Debug)]
 pub struct BenchOutcome {
@@ -61,8 +70,8 @@ pub struct BenchOutcome {
     pub described: String,
     /// Times of each model.
     pub entries: Vec<Entry>,
-    /// Accuracy of each model, `None` for one without labels or classes; empty without real inputs.
-    pub accuracy: Vec<Option<Accuracy>>,
+    /// Classes of each model; empty without real inputs, and for other tasks.
+    pub classes: Vec<ClassesCompared>,
     /// What the user's own metric gives for each model; empty without one.
     pub scores: Vec<f64>,
     /// How each does at another task than classes: held against the answers of the first, and by the labels.
@@ -79,11 +88,11 @@ pub fn bench(settings: &BenchSettings, stop: &Stop, reporter: &dyn ProgressRepor
     let models = Models::read(settings, reporter)?;
     // What cannot work is told before anything is timed.
     settings.metric.iter().try_for_each(|metric| metric.prepare(stop))?;
-    let compared = Compared::read(settings, device.as_ref(), &models)?;
+    let compared = Compared::read(settings, device.as_ref(), &models, reporter)?;
     let inputs = [(random_inputs(&models.specs, settings.seed, 1.0)?, 1.0)];
     let entries = timed(settings, &runtime, device.as_ref(), &models, &inputs, reporter)?;
     Ok(BenchOutcome {
-        accuracy: accuracy(compared.as_ref(), settings, device.as_ref(), &models, reporter)?,
+        classes: compared_classes(compared.as_ref(), settings, device.as_ref(), &models, reporter)?,
         tasks: tasks(compared.as_ref(), device.as_ref(), &models)?,
         scores: scores(compared.as_ref(), settings, device.as_ref(), &models)?,
         device: device.info().clone(),
@@ -158,7 +167,12 @@ struct Compared {
 }
 
 impl Compared {
-    fn read(settings: &BenchSettings, device: &dyn Device, models: &Models) -> Result<Option<Self>> {
+    fn read(
+        settings: &BenchSettings,
+        device: &dyn Device,
+        models: &Models,
+        reporter: &dyn ProgressReporter,
+    ) -> Result<Option<Self>> {
         let (Some(source), Some(first)) = (&settings.eval, models.bytes.first()) else {
             return Ok(None);
         };
@@ -166,7 +180,7 @@ impl Compared {
         let proto = parse(first.clone())?.proto;
         let judged = judged(&proto, &models.specs, device, Some(&data), &settings.judging)?;
         if settings.metric.is_none() {
-            labels_serve(&data, &judged, source.labels_path())?;
+            labels_serve(&data, &judged, source, reporter)?;
         }
         Ok(Some(Self { data, judged }))
     }
@@ -195,27 +209,40 @@ fn tasks(compared: Option<&Compared>, device: &dyn Device, models: &Models) -> R
     Ok(all.iter().map(|own| task_of(first, own, Certainty::Unknown)).collect())
 }
 
-fn accuracy(
+/// The classes of each model, held against the labels and those of the first one.
+fn compared_classes(
     compared: Option<&Compared>,
     settings: &BenchSettings,
     device: &dyn Device,
     models: &Models,
     reporter: &dyn ProgressReporter,
-) -> Result<Vec<Option<Accuracy>>> {
+) -> Result<Vec<ClassesCompared>> {
     let Some(Compared { data, .. }) = compared.filter(|c| c.of_classes()) else {
         return Ok(Vec::new());
     };
     data.notes().iter().for_each(|note| reporter.note(note));
+    let mut first: Option<Vec<Vec<usize>>> = None;
     let of = |(path, model): (&PathBuf, &bytes::Bytes)| {
         let own = data.clone().settled(device, model)?;
         let notes = own.notes().iter().skip(data.notes().len());
         notes.for_each(|note| reporter.note(&format!("{}: {note}", path.display())));
         let found = classes(device, model, &own, &|_, _| {})?;
-        let samples = found.best.len().max(1) as f64;
-        Ok(found.right.map(|(one, five)| Accuracy {
-            top1: one as f64 / samples,
-            top5: five as f64 / samples,
-        }))
+        let share = |n: usize| n as f64 / found.best.len().max(1) as f64;
+        let accuracy = found.right.map(|(one, five)| Accuracy {
+            top1: share(one),
+            top5: share(five),
+        });
+        let first = first.get_or_insert_with(|| found.best.clone());
+        let told = first.len() == found.best.len() && !found.best.is_empty();
+        let same = first
+            .iter()
+            .zip(&found.best)
+            .filter(|(a, b)| a.first() == b.first())
+            .count();
+        Ok(ClassesCompared {
+            accuracy,
+            same: told.then(|| share(same)),
+        })
     };
     settings.models.iter().zip(&models.bytes).map(of).collect()
 }

@@ -93,7 +93,7 @@ impl Datasets {
             Ok::<_, crate::Error>(data)
         };
         let (mut left_out, mut notes) = (0, Vec::new());
-        let labels_path = eval.map(SampleSource::labels_path);
+        let source = eval;
         let eval = eval.map(|source| settled(source.read(specs)?));
         let calib = calib.map(|source| {
             let data = source.read(specs)?.at_most(source.at_most);
@@ -136,8 +136,8 @@ impl Datasets {
             reporter.note(&note);
             notes.push(note);
         }
-        if let (Some(eval), Some(path), JudgedBy::Task) = (&eval, labels_path, judged_by) {
-            labels_serve(eval, &judged, path)?;
+        if let (Some(eval), Some(source), JudgedBy::Task) = (&eval, source, judged_by) {
+            labels_serve(eval, &judged, source, reporter)?;
         }
         Ok(Self {
             judged,

@@ -13,7 +13,9 @@ use crate::device::{Device, Limit};
 use crate::onnx::{Graph, encode};
 use crate::ops::LinearOp;
 use crate::plan::{Pair, Reparametrization};
-use crate::reparametrize::{Basis, Covariances, Trunk, Watched, break_even, factorable, rotate, trunk, with_pairs};
+use crate::reparametrize::{
+    Basis, Covariances, Trunk, Watched, break_even, factorable, is_held_by_type, rotate, trunk, with_pairs,
+};
 use crate::score::{StagedExecutor, Watch};
 use crate::verify::compare;
 
@@ -157,6 +159,7 @@ impl Directions {
                 rotated,
                 pairs,
                 seed: moves.seed,
+                samples: None,
             },
         });
         Ok(equal)
@@ -187,6 +190,26 @@ impl Directions {
         }
         Ok(Some(found))
     }
+}
+
+/// What the user should know of trunks that stay as they are only because of the type of their weights; `None` where there are none.
+///
+/// # Errors
+/// When the graph cannot be followed.
+pub(super) fn unrotated(opened: &Opened) -> Result<Option<String>> {
+    let graph = opened.graph()?;
+    let free = opened.analysis.groups.iter().filter(|g| opened.is_free(g));
+    let held: Vec<&str> = free
+        .filter(|g| is_held_by_type(&graph, &opened.analysis, g))
+        .filter_map(|g| g.producers.first().map(|&n| graph.proto.node[n].name()))
+        .collect();
+    Ok(held.first().map(|first| {
+        format!(
+            "{} linear trunks (the first made by '{first}') are not rotated, as their weights are not float32: in a float32 model goals might \
+             lose less",
+            held.len()
+        )
+    }))
 }
 
 /// The trunks of groups that are free, without those that a kept node makes.

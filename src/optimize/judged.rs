@@ -1,21 +1,20 @@
 //! What a model is for, as its own outputs tell.
 
-use std::path::Path;
-
-use super::options::Judging;
-use crate::Result;
-use crate::data::Dataset;
+use super::options::{Judging, SampleSource};
+use super::reporter::ProgressReporter;
+use crate::data::{Dataset, Labels};
 use crate::device::{Device, InputSpec, random_inputs};
 use crate::error::SamplesFault;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
 use crate::score::LossSpec;
 use crate::task::{Evidence, OutputValues, recognize, unfit};
+use crate::{Error, Result};
 
 /// Reads the model's task from its own outputs on the first samples, or on random inputs without any.
 ///
 /// # Errors
-/// When a run fails, or a weight is given for an output that there is not.
+/// When a run fails, a weight is given for an output that there is not, or an alphabet that is not that of the model's classes.
 pub fn judged(
     model: &ModelProto,
     specs: &[InputSpec],
@@ -41,17 +40,38 @@ pub fn judged(
         samples,
         class_labels,
     };
-    LossSpec::new(recognize(evidence, judging.task), &judging.weights, &names)
+    let reading = recognize(evidence, judging.task);
+    let reading = match &judging.alphabet {
+        Some(alphabet) => reading.with_alphabet(alphabet).map_err(Error::Usage)?,
+        None => reading,
+    };
+    LossSpec::new(reading, &judging.weights, &names)
 }
 
-/// Refuses labels that the model's task cannot use.
+/// Refuses labels that the model's task cannot use. Classes that come with samples, as folders of images do, are only not used then, which
+/// is said.
 ///
 /// # Errors
-/// When they are of another kind; `path` is where they come from.
-pub fn labels_serve(data: &Dataset, judged: &LossSpec, path: &Path) -> Result<()> {
-    let both = data.labels().zip(judged.reading.as_ref());
-    match both.and_then(|(labels, reading)| unfit(labels, reading.kind)) {
-        Some(why) => Err(SamplesFault::Labels(why).at(path)),
+/// When they are of another kind, or none that the model has.
+pub fn labels_serve(
+    data: &Dataset,
+    judged: &LossSpec,
+    source: &SampleSource,
+    reporter: &dyn ProgressReporter,
+) -> Result<()> {
+    let Some((labels, reading)) = data.labels().zip(judged.reading.as_ref()) else {
+        return Ok(());
+    };
+    match unfit(labels, reading) {
+        Some(_) if matches!(labels, Labels::Classes(_)) && source.labels.is_none() => {
+            reporter.note(&format!(
+                "{}: its labels are classes, which the task {} makes no use of: models are compared by the original's answers",
+                source.path.display(),
+                reading.kind
+            ));
+            Ok(())
+        }
+        Some(why) => Err(SamplesFault::Labels(why).at(source.labels_path())),
         None => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ use crate::device::Device;
 use crate::onnx::proto::{ModelProto, ValueInfoProto};
 use crate::onnx::{Graph, Tensor, encode, named_value};
 use crate::ops::{ChannelAffine, is_batch_norm};
+use crate::profile::median;
 use crate::task::best_class;
 
 /// Samples that are looked at, and the fewest that tell anything of outputs.
@@ -136,18 +137,13 @@ impl Norm {
 /// Says where what the layers see is far from what they hold.
 fn off(norms: &[Norm]) -> Option<String> {
     let (means, deviations): (Vec<f64>, Vec<f64>) = norms.iter().filter_map(Norm::off).unzip();
-    let (means, deviations) = (median(means)?, median(deviations)?);
+    let (means, deviations) = (median(&means), median(&deviations));
     (means > MEANS_OFF || deviations > DEVIATIONS_OFF).then(|| {
         format!(
             "in the median BatchNormalization, means are {means:.1} deviations from what the model was trained on, and deviations \
              {deviations:.1} times off"
         )
     })
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 /// The values of an output, sample by sample.

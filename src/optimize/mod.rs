@@ -20,6 +20,7 @@ mod offline;
 mod opened;
 mod options;
 mod outcome;
+mod pictures;
 mod prepare;
 mod proof;
 mod provider_race;
@@ -46,7 +47,8 @@ pub use options::{
 };
 pub use outcome::{
     Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GoalAhead, GroupRow, LatencyCurve, LatencyStep,
-    LatencySteps, MeasuredPoint, MoveRow, NoGates, Outcome, ParetoRow, Probes, ProviderSettings, use_of,
+    LatencySteps, MeasuredPoint, MoveRow, NoGates, Outcome, ParetoRow, Pictures, Probes, ProviderSettings,
+    SamplePicture, use_of,
 };
 pub use provider_race::{Contender, SettingsRace, race_settings};
 pub use reporter::{NoReporter, ProgressReporter, Step};
@@ -94,6 +96,14 @@ pub fn optimize(
     outcome.notes.extend(prepared.data.notes.iter().cloned());
     outcome.reading.clone_from(&session.judged.reading);
     describe(&mut outcome, &mut session)?;
+    outcome.picture(&session)?;
+    outcome.notes.extend(unmoved(&outcome));
+    if options.goals.any() && options.allowed.rotation && options.calib.is_some() {
+        let opened = workloads.first().map(|w| &w.opened);
+        outcome
+            .notes
+            .extend(opened.map(equal::unrotated).transpose()?.flatten());
+    }
     if !options.goals.any() && outcome.model.is_none() && !outcome.nothing_to_change() && !session.limit.is_up() {
         outcome.goals_ahead = lossy::ahead(&mut session)?;
     }
@@ -175,6 +185,7 @@ impl<'a> Prepared<'a> {
     /// Reads the samples that the options name, as the first workload takes them.
     fn new(request: Request<'a>) -> Result<Self> {
         let (device, options) = (request.device, request.options);
+        options.check()?;
         let limit = limit(device, options);
         let mut data = match request.workloads.first() {
             Some(workload) => {
@@ -218,6 +229,20 @@ pub fn refused(workloads: &[Workload], device: &dyn Device, options: &Options) -
     outcome.declined = Some(Declined::NothingToChange(why));
     outcome.dynamic = options.dynamics.map(|_| Dynamic::none(NoGates::NothingToMakeItFrom));
     Some(outcome)
+}
+
+/// What the user should know of a metric that does not move.
+fn unmoved(outcome: &Outcome) -> Option<String> {
+    let differ = outcome.agreement.as_ref().is_some_and(|a| !a.holds());
+    let scores = outcome
+        .metric
+        .as_ref()
+        .filter(|m| m.original == m.rewritten && differ)?;
+    Some(format!(
+        "the metric {} gives {} for both models, though their outputs differ: where it does so for all models, it does not depend on the \
+         outputs, and limits nothing",
+        scores.name, scores.original
+    ))
 }
 
 /// A run may take so many times what its kernels take.

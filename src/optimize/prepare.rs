@@ -106,7 +106,13 @@ impl<'a> Session<'a> {
             (Some(metric), Some(eval)) => {
                 reporter.step(Step::RunRealInputs);
                 let report = |done, runs| reporter.progress(done, runs);
-                Some(MetricJudge::of(metric.clone(), device, &original, eval, &report)?)
+                Some(MetricJudge::within(
+                    limit.clone(),
+                    metric.clone(),
+                    (device, &original),
+                    eval,
+                    &report,
+                )?)
             }
             _ => None,
         };

@@ -12,7 +12,7 @@ use crate::onnx::encode;
 use crate::onnx::proto::ModelProto;
 use crate::plan::Plan;
 use crate::profile::DeployDtype;
-use crate::verify::{Agreement, Entry, MetricScores, Task, Verdict, compare, compare_loaded, compare_task};
+use crate::verify::{Agreement, Entry, MetricScores, Shown, Task, Verdict, compare, compare_loaded, compare_task};
 
 /// A model less than 1 % faster is not worth a file: the next run may show it slower.
 const WORTH_A_FILE: f64 = 0.99;
@@ -49,6 +49,8 @@ pub(super) struct Evidence {
     pub entries: Vec<Entry>,
     /// How it does on real inputs.
     pub task: Option<Task>,
+    /// Some of these.
+    pub shown: Vec<Shown>,
     /// The same by the user's own metric.
     pub metric: Option<MetricScores>,
 }
@@ -110,6 +112,7 @@ impl Session<'_> {
             agreement: Agreement::none(0),
             entries: Vec::new(),
             task: None,
+            shown: Vec::new(),
             metric: None,
         };
         if !trial.entries.is_empty() {
@@ -122,13 +125,16 @@ impl Session<'_> {
         }
         if let Some(data) = trial.samples {
             self.reporter.step(Step::RunRealInputs);
-            evidence.task = compare_task(
+            let compared = compare_task(
                 self.device,
                 [trial.reference, trial.model],
                 data,
                 self.judged.reading.as_ref(),
                 &self.progress(),
             )?;
+            if let Some(compared) = compared {
+                (evidence.task, evidence.shown) = (Some(compared.task), compared.shown);
+            }
             // A point of a curve, which is compared at no workload, is not judged by it.
             let metric = self.metric.as_ref().filter(|_| trial.compared_at.is_some());
             let scores = metric.map(|judge| judge.compared(trial.model, &self.progress()));

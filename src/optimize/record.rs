@@ -6,7 +6,7 @@ use super::proof::Evidence;
 use super::session::Session;
 use crate::Result;
 use crate::onnx::proto::ModelProto;
-use crate::plan::{Metric, Plan, PlanFile, count};
+use crate::plan::{Metric, Plan, PlanFile, Reparametrization, count};
 
 impl Outcome {
     /// Takes over what was measured of a model, whether it is written or not.
@@ -22,6 +22,7 @@ impl Outcome {
         self.unverified.extend(evidence.agreement.not_compared());
         self.agreement = Some(evidence.agreement);
         self.task = evidence.task;
+        self.pictures.shown = evidence.shown;
         self.metric = evidence.metric;
     }
 
@@ -62,7 +63,10 @@ impl Outcome {
             &session.removable,
         );
         self.plan = Some(match &session.opened.equal_to {
-            Some(equal) => file.behind(&equal.moves),
+            Some(equal) => file.behind(&Reparametrization {
+                samples: session.samples.as_ref().map(|s| s.data.digest()),
+                ..equal.moves.clone()
+            }),
             None => file,
         });
         let change = plan.change(analysis, &session.removable).0;

@@ -25,6 +25,9 @@ pub struct Reparametrization {
     /// The seed of the places of samples that directions are told by.
     #[serde(default)]
     pub seed: u64,
+    /// A hash of the samples that tell the directions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<String>,
 }
 
 impl Reparametrization {

@@ -9,7 +9,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::errors::raised;
-use crate::device::Stop;
+use crate::device::{Limit, Stop};
 use crate::optimize::{ProgressReporter, Step};
 use crate::verify::{ScoreRequest, UserMetric};
 use crate::{Error, Result};
@@ -58,7 +58,7 @@ impl UserMetric for CalledMetric {
         stop.check()
     }
 
-    fn score(&self, asked: &ScoreRequest, _: &Stop) -> Result<f64> {
+    fn score(&self, asked: &ScoreRequest, _: &Limit) -> Result<f64> {
         let (sender, answer) = channel();
         let sent = self
             .sender

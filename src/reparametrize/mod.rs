@@ -13,4 +13,4 @@ pub use basis::Basis;
 pub use covariances::{Covariances, Watched};
 pub use pair::{break_even, factorable, with_pairs};
 pub use rotate::rotate;
-pub use trunk::{Producer, Trunk, trunk};
+pub use trunk::{Producer, Trunk, is_held_by_type, trunk};

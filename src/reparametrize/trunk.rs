@@ -36,6 +36,18 @@ const ALIKE: [&str; 3] = ["Identity", "GlobalAveragePool", "AveragePool"];
 /// where an activation or a product reads a value, it is an output of the graph or seen by a body, or weights are computed, quantized
 /// or no float32.
 pub fn trunk(graph: &Graph, analysis: &Analysis, group: &Group) -> Option<Trunk> {
+    of_types(graph, analysis, group, &[Dtype::Float])
+}
+
+/// Whether nothing but the type of its weights, of floats that are no float32, keeps a group from being a trunk.
+pub fn is_held_by_type(graph: &Graph, analysis: &Analysis, group: &Group) -> bool {
+    let floats = [Dtype::Float, Dtype::Double, Dtype::Float16, Dtype::Bfloat16];
+    trunk(graph, analysis, group).is_none() && of_types(graph, analysis, group, &floats).is_some()
+}
+
+/// A trunk whose weights are of these types.
+fn of_types(graph: &Graph, analysis: &Analysis, group: &Group, types: &[Dtype]) -> Option<Trunk> {
+    let mixing = |node: usize| mixing_of(graph, node, types);
     let width = group.classes.len();
     if group.constraint.is_some() || group.unit != 1 || width < 2 {
         return None;
@@ -69,7 +81,7 @@ pub fn trunk(graph: &Graph, analysis: &Analysis, group: &Group) -> Option<Trunk>
             "BatchNormalization" if names.contains(node.input.first()?.as_str()) => {}
             op if ALIKE.contains(&op) && names.contains(node.input.first()?.as_str()) => {}
             _ => {
-                let layer = mixing(graph, at)?;
+                let layer = mixing(at)?;
                 (layer.channel_axis(rank) == axis && layer.outputs == width).then_some(())?;
                 producers.push((layer, name));
             }
@@ -86,7 +98,7 @@ pub fn trunk(graph: &Graph, analysis: &Analysis, group: &Group) -> Option<Trunk>
                     (behind && graph.consumers.get(name)?.len() == 1).then_some(())?;
                 }
                 _ => {
-                    let layer = mixing(graph, reader)?;
+                    let layer = mixing(reader)?;
                     let once = node.input.iter().filter(|i| *i == name).count() == 1 && layer.input == name;
                     (once && layer.channel_axis(rank) == axis && layer.inputs == width).then_some(())?;
                     consumers.insert(reader);
@@ -101,17 +113,22 @@ pub fn trunk(graph: &Graph, analysis: &Analysis, group: &Group) -> Option<Trunk>
     }
     let mut consumers: Vec<usize> = consumers.into_iter().collect();
     consumers.sort_unstable();
-    found.consumers = consumers.into_iter().filter_map(|n| mixing(graph, n)).collect();
+    found.consumers = consumers.into_iter().filter_map(mixing).collect();
     found.producers.sort_by_key(|p| p.layer.node);
     (!found.producers.is_empty() && !found.consumers.is_empty()).then_some(found)
 }
 
 /// A layer of plain float32 weights that mixes all its input channels.
 pub(super) fn mixing(graph: &Graph, node: usize) -> Option<LinearOp> {
+    mixing_of(graph, node, &[Dtype::Float])
+}
+
+/// The same with weights of these types.
+fn mixing_of(graph: &Graph, node: usize, types: &[Dtype]) -> Option<LinearOp> {
     let layer = LinearOp::of(graph, node)?;
     let inputs = &graph.proto.node[node].input;
     let plain = |name: &String| {
-        let stored = graph.stored(name).is_some_and(|t| t.dtype == Dtype::Float);
+        let stored = graph.stored(name).is_some_and(|t| types.contains(&t.dtype));
         stored && Dequantized::of(graph, name).is_none()
     };
     let all = inputs.iter().skip(1).filter(|n| !n.is_empty()).all(plain);

@@ -3,8 +3,9 @@
 use super::bootstrap::bootstrap;
 use super::detect::{Detection, Matches, TrueBox};
 use super::embed::{cosine, nearest};
-use super::segment::{ClassMap, MapCounts};
+use super::segment::MapCounts;
 use super::sequence::edit_distance;
+use crate::data::Mask;
 
 /// A model's answer for one sample.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +15,7 @@ pub enum Answer {
     /// What it found, in the order of scores, in pixels of the model's input.
     Boxes(Vec<Detection>),
     /// The classes of all places.
-    Map(ClassMap),
+    Map(Mask),
     /// A vector.
     Vector(Vec<f32>),
     /// The classes of a string.
@@ -31,7 +32,7 @@ pub enum Truth {
     /// What is there, in pixels of the model's input.
     Boxes(Vec<TrueBox>),
     /// The classes of all places.
-    Map(ClassMap),
+    Map(Mask),
     /// A vector.
     Vector(Vec<f32>),
     /// The classes of a string.

@@ -2,7 +2,9 @@
 //!
 //! Answers are compared with labels, or with those of another model (as [`Truth`]).
 
+mod alphabet;
 mod answers;
+mod apart;
 mod best_class;
 mod bootstrap;
 mod detect;
@@ -16,7 +18,9 @@ mod segment;
 mod sequence;
 mod truth;
 
+pub use alphabet::{Alphabet, Letters};
 pub use answers::{Answer, Compared, Number, Truth};
+pub use apart::found_by_both;
 pub use best_class::best_class;
 pub use bootstrap::bootstrap;
 pub use detect::{Boxes, DetectLayout, Detection, LayoutKind, Matches, MeanPrecision, Rect, Rows, TrueBox};
@@ -25,7 +29,7 @@ pub use kind::TaskKind;
 pub use output_values::OutputValues;
 pub use reading::{How, Reading};
 pub use recognize::{Evidence, image_of, recognize};
-pub use segment::{ClassMap, MapCounts};
+pub use segment::MapCounts;
 pub use sequence::{edit_distance, greedy};
 pub use truth::unfit;
 

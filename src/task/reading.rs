@@ -1,12 +1,13 @@
 //! How a model's outputs are read as answers.
 
+use super::alphabet::{Alphabet, Letters};
 use super::answers::Answer;
 use super::best_class::best_class;
 use super::detect::DetectLayout;
 use super::kind::TaskKind;
 use super::output_values::OutputValues;
-use super::segment::ClassMap;
 use super::sequence::greedy;
+use crate::data::Mask;
 
 /// Which outputs hold the answers, and how they are written.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,10 @@ pub enum How {
         steps_first: bool,
         /// The class that means nothing.
         blank: usize,
+        /// Classes, with that one.
+        classes: usize,
+        /// The letters that they stand for, where the user tells them.
+        letters: Option<Letters>,
     },
     /// Numbers of all outputs.
     Values,
@@ -89,6 +94,37 @@ impl Reading {
         }
     }
 
+    /// The letters of a sequence model's classes, where the user tells them.
+    pub fn letters(&self) -> Option<&Letters> {
+        match &self.how {
+            How::Steps { letters, .. } => letters.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The same with the letters of a sequence model's classes.
+    ///
+    /// # Errors
+    /// When the model is for something else, or has more or fewer classes.
+    pub fn with_alphabet(mut self, alphabet: &Alphabet) -> Result<Self, String> {
+        match &mut self.how {
+            How::Steps {
+                letters,
+                classes,
+                blank,
+                ..
+            } => *letters = Some(alphabet.of_classes(*classes, *blank)?),
+            _ => {
+                return Err(format!(
+                    "an alphabet serves the task {}; this model's is {}",
+                    TaskKind::Ctc,
+                    self.kind
+                ));
+            }
+        }
+        Ok(self)
+    }
+
     /// The answers of a run of `samples` samples, without those of the first `skipped`.
     pub fn answers(&self, outputs: &[OutputValues], samples: usize, skipped: usize) -> Vec<Answer> {
         (skipped..samples)
@@ -106,6 +142,7 @@ impl Reading {
                 output,
                 steps_first,
                 blank,
+                ..
             } => {
                 let output = named(output)?;
                 let classes = output.dims.last().copied().filter(|c| *c > 0)?;
@@ -146,7 +183,7 @@ impl Reading {
                 if !*chosen && values.len() < places * classes {
                     return None;
                 }
-                Answer::Map(ClassMap {
+                Answer::Map(Mask {
                     height,
                     width,
                     classes: (0..places).map(class).collect(),

@@ -193,17 +193,21 @@ fn steps(evidence: Evidence, wanted: bool) -> Option<Reading> {
     if !wanted && !(steps > 1 && (softmax || steps_first && n > 1)) {
         return None;
     }
+    let blank = blank(first, classes);
     let how = How::Steps {
         output: first.name.clone(),
         steps_first,
-        blank: blank(first, classes),
+        blank,
+        classes,
+        letters: None,
     };
     let why = if softmax {
         "steps that end in a softmax"
     } else {
         "steps"
     };
-    Some(Reading::new(TaskKind::Ctc, how, why.to_owned()))
+    let why = format!("{why}, {classes} classes, number {blank} is the blank");
+    Some(Reading::new(TaskKind::Ctc, how, why))
 }
 
 /// The blank is the first class or the last one: whichever is the best of more steps.

@@ -2,21 +2,7 @@
 
 use crate::data::Mask;
 
-/// The class of every place of a map, row by row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClassMap {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// The classes; [`ClassMap::IGNORED`] counts nowhere.
-    pub classes: Vec<u16>,
-}
-
-impl ClassMap {
-    /// A place of no class, in maps of what is there.
-    pub const IGNORED: u16 = Mask::IGNORED;
-
+impl Mask {
     /// The map at another size: the class of the nearest place.
     #[must_use]
     pub fn resized(&self, height: usize, width: usize) -> Self {
@@ -67,11 +53,11 @@ const NEAR: usize = 2;
 
 impl MapCounts {
     /// Counts one image; `found` is brought to the size of `there`.
-    pub fn new(there: &ClassMap, found: &ClassMap) -> Self {
+    pub fn new(there: &Mask, found: &Mask) -> Self {
         let found = found.resized(there.height, there.width);
         let mut counts = Self::default();
         for (&a, &b) in there.classes.iter().zip(&found.classes) {
-            if a == ClassMap::IGNORED {
+            if a == Mask::IGNORED {
                 continue;
             }
             if a == b {

@@ -1,7 +1,8 @@
 //! Numbers of tasks against those of pycocotools, scikit-learn and NumPy (`tests/python/task_numbers.py`).
 
 use super::draws::{Draws, scene, tables};
-use super::{Answer, ClassMap, Compared, Detection, MapCounts, Matches, Rect, TrueBox, Truth};
+use super::{Answer, Compared, Detection, MapCounts, Matches, Rect, TrueBox, Truth};
+use crate::data::Mask;
 
 fn near(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-6
@@ -56,7 +57,7 @@ fn intersections_over_unions_of_maps_are_those_of_scikit_learn() {
             if other { draw.below(4) as u16 } else { c }
         })
         .collect();
-    let map = |classes: &[u16]| ClassMap {
+    let map = |classes: &[u16]| Mask {
         height: 20,
         width: 30,
         classes: classes.to_vec(),
@@ -71,7 +72,7 @@ fn intersections_over_unions_of_maps_are_those_of_scikit_learn() {
 
 #[test]
 fn edges_of_maps_may_move_by_two_places() {
-    let map = |x: usize| ClassMap {
+    let map = |x: usize| Mask {
         height: 10,
         width: 20,
         classes: (0..200).map(|k| u16::from(k % 20 >= x)).collect(),
@@ -79,14 +80,14 @@ fn edges_of_maps_may_move_by_two_places() {
     assert_eq!(MapCounts::new(&map(8), &map(10)).boundary_error(), 0.0);
     assert_eq!(MapCounts::new(&map(8), &map(11)).boundary_error(), 1.0);
     // Another size is brought to the first one's.
-    let twice = ClassMap {
+    let twice = Mask {
         height: 20,
         width: 40,
         classes: (0..800).map(|k| u16::from(k % 40 >= 16)).collect(),
     };
     assert_eq!(MapCounts::new(&map(8), &twice).mean_iou(), Some(1.0));
     let mut void = map(8);
-    void.classes[..100].fill(ClassMap::IGNORED);
+    void.classes[..100].fill(Mask::IGNORED);
     assert_eq!(MapCounts::new(&void, &map(8)).mean_iou(), Some(1.0));
 }
 

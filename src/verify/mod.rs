@@ -2,6 +2,7 @@
 
 mod benchmark;
 mod classes;
+mod compared;
 mod entry;
 mod interval;
 mod loaded;
@@ -9,10 +10,12 @@ mod metric;
 mod outputs;
 mod pairs;
 mod race;
+mod shown;
 mod task;
 
 pub use benchmark::{Effort, benchmark, benchmark_beside, benchmark_workloads};
 pub use classes::{Classes, classes};
+pub use compared::{ComparedTask, compare_task};
 pub use entry::{Entry, Verdict};
 pub use interval::Interval;
 pub use loaded::Loaded;
@@ -20,4 +23,5 @@ pub use metric::{MetricJudge, MetricScores, PythonMetric, ScoreRequest, UserMetr
 pub use outputs::{Agreement, compare, compare_loaded};
 pub use pairs::{Pair, Tolerance, Tried, pairs};
 pub use race::race;
-pub use task::{Answers, Certainty, Task, TaskNumber, answers, compare_task, task_of};
+pub use shown::{MOST_SHOWN, Shown, shown};
+pub use task::{Answers, Certainty, Task, TaskNumber, answers, task_of};

@@ -22,13 +22,13 @@ pub enum Answers {
 #[derive(Clone, Debug)]
 pub struct OtherAnswers {
     /// What the model is for.
-    kind: TaskKind,
+    pub(super) kind: TaskKind,
     /// The answers, in the order of samples.
-    answers: Vec<Answer>,
+    pub(super) answers: Vec<Answer>,
     /// What is right, where labels tell it.
     truth: Option<Vec<Truth>>,
     /// The score above which something found counts as there.
-    score: f32,
+    pub(super) score: f32,
     /// Samples of runs with an output that is NaN or infinite somewhere.
     not_numbers: usize,
 }
@@ -119,28 +119,10 @@ pub fn answers(
         found
             .answers
             .extend(reading.answers(&outputs, run.samples, run.repeated));
-        truth.extend((run.repeated..run.samples).filter_map(|i| Truth::labelled(&run, i)));
+        truth.extend((run.repeated..run.samples).filter_map(|i| Truth::labelled(&run, i, reading)));
     })?;
     found.truth = (truth.len() == found.answers.len() && !truth.is_empty()).then_some(truth);
     Ok(Answers::Others(found))
-}
-
-/// Both models on all samples; `None` when their answers cannot be compared.
-///
-/// # Errors
-/// When a run fails.
-pub fn compare_task(
-    device: &dyn Device,
-    [original, rewritten]: [&[u8]; 2],
-    data: &Dataset,
-    reading: Option<&Reading>,
-    report: &dyn Fn(usize, usize),
-) -> Result<Option<Task>> {
-    let before = answers(device, original, data, reading, &|done, runs| report(done, 2 * runs))?;
-    let after = answers(device, rewritten, data, reading, &|done, runs| {
-        report(runs + done, 2 * runs)
-    })?;
-    Ok(task_of(&before, &after, Certainty::Interval))
 }
 
 /// What is to be told of a drop besides itself.

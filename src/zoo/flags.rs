@@ -86,7 +86,11 @@ impl Flags {
     pub fn read(&self) -> impl Iterator<Item = &str> {
         let read = |name: &str| has_role(name, FlagRole::Data) || has_role(name, FlagRole::Weights);
         let values = self.0.iter().filter(move |(n, _)| read(n));
-        values.flat_map(|(name, values)| values.iter().map(|v| file_of(name, v)))
+        let named = values.flat_map(|(name, values)| values.iter().map(move |v| (name, file_of(name, v))));
+        // Letters may stand where a file does.
+        named
+            .filter(|(name, v)| *name != "alphabet" || Path::new(v).is_file())
+            .map(|(_, v)| v)
     }
 
     /// The file with the function of a metric, if there is one.

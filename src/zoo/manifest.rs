@@ -55,7 +55,9 @@ fn row(line: &str, folder: &Path) -> std::result::Result<Item, String> {
             ));
         }
         if Flags::is_path(&name) {
-            values.iter_mut().for_each(|v| *v = place(v));
+            // Letters may stand where a file does.
+            let is_named = |v: &str| name != "alphabet" || Path::new(&place(v)).is_file();
+            values.iter_mut().filter(|v| is_named(v)).for_each(|v| *v = place(v));
         }
         flags.insert(name, values);
     }

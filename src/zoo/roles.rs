@@ -72,6 +72,7 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("std", &[Python]),
     ("task", &[Python]),
     ("loss", &[Python]),
+    ("alphabet", &[Data, Python]),
     // What is planned.
     ("profile", &[Data, Python]),
     ("time-budget", &[Python]),

@@ -28,6 +28,19 @@ pub fn shared_times() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("times-{}.db", std::process::id()))
 }
 
+/// Runs the command on one thread of the CPU with `--json`, with times that the tests share: the exit status and the report.
+pub fn reported(args: &[&str]) -> (Option<i32>, Value) {
+    let output = snapprune()
+        .args(args)
+        .args(["--cpu", "--threads", "1", "--staircases", "0s", "--json", "--db"])
+        .arg(shared_times())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
+    (output.status.code(), report)
+}
+
 pub fn fails(args: &[&str], code: i32) -> String {
     let output = snapprune().args(args).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::common::net::Net;
 use ndarray::{Array1, Array4};
 use ndarray_npy::NpzWriter;
-use snapprune::onnx::Attributes;
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::proto::tensor_shape_proto::dimension::Value as Dim;
 use snapprune::onnx::proto::type_proto::Value as Type;
+use snapprune::onnx::{Attributes, encode};
 
 /// A small residual network with misaligned widths with an open batch, on 96×96 images.
 pub(super) fn small() -> ModelProto {
@@ -41,6 +41,34 @@ pub(super) fn small() -> ModelProto {
     };
     t.shape.as_mut().unwrap().dim[0].value = Some(Dim::DimParam("N".to_owned()));
     model
+}
+
+/// A reader of lines: steps of ten digits and a blank, on 16×64 images.
+pub(super) fn reader() -> ModelProto {
+    let mut net = Net::new(17, 8);
+    let x = net.input("image", &[1, 3, 16, 64]);
+    let w = net.floats(&[11, 3, 16, 4], -0.4, 0.4);
+    let y = net.node("Conv", &[&x, &w], |n| n.set_ints("strides", vec![16, 4]));
+    let two = net.ints(&[2]);
+    let y = net.node("Squeeze", &[&y, &two], |_| {});
+    let y = net.node("Transpose", &[&y], |n| n.set_ints("perm", vec![0, 2, 1]));
+    let y = net.node("Softmax", &[&y], |n| n.set_int("axis", -1));
+    net.output(&y);
+    net.model()
+}
+
+/// A folder of lines with a text for each, and a model that reads them.
+pub(super) fn lines(folder: &Path) {
+    let mut random = fastrand::Rng::with_seed(7);
+    std::fs::create_dir(folder.join("lines")).unwrap();
+    let mut texts = String::new();
+    for k in 0..6 {
+        let image = image::RgbImage::from_fn(64, 16, |_, _| image::Rgb([random.u8(..), random.u8(..), random.u8(..)]));
+        image.save(folder.join(format!("lines/{k}.png"))).unwrap();
+        texts += &format!("{k}.png\t{}\n", 123 * k);
+    }
+    std::fs::write(folder.join("lines.txt"), texts).unwrap();
+    std::fs::write(folder.join("reader.onnx"), encode(&reader())).unwrap();
 }
 
 /// Images that differ, with labels.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::command::{model, python, snapprune};
-use given::{pictures, samples, small};
+use given::{lines, pictures, samples, small};
 use snapprune::onnx::encode;
 
 fn root() -> PathBuf {
@@ -75,6 +75,7 @@ impl Place {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         std::fs::write(place.at("model.onnx"), encode(&small())).unwrap();
+        lines(place.0.path());
         samples(&place.at("samples.npz"), 40, 1);
         samples(&place.at("test.npz"), 24, 2);
         std::fs::create_dir(place.at("models")).unwrap();

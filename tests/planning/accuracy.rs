@@ -37,8 +37,8 @@ fn the_cifar_models_have_their_published_accuracy_on_real_images() {
         told.is_sorted() && told.last().is_some_and(|(done, total)| done == total),
         "{told:?}"
     );
-    let (before, after) = same.top1.unwrap();
-    assert_eq!((same.agreement, before), (1.0, after));
+    let (before, after) = same.task.top1.unwrap();
+    assert_eq!((same.task.agreement, before), (1.0, after));
     assert!((before - top1).abs() < 0.05, "{before}");
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 
 import numpy
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import snapprune
 from snapprune._data import labels_file
 from snapprune._metric import Metric
+from snapprune._work import contents
 
 
 @pytest.fixture
@@ -121,3 +123,21 @@ def test_texts_become_a_file(tmp_path):
         assert file.read() == "a b\né\n"
     with pytest.raises(snapprune.errors.UsageError, match="line breaks"):
         labels_file(["a\nb"], tmp_path)
+
+
+def test_a_metric_goes_elsewhere_with_the_modules_beside_it_that_it_imports(tmp_path: Path):
+    for name, text in {
+        "own.py": "import json\nimport helper\nfrom parts.inner import x\n\ndef score(outputs):\n    import late\n    return 1.0\n",
+        "helper.py": "from deeper import y\n",
+        "deeper.py": "y = 1\nimport own\n",
+        "late.py": "this is no Python",
+        "other.py": "",
+        "json.txt": "",
+        "parts/__init__.py": "",
+        "parts/inner.py": "x = 1\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = [Path(path).relative_to(tmp_path).as_posix() for path, _ in contents(str(tmp_path / "own.py"))]
+    assert found == ["own.py", "deeper.py", "helper.py", "late.py", "parts/__init__.py", "parts/inner.py"]
+    assert [name for name, _ in contents(str(tmp_path / "json.txt"))] == [str(tmp_path / "json.txt")]

@@ -8,7 +8,7 @@ use super::{narrowed, noise, opened, scaling, with_open, written};
 use crate::common::command::{model, python, snapprune};
 use crate::common::net::Net;
 use snapprune::data::Scaling;
-use snapprune::device::Stop;
+use snapprune::device::{Limit, Stop};
 use snapprune::optimize::{Goals, Options, SampleSource};
 use snapprune::report::{Listed, outcome_text};
 use snapprune::verify::{ScoreRequest, UserMetric};
@@ -39,7 +39,7 @@ impl UserMetric for Nearness {
         Ok(())
     }
 
-    fn score(&self, asked: &ScoreRequest, _: &Stop) -> Result<f64> {
+    fn score(&self, asked: &ScoreRequest, _: &Limit) -> Result<f64> {
         if self.asked.fetch_add(1, Ordering::Relaxed) > 0 && self.fails {
             return Err(Error::Usage("no more".to_owned()));
         }
@@ -53,7 +53,7 @@ impl UserMetric for Nearness {
 }
 
 /// The main job on a small network of maps, by a metric.
-fn judged(metric: &Arc<Nearness>, allowed: f64) -> Result<snapprune::optimize::Outcome> {
+fn judged(metric: Arc<dyn UserMetric>, allowed: f64) -> Result<snapprune::optimize::Outcome> {
     let folder = tempfile::tempdir().unwrap();
     let mut net = Net::new(17, 6);
     let x = net.input("x", &[1, 3, 8, 8]);
@@ -71,7 +71,7 @@ fn judged(metric: &Arc<Nearness>, allowed: f64) -> Result<snapprune::optimize::O
     let options = Options {
         calib: Some(samples("calib.npz", 3)),
         eval: Some(samples("eval.npz", 4)),
-        metric: Some(metric.clone()),
+        metric: Some(metric),
         min_width: 1,
         goals: Goals {
             max_drop: Some(allowed),
@@ -85,19 +85,49 @@ fn judged(metric: &Arc<Nearness>, allowed: f64) -> Result<snapprune::optimize::O
 #[test]
 fn what_may_be_lost_is_counted_by_a_metric_of_the_users_own() {
     let metric = Arc::new(Nearness::default());
-    let outcome = judged(&metric, 0.1).unwrap();
+    let outcome = judged(metric.clone(), 0.1).unwrap();
     assert!(outcome.model.is_some(), "{:?}", outcome.declined);
     let scores = outcome.metric.clone().unwrap();
     assert_eq!((scores.name.as_str(), scores.original), ("nearness", 1.0));
     assert!(scores.drop() > 0.0 && scores.drop() <= 0.1, "{scores:?}");
     assert!(metric.asked.load(Ordering::Relaxed) > 3);
+    assert!(!outcome.notes.iter().any(|n| n.contains("for both models")), "it moves");
     let text = outcome_text(&outcome, Listed::Changed);
     assert!(text.contains("metric    nearness 1.0000 → 0.9"), "{text}");
     let failing = Arc::new(Nearness {
         fails: true,
         ..Nearness::default()
     });
-    assert!(judged(&failing, 0.1).unwrap_err().to_string().contains("no more"));
+    assert!(judged(failing, 0.1).unwrap_err().to_string().contains("no more"));
+}
+
+/// A number that depends on nothing.
+#[derive(Debug)]
+struct Constant;
+
+impl UserMetric for Constant {
+    fn name(&self) -> &str {
+        "constant"
+    }
+
+    fn prepare(&self, _: &Stop) -> Result<()> {
+        Ok(())
+    }
+
+    fn score(&self, _: &ScoreRequest, _: &Limit) -> Result<f64> {
+        Ok(0.25)
+    }
+}
+
+#[test]
+fn a_metric_that_does_not_move_is_told() {
+    let outcome = judged(Arc::new(Constant), 0.1).unwrap();
+    assert!(outcome.model.is_some(), "{:?}", outcome.declined);
+    let told = outcome
+        .notes
+        .iter()
+        .filter(|n| n.contains("the metric constant gives 0.25 for both models"));
+    assert_eq!(told.count(), 1, "{:?}", outcome.notes);
 }
 
 #[test]

@@ -41,14 +41,14 @@ pub struct LabelBox {
     pub crowd: bool,
 }
 
-/// The class of each pixel of a model's input, row by row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The class of each place of a map, row by row: of the pixels of a model's input, or of what a model gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mask {
-    /// Its width.
+    /// Columns.
     pub width: usize,
-    /// Its height.
+    /// Rows.
     pub height: usize,
-    /// Classes, or [`Mask::IGNORED`].
+    /// The classes; [`Mask::IGNORED`] counts nowhere.
     pub classes: Vec<u16>,
 }
 

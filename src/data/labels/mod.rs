@@ -9,7 +9,7 @@ mod texts;
 use std::path::Path;
 
 use super::geometry::ImagePlace;
-use super::npz::{self, LabelArray};
+use super::npz::{self, LabelArray, Npz};
 use crate::error::SamplesFault;
 use crate::{Error, Result};
 use kinds::ReadLabels;
@@ -42,10 +42,9 @@ pub(super) fn read(path: &Path, places: &[ImagePlace], count: usize) -> Result<R
     } else if ending.as_deref() == Some("json") {
         coco::read(path, &named()?)?
     } else if ending.as_deref() == Some("npz") {
-        let array = npz::open(path)?.labels()?;
-        let array = array.ok_or_else(|| wrong("it holds no array `labels`".to_owned()))?;
+        let labels = of_npz(&mut npz::open(path)?)?.map_err(wrong)?;
         ReadLabels {
-            labels: of_array(&array).map_err(wrong)?,
+            labels: labels.ok_or_else(|| wrong("it holds no array `labels`".to_owned()))?,
             notes: Vec::new(),
         }
     } else {
@@ -66,11 +65,22 @@ pub(super) fn read(path: &Path, places: &[ImagePlace], count: usize) -> Result<R
     Ok(read)
 }
 
+/// The array `labels` of a file, if it holds one: texts, or numbers.
+///
+/// # Errors
+/// When it cannot be read; within, when it has another shape.
+pub(super) fn of_npz(file: &mut Npz) -> Result<Result<Option<Labels>, String>> {
+    if let Some(texts) = file.label_texts()? {
+        return Ok(Ok(Some(Labels::Texts(texts))));
+    }
+    Ok(file.labels()?.map(|array| of_array(&array)).transpose())
+}
+
 /// The labels in an array: a class for each sample, or one for each pixel (N×H×W).
 ///
 /// # Errors
 /// When it has another shape, or a class is too large.
-pub(super) fn of_array(array: &LabelArray) -> Result<Labels, String> {
+fn of_array(array: &LabelArray) -> Result<Labels, String> {
     let LabelArray { dims, values } = array;
     if let [count, height, width] = dims[..]
         && height * width > 1

@@ -38,7 +38,7 @@ impl Acceptance for GoalsMet<'_> {
         if let (Some(allowed), Some(drop)) = (goals.max_drop, drop)
             && drop > allowed
         {
-            return Some(Declined::DropTooGreat { drop, allowed });
+            return Some(drop_too_great(evidence.metric.as_ref(), drop, allowed));
         }
         let sized = goals.any_counted();
         if is_faster(entry) || (self.options.when_slower == WhenSlower::Write && sized) {
@@ -54,5 +54,43 @@ impl Acceptance for GoalsMet<'_> {
             entry.ratio(),
             entry.ratio_noise()
         ))
+    }
+}
+
+/// A drop of a metric of the user's own is a number on its scale, any other one is a share.
+fn drop_too_great(metric: Option<&MetricScores>, drop: f64, allowed: f64) -> Declined {
+    let told = |v: f64, share: &str| match metric {
+        Some(_) => format!("{v:.4}"),
+        None => format!("{:.2} {share}", 100.0 * v),
+    };
+    let of = metric.map(|m| format!(" of the metric {}", m.name)).unwrap_or_default();
+    Declined::DropTooGreat {
+        drop: format!("{}{of}", told(drop, "points")),
+        allowed: told(allowed, "%"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::drop_too_great;
+    use crate::verify::MetricScores;
+
+    #[test]
+    fn a_drop_of_one_s_own_metric_is_its_number() {
+        let metric = MetricScores {
+            name: "psnr".to_owned(),
+            original: 31.5,
+            rewritten: 29.25,
+        };
+        let own = drop_too_great(Some(&metric), metric.drop(), 0.01).to_string();
+        assert_eq!(
+            own,
+            "the plan loses 2.2500 of the metric psnr, more than the 0.0100 that are allowed"
+        );
+        let share = drop_too_great(None, 0.031, 0.01).to_string();
+        assert_eq!(
+            share,
+            "the plan loses 3.10 points, more than the 1.00 % that are allowed"
+        );
     }
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use crate::profile::DeployDtype;
 use crate::verify::UserMetric;
+use crate::{Error, Result};
 
 /// What the user asks for.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +58,30 @@ pub struct Options {
     pub foreign_times: ForeignTimes,
     /// For how long widths are timed for the picture of the latency steps alone, when all else is done.
     pub latency_steps: Duration,
+}
+
+impl Options {
+    /// Refuses what cannot be done together.
+    ///
+    /// # Errors
+    /// When a goal may only be reached by moves that need samples, or a float model, and there are none.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.goals.any() || self.allowed.widths {
+            return Ok(());
+        }
+        let what = "what a goal may do here, rotation or rank, takes principal directions out";
+        if self.calib.is_none() {
+            return Err(Error::Usage(format!(
+                "{what}, which calibration samples tell: give samples, or allow widths too"
+            )));
+        }
+        if self.deploy_dtype.is_some() {
+            return Err(Error::Usage(format!(
+                "{what}, which is not done for a model that will be quantized or cast: allow widths too"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// When widths grow.
@@ -105,5 +130,34 @@ impl Options {
     /// The seed of the shares, where new channels share the work of old ones.
     pub(super) fn split_seed(&self) -> Option<u64> {
         (self.grow_init == GrowInit::Split).then_some(self.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Allowed, Amount, Goals, Options, SampleSource};
+    use crate::data::Scaling;
+    use crate::plan::Metric;
+    use crate::profile::DeployDtype;
+
+    #[test]
+    fn directions_alone_need_samples_and_a_float_model() {
+        let mut options = Options {
+            goals: Goals::default().at_most(Metric::Macs, Amount::Times(0.5)),
+            allowed: Allowed {
+                widths: false,
+                ..Allowed::everything()
+            },
+            ..Options::default()
+        };
+        let said = |options: &Options| options.check().map_err(|e| e.to_string());
+        assert!(said(&options).is_err_and(|why| why.contains("give samples")));
+        options.calib = Some(SampleSource::new("samples.npz", Scaling::default()));
+        assert_eq!(said(&options), Ok(()));
+        options.deploy_dtype = Some(DeployDtype::Int8);
+        assert!(said(&options).is_err_and(|why| why.contains("quantized or cast")));
+        options.allowed.widths = true;
+        options.calib = None;
+        assert_eq!(said(&options), Ok(()));
     }
 }

@@ -46,10 +46,10 @@ pub enum Declined {
     },
     /// The chosen plan loses more on the evaluation samples than is allowed.
     DropTooGreat {
-        /// Accuracy lost, 0 to 1.
-        drop: f64,
-        /// Accuracy that may be lost, 0 to 1.
-        allowed: f64,
+        /// What is lost, as it is told.
+        drop: String,
+        /// What may be lost, as it is told.
+        allowed: String,
     },
     /// No measured plan reached the latency goal.
     LatencyNotReached {
@@ -133,12 +133,9 @@ impl fmt::Display for Declined {
             Self::LatencyMissed { goal, ratio, ms } => {
                 write!(f, "measured again, the plan takes {ratio:.3}x ({ms:.3} ms), not {goal}")
             }
-            Self::DropTooGreat { drop, allowed } => write!(
-                f,
-                "the plan loses {:.2} points, more than the {:.2} % that are allowed",
-                100.0 * drop,
-                100.0 * allowed
-            ),
+            Self::DropTooGreat { drop, allowed } => {
+                write!(f, "the plan loses {drop}, more than the {allowed} that are allowed")
+            }
             Self::LatencyNotReached { goal, ratio, ms } => write!(
                 f,
                 "a latency of {goal} was not reached; the fastest plan was measured at {ratio:.3}x ({ms:.3} ms)"

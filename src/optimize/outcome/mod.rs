@@ -6,6 +6,7 @@ mod dynamic;
 mod group_row;
 mod latency_steps;
 mod no_gates;
+mod pictures;
 mod provider_settings;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ pub use dynamic::{Dynamic, GateRow};
 pub use group_row::GroupRow;
 pub use latency_steps::{LatencyCurve, LatencyStep, LatencySteps, use_of};
 pub use no_gates::NoGates;
+pub use pictures::{Pictures, SamplePicture};
 pub use provider_settings::ProviderSettings;
 
 use group_row::group_row;
@@ -88,6 +90,8 @@ pub struct Outcome {
     pub reading: Option<Reading>,
     /// How both models do on real inputs.
     pub task: Option<Task>,
+    /// Samples that both models were run on, to look at.
+    pub pictures: Pictures,
     /// The numbers of the user's own metric for both models.
     pub metric: Option<MetricScores>,
     /// What was done besides taking channels out.
@@ -180,6 +184,7 @@ impl Outcome {
             probes,
             reading: None,
             task: None,
+            pictures: Pictures::default(),
             metric: None,
             moves: Vec::new(),
             plan: None,

@@ -62,6 +62,7 @@ def optimize(
     std: Sequence[float] | None = None,
     task: str | None = None,
     loss: Mapping[str, float] | None = None,
+    alphabet: str | os.PathLike[str] | None = None,
     target_latency: Amount | None = None,
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
@@ -135,6 +136,8 @@ def optimize(
         task: what the model is for: ``"classify"``, ``"detect"``, ``"segment"``, ``"embed"``, ``"ctc"`` or ``"regress"`` (default:
             recognized).
         loss: how much the losses of outputs count, by name; 0 leaves one out.
+        alphabet: the letters of a sequence model's classes, in their order and without the blank, for labels that are texts: a file, or the
+            letters themselves.
         target_latency, target_macs, max_params, max_memory: goals; a number is a share of the original's. Multiply-accumulates are
             those for one sample; memory is that of the activations alive at once, such as ``"64MiB"``.
         max_drop: what may be lost on ``eval``: a share of the task's own number (top-1, mAP50, mIoU, cosine,
@@ -170,7 +173,7 @@ def optimize(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, settings=settings, batch=batch,
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
-            mean=mean, std=std, task=task, loss=_losses(loss), target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
+            mean=mean, std=std, task=task, loss=_losses(loss), alphabet=alphabet, target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, allow=_listed(allow), min_width=min_width,
             keep=list(keep), grow=grow, grow_init=grow_init, deploy_dtype=deploy_dtype, dynamic=dynamic,
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
@@ -263,6 +266,7 @@ def plan(
     std: Sequence[float] | None = None,
     task: str | None = None,
     loss: Mapping[str, float] | None = None,
+    alphabet: str | os.PathLike[str] | None = None,
     target_latency: Amount | None = None,
     target_macs: Amount | None = None,
     max_params: Amount | None = None,
@@ -290,7 +294,7 @@ def plan(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch,
             ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
-            mean=mean, std=std, task=task, loss=_losses(loss),
+            mean=mean, std=std, task=task, loss=_losses(loss), alphabet=alphabet,
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, allow=_listed(allow), min_width=min_width,
             keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
@@ -321,6 +325,7 @@ def apply(
     std: Sequence[float] | None = None,
     task: str | None = None,
     loss: Mapping[str, float] | None = None,
+    alphabet: str | os.PathLike[str] | None = None,
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
@@ -341,7 +346,7 @@ def apply(
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
-            batch=batch, mean=mean, std=std, task=task, loss=_losses(loss), shape=_shapes(shapes), dim=_dims(dims),
+            batch=batch, mean=mean, std=std, task=task, loss=_losses(loss), alphabet=alphabet, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights,
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, eval=call.samples(eval, "eval"),
         )  # fmt: skip

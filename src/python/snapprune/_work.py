@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _native
+from ._modules import imported
 from ._runtime import library
 
 #: The answer and the worker's log as texts, the times it knows as lines, and what it wrote by name.
@@ -35,12 +36,15 @@ def callable_again() -> None:
 
 
 def contents(path: str) -> list[tuple[str, bytes]]:
-    """A file with its bytes, or all files of a folder; nothing where there is neither."""
+    """A file with its bytes, or all files of a folder; nothing where there is neither. A metric comes with the modules beside it that it
+    imports."""
     place = Path(path)
     if place.is_dir():
         files = sorted(p for p in place.rglob("*") if p.is_file())
     else:
         files = [place] if place.is_file() else []
+        if files and place.suffix == ".py":
+            files += imported(place)
     return [(os.path.abspath(p), p.read_bytes()) for p in files]
 
 

@@ -1,7 +1,9 @@
 //! The report as one self-contained HTML page, without scripts.
 
+mod data_uri;
 mod facts;
 mod nodes;
+mod pictures;
 mod plot;
 mod rows;
 
@@ -16,6 +18,7 @@ use crate::profile::Roofline;
 use crate::{Error, Result};
 use facts::{Card, Fact, cards, goals_ahead, measured, verdict, verified};
 use nodes::Nodes;
+use pictures::Gallery;
 use rows::{ConstraintRow, Gate, Group, Plot, constraints, gate, group, plotted};
 
 /// What the page is about, besides what came out.
@@ -51,6 +54,7 @@ struct Page<'a> {
     goals: Vec<Fact>,
     goals_note: &'static str,
     goals_command: &'a str,
+    gallery: Gallery,
     constraints: Vec<ConstraintRow>,
     verified: Vec<Fact>,
     measured: Vec<Fact>,
@@ -107,6 +111,7 @@ pub fn outcome_html(about: About, workloads: &[Workload], outcome: &Outcome) -> 
         goals: goals_ahead(outcome),
         goals_note: GOALS_AHEAD,
         goals_command: outcome.goals_ahead.first().map_or("", |g| g.command.as_str()),
+        gallery: Gallery::of(&outcome.pictures),
         constraints: constraints(&outcome.groups),
         verified: verified(outcome),
         measured: measured(workloads, outcome),

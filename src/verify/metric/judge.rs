@@ -1,6 +1,7 @@
 //! The original's number, and those of the models that are held against it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 use super::files::{write_outputs, write_samples};
 use super::user_metric::{ScoreRequest, UserMetric};
 use crate::data::Dataset;
-use crate::device::Device;
+use crate::device::{Device, Limit};
 use crate::{Error, Result};
 
 /// The numbers of two models; greater is better.
@@ -38,7 +39,14 @@ pub struct MetricJudge<'a> {
     /// Outputs and labels as files; the outputs of the original stay.
     folder: TempDir,
     original: f64,
+    /// When the time is up, and how long the original's number took.
+    limit: Limit,
+    took: Duration,
 }
+
+/// A model's number may take so many times as long as the original's when the time is nearly up, and at least so long.
+const TIMES: u32 = 3;
+const LEAST: Duration = Duration::from_secs(10);
 
 impl<'a> MetricJudge<'a> {
     /// Runs the original on all samples and asks for its number. `report` is given how many runs of how many are done.
@@ -52,6 +60,22 @@ impl<'a> MetricJudge<'a> {
         data: &'a Dataset,
         report: &dyn Fn(usize, usize),
     ) -> Result<Self> {
+        let limit = Limit::new(device.stop(), None);
+        Self::within(limit, metric, (device, original), data, report)
+    }
+
+    /// The same where time is limited: the original's number must be there before it is up, and those of other models then or in about the
+    /// time that the original's took.
+    ///
+    /// # Errors
+    /// Those of [`Self::of`], and when the time is up.
+    pub fn within(
+        limit: Limit,
+        metric: Arc<dyn UserMetric>,
+        (device, original): (&'a dyn Device, &[u8]),
+        data: &'a Dataset,
+        report: &dyn Fn(usize, usize),
+    ) -> Result<Self> {
         metric.prepare(&device.stop())?;
         let folder = tempfile::Builder::new().prefix("snapprune-").tempdir();
         let mut judge = Self {
@@ -60,10 +84,14 @@ impl<'a> MetricJudge<'a> {
             data,
             folder: folder.map_err(|e| Error::file(std::env::temp_dir(), e))?,
             original: 0.0,
+            limit,
+            took: Duration::ZERO,
         };
         write_samples(&judge.folder.path().join("samples"), data)?;
         write_outputs(&judge.folder.path().join("original"), device, original, data, report)?;
-        judge.original = judge.score_of("original")?;
+        let began = Instant::now();
+        judge.original = judge.score_of("original", &judge.limit)?;
+        judge.took = began.elapsed();
         Ok(judge)
     }
 
@@ -82,17 +110,17 @@ impl<'a> MetricJudge<'a> {
         Ok(MetricScores {
             name: self.metric.name().to_owned(),
             original: self.original,
-            rewritten: self.score_of("rewritten")?,
+            rewritten: self.score_of("rewritten", &self.limit.at_least((TIMES * self.took).max(LEAST)))?,
         })
     }
 
-    fn score_of(&self, outputs: &str) -> Result<f64> {
+    fn score_of(&self, outputs: &str, limit: &Limit) -> Result<f64> {
         let at = |part: &str| self.folder.path().join(part);
         let asked = ScoreRequest {
             outputs: at(outputs),
             original: at("original"),
             samples: at("samples"),
         };
-        self.metric.score(&asked, &self.device.stop())
+        self.metric.score(&asked, limit)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::user_metric::{ScoreRequest, UserMetric};
-use crate::device::{Stop, python_interpreter};
+use crate::device::{Limit, Stop, python_interpreter};
 use crate::{Error, Result};
 
 /// What the process runs: the module of the Python package that reads outputs and calls a function.
@@ -93,10 +93,13 @@ impl PythonMetric {
     }
 
     /// The next answer of the process.
-    fn answer(&self, process: &mut Process, stop: &Stop) -> Result<Answer> {
+    fn answer(&self, process: &mut Process, limit: &Limit) -> Result<Answer> {
         let failed = |what: &str| Error::Metric(format!("the metric {} {what}", self.shown()));
         loop {
-            stop.check()?;
+            limit.check()?;
+            if limit.is_up() {
+                return Err(failed("was not done when the time budget was up"));
+            }
             match process.lines.recv_timeout(PATIENCE) {
                 Ok(line) => {
                     let answer = serde_json::from_str(&line);
@@ -131,17 +134,17 @@ impl UserMetric for PythonMetric {
             if process.ready {
                 return Ok(());
             }
-            self.answer(process, stop)?;
+            self.answer(process, &Limit::new(stop.clone(), None))?;
             process.ready = true;
             Ok(())
         })
     }
 
-    fn score(&self, asked: &ScoreRequest, stop: &Stop) -> Result<f64> {
-        self.prepare(stop)?;
+    fn score(&self, asked: &ScoreRequest, limit: &Limit) -> Result<f64> {
+        self.prepare(&limit.stop())?;
         self.with(|process| {
             process.ask(asked)?;
-            match self.answer(process, stop)? {
+            match self.answer(process, limit)? {
                 Answer::Score(score) if score.is_finite() => Ok(score),
                 other => Err(Error::Metric(format!(
                     "the metric {} was answered with {other:?}",
@@ -202,7 +205,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // What it started goes with it. All may have ended by themselves.
+        #[cfg(unix)]
+        let _ = rustix::process::kill_process_group(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::KILL,
+        );
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

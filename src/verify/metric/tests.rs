@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::{PythonMetric, ScoreRequest, UserMetric};
-use crate::device::Stop;
+use crate::device::{Limit, Stop};
 
 /// What comes of a metric in a file with these contents.
 fn failing(code: &str, score: bool) -> String {
@@ -18,7 +18,7 @@ fn failing(code: &str, score: bool) -> String {
         samples: nowhere(),
     };
     let found = match score {
-        true => metric.score(&asked, &stop).map(|_| ()),
+        true => metric.score(&asked, &Limit::default()).map(|_| ()),
         false => metric.prepare(&stop),
     };
     found.unwrap_err().to_string()
@@ -63,4 +63,35 @@ fn a_job_that_is_stopped_does_not_wait_for_its_metric() {
     let waiting = std::thread::spawn(move || metric.prepare(&asked).is_err());
     stop.request();
     assert!(waiting.join().unwrap());
+}
+
+#[test]
+fn what_a_metric_started_ends_with_it_when_the_time_is_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, started) = (folder.path().join("own.py"), folder.path().join("pid"));
+    let code = format!(
+        "import subprocess, time\n\ndef judge(outputs):\n    return 1.0\n\nchild = subprocess.Popen(['sleep', '600'])\n\
+         open({started:?}, 'w').write(str(child.pid))\n"
+    );
+    std::fs::write(&file, code).unwrap();
+    let metric = PythonMetric::of(&format!("{}:judge", file.display())).unwrap();
+    metric.prepare(&Stop::default()).unwrap();
+    let child = std::fs::read_to_string(&started).unwrap();
+    // Reaped by nobody but the machine's first process, it may stay as a name: what it is tells whether it runs.
+    let runs = || std::fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|s| !s.contains(") Z "));
+    assert!(runs() || !std::path::Path::new("/proc/self").exists());
+    let past = Limit::new(Stop::default(), Some(std::time::Instant::now()));
+    let nowhere = || PathBuf::from("/nowhere");
+    let asked = ScoreRequest {
+        outputs: nowhere(),
+        original: nowhere(),
+        samples: nowhere(),
+    };
+    let said = metric.score(&asked, &past).unwrap_err().to_string();
+    assert!(said.contains("time budget was up"), "{said}");
+    let gone = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        !runs()
+    });
+    assert!(gone, "{child} goes on");
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::Result;
-use crate::device::Stop;
+use crate::device::{Limit, Stop};
 
 /// A number of the user's own; greater is better.
 pub trait UserMetric: Debug + Send + Sync {
@@ -22,8 +22,8 @@ pub trait UserMetric: Debug + Send + Sync {
     /// The number for the outputs of one model.
     ///
     /// # Errors
-    /// When the metric fails, gives no finite number, or the job is stopped.
-    fn score(&self, asked: &ScoreRequest, stop: &Stop) -> Result<f64>;
+    /// When the metric fails, gives no finite number, the job is stopped, or the time is up.
+    fn score(&self, asked: &ScoreRequest, limit: &Limit) -> Result<f64>;
 }
 
 /// What a number is asked for. Folders hold `outputs.json` and the values that it names, raw; `_metric.py` reads them.
