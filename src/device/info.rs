@@ -51,10 +51,34 @@ impl DeviceInfo {
     pub fn answers_to(&self, fingerprint: &str) -> bool {
         self.fingerprint == fingerprint || self.former.iter().any(|f| f == fingerprint)
     }
+
+    /// Whether its integer kernels add products of 8-bit integers in 16 bits, which may saturate: those for AVX2, without VNNI.
+    pub fn adds_in_16_bits(&self) -> bool {
+        let instructions = self.facts.get("instructions").map_or("", String::as_str);
+        let x86 = instructions.contains("fma") || cfg!(target_arch = "x86_64");
+        self.kind == DeviceKind::Cpu && x86 && !instructions.contains("vnni")
+    }
 }
 
 /// A short hash of a device's facts.
 pub(super) fn fingerprint(facts: &BTreeMap<String, String>) -> String {
     let described: Vec<String> = facts.iter().map(|(k, v)| format!("{k}={v}")).collect();
     blake3::hash(described.join(";").as_bytes()).to_hex()[..16].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DeviceInfo, DeviceKind};
+
+    #[test]
+    fn integer_products_of_avx2_may_saturate_and_those_of_vnni_do_not() {
+        let with = |kind, instructions: &str| DeviceInfo {
+            kind,
+            facts: [("instructions".to_owned(), instructions.to_owned())].into(),
+            ..DeviceInfo::default()
+        };
+        assert!(with(DeviceKind::Cpu, "fma f16c").adds_in_16_bits());
+        assert!(!with(DeviceKind::Cpu, "fma f16c avx512bw avx512_vnni").adds_in_16_bits());
+        assert!(!with(DeviceKind::Cuda, "fma").adds_in_16_bits());
+    }
 }

@@ -11,7 +11,6 @@ use super::proof::{Acceptance, Evidence, is_faster};
 use super::reporter::Step;
 use super::session::Session;
 use crate::Result;
-use crate::device::{DeviceInfo, DeviceKind};
 use crate::plan::{LayersAt, search};
 use crate::verify::{Entry, Verdict};
 
@@ -56,7 +55,7 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
     let proto = session.rewritten(&plan)?;
     session.conclude(&mut outcome, &plan, &proto, &Lossless { growth })?;
     let rearranged = outcome.model.is_some() && !plan.counts.is_empty() && !session.opened.quantized.is_empty();
-    if rearranged && adds_in_16_bits(session.device.info()) {
+    if rearranged && session.device.info().adds_in_16_bits() {
         outcome.notes.push(SATURATION.to_owned());
     }
     Ok(outcome)
@@ -66,13 +65,6 @@ pub(super) fn run(session: &mut Session) -> Result<Outcome> {
 const SATURATION: &str = "this processor adds products of 8-bit integers in 16 bits (it has no VNNI), which saturates where a quantizer used both \
     types to the full; which products meet hangs on the widths, so outputs may differ by some steps of the quantizer on your data: compare both \
     models on labelled samples, or quantize with reduced ranges (reduce_range in ONNX Runtime)";
-
-/// Whether integer kernels of a device may saturate before they add up: those for AVX2.
-fn adds_in_16_bits(device: &DeviceInfo) -> bool {
-    let facts = |name| device.facts.get(name).map_or("", String::as_str);
-    let x86 = facts("instructions").contains("fma") || cfg!(target_arch = "x86_64");
-    device.kind == DeviceKind::Cpu && x86 && !facts("instructions").contains("vnni")
-}
 
 /// Equal outputs, and a gain beyond the noise; with zero-cost growth, no loss of speed.
 struct Lossless {

@@ -45,13 +45,11 @@ pub(super) fn grown(session: &mut Session, plan: Plan) -> Result<Option<Plan>> {
     }
     // Those with the least rise first; half of them are given up each time the model turns out slower.
     grown.sort_by(|a, b| a.2.total_cmp(&b.2).then(a.0.cmp(&b.0)));
-    let before = match plan.is_empty() {
-        true => Vec::new(),
-        false => made_by(session, vec![plan.clone()]),
-    };
-    if before.is_empty() && !plan.is_empty() {
-        return Ok(None);
-    }
+    // The ratio of the plan without further growth; of none, that of the original.
+    let before = made_by(
+        session,
+        vec![plan.clone()].into_iter().filter(|p| !p.is_empty()).collect(),
+    );
     while !grown.is_empty() {
         let mut wider = plan.clone();
         wider.counts.extend(grown.iter().map(|&(g, n, _)| (g, n)));
