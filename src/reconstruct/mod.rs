@@ -3,6 +3,7 @@
 //! Front to back, every layer behind a change is fitted anew so that, on the inputs that the pruned network really
 //! gives it, it makes what the original made (asymmetric reconstruction: Zhang et al., arXiv 1505.06798).
 
+mod activation;
 mod affected;
 mod change;
 mod local;
@@ -10,12 +11,14 @@ mod quantized;
 mod solve;
 mod store;
 mod target;
+mod through;
 
 pub use change::{Change, FitSamples, Settings};
 pub use local::with_compensated;
 pub use solve::{Fit, Present, Sums};
 pub use store::{drop_unread, store};
 pub use target::ReconstructionTarget;
+use through::{Kept, fit_through};
 
 use crate::device::Device;
 use crate::onnx::Graph;
@@ -91,6 +94,10 @@ pub fn reconstruct(
         let bias = new.bias(&graph);
         let kept = kept_outputs(change, old);
         let (mut sums, mut judging) = (Sums::new(&new), Sums::new(&new));
+        let mut through = match target.carries() {
+            true => None,
+            false => activation::behind(change.graph, &old.output).map(|f| (f, Kept::default(), Kept::default())),
+        };
         for run in 0..after.runs().len() {
             let held = after.value(run, &new.input)?;
             let dims = held.dims();
@@ -101,8 +108,13 @@ pub fn reconstruct(
             let mut rows = Vec::new();
             input_rows(&new, &held.floats().ok_or_else(wrong)?, &dims, &out, &picked, &mut rows);
             let goals = target.rows(&before, &after, run, &picked, (old, &new), &kept)?;
-            let into = if run < fitted_on { &mut sums } else { &mut judging };
+            let fits = run < fitted_on;
+            let into = if fits { &mut sums } else { &mut judging };
             into.add(&rows, &goals, device.products())?;
+            let keeps = through
+                .as_mut()
+                .is_some_and(|(_, a, b)| if fits { a } else { b }.add(&rows, &goals));
+            through = through.filter(|_| keeps);
         }
         if sums.is_empty() {
             continue;
@@ -117,11 +129,25 @@ pub fn reconstruct(
             match_deviation: settings.match_deviation && !target.carries(),
             ..settings
         };
-        let fit = Fit::new(&new, &sums, present, settings);
-        if !fit.is_better(&judging, present) {
+        let plain = Fit::new(&new, &sums, present, settings);
+        let better = match &through {
+            Some((f, on, others)) if !judging.is_empty() => {
+                let kept = (on, others);
+                fit_through(
+                    (&new, f),
+                    &mut sums,
+                    kept,
+                    (plain, present),
+                    settings,
+                    device.products(),
+                )?
+            }
+            _ => plain.is_better(&judging, present).then_some(plain),
+        };
+        let Some(fit) = better else {
             not_better += 1;
             continue;
-        }
+        };
         // What the element type cannot hold leaves the layer as it was.
         let _stored = store(&mut pruned, &new, &fit.weights, fit.bias.as_deref())?;
     }

@@ -45,10 +45,24 @@ impl Sums {
     /// # Errors
     /// When `device` fails.
     pub fn add(&mut self, rows: &[f32], goals: &[f32], device: Option<&dyn Products>) -> Result<()> {
+        self.inputs.add(rows, device)?;
+        self.add_goals(rows, goals, device)
+    }
+
+    /// Other targets for all rows that were added.
+    ///
+    /// # Errors
+    /// When `device` fails.
+    pub(super) fn aim_at(&mut self, rows: &[f32], goals: &[f32], device: Option<&dyn Products>) -> Result<()> {
+        self.goals.fill((0.0, 0.0));
+        self.cross.iter_mut().for_each(|c| c.fill(0.0));
+        self.add_goals(rows, goals, device)
+    }
+
+    fn add_goals(&mut self, rows: &[f32], goals: &[f32], device: Option<&dyn Products>) -> Result<()> {
         let m = &self.linear_op;
         let (width, outputs, per) = (m.all_columns(), m.outputs, m.group_outputs());
         let count = goals.len() / outputs.max(1);
-        self.inputs.add(rows, device)?;
         for row in goals.chunks_exact(outputs.max(1)) {
             for (sum, &y) in self.goals.iter_mut().zip(row) {
                 let y = f64::from(y);
