@@ -3,6 +3,7 @@
 //! Front to back, every layer behind a change is fitted anew so that, on the inputs that the pruned network really
 //! gives it, it makes what the original made (asymmetric reconstruction: Zhang et al., arXiv 1505.06798).
 
+mod activation_scales;
 mod affected;
 mod change;
 mod local;
@@ -11,6 +12,7 @@ mod solve;
 mod store;
 mod target;
 
+pub use activation_scales::{CalibrationMethod, Rescaled, rescaled};
 pub use change::{Change, FitSamples, Settings};
 pub use local::with_compensated;
 pub use solve::{Fit, Present, Sums};
