@@ -65,7 +65,7 @@ demo: $(VENV)
 
 test: test-rust test-python
 
-# Unit tests take a second, so they are not optimized: compiling them would take minutes. There are no tests in documentation.
+# Unit tests run for a few seconds, so they are not optimized: that would take a hundred. There are no tests in documentation.
 test-rust: $(VENV)
 	$(ACTIVE) cargo test --lib $(PLAINLY)
 	$(ACTIVE) cargo test --test all --test threads --test fuzzing
