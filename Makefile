@@ -13,6 +13,11 @@ OUT := target/demo/shapes96.onnx
 
 # Tests run side by side and take no turns: none of them asserts how long something takes, and what is said of turns has locks of its own.
 test-rust test-python test-oldest: export SNAPPRUNE_LOCKS := off
+# Nor how exactly.
+test-rust test-python test-oldest: export SNAPPRUNE_BENCHMARKS := short
+
+# How our own code is compiled where hardly anything runs long. What it depends on is compiled as elsewhere, once.
+PLAINLY := --config profile.dev.package.snapprune.opt-level=0
 
 # What is run here uses that environment: nothing is taken from a folder that is not active.
 ACTIVE := VIRTUAL_ENV="$(CURDIR)/.venv"
@@ -60,14 +65,16 @@ demo: $(VENV)
 
 test: test-rust test-python
 
+# Unit tests run for a few seconds, so they are not optimized: that would take a hundred. There are no tests in documentation.
 test-rust: $(VENV)
-	$(ACTIVE) cargo test
+	$(ACTIVE) cargo test --lib $(PLAINLY)
+	$(ACTIVE) cargo test --test all --test threads --test fuzzing
 
 # The wheel, installed into an environment that has nothing else.
 test-python:
 	rm -rf target/python target/wheels
 	python3 -m venv target/python
-	MATURIN_PEP517_ARGS="--profile dev" target/python/bin/pip wheel --quiet --disable-pip-version-check --no-deps -w target/wheels .
+	MATURIN_PEP517_ARGS="--profile dev $(PLAINLY)" target/python/bin/pip wheel --quiet --disable-pip-version-check --no-deps -w target/wheels .
 	target/python/bin/pip install --quiet --disable-pip-version-check "$$(ls target/wheels/*.whl)[cpu,ray,test]"
 	cd target && python/bin/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider --rootdir .. ../tests/python
 
@@ -78,7 +85,7 @@ test-oldest:
 	python3 -m venv target/oldest
 	target/oldest/bin/pip install --quiet --disable-pip-version-check "$(OLDEST)" "$$(ls target/wheels/*.whl)[test]"
 	export ORT_DYLIB_PATH="$$(ls $(CURDIR)/target/oldest/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)"; \
-	    cargo test --test all -- operators:: planning:: cli:: narrow::the_curve --skip published_accuracy
+	    cargo test --test all -- operators:: planning:: cli:: narrow::the_curve --skip published_accuracy --skip cli::databases
 	cd target && env -u ORT_DYLIB_PATH oldest/bin/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider --rootdir .. ../tests/python/test_optimize.py \
 	    ../tests/python/test_command.py
 

@@ -34,6 +34,7 @@ mod profiles;
 mod properties;
 mod refit;
 mod reparametrize;
+mod requantize;
 mod roofline;
 mod samples;
 mod simulated;

@@ -6,19 +6,13 @@ use crate::common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::command::{fails, model, shared_times, snapprune};
+use common::command::{fails, model, python, shared_times, snapprune};
 use common::{cpu, difference};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
 use snapprune::device::Executor;
 use snapprune::gate::{Gate, GateForm, TileGate, blocks, gated, tilings};
 use snapprune::onnx::{Graph, Tensor, encode, parse};
-
-/// Python with numpy and ONNX Runtime: that of the virtual environment, where there is one.
-fn python() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    if own.exists() { own } else { PathBuf::from("python3") }
-}
 
 /// Runs a Python program to its end.
 fn run_python(args: &[&str]) {
@@ -38,6 +32,8 @@ fn scenes(folder: &Path, name: &str, count: usize, seed: usize) -> String {
 fn job(folder: &Path, extra: &[&str]) -> (Option<i32>, Value, PathBuf) {
     let out = folder.join("out.onnx");
     let output = snapprune()
+        // Whether gates pay is told by these times.
+        .env_remove("SNAPPRUNE_BENCHMARKS")
         .arg(model("scenes96.onnx"))
         .args([
             "--cpu",

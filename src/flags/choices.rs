@@ -8,6 +8,7 @@ use crate::device::CudnnAlgo;
 use crate::jobs::SettingsSearch;
 use crate::optimize::{GrowInit, Growth, Mode};
 use crate::profile::DeployDtype;
+use crate::reconstruct::CalibrationMethod;
 use crate::task::TaskKind;
 use crate::zoo::Phase;
 
@@ -74,6 +75,12 @@ choices!(DeployDtype {
     Int8 = "int8": "int8 activations and weights per channel between QuantizeLinear and DequantizeLinear, as quantize_static writes",
     Float16 = "fp16": "float16, with float32 inputs and outputs",
     Bfloat16 = "bf16": "bfloat16, likewise; layers are timed in float16",
+});
+
+choices!(CalibrationMethod {
+    MinMax = "min-max": "The least and the greatest value",
+    Percentile = "percentile": "All but one in ten thousand of the values",
+    Entropy = "entropy": "The range whose histogram in integers diverges least from that of the values",
 });
 
 choices!(GrowInit {

@@ -8,6 +8,8 @@ use super::data::DataArgs;
 use super::units::percent;
 use crate::optimize::{Allowed, Amount, Goals, SampleSource};
 use crate::plan::{Metric, PerMetric};
+use crate::reconstruct::CalibrationMethod;
+use crate::{Error, Result};
 
 /// What a narrower model should reach.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -52,9 +54,28 @@ pub struct CalibArgs {
     /// Take at most so many of them (0: all).
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub calib_samples: usize,
+    /// Choose the scales of a quantized model's activations anew from these samples, where the narrower model loses less with them
+    /// [default: they stay].
+    #[arg(long, value_enum, value_name = "METHOD", requires = "calib")]
+    pub requantize: Option<CalibrationMethod>,
 }
 
 impl GoalArgs {
+    /// That the scales of activations are chosen anew only where a goal makes the model narrower.
+    ///
+    /// # Errors
+    /// When they are, and no goal is given.
+    pub fn check(&self) -> Result<()> {
+        let goals = self.goals();
+        let any = goals.max_drop.is_some() || Metric::ALL.iter().any(|&m| goals.limits[m].is_some());
+        if self.calib.requantize.is_some() && !any {
+            return Err(Error::Usage(
+                "--requantize chooses the scales of a model that becomes narrower: give a goal too, such as --target-macs 0.7x".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     /// As goals of the main job.
     pub fn goals(&self) -> Goals {
         Goals {

@@ -81,6 +81,7 @@ impl PlanArgs {
     /// # Errors
     /// When a flag is not written as it should be.
     pub fn settings(&self) -> Result<MainSettings> {
+        self.goals.check()?;
         let mut settings = self.setup.settings(&self.goals)?;
         settings.options.metric = self.metric.metric()?;
         Ok(settings)
@@ -104,6 +105,7 @@ impl ApplyArgs {
             eval: self.data.eval(),
             judging: self.judging.judging(),
             calib: self.calib.calib(&self.data),
+            requantize: self.calib.requantize,
             metric: self.metric.metric()?,
             library: self.ort_lib.clone(),
         })

@@ -64,6 +64,7 @@ impl PlanningArgs {
             growth: self.grow,
             grow_init: self.grow_init,
             deploy_dtype: self.deploy_dtype,
+            requantize: goals.calib.requantize,
             dynamics: None,
             foreign_times: if store.allow_mismatch {
                 ForeignTimes::Accept

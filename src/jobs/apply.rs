@@ -9,11 +9,11 @@ use crate::channels::IndexRemaps;
 use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
 use crate::onnx::{declare_weights, encode};
 use crate::optimize::{
-    Allowed, Calibrated, Datasets, Declined, Directions, JudgedBy, Judging, Opened, ProgressReporter, SampleSource,
-    SampleSources, Samples, Step, fitted, gives_no_numbers,
+    Allowed, Calibrated, Datasets, Declined, Directions, Fitting, JudgedBy, Judging, Opened, ProgressReporter,
+    SampleSource, SampleSources, Samples, Step, fitted, gives_no_numbers,
 };
 use crate::plan::{PlanFile, Reparametrization, folds_of, removable};
-use crate::reconstruct::Change;
+use crate::reconstruct::{CalibrationMethod, Change};
 use crate::report::with_plan;
 use crate::rewrite::rewrite;
 use crate::verify::{Agreement, MetricJudge, MetricScores, Task, UserMetric, compare, compare_task};
@@ -44,6 +44,8 @@ pub struct ApplySettings {
     pub judging: Judging,
     /// Samples to fit weights on.
     pub calib: Option<SampleSource>,
+    /// How the scales of a quantized model's activations are chosen anew; `None`: they stay.
+    pub requantize: Option<CalibrationMethod>,
     /// A metric of the user's own, on the samples that models are compared on.
     pub metric: Option<Arc<dyn UserMetric>>,
     /// ONNX Runtime's shared library; `None`: the one that is found.
@@ -118,8 +120,16 @@ pub fn apply(
             analysis: &opened.analysis,
             remaps: &remaps,
         };
-        let fit = fitted(&device, change, proto, samples, 0, reporter, &Limit::default())?;
+        let fitting = Fitting {
+            seed: 0,
+            requantize: settings.requantize,
+        };
+        let fit = fitted(&device, change, proto, samples, fitting, reporter, &Limit::default())?;
         fit.notes.iter().for_each(|note| reporter.note(note));
+        let scales = fit.activation_scales.as_ref();
+        scales
+            .iter()
+            .for_each(|s| reporter.note(&format!("activation scales: {}", s.text())));
         broken = fit.is_broken();
         proto = fit.proto;
     }

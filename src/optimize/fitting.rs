@@ -8,7 +8,7 @@ use crate::Result;
 use crate::device::{Device, Limit};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::reconstruct::{Change, FitSamples, Settings, reconstruct};
+use crate::reconstruct::{CalibrationMethod, Change, FitSamples, Settings, reconstruct, rescaled};
 use crate::score::{Judgement, Reference, StagedExecutor, Watch};
 use crate::verify::{Agreement, Task};
 
@@ -25,6 +25,8 @@ pub struct Fitted {
     pub held_out: bool,
     /// What every output is compared as.
     pub losses: BTreeMap<String, String>,
+    /// What choosing the scales of activations anew gave, where that was asked for.
+    pub activation_scales: Option<ActivationScales>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -40,6 +42,53 @@ impl Fitted {
         let mut judged = self.judged.iter().chain(&self.chosen_by);
         judged.any(|j| !j.loss().is_finite())
     }
+}
+
+/// What choosing the scales of activations anew gave.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct ActivationScales {
+    /// How ranges were told.
+    pub method: &'static str,
+    /// Scales that could be chosen.
+    pub of: usize,
+    /// Those that came out as others.
+    pub changed: usize,
+    /// The loss with the scales as they were, on the samples that choose.
+    pub loss_before: f64,
+    /// The loss with the new ones, on the same samples.
+    pub loss_after: f64,
+    /// Whether the model has the new ones.
+    pub taken: bool,
+}
+
+impl ActivationScales {
+    /// In words.
+    pub fn text(&self) -> String {
+        let Self {
+            method, of, changed, ..
+        } = self;
+        let losses = format!(
+            "loss {:.4} → {:.4} on the samples that choose",
+            self.loss_before, self.loss_after
+        );
+        match (of, changed, self.taken) {
+            (0, _, _) => "no activation is quantized by a stored scale, so none could be chosen anew".to_owned(),
+            (_, 0, _) => format!("all {of} stay: {method} gives the same"),
+            (_, _, true) => format!("{changed} of {of} chosen anew by {method}: {losses}"),
+            (_, _, false) => {
+                format!("all {of} stay: with {changed} chosen anew by {method} the model is no better, {losses}")
+            }
+        }
+    }
+}
+
+/// How weights are fitted, and what else the samples decide.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fitting {
+    /// Seed of the places that are looked at.
+    pub seed: u64,
+    /// How the scales of a quantized model's activations are chosen anew; `None`: they stay.
+    pub requantize: Option<CalibrationMethod>,
 }
 
 /// Samples to calibrate on, and what runs them.
@@ -68,30 +117,29 @@ pub fn fitted(
     change: Change,
     pruned: ModelProto,
     samples: &Samples,
-    seed: u64,
+    fitting: Fitting,
     reporter: &dyn ProgressReporter,
     limit: &Limit,
 ) -> Result<Fitted> {
     reporter.step(Step::FitWeights);
     let settings = Settings {
-        seed,
+        seed: fitting.seed,
         ..Settings::default()
     };
-    let reconstructed = reconstruct(
-        device,
-        change,
-        pruned.clone(),
-        FitSamples {
+    let fit = |from: ModelProto| {
+        let on = FitSamples {
             data: &samples.data,
             runs: samples.fit.clone(),
             judge: samples.held_out_runs(),
-        },
-        settings,
-        Watch {
+        };
+        let progress = |done, total| reporter.progress(done, total);
+        let watch = Watch {
             limit,
-            progress: &|done, total| reporter.progress(done, total),
-        },
-    )?;
+            progress: &progress,
+        };
+        reconstruct(device, change, from, on, settings, watch)
+    };
+    let reconstructed = fit(pruned.clone())?;
     let (left, not_better, of) = (reconstructed.left, reconstructed.not_better, reconstructed.of);
     let fitted = reconstructed.proto;
     reporter.step(Step::JudgeWeights);
@@ -119,7 +167,7 @@ pub fn fitted(
                 .to_owned(),
         );
     }
-    let (proto, judged) = if after.loss() <= before.loss() {
+    let (proto, judged_loss) = if after.loss() <= before.loss() {
         (fitted, after)
     } else {
         notes.push(format!(
@@ -129,20 +177,55 @@ pub fn fitted(
         ));
         (pruned, before)
     };
+    let mut activation_scales = None;
+    let (mut proto, mut judged_loss) = (proto, judged_loss);
+    if let Some(method) = fitting.requantize {
+        let new = rescaled(
+            device,
+            (change.model, &proto),
+            (&samples.data, samples.fit.clone()),
+            method,
+        )?;
+        let (changed, of) = (new.changed, new.of);
+        let (mut best, mut after) = (new.proto, judged_loss);
+        if changed > 0 {
+            // Weights that were fitted to coarser or shorter inputs are fitted to these.
+            reporter.step(Step::FitWeights);
+            let again = fit(best.clone())?.proto;
+            let refitted = judged(&again)?;
+            after = judged(&best)?;
+            if refitted.loss() < after.loss() {
+                (best, after) = (again, refitted);
+            }
+        }
+        let taken = after.loss() < judged_loss.loss();
+        activation_scales = Some(ActivationScales {
+            method: method.name(),
+            of,
+            changed,
+            loss_before: judged_loss.loss(),
+            loss_after: after.loss(),
+            taken,
+        });
+        if taken {
+            (proto, judged_loss) = (best, after);
+        }
+    }
     let told = match samples.unseen() {
         true => {
             let executor = StagedExecutor::new(device, &samples.data, samples.told.clone())?;
             let reference = Reference::of(&executor, change.model, change.graph, &samples.judged)?;
             reference.judge(&executor, &proto, &Graph::of(&proto)?, 0)?
         }
-        false => judged,
+        false => judged_loss,
     };
     Ok(Fitted {
         proto,
-        chosen_by: Some(judged),
+        chosen_by: Some(judged_loss),
         judged: Some(told),
         held_out: samples.held_out(),
         losses: reference.told(),
+        activation_scales,
         notes,
     })
 }

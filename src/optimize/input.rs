@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::opened::Opened;
-use super::scope::{held, never_lossy};
+use super::scope::{held, in_floats_text, never_lossy};
 use crate::channels::{ChannelChange, Shapes, analyze};
 use crate::device::{
     InputSpec, Runtime, ShapeOptions, constant_weights, input_specs, observe, without_value_info, wrong_outputs,
@@ -76,6 +76,7 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
     }
     let mut opened = related(model, proto, specs, observed.shapes)?;
     notes.extend(opened.left_out_text());
+    notes.extend(in_floats_text(&opened.quantized));
     opened.notes = notes;
     Ok(opened)
 }

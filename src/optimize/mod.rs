@@ -36,7 +36,7 @@ mod workload;
 
 pub use datasets::{Datasets, JudgedBy, SampleSources};
 pub use equal::{Directions, EqualModels};
-pub use fitting::{Calibrated, Fitted, fitted, gives_no_numbers};
+pub use fitting::{ActivationScales, Calibrated, Fitted, Fitting, fitted, gives_no_numbers};
 pub use input::{SORTED, open};
 pub use judged::{judged, labels_serve};
 pub use needs::{Alternative, Needs, needs};

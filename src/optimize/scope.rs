@@ -6,7 +6,7 @@ use super::opened::Opened;
 use crate::channels::{Analysis, Constraint, Group};
 use crate::onnx::Graph;
 use crate::ops::{LinearOp, LinearSpec};
-use crate::profile::{LeftOut, Why, counted, is_quantized};
+use crate::profile::{Described, LeftOut, Why, counted, is_quantized};
 
 impl Opened {
     /// What holds a group's width: the graph, or a layer that is not worked on.
@@ -159,6 +159,31 @@ impl Opened {
             each.collect::<Vec<_>>().join(", ")
         ))
     }
+}
+
+/// Which convolutions with quantized weights are computed in floats, and why; `None` where none is.
+pub(super) fn in_floats_text(quantized: &[Described]) -> Option<String> {
+    let mut kinds: Vec<(&str, Vec<&str>)> = Vec::new();
+    for layer in quantized {
+        let Some(why) = layer.in_floats else { continue };
+        match kinds.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, names)) => names.push(&layer.name),
+            None => kinds.push((why, vec![&layer.name])),
+        }
+    }
+    let count: usize = kinds.iter().map(|(_, names)| names.len()).sum();
+    let each = kinds.iter().map(|(why, names)| match names.as_slice() {
+        all if all.len() <= 3 => format!("{why} ({})", all.join(", ")),
+        all => format!("{why} ({} and {} more)", all[..2].join(", "), all.len() - 2),
+    });
+    (count > 0).then(|| {
+        format!(
+            "{} with quantized weights {} computed in floats by ONNX Runtime: {}",
+            times(count, "convolution"),
+            if count == 1 { "is" } else { "are" },
+            each.collect::<Vec<_>>().join("; ")
+        )
+    })
 }
 
 /// The groups that the graph lets change and that a quantized layer has a width of.

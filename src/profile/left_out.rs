@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::extract::layers;
+use super::in_floats::in_floats;
 use super::quantized::{lower, scheme};
 use crate::channels::{Analysis, input_value, spec_of};
 use crate::onnx::proto::{FunctionProto, ModelProto, NodeProto};
@@ -125,6 +126,7 @@ pub fn quantized_layers(graph: &Graph) -> Vec<Described> {
             name: label(node, index),
             op: operator(node),
             what: scheme(graph, node)?,
+            in_floats: in_floats(graph, node),
         })
     });
     described.collect()
@@ -146,6 +148,8 @@ pub struct Described {
     pub op: String,
     /// Types and scheme: `uint8 activations, int8 weights per channel`.
     pub what: String,
+    /// Why it is a convolution that ONNX Runtime computes in floats all the same on a processor, where it is.
+    pub in_floats: Option<&'static str>,
 }
 
 /// Why a convolution that is not quantized is left out.

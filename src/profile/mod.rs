@@ -7,6 +7,7 @@ mod deployed;
 mod edges;
 mod extract;
 mod gpus;
+mod in_floats;
 mod in_model;
 mod latency_steps;
 mod left_out;

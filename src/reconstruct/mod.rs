@@ -4,6 +4,7 @@
 //! gives it, it makes what the original made (asymmetric reconstruction: Zhang et al., arXiv 1505.06798).
 
 mod activation;
+mod activation_scales;
 mod affected;
 mod change;
 mod local;
@@ -13,6 +14,7 @@ mod store;
 mod target;
 mod through;
 
+pub use activation_scales::{CalibrationMethod, Rescaled, rescaled};
 pub use change::{Change, FitSamples, Settings};
 pub use local::with_compensated;
 pub use solve::{Fit, Present, Sums};

@@ -142,7 +142,7 @@ fn limits(dtype: Dtype) -> Option<(i64, i64)> {
 }
 
 /// Integers of the type of `like`.
-fn with_integers(like: &Tensor, dims: Vec<usize>, values: &[i64]) -> Tensor {
+pub(super) fn with_integers(like: &Tensor, dims: Vec<usize>, values: &[i64]) -> Tensor {
     let size = like.bytes.len() / like.len().max(1);
     Tensor {
         dims,

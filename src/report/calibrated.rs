@@ -51,6 +51,7 @@ mod tests {
             left_out: 7,
             predicted_loss: 0.01,
             losses: Default::default(),
+            activation_scales: None,
             held_out_loss: Some(0.02),
             held_out_agreement: Some(0.95),
             held_out_interval: Some(Interval::of_share(19, 20)),

@@ -100,7 +100,14 @@ pub fn inspect_text(opened: &Opened) -> String {
 fn quantized_text(opened: &Opened) -> String {
     let mut rows = table(&["quantized", "operator", "what it is"], &[]);
     for layer in &opened.quantized {
-        rows.add_row([shorten(&layer.name, 36), layer.op.clone(), layer.what.clone()]);
+        let floats = layer
+            .in_floats
+            .map_or(String::new(), |why| format!("; in floats: {why}"));
+        rows.add_row([
+            shorten(&layer.name, 36),
+            layer.op.clone(),
+            format!("{}{floats}", layer.what),
+        ]);
     }
     format!("\n{rows}\n")
 }

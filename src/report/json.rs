@@ -227,7 +227,7 @@ pub fn inspect_json(opened: &Opened) -> Value {
             "name": l.name, "op": l.op, "reason": l.why.text(), "what": l.what,
         })).collect::<Vec<_>>(),
         "quantized": opened.quantized.iter().map(|l| json!({
-            "name": l.name, "op": l.op, "what": l.what,
+            "name": l.name, "op": l.op, "what": l.what, "in_floats": l.in_floats,
         })).collect::<Vec<_>>(),
         "nothing_to_do": opened.nothing_to_do(),
         "inputs": opened.specs.iter().map(|s| json!({"name": s.name, "dims": s.dims})).collect::<Vec<_>>(),

@@ -62,6 +62,7 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("metric", &[Data, Python]),
     ("calib", &[Data, Python]),
     ("calib-samples", &[Python]),
+    ("requantize", &[Python]),
     ("labels", &[Data, Python]),
     ("resize", &[Python]),
     ("pad-value", &[Python]),

@@ -151,7 +151,7 @@ fn resolved(line: &str) -> String {
         .iter()
         .any(|c| rest.starts_with(c));
     match optimizes && !here.contains("--time-budget") {
-        true => format!("{here} --time-budget 5s"),
+        true => format!("{here} --time-budget 2s"),
         false => here,
     }
 }

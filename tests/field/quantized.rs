@@ -191,3 +191,60 @@ fn in_a_mixed_model_widths_of_quantized_layers_may_change_too() {
     assert_eq!(report["quantized"].as_array().unwrap().len(), 1, "{report:#}");
     assert!(report["nothing_to_do"].is_null());
 }
+
+/// What a convolution's quantized activations lack for ONNX Runtime to compute it in integers.
+#[test]
+fn quantized_convolutions_that_are_computed_in_floats_are_named_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let reasons = |name: &str, model: &ModelProto| -> (Vec<Option<String>>, String) {
+        let report = inspected(&written(folder.path(), name, model), &[]);
+        let all = report["quantized"].as_array().unwrap();
+        let each = all.iter().map(|l| l["in_floats"].as_str().map(str::to_owned));
+        (each.collect(), report["notes"].to_string())
+    };
+    // The first one has a quantizer behind its Relu; the second one's output is the graph's.
+    let (found, notes) = reasons("qdq.onnx", &qdq());
+    let open = "its output is not quantized, or something else reads it too";
+    assert_eq!(found, [None, Some(open.to_owned())]);
+    assert!(
+        notes.contains("1 convolution with quantized weights is computed in floats by ONNX Runtime: its output"),
+        "{notes}"
+    );
+    let path = folder.path().join("qdq.onnx");
+    let (_, text) = said(&["inspect", path.to_str().unwrap()]);
+    assert!(text.contains("; in floats: its output"), "{text}");
+    // A shortcut that reads an int8 activation beside the layer, and weights alone.
+    let pair = |net: &mut Net, x: &str, dtype: Dtype| {
+        let (scale, zero) = (scalar(net, 0.02), zero(net, dtype));
+        let q = net.node("QuantizeLinear", &[x, &scale, &zero], |_| {});
+        net.node("DequantizeLinear", &[&q, &scale, &zero], |_| {})
+    };
+    let layer = |net: &mut Net, x: &str| {
+        let (w, scales) = (
+            integers(net, &[4, 4, 3, 3], Dtype::Int8),
+            net.floats(&[4], 0.001, 0.002),
+        );
+        let w = net.node("DequantizeLinear", &[&w, &scales], |n| n.set_int("axis", 0));
+        net.node("Conv", &[x, &w], |n| n.set_ints("pads", vec![1; 4]))
+    };
+    for (dtype, reason) in [
+        (Dtype::Int8, Some("several nodes read its int8 input, on x86")),
+        (Dtype::Uint8, None),
+    ] {
+        let mut net = Net::new(17, 1);
+        let x = net.input("image", &[1, 4, 8, 8]);
+        let x = pair(&mut net, &x, dtype);
+        let y = layer(&mut net, &x);
+        let y = pair(&mut net, &y, dtype);
+        let y = net.node("Add", &[&x, &y], |_| {});
+        net.output(&y);
+        let (found, _) = reasons("shortcut.onnx", &net.model());
+        assert_eq!(found, [reason.map(str::to_owned)], "{dtype:?}");
+    }
+    let mut net = Net::new(17, 1);
+    let x = net.input("image", &[1, 4, 8, 8]);
+    let y = layer(&mut net, &x);
+    net.output(&y);
+    let (found, _) = reasons("weights.onnx", &net.model());
+    assert_eq!(found, [Some("its input is not quantized".to_owned())]);
+}

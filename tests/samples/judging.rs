@@ -14,7 +14,9 @@ use snapprune::data::Scaling;
 use snapprune::device::Limit;
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Graph, encode};
-use snapprune::optimize::{Amount, Dynamics, Goals, Mode, Opened, Options, SampleSource, Samples, WhenSlower, fitted};
+use snapprune::optimize::{
+    Amount, Dynamics, Fitting, Goals, Mode, Opened, Options, SampleSource, Samples, WhenSlower, fitted,
+};
 use snapprune::plan::Metric;
 use snapprune::reconstruct::Change;
 use snapprune::report::{Listed, outcome_json, outcome_text};
@@ -72,7 +74,16 @@ fn lost(opened: &Opened, data: &Path) -> (f64, f64) {
     let device = cpu();
     let data = read(data, opened).settled(&device, &encode(&opened.proto)).unwrap();
     let samples = Samples::new(data);
-    let fit = fitted(&device, parts, pruned.clone(), &samples, 0, &Silent, &Limit::default()).unwrap();
+    let fit = fitted(
+        &device,
+        parts,
+        pruned.clone(),
+        &samples,
+        Fitting::default(),
+        &Silent,
+        &Limit::default(),
+    )
+    .unwrap();
     assert!(fit.notes.is_empty(), "{:?}", fit.notes);
     let executor = StagedExecutor::new(&device, &samples.data, samples.judge.clone()).unwrap();
     let reference = Reference::of(&executor, &opened.proto, &graph, &LossSpec::default()).unwrap();

@@ -122,6 +122,7 @@ fn calibration(session: &Session, fitted: &Fitted, loss: f64, seconds: (f64, f64
         left_out: samples.map_or(0, |s| s.left_out),
         predicted_loss: loss,
         losses: fitted.losses.clone(),
+        activation_scales: fitted.activation_scales.clone(),
         held_out_loss: held_out.map(|h| h.loss()),
         held_out_agreement: agreement,
         held_out_interval: agreement.map(interval),

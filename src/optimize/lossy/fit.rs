@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::sensitivity::guessed_biases;
 use crate::Result;
 use crate::onnx::Graph;
-use crate::optimize::fitting::{Fitted, fitted};
+use crate::optimize::fitting::{Fitted, Fitting, fitted};
 use crate::optimize::session::Session;
 use crate::plan::Plan;
 use crate::reconstruct::{Change, with_compensated};
@@ -26,6 +26,7 @@ pub(super) fn fit(session: &Session, plan: &Plan) -> Result<Fitted> {
             judged: None,
             held_out: false,
             losses: BTreeMap::new(),
+            activation_scales: None,
             notes: Vec::new(),
         });
     };
@@ -40,7 +41,10 @@ pub(super) fn fit(session: &Session, plan: &Plan) -> Result<Fitted> {
         change,
         proto,
         samples,
-        session.options.seed,
+        Fitting {
+            seed: session.options.seed,
+            requantize: session.options.requantize,
+        },
         session.reporter,
         &session.limit,
     )

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::profile::DeployDtype;
+use crate::reconstruct::CalibrationMethod;
 use crate::verify::UserMetric;
 use crate::{Error, Result};
 
@@ -54,6 +55,8 @@ pub struct Options {
     pub dynamics: Option<Dynamics>,
     /// In which type the float model will be deployed, so that widths are chosen by its times; `None`: as it is.
     pub deploy_dtype: Option<DeployDtype>,
+    /// How the scales of a quantized model's activations are chosen anew once it is narrower; `None`: they stay.
+    pub requantize: Option<CalibrationMethod>,
     /// What becomes of times that were recorded on another device or software stack.
     pub foreign_times: ForeignTimes,
     /// For how long widths are timed for the picture of the latency steps alone, when all else is done.

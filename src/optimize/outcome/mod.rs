@@ -23,6 +23,7 @@ pub use provider_settings::ProviderSettings;
 
 use group_row::group_row;
 
+use super::fitting::ActivationScales;
 use super::opened::Opened;
 use super::stopwatch::StepTime;
 use crate::device::DeviceInfo;
@@ -49,6 +50,8 @@ pub struct Calibration {
     pub predicted_loss: f64,
     /// What every output is compared as, by its name.
     pub losses: BTreeMap<String, String>,
+    /// What choosing the scales of activations anew gave, where that was asked for.
+    pub activation_scales: Option<ActivationScales>,
     /// The loss of the whole model on samples that its weights were not fitted on.
     pub held_out_loss: Option<f64>,
     /// The share of those samples that get the original's class, for classifiers.

@@ -50,6 +50,7 @@ def optimize(
     fix_weights: bool = False,
     calib: Samples | None = None,
     calib_samples: int = 1024,
+    requantize: str | None = None,
     eval: Samples | None = None,
     labels: Labels | None = None,
     metric: Metric | str | None = None,
@@ -117,6 +118,8 @@ def optimize(
         calib: samples to fit weights on, without labels: a file or folder; an array with samples first (uint8 NxHxWxC images, or
             floats as the input takes them); arrays by input name; or an iterable of samples or batches, such as a data loader.
         calib_samples: take at most so many (0: all).
+        requantize: choose the scales of a quantized model's activations anew from ``calib``, where the narrower model loses less with them:
+            by ``"min-max"``, ``"percentile"`` or ``"entropy"`` (default: they stay).
         eval: samples to compare the models on; with labels as ``(samples, labels)``, or from a data loader that gives both.
         labels: labels of ``eval`` that do not come with it: a COCO file (``.json``; images are found by file name), a folder of PNG
             masks with the images' names, a text file, an ``.npz`` with ``labels``, or a list of texts.
@@ -179,7 +182,7 @@ def optimize(
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
             db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
-            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples,
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize,
             eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
         static, gated, text, page = _native.optimize(call.model, [*flags, "--quiet"], call.progress, called(metric))
@@ -254,6 +257,7 @@ def plan(
     fix_weights: bool = False,
     calib: Samples | None = None,
     calib_samples: int = 1024,
+    requantize: str | None = None,
     eval: Samples | None = None,
     labels: Labels | None = None,
     metric: Metric | str | None = None,
@@ -300,7 +304,7 @@ def plan(
             keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
             shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
-            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples,
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize,
             eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
         text, _ = _native.plan(call.model, ["plan", "-", "-o", "-", *flags, "--quiet"], call.progress, called(metric))
@@ -313,6 +317,7 @@ def apply(
     *,
     calib: Samples | None = None,
     calib_samples: int = 1024,
+    requantize: str | None = None,
     eval: Samples | None = None,
     labels: Labels | None = None,
     metric: Metric | str | None = None,
@@ -348,7 +353,7 @@ def apply(
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             batch=batch, mean=mean, std=std, task=task, loss=_losses(loss), alphabet=alphabet, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights,
-            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, eval=call.samples(eval, "eval"),
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, eval=call.samples(eval, "eval"),
         )  # fmt: skip
         file = call.plan(plan)
         words = ["apply", "-", file, "-o", "-", *flags, "--quiet"]

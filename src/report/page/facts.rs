@@ -216,6 +216,8 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
             _ => samples_text(c),
         };
         facts.push(fact("calibration samples", samples));
+        let scales = c.activation_scales.as_ref();
+        facts.extend(scales.map(|s| fact("activation scales", s.text())));
         let agreement = agreement_text(c);
         facts.extend(agreement.map(|text| fact("agreement on samples held out", text)));
     }

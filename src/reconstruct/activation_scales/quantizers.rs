@@ -1,0 +1,165 @@
+//! Which activations are quantized by stored scales, and which of them have one scale in common.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Dtype, Graph, Tensor, captured_names};
+
+/// Which ends of a quantizer's range cut values off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub low: bool,
+    pub high: bool,
+}
+
+/// An activation that is quantized and dequantized.
+#[derive(Clone, Debug)]
+pub(super) struct Quantizer {
+    /// Index of the `QuantizeLinear`.
+    pub node: usize,
+    /// The floats that it takes.
+    pub input: String,
+    /// Indices of the `DequantizeLinear` nodes behind it; at least one.
+    pub back: Vec<usize>,
+}
+
+/// Quantizers with one scale and one zero point for all elements.
+#[derive(Clone, Debug)]
+pub(super) struct SharedScale {
+    pub quantizers: Vec<Quantizer>,
+    pub scale: f32,
+    pub zero: i64,
+    /// The least and the greatest integer.
+    pub limits: (i64, i64),
+}
+
+impl SharedScale {
+    /// The least and the greatest number that it can hold.
+    pub fn range(&self) -> (f32, f32) {
+        let (least, most) = self.limits;
+        (
+            (least - self.zero) as f32 * self.scale,
+            (most - self.zero) as f32 * self.scale,
+        )
+    }
+
+    /// Which ends cut values off, of those known by the names of what is quantized.
+    pub fn ends(&self, known: &HashMap<String, Ends>) -> Ends {
+        let each = self.quantizers.iter().filter_map(|q| known.get(&q.input));
+        each.fold(Ends::default(), |a, b| Ends {
+            low: a.low || b.low,
+            high: a.high || b.high,
+        })
+    }
+}
+
+/// A quantizer alone.
+struct Single<'g> {
+    own: Quantizer,
+    scale: f32,
+    zero: i64,
+    limits: (i64, i64),
+    /// The scale's constant.
+    name: &'g str,
+}
+
+/// The activations whose scales may be chosen: quantized by one stored float for the whole tensor, and read through
+/// `DequantizeLinear` alone, with the same scale and zero point. Those that read the same constant share a scale, and those that pass
+/// on what another gives, by one node and with the very same numbers, such as a `MaxPool` between two pairs.
+pub(super) fn shared_scales(graph: &Graph) -> Vec<SharedScale> {
+    let captured: HashSet<String> = graph.proto.node.iter().flat_map(captured_names).collect();
+    let nodes = graph.proto.node.iter().enumerate();
+    let singles: Vec<Single> = nodes
+        .filter_map(|(at, node)| single(graph, at, node, &captured))
+        .collect();
+    let mut group: Vec<usize> = (0..singles.len()).collect();
+    let merge = |group: &mut Vec<usize>, a: usize, b: usize| {
+        let (from, to) = (group[a].max(group[b]), group[a].min(group[b]));
+        group.iter_mut().filter(|g| **g == from).for_each(|g| *g = to);
+    };
+    let mut by_name: HashMap<&str, usize> = HashMap::new();
+    let mut by_back: HashMap<usize, usize> = HashMap::new();
+    for (k, one) in singles.iter().enumerate() {
+        if let Some(&first) = by_name.get(one.name) {
+            merge(&mut group, first, k);
+        }
+        by_name.entry(one.name).or_insert(k);
+        by_back.extend(one.own.back.iter().map(|&b| (b, k)));
+    }
+    for (k, one) in singles.iter().enumerate() {
+        let Some(&maker) = graph.producer.get(one.own.input.as_str()) else {
+            continue;
+        };
+        let from = graph.proto.node[maker].input.first();
+        let Some(&p) = from.and_then(|n| by_back.get(graph.producer.get(n.as_str())?)) else {
+            continue;
+        };
+        if singles[p].scale == one.scale && singles[p].zero == one.zero && singles[p].limits == one.limits {
+            merge(&mut group, p, k);
+        }
+    }
+    let mut all: Vec<SharedScale> = Vec::new();
+    let mut place: HashMap<usize, usize> = HashMap::new();
+    for (one, g) in singles.into_iter().zip(group) {
+        let at = *place.entry(g).or_insert(all.len());
+        match all.get_mut(at) {
+            Some(shared) => shared.quantizers.push(one.own),
+            None => all.push(SharedScale {
+                quantizers: vec![one.own],
+                scale: one.scale,
+                zero: one.zero,
+                limits: one.limits,
+            }),
+        }
+    }
+    all
+}
+
+fn single<'g>(graph: &'g Graph, at: usize, node: &'g NodeProto, captured: &HashSet<String>) -> Option<Single<'g>> {
+    if node.op_type() != "QuantizeLinear" {
+        return None;
+    }
+    let [input, name, zero_name] = node.input.as_slice() else {
+        return None;
+    };
+    let (scale, zero, limits) = parameters(graph, node)?;
+    let output = node.output.first()?;
+    let given_out = graph.proto.output.iter().any(|o| o.name() == output);
+    if graph.stored(input).is_some() || given_out || captured.contains(output) || zero_name.is_empty() {
+        return None;
+    }
+    let back = graph.consumers.get(output.as_str())?;
+    let undone = back.iter().all(|&b| {
+        let node = &graph.proto.node[b];
+        node.op_type() == "DequantizeLinear" && parameters(graph, node) == Some((scale, zero, limits))
+    });
+    let own = Quantizer {
+        node: at,
+        input: input.clone(),
+        back: back.clone(),
+    };
+    undone.then_some(Single {
+        own,
+        scale,
+        zero,
+        limits,
+        name,
+    })
+}
+
+/// Scale, zero point and limits of a node that quantizes or dequantizes with one float for the whole tensor.
+fn parameters(graph: &Graph, node: &NodeProto) -> Option<(f32, i64, (i64, i64))> {
+    let only = |i: usize| -> Option<Tensor> { graph.stored(node.input.get(i)?).filter(|t| t.len() == 1) };
+    let scale = only(1).filter(|t| t.dtype == Dtype::Float)?;
+    let scale = *scale.to_f32()?.first()?;
+    let zero = only(2)?;
+    let limits = match zero.dtype {
+        Dtype::Int8 => (-128, 127),
+        Dtype::Uint8 => (0, 255),
+        Dtype::Int16 => (-32768, 32767),
+        Dtype::Uint16 => (0, 65535),
+        _ => return None,
+    };
+    let zero = *zero.to_i64()?.first()?;
+    (scale.is_normal() && scale > 0.0).then_some((scale, zero, limits))
+}
