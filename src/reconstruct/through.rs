@@ -14,8 +14,10 @@ use crate::device::Products;
 use crate::ops::LinearOp;
 use crate::ops::scalar::ScalarFn;
 
-/// Rounds at most; the last is one that takes less than this share of the error.
+/// Rounds.
 const ROUNDS: usize = 6;
+/// A layer with more columns than this, whose matrix takes long to solve, stops at a round that takes less than this share of the error.
+const MANY_COLUMNS: usize = 1152;
 const LEAST_GAIN: f64 = 5e-3;
 /// Rows that are kept take at most so many bytes; a layer with more is fitted to its own output.
 const MOST_BYTES: usize = 512 << 20;
@@ -119,7 +121,7 @@ pub(super) fn fit_through(
             least = error;
             best = Some(fit.clone());
         }
-        if round == ROUNDS || !gains {
+        if round == ROUNDS || (layer.columns() > MANY_COLUMNS && !gains) {
             break;
         }
         let made = outputs(layer, &fitted_on.rows, &fit.weights, &bias(&fit));
