@@ -4,9 +4,12 @@
 //! gives it, it makes what the original made (asymmetric reconstruction: Zhang et al., arXiv 1505.06798).
 
 mod affected;
+mod aims;
 mod change;
+mod flat;
 mod local;
 mod quantized;
+mod refine;
 mod solve;
 mod store;
 mod target;
@@ -16,6 +19,9 @@ pub use local::with_compensated;
 pub use solve::{Fit, Present, Sums};
 pub use store::{drop_unread, store};
 pub use target::ReconstructionTarget;
+
+use aims::Places;
+use refine::missed;
 
 use crate::device::Device;
 use crate::onnx::Graph;
@@ -36,6 +42,9 @@ pub struct Reconstructed {
     /// All layers behind the change.
     pub of: usize,
 }
+
+/// Bytes of places that are held for one layer, at most; weights are refined on those.
+const MOST_BYTES: usize = 1 << 30;
 
 /// Fits every layer of `pruned` behind the change anew, on the given runs of the samples; those that judge say whether a layer makes
 /// its target better than before. What is kept at a time is what
@@ -91,6 +100,7 @@ pub fn reconstruct(
         let bias = new.bias(&graph);
         let kept = kept_outputs(change, old);
         let (mut sums, mut judging) = (Sums::new(&new), Sums::new(&new));
+        let (mut fitting, mut others, mut bytes) = (Vec::new(), Vec::new(), 0);
         for run in 0..after.runs().len() {
             let held = after.value(run, &new.input)?;
             let dims = held.dims();
@@ -100,9 +110,16 @@ pub fn reconstruct(
             let wrong = || Error::Model(format!("value '{}' is not of floats", new.input));
             let mut rows = Vec::new();
             input_rows(&new, &held.floats().ok_or_else(wrong)?, &dims, &out, &picked, &mut rows);
-            let goals = target.rows(&before, &after, run, &picked, (old, &new), &kept)?;
-            let into = if run < fitted_on { &mut sums } else { &mut judging };
-            into.add(&rows, &goals, device.products())?;
+            let aims = target.aims(&before, &after, run, &picked, (old, &new), &kept)?;
+            let (into, list) = match run < fitted_on {
+                true => (&mut sums, &mut fitting),
+                false => (&mut judging, &mut others),
+            };
+            into.add(&rows, &aims.values, device.products())?;
+            if target.leaves_choice() && settings.steps > 0 && bytes < MOST_BYTES {
+                bytes += (rows.len() + 3 * aims.values.len()) * size_of::<f32>();
+                list.push(Places { inputs: rows, aims });
+            }
         }
         if sums.is_empty() {
             continue;
@@ -117,8 +134,16 @@ pub fn reconstruct(
             match_deviation: settings.match_deviation && !target.carries(),
             ..settings
         };
-        let fit = Fit::new(&new, &sums, present, settings);
-        if !fit.is_better(&judging, present) {
+        let mut fit = Fit::new(&new, &sums, present, settings);
+        let better = match fitting.is_empty() {
+            true => fit.is_better(&judging, present),
+            false => {
+                fit = fit.refined(&new, &sums, present, &fitting, (settings, device.products()))?;
+                let of = |weights: &[f32], bias: &[f32]| missed(&new, weights, bias, &others);
+                of(&fit.weights, fit.bias.as_deref().unwrap_or(&bias)) <= of(&weights, &bias)
+            }
+        };
+        if !better {
             not_better += 1;
             continue;
         }
