@@ -70,11 +70,32 @@ impl Samples {
         }
     }
 
+    /// Runs that say in which order channels go, and what the others then make up for: those that are fitted on, less what more runs
+    /// are needed to say what that loses ([`Self::lost_on`]), by at most half.
+    pub(super) fn ranked_on(&self, lost: usize) -> Range<usize> {
+        let needed = self.runs_of(lost).saturating_sub(self.held_out_runs().len());
+        let most = self.fit.len() / 2;
+        self.fit.start..self.fit.end - needed.min(most)
+    }
+
+    /// Runs that say what groups lose, of up to so many samples: none of [`Self::ranked_on`], where any are held out. No weights that are
+    /// written come of either.
+    pub(super) fn lost_on(&self, lost: usize) -> Range<usize> {
+        if !self.held_out() {
+            return self.few(lost);
+        }
+        let from = self.judge.end.saturating_sub(self.runs_of(lost));
+        from.max(self.ranked_on(lost).end)..self.judge.end
+    }
+
+    /// How many runs hold so many samples.
+    fn runs_of(&self, samples: usize) -> usize {
+        samples.div_ceil(self.data.batch().max(1)).max(1)
+    }
+
     /// Some of the runs to judge on, up to so many samples (at least one run).
     pub(super) fn few(&self, samples: usize) -> Range<usize> {
-        let runs = samples
-            .div_ceil(self.data.batch().max(1))
-            .clamp(1, self.judge.len().max(1));
+        let runs = self.runs_of(samples).min(self.judge.len().max(1));
         self.judge.start..(self.judge.start + runs).min(self.judge.end)
     }
 }
@@ -105,6 +126,15 @@ mod tests {
                     let rows = inputs.flat_map(|(_, t)| t.bytes.chunks(8).map(<[u8]>::to_vec).collect::<Vec<_>>());
                     rows.collect()
                 };
+                let (ranked, lost) = (samples.ranked_on(512), samples.lost_on(512));
+                assert!(!ranked.is_empty() && !lost.is_empty());
+                if samples.held_out() {
+                    assert!(ranked.end <= lost.start && lost.end <= samples.judge.end);
+                    assert!(2 * ranked.len() >= samples.fit.len());
+                    // A hundred that choose would say little of what groups lose.
+                    let many = |runs: std::ops::Range<usize>| samples.data.samples_of(runs);
+                    assert!(count < 1024 || many(lost.clone()) > 4 * many(samples.judge.clone()));
+                }
                 let (fit, judge) = (values(samples.fit.clone()), values(few));
                 if samples.unseen() {
                     let told = values(samples.told.clone());

@@ -16,6 +16,8 @@ pub struct Settings {
     pub places: usize,
     /// Whether each output is scaled to the deviation that it had.
     pub match_deviation: bool,
+    /// Steps towards weights of which only what activations let through counts; none for plain least squares.
+    pub steps: usize,
     /// Seed of the places.
     pub seed: u64,
 }
@@ -26,6 +28,7 @@ impl Default for Settings {
             ridge: 1e-3,
             places: 64,
             match_deviation: false,
+            steps: 4,
             seed: 0,
         }
     }

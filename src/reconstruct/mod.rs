@@ -6,9 +6,12 @@
 mod activation;
 mod activation_scales;
 mod affected;
+mod aims;
 mod change;
+mod flat;
 mod local;
 mod quantized;
+mod refine;
 mod solve;
 mod store;
 mod target;
@@ -21,6 +24,9 @@ pub use solve::{Fit, Present, Sums};
 pub use store::{drop_unread, store};
 pub use target::ReconstructionTarget;
 use through::{Kept, fit_through};
+
+use aims::Places;
+use refine::missed;
 
 use crate::device::Device;
 use crate::onnx::Graph;
@@ -41,6 +47,9 @@ pub struct Reconstructed {
     /// All layers behind the change.
     pub of: usize,
 }
+
+/// Bytes of places that are held for one layer, at most; weights are refined on those.
+const MOST_BYTES: usize = 1 << 30;
 
 /// Fits every layer of `pruned` behind the change anew, on the given runs of the samples; those that judge say whether a layer makes
 /// its target better than before. What is kept at a time is what
@@ -96,7 +105,9 @@ pub fn reconstruct(
         let bias = new.bias(&graph);
         let kept = kept_outputs(change, old);
         let (mut sums, mut judging) = (Sums::new(&new), Sums::new(&new));
-        let mut through = match target.carries() {
+        let choice = target.leaves_choice() && settings.steps > 0;
+        let (mut fitting, mut others, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut through = match choice || target.carries() {
             true => None,
             false => activation::behind(change.graph, &old.output).map(|f| (f, Kept::default(), Kept::default())),
         };
@@ -109,14 +120,18 @@ pub fn reconstruct(
             let wrong = || Error::Model(format!("value '{}' is not of floats", new.input));
             let mut rows = Vec::new();
             input_rows(&new, &held.floats().ok_or_else(wrong)?, &dims, &out, &picked, &mut rows);
-            let goals = target.rows(&before, &after, run, &picked, (old, &new), &kept)?;
+            let aims = target.aims(&before, &after, run, &picked, (old, &new), &kept)?;
             let fits = run < fitted_on;
             let into = if fits { &mut sums } else { &mut judging };
-            into.add(&rows, &goals, device.products())?;
+            into.add(&rows, &aims.values, device.products())?;
             let keeps = through
                 .as_mut()
-                .is_some_and(|(_, a, b)| if fits { a } else { b }.add(&rows, &goals));
+                .is_some_and(|(_, a, b)| if fits { a } else { b }.add(&rows, &aims.values));
             through = through.filter(|_| keeps);
+            if choice && bytes < MOST_BYTES {
+                bytes += (rows.len() + 3 * aims.values.len()) * size_of::<f32>();
+                if fits { &mut fitting } else { &mut others }.push(Places { inputs: rows, aims });
+            }
         }
         if sums.is_empty() {
             continue;
@@ -144,7 +159,16 @@ pub fn reconstruct(
                     device.products(),
                 )?
             }
-            _ => plain.is_better(&judging, present).then_some(plain),
+            // Where none is left to judge by what serves, the plain fit is judged by what it makes.
+            _ if fitting.is_empty() || others.is_empty() != judging.is_empty() => {
+                plain.is_better(&judging, present).then_some(plain)
+            }
+            _ => {
+                let fit = plain.refined(&new, &sums, present, &fitting, (settings, device.products()))?;
+                let of = |weights: &[f32], bias: &[f32]| missed(&new, weights, bias, &others);
+                let better = of(&fit.weights, fit.bias.as_deref().unwrap_or(&bias)) <= of(&weights, &bias);
+                better.then_some(fit)
+            }
         };
         let Some(fit) = better else {
             not_better += 1;

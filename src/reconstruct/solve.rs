@@ -3,6 +3,7 @@
 //! With X the inputs' deviations from their means, E = Y − X Wᵀ what is missing, and n rows:
 //! `W' = W + Eᵀ X (Xᵀ X + n λ I)⁻¹`, `b' = ȳ − W' x̄`.
 
+use faer::linalg::solvers::Llt;
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
 
@@ -38,6 +39,34 @@ impl Sums {
     /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.inputs.count() == 0.0
+    }
+
+    /// Rows added, at least one.
+    pub(super) fn count(&self) -> f64 {
+        self.inputs.count().max(1.0)
+    }
+
+    /// Means of a group's inputs.
+    pub(super) fn means(&self, g: usize) -> Vec<f64> {
+        self.inputs.means(g)
+    }
+
+    /// The inputs' products that the weights of a group are solved by: about their means where the layer has a bias to make up for these.
+    fn square(&self, g: usize) -> Mat<f64> {
+        let (means, spread, columns) = (self.means(g), self.inputs.covariance(g), self.linear_op.columns());
+        if self.linear_op.takes_bias {
+            return spread;
+        }
+        Mat::from_fn(columns, columns, |i, j| spread[(i, j)] + means[i] * means[j])
+    }
+
+    /// A factor of these products with λ on the diagonal, and λ; `None` where there is none.
+    pub(super) fn damped(&self, g: usize, ridge: f64) -> Option<(Llt<f64>, f64)> {
+        let (mut square, columns) = (self.square(g), self.linear_op.columns());
+        let mean = (0..columns).map(|i| square[(i, i)]).sum::<f64>() / columns as f64;
+        let lambda = (ridge * mean).max(1e-12);
+        (0..columns).for_each(|i| square[(i, i)] += lambda);
+        Some((square.llt(Side::Lower).ok()?, lambda))
     }
 
     /// Adds rows of inputs (all groups' columns) and of targets (all outputs).
@@ -123,7 +152,6 @@ impl Fit {
         let mut bias = present.bias.to_vec();
         for g in 0..linear_op.groups() {
             let means = sums.inputs.means(g);
-            let spread = sums.inputs.covariance(g);
             let start = Mat::from_fn(per, columns, |o, j| {
                 f64::from(present.weights[(g * per + o) * columns + j])
             });
@@ -137,17 +165,12 @@ impl Fit {
                     both
                 }
             };
-            let square = Mat::from_fn(columns, columns, |i, j| {
-                spread[(i, j)] + if linear_op.takes_bias { 0.0 } else { means[i] * means[j] }
-            });
+            let square = sums.square(g);
             let toward = &square * start.transpose();
             let missing = Mat::from_fn(columns, per, |i, o| centred(i, o) - toward[(i, o)]);
-            let mean = (0..columns).map(|i| square[(i, i)]).sum::<f64>() / columns as f64;
-            let lambda = (settings.ridge * mean).max(1e-12);
-            let damped = Mat::from_fn(columns, columns, |i, j| {
-                square[(i, j)] + if i == j { lambda } else { 0.0 }
-            });
-            let Ok(factor) = damped.llt(Side::Lower) else { continue };
+            let Some((factor, _)) = sums.damped(g, settings.ridge) else {
+                continue;
+            };
             let change = factor.solve(&missing);
             for o in (0..per).filter(|&o| present.kept.get(g * per + o).is_none_or(Option::is_some)) {
                 let at = g * per + o;

@@ -1,6 +1,8 @@
 //! What a layer should make: what the original made, and where a shortcut is added behind it, what makes up for the
 //! shortcut's error too.
 
+use super::aims::Aims;
+use super::flat::Flat;
 use crate::Result;
 use crate::channels::Analysis;
 use crate::onnx::Graph;
@@ -13,8 +15,20 @@ pub struct ReconstructionTarget {
     /// The layer's own output in the original.
     own: String,
     own_node: usize,
+    /// The activation that alone reads the output.
+    activation: Option<ActivationBehind>,
     /// The sum that the output goes into.
     sum: Option<SumBehind>,
+}
+
+/// Slope and offset of every channel.
+type Affine = (Vec<f32>, Vec<f32>);
+
+#[derive(Clone, Debug)]
+struct ActivationBehind {
+    flat: Flat,
+    /// A BatchNormalization between the layer and the activation.
+    affine: Option<Affine>,
 }
 
 #[derive(Clone, Debug)]
@@ -24,7 +38,9 @@ struct SumBehind {
     /// The other addend.
     other: String,
     /// A BatchNormalization between the layer and the sum, as slope and offset of every output.
-    affine: Option<(Vec<f32>, Vec<f32>)>,
+    affine: Option<Affine>,
+    /// Where the activation that alone reads the sum is flat.
+    flat: Option<Flat>,
 }
 
 impl ReconstructionTarget {
@@ -33,6 +49,7 @@ impl ReconstructionTarget {
         Self {
             own: linear_op.output.clone(),
             own_node: linear_op.node,
+            activation: activation_behind(graph, linear_op),
             sum: sum_behind(graph, analysis, linear_op),
         }
     }
@@ -61,8 +78,16 @@ impl ReconstructionTarget {
         self.sum.is_some()
     }
 
-    /// Rows of what each kept output should be at some places.
-    pub(super) fn rows(
+    /// Whether an activation behind leaves a choice of what to make.
+    pub(super) fn leaves_choice(&self) -> bool {
+        match &self.sum {
+            Some(sum) => sum.flat.is_some(),
+            None => self.activation.is_some(),
+        }
+    }
+
+    /// What each kept output should be at some places.
+    pub(super) fn aims(
         &self,
         before: &StagedExecutor,
         after: &StagedExecutor,
@@ -70,7 +95,7 @@ impl ReconstructionTarget {
         picked: &[OutputPosition],
         (old, new): (&LinearOp, &LinearOp),
         kept: &[Option<usize>],
-    ) -> Result<Vec<f32>> {
+    ) -> Result<Aims> {
         let rows_of =
             |executor: &StagedExecutor, name: &str, linear_op: &LinearOp, kept: &[Option<usize>]| -> Result<Vec<f32>> {
                 let held = executor.value(run, name)?;
@@ -78,22 +103,107 @@ impl ReconstructionTarget {
                 Ok(kept_rows(linear_op, &values, &held.dims(), picked, kept))
             };
         let Some(sum) = &self.sum else {
-            return rows_of(before, &self.own, old, kept);
+            let values = rows_of(before, &self.own, old, kept)?;
+            let behind = self.activation.as_ref();
+            let affine = behind.and_then(|a| a.affine.as_ref());
+            let own = |at: usize, v: f32| {
+                let (slope, offset) = scaling(affine, kept, at);
+                Point {
+                    seen: slope * v + offset,
+                    slope,
+                    rest: offset,
+                }
+            };
+            return Ok(Aims::of(values, behind.map(|a| a.flat), &own));
         };
-        let mut rows = rows_of(before, &sum.output, old, kept)?;
+        let sums = rows_of(before, &sum.output, old, kept)?;
         let same: Vec<Option<usize>> = (0..kept.len()).map(Some).collect();
         let other = rows_of(after, &sum.other, new, &same)?;
-        rows.iter_mut().zip(&other).for_each(|(a, b)| *a -= b);
-        if let Some((slope, offset)) = &sum.affine {
-            for row in rows.chunks_exact_mut(kept.len().max(1)) {
-                for (v, k) in row.iter_mut().zip(kept) {
-                    let k = k.unwrap_or(0);
-                    *v = (*v - offset[k]) / slope[k];
-                }
+        let affine = sum.affine.as_ref();
+        let point = |at: usize, other: f32| {
+            let (slope, offset) = scaling(affine, kept, at);
+            (slope, offset + other)
+        };
+        let values = sums.iter().zip(&other).enumerate();
+        let values: Vec<f32> = values
+            .map(|(at, (s, &o))| {
+                let (slope, rest) = point(at, o);
+                (s - rest) / slope
+            })
+            .collect();
+        let own = |at: usize, _| {
+            let (slope, rest) = point(at, other.get(at).copied().unwrap_or(0.0));
+            Point {
+                seen: sums.get(at).copied().unwrap_or(0.0),
+                slope,
+                rest,
             }
-        }
-        Ok(rows)
+        };
+        Ok(Aims::of(values, sum.flat, &own))
     }
+}
+
+/// An element of an output: what the activation behind sees in the original, and by which line it sees what the layer makes.
+struct Point {
+    seen: f32,
+    slope: f32,
+    rest: f32,
+}
+
+impl Aims {
+    /// Values, and where an activation is flat, what serves as well.
+    fn of(values: Vec<f32>, flat: Option<Flat>, point: &dyn Fn(usize, f32) -> Point) -> Self {
+        let Some(flat) = flat else {
+            return Self {
+                values,
+                ..Self::default()
+            };
+        };
+        let (mut least, mut most) = (values.clone(), values.clone());
+        for (at, &v) in values.iter().enumerate() {
+            let Point { seen, slope, rest } = point(at, v);
+            let (edge, below) = if seen <= flat.low {
+                (flat.low, true)
+            } else if seen >= flat.high {
+                (flat.high, false)
+            } else {
+                continue;
+            };
+            let edge = (edge - rest) / slope;
+            (least[at], most[at]) = match below == (slope > 0.0) {
+                true => (f32::NEG_INFINITY, edge),
+                false => (edge, f32::INFINITY),
+            };
+        }
+        Self { values, least, most }
+    }
+}
+
+/// Slope and offset of an element of rows of kept outputs.
+fn scaling(affine: Option<&Affine>, kept: &[Option<usize>], at: usize) -> (f32, f32) {
+    let k = kept.get(at % kept.len().max(1)).copied().flatten().unwrap_or(0);
+    let of = |(slope, offset): &Affine| Some((*slope.get(k)?, *offset.get(k)?));
+    affine.and_then(of).unwrap_or((1.0, 0.0))
+}
+
+/// The activation that alone reads a layer's output, past a BatchNormalization.
+fn activation_behind(graph: &Graph, linear_op: &LinearOp) -> Option<ActivationBehind> {
+    let name = linear_op.output.as_str();
+    if let Some(flat) = Flat::behind(graph, name) {
+        return Some(ActivationBehind { flat, affine: None });
+    }
+    let given_out = graph.proto.output.iter().any(|o| o.name() == name);
+    let at = match graph.consumers.get(name)?.as_slice() {
+        [one] if !given_out => *one,
+        _ => return None,
+    };
+    let node = graph.proto.node.get(at)?;
+    let affine = affine_of(graph, at)?;
+    let flat = Flat::behind(graph, node.output.first()?)?;
+    Some(ActivationBehind {
+        flat,
+        affine: Some(affine),
+    })
 }
 
 /// The sum right behind a layer (past a BatchNormalization or a quantization) with another activation of the same shape.
@@ -132,6 +242,7 @@ fn sum_behind(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Optio
         output: output.clone(),
         other: other.clone(),
         affine,
+        flat: Flat::behind(graph, output),
     })
 }
 
@@ -158,4 +269,31 @@ fn kept_rows(
         rows.extend(kept.iter().map(|k| k.and_then(|i| row.get(i)).copied().unwrap_or(0.0)));
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Aims, Flat, Point};
+
+    /// An activation flat up to 0 and from 6 on sees slope · y + 1.
+    #[test]
+    fn what_serves_as_well_lies_on_the_flat_side() {
+        let flat = Flat { low: 0.0, high: 6.0 };
+        let none = (f32::NEG_INFINITY, f32::INFINITY);
+        for (slope, expected) in [
+            (2.0, [(none.0, -0.5), (1.0, 1.0), (2.5, none.1)]),
+            (-2.0, [(0.5, none.1), (-1.0, -1.0), (none.0, -2.5)]),
+        ] {
+            let point = |_: usize, v: f32| Point {
+                seen: slope * v + 1.0,
+                slope,
+                rest: 1.0,
+            };
+            let values = [-3.0, 1.0, 4.0].map(|v: f32| v * slope.signum());
+            let aims = Aims::of(values.to_vec(), Some(flat), &point);
+            let found: Vec<(f32, f32)> = aims.least.iter().copied().zip(aims.most.iter().copied()).collect();
+            assert_eq!(found, expected);
+            assert!(Aims::of(values.to_vec(), None, &point).least.is_empty());
+        }
+    }
 }

@@ -23,7 +23,7 @@ use crate::score::{
 /// Places of every sample that the layers' inputs are looked at.
 const PLACES: usize = 48;
 /// Samples that losses of single groups are measured on, at most.
-const JUDGES: usize = 512;
+const JUDGES: usize = 256;
 
 /// What losing channels costs.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ pub(super) fn analyze(
     let (reporter, limit, seed) = (session.reporter, &session.limit, session.options.seed);
     let layers = linear_ops(graph);
     reporter.step(Step::Calibrate);
-    let mut executor = StagedExecutor::new(session.device, &samples.data, samples.fit.clone())?;
+    let mut executor = StagedExecutor::new(session.device, &samples.data, samples.ranked_on(JUDGES))?;
     let model = &session.opened.proto;
     let mut wanted = reading(analysis, &layers);
     wanted.retain(|l| narrower.keys().any(|&g| analysis.groups[g].consumers.contains(&l.node)));
@@ -230,7 +230,7 @@ fn losses(
 ) -> Result<BTreeMap<usize, Vec<(usize, f64)>>> {
     let (graph, original) = (&session.graph, &session.opened.proto);
     let each = crossing_bytes(graph, session.analysis(), samples.data.declared());
-    let executor = StagedExecutor::new(session.device, &samples.data, samples.few(JUDGES))?;
+    let executor = StagedExecutor::new(session.device, &samples.data, samples.lost_on(JUDGES))?;
     let mut executor = executor.staying(each);
     let reference = Reference::of(&executor, original, graph, &samples.judged)?;
     let groups = &session.analysis().groups;

@@ -45,7 +45,7 @@ pub struct Calibration {
     pub judged_on: usize,
     /// Those that were given and not taken, as more would not have fit in memory.
     pub left_out: usize,
-    /// The sum of what its groups were measured to lose one by one: nats of divergence for classifiers, squared error
+    /// The sum of what its groups were measured to lose one by one: softened divergence for classifiers, squared error
     /// over variance for other outputs.
     pub predicted_loss: f64,
     /// What every output is compared as, by its name.

@@ -156,7 +156,7 @@ fn undrawn(error: askama::Error) -> Error {
 }
 
 fn curve_note(outcome: &Outcome) -> String {
-    let unit = "Each point is the plan that loses least at its latency, as predicted from the loss of each group alone (nats of \
+    let unit = "Each point is the plan that loses least at its latency, as predicted from the loss of each group alone (\
                 divergence for classifiers, squared error over variance for other outputs).";
     match outcome.chosen {
         Some(c) => format!(

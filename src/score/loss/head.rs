@@ -1,6 +1,6 @@
 //! What the outputs of a model are compared as.
 
-use super::classes::Rows as ClassRows;
+use super::classes::{Form, Rows as ClassRows};
 use super::columns::{Activation, Axis, Spread, column_error, relative_error, set_error};
 use super::detections::{box_error, score_error, set_distance};
 use crate::task::{DetectLayout, OutputValues, Rows, best_class};
@@ -97,8 +97,16 @@ impl Head {
     /// What it compares, in words.
     pub fn text(&self) -> String {
         let what = match &self.how {
-            Compare::Classes(ClassRows::Logits(n)) => format!("divergence of {n} classes (logits)"),
-            Compare::Classes(ClassRows::Probabilities(n)) => format!("divergence of {n} classes (probabilities)"),
+            Compare::Classes(rows) => {
+                let form = match rows.form {
+                    Form::Logits => "logits",
+                    Form::Probabilities => "probabilities",
+                };
+                format!(
+                    "divergence of {} classes ({form}, temperature {:.3})",
+                    rows.classes, rows.temperature
+                )
+            }
             Compare::Whole => "share of whole numbers that differ".to_owned(),
             Compare::Vectors(_) => "squared error of directions over their variance".to_owned(),
             Compare::Columns {
@@ -138,9 +146,9 @@ impl Head {
             &run.outputs[values(&run.outputs)?].values,
             &after[values(after)?].values,
         );
-        let pairs = a.chunks_exact(rows.classes()).zip(b.chunks_exact(rows.classes()));
+        let pairs = a.chunks_exact(rows.classes).zip(b.chunks_exact(rows.classes));
         let same = pairs.filter(|(a, b)| best_class(a) == best_class(b)).count();
-        Some((same, a.len() / rows.classes()))
+        Some((same, a.len() / rows.classes))
     }
 }
 

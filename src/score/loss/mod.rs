@@ -1,6 +1,6 @@
 //! How far a model's outputs are from the original's, in what users feel.
 //!
-//! - Classes: nats of Kullback-Leibler divergence, and a little of the values' own error.
+//! - Classes: Kullback-Leibler divergence at a temperature at which the original is not sure, and a little of the values' own error.
 //! - Detectors whose layout is known: squared errors of scores over the energy of the original's, and errors of decoded boxes over
 //!   their size, where something is.
 //! - Detections that the graph selected: matched by overlap.

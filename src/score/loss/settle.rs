@@ -65,7 +65,7 @@ fn of_output(spec: &LossSpec, first: &OutputValues, runs: &[JudgedRun]) -> Compa
     }) = spec.reading.as_ref().map(|r| &r.how)
         && *output == first.name
     {
-        return of_steps(first);
+        return of_steps(first, all().map(|(_, o)| o));
     }
     let ragged = all().any(|(r, o)| tail(o, r.samples) != tail(first, samples));
     if ragged {
@@ -76,12 +76,12 @@ fn of_output(spec: &LossSpec, first: &OutputValues, runs: &[JudgedRun]) -> Compa
     }
     let reading = spec.reading.as_ref().map(|r| &r.how);
     if let Some(classes) = spec.is_classes(first, samples) {
-        return Compare::Classes(ClassRows::of(&first.values, classes));
+        return of_classes(classes, all().map(|(_, o)| o));
     }
     let mut activation = Activation::None;
     match reading {
         Some(How::Steps { output, .. }) if *output == first.name => {
-            return of_steps(first);
+            return of_steps(first, all().map(|(_, o)| o));
         }
         Some(How::Vectors { output }) if *output == first.name => {
             let each = first.values.len() / samples.max(1);
@@ -132,9 +132,14 @@ fn of_output(spec: &LossSpec, first: &OutputValues, runs: &[JudgedRun]) -> Compa
 }
 
 /// Classes of steps, which stand last.
-fn of_steps(first: &OutputValues) -> Compare {
-    let classes = first.dims.last().copied().unwrap_or(1).max(1);
-    Compare::Classes(ClassRows::of(&first.values, classes))
+fn of_steps<'o>(first: &OutputValues, all: impl Iterator<Item = &'o OutputValues>) -> Compare {
+    of_classes(first.dims.last().copied().unwrap_or(1).max(1), all)
+}
+
+/// Rows of classes.
+fn of_classes<'o>(classes: usize, all: impl Iterator<Item = &'o OutputValues>) -> Compare {
+    let values: Vec<f32> = all.flat_map(|o| o.values.iter().copied()).collect();
+    Compare::Classes(ClassRows::of(&values, classes))
 }
 
 /// Rows whose number differs.

@@ -1,6 +1,6 @@
 //! Losses against formulas, and against numbers of SciPy and NumPy (`tests/python/task_numbers.py`).
 
-use super::classes::{Rows as ClassRows, VALUES_SHARE};
+use super::classes::{Form, Rows as ClassRows, VALUES_SHARE};
 use super::columns::{Activation, Axis, Spread, column_error, relative_error, set_error};
 use super::detections::{box_error, row_weights, set_distance};
 use super::head::{Compare, JudgedRun};
@@ -54,8 +54,8 @@ fn classifiers_are_told_from_maps_and_logits_from_probabilities() {
     let spec = LossSpec::default();
     let classes = |dims: &[usize], values: &[f32], n| spec.is_classes(&output("y", dims, values), n);
     assert_eq!(classes(&[1, 2, 1, 1], &[0.25, 0.75], 1), Some(2));
-    assert_eq!(ClassRows::of(&[0.25, 0.75], 2), ClassRows::Probabilities(2));
-    assert_eq!(ClassRows::of(&[-1.0, 2.0], 2), ClassRows::Logits(2));
+    assert_eq!(ClassRows::of(&[0.25, 0.75], 2).form, Form::Probabilities);
+    assert_eq!(ClassRows::of(&[-1.0, 2.0], 2).form, Form::Logits);
     assert_eq!(classes(&[1, 2, 3], &[0.0; 6], 1), None);
     // Steps of time before the batch are no samples.
     assert_eq!(classes(&[3, 2], &[0.0; 6], 2), None);
@@ -81,12 +81,67 @@ fn what_is_no_number_is_infinitely_far_and_never_nothing() {
     }
     let runs = [run(1, vec![output("y", &[3], &[1.0, nan, 3.0])])];
     assert_eq!(distance(&spec, &runs, output("y", &[3], &[1.0, 5.0, 3.0])), 0.0);
-    assert_eq!(ClassRows::Logits(2).distance(&[1.0, -inf], &[1.0, -inf]), 0.0);
+    assert_eq!(plain(Form::Logits, 2).distance(&[1.0, -inf], &[1.0, -inf]), 0.0);
     let mut whole = output("y", &[2], &[1.0, 2.0]);
     whole.float = false;
     let runs = [run(1, vec![whole])];
     assert_eq!(distance(&spec, &runs, output("y", &[2], &[1.0, 3.0])), 0.5);
     assert_eq!(Judgement::default().loss(), f64::INFINITY);
+}
+
+/// Rows of classes as they are.
+fn plain(form: Form, classes: usize) -> ClassRows {
+    ClassRows {
+        form,
+        classes,
+        temperature: 1.0,
+    }
+}
+
+/// A classifier that is sure of all samples: what two changes lose one by one is what they lose together, which plain divergence is far from.
+#[test]
+fn losses_of_a_sure_classifier_add_up() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let (rows, classes) = (4000, 10);
+    let sure: Vec<f32> = (0..rows * classes)
+        .map(|k| {
+            random.f32()
+                + if k % classes == k / classes % classes {
+                    12.0
+                } else {
+                    0.0
+                }
+        })
+        .collect();
+    let mut change = |scale: f32| {
+        (0..sure.len())
+            .map(|_| scale * (random.f32() - 0.5))
+            .collect::<Vec<f32>>()
+    };
+    let changes: Vec<Vec<f32>> = (0..16).map(|_| change(5.0)).collect();
+    let changed = |all: &[Vec<f32>]| -> Vec<f32> {
+        let sum = |k: usize| sure[k] + all.iter().map(|c| c[k]).sum::<f32>();
+        (0..sure.len()).map(sum).collect()
+    };
+    let ratio = |how: ClassRows| {
+        let own = |c: &Vec<f32>| {
+            how.distance(&sure, &changed(std::slice::from_ref(c)))
+                - VALUES_SHARE * relative_error(&sure, &changed(std::slice::from_ref(c)))
+        };
+        let together =
+            how.distance(&sure, &changed(&changes)) - VALUES_SHARE * relative_error(&sure, &changed(&changes));
+        together / changes.iter().map(own).sum::<f64>()
+    };
+    let softened = ClassRows::of(&sure, classes);
+    assert!(
+        softened.temperature > 3.0 && (0.5..2.0).contains(&ratio(softened)),
+        "{}",
+        ratio(softened)
+    );
+    assert!(ratio(plain(Form::Logits, classes)) > 10.0);
+    // One that is not sure is compared as it is.
+    let unsure: Vec<f32> = sure.iter().map(|v| v / 12.0).collect();
+    assert_eq!(ClassRows::of(&unsure, classes).temperature, 1.0);
 }
 
 #[test]
@@ -96,8 +151,8 @@ fn equal_outputs_lose_nothing_and_others_lose_what_the_formula_says() {
     let exact = 0.8 * (0.8f64 / 0.5).ln() + 0.2 * (0.2f64 / 0.5).ln();
     let logits = |p: [f32; 2]| p.map(|v| v.ln() + 3.0);
     for (rows, p, q) in [
-        (ClassRows::Probabilities(2), p, q),
-        (ClassRows::Logits(2), logits(p), logits(q)),
+        (plain(Form::Probabilities, 2), p, q),
+        (plain(Form::Logits, 2), logits(p), logits(q)),
     ] {
         let values = VALUES_SHARE * relative_error(&p, &q);
         assert!(near(rows.distance(&p, &q), exact + values));
@@ -110,7 +165,7 @@ fn equal_outputs_lose_nothing_and_others_lose_what_the_formula_says() {
 fn divergence_directions_and_columns_are_those_of_scipy_and_numpy() {
     let (x, y) = tables();
     let values = VALUES_SHARE * relative_error(&x, &y);
-    assert!(near(ClassRows::Logits(5).distance(&x, &y) - values, 0.0339464461));
+    assert!(near(plain(Form::Logits, 5).distance(&x, &y) - values, 0.0339464461));
     let vectors = reading(TaskKind::Embed, How::Vectors { output: "y".to_owned() });
     let runs = [run(8, vec![output("y", &[8, 5], &x)])];
     assert!(near(distance(&vectors, &runs, output("y", &[8, 5], &y)), 0.2049801772));
