@@ -4,9 +4,11 @@
 use crate::common;
 use crate::page::{self_contained, well_laid_out};
 
-use common::priced::optimized_at_price;
-use snapprune::data::{Mask, Picture};
-use snapprune::optimize::{Options, Outcome, Pictures, SamplePicture, Workload};
+use common::command::model;
+use common::priced::{job_at_price, optimized_at_price};
+use snapprune::data::{Mask, Picture, Scaling};
+use snapprune::optimize::{Amount, Goals, Options, Outcome, Pictures, SamplePicture, SampleSource, Workload};
+use snapprune::plan::Metric;
 use snapprune::report::{About, outcome_html};
 use snapprune::task::{Answer, Detection, Rect, TaskKind};
 use snapprune::verify::Shown;
@@ -132,4 +134,33 @@ fn boxes_and_masks_of_both_models_lie_on_the_pictures() {
         html.contains("The samples are not shown: they are no images")
             && !html.contains("<figure><div class=\"sides\">")
     );
+}
+
+/// The main job on one of this project's classifiers, compared on real images.
+fn compared() -> Outcome {
+    let scaling = Scaling {
+        mean: vec![0.5],
+        std: vec![0.5],
+    };
+    let samples = || SampleSource::new(model("shapes96_eval.npz"), &scaling);
+    let options = Options {
+        goals: Goals::default().at_most(Metric::Macs, Amount::Times(0.35)),
+        min_width: 1,
+        calib: Some(samples().at_most(60)),
+        eval: Some(samples()),
+        ..Options::default()
+    };
+    job_at_price("shapes96.onnx", &options)
+}
+
+#[test]
+fn a_narrower_model_is_shown_on_samples() {
+    let outcome = compared();
+    let (task, shown) = (outcome.task.as_ref().unwrap(), &outcome.pictures);
+    assert_eq!(
+        (shown.kind, shown.of, shown.drawn.len()),
+        (TaskKind::Classify, task.samples, 6)
+    );
+    let labelled = |one: &SamplePicture| one.label.is_some() && one.picture.pixels.iter().any(|p| *p > 0);
+    assert!(shown.drawn.iter().all(labelled));
 }
