@@ -66,6 +66,9 @@ impl Fit {
     }
 }
 
+/// Solves least squares of one group for right sides.
+type Solver<'s> = &'s dyn Fn(&Mat<f64>) -> Mat<f64>;
+
 /// The sum of squares of what is missing to values that serve.
 pub(super) fn missed(linear_op: &LinearOp, weights: &[f32], bias: &[f32], places: &[Places]) -> f64 {
     let of = |p: &Places| {
@@ -76,9 +79,6 @@ pub(super) fn missed(linear_op: &LinearOp, weights: &[f32], bias: &[f32], places
     };
     places.iter().map(of).sum()
 }
-
-/// The solution of a group's equations for a right side.
-type Solution<'s> = dyn Fn(&Mat<f64>) -> Mat<f64> + 's;
 
 /// Weights (outputs × columns) and biases.
 #[derive(Clone)]
@@ -151,7 +151,7 @@ impl Missing {
         g: usize,
         (start, next): (&Point, &mut Point),
         present: &Present,
-        (solve, lambda): (&Solution, f64),
+        (solve, lambda): (Solver, f64),
     ) {
         let (columns, per, n) = (linear_op.columns(), linear_op.group_outputs(), sums.count());
         let means = sums.means(g);
