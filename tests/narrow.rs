@@ -58,7 +58,9 @@ fn resnet20_keeps_its_accuracy_at_seven_tenths_of_its_macs() {
     let calibration = &report["calibration"];
     assert_eq!(calibration["samples"], 1024);
     assert!(calibration["held_out_agreement"].as_f64().unwrap() > 0.9);
-    assert!(calibration["held_out_loss"].as_f64().unwrap() < 0.3);
+    let loss = |name: &str| calibration[name].as_f64().unwrap();
+    let as_predicted = loss("held_out_loss") / loss("predicted_loss");
+    assert!(as_predicted > 0.4 && as_predicted < 2.5, "{calibration}");
     // The written file has those MACs and that accuracy, by itself.
     let inspected = snapprune().args(["inspect", text(&out), "--json"]).output().unwrap();
     let inspected: Value = serde_json::from_slice(&inspected.stdout).unwrap();

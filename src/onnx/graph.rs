@@ -135,6 +135,12 @@ impl<'a> Graph<'a> {
         self.constant(name)
     }
 
+    /// Whether a value is an output of the graph, or read by a body of one of its nodes.
+    pub fn is_seen_outside(&self, name: &str) -> bool {
+        let mut captured = self.proto.node.iter().flat_map(captured_names);
+        self.proto.output.iter().any(|o| o.name() == name) || captured.any(|n| n == name)
+    }
+
     /// The only user of a node's first output, when it has just one and is no graph output.
     pub fn only_user(&self, node: &NodeProto) -> Option<&'a NodeProto> {
         let name = node.output.first()?;

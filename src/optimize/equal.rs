@@ -7,6 +7,7 @@ use super::input::related;
 use super::opened::{EqualTo, Opened};
 use super::options::Allowed;
 use super::reporter::{ProgressReporter, Step};
+use super::samples::JUDGES;
 use super::workload::Workload;
 use crate::Result;
 use crate::device::{Device, Limit};
@@ -77,7 +78,7 @@ impl Directions {
             layers.iter().for_each(|l| watch(&l.output, l));
         }
         reporter.step(Step::Calibrate);
-        let mut executor = StagedExecutor::new(on.device, &on.samples.data, on.samples.fit.clone())?;
+        let mut executor = StagedExecutor::new(on.device, &on.samples.data, on.samples.ranked_on(JUDGES))?;
         let watch = Watch {
             limit,
             progress: &|done, total| reporter.progress(done, total),

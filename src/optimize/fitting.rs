@@ -179,7 +179,7 @@ pub fn fitted(
     };
     let mut activation_scales = None;
     let (mut proto, mut judged_loss) = (proto, judged_loss);
-    if let Some(method) = fitting.requantize {
+    if let Some(method) = fitting.requantize.filter(|_| !limit.is_up()) {
         let new = rescaled(
             device,
             (change.model, &proto),

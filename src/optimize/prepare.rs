@@ -1,6 +1,7 @@
 //! What every job does first: times the model as it is, and works out what may change.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::datasets::Datasets;
@@ -62,7 +63,19 @@ impl<'a> Session<'a> {
             fits(&profile, device, options)?;
             prober.add_records(profile.records);
         }
-        Self::over(request, prober, known.loaded, data, limit)
+        // First of all: what fails there should not do so after an hour.
+        let metric = match (&options.metric, &data.eval) {
+            (Some(metric), Some(eval)) => {
+                let reporter = request.reporter;
+                reporter.step(Step::RunRealInputs);
+                let report = |done, runs| reporter.progress(done, runs);
+                let original = encode(first(request.workloads)?.opened.original());
+                let judge = MetricJudge::within(limit.clone(), metric.clone(), (device, &original), eval, &report)?;
+                Some(Rc::new(judge))
+            }
+            _ => None,
+        };
+        Self::over(request, prober, (known.loaded, metric), data, limit)
     }
 
     /// The same with what has been timed already.
@@ -72,7 +85,7 @@ impl<'a> Session<'a> {
     pub fn over(
         request: Request<'a>,
         prober: Prober<'a>,
-        loaded: Loaded,
+        (loaded, metric): (Loaded, Option<Rc<MetricJudge<'a>>>),
         data: &'a Datasets,
         limit: Limit,
     ) -> Result<Self> {
@@ -101,21 +114,6 @@ impl<'a> Session<'a> {
             layers_of_all.extend(own);
         }
         let original = encode(opened.original());
-        // First of all: what fails there should not do so after an hour.
-        let metric = match (&options.metric, &data.eval) {
-            (Some(metric), Some(eval)) => {
-                reporter.step(Step::RunRealInputs);
-                let report = |done, runs| reporter.progress(done, runs);
-                Some(MetricJudge::within(
-                    limit.clone(),
-                    metric.clone(),
-                    (device, &original),
-                    eval,
-                    &report,
-                )?)
-            }
-            _ => None,
-        };
         let removable = removable(&graph, analysis);
         let spare = |id: usize| removable.classes.get(&id).map_or(0, Vec::len);
         let wider = match device.timer().map(Timer::node_clock) {

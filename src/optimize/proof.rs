@@ -118,7 +118,10 @@ impl Session<'_> {
         if !trial.entries.is_empty() {
             evidence.entries = self.benchmark(&trial.entries, trial.inputs, self.seconds(trial.seconds))?;
         }
-        let loaded = self.loaded.borrow_mut().leave(&trial.entries);
+        let loaded = match trial.entries.as_slice() {
+            [] => None,
+            entries => self.loaded.borrow_mut().leave(entries),
+        };
         evidence.agreement = self.agreement(trial, loaded.unwrap_or_default())?;
         if let Some(why) = acceptance.before_task(&evidence) {
             return Ok((evidence, Some(why)));

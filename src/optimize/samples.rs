@@ -5,6 +5,9 @@ use std::ops::Range;
 use crate::data::Dataset;
 use crate::score::LossSpec;
 
+/// Samples that losses of single groups are measured on, at most.
+pub(super) const JUDGES: usize = 256;
+
 /// Samples for calibration: those that weights are fitted on, and those that they are judged on.
 #[derive(Clone, Debug)]
 pub struct Samples {

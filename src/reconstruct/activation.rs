@@ -7,7 +7,7 @@ use crate::ops::scalar::ScalarFn;
 
 /// The function behind a value, where nothing else reads it: that of an operator, or x · g(x) written as two.
 pub(super) fn behind(graph: &Graph, name: &str) -> Option<ScalarFn> {
-    if graph.proto.output.iter().any(|o| o.name() == name) {
+    if graph.is_seen_outside(name) {
         return None;
     }
     let mut readers = graph.consumers.get(name)?.clone();

@@ -19,7 +19,7 @@ impl Flat {
 
     /// Where the only thing that any node makes of a value is flat; `None` where it is not, or the graph gives the value out.
     pub fn behind(graph: &Graph, value: &str) -> Option<Self> {
-        if graph.proto.output.iter().any(|o| o.name() == value) {
+        if graph.is_seen_outside(value) {
             return None;
         }
         let mut all: Option<Self> = None;

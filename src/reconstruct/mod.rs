@@ -164,10 +164,17 @@ pub fn reconstruct(
                 plain.is_better(&judging, present).then_some(plain)
             }
             _ => {
-                let fit = plain.refined(&new, &sums, present, &fitting, (settings, device.products()))?;
-                let of = |weights: &[f32], bias: &[f32]| missed(&new, weights, bias, &others);
-                let better = of(&fit.weights, fit.bias.as_deref().unwrap_or(&bias)) <= of(&weights, &bias);
-                better.then_some(fit)
+                let refined = plain
+                    .clone()
+                    .refined(&new, &sums, present, &fitting, (settings, device.products()))?;
+                let of = |fit: &Fit| missed(&new, &fit.weights, fit.bias.as_deref().unwrap_or(&bias), &others);
+                let (first, second) = (of(&refined), of(&plain));
+                let (fit, error) = if first <= second {
+                    (refined, first)
+                } else {
+                    (plain, second)
+                };
+                (error <= missed(&new, &weights, &bias, &others)).then_some(fit)
             }
         };
         let Some(fit) = better else {

@@ -21,6 +21,8 @@ const MANY_COLUMNS: usize = 1152;
 const LEAST_GAIN: f64 = 5e-3;
 /// Rows that are kept take at most so many bytes; a layer with more is fitted to its own output.
 const MOST_BYTES: usize = 512 << 20;
+/// Numbers that a round holds for each target: it, what is made, the slope (twice as long) and the next target.
+const PER_GOAL: usize = 5;
 
 /// Rows of inputs, and what a layer should make of them.
 #[derive(Debug, Default)]
@@ -32,7 +34,8 @@ pub(super) struct Kept {
 impl Kept {
     /// Adds rows; `false` where they take too much memory, and nothing is kept from then on.
     pub fn add(&mut self, rows: &[f32], goals: &[f32]) -> bool {
-        if 4 * (self.rows.len() + rows.len()) > MOST_BYTES {
+        let of = |rows: usize, goals: usize| size_of::<f32>() * (rows + PER_GOAL * goals);
+        if of(self.rows.len() + rows.len(), self.goals.len() + goals.len()) > MOST_BYTES {
             *self = Self::default();
             return false;
         }

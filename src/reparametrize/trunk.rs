@@ -70,6 +70,10 @@ fn of_types(graph: &Graph, analysis: &Analysis, group: &Group, types: &[Dtype]) 
     let mut consumers = HashSet::new();
     for &(value, axis) in &group.places {
         let name = dependencies.value(value).name.as_str();
+        // A weight that is handed on by a node.
+        if graph.stored(name).is_some() {
+            continue;
+        }
         if seen_outside.contains(name) || dependencies.classes_of(value, axis) != group.classes {
             return None;
         }

@@ -44,8 +44,11 @@ impl Entry {
         summarize(&self.ratios).half_width().max(0.005)
     }
 
-    /// By how much the slowest block took longer than the fastest, as a share.
+    /// By how much the slowest block took longer than the fastest, as a share; of one block nothing is known.
     pub fn drift(&self) -> Option<f64> {
+        if self.block_ms.len() < 2 {
+            return None;
+        }
         let least = self.block_ms.iter().copied().reduce(f64::min)?;
         let most = self.block_ms.iter().copied().reduce(f64::max)?;
         Some(most / least.max(1e-12) - 1.0)

@@ -1,6 +1,5 @@
 //! Loaded models, timed side by side.
 
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::entry::Entry;
@@ -24,18 +23,6 @@ pub(super) fn warm_up(sessions: &mut [Box<dyn TimedSession>], repeats: usize) ->
     Ok(())
 }
 
-/// `short` makes benchmarks take a quarter of their time, for tests, which ask what comes out and not how exactly it was timed.
-const BENCHMARKS: &str = "SNAPPRUNE_BENCHMARKS";
-
-/// The share of its time that a benchmark takes.
-fn share() -> f64 {
-    static SHARE: OnceLock<f64> = OnceLock::new();
-    *SHARE.get_or_init(|| match std::env::var_os(BENCHMARKS).is_some_and(|v| v == "short") {
-        true => 0.25,
-        false => 1.0,
-    })
-}
-
 /// Times loaded models in rounds of rotating order, from the `first`-th on, for about `seconds`, and adds to their entries.
 pub(super) fn rounds(
     sessions: &mut [Box<dyn TimedSession>],
@@ -44,7 +31,6 @@ pub(super) fn rounds(
     first: usize,
     report: &dyn Fn(f64),
 ) -> Result<()> {
-    let seconds = seconds * share();
     let from = entries[0].ratios.len();
     let start = Instant::now();
     let mut round = 0;

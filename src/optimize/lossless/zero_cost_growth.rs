@@ -50,6 +50,9 @@ pub(super) fn grown(session: &mut Session, plan: Plan) -> Result<Option<Plan>> {
         session,
         vec![plan.clone()].into_iter().filter(|p| !p.is_empty()).collect(),
     );
+    if before.is_empty() && !plan.is_empty() {
+        return Ok(None);
+    }
     while !grown.is_empty() {
         let mut wider = plan.clone();
         wider.counts.extend(grown.iter().map(|&(g, n, _)| (g, n)));

@@ -212,7 +212,15 @@ fn over<'a>(from: &mut Session<'a>, workloads: &'a [Workload], data: &'a Dataset
         reporter: from.reporter,
     };
     let prober = std::mem::replace(&mut from.prober, Prober::new(from.device, None));
-    let mut session = Session::over(request, prober, Loaded::default(), data, from.limit.clone())?;
+    // What a plan without moves had loaded makes room.
+    from.loaded.borrow_mut().leave(&[]);
+    let mut session = Session::over(
+        request,
+        prober,
+        (Loaded::default(), from.metric.clone()),
+        data,
+        from.limit.clone(),
+    )?;
     session.original_ms = from.predict_original();
     Ok(session)
 }

@@ -140,7 +140,13 @@ impl<'s> DropJudge<'s> {
         let (device, progress) = (session.device, session.progress());
         let before = match &session.options.metric {
             Some(metric) => {
-                let judge = MetricJudge::of(metric.clone(), device, &session.original, data, &progress)?;
+                let judge = MetricJudge::within(
+                    session.limit.clone(),
+                    metric.clone(),
+                    (device, &session.original),
+                    data,
+                    &progress,
+                )?;
                 Before::Metric(judge)
             }
             None => {

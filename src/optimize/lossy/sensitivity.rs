@@ -10,7 +10,7 @@ use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::ops::LinearOp;
 use crate::optimize::reporter::Step;
-use crate::optimize::samples::Samples;
+use crate::optimize::samples::{JUDGES, Samples};
 use crate::optimize::session::Session;
 use crate::plan::{LossCurve, Plan};
 use crate::reconstruct::with_compensated;
@@ -22,8 +22,6 @@ use crate::score::{
 
 /// Places of every sample that the layers' inputs are looked at.
 const PLACES: usize = 48;
-/// Samples that losses of single groups are measured on, at most.
-const JUDGES: usize = 256;
 
 /// What losing channels costs.
 #[derive(Debug, Default)]

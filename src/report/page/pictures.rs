@@ -127,7 +127,7 @@ fn about(pictures: &Pictures, shown: usize) -> String {
         .fold(0.0_f64, |most, one| most.max(one.shown.apart));
     if furthest <= 0.0 {
         return format!(
-            "{shown} of {} samples that were held out; both models give the same for all of them.",
+            "{shown} of {} samples that were held out; both models find the same in those that are shown.",
             pictures.of
         );
     }

@@ -24,6 +24,8 @@ pub(super) struct Rows {
     pub form: Form,
     pub classes: usize,
     pub temperature: f64,
+    /// Probabilities below count as this one: the least positive one of the original, as a rounded one may be 0.
+    pub floor: f64,
 }
 
 /// Temperatures that are tried, by halves of powers of two: the highest is for logits of a million.
@@ -42,11 +44,22 @@ impl Rows {
             true => Form::Probabilities,
             false => Form::Logits,
         };
+        let least = values
+            .iter()
+            .copied()
+            .filter(|&p| p > 0.0)
+            .fold(f32::INFINITY, f32::min);
+        let floor = if least.is_finite() {
+            f64::from(least).max(1e-12)
+        } else {
+            1e-12
+        };
         let half = 0.5 + 0.5 / classes as f64;
         let at = |temperature| Self {
             form,
             classes,
             temperature,
+            floor,
         };
         // The higher the temperature, the less sure.
         let (mut least, mut most) = (0, TEMPERATURES);
@@ -71,7 +84,7 @@ impl Rows {
     fn logs(self, row: &[f32]) -> Vec<f64> {
         let value = |&v: &f32| match self.form {
             Form::Logits => f64::from(v),
-            Form::Probabilities => f64::from(v).max(1e-12).ln(),
+            Form::Probabilities => f64::from(v).max(self.floor).ln(),
         };
         let values: Vec<f64> = row.iter().map(|v| value(v) / self.temperature).collect();
         let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

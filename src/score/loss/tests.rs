@@ -95,6 +95,7 @@ fn plain(form: Form, classes: usize) -> ClassRows {
         form,
         classes,
         temperature: 1.0,
+        floor: 1e-12,
     }
 }
 
