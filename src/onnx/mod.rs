@@ -28,6 +28,7 @@ pub use dtype::{Dtype, element_size};
 pub use graph::{Graph, captured_names, constant_of, label, named_value};
 pub use load::{Model, Reading, files, load, load_as, load_bare, parse, standard_opset};
 pub use node_names::with_node_names;
+pub use order::constants_to_readers;
 pub use outside::{LARGEST, Outside};
 pub use save::{Saved, THRESHOLD, Weights, encode, save, save_model};
 pub use tensor::Tensor;

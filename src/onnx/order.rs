@@ -23,6 +23,46 @@ pub(super) fn sort(model: &mut ModelProto) -> Result<bool> {
     Ok(moved)
 }
 
+/// Moves the nodes of the main graph that make values of constants alone, such as the floats of quantized weights, right in front of the
+/// first that reads them: in front of all others they would be alive throughout, as large as all weights. Everything else keeps its place.
+///
+/// # Errors
+/// When nodes need each other in a circle.
+pub fn constants_to_readers(model: &mut ModelProto) -> Result<()> {
+    let Some(graph) = model.graph.as_mut() else {
+        return Ok(());
+    };
+    let mut constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name()).collect();
+    graph.input.iter().for_each(|i| {
+        constants.remove(i.name());
+    });
+    let mut late = vec![false; graph.node.len()];
+    for (node, late) in graph.node.iter().zip(&mut late) {
+        let mut read = node.input.iter().filter(|n| !n.is_empty());
+        let of_constants = !node.input.is_empty() && read.all(|n| constants.contains(n.as_str()));
+        *late = of_constants && captured_names(node).is_empty();
+        if *late || node.op_type() == "Constant" {
+            constants.extend(node.output.iter().map(String::as_str));
+        }
+    }
+    if !late.contains(&true) {
+        return Ok(());
+    }
+    let weights = graph.initializer.iter().map(|t| t.name());
+    let given = graph.input.iter().map(|v| v.name()).chain(weights).collect();
+    let needs = needs(&graph.node, &given);
+    let (last, first): (Vec<usize>, Vec<usize>) = (0..late.len()).partition(|&at| late[at]);
+    let order = order(&graph.node, &needs, first.into_iter().chain(last))?;
+    place(&mut graph.node, order);
+    Ok(())
+}
+
+/// Puts nodes in an order.
+fn place(nodes: &mut Vec<NodeProto>, order: Vec<usize>) {
+    let mut taken: Vec<Option<NodeProto>> = std::mem::take(nodes).into_iter().map(Some).collect();
+    nodes.extend(order.into_iter().filter_map(|at| taken.get_mut(at)?.take()));
+}
+
 fn sort_graph(graph: &mut GraphProto) -> Result<bool> {
     let weights = graph.initializer.iter().map(|t| t.name());
     let given = graph.input.iter().map(|v| v.name()).chain(weights).collect();
@@ -45,9 +85,8 @@ fn sort_nodes(nodes: &mut Vec<NodeProto>, given: &HashSet<&str>) -> Result<bool>
     {
         return Ok(moved);
     }
-    let order = order(nodes, &needs)?;
-    let mut taken: Vec<Option<NodeProto>> = std::mem::take(nodes).into_iter().map(Some).collect();
-    nodes.extend(order.into_iter().filter_map(|at| taken.get_mut(at)?.take()));
+    let order = order(nodes, &needs, 0..nodes.len())?;
+    place(nodes, order);
     Ok(true)
 }
 
@@ -74,8 +113,12 @@ fn needs(nodes: &[NodeProto], given: &HashSet<&str>) -> Vec<Vec<(usize, String)>
     nodes.iter().map(of).collect()
 }
 
-/// Depth first, without recursion: a graph may be a chain of any length.
-fn order(nodes: &[NodeProto], needs: &[Vec<(usize, String)>]) -> Result<Vec<usize>> {
+/// Depth first from one node after the other, without recursion: a graph may be a chain of any length.
+fn order(
+    nodes: &[NodeProto],
+    needs: &[Vec<(usize, String)>],
+    from: impl IntoIterator<Item = usize>,
+) -> Result<Vec<usize>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -86,7 +129,7 @@ fn order(nodes: &[NodeProto], needs: &[Vec<(usize, String)>]) -> Result<Vec<usiz
     let mut order = Vec::with_capacity(nodes.len());
     // Nodes that wait for what they need, and how many of those have been looked at.
     let mut waiting: Vec<(usize, usize)> = Vec::new();
-    for first in 0..nodes.len() {
+    for first in from {
         if marks[first] != Mark::New {
             continue;
         }
@@ -141,8 +184,8 @@ fn circle(nodes: &[NodeProto], needs: &[Vec<(usize, String)>], waiting: &[(usize
 
 #[cfg(test)]
 mod tests {
-    use super::sort;
-    use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, ValueInfoProto};
+    use super::{constants_to_readers, sort};
+    use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 
     fn node(name: &str, inputs: &[&str], output: &str) -> NodeProto {
         NodeProto {
@@ -199,6 +242,39 @@ mod tests {
             ["a", "cast", "c", "b", "d"]
         );
         assert!(!sort(&mut unsorted).unwrap());
+    }
+
+    #[test]
+    fn what_constants_become_stands_in_front_of_its_first_reader() {
+        let mut quantized = model(vec![
+            node("w1", &["q1"], "f1"),
+            node("w2", &["q2", "q1"], "f2"),
+            node("turned", &["f2"], "t2"),
+            node("given", &["x"], "y"),
+            node("a", &["y", "f1"], "1"),
+            node("b", &["1", "t2"], "2"),
+            node("c", &["2", "f1"], "3"),
+            node("unread", &["q1"], "u"),
+        ]);
+        let graph = quantized.graph.as_mut().unwrap();
+        graph.initializer = ["q1", "q2"]
+            .map(|name| TensorProto {
+                name: Some(name.into()),
+                ..Default::default()
+            })
+            .into();
+        constants_to_readers(&mut quantized).unwrap();
+        let expected = ["given", "w1", "a", "w2", "turned", "b", "c", "unread"];
+        assert_eq!(names(&quantized.graph.as_ref().unwrap().node), expected);
+        // What callers may replace is no constant.
+        let graph = quantized.graph.as_mut().unwrap();
+        let given = ["q1", "q2"].map(|name| ValueInfoProto {
+            name: Some(name.into()),
+            ..Default::default()
+        });
+        (graph.input, graph.node) = (given.into(), vec![node("w1", &["q1"], "f1"), node("a", &["x"], "1")]);
+        constants_to_readers(&mut quantized).unwrap();
+        assert_eq!(names(&quantized.graph.as_ref().unwrap().node), ["w1", "a"]);
     }
 
     #[test]

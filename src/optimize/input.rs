@@ -9,7 +9,7 @@ use crate::device::{
     InputSpec, Runtime, ShapeOptions, constant_weights, input_specs, observe, without_value_info, wrong_outputs,
 };
 use crate::onnx::proto::ModelProto;
-use crate::onnx::{Graph, Model, load_as};
+use crate::onnx::{Graph, Model, constants_to_readers, load_as};
 use crate::plan::{Metric, PerMetric, count};
 use crate::profile::{layers, left_out, quantized_layers};
 use crate::{Error, Result};
@@ -33,6 +33,7 @@ pub fn open(path: &Path, runtime: &Runtime, options: &ShapeOptions) -> Result<Op
             constant.count
         ));
     }
+    constants_to_readers(&mut model.proto)?;
     if model.sorted {
         notes.push(SORTED.to_owned());
     }
