@@ -239,3 +239,35 @@ fn a_plugin_that_crashes_in_a_job_is_told_and_what_was_timed_is_kept() {
     let again = command().args(["--time-budget", "1s"]).output().unwrap();
     assert!(matches!(again.status.code(), Some(0 | 1)), "{again:?}");
 }
+
+/// A library's own `exit` would leave with a status that says that a model was written.
+#[test]
+fn a_plugin_that_ends_the_process_is_told() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (source, library) = (folder.path().join("ends.c"), folder.path().join("libends.so"));
+    std::fs::write(
+        &source,
+        "#include <stdlib.h>\nvoid *CreateEpFactories(void) { exit(0); }\nvoid *ReleaseEpFactory(void) { return 0; }\n",
+    )
+    .unwrap();
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .status();
+    assert!(built.unwrap().success());
+    let done = common::command::snapprune()
+        .arg(MODEL)
+        .arg("--ep-library")
+        .arg(&library)
+        .args(["--ep-name", "EndsExecutionProvider", "--db"])
+        .arg(folder.path().join("l.db"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.contains("a library ended the process"), "{said}");
+}

@@ -32,7 +32,7 @@ pub(super) fn run(args: &ApplyArgs) -> Result<bool> {
     match (done.carrying, args.calib.calib.is_some()) {
         (0, _) => {}
         (n, true) => say(format!(
-            "note      {n} of the removed channels carried something; weights were fitted to make up for it\n"
+            "note      {n} of the removed channels carried something: the outputs change by what fitted weights do not make up for\n"
         )),
         (n, false) => say(format!(
             "note      {n} of the removed channels carried something: the outputs change, and nothing makes up for it; give \

@@ -1,6 +1,7 @@
-//! A library that crashes takes the process along. Then at least it is told what happened, and what is kept.
+//! A library that crashes, or ends the process, takes the job along. Then at least it is told what happened, and what is kept.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A signal by which code ends that does what it must not: what is written then, and what was done about it before.
 struct Ended {
@@ -40,6 +41,29 @@ fn words(what: &str, plugin: Option<&str>) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Whether the command ends the process itself.
+static DONE: AtomicBool = AtomicBool::new(false);
+/// The exit status of a command that a library ended.
+const ENDED: libc::c_int = 2;
+
+/// From here on the process ends as the command wants it to.
+pub(super) fn done() {
+    DONE.store(true, Ordering::Relaxed);
+}
+
+/// Nothing but the command may end the process: what a library's call of `exit` gives would be taken for the command's status.
+extern "C" fn ending() {
+    if DONE.load(Ordering::Relaxed) {
+        return;
+    }
+    const WORDS: &str = "\nsnapprune: a library ended the process, most likely a provider that is a plug-in. What was timed stays in the database\n";
+    // SAFETY: both may be called while a process ends.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, WORDS.as_ptr().cast(), WORDS.len());
+        libc::_exit(ENDED);
+    }
+}
+
 /// From here on a crash says so before it ends the process as it would have; `plugin` names the provider that is loaded, if it is one of
 /// others.
 pub(super) fn tell(plugin: Option<&str>) {
@@ -49,6 +73,10 @@ pub(super) fn tell(plugin: Option<&str>) {
         before: replaced(signal, None),
     });
     if ALL.set(all.into()).is_ok() {
+        // SAFETY: the function takes and gives nothing, and is there as long as the process.
+        unsafe {
+            libc::atexit(ending);
+        }
         for (signal, _) in signals() {
             replaced(signal, Some(ended));
         }

@@ -19,6 +19,8 @@ pub(super) fn listen() {
     // Without a handler the first signal ends the process, which is as safe.
     let _ = ctrlc::set_handler(|| {
         if stop().requested() {
+            #[cfg(unix)]
+            super::crash::done();
             std::process::exit(i32::from(INTERRUPTED));
         }
         stop().request();

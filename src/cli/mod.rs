@@ -38,6 +38,13 @@ pub fn main() -> ExitCode {
 
 /// The same for given arguments, the first of which is the command's name.
 pub fn run(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
+    let status = command(args);
+    #[cfg(unix)]
+    crash::done();
+    status
+}
+
+fn command(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     let args: Vec<std::ffi::OsString> = args.collect();
     let words = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
     let command = typed(words);

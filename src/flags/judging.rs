@@ -37,7 +37,7 @@ impl JudgingArgs {
 fn alphabet(text: &str) -> Result<Alphabet, String> {
     match Path::new(text).is_file() {
         true => Alphabet::parsed(&std::fs::read_to_string(text).map_err(|e| e.to_string())?),
-        false => Alphabet::parsed(text),
+        false => Alphabet::parsed(text).map_err(|why| format!("no file has that name, so these are letters: {why}")),
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Sums {
     linear_op: LinearOp,
 }
 
+/// How often λ is raised tenfold until there is a factor.
+const RISES: usize = 12;
+
 impl Sums {
     /// Nothing summed yet.
     pub fn new(linear_op: &LinearOp) -> Self {
@@ -64,9 +67,16 @@ impl Sums {
     pub(super) fn damped(&self, g: usize, ridge: f64) -> Option<(Llt<f64>, f64)> {
         let (mut square, columns) = (self.square(g), self.linear_op.columns());
         let mean = (0..columns).map(|i| square[(i, i)]).sum::<f64>() / columns as f64;
-        let lambda = (ridge * mean).max(1e-12);
-        (0..columns).for_each(|i| square[(i, i)] += lambda);
-        Some((square.llt(Side::Lower).ok()?, lambda))
+        let (mut lambda, mut added) = ((ridge * mean).max(1e-12), 0.0);
+        // Inputs that hardly vary about a large mean have products with negative eigenvalues, by rounding.
+        for _ in 0..RISES {
+            (0..columns).for_each(|i| square[(i, i)] += lambda - added);
+            if let Ok(factor) = square.llt(Side::Lower) {
+                return Some((factor, lambda));
+            }
+            (added, lambda) = (lambda, 10.0 * lambda);
+        }
+        None
     }
 
     /// Adds rows of inputs (all groups' columns) and of targets (all outputs).
@@ -253,6 +263,43 @@ mod tests {
         let goals: Vec<f32> = rows.chunks_exact(2).map(|x| 2.0 * x[0] - x[1] + 3.0 + noise).collect();
         sums.add(rows, &goals, None)?;
         Ok(sums)
+    }
+
+    #[test]
+    fn a_mean_is_made_up_for_where_inputs_hardly_vary_about_a_large_one() -> crate::Result<()> {
+        let layer = LinearOp {
+            node: 0,
+            input: "x".to_owned(),
+            output: "y".to_owned(),
+            form: Form::Gemm { outputs_first: true },
+            outputs: 1,
+            inputs: 8,
+            taps: 1,
+            takes_bias: true,
+        };
+        let mut random = fastrand::Rng::with_seed(3);
+        // One direction in all, and what rounding makes of the others.
+        let rows: Vec<f32> = (0..64)
+            .flat_map(|_| {
+                let own = random.f32();
+                (0..8).map(move |j| (1e6 + own) * (1.0 + 0.37 * j as f32))
+            })
+            .collect();
+        let mut sums = Sums::new(&layer);
+        sums.add(&rows, &[7.0; 64], None)?;
+        let (weights, bias) = ([0.0; 8], [0.0]);
+        let present = Present {
+            weights: &weights,
+            bias: &bias,
+            kept: &[Some(0)],
+        };
+        let fit = Fit::new(&layer, &sums, present, Settings::default());
+        let bias = fit.bias.as_ref().and_then(|b| b.first()).copied().unwrap_or(0.0);
+        for row in rows.chunks_exact(8) {
+            let made: f32 = row.iter().zip(&fit.weights).map(|(x, w)| x * w).sum::<f32>() + bias;
+            assert!((made - 7.0).abs() < 0.01, "{made}");
+        }
+        Ok(())
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::plan::Plan;
 use crate::reconstruct::{Change, with_compensated};
 use crate::score::{Reference, StagedExecutor};
 
+/// The fit has at least one part in so many of the time budget.
+const FOR_THE_FIT: u32 = 4;
+
 /// The rewritten model with fitted weights: see [`fitted`]. Without samples, biases make up for the means of what went.
 ///
 /// # Errors
@@ -46,7 +49,10 @@ pub(super) fn fit(session: &Session, plan: &Plan) -> Result<Fitted> {
             requantize: session.options.requantize,
         },
         session.reporter,
-        &session.limit,
+        // A search may have used up the time; weights that nothing was fitted to are worth little.
+        &session
+            .limit
+            .at_least(session.options.time_budget.unwrap_or_default() / FOR_THE_FIT),
     )
 }
 

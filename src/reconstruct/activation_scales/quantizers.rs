@@ -149,7 +149,12 @@ fn single<'g>(graph: &'g Graph, at: usize, node: &'g NodeProto, captured: &HashS
 
 /// Scale, zero point and limits of a node that quantizes or dequantizes with one float for the whole tensor.
 fn parameters(graph: &Graph, node: &NodeProto) -> Option<(f32, i64, (i64, i64))> {
-    let only = |i: usize| -> Option<Tensor> { graph.stored(node.input.get(i)?).filter(|t| t.len() == 1) };
+    let only = |i: usize| -> Option<Tensor> {
+        let name = node.input.get(i)?;
+        // What callers may replace stays.
+        let own = !graph.replaceable.contains(name.as_str());
+        graph.stored(name).filter(|t| own && t.len() == 1)
+    };
     let scale = only(1).filter(|t| t.dtype == Dtype::Float)?;
     let scale = *scale.to_f32()?.first()?;
     let zero = only(2)?;
