@@ -20,8 +20,8 @@ pub struct PlanningArgs {
     /// here: then the plan rests on them alone, and the latency stays unverified.
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,
-    /// End every step after this long, such as 60s or 5m, and go on with what has been found; checking what is written
-    /// takes a few seconds more.
+    /// End every step after this long, such as 60s or 5m, and go on with what has been found; fitting has at least a
+    /// quarter of it, and checking what is written takes a few seconds more.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub time_budget: Option<Duration>,
     /// Leave the width of this layer as it is; may be given several times.

@@ -40,8 +40,10 @@ pub fn constants_to_readers(model: &mut ModelProto) -> Result<()> {
     for (node, late) in graph.node.iter().zip(&mut late) {
         let mut read = node.input.iter().filter(|n| !n.is_empty());
         let of_constants = !node.input.is_empty() && read.all(|n| constants.contains(n.as_str()));
-        *late = of_constants && captured_names(node).is_empty();
-        if *late || node.op_type() == "Constant" {
+        let of_constants = of_constants && captured_names(node).is_empty();
+        // Another name for a weight is as good where it stands.
+        *late = of_constants && node.op_type() != "Identity";
+        if of_constants || node.op_type() == "Constant" {
             constants.extend(node.output.iter().map(String::as_str));
         }
     }
