@@ -12,9 +12,9 @@ MODEL := models/shapes96_misaligned.onnx
 OUT := target/demo/shapes96.onnx
 
 # Tests run side by side and take no turns: none of them asserts how long something takes, and what is said of turns has locks of its own.
-test-rust test-python test-oldest: export SNAPPRUNE_LOCKS := off
+test-rust test-python test-oldest-rust test-oldest-python: export SNAPPRUNE_LOCKS := off
 # Nor how exactly.
-test-rust test-python test-oldest: export SNAPPRUNE_BENCHMARKS := short
+test-rust test-python test-oldest-rust test-oldest-python: export SNAPPRUNE_BENCHMARKS := short
 
 # How our own code is compiled where hardly anything runs long. What it depends on is compiled as elsewhere, once.
 PLAINLY := --config profile.dev.package.snapprune.opt-level=0
@@ -47,7 +47,7 @@ TARGETS := aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-apple-darwin
 test-gpu:
 	cargo test --test all -- gpu:: --nocapture --test-threads 1
 
-.PHONY: demo test test-rust test-python test-oldest test-gpu check wheel test-wheel check-targets ops audit release sbom fuzz
+.PHONY: demo test test-rust test-python test-oldest test-oldest-rust test-oldest-python test-gpu check wheel test-wheel check-targets ops audit release sbom fuzz
 
 $(VENV): pyproject.toml
 	python3 -m venv .venv
@@ -79,13 +79,18 @@ test-python:
 	cd target && python/bin/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider --rootdir .. ../tests/python
 
 # What may differ between versions of ONNX Runtime, with the oldest that is tested: operators, planning, the command, narrower models, and
-# the Python package. After `test`, nothing is built anew.
-test-oldest:
+# the Python package, whose wheel `test-python` leaves.
+test-oldest: test-oldest-rust test-oldest-python
+
+test-oldest-rust:
 	rm -rf target/oldest
 	python3 -m venv target/oldest
-	target/oldest/bin/pip install --quiet --disable-pip-version-check "$(OLDEST)" "$$(ls target/wheels/*.whl)[test]"
+	target/oldest/bin/pip install --quiet --disable-pip-version-check "$(OLDEST)"
 	export ORT_DYLIB_PATH="$$(ls $(CURDIR)/target/oldest/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.*)"; \
 	    cargo test --test all -- operators:: planning:: cli:: narrow::the_curve --skip published_accuracy --skip cli::databases
+
+test-oldest-python:
+	target/oldest/bin/pip install --quiet --disable-pip-version-check "$(OLDEST)" "$$(ls target/wheels/*.whl)[test]"
 	cd target && env -u ORT_DYLIB_PATH oldest/bin/python -m pytest -q -n 2 --dist loadfile -p no:cacheprovider --rootdir .. ../tests/python/test_optimize.py \
 	    ../tests/python/test_command.py
 
