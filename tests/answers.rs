@@ -8,26 +8,17 @@ use std::path::Path;
 
 use common::command::{fails, model, snapprune};
 use common::cpu;
-use common::net::Net;
+use common::line_reader::line_reader;
 use serde_json::Value;
 use snapprune::data::{Dataset, Scaling};
 use snapprune::device::{Executor, ShapeOptions, input_specs};
 use snapprune::onnx::proto::ModelProto;
-use snapprune::onnx::{Attributes, Graph, encode};
+use snapprune::onnx::{Graph, encode};
 use snapprune::task::{OutputValues, best_class, greedy};
 
 /// A reader of lines of 16×32 pixels: eight steps of a blank and four letters.
 fn reader() -> ModelProto {
-    let mut net = Net::new(17, 8);
-    let x = net.input("image", &[1, 3, 16, 32]);
-    let w = net.floats(&[5, 3, 16, 4], -0.4, 0.4);
-    let y = net.node("Conv", &[&x, &w], |n| n.set_ints("strides", vec![16, 4]));
-    let two = net.ints(&[2]);
-    let y = net.node("Squeeze", &[&y, &two], |_| {});
-    let y = net.node("Transpose", &[&y], |n| n.set_ints("perm", vec![0, 2, 1]));
-    let y = net.node("Softmax", &[&y], |n| n.set_int("axis", -1));
-    net.output(&y);
-    net.model()
+    line_reader(5, 32)
 }
 
 /// An `.npz` file with texts of up to eight letters as NumPy writes them.

@@ -11,7 +11,7 @@ use super::executor::Executor;
 use super::info::{DeviceInfo, DeviceKind, fingerprint};
 use super::interface::Device;
 use super::node_times::{NodeRun, NodeTime, by_node, read_runs};
-use super::outputs::{bind, run};
+use super::outputs::{bound, run};
 use super::processor::{Processor, Said, processor};
 use super::remark::{Remark, ThreadChoice};
 use super::run::Run;
@@ -19,7 +19,7 @@ use super::runtime::{Idle, Runtime, run_once, runs_of, tensors};
 use super::session_from_memory::commit;
 use super::stop::Stop;
 use super::timer::{CpuFallback, NodeRuns, TimedSession, Timer};
-use super::values::{NamedTensor, to_value};
+use super::values::NamedTensor;
 use crate::{Error, Result};
 
 /// This machine's processor, with a number of threads.
@@ -171,12 +171,8 @@ pub(super) struct Bound {
 
 impl Bound {
     pub(super) fn new(session: Session, inputs: &[NamedTensor], runtime: &Runtime) -> Result<Self> {
-        let mut binding = session.create_binding()?;
-        for (name, tensor) in inputs {
-            binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
-        }
         let memory = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
-        bind(&session, &mut binding, &memory)?;
+        let binding = bound(&session, inputs, &memory)?;
         Ok(Self {
             session,
             binding,

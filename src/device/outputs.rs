@@ -3,9 +3,19 @@
 use ort::memory::MemoryInfo;
 use ort::session::{IoBinding, RunOptions, Session};
 
-use super::values::names;
+use super::values::{NamedTensor, names, to_value};
 use crate::error::SessionErrorKind;
 use crate::{Error, Result};
+
+/// What a session runs on: inputs that are given, and outputs in a memory.
+pub(super) fn bound(session: &Session, inputs: &[NamedTensor], memory: &MemoryInfo) -> Result<IoBinding> {
+    let mut binding = session.create_binding()?;
+    for (name, tensor) in inputs {
+        binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
+    }
+    bind(session, &mut binding, memory)?;
+    Ok(binding)
+}
 
 /// Has a device keep the outputs of run after run.
 pub(super) fn bind(session: &Session, binding: &mut IoBinding, memory: &MemoryInfo) -> Result<()> {

@@ -230,3 +230,20 @@ fn bias(graph: &Graph, node: &NodeProto) -> Option<Option<Tensor>> {
 fn is_unscaled(node: &NodeProto) -> bool {
     ["alpha", "beta"].iter().all(|name| node.float(name, 1.0) == 1.0)
 }
+
+#[cfg(test)]
+impl LinearOp {
+    /// A matrix product of some inputs with one output and a bias, for tests.
+    pub fn neuron(inputs: usize) -> Self {
+        Self {
+            node: 0,
+            input: "x".to_owned(),
+            output: "y".to_owned(),
+            form: Form::Gemm { outputs_first: true },
+            outputs: 1,
+            inputs,
+            taps: 1,
+            takes_bias: true,
+        }
+    }
+}

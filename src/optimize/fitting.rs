@@ -167,7 +167,7 @@ pub fn fitted(
                 .to_owned(),
         );
     }
-    let (proto, judged_loss) = if after.loss() <= before.loss() {
+    let (mut proto, mut judged_loss) = if after.loss() <= before.loss() {
         (fitted, after)
     } else {
         notes.push(format!(
@@ -178,7 +178,6 @@ pub fn fitted(
         (pruned, before)
     };
     let mut activation_scales = None;
-    let (mut proto, mut judged_loss) = (proto, judged_loss);
     if let Some(method) = fitting.requantize.filter(|_| !limit.is_up()) {
         let new = rescaled(
             device,

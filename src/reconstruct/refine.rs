@@ -182,7 +182,7 @@ impl Missing {
 #[cfg(test)]
 mod tests {
     use super::missed;
-    use crate::ops::{Form, LinearOp};
+    use crate::ops::LinearOp;
     use crate::reconstruct::aims::{Aims, Places};
     use crate::reconstruct::{Fit, Present, Settings, Sums};
 
@@ -207,16 +207,7 @@ mod tests {
 
     #[test]
     fn weights_spend_nothing_on_what_an_activation_makes_alike() -> crate::Result<()> {
-        let layer = LinearOp {
-            node: 0,
-            input: "x".to_owned(),
-            output: "y".to_owned(),
-            form: Form::Gemm { outputs_first: true },
-            outputs: 1,
-            inputs: 3,
-            taps: 1,
-            takes_bias: true,
-        };
+        let layer = LinearOp::neuron(3);
         let (weights, bias) = ([2.0, -1.0, 0.5], [-0.3]);
         let present = Present {
             weights: &weights,

@@ -254,7 +254,7 @@ fn quadratic(w: &[f64], s: &Mat<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{Fit, Present, Sums};
-    use crate::ops::{Form, LinearOp};
+    use crate::ops::LinearOp;
     use crate::reconstruct::Settings;
 
     /// Rows of two inputs, and y = 2 x0 − x1 + 3 of them.
@@ -267,16 +267,7 @@ mod tests {
 
     #[test]
     fn a_mean_is_made_up_for_where_inputs_hardly_vary_about_a_large_one() -> crate::Result<()> {
-        let layer = LinearOp {
-            node: 0,
-            input: "x".to_owned(),
-            output: "y".to_owned(),
-            form: Form::Gemm { outputs_first: true },
-            outputs: 1,
-            inputs: 8,
-            taps: 1,
-            takes_bias: true,
-        };
+        let layer = LinearOp::neuron(8);
         let mut random = fastrand::Rng::with_seed(3);
         // One direction in all, and what rounding makes of the others.
         let rows: Vec<f32> = (0..64)
@@ -304,16 +295,7 @@ mod tests {
 
     #[test]
     fn weights_are_better_only_where_rows_that_were_not_fitted_say_so() -> crate::Result<()> {
-        let layer = LinearOp {
-            node: 0,
-            input: "x".to_owned(),
-            output: "y".to_owned(),
-            form: Form::Gemm { outputs_first: true },
-            outputs: 1,
-            inputs: 2,
-            taps: 1,
-            takes_bias: true,
-        };
+        let layer = LinearOp::neuron(2);
         let rows: Vec<f32> = (0..40).map(|k| ((k * 37 + 11) % 17) as f32 - 8.0).collect();
         let fitted_on = sums(&layer, &rows[..20], 0.0)?;
         let (weights, bias) = ([1.0, 0.0], [0.0]);

@@ -164,21 +164,12 @@ fn slope(f: &ScalarFn, a: f32, b: f32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{Fit, Kept, Present, Settings, Sums, fit_through};
-    use crate::ops::{Form, LinearOp};
+    use crate::ops::LinearOp;
 
     /// y = 2 x0 − 3 behind a ReLU, of inputs of which the second only tells what goes on below zero.
     #[test]
     fn what_an_activation_takes_away_is_not_fitted() -> crate::Result<()> {
-        let layer = LinearOp {
-            node: 0,
-            input: "x".to_owned(),
-            output: "y".to_owned(),
-            form: Form::Gemm { outputs_first: true },
-            outputs: 1,
-            inputs: 2,
-            taps: 1,
-            takes_bias: true,
-        };
+        let layer = LinearOp::neuron(2);
         let mut random = fastrand::Rng::with_seed(5);
         let mut kept = || {
             let mut kept = Kept::default();

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod chance;
 pub mod command;
 pub mod graphs;
+pub mod line_reader;
 pub mod net;
 pub mod networks;
 pub mod on_cpu;

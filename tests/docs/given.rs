@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::common::line_reader::line_reader;
 use crate::common::net::Net;
 use ndarray::{Array1, Array4};
 use ndarray_npy::NpzWriter;
@@ -45,16 +46,7 @@ pub(super) fn small() -> ModelProto {
 
 /// A reader of lines: steps of ten digits and a blank, on 16×64 images.
 pub(super) fn reader() -> ModelProto {
-    let mut net = Net::new(17, 8);
-    let x = net.input("image", &[1, 3, 16, 64]);
-    let w = net.floats(&[11, 3, 16, 4], -0.4, 0.4);
-    let y = net.node("Conv", &[&x, &w], |n| n.set_ints("strides", vec![16, 4]));
-    let two = net.ints(&[2]);
-    let y = net.node("Squeeze", &[&y, &two], |_| {});
-    let y = net.node("Transpose", &[&y], |n| n.set_ints("perm", vec![0, 2, 1]));
-    let y = net.node("Softmax", &[&y], |n| n.set_int("axis", -1));
-    net.output(&y);
-    net.model()
+    line_reader(11, 64)
 }
 
 /// A folder of lines with a text for each, and a model that reads them.

@@ -13,11 +13,11 @@ use super::driver::driver;
 use super::node_kernels::node_kernels;
 use crate::Result;
 use crate::device::node_times::{NodeTime, read_runs};
-use crate::device::outputs::{bind, run};
+use crate::device::outputs::{bound, run};
 use crate::device::stop::Stop;
 use crate::device::timer::{NodeRuns, TimedSession};
 use crate::device::trace::traced;
-use crate::device::values::{NamedTensor, from_value, names, to_value};
+use crate::device::values::{NamedTensor, from_value, names};
 
 /// A GPU and the stream that sessions run on.
 pub(super) struct Gpu {
@@ -52,18 +52,14 @@ const NO_GRAPH: &str = "-1";
 impl OnGpu {
     /// A session with its inputs and outputs bound on a GPU; one run a sample.
     pub(super) fn new(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
-        let mut binding = session.create_binding()?;
-        for (name, tensor) in inputs {
-            binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
-        }
-        binding.synchronize_inputs()?;
         let memory = MemoryInfo::new(
             AllocationDevice::CUDA,
             gpu.index as i32,
             AllocatorType::Device,
             MemoryType::Default,
         )?;
-        bind(&session, &mut binding, &memory)?;
+        let binding = bound(&session, inputs, &memory)?;
+        binding.synchronize_inputs()?;
         let mut options = RunOptions::new()?;
         options.disable_device_sync()?;
         let event = || {
@@ -156,14 +152,8 @@ impl TimedSession for OnGpu {
         self.stop.check()?;
         let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
         let order = names(self.session.outputs());
-        let mut binding = self.session.create_binding()?;
-        for (name, tensor) in inputs {
-            binding.bind_input(name.as_str(), &to_value(name, tensor)?)?;
-        }
+        let binding = bound(&self.session, inputs, &host)?;
         binding.synchronize_inputs()?;
-        for name in &order {
-            binding.bind_output_to_device(name.as_str(), &host)?;
-        }
         // A captured graph reads the inputs that it was captured with.
         let mut options = RunOptions::new()?;
         options.set(GRAPH_ID, NO_GRAPH)?;
