@@ -10,6 +10,7 @@ mod aims;
 mod change;
 mod flat;
 mod local;
+mod outputs;
 mod quantized;
 mod refine;
 mod solve;
@@ -50,6 +51,8 @@ pub struct Reconstructed {
 
 /// Bytes of places that are held for one layer, at most; weights are refined on those.
 const MOST_BYTES: usize = 1 << 30;
+/// Places whose products are taken together, where runs have fewer.
+const AT_A_TIME: usize = 2048;
 
 /// Fits every layer of `pruned` behind the change anew, on the given runs of the samples; those that judge say whether a layer makes
 /// its target better than before. What is kept at a time is what
@@ -111,26 +114,37 @@ pub fn reconstruct(
             true => None,
             false => activation::behind(change.graph, &old.output).map(|f| (f, Kept::default(), Kept::default())),
         };
+        let mut seen = [Places::default(), Places::default()];
+        let last = after.runs().len().saturating_sub(1);
         for run in 0..after.runs().len() {
+            let fits = run < fitted_on;
             let held = after.value(run, &new.input)?;
             let dims = held.dims();
-            let Some(out) = new.output_dims(&dims) else { continue };
-            let seed = place_seed(settings.seed, old.node, run);
-            let picked = picked(&new, &out, after.samples(run), settings.places, seed);
-            let wrong = || Error::Model(format!("value '{}' is not of floats", new.input));
-            let mut rows = Vec::new();
-            input_rows(&new, &held.floats().ok_or_else(wrong)?, &dims, &out, &picked, &mut rows);
-            let aims = target.aims(&before, &after, run, &picked, (old, &new), &kept)?;
-            let fits = run < fitted_on;
-            let into = if fits { &mut sums } else { &mut judging };
-            into.add(&rows, &aims.values, device.products())?;
-            let keeps = through
-                .as_mut()
-                .is_some_and(|(_, a, b)| if fits { a } else { b }.add(&rows, &aims.values));
-            through = through.filter(|_| keeps);
-            if choice && bytes < MOST_BYTES {
-                bytes += (rows.len() + 3 * aims.values.len()) * size_of::<f32>();
-                if fits { &mut fitting } else { &mut others }.push(Places { inputs: rows, aims });
+            if let Some(out) = new.output_dims(&dims) {
+                let seed = place_seed(settings.seed, old.node, run);
+                let picked = picked(&new, &out, after.samples(run), settings.places, seed);
+                let wrong = || Error::Model(format!("value '{}' is not of floats", new.input));
+                let values = held.floats().ok_or_else(wrong)?;
+                let into = &mut seen[usize::from(!fits)];
+                input_rows(&new, &values, &dims, &out, &picked, &mut into.inputs);
+                into.aims
+                    .extend(target.aims(&before, &after, run, &picked, (old, &new), &kept)?);
+            }
+            for (k, of) in seen.iter_mut().enumerate() {
+                if of.inputs.is_empty() || (run < last && of.inputs.len() < AT_A_TIME * new.all_columns()) {
+                    continue;
+                }
+                let of = std::mem::take(of);
+                let into = if k == 0 { &mut sums } else { &mut judging };
+                into.add(&of.inputs, &of.aims.values, device.products())?;
+                let keeps = through
+                    .as_mut()
+                    .is_some_and(|(_, a, b)| if k == 0 { a } else { b }.add(&of.inputs, &of.aims.values));
+                through = through.filter(|_| keeps);
+                if choice && bytes < MOST_BYTES {
+                    bytes += (of.inputs.len() + 3 * of.aims.values.len()) * size_of::<f32>();
+                    if k == 0 { &mut fitting } else { &mut others }.push(of);
+                }
             }
         }
         if sums.is_empty() {

@@ -12,9 +12,9 @@ use super::aims::Places;
 use super::change::Settings;
 use super::solve::{Fit, Present, Sums};
 use crate::Result;
-use crate::device::{Products, Rows};
+use crate::device::Products;
 use crate::ops::LinearOp;
-use crate::score::add_products;
+use crate::score::{add_products, column_sums};
 
 impl Fit {
     /// From the plain least squares on, so many steps as the settings say.
@@ -125,20 +125,9 @@ impl Missing {
         };
         for place in places {
             let missing = place.missing(linear_op, &weights, &bias);
-            let count = missing.len() / outputs.max(1);
-            for row in missing.chunks_exact(outputs.max(1)) {
-                found.sums.iter_mut().zip(row).for_each(|(s, &e)| *s += f64::from(e));
-            }
-            for (g, cross) in found.cross.iter_mut().enumerate() {
-                let of = |values, width, columns| Rows {
-                    values,
-                    width,
-                    first: g * columns,
-                    columns,
-                };
-                let inputs = of(&place.inputs[..], linear_op.all_columns(), columns);
-                add_products(cross, inputs, of(&missing[..], outputs, per), count, device)?;
-            }
+            let sums = column_sums(&missing, outputs);
+            found.sums.iter_mut().zip(sums).for_each(|(s, e)| *s += e);
+            add_products(&mut found.cross, &place.inputs, &missing, device)?;
         }
         Ok(found)
     }

@@ -9,7 +9,7 @@ use faer::{Mat, Side};
 
 use super::change::Settings;
 use crate::Result;
-use crate::device::{Products, Rows};
+use crate::device::Products;
 use crate::ops::LinearOp;
 use crate::score::{Moments, add_products};
 
@@ -99,31 +99,14 @@ impl Sums {
     }
 
     fn add_goals(&mut self, rows: &[f32], goals: &[f32], device: Option<&dyn Products>) -> Result<()> {
-        let m = &self.linear_op;
-        let (width, outputs, per) = (m.all_columns(), m.outputs, m.group_outputs());
-        let count = goals.len() / outputs.max(1);
+        let outputs = self.linear_op.outputs;
         for row in goals.chunks_exact(outputs.max(1)) {
             for (sum, &y) in self.goals.iter_mut().zip(row) {
                 let y = f64::from(y);
                 *sum = (sum.0 + y, sum.1 + y * y);
             }
         }
-        for (g, cross) in self.cross.iter_mut().enumerate() {
-            let left = Rows {
-                values: rows,
-                width,
-                first: g * m.columns(),
-                columns: m.columns(),
-            };
-            let right = Rows {
-                values: goals,
-                width: outputs,
-                first: g * per,
-                columns: per,
-            };
-            add_products(cross, left, right, count, device)?;
-        }
-        Ok(())
+        add_products(&mut self.cross, rows, goals, device)
     }
 }
 

@@ -4,10 +4,8 @@
 //! z' = z + s·(y − z), z what the present weights make, bring a sum of such squares down in plain least squares (a majorization: Hunter and
 //! Lange, 2004), and its matrix stays the same from round to round.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
-
 use super::change::Settings;
+use super::outputs::outputs;
 use super::solve::{Fit, Present, Sums};
 use crate::Result;
 use crate::device::Products;
@@ -51,52 +49,6 @@ impl Kept {
         let sum: f64 = self.goals.iter().zip(&made).map(square).sum();
         sum / (self.goals.len() as f64).max(1.0)
     }
-}
-
-/// What a layer makes of rows: rows × outputs.
-fn outputs(layer: &LinearOp, rows: &[f32], weights: &[f32], bias: &[f32]) -> Vec<f32> {
-    let (width, columns, per) = (layer.all_columns(), layer.columns(), layer.group_outputs());
-    let count = rows.len() / width.max(1);
-    let mut made = vec![0.0; count * layer.outputs];
-    if columns * per <= 64 {
-        for (row, out) in rows
-            .chunks_exact(width.max(1))
-            .zip(made.chunks_exact_mut(layer.outputs.max(1)))
-        {
-            for (o, out) in out.iter_mut().enumerate() {
-                let from = o / per.max(1) * columns;
-                let own = weights.get(o * columns..(o + 1) * columns).unwrap_or_default();
-                let seen = row.get(from..from + columns).unwrap_or_default();
-                *out = seen.iter().zip(own).map(|(x, w)| x * w).sum();
-            }
-        }
-    } else {
-        let x = MatRef::from_row_major_slice(rows, count, width);
-        let mut product: Mat<f32> = Mat::zeros(per, count);
-        for g in 0..layer.groups() {
-            let own = weights
-                .get(g * per * columns..(g + 1) * per * columns)
-                .unwrap_or_default();
-            let w = MatRef::from_row_major_slice(own, per, columns);
-            let seen = x.subcols(g * columns, columns);
-            matmul(
-                product.as_mut(),
-                Accum::Replace,
-                w,
-                seen.transpose(),
-                1.0f32,
-                Par::rayon(0),
-            );
-            for (n, out) in made.chunks_exact_mut(layer.outputs.max(1)).enumerate() {
-                let into = out.iter_mut().skip(g * per).take(per);
-                into.enumerate().for_each(|(o, v)| *v = product[(o, n)]);
-            }
-        }
-    }
-    for out in made.chunks_exact_mut(layer.outputs.max(1)) {
-        out.iter_mut().zip(bias).for_each(|(v, b)| *v += b);
-    }
-    made
 }
 
 /// Weights for what `f` lets through, from those of plain least squares on; which of them is better on other rows, and better than

@@ -2,6 +2,9 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
+use pulp::Arch;
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use crate::Result;
 use crate::device::{Products, Rows};
@@ -10,70 +13,133 @@ use crate::device::{Products, Rows};
 const CHUNK: usize = 2048;
 /// Matrices this small are multiplied by plain loops.
 const SMALL: usize = 16;
+/// Numbers of small matrices that are summed up at a time, which a core's nearest cache holds.
+const AT_A_TIME: usize = 2048;
+/// A device that multiplies faster is worth the way there from so many multiply-accumulates a number that is sent.
+const WORTH_SENDING: usize = 256;
 
-/// Matrices at least this large go to a device that multiplies faster, where there is one.
-const LARGE: usize = 64 * 64;
-
-/// Adds Σ aᵀb over rows to `sum` (columns of `a` × columns of `b`).
+/// Adds Σ aᵀb over rows to the sum of each group (columns of `a` × columns of `b`); a row holds the columns of all groups, group by group.
 ///
 /// # Errors
 /// When `device` fails.
-pub fn add_products(sum: &mut Mat<f64>, a: Rows, b: Rows, rows: usize, device: Option<&dyn Products>) -> Result<()> {
-    let (left, right) = (a.columns, b.columns);
-    if left * right <= SMALL * SMALL {
-        for r in 0..rows {
-            for j in 0..right {
-                let y = f64::from(b.values[r * b.width + b.first + j]);
-                for i in 0..left {
-                    sum[(i, j)] += f64::from(a.values[r * a.width + a.first + i]) * y;
-                }
-            }
-        }
+pub fn add_products(sums: &mut [Mat<f64>], a: &[f32], b: &[f32], device: Option<&dyn Products>) -> Result<()> {
+    let Some((left, right)) = sums.first().map(|s| (s.nrows(), s.ncols())) else {
+        return Ok(());
+    };
+    let (a_width, b_width) = (sums.len() * left, sums.len() * right);
+    if a_width == 0 || b_width == 0 {
         return Ok(());
     }
-    let device = device.filter(|_| left * right >= LARGE);
+    if left * right <= SMALL * SMALL {
+        add_small(sums, a, b);
+        return Ok(());
+    }
+    let sent = if std::ptr::eq(a, b) { a_width } else { a_width + b_width };
+    let device = device.filter(|_| left * right >= WORTH_SENDING * sent);
     let chunk = if device.is_some() { 4 * CHUNK } else { CHUNK };
     let mut product: Mat<f32> = Mat::zeros(left, right);
-    for from in (0..rows).step_by(chunk) {
-        let count = chunk.min(rows - from);
-        let (x, y) = (rows_of(a, from, count), rows_of(b, from, count));
-        if let Some(device) = device {
-            let made = device.products(x, y, count)?;
-            for (j, column) in made.chunks_exact(left).enumerate() {
-                sum.col_mut(j)
-                    .iter_mut()
-                    .zip(column)
-                    .for_each(|(s, &v)| *s += f64::from(v));
+    for (a, b) in a.chunks(chunk * a_width).zip(b.chunks(chunk * b_width)) {
+        let count = (a.len() / a_width).min(b.len() / b_width);
+        for (g, sum) in sums.iter_mut().enumerate() {
+            let rows = |values, width, first, columns| Rows {
+                values,
+                width,
+                first,
+                columns,
+            };
+            if let Some(device) = device {
+                let (x, y) = (rows(a, a_width, g * left, left), rows(b, b_width, g * right, right));
+                let made = device.products(x, y, count)?;
+                for (j, column) in made.chunks_exact(left).enumerate() {
+                    let into = sum.col_mut(j).iter_mut().zip(column);
+                    into.for_each(|(s, &v)| *s += f64::from(v));
+                }
+                continue;
             }
-            continue;
-        }
-        let x = MatRef::from_row_major_slice(x.values, count, x.width).subcols(x.first, left);
-        let y = MatRef::from_row_major_slice(y.values, count, y.width).subcols(y.first, right);
-        matmul(
-            product.as_mut(),
-            Accum::Replace,
-            x.transpose(),
-            y,
-            1.0f32,
-            Par::rayon(0),
-        );
-        for j in 0..right {
-            for i in 0..left {
-                sum[(i, j)] += f64::from(product[(i, j)]);
+            let x = MatRef::from_row_major_slice(&a[..count * a_width], count, a_width).subcols(g * left, left);
+            let y = MatRef::from_row_major_slice(&b[..count * b_width], count, b_width).subcols(g * right, right);
+            matmul(
+                product.as_mut(),
+                Accum::Replace,
+                x.transpose(),
+                y,
+                1.0f32,
+                Par::rayon(0),
+            );
+            for j in 0..right {
+                let into = sum.col_mut(j).iter_mut().zip(product.col(j).iter());
+                into.for_each(|(s, &v)| *s += f64::from(v));
             }
         }
     }
     Ok(())
 }
 
-fn rows_of(side: Rows<'_>, from: usize, count: usize) -> Rows<'_> {
-    Rows {
-        values: side
-            .values
-            .get(from * side.width..(from + count) * side.width)
-            .unwrap_or(&[]),
-        ..side
+/// The same for small matrices, some groups at a time.
+fn add_small(sums: &mut [Mat<f64>], a: &[f32], b: &[f32]) {
+    let (groups, left, right) = (sums.len(), sums[0].nrows(), sums[0].ncols());
+    let size = left * right;
+    let at_a_time = (AT_A_TIME / size).max(1);
+    sums.par_chunks_mut(at_a_time).enumerate().for_each(|(k, sums)| {
+        let first = k * at_a_time;
+        let mut found = vec![0.0f64; sums.len() * size];
+        Arch::new().dispatch(|| {
+            for (x, y) in a.chunks_exact(groups * left).zip(b.chunks_exact(groups * right)) {
+                let (x, y) = (&x[first * left..], &y[first * right..]);
+                match left {
+                    // Depthwise layers of 3 × 3 and 5 × 5: lengths that are known make vectors of the loops.
+                    9 => add_row::<9>(&mut found, x, y, right),
+                    25 => add_row::<25>(&mut found, x, y, right),
+                    _ => {
+                        let own = x.chunks_exact(left).zip(y.chunks_exact(right));
+                        for (into, (x, y)) in found.chunks_exact_mut(size).zip(own) {
+                            for (column, &y) in into.chunks_exact_mut(left).zip(y) {
+                                let y = f64::from(y);
+                                column.iter_mut().zip(x).for_each(|(s, &x)| *s += f64::from(x) * y);
+                            }
+                        }
+                    }
+                }
+            }
+        });
+        for (sum, found) in sums.iter_mut().zip(found.chunks_exact(size)) {
+            for (j, column) in found.chunks_exact(left).enumerate() {
+                sum.col_mut(j).iter_mut().zip(column).for_each(|(s, v)| *s += v);
+            }
+        }
+    });
+}
+
+/// Adds a row's products to those of all groups of `LEFT` columns on the one side and `right` on the other.
+#[inline(always)]
+fn add_row<const LEFT: usize>(found: &mut [f64], x: &[f32], y: &[f32], right: usize) {
+    let (found, _) = found.as_chunks_mut::<LEFT>();
+    let (x, _) = x.as_chunks::<LEFT>();
+    for ((columns, x), y) in found.chunks_exact_mut(right).zip(x).zip(y.chunks_exact(right)) {
+        let x = x.map(f64::from);
+        for (column, &y) in columns.iter_mut().zip(y) {
+            let y = f64::from(y);
+            for (s, x) in column.iter_mut().zip(&x) {
+                *s += x * y;
+            }
+        }
     }
+}
+
+/// The sum of each column of rows of so many.
+pub fn column_sums(rows: &[f32], width: usize) -> Vec<f64> {
+    let of_chunk = |rows: &[f32]| {
+        let mut found = vec![0.0f64; width];
+        for row in rows.chunks_exact(width.max(1)) {
+            found.iter_mut().zip(row).for_each(|(sum, &v)| *sum += f64::from(v));
+        }
+        found
+    };
+    let mut sums = vec![0.0f64; width];
+    for found in rows.par_chunks(CHUNK * width.max(1)).map(of_chunk).collect::<Vec<_>>() {
+        sums.iter_mut().zip(found).for_each(|(sum, v)| *sum += v);
+    }
+    sums
 }
 
 /// Means and covariances of a layer's input rows, one matrix a group.
@@ -118,23 +184,10 @@ impl Moments {
         if width == 0 {
             return Ok(());
         }
-        let count = rows.len() / width;
-        self.count += count as f64;
-        for row in rows.chunks_exact(width) {
-            for (sum, &v) in self.sums.iter_mut().zip(row) {
-                *sum += f64::from(v);
-            }
-        }
-        for (g, products) in self.products.iter_mut().enumerate() {
-            let side = Rows {
-                values: rows,
-                width,
-                first: g * self.columns,
-                columns: self.columns,
-            };
-            add_products(products, side, side, count, device)?;
-        }
-        Ok(())
+        self.count += (rows.len() / width) as f64;
+        let sums = column_sums(rows, width);
+        self.sums.iter_mut().zip(sums).for_each(|(sum, v)| *sum += v);
+        add_products(&mut self.products, rows, rows, device)
     }
 
     /// Rows seen.

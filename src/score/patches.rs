@@ -1,5 +1,8 @@
 //! What a layer sees at single positions of its output: rows of input values, and of output values.
 
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::slice::ParallelSliceMut;
+
 use crate::ops::{ConvSpec, Form, LinearOp};
 
 /// A place of an output: which block of its first axis, and which place of that, row-major.
@@ -56,31 +59,35 @@ pub fn input_rows(
     places: &[OutputPosition],
     rows: &mut Vec<f32>,
 ) {
-    let width = linear_op.all_columns();
+    let (width, before) = (linear_op.all_columns(), rows.len());
+    rows.resize(before + places.len() * width, 0.0);
+    if width == 0 {
+        return;
+    }
+    let into = rows[before..].par_chunks_mut(width).zip(places.par_iter());
     let Form::Conv(spec) = &linear_op.form else {
         let (_, each) = places_of(linear_op, output_dims);
-        for &(n, q) in places {
+        into.for_each(|(row, &(n, q))| {
             let at = (n * each + q) * width;
-            match x.get(at..at + width) {
-                Some(row) => rows.extend_from_slice(row),
-                None => rows.extend(std::iter::repeat_n(0.0, width)),
+            if let Some(seen) = x.get(at..at + width) {
+                row.copy_from_slice(seen);
             }
-        }
+        });
         return;
     };
     let channels = linear_op.input_channels();
     let (space, out_space) = (&dims[2..], &output_dims[2..]);
     let plane: usize = space.iter().product();
-    let mut offsets: Vec<Option<usize>> = Vec::with_capacity(linear_op.taps);
-    for &(n, q) in places {
-        offsets.clear();
-        offsets.extend((0..linear_op.taps).map(|t| offset(spec, space, out_space, q, t)));
-        let base = n * channels * plane;
-        for c in 0..channels {
-            let from = base + c * plane;
-            rows.extend(offsets.iter().map(|o| o.map_or(0.0, |o| x[from + o])));
+    into.for_each(|(row, &(n, q))| {
+        let taps = 0..linear_op.taps;
+        let offsets: Vec<Option<usize>> = taps.map(|t| offset(spec, space, out_space, q, t)).collect();
+        for (c, row) in row.chunks_exact_mut(linear_op.taps).enumerate().take(channels) {
+            let from = (n * channels + c) * plane;
+            for (v, o) in row.iter_mut().zip(&offsets) {
+                *v = o.map_or(0.0, |o| x[from + o]);
+            }
         }
-    }
+    });
 }
 
 /// Where tap `t` reads for output place `q`; `None` outside of the input.
@@ -104,16 +111,19 @@ pub fn output_rows(linear_op: &LinearOp, y: &[f32], dims: &[usize], places: &[Ou
     } else {
         dims.last().copied().unwrap_or(0)
     };
-    for &(n, q) in places {
-        rows.extend((0..channels).map(|o| {
+    let before = rows.len();
+    rows.resize(before + places.len() * channels, 0.0);
+    let into = rows[before..].par_chunks_mut(channels.max(1)).zip(places.par_iter());
+    into.for_each(|(row, &(n, q))| {
+        for (o, v) in row.iter_mut().enumerate() {
             let at = if first {
                 (n * channels + o) * each + q
             } else {
                 (n * each + q) * channels + o
             };
-            y.get(at).copied().unwrap_or(0.0)
-        }));
-    }
+            *v = y.get(at).copied().unwrap_or(0.0);
+        }
+    });
 }
 
 #[cfg(test)]
