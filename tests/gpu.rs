@@ -159,7 +159,7 @@ fn models_that_are_loaded_together_run_the_same_kernels() {
             nodes.into_iter().flat_map(|n| n.kernels).map(|k| k.name).collect()
         };
         let alone = kernels(device.node_times(&model, &inputs, runs).unwrap());
-        for together in device.node_times_of_all(&[run; 6], runs).unwrap() {
+        for together in device.node_times_of_all(&[run; 6], runs, &mut || Ok(())).unwrap() {
             assert_eq!(kernels(together), alone, "{options:?}");
         }
         let loading = Loading {

@@ -29,10 +29,14 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::Error;
 use crate::flags::{Command, CommandLine, hint, typed};
+use crate::jobs::{Program, serve_probes};
 use crate::report::visible;
 
 /// Runs the command: 0 done; 1 nothing helps or a check failed; 2 error in use or input.
 pub fn main() -> ExitCode {
+    if let Ok(path) = std::env::current_exe() {
+        Program { path, args: Vec::new() }.set_current();
+    }
     ExitCode::from(run(std::env::args_os()))
 }
 
@@ -76,7 +80,7 @@ fn command(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     interrupt::listen();
     // A zoo reads from a worker's end what ended it.
     #[cfg(unix)]
-    if !matches!(&args.command, Some(Command::ZooWorker(_))) {
+    if !matches!(&args.command, Some(Command::ZooWorker(_) | Command::ProbeWorker(_))) {
         crash::tell(plugin(&matches));
     }
     let status = |done: bool| u8::from(!done);
@@ -93,6 +97,9 @@ fn command(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
             Err(error) => Err(error),
         },
         Some(Command::ZooWorker(_)) => zoo_worker::run(),
+        Some(Command::ProbeWorker(_)) => {
+            serve_probes(std::io::stdin().lock(), std::io::stdout(), interrupt::stop()).map(|()| true)
+        }
         Some(Command::Verify(verify)) => verify::run(verify),
         Some(Command::Widths(widths)) => widths::run(widths),
         Some(Command::Db(db)) => db::run(db),

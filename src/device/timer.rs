@@ -158,11 +158,18 @@ pub trait Timer: Sync {
         Ok(None)
     }
 
-    /// The same of several models, one after the other, loaded together where that disturbs nothing.
+    /// The same of several models, one after the other, loaded together where that disturbs nothing. `loaded` is called when nothing is left
+    /// but to time them.
     ///
     /// # Errors
-    /// As for [`Timer::node_times`].
-    fn node_times_of_all(&self, models: &[ModelRun], runs: NodeRuns) -> Result<Vec<Option<Vec<NodeTime>>>> {
+    /// As for [`Timer::node_times`], and those of `loaded`.
+    fn node_times_of_all(
+        &self,
+        models: &[ModelRun],
+        runs: NodeRuns,
+        loaded: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Vec<Option<Vec<NodeTime>>>> {
+        loaded()?;
         models
             .iter()
             .map(|m| self.node_times(m.model, m.inputs, runs))

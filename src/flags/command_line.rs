@@ -73,6 +73,9 @@ pub enum Command {
     /// Does single jobs of a zoo, as they come in.
     #[command(hide = true)]
     ZooWorker(WorkerArgs),
+    /// Loads and times probes for a job on a GPU, as it is told.
+    #[command(hide = true)]
+    ProbeWorker(WorkerArgs),
     /// Compares the outputs of two models, element by element; the exit status is 1 if they differ.
     Verify(VerifyArgs),
     /// Predicted tail-free widths for a GPU that is not here.

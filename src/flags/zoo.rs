@@ -57,6 +57,6 @@ pub struct ZooArgs {
     pub quiet: bool,
 }
 
-/// Flags of `zoo-worker`.
+/// Flags of `zoo-worker` and `probe-worker`.
 #[derive(Debug, ClapArgs)]
 pub struct WorkerArgs {}

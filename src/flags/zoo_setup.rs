@@ -7,9 +7,9 @@ use clap::ArgMatches;
 use super::given::{given, main_job};
 use super::zoo::ZooArgs;
 use crate::device::Stop;
-use crate::jobs::same_file;
+use crate::jobs::{Program, same_file};
 use crate::profile::Database;
-use crate::zoo::{Flags, Isolation, Item, Local, LocalSettings, Phase, Program, Setup, find};
+use crate::zoo::{Flags, Isolation, Item, Local, LocalSettings, Phase, Setup, find};
 use crate::{Error, Result};
 
 impl ZooArgs {

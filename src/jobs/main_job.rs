@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::context::DeviceContext;
 use super::device::{DeviceSettings, SettingsSearch};
+use super::probe_helpers::HelperProcesses;
 use super::provider_settings::{self, Raced};
 use super::source::ModelSource;
 use super::store::StoreSettings;
@@ -15,6 +16,7 @@ use super::workloads::{WorkloadShape, open_workloads};
 use crate::Result;
 use crate::device::{Stop, WhenBusy};
 use crate::optimize::{Known, Options, Outcome, ProgressReporter, Step, Stopwatch, Workload, optimize, refused};
+use crate::profile::ProbeHelpers;
 use crate::report::{About, Written, outcome_html, outcome_json, with_provenance};
 
 /// Settings of the main job, and of planning alone.
@@ -167,13 +169,15 @@ pub fn plan_model(
     }
     // What was judged with other settings says nothing of these.
     let pruned = if raced.device.is_some() { HashSet::new() } else { pruned };
-    let device = raced.device.take().unwrap_or(device);
+    let (device, cuda) = raced.device.take().unwrap_or((device, settings.device.cuda));
     raced.note.iter().for_each(|note| reporter.note(note));
     let known = Known {
         database,
         recorded,
         pruned,
         loaded: raced.loaded,
+        helpers: HelperProcesses::of(&settings.device, cuda, (device.as_ref(), &runtime))
+            .map(|helpers| Box::new(helpers) as Box<dyn ProbeHelpers>),
     };
     let outcome = optimize(&workloads, device.as_ref(), known, &settings.options, reporter);
     drop(turn);

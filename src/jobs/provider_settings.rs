@@ -2,7 +2,7 @@
 
 use super::device::{DeviceSettings, SettingsSearch};
 use crate::Result;
-use crate::device::{Device, DeviceKind, Runtime};
+use crate::device::{CudaOptions, Device, DeviceKind, Runtime};
 use crate::optimize::{Contender, ProviderSettings, SettingsRace, Workload, race_settings};
 use crate::profile::Database;
 use crate::verify::Loaded;
@@ -12,8 +12,8 @@ use crate::verify::Loaded;
 pub(super) struct Raced {
     /// Every setting with what the model takes.
     pub rows: Vec<ProviderSettings>,
-    /// The device to use in place of the one that was given.
-    pub device: Option<Box<dyn Device>>,
+    /// The device to use in place of the one that was given, and its settings.
+    pub device: Option<(Box<dyn Device>, CudaOptions)>,
     /// The original, as it stayed loaded with these settings.
     pub loaded: Loaded,
     /// What the user should know.
@@ -42,9 +42,12 @@ pub(super) fn raced(
         SettingsSearch::Given => 1,
         SettingsSearch::Auto => usize::MAX,
     };
-    let mut contenders: Vec<Contender> = variants
+    let tried: Vec<CudaOptions> = variants
         .filter(|cuda| cuda.difference(settings.cuda).len() <= most)
-        .map(|cuda| Contender {
+        .collect();
+    let mut contenders: Vec<Contender> = tried
+        .iter()
+        .map(|&cuda| Contender {
             options: cuda.difference(settings.cuda),
             device: DeviceSettings {
                 cuda,
@@ -70,7 +73,7 @@ pub(super) fn raced(
         return Ok(Raced {
             rows,
             loaded: loaded_by(chosen),
-            device: Some(device),
+            device: tried.get(chosen).map(|&cuda| (device, cuda)),
             note: Some(format!(
                 "with {name} the original takes {ratio:.2} of what it takes with the settings given; all times here are so, and the model \
                  is to be run so"

@@ -59,6 +59,7 @@ impl<'a> Session<'a> {
         let Request { device, options, .. } = request;
         let mut prober = Prober::new(device, known.database);
         prober.pruned = known.pruned;
+        prober.helpers = known.helpers;
         if let Some(profile) = known.recorded {
             fits(&profile, device, options)?;
             prober.add_records(profile.records);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::opened::Opened;
 use crate::channels::Group;
-use crate::profile::{Database, Problem, Profile};
+use crate::profile::{Database, ProbeHelpers, Problem, Profile};
 use crate::verify::Loaded;
 use crate::{Error, Result};
 
@@ -28,6 +28,8 @@ pub struct Known {
     pub pruned: HashSet<Problem>,
     /// Models that the device has loaded.
     pub loaded: Loaded,
+    /// Who measures problems in place of this process.
+    pub helpers: Option<Box<dyn ProbeHelpers>>,
 }
 
 /// The first workload, whose groups all others share.

@@ -38,7 +38,10 @@ pub use left_out::{Described, LeftOut, Why, counted, is_quantized, left_out, qua
 pub use limits::Limits;
 pub use node_work::ElementType;
 pub use noise::{Noise, UNSTEADY};
-pub use probe::{DriftCheck, Nearest, ProbeProgress, Prober, Reference, SessionSize, latency_steps, sessions, smoke};
+pub use probe::{
+    DriftCheck, Nearest, ProbeHelpers, ProbeProgress, Prober, Reference, SessionSize, latency_steps, measure_together,
+    sessions, smoke,
+};
 pub use problem::{Problem, ProducerLayout};
 pub use quantized::{Forks, Quantized, QuantizedForm};
 pub use record::{Profile, Record, RecordFacts};

@@ -10,10 +10,9 @@ use super::engine::{PyEngine, Wish};
 use super::errors::raised;
 use super::run::run;
 use crate::flags::{Command, parsed};
+use crate::jobs::Program;
 use crate::profile::{Database, Row};
-use crate::zoo::{
-    Engine, Isolation, Job, JournalEntry, Local, LocalSettings, Program, run as run_zoo, text, write_report,
-};
+use crate::zoo::{Engine, Isolation, Job, JournalEntry, Local, LocalSettings, run as run_zoo, text, write_report};
 use crate::{Error, Result};
 
 /// Does a zoo: `args` are those of the command line. The exit status, the report as JSON, and how many models were finished

@@ -8,8 +8,8 @@ use super::engine::{Engine, WorkKind};
 use super::failure::FailureKind;
 use super::message::{Answer, Job};
 use super::process::Worker;
-use super::program::Program;
 use crate::device::Stop;
+use crate::jobs::Program;
 
 /// When worker processes are replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::failure::FailureKind;
 use super::message::{Answer, Event, Job};
-use super::program::Program;
 use crate::device::Stop;
 use crate::error::tells_out_of_memory;
+use crate::jobs::Program;
 use crate::{Error, Result};
 
 /// A process that does one job after the other. It ends when this value does, or the process that holds it.

@@ -7,7 +7,8 @@ use super::check::{Check, CheckState, check};
 use crate::cli::interrupt;
 use crate::device::{Plugin, installed_plugins};
 use crate::flags::DoctorArgs;
-use crate::zoo::{Answer, Engine, Flags, Isolation, Job, Local, LocalSettings, Program};
+use crate::jobs::Program;
+use crate::zoo::{Answer, Engine, Flags, Isolation, Job, Local, LocalSettings};
 
 /// How long a plug-in may take to load and to run one convolution.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -189,8 +189,14 @@ impl Timer for CudaDevice {
         profiled.node_times(runs)
     }
 
-    fn node_times_of_all(&self, models: &[ModelRun], runs: NodeRuns) -> Result<Vec<Option<Vec<NodeTime>>>> {
+    fn node_times_of_all(
+        &self,
+        models: &[ModelRun],
+        runs: NodeRuns,
+        loaded: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Vec<Option<Vec<NodeTime>>>> {
         if !self.traces || !models.iter().all(|m| self.prepares_together(m.model)) {
+            loaded()?;
             let alone = models.iter().map(|m| self.node_times(m.model, m.inputs, runs));
             return alone.collect();
         }
@@ -200,6 +206,7 @@ impl Timer for CudaDevice {
             profiled.first_run()?;
             Ok(profiled)
         });
+        loaded()?;
         ran.into_iter().map(|session| session?.node_times(runs)).collect()
     }
 

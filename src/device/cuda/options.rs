@@ -2,9 +2,10 @@
 
 use ort::ep::CUDA;
 use ort::ep::cuda::ConvAlgorithmSearch;
+use serde::{Deserialize, Serialize};
 
 /// How cuDNN picks a convolution's algorithm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CudnnAlgo {
     /// The most thorough way: cuDNN's own model of their times, and trying all of a transposed convolution's.
     #[default]
@@ -26,7 +27,7 @@ impl CudnnAlgo {
 }
 
 /// Options of the CUDA provider that times depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CudaOptions {
     /// How cuDNN picks algorithms.
     pub algo: CudnnAlgo,

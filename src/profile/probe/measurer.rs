@@ -15,12 +15,24 @@ pub(super) fn measure(timer: &dyn Timer, sessions: &[Vec<Problem>]) -> Result<Ve
     if let [problems] = sessions {
         return measure_one(timer, problems);
     }
+    measure_together(timer, sessions, &mut || Ok(()))
+}
+
+/// Measures the problems of sessions that are loaded together; `loaded` is called when nothing is left but to time them.
+///
+/// # Errors
+/// When a probe cannot run, and those of `loaded`.
+pub fn measure_together(
+    timer: &dyn Timer,
+    sessions: &[Vec<Problem>],
+    loaded: &mut dyn FnMut() -> Result<()>,
+) -> Result<Vec<Record>> {
     let probes: Vec<_> = sessions.iter().map(|problems| side_by_side(problems)).collect();
     let runs: Vec<ModelRun> = probes
         .iter()
         .map(|(model, inputs)| ModelRun { model, inputs })
         .collect();
-    let timed = timer.node_times_of_all(&runs, node_runs(NodeClock::Device, KERNEL_RUNS))?;
+    let timed = timer.node_times_of_all(&runs, node_runs(NodeClock::Device, KERNEL_RUNS), loaded)?;
     let mut records = Vec::new();
     for (problems, nodes) in sessions.iter().zip(timed) {
         records.extend(match nodes {

@@ -3,6 +3,7 @@
 mod attribution;
 mod cache;
 mod differences;
+mod helpers;
 mod measurer;
 mod model;
 mod prober;
@@ -11,7 +12,8 @@ mod scheduler;
 
 pub use cache::{Nearest, latency_steps};
 pub use differences::Reference;
-pub use measurer::smoke;
+pub use helpers::ProbeHelpers;
+pub use measurer::{measure_together, smoke};
 pub(in crate::profile) use model::{node, probe_model, small_values, value_info};
 pub use prober::{DriftCheck, ProbeProgress, Prober};
 pub use scheduler::{SessionSize, sessions};

@@ -1,4 +1,4 @@
-//! How worker processes are started.
+//! How processes of this program are started.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -12,19 +12,24 @@ pub struct Program {
     pub args: Vec<String>,
 }
 
-/// How this program is called, where it is not a program of its own.
+/// How this program is called, where it was said.
 static CALLED: OnceLock<Program> = OnceLock::new();
 
 impl Program {
     /// This very program.
     pub fn current() -> Self {
-        CALLED.get().cloned().unwrap_or_else(|| Self {
+        Self::known().unwrap_or_else(|| Self {
             path: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("snapprune")),
             args: Vec::new(),
         })
     }
 
-    /// Says how this very program is called, where it is not a program of its own. The first call counts.
+    /// This very program, where it is known to be snapprune: a program of somebody else's is not started again.
+    pub fn known() -> Option<Self> {
+        CALLED.get().cloned()
+    }
+
+    /// Says how this very program is called. The first call counts.
     pub fn set_current(self) {
         // A second time says the same.
         let _ = CALLED.set(self);
