@@ -1,6 +1,9 @@
 //! What a layer should make: what the original made, and where a shortcut is added behind it, what makes up for the
 //! shortcut's error too.
 
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, IntoParallelRefMutIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
+
 use super::aims::Aims;
 use super::flat::Flat;
 use crate::Result;
@@ -152,7 +155,7 @@ struct Point {
 
 impl Aims {
     /// Values, and where an activation is flat, what serves as well.
-    fn of(values: Vec<f32>, flat: Option<Flat>, point: &dyn Fn(usize, f32) -> Point) -> Self {
+    fn of(values: Vec<f32>, flat: Option<Flat>, point: &(dyn Fn(usize, f32) -> Point + Sync)) -> Self {
         let Some(flat) = flat else {
             return Self {
                 values,
@@ -160,21 +163,25 @@ impl Aims {
             };
         };
         let (mut least, mut most) = (values.clone(), values.clone());
-        for (at, &v) in values.iter().enumerate() {
-            let Point { seen, slope, rest } = point(at, v);
-            let (edge, below) = if seen <= flat.low {
-                (flat.low, true)
-            } else if seen >= flat.high {
-                (flat.high, false)
-            } else {
-                continue;
-            };
-            let edge = (edge - rest) / slope;
-            (least[at], most[at]) = match below == (slope > 0.0) {
-                true => (f32::NEG_INFINITY, edge),
-                false => (edge, f32::INFINITY),
-            };
-        }
+        let bounds = least.par_iter_mut().zip(most.par_iter_mut());
+        bounds
+            .zip(values.par_iter())
+            .enumerate()
+            .for_each(|(at, ((least, most), &v))| {
+                let Point { seen, slope, rest } = point(at, v);
+                let (edge, below) = if seen <= flat.low {
+                    (flat.low, true)
+                } else if seen >= flat.high {
+                    (flat.high, false)
+                } else {
+                    return;
+                };
+                let edge = (edge - rest) / slope;
+                (*least, *most) = match below == (slope > 0.0) {
+                    true => (f32::NEG_INFINITY, edge),
+                    false => (edge, f32::INFINITY),
+                };
+            });
         Self { values, least, most }
     }
 }
@@ -264,10 +271,15 @@ fn kept_rows(
     let mut all = Vec::new();
     output_rows(linear_op, values, dims, picked, &mut all);
     let width = all.len().checked_div(picked.len()).unwrap_or(0);
-    let mut rows = Vec::with_capacity(picked.len() * kept.len());
-    for row in all.chunks_exact(width.max(1)) {
-        rows.extend(kept.iter().map(|k| k.and_then(|i| row.get(i)).copied().unwrap_or(0.0)));
-    }
+    let mut rows = Vec::new();
+    rows.resize(picked.len() * kept.len(), 0.0);
+    let both = rows
+        .par_chunks_mut(kept.len().max(1))
+        .zip(all.par_chunks_exact(width.max(1)));
+    both.for_each(|(into, row)| {
+        let of = |k: &Option<usize>| k.and_then(|i| row.get(i)).copied().unwrap_or(0.0);
+        into.iter_mut().zip(kept).for_each(|(v, k)| *v = of(k));
+    });
     rows
 }
 

@@ -79,7 +79,10 @@ pub fn add_products(sums: &mut [Mat<f64>], a: &[f32], b: &[f32], device: Option<
 fn add_small(sums: &mut [Mat<f64>], a: &[f32], b: &[f32]) {
     let (groups, left, right) = (sums.len(), sums[0].nrows(), sums[0].ncols());
     let size = left * right;
-    let at_a_time = (AT_A_TIME / size).max(1);
+    // As many parts as threads can share, however few groups there are.
+    let at_a_time = (AT_A_TIME / size)
+        .min(groups.div_ceil(2 * rayon::current_num_threads()))
+        .max(1);
     sums.par_chunks_mut(at_a_time).enumerate().for_each(|(k, sums)| {
         let first = k * at_a_time;
         let mut found = vec![0.0f64; sums.len() * size];
