@@ -41,6 +41,7 @@ mod simulated;
 mod stored_plans;
 mod supported_ops;
 mod terminal;
+mod unanswered;
 mod unread;
 mod weights_beside;
 mod zoo;

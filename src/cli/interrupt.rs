@@ -13,15 +13,14 @@ pub(super) fn stop() -> &'static Stop {
     STOP.get_or_init(Stop::default)
 }
 
-/// From here on the first signal asks to stop, and the second one ends the process at once. Files are written under other
+/// From here on the first signal asks to stop (which a library that does not answer holds up no more than a moment), and the second
+/// one ends the process at once. Files are written under other
 /// names and then renamed, and the database writes whole transactions, so that neither leaves anything half done.
 pub(super) fn listen() {
     // Without a handler the first signal ends the process, which is as safe.
     let _ = ctrlc::set_handler(|| {
         if stop().requested() {
-            #[cfg(unix)]
-            super::crash::done();
-            std::process::exit(i32::from(INTERRUPTED));
+            super::unanswered::leave(INTERRUPTED);
         }
         stop().request();
         eprintln!("\nstopping (press Ctrl-C again to stop at once)");
