@@ -255,17 +255,22 @@ fn read_twice(scales: [f32; 2]) -> ModelProto {
 #[test]
 fn two_quantizers_of_one_tensor_both_get_new_scales() {
     let data = samples(&folded_relu(1.0), 24);
+    let all = (&data, 0..data.runs());
     for method in [CalibrationMethod::MinMax, CalibrationMethod::Entropy] {
-        // The second one cuts off at a half, as a `Clip` that was folded into it.
-        let original = read_twice([1.0 / 255.0, 0.5 / 255.0]);
-        let narrowed = read_twice([40.0 / 255.0, 0.1 / 255.0]);
-        let all = (&data, 0..data.runs());
-        let new = rescaled(&cpu(), (&original, &original), all.clone(), method).unwrap();
-        assert_eq!((new.changed, new.of), (0, 2), "{method:?}");
-        let new = rescaled(&cpu(), (&original, &narrowed), all, method).unwrap();
+        let rough = read_twice([40.0 / 255.0, 20.0 / 255.0]);
+        let new = rescaled(&cpu(), (&rough, &rough), all.clone(), method).unwrap();
         assert_eq!((new.changed, new.of), (2, 2), "{method:?}");
         let scales = parameters(&new.proto);
+        assert!(
+            scales.iter().all(|s| (s.0 * 255.0 - 1.0).abs() < 0.02),
+            "{method:?} {scales:?}"
+        );
+        // The second one cuts off at a half, as a `Clip` that was folded into it does; the first one does not.
+        let cut = read_twice([40.0 / 255.0, 0.5 / 255.0]);
+        let new = rescaled(&cpu(), (&cut, &cut), all.clone(), method).unwrap();
+        let scales = parameters(&new.proto);
         assert!((scales[0].0 * 255.0 - 1.0).abs() < 0.02, "{method:?} {scales:?}");
+        assert_eq!(scales[1], parameters(&cut)[1], "{method:?}");
     }
 }
 
