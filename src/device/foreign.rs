@@ -1,10 +1,11 @@
 //! Calls into libraries that are not ours: which are under way, and since when. One that never answers cannot be ended, only left behind.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::Error;
 use crate::error::DeviceError;
+use crate::{Error, Result};
 
 /// What a library is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,26 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 struct Allowed {
     end: Instant,
     whole: Duration,
+}
+
+/// Whether a thread of this process was left behind in a library.
+static LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Tells that a thread of this process was left behind in a library: it may hold locks that ONNX Runtime or the system's loader wants, and
+/// takes time from whatever else is timed. From here on no job begins in this process.
+pub fn left_behind() {
+    LEFT.store(true, Ordering::Relaxed);
+}
+
+/// Goes on unless a thread was left behind.
+///
+/// # Errors
+/// [`DeviceError::LeftBehind`].
+pub fn check_left_behind() -> Result<()> {
+    match LEFT.load(Ordering::Relaxed) {
+        true => Err(Error::Device(DeviceError::LeftBehind)),
+        false => Ok(()),
+    }
 }
 
 /// Which calls are under way, and what bounds them.

@@ -60,6 +60,7 @@ impl Runtime {
     /// # Errors
     /// When there is none, or it is too old or of another architecture; the message says what to install.
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
+        super::foreign::check_left_behind()?;
         if let Some(file) = super::environments::planted() {
             return Err(Error::Library(LibraryError::Planted { file }));
         }

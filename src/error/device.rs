@@ -59,6 +59,9 @@ pub enum DeviceError {
         /// Since when.
         seconds: u64,
     },
+    /// Another job's thread is still in a library that did not answer.
+    #[error("a library that did not answer is still at work in this process")]
+    LeftBehind,
     /// A plug-in offers no such device.
     #[error("the plug-in {provider} offers no {wanted} on this machine (it offers {offered})")]
     NoPluginDevice {

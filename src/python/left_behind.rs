@@ -2,10 +2,11 @@
 
 use std::sync::Once;
 
-/// The process may go on with other things, but its end must not wait for that library: a lock that it holds, such as that of the system's
+/// No other job begins in the process, which may go on with other things. Its end must not wait for that library: a lock that it holds, such as that of the system's
 /// loader, is wanted there. So from here on the process ends as soon as Python has done all of its own.
 pub(super) fn left_behind() {
     static ONCE: Once = Once::new();
+    crate::device::left_behind();
     ONCE.call_once(|| {
         // SAFETY: the function stays where it is as long as the process.
         #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 
 use super::errors::raised;
 use super::left_behind::left_behind;
-use crate::device::{Limit, Stop};
+use crate::device::{Limit, Stop, check_left_behind};
 use crate::optimize::{ProgressReporter, Step};
 use crate::verify::{ScoreRequest, UserMetric};
 use crate::{Error, Result};
@@ -110,6 +110,8 @@ pub(super) fn run_judged<R: Send + 'static>(
     called: Called,
     job: impl FnOnce(&Stop, &(dyn ProgressReporter + Sync), Option<Arc<dyn UserMetric>>) -> Result<R> + Send + 'static,
 ) -> PyResult<R> {
+    // A new thread might wait for the lock of the system's loader before it comes to anything.
+    check_left_behind().map_err(|e| raised(py, &e))?;
     let stop = Stop::default();
     let (sender, receiver) = channel();
     let metric = called.metric.map(|function| {
