@@ -35,6 +35,7 @@ mod properties;
 mod refit;
 mod reparametrize;
 mod requantize;
+mod requantize_quantizers;
 mod roofline;
 mod samples;
 mod simulated;

@@ -20,11 +20,17 @@ pub(super) fn listen() {
     // Without a handler the first signal ends the process, which is as safe.
     let _ = ctrlc::set_handler(|| {
         if stop().requested() {
-            super::unanswered::leave(INTERRUPTED);
+            leave(INTERRUPTED);
         }
         stop().request();
         eprintln!("\nstopping (press Ctrl-C again to stop at once)");
     });
+}
+
+/// Ends the process at once. Nothing that libraries want done at its end is done: one that does not answer would hold that up, too.
+pub(super) fn leave(status: u8) -> ! {
+    // SAFETY: it takes a number and does not come back.
+    unsafe { libc::_exit(libc::c_int::from(status)) }
 }
 
 /// A reader that closes the pipe (`| head`) ends the process quietly, as it does with other commands, in place of an error that the

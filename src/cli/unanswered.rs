@@ -15,14 +15,8 @@ pub(super) fn watch(told: fn(&Error) -> u8) {
         loop {
             std::thread::sleep(PATIENCE);
             if let Some(error) = interrupt::stop().unanswered() {
-                leave(told(&error));
+                interrupt::leave(told(&error));
             }
         }
     });
-}
-
-/// Ends the process at once. Nothing that libraries want done at its end is done: one that does not answer would hold that up, too.
-pub(super) fn leave(status: u8) -> ! {
-    // SAFETY: it takes a number and does not come back.
-    unsafe { libc::_exit(libc::c_int::from(status)) }
 }
