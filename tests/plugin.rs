@@ -20,7 +20,7 @@ use snapprune::verify::compare;
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes96_misaligned.onnx");
 
 /// OpenVINO's plug-in as one that takes any processor for Intel's; `None` (said) where it is not installed.
-fn openvino() -> Option<PluginChoice> {
+pub fn openvino() -> Option<PluginChoice> {
     let Some(plugin) = installed_plugins().into_iter().find(|p| p.name == "openvino") else {
         eprintln!("skipped: onnxruntime-ep-openvino is not installed here");
         return None;
@@ -34,6 +34,7 @@ fn openvino() -> Option<PluginChoice> {
         library: Some(for_any_cpu(&plugin.library)),
         slot: PluginTarget::Cpu.into(),
         options: Vec::new(),
+        patience: None,
     })
 }
 
@@ -42,10 +43,12 @@ fn for_any_cpu(library: &Path) -> PathBuf {
     let build = || {
         let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("libany_cpu.so");
         let vendor = std::mem::offset_of!(ort::sys::OrtApi, HardwareDevice_VendorId) / size_of::<usize>();
+        let read = std::mem::offset_of!(ort::sys::OrtApi, KernelContext_GetInput) / size_of::<usize>();
         let status = Command::new("cc")
             .args(["-O1", "-shared", "-fPIC", "-o"])
             .arg(&out)
             .arg(format!("-DVENDOR_ID={vendor}"))
+            .arg(format!("-DREAD={read}"))
             .arg(format!("-DTARGET=\"{}\"", library.display()))
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/any_cpu.c"))
             .status();

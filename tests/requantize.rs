@@ -22,7 +22,7 @@ use snapprune::reconstruct::{CalibrationMethod, rescaled};
 use snapprune::report::outcome_json;
 
 /// Channels of a layer, how far each output reaches beyond the others, and which integers read each input.
-struct Layer {
+pub struct Layer {
     cin: usize,
     cout: usize,
     gain: fn(usize) -> f32,
@@ -55,13 +55,13 @@ fn weights(net: &mut Net, layer: &Layer, input_scale: f32) -> [String; 2] {
 }
 
 /// A convolution of it.
-fn conv(net: &mut Net, x: &str, layer: &Layer, input_scale: f32) -> String {
+pub fn conv(net: &mut Net, x: &str, layer: &Layer, input_scale: f32) -> String {
     let [w, b] = weights(net, layer, input_scale);
     net.node("Conv", &[x, &w, &b], |n| n.set_ints("pads", vec![1; 4]))
 }
 
 /// One whose channels are all alike.
-fn even(cin: usize, cout: usize) -> Layer {
+pub fn even(cin: usize, cout: usize) -> Layer {
     Layer {
         cin,
         cout,
@@ -71,7 +71,7 @@ fn even(cin: usize, cout: usize) -> Layer {
 }
 
 /// An activation in int8 and back.
-fn pair(net: &mut Net, x: &str, scale: f32, zero: i64) -> String {
+pub fn pair(net: &mut Net, x: &str, scale: f32, zero: i64) -> String {
     let scale = net.constant(&snapprune::onnx::Tensor::from_f32(vec![], &[scale]));
     let zero = net.constant(&typed(Dtype::Int8, &[], &[zero]));
     let q = net.node("QuantizeLinear", &[x, &scale, &zero], |_| {});
@@ -82,7 +82,7 @@ const INPUT: f32 = 2.0 / 255.0;
 
 /// Two convolutions 4 → 12 → 5 with a `Relu` folded into the quantizer between them, whose scale is given, and a `MaxPool` that passes it
 /// on.
-fn folded_relu(scale: f32) -> ModelProto {
+pub fn folded_relu(scale: f32) -> ModelProto {
     let mut net = Net::new(17, 4);
     let x = net.input("x", &[1, 4, 12, 12]);
     let x = pair(&mut net, &x, INPUT, 0);
@@ -107,7 +107,7 @@ fn write(path: &Path, count: usize) {
     npz.finish().unwrap();
 }
 
-fn samples(model: &ModelProto, count: usize) -> Dataset {
+pub fn samples(model: &ModelProto, count: usize) -> Dataset {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("samples.npz");
     write(&path, count);
@@ -116,19 +116,19 @@ fn samples(model: &ModelProto, count: usize) -> Dataset {
 }
 
 /// The outputs on all samples.
-fn outputs(model: &ModelProto, data: &Dataset) -> Vec<f32> {
+pub fn outputs(model: &ModelProto, data: &Dataset) -> Vec<f32> {
     let device = cpu();
     let run = |k| -> Vec<NamedTensor> { device.outputs(&encode(model), &data.run(k).inputs).unwrap() };
     (0..data.runs()).flat_map(|k| run(k)[0].1.to_f32().unwrap()).collect()
 }
 
-fn error(a: &[f32], b: &[f32]) -> f64 {
+pub fn error(a: &[f32], b: &[f32]) -> f64 {
     let squares = a.iter().zip(b).map(|(x, y)| f64::from(x - y).powi(2));
     squares.sum::<f64>() / a.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>()
 }
 
 /// Scale and zero point of every `QuantizeLinear`, and the scales of biases over those of weights and inputs.
-fn parameters(model: &ModelProto) -> Vec<(f32, i64)> {
+pub fn parameters(model: &ModelProto) -> Vec<(f32, i64)> {
     let graph = Graph::of(model).unwrap();
     let nodes = graph.proto.node.iter().filter(|n| n.op_type() == "QuantizeLinear");
     let number = |name: &String| graph.stored(name).unwrap();
@@ -172,7 +172,7 @@ fn ranges_that_are_too_short_or_too_long_come_out_as_the_samples_have_them() {
 }
 
 /// The bias of the second layer has the product of the scales.
-fn follows(model: &ModelProto) {
+pub fn follows(model: &ModelProto) {
     let graph = Graph::of(model).unwrap();
     let conv = graph.proto.node.iter().rfind(|n| n.op_type() == "Conv").unwrap();
     let scales = |i: usize| {

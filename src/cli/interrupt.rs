@@ -13,19 +13,24 @@ pub(super) fn stop() -> &'static Stop {
     STOP.get_or_init(Stop::default)
 }
 
-/// From here on the first signal asks to stop, and the second one ends the process at once. Files are written under other
+/// From here on the first signal asks to stop (which a library that does not answer holds up no more than a moment), and the second
+/// one ends the process at once. Files are written under other
 /// names and then renamed, and the database writes whole transactions, so that neither leaves anything half done.
 pub(super) fn listen() {
     // Without a handler the first signal ends the process, which is as safe.
     let _ = ctrlc::set_handler(|| {
         if stop().requested() {
-            #[cfg(unix)]
-            super::crash::done();
-            std::process::exit(i32::from(INTERRUPTED));
+            leave(INTERRUPTED);
         }
         stop().request();
         eprintln!("\nstopping (press Ctrl-C again to stop at once)");
     });
+}
+
+/// Ends the process at once. Nothing that libraries want done at its end is done: one that does not answer would hold that up, too.
+pub(super) fn leave(status: u8) -> ! {
+    // SAFETY: it takes a number and does not come back.
+    unsafe { libc::_exit(libc::c_int::from(status)) }
 }
 
 /// A reader that closes the pipe (`| head`) ends the process quietly, as it does with other commands, in place of an error that the

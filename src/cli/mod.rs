@@ -17,6 +17,7 @@ mod screen;
 mod shell;
 mod sink;
 mod stdout;
+mod unanswered;
 mod verify;
 mod widths;
 mod zoo;
@@ -78,6 +79,10 @@ fn command(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         interrupt::end_with_reader();
     }
     interrupt::listen();
+    unanswered::watch(match &args.command {
+        Some(Command::ZooWorker(_)) => zoo_worker::failed,
+        _ => told,
+    });
     // A zoo reads from a worker's end what ended it.
     #[cfg(unix)]
     if !matches!(&args.command, Some(Command::ZooWorker(_) | Command::ProbeWorker(_))) {
@@ -115,15 +120,17 @@ fn command(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
     };
     match done {
         Ok(done) => status(done),
-        Err(Error::Stopped) => {
-            eprintln!("snapprune: {}", Error::Stopped);
-            interrupt::INTERRUPTED
-        }
-        Err(error) => {
-            eprintln!("snapprune: {}", visible(&error.to_string()));
-            hint(&error).iter().for_each(|step| eprintln!("  → {}", visible(step)));
-            2
-        }
+        Err(error) => told(&error),
+    }
+}
+
+/// Says what ended the command, and what to do about it; the exit status.
+fn told(error: &Error) -> u8 {
+    eprintln!("snapprune: {}", visible(&error.to_string()));
+    hint(error).iter().for_each(|step| eprintln!("  → {}", visible(step)));
+    match error {
+        Error::Stopped => interrupt::INTERRUPTED,
+        _ => 2,
     }
 }
 

@@ -42,19 +42,28 @@ pub(super) fn run() -> Result<bool> {
             Ok(job) => done(&job),
             Err(e) => Err(Error::Usage(format!("not a job ({e})"))),
         };
-        tell(&Event::Answer(Box::new(match answer {
-            Ok(answer) => answer,
-            Err(Error::Stopped) => Answer::Stopped,
-            Err(error) => {
-                eprintln!("snapprune: {}", visible(&error.to_string()));
-                Answer::Failed {
-                    failure: FailureKind::of(&error),
-                    reason: reason(&error),
-                }
-            }
-        })));
+        match answer {
+            Ok(answer) => tell(&Event::Answer(Box::new(answer))),
+            Err(error) => drop(failed(&error)),
+        }
     }
     Ok(true)
+}
+
+/// Answers that a job failed; the exit status of a process that is left because of it.
+pub(super) fn failed(error: &Error) -> u8 {
+    let answer = match error {
+        Error::Stopped => Answer::Stopped,
+        error => {
+            eprintln!("snapprune: {}", visible(&error.to_string()));
+            Answer::Failed {
+                failure: FailureKind::of(error),
+                reason: reason(error),
+            }
+        }
+    };
+    tell(&Event::Answer(Box::new(answer)));
+    2
 }
 
 fn tell(event: &Event) {

@@ -8,6 +8,7 @@ use ort::session::Session;
 
 use super::device_tensor::Runner;
 use super::executor::Executor;
+use super::foreign::ForeignCall;
 use super::info::{DeviceInfo, DeviceKind, fingerprint};
 use super::interface::Device;
 use super::node_times::{NodeRun, NodeTime, by_node, read_runs};
@@ -84,8 +85,8 @@ impl Device for CpuDevice {
 
 impl Executor for CpuDevice {
     fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
-        Ok(tensors(run_once(session, inputs)?))
+        let session = commit(self.runtime.builder(self.threads, &[])?, model, &self.runtime.stop)?;
+        Ok(tensors(run_once(session, inputs, &self.runtime.stop)?))
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
@@ -94,7 +95,7 @@ impl Executor for CpuDevice {
 
     fn loaded<'m>(&'m self, model: &'m [u8]) -> Result<Run<'m>> {
         Ok(runs_of(
-            commit(self.runtime.builder(self.threads, &[])?, model)?,
+            commit(self.runtime.builder(self.threads, &[])?, model, &self.runtime.stop)?,
             &self.runtime.stop,
         ))
     }
@@ -104,14 +105,14 @@ impl Executor for CpuDevice {
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
-        let session = commit(self.runtime.builder(0, &[])?, model)?;
+        let session = commit(self.runtime.builder(0, &[])?, model, &self.runtime.stop)?;
         Ok(Runner::new(session, &self.runtime.stop))
     }
 }
 
 impl Timer for CpuDevice {
     fn prepare(&self, model: &[u8], inputs: &[NamedTensor], _: CpuFallback) -> Result<Box<dyn TimedSession>> {
-        let session = commit(self.runtime.builder(self.threads, &[])?, model)?;
+        let session = commit(self.runtime.builder(self.threads, &[])?, model, &self.runtime.stop)?;
         Ok(Box::new(Bound::new(session, inputs, &self.runtime)?))
     }
 
@@ -127,7 +128,11 @@ impl Timer for CpuDevice {
     fn node_times(&self, model: &[u8], inputs: &[NamedTensor], runs: NodeRuns) -> Result<Option<Vec<NodeTime>>> {
         let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
         let builder = self.runtime.builder(self.threads, &[])?;
-        let session = commit(builder.with_profiling(folder.path().join("profile"))?, model)?;
+        let session = commit(
+            builder.with_profiling(folder.path().join("profile"))?,
+            model,
+            &self.runtime.stop,
+        )?;
         let mut bound = Bound::new(session, inputs, &self.runtime)?;
         let mut before = bound.run()?;
         let mut warm = 1;
@@ -185,7 +190,7 @@ impl Bound {
 
 impl TimedSession for Bound {
     fn run(&mut self) -> Result<f64> {
-        self.stop.check()?;
+        let _call = self.stop.enter(ForeignCall::Model)?;
         let start = Instant::now();
         run(
             &mut self.session,

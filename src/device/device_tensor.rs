@@ -7,6 +7,7 @@ use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, TensorElementType, ValueType};
 
+use super::foreign::ForeignCall;
 use super::runtime::tensors;
 use super::stop::Stop;
 use super::values::{NamedTensor, from_value, names, shape, to_value};
@@ -128,7 +129,7 @@ impl Runner {
     /// # Errors
     /// When the run fails.
     pub fn run(&mut self, inputs: &[(&str, &DeviceTensor)]) -> Result<Vec<(String, DeviceTensor)>> {
-        self.stop.check()?;
+        let _call = self.stop.enter(ForeignCall::Model)?;
         let values: Vec<(String, SessionInputValue)> =
             inputs.iter().map(|(n, v)| ((*n).to_owned(), (&v.0).into())).collect();
         let order = names(self.session.outputs());
@@ -149,7 +150,7 @@ impl Runner {
         let Some(memory) = self.memory.as_ref().filter(|_| order.iter().any(|n| stays(n))) else {
             return self.run(inputs);
         };
-        self.stop.check()?;
+        let _call = self.stop.enter(ForeignCall::Model)?;
         let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
         let mut binding = self.session.create_binding()?;
         for (name, value) in inputs {
@@ -167,7 +168,6 @@ impl Runner {
     /// # Errors
     /// When the run fails.
     pub fn run_tensors(&mut self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        self.stop.check()?;
-        Ok(tensors(super::runtime::run(&mut self.session, inputs)?))
+        Ok(tensors(super::runtime::run(&mut self.session, inputs, &self.stop)?))
     }
 }

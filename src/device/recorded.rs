@@ -41,8 +41,8 @@ impl Device for RecordedDevice {
 
 impl Executor for RecordedDevice {
     fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        let session = commit(self.runtime.builder(0, &[])?, model)?;
-        Ok(tensors(run_once(session, inputs)?))
+        let session = commit(self.runtime.builder(0, &[])?, model, &self.runtime.stop)?;
+        Ok(tensors(run_once(session, inputs, &self.runtime.stop)?))
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
@@ -50,7 +50,7 @@ impl Executor for RecordedDevice {
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
-        let session = commit(self.runtime.builder(0, &[])?, model)?;
+        let session = commit(self.runtime.builder(0, &[])?, model, &self.runtime.stop)?;
         Ok(Runner::new(session, &self.runtime.stop))
     }
 }

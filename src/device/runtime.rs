@@ -9,6 +9,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
+use super::foreign::ForeignCall;
 use super::library::find_library;
 use super::on_cpu::on_cpu;
 use super::run::Run;
@@ -59,6 +60,7 @@ impl Runtime {
     /// # Errors
     /// When there is none, or it is too old or of another architecture; the message says what to install.
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
+        super::foreign::check_left_behind()?;
         if let Some(file) = super::environments::planted() {
             return Err(Error::Library(LibraryError::Planted { file }));
         }
@@ -170,7 +172,7 @@ impl Runtime {
         model: &[u8],
         inputs: &[NamedTensor],
     ) -> Result<Vec<(String, ort::value::DynValue)>> {
-        run_once(self.plain_session(model)?, inputs)
+        run_once(self.plain_session(model)?, inputs, &self.stop)
     }
 
     /// The same model for run after run.
@@ -187,27 +189,33 @@ impl Runtime {
         if self.threads > 0 {
             builder = builder.with_intra_threads(self.threads)?;
         }
-        commit(on_cpu(&self.environment, builder)?, model)
+        commit(on_cpu(&self.environment, builder)?, model, &self.stop)
     }
 }
 
 /// One run; every output with its name, in the order of the file.
-pub(super) fn run_once(mut session: Session, inputs: &[NamedTensor]) -> Result<Vec<(String, ort::value::DynValue)>> {
-    run(&mut session, inputs)
+pub(super) fn run_once(
+    mut session: Session,
+    inputs: &[NamedTensor],
+    stop: &Stop,
+) -> Result<Vec<(String, ort::value::DynValue)>> {
+    run(&mut session, inputs, stop)
 }
 
 /// Run after run of one session; outputs that are tensors of numbers.
 pub(super) fn runs_of(mut session: Session, stop: &Stop) -> Run<'_> {
-    Box::new(move |inputs| {
-        stop.check()?;
-        Ok(tensors(run(&mut session, inputs)?))
-    })
+    Box::new(move |inputs| Ok(tensors(run(&mut session, inputs, stop)?)))
 }
 
 /// The same with a session that is kept.
-pub(super) fn run(session: &mut Session, inputs: &[NamedTensor]) -> Result<Vec<(String, ort::value::DynValue)>> {
+pub(super) fn run(
+    session: &mut Session,
+    inputs: &[NamedTensor],
+    stop: &Stop,
+) -> Result<Vec<(String, ort::value::DynValue)>> {
     let values = bind(inputs)?;
     let order = names(session.outputs());
+    let _call = stop.enter(ForeignCall::Model)?;
     let mut outputs = session.run(values)?;
     Ok(order
         .into_iter()

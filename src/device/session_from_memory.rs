@@ -6,6 +6,8 @@ use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use prost::Message;
 
+use super::foreign::ForeignCall;
+use super::stop::Stop;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{LARGEST, Outside, THRESHOLD, encode};
 use crate::{Error, Result};
@@ -13,8 +15,9 @@ use crate::{Error, Result};
 /// A session of an encoded model. One that is larger than protobuf's readers take goes in two parts.
 ///
 /// # Errors
-/// When ONNX Runtime refuses the model.
-pub(super) fn commit(builder: SessionBuilder, model: &[u8]) -> Result<Session> {
+/// When ONNX Runtime refuses the model, or it is asked to stop.
+pub(super) fn commit(builder: SessionBuilder, model: &[u8], stop: &Stop) -> Result<Session> {
+    let _call = stop.enter(ForeignCall::Model)?;
     commit_parts(builder, model, LARGEST)
 }
 
@@ -48,7 +51,7 @@ mod tests {
         let bytes = encode(&model.proto);
         let run = |largest| {
             let builder = runtime.builder(1, &[]).unwrap();
-            tensors(run_once(commit_parts(builder, &bytes, largest).unwrap(), &inputs).unwrap())
+            tensors(run_once(commit_parts(builder, &bytes, largest).unwrap(), &inputs, &runtime.stop).unwrap())
         };
         assert_eq!(run(usize::MAX), run(4096));
     }

@@ -1,24 +1,75 @@
 //! Stopping a long job: from outside, or because its time is up.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::foreign::{ForeignCall, ForeignCalls};
 use crate::{Error, Result};
 
-/// A wish to stop, seen wherever a model is loaded or run. Clones share it.
+/// A wish to stop, seen wherever a model is loaded or run. Clones share it, and with it the calls into libraries that are under way:
+/// these see no wish.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    requested: AtomicBool,
+    calls: Mutex<ForeignCalls>,
+}
+
+/// A call into a library, under way until this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct UnderWay {
+    stop: Stop,
+    number: u64,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.stop.calls().end(self.number);
+    }
+}
 
 impl Stop {
     /// Asks for it.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.requested.store(true, Ordering::Relaxed);
+        self.calls().asked(Instant::now());
     }
 
     /// Whether it was asked for.
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.requested.load(Ordering::Relaxed)
+    }
+
+    /// Goes on into a library, unless it was asked to stop. Until what this gives is dropped, the call is known to be under way.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub fn enter(&self, call: ForeignCall) -> Result<UnderWay> {
+        self.check()?;
+        Ok(UnderWay {
+            number: self.calls().begin(call, Instant::now()),
+            stop: self.clone(),
+        })
+    }
+
+    /// Tells how much time there is from now on, for calls that never end.
+    pub fn allow(&self, time: Duration) {
+        self.calls().allow(time, Instant::now());
+    }
+
+    /// What comes of a call into a library that is not answered, if there is one: whoever waits for the job's end should leave it behind
+    /// then. [`Error::Stopped`] where a wish to stop waits for it, else
+    /// [`DeviceError::NoAnswer`](crate::error::DeviceError::NoAnswer).
+    pub fn unanswered(&self) -> Option<Error> {
+        self.calls().unanswered(Instant::now())
+    }
+
+    fn calls(&self) -> MutexGuard<'_, ForeignCalls> {
+        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Goes on unless it was asked for.

@@ -51,6 +51,17 @@ pub enum DeviceError {
         /// ONNX Runtime's message.
         why: String,
     },
+    /// A library does not answer: the plug-in that is being loaded, else ONNX Runtime or one of its providers with a model.
+    #[error("{} has not answered for {seconds} s", asked(library.as_ref()))]
+    NoAnswer {
+        /// The plug-in that is being loaded.
+        library: Option<PathBuf>,
+        /// Since when.
+        seconds: u64,
+    },
+    /// Another job's thread is still in a library that did not answer.
+    #[error("a library that did not answer is still at work in this process")]
+    LeftBehind,
     /// A plug-in offers no such device.
     #[error("the plug-in {provider} offers no {wanted} on this machine (it offers {offered})")]
     NoPluginDevice {
@@ -73,6 +84,13 @@ pub enum DeviceError {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+fn asked(library: Option<&PathBuf>) -> String {
+    match library {
+        Some(library) => format!("the plug-in {}, which is being loaded,", library.display()),
+        None => "ONNX Runtime, or the provider that a model was given to,".to_owned(),
+    }
 }
 
 impl DeviceError {

@@ -1,9 +1,11 @@
 //! Flags of the device and its library.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args as ClapArgs, ValueEnum};
 
+use super::units::duration;
 use crate::device::{CudaOptions, CudnnAlgo, PluginChoice, PluginSlot};
 use crate::jobs::{DeviceChoice, DeviceSettings, SettingsSearch};
 
@@ -47,6 +49,9 @@ pub struct DeviceArgs {
     /// The provider's name in that library.
     #[arg(long, value_name = "NAME", requires = "ep_library")]
     pub ep_name: Option<String>,
+    /// Give the plug-in up when it has not told its devices after this time [default: 60s].
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "plugin")]
+    pub ep_timeout: Option<Duration>,
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
@@ -74,6 +79,7 @@ impl DeviceArgs {
             library: self.ep_library.clone(),
             slot: self.ep_device.unwrap_or_default(),
             options: self.ep_option.clone(),
+            patience: self.ep_timeout,
         })
     }
 

@@ -216,6 +216,15 @@ fn device(error: &DeviceError) -> String {
             format!("pip install onnxruntime-ep-{name}\nor --ep-library FILE --ep-name NAME")
         }
         DeviceError::PluginNotLoaded { .. } => format!("pip install --upgrade '{CPU_PACKAGE}'"),
+        DeviceError::NoAnswer { library: Some(_), .. } => {
+            "is its driver or its device stuck, or in use elsewhere? `snapprune doctor` tries every plug-in by itself; one that only takes \
+             long may do so with --ep-timeout 5m"
+                .to_owned()
+        }
+        DeviceError::NoAnswer { library: None, .. } => {
+            "what was timed is kept; allow more time with --time-budget, or leave it out if the device only takes long".to_owned()
+        }
+        DeviceError::LeftBehind => "do what is left to do in a new process".to_owned(),
         DeviceError::NoPluginDevice { .. } => {
             "--ep-device names one that it offers (the second GPU: GPU:1); OpenVINO's plug-in offers Intel's processors alone".to_owned()
         }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::Result;
 use crate::device::{
-    CpuDevice, CpuFallback, CudaDevice, CudaOptions, Device, DeviceKind, PluginChoice, PluginDevice, Runtime, Stop,
-    Timer, gpu_present, untested,
+    CpuDevice, CpuFallback, CudaDevice, CudaOptions, Device, DeviceKind, ForeignCall, PluginChoice, PluginDevice,
+    Runtime, Stop, Timer, gpu_present, untested,
 };
 
 /// Which device is used.
@@ -104,7 +104,8 @@ impl DeviceSettings {
 /// Loads ONNX Runtime; `stop` ends what runs in it.
 ///
 /// # Errors
-/// When the library cannot be loaded.
+/// When the library cannot be loaded, or it is asked to stop.
 pub fn load_runtime(library: Option<&Path>, stop: &Stop) -> Result<Runtime> {
+    let _call = stop.enter(ForeignCall::Model)?;
     Ok(Runtime::load(library)?.stopped_by(stop))
 }

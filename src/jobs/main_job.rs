@@ -42,6 +42,9 @@ impl MainSettings {
     /// # Errors
     /// When the device is not there, or a file cannot be read.
     pub fn context(&self, stop: &Stop) -> Result<DeviceContext> {
+        if let Some(budget) = self.options.time_budget {
+            stop.allow(budget);
+        }
         DeviceContext::open(&self.device, self.profile.as_deref(), &self.store, stop)
     }
 }

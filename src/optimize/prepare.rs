@@ -46,7 +46,11 @@ pub(super) struct Request<'a> {
 /// Until when a job goes on.
 pub(super) fn limit(device: &dyn Device, options: &Options) -> Limit {
     let end = options.time_budget.and_then(|b| Instant::now().checked_add(b));
-    Limit::new(device.stop(), end)
+    let stop = device.stop();
+    if let Some(budget) = options.time_budget {
+        stop.allow(budget);
+    }
+    Limit::new(stop, end)
 }
 
 impl<'a> Session<'a> {

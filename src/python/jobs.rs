@@ -104,7 +104,7 @@ pub(super) fn optimize(
         progress: progress.as_ref(),
         metric: metric.as_ref(),
     };
-    let mut done = run_judged(py, called, |stop, reporter, metric| {
+    let mut done = run_judged(py, called, move |stop, reporter, metric| {
         let source = model.source()?;
         let command = typed(std::iter::once(source.file_name()).chain(flags));
         let written = source.file_name();
@@ -141,7 +141,7 @@ pub(super) fn profile(
         Some(Command::Profile(args)) => Some(args),
         _ => None,
     })?;
-    let done = run(py, progress.as_ref(), |stop, reporter| {
+    let done = run(py, progress.as_ref(), move |stop, reporter| {
         profile_model(&model.source()?, &args.settings()?, stop, reporter)
     })?;
     let report = profile_json(&done.profile.device, done.roofline.as_ref(), &done.latency_steps);
@@ -166,7 +166,7 @@ pub(super) fn plan(
         progress: progress.as_ref(),
         metric: metric.as_ref(),
     };
-    let outcome = run_judged(py, called, |stop, reporter, metric| {
+    let outcome = run_judged(py, called, move |stop, reporter, metric| {
         let source = model.source()?;
         let mut settings = args.settings()?;
         settings.options.metric = metric.or(settings.options.metric);
@@ -194,7 +194,7 @@ pub(super) fn apply(
         progress: progress.as_ref(),
         metric: metric.as_ref(),
     };
-    let done = run_judged(py, called, |stop, reporter, metric| {
+    let done = run_judged(py, called, move |stop, reporter, metric| {
         let mut settings = args.settings()?;
         settings.metric = metric.or(settings.metric);
         jobs::apply(&model.source()?, &settings, stop, reporter)

@@ -4,6 +4,7 @@
 mod engine;
 mod errors;
 mod jobs;
+mod left_behind;
 mod run;
 mod zoo;
 

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::errors::raised;
-use crate::device::{Limit, Stop};
+use super::left_behind::left_behind;
+use crate::device::{Limit, Stop, check_left_behind};
 use crate::optimize::{ProgressReporter, Step};
 use crate::verify::{ScoreRequest, UserMetric};
 use crate::{Error, Result};
@@ -74,6 +76,8 @@ impl UserMetric for CalledMetric {
 
 /// How often Python's signals are looked at.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How often a job that has nothing more to tell is looked at.
+const SOON: Duration = Duration::from_millis(5);
 
 /// What a job calls in Python.
 #[derive(Clone, Copy, Default)]
@@ -88,10 +92,10 @@ pub(super) struct Called<'p> {
 ///
 /// # Errors
 /// The job's own, and what `progress` or a signal handler raises.
-pub(super) fn run<R: Send>(
+pub(super) fn run<R: Send + 'static>(
     py: Python<'_>,
     progress: Option<&Py<PyAny>>,
-    job: impl FnOnce(&Stop, &(dyn ProgressReporter + Sync)) -> Result<R> + Send,
+    job: impl FnOnce(&Stop, &(dyn ProgressReporter + Sync)) -> Result<R> + Send + 'static,
 ) -> PyResult<R> {
     let called = Called { progress, metric: None };
     run_judged(py, called, |stop, reporter, _| job(stop, reporter))
@@ -101,11 +105,13 @@ pub(super) fn run<R: Send>(
 ///
 /// # Errors
 /// Those of [`run`], and what the metric raises.
-pub(super) fn run_judged<R: Send>(
+pub(super) fn run_judged<R: Send + 'static>(
     py: Python<'_>,
     called: Called,
-    job: impl FnOnce(&Stop, &(dyn ProgressReporter + Sync), Option<Arc<dyn UserMetric>>) -> Result<R> + Send,
+    job: impl FnOnce(&Stop, &(dyn ProgressReporter + Sync), Option<Arc<dyn UserMetric>>) -> Result<R> + Send + 'static,
 ) -> PyResult<R> {
+    // A new thread might wait for the lock of the system's loader before it comes to anything.
+    check_left_behind().map_err(|e| raised(py, &e))?;
     let stop = Stop::default();
     let (sender, receiver) = channel();
     let metric = called.metric.map(|function| {
@@ -115,30 +121,49 @@ pub(super) fn run_judged<R: Send>(
             sender: Mutex::new(sender.clone()),
         }) as Arc<dyn UserMetric>
     });
-    let (result, raised_meanwhile) = py.detach(|| {
-        std::thread::scope(|scope| {
-            let own = stop.clone();
-            let worker = scope.spawn(move || job(&own, &Teller(sender), metric));
-            let raised = listen(&receiver, called, &stop);
-            drop(receiver);
-            (worker.join(), raised)
-        })
+    let (ended, raised_meanwhile) = py.detach(|| {
+        let own = stop.clone();
+        let worker = std::thread::spawn(move || job(&own, &Teller(sender), metric));
+        let raised = listen(&receiver, called, &stop);
+        drop(receiver);
+        (end_of(worker, &stop), raised)
     });
     raised_meanwhile?;
-    match result {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(error)) => Err(raised(py, &error)),
-        Err(_) => Err(PyRuntimeError::new_err(
+    match ended {
+        Ended::Joined(Ok(Ok(result))) => Ok(result),
+        Ended::Joined(Ok(Err(error))) | Ended::Left(error) => Err(raised(py, &error)),
+        Ended::Joined(Err(_)) => Err(PyRuntimeError::new_err(
             "snapprune failed in a way that it should not; please report this model",
         )),
     }
 }
 
-/// Until the job has nothing more to tell.
+/// How a job's thread ended.
+enum Ended<R> {
+    /// It came back.
+    Joined(std::thread::Result<Result<R>>),
+    /// A library in it does not answer.
+    Left(Error),
+}
+
+/// Waits for a job's end, as long as libraries answer.
+fn end_of<R>(worker: JoinHandle<Result<R>>, stop: &Stop) -> Ended<R> {
+    while !worker.is_finished() {
+        if let Some(error) = stop.unanswered() {
+            left_behind();
+            return Ended::Left(error);
+        }
+        std::thread::sleep(SOON);
+    }
+    Ended::Joined(worker.join())
+}
+
+/// Until the job has nothing more to tell, or a library in it does not answer.
 fn listen(receiver: &Receiver<Told>, called: Called, stop: &Stop) -> PyResult<()> {
     loop {
         let told = match receiver.recv_timeout(PATIENCE) {
             Ok(told) => Some(told),
+            Err(RecvTimeoutError::Timeout) if stop.unanswered().is_some() => return Ok(()),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };

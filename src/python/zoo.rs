@@ -28,13 +28,13 @@ pub(super) fn zoo(
     told: Option<Py<PyAny>>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<(u8, String, usize)> {
-    let told = |entry: &JournalEntry| {
+    let told = move |entry: &JournalEntry| {
         if let Some(told) = &told {
             // A function that fails to show a line costs that line.
             let _ = Python::attach(|py| told.call1(py, (text::line(entry),)));
         }
     };
-    let zoo = run(py, progress.as_ref(), |stop, reporter| {
+    let zoo = run(py, progress.as_ref(), move |stop, reporter| {
         let words = ["snapprune".to_owned(), "zoo".to_owned()].into_iter().chain(args);
         let (parsed, matches) = parsed(words)?;
         let (Some(Command::Zoo(zoo)), Some(matches)) = (parsed.command, matches.subcommand_matches("zoo")) else {

@@ -44,6 +44,7 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("ep-option", &[Device, WholeZoo, Python]),
     ("ep-library", &[Device, WholeZoo, Python]),
     ("ep-name", &[Device, WholeZoo, Python]),
+    ("ep-timeout", &[Place, Device, WholeZoo, Python]),
     ("ort-lib", &[Place, Device, WholeZoo, Python]),
     ("no-wait", &[Place, Python]),
     // Where times are kept.

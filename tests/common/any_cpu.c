@@ -1,6 +1,7 @@
 /* A plug-in that passes everything on to another one, which sees every processor as Intel's: OpenVINO's plug-in offers its CPU device for
    no other vendor, though OpenVINO runs on any x86-64. TARGET is the other one's file, VENDOR_ID the place of HardwareDevice_VendorId in
-   ONNX Runtime's table of functions. Where CRASH_WHEN names a file, it crashes once that is there. */
+   ONNX Runtime's table of functions. Where CRASH_WHEN names a file, it crashes once that is there; where HANG_ONCE does, the run that
+   finds the file takes it away and never ends. READ is the place of KernelContext_GetInput in that table. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -23,11 +24,22 @@ static uint32_t intel(const void *device) {
     return 0x8086;
 }
 
+static void *(*get_input)(const void *, size_t, const void **);
+
+static void *hanging_input(const void *context, size_t index, const void **value) {
+    const char *once = getenv("HANG_ONCE");
+    if (once && !unlink(once))
+        for (;;) pause();
+    return get_input(context, index, value);
+}
+
 static const void *get_api(uint32_t version) {
     const void *const *original = given->GetApi(version);
     if (!original) return NULL;
     memcpy(table, original, 512 * sizeof(void *));
     table[VENDOR_ID] = (void *)intel;
+    *(void **)&get_input = table[READ];
+    table[READ] = (void *)hanging_input;
     return table;
 }
 

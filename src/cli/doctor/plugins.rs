@@ -1,17 +1,13 @@
 //! Providers that are installed as plug-ins, with the devices that they offer.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::check::{Check, CheckState, check};
 use crate::cli::interrupt;
-use crate::device::{Plugin, installed_plugins};
+use crate::device::{PLUGIN_PATIENCE, Plugin, installed_plugins};
 use crate::flags::DoctorArgs;
 use crate::jobs::Program;
 use crate::zoo::{Answer, Engine, Flags, Isolation, Job, Local, LocalSettings};
-
-/// How long a plug-in may take to load and to run one convolution.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Each is loaded in a process of its own: one that crashes there costs its own line.
 pub(super) fn plugins(args: &DoctorArgs, checks: &mut Vec<Check>) {
@@ -29,11 +25,12 @@ pub(super) fn plugins(args: &DoctorArgs, checks: &mut Vec<Check>) {
     let folder = folder
         .as_ref()
         .map_or_else(|_| std::env::temp_dir(), |f| f.path().to_path_buf());
+    let patience = args.ep_timeout.unwrap_or(PLUGIN_PATIENCE);
     for plugin in installed_plugins() {
         let flags = flags(args, &plugin, &folder);
         checks.push(told(
             &plugin,
-            processes.run(0, &Job::Device { flags }, None, Some(PATIENCE)),
+            processes.run(0, &Job::Device { flags }, None, Some(2 * patience)),
         ));
     }
 }
@@ -44,6 +41,10 @@ fn flags(args: &DoctorArgs, plugin: &Plugin, folder: &Path) -> Flags {
     let flags = Flags::default()
         .and("ep", plugin.name.as_str())
         .and("db", db.to_string_lossy());
+    let flags = match args.ep_timeout {
+        Some(time) => flags.and("ep-timeout", format!("{}s", time.as_secs_f64())),
+        None => flags,
+    };
     match &args.ort_lib {
         Some(library) => flags.and("ort-lib", library.to_string_lossy()),
         None => flags,

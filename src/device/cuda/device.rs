@@ -112,7 +112,7 @@ impl CudaDevice {
         if fallback == CpuFallback::Forbidden {
             builder = builder.with_disable_cpu_fallback()?;
         }
-        commit(builder, model)
+        commit(builder, model, &self.runtime.stop)
     }
 
     /// A session that writes a profile.
@@ -127,7 +127,11 @@ impl CudaDevice {
         if fallback == CpuFallback::Forbidden {
             builder = builder.with_disable_cpu_fallback()?;
         }
-        let session = commit(builder.with_profiling(folder.path().join("profile"))?, run.model)?;
+        let session = commit(
+            builder.with_profiling(folder.path().join("profile"))?,
+            run.model,
+            &self.runtime.stop,
+        )?;
         let on_gpu = OnGpu::new(&self.gpu, session, run.inputs, self.runtime.stop.clone())?;
         Ok(on_gpu.watched(folder))
     }
@@ -250,7 +254,7 @@ impl Executor for CudaDevice {
         // A stream of ONNX Runtime's own, so that outputs are there when a run returns; no long search for
         // algorithms, since such models are many and run a few times each.
         let provider = self.options.provider_at_once(self.gpu.index).build().error_on_failure();
-        let session = commit(self.runtime.builder(0, &[provider])?, model)?;
+        let session = commit(self.runtime.builder(0, &[provider])?, model, &self.runtime.stop)?;
         Runner::new(session, &self.runtime.stop).on_gpu(self.gpu.index)
     }
 

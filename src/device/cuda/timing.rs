@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::driver::driver;
 use super::node_kernels::node_kernels;
 use crate::Result;
+use crate::device::foreign::ForeignCall;
 use crate::device::node_times::{NodeTime, read_runs};
 use crate::device::outputs::{bound, run};
 use crate::device::stop::Stop;
@@ -93,6 +94,7 @@ impl OnGpu {
     /// Runs without waiting `repeats` times between two events, so that the launches of one run
     /// hide behind the work of the one before, as under load.
     pub(super) fn sample(&mut self) -> Result<f64> {
+        let _call = self.stop.enter(ForeignCall::Model)?;
         self.start.record(&self.stream).map_err(driver)?;
         for _ in 0..self.repeats {
             let parts = (&mut self.session, &mut self.binding);
@@ -106,13 +108,11 @@ impl OnGpu {
 
 impl TimedSession for OnGpu {
     fn run(&mut self) -> Result<f64> {
-        self.stop.check()?;
         self.sample()
     }
 
     /// cuDNN finds its kernels, and memory is taken. A graph is not captured: the device may have other work meanwhile.
     fn first_run(&mut self) -> Result<()> {
-        self.stop.check()?;
         self.options.set(GRAPH_ID, NO_GRAPH)?;
         self.sample()?;
         Ok(self.options.set(GRAPH_ID, "0")?)
@@ -149,7 +149,7 @@ impl TimedSession for OnGpu {
     }
 
     fn outputs(&mut self, inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        self.stop.check()?;
+        let _call = self.stop.enter(ForeignCall::Model)?;
         let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
         let order = names(self.session.outputs());
         let binding = bound(&self.session, inputs, &host)?;

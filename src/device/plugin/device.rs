@@ -12,6 +12,7 @@ use super::{card, openvino, registered};
 use crate::device::cpu::Bound;
 use crate::device::device_tensor::Runner;
 use crate::device::executor::Executor;
+use crate::device::foreign::{ForeignCall, PLUGIN_PATIENCE};
 use crate::device::info::{DeviceInfo, DeviceKind, fingerprint};
 use crate::device::interface::Device;
 use crate::device::node_times::read_runs;
@@ -48,6 +49,10 @@ impl PluginDevice {
     /// When the plug-in is not there, does not load, or offers no such device: see [`DeviceError`].
     pub fn new(runtime: Runtime, choice: &PluginChoice, threads: usize) -> Result<Self> {
         let library = choice.library()?;
+        let _loading = runtime.stop.enter(ForeignCall::Loading {
+            library: library.clone(),
+            patience: choice.patience.unwrap_or(PLUGIN_PATIENCE),
+        })?;
         let before = providers(&runtime);
         registered::register(&runtime, &library)?;
         let provider = provider_of(&runtime, choice, &library, &before);
@@ -123,7 +128,7 @@ impl PluginDevice {
     }
 
     fn session(&self, model: &[u8], fallback: CpuFallback) -> Result<Session> {
-        commit(self.builder(fallback)?, model)
+        commit(self.builder(fallback)?, model, &self.runtime.stop)
     }
 }
 
@@ -190,7 +195,11 @@ impl Device for PluginDevice {
 
 impl Executor for PluginDevice {
     fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        Ok(tensors(run_once(self.session(model, CpuFallback::Allowed)?, inputs)?))
+        Ok(tensors(run_once(
+            self.session(model, CpuFallback::Allowed)?,
+            inputs,
+            &self.runtime.stop,
+        )?))
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
@@ -207,7 +216,7 @@ impl Executor for PluginDevice {
 
     /// On the CPU provider: subgraphs are many and run a few times each, and compiling each takes longer than running it.
     fn runner(&self, model: &[u8]) -> Result<Runner> {
-        let session = commit(self.runtime.builder(0, &[])?, model)?;
+        let session = commit(self.runtime.builder(0, &[])?, model, &self.runtime.stop)?;
         Ok(Runner::new(session, &self.runtime.stop))
     }
 }
@@ -224,8 +233,12 @@ impl Timer for PluginDevice {
     fn left_to_cpu(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<String>> {
         let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
         let builder = self.builder(CpuFallback::Allowed)?;
-        let mut session = commit(builder.with_profiling(folder.path().join("profile"))?, model)?;
-        run(&mut session, inputs)?;
+        let mut session = commit(
+            builder.with_profiling(folder.path().join("profile"))?,
+            model,
+            &self.runtime.stop,
+        )?;
+        run(&mut session, inputs, &self.runtime.stop)?;
         let runs = read_runs(Path::new(&session.end_profiling()?))?;
         let left = runs.into_iter().filter(|run| run.provider == CPU_PROVIDER);
         Ok(left.map(|run| run.op).collect())

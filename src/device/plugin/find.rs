@@ -1,6 +1,7 @@
 //! Where plug-ins are: in Python's packages `onnxruntime_ep_*`, or in a file that is named.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::openvino;
 use super::slot::PluginSlot;
@@ -19,6 +20,8 @@ pub struct PluginChoice {
     pub slot: PluginSlot,
     /// Options of the provider, by name.
     pub options: Vec<(String, String)>,
+    /// How long it may take to load and to tell its devices; `None`: [`PLUGIN_PATIENCE`](crate::device::PLUGIN_PATIENCE).
+    pub patience: Option<Duration>,
 }
 
 /// A plug-in's library.

@@ -43,6 +43,7 @@ def optimize(
     ep_options: Mapping[str, str] | None = None,
     ep_library: str | os.PathLike[str] | None = None,
     ep_name: str | None = None,
+    ep_timeout: str | float | None = None,
     batch: int | str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int | str] | None = None,
@@ -109,6 +110,7 @@ def optimize(
         ep, ep_device, ep_options: a provider that is installed as a plug-in of ONNX Runtime (``"openvino"``), its processor (``"CPU"``,
             ``"GPU"`` or ``"NPU"``) and its options, by name.
         ep_library, ep_name: the library of any other plug-in, and its provider's name.
+        ep_timeout: give a plug-in up when it has not told its devices after so many seconds (default: 60).
         batch: extent of a symbolic first axis; several with their shares of the traffic as ``"1:0.7,8:0.3"``.
         shapes: input shapes, by name.
         dims: symbolic extents, by name.
@@ -174,7 +176,7 @@ def optimize(
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, cuda_graph=cuda_graph, settings=settings, batch=batch,
-            ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
+            ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name, ep_timeout=ep_timeout,
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             mean=mean, std=std, task=task, loss=_losses(loss), alphabet=alphabet, target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),
             max_memory=_share(max_memory), max_drop=max_drop, allow_slower=allow_slower, allow=_listed(allow), min_width=min_width,
@@ -201,6 +203,7 @@ def profile(
     ep_options: Mapping[str, str] | None = None,
     ep_library: str | os.PathLike[str] | None = None,
     ep_name: str | None = None,
+    ep_timeout: str | float | None = None,
     batch: int | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int] | None = None,
@@ -227,7 +230,7 @@ def profile(
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch,
-            ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
+            ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name, ep_timeout=ep_timeout,
             step=step, reach=reach, db=db,
             shared_db=list(shared_db), shape=_shapes(shapes), dim=_dims(dims), no_wait=no_wait, remeasure=remeasure,
             external_data_dir=external_data_dir, fix_weights=fix_weights,
@@ -250,6 +253,7 @@ def plan(
     ep_options: Mapping[str, str] | None = None,
     ep_library: str | os.PathLike[str] | None = None,
     ep_name: str | None = None,
+    ep_timeout: str | float | None = None,
     batch: int | str | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dims: Mapping[str, int | str] | None = None,
@@ -296,7 +300,7 @@ def plan(
     with _call(model, ort_lib, progress) as call:
         flags = call.flags(
             gpu=gpu, cpu=cpu, threads=threads, nhwc=nhwc, batch=batch,
-            ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name,
+            ep=ep, ep_device=ep_device, ep_option=_options(ep_options), ep_library=ep_library, ep_name=ep_name, ep_timeout=ep_timeout,
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             mean=mean, std=std, task=task, loss=_losses(loss), alphabet=alphabet,
             target_latency=_share(target_latency), target_macs=_share(target_macs), max_params=_share(max_params),

@@ -51,6 +51,7 @@ fn names(graph: &Graph, readers: &[usize], input: usize) -> Vec<(String, Option<
     for name in readers
         .iter()
         .filter_map(|&at| graph.proto.node.get(at)?.input.get(input))
+        .filter(|name| !name.is_empty())
     {
         if !all.iter().any(|(n, _)| n == name) {
             all.push((name.clone(), graph.stored(name)));

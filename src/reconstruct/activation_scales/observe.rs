@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::histogram::{Histogram, Reach};
 use super::method::CalibrationMethod;
-use super::quantizers::{Ends, SharedScale};
+use super::quantizers::{Ends, Quantizer, SharedScale};
 use crate::device::{Executor, NamedTensor};
 use crate::onnx::proto::{ModelProto, NodeProto};
 use crate::onnx::{Dtype, Tensor, encode, named_value};
@@ -16,7 +16,7 @@ pub(super) type Runs<'r> = Box<dyn Iterator<Item = Vec<NamedTensor>> + 'r>;
 /// An end that cuts off more than this share of the values is part of what the network computes.
 const CUTS: f64 = 1e-3;
 
-/// Which ends of the quantizers of a model cut values off, by the names of what they quantize. An end at zero that cuts anything off
+/// Which ends of the quantizers of a model cut values off, by the names of the integers that they make. An end at zero that cuts anything off
 /// counts: no range of float values ends there by chance.
 pub(super) fn ends(
     device: &dyn Executor,
@@ -30,32 +30,28 @@ pub(super) fn ends(
         above: u64,
         all: u64,
     }
-    let mut seen: HashMap<&str, Seen> = HashMap::new();
-    let mut of: HashMap<&str, (f32, f32, f32)> = HashMap::new();
+    let mut all: Vec<(&Quantizer, &SharedScale, Seen)> = Vec::new();
     for shared in scales {
-        let (low, high) = shared.range();
-        let names = shared.quantizers.iter().map(|q| q.input.as_str());
-        of.extend(names.map(|n| (n, (low, high, shared.scale))));
+        all.extend(shared.quantizers.iter().map(|q| (q, shared, Seen::default())));
     }
     each_value(device, &shown(model, scales, None)?, runs, &mut |name, values| {
-        let Some((&name, &(low, high, scale))) = of.get_key_value(name) else {
-            return;
-        };
-        let seen = seen.entry(name).or_default();
-        for v in values {
-            seen.below += u64::from(*v < low - 0.5 * scale);
-            seen.above += u64::from(*v > high + 0.5 * scale);
+        for (_, shared, seen) in all.iter_mut().filter(|(q, ..)| q.input == name) {
+            let ((low, high), scale) = (shared.range(), shared.scale);
+            for v in values {
+                seen.below += u64::from(*v < low - 0.5 * scale);
+                seen.above += u64::from(*v > high + 0.5 * scale);
+            }
+            seen.all += values.len() as u64;
         }
-        seen.all += values.len() as u64;
     })?;
     let cuts = |count: u64, all: u64, end: f32| count > 0 && (end == 0.0 || count as f64 > CUTS * all as f64);
-    let each = seen.into_iter().filter_map(|(name, s)| {
-        let &(low, high, _) = of.get(name)?;
+    let each = all.into_iter().map(|(quantizer, shared, seen)| {
+        let (low, high) = shared.range();
         let ends = Ends {
-            low: cuts(s.below, s.all, low),
-            high: cuts(s.above, s.all, high),
+            low: cuts(seen.below, seen.all, low),
+            high: cuts(seen.above, seen.all, high),
         };
-        Some((name.to_owned(), ends))
+        (quantizer.output.clone(), ends)
     });
     Ok(each.collect())
 }
@@ -70,20 +66,20 @@ pub(super) fn observed<'r>(
     runs: &dyn Fn() -> Runs<'r>,
 ) -> Result<Vec<Option<Reach>>> {
     let shown = shown(model, scales, Some(cut))?;
-    let of = |name: &str| scales.iter().position(|s| s.quantizers.iter().any(|q| q.input == name));
+    let reads = |shared: &SharedScale, name: &str| shared.quantizers.iter().any(|q| q.input == name);
     let mut reaches: Vec<Option<Reach>> = vec![None; scales.len()];
     each_value(device, &shown, &mut runs(), &mut |name, values| {
-        let Some(reach) = of(name).and_then(|k| reaches.get_mut(k)) else {
-            return;
-        };
-        *reach = Reach::of(values).map(|new| reach.map_or(new, |old| old.with(new)));
+        for (_, reach) in scales.iter().zip(&mut reaches).filter(|(s, _)| reads(s, name)) {
+            *reach = Reach::of(values).map(|new| reach.map_or(new, |old| old.with(new)));
+        }
     })?;
     if method == CalibrationMethod::MinMax {
         return Ok(reaches);
     }
     let mut histograms: Vec<Option<Histogram>> = reaches.iter().map(|r| r.map(Histogram::over)).collect();
     each_value(device, &shown, &mut runs(), &mut |name, values| {
-        if let Some(Some(histogram)) = of(name).and_then(|k| histograms.get_mut(k)) {
+        let own = scales.iter().zip(&mut histograms).filter(|(s, _)| reads(s, name));
+        for histogram in own.filter_map(|(_, h)| h.as_mut()) {
             histogram.add(values);
         }
     })?;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::onnx::proto::NodeProto;
-use crate::onnx::{Dtype, Graph, Tensor, captured_names};
+use crate::onnx::{Attributes, Dtype, Graph, Tensor, captured_names};
 
 /// Which ends of a quantizer's range cut values off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,8 +17,10 @@ pub(super) struct Ends {
 pub(super) struct Quantizer {
     /// Index of the `QuantizeLinear`.
     pub node: usize,
-    /// The floats that it takes.
+    /// The floats that it takes; several may take the same.
     pub input: String,
+    /// The integers that it makes.
+    pub output: String,
     /// Indices of the `DequantizeLinear` nodes behind it; at least one.
     pub back: Vec<usize>,
 }
@@ -31,6 +33,8 @@ pub(super) struct SharedScale {
     pub zero: i64,
     /// The least and the greatest integer.
     pub limits: (i64, i64),
+    /// One of them has no zero point, so that it is zero whatever the scale.
+    pub without_zero: bool,
 }
 
 impl SharedScale {
@@ -43,9 +47,9 @@ impl SharedScale {
         )
     }
 
-    /// Which ends cut values off, of those known by the names of what is quantized.
+    /// Which ends cut values off, of those known by the names of the integers.
     pub fn ends(&self, known: &HashMap<String, Ends>) -> Ends {
-        let each = self.quantizers.iter().filter_map(|q| known.get(&q.input));
+        let each = self.quantizers.iter().filter_map(|q| known.get(&q.output));
         each.fold(Ends::default(), |a, b| Ends {
             low: a.low || b.low,
             high: a.high || b.high,
@@ -56,9 +60,8 @@ impl SharedScale {
 /// A quantizer alone.
 struct Single<'g> {
     own: Quantizer,
-    scale: f32,
-    zero: i64,
-    limits: (i64, i64),
+    steps: Parameters,
+    without_zero: bool,
     /// The scale's constant.
     name: &'g str,
 }
@@ -94,7 +97,7 @@ pub(super) fn shared_scales(graph: &Graph) -> Vec<SharedScale> {
         let Some(&p) = from.and_then(|n| by_back.get(graph.producer.get(n.as_str())?)) else {
             continue;
         };
-        if singles[p].scale == one.scale && singles[p].zero == one.zero && singles[p].limits == one.limits {
+        if singles[p].steps == one.steps {
             merge(&mut group, p, k);
         }
     }
@@ -103,12 +106,16 @@ pub(super) fn shared_scales(graph: &Graph) -> Vec<SharedScale> {
     for (one, g) in singles.into_iter().zip(group) {
         let at = *place.entry(g).or_insert(all.len());
         match all.get_mut(at) {
-            Some(shared) => shared.quantizers.push(one.own),
+            Some(shared) => {
+                shared.quantizers.push(one.own);
+                shared.without_zero |= one.without_zero;
+            }
             None => all.push(SharedScale {
                 quantizers: vec![one.own],
-                scale: one.scale,
-                zero: one.zero,
-                limits: one.limits,
+                scale: one.steps.scale,
+                zero: one.steps.zero,
+                limits: one.steps.limits,
+                without_zero: one.without_zero,
             }),
         }
     }
@@ -119,52 +126,81 @@ fn single<'g>(graph: &'g Graph, at: usize, node: &'g NodeProto, captured: &HashS
     if node.op_type() != "QuantizeLinear" {
         return None;
     }
-    let [input, name, zero_name] = node.input.as_slice() else {
-        return None;
+    let (input, name) = (node.input.first()?, node.input.get(1)?);
+    let without = match node.int("output_dtype", 0) {
+        0 => Dtype::Uint8,
+        code => Dtype::try_from(i32::try_from(code).ok()?).ok()?,
     };
-    let (scale, zero, limits) = parameters(graph, node)?;
+    let steps = parameters(graph, node, without)?;
     let output = node.output.first()?;
     let given_out = graph.proto.output.iter().any(|o| o.name() == output);
-    if graph.stored(input).is_some() || given_out || captured.contains(output) || zero_name.is_empty() {
+    if graph.stored(input).is_some() || given_out || captured.contains(output) {
         return None;
     }
     let back = graph.consumers.get(output.as_str())?;
     let undone = back.iter().all(|&b| {
         let node = &graph.proto.node[b];
-        node.op_type() == "DequantizeLinear" && parameters(graph, node) == Some((scale, zero, limits))
+        node.op_type() == "DequantizeLinear" && parameters(graph, node, steps.dtype) == Some(steps)
     });
+    let pair = std::iter::once(node).chain(back.iter().map(|&b| &graph.proto.node[b]));
+    let without_zero = pair.into_iter().any(|n| zero_point(n).is_none());
     let own = Quantizer {
         node: at,
         input: input.clone(),
+        output: output.clone(),
         back: back.clone(),
     };
     undone.then_some(Single {
         own,
-        scale,
-        zero,
-        limits,
+        steps,
+        without_zero,
         name,
     })
 }
 
-/// Scale, zero point and limits of a node that quantizes or dequantizes with one float for the whole tensor.
-fn parameters(graph: &Graph, node: &NodeProto) -> Option<(f32, i64, (i64, i64))> {
-    let only = |i: usize| -> Option<Tensor> {
-        let name = node.input.get(i)?;
+/// The zero point's name, where a node has one.
+fn zero_point(node: &NodeProto) -> Option<&String> {
+    node.input.get(2).filter(|n| !n.is_empty())
+}
+
+/// One scale and zero point for a whole tensor of integers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Parameters {
+    scale: f32,
+    zero: i64,
+    dtype: Dtype,
+    /// The least and the greatest integer of the type.
+    limits: (i64, i64),
+}
+
+/// Those of a node that quantizes or dequantizes with one float for the whole tensor. Without a zero point it is zero, and the integers
+/// are of the type `without`.
+fn parameters(graph: &Graph, node: &NodeProto, without: Dtype) -> Option<Parameters> {
+    let only = |name: &String| -> Option<Tensor> {
         // What callers may replace stays.
         let own = !graph.replaceable.contains(name.as_str());
         graph.stored(name).filter(|t| own && t.len() == 1)
     };
-    let scale = only(1).filter(|t| t.dtype == Dtype::Float)?;
+    let scale = only(node.input.get(1)?).filter(|t| t.dtype == Dtype::Float)?;
     let scale = *scale.to_f32()?.first()?;
-    let zero = only(2)?;
-    let limits = match zero.dtype {
+    let (zero, dtype) = match zero_point(node) {
+        Some(name) => {
+            let zero = only(name)?;
+            (*zero.to_i64()?.first()?, zero.dtype)
+        }
+        None => (0, without),
+    };
+    let limits = match dtype {
         Dtype::Int8 => (-128, 127),
         Dtype::Uint8 => (0, 255),
         Dtype::Int16 => (-32768, 32767),
         Dtype::Uint16 => (0, 65535),
         _ => return None,
     };
-    let zero = *zero.to_i64()?.first()?;
-    (scale.is_normal() && scale > 0.0).then_some((scale, zero, limits))
+    (scale.is_normal() && scale > 0.0).then_some(Parameters {
+        scale,
+        zero,
+        dtype,
+        limits,
+    })
 }

@@ -20,7 +20,8 @@ impl Steps {
     }
 }
 
-/// Those that hold a range, no further than ends that cut values off; a zero point in the middle of the type stays there. `None` where a
+/// Those that hold a range, no further than ends that cut values off; a zero point in the middle of the type stays there, and one that is not
+/// stored is zero. `None` where a
 /// range has no extent.
 pub(super) fn chosen(shared: &SharedScale, ends: Ends, reach: Reach) -> Option<Steps> {
     let (least, most) = shared.limits;
@@ -33,11 +34,16 @@ pub(super) fn chosen(shared: &SharedScale, ends: Ends, reach: Reach) -> Option<S
     }
     .max(0.0);
     let middle = (least + most + 1) / 2;
-    let steps = match shared.zero == middle || shared.zero + 1 == middle {
-        true => Steps {
-            scale: (high / (most - shared.zero) as f32).max(-low / (shared.zero - least) as f32),
-            zero: shared.zero,
-        },
+    let steps = match shared.without_zero || shared.zero == middle || shared.zero + 1 == middle {
+        true => {
+            // Integers without a sign hold nothing below zero.
+            let below = (shared.zero - least) as f32;
+            let below = if below > 0.0 { -low / below } else { 0.0 };
+            Steps {
+                scale: (high / (most - shared.zero) as f32).max(below),
+                zero: shared.zero,
+            }
+        }
         false => {
             let scale = (high - low) / (most - least) as f32;
             let zero = (least as f32 - low / scale).round_ties_even();
@@ -60,7 +66,24 @@ mod tests {
             scale,
             zero,
             limits: (-128, 127),
+            without_zero: false,
         }
+    }
+
+    #[test]
+    fn a_zero_point_that_is_not_stored_stays_zero() {
+        let unsigned = SharedScale {
+            limits: (0, 255),
+            without_zero: true,
+            ..shared(0.3, 0)
+        };
+        let steps = chosen(&unsigned, Ends::default(), Reach { low: -4.0, high: 5.1 });
+        assert!(
+            steps.is_some_and(|s| s.zero == 0 && (s.scale - 0.02).abs() < 1e-6),
+            "{steps:?}"
+        );
+        let below = chosen(&unsigned, Ends::default(), Reach { low: -4.0, high: -1.0 });
+        assert_eq!(below, None);
     }
 
     #[test]

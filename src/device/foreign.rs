@@ -1,0 +1,188 @@
+//! Calls into libraries that are not ours: which are under way, and since when. One that never answers cannot be ended, only left behind.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::DeviceError;
+use crate::{Error, Result};
+
+/// What a library is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForeignCall {
+    /// A plug-in is loaded and asked for its devices, which takes this long at most.
+    Loading {
+        /// The plug-in's library.
+        library: PathBuf,
+        /// How long it may take.
+        patience: Duration,
+    },
+    /// A model is compiled or run. That may take long on a machine that is well: only a wish to stop, or the end of the time, bounds it.
+    Model,
+}
+
+/// How long a plug-in may take to load and to tell its devices, unless the caller says otherwise.
+pub const PLUGIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a call may still take when the time is up, if the whole time was not longer.
+const OVERTIME: Duration = Duration::from_secs(60);
+
+/// How long a call may still take after a wish to stop.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// The time that a job has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Allowed {
+    end: Instant,
+    whole: Duration,
+}
+
+/// Whether a thread of this process was left behind in a library.
+static LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Tells that a thread of this process was left behind in a library: it may hold locks that ONNX Runtime or the system's loader wants, and
+/// takes time from whatever else is timed. From here on no job begins in this process.
+pub fn left_behind() {
+    LEFT.store(true, Ordering::Relaxed);
+}
+
+/// Goes on unless a thread was left behind.
+///
+/// # Errors
+/// [`DeviceError::LeftBehind`].
+pub fn check_left_behind() -> Result<()> {
+    match LEFT.load(Ordering::Relaxed) {
+        true => Err(Error::Device(DeviceError::LeftBehind)),
+        false => Ok(()),
+    }
+}
+
+/// Which calls are under way, and what bounds them.
+#[derive(Debug, Default)]
+pub(super) struct ForeignCalls {
+    under_way: Vec<(u64, ForeignCall, Instant)>,
+    last: u64,
+    /// When it was asked to stop.
+    asked: Option<Instant>,
+    allowed: Option<Allowed>,
+}
+
+impl ForeignCalls {
+    /// A call begins; its number.
+    pub(super) fn begin(&mut self, call: ForeignCall, now: Instant) -> u64 {
+        self.last += 1;
+        self.under_way.push((self.last, call, now));
+        self.last
+    }
+
+    /// A call was answered.
+    pub(super) fn end(&mut self, number: u64) {
+        self.under_way.retain(|(n, _, _)| *n != number);
+    }
+
+    /// It is asked to stop; the first time counts.
+    pub(super) fn asked(&mut self, now: Instant) {
+        self.asked.get_or_insert(now);
+    }
+
+    /// From `now` on there is so much time.
+    pub(super) fn allow(&mut self, whole: Duration, now: Instant) {
+        self.allowed = now.checked_add(whole).map(|end| Allowed { end, whole });
+    }
+
+    /// What comes of a call that was not answered for too long: [`Error::Stopped`] where a wish to stop waits for it, else
+    /// [`DeviceError::NoAnswer`].
+    pub(super) fn unanswered(&self, now: Instant) -> Option<Error> {
+        self.under_way.iter().find_map(|(_, call, since)| {
+            let waited = now.saturating_duration_since(*since);
+            if self
+                .asked
+                .is_some_and(|at| now.saturating_duration_since(at) >= LAST_WORDS)
+            {
+                return Some(Error::Stopped);
+            }
+            let library = match call {
+                ForeignCall::Loading { library, patience } if waited >= *patience => Some(library.clone()),
+                _ => None,
+            };
+            let over = self
+                .allowed
+                .is_some_and(|a| now.saturating_duration_since(a.end.max(*since)) >= a.whole.max(OVERTIME));
+            let seconds = waited.as_secs_f64().round() as u64;
+            (library.is_some() || over).then_some(Error::Device(DeviceError::NoAnswer { library, seconds }))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Error, ForeignCall, ForeignCalls, Instant, LAST_WORDS, OVERTIME, PLUGIN_PATIENCE};
+    use crate::error::DeviceError;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn loading() -> ForeignCall {
+        ForeignCall::Loading {
+            library: "libthing.so".into(),
+            patience: PLUGIN_PATIENCE,
+        }
+    }
+
+    fn no_answer(found: Option<Error>) -> Option<(bool, u64)> {
+        match found {
+            Some(Error::Device(DeviceError::NoAnswer { library, seconds })) => Some((library.is_some(), seconds)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn loading_is_bounded_and_a_model_takes_as_long_as_it_takes() {
+        let start = Instant::now();
+        let mut calls = ForeignCalls::default();
+        let model = calls.begin(ForeignCall::Model, start);
+        assert!(calls.unanswered(start + 3600 * SECOND).is_none());
+        let plugin = calls.begin(loading(), start + SECOND);
+        let end = start + SECOND + PLUGIN_PATIENCE;
+        assert!(calls.unanswered(end - SECOND / 10).is_none());
+        assert_eq!(no_answer(calls.unanswered(end)), Some((true, 60)));
+        calls.end(plugin);
+        assert!(calls.unanswered(end).is_none());
+        calls.end(model);
+    }
+
+    #[test]
+    fn a_wish_to_stop_waits_for_a_call_only_a_moment() {
+        let start = Instant::now();
+        let mut calls = ForeignCalls::default();
+        let number = calls.begin(ForeignCall::Model, start);
+        calls.asked(start + 100 * SECOND);
+        calls.asked(start + 102 * SECOND);
+        let over = start + 100 * SECOND + LAST_WORDS;
+        assert!(calls.unanswered(over - SECOND).is_none());
+        assert!(matches!(calls.unanswered(over), Some(Error::Stopped)));
+        // What is computed here ends by itself.
+        calls.end(number);
+        assert!(calls.unanswered(over).is_none());
+    }
+
+    #[test]
+    fn time_that_is_up_ends_a_call_that_goes_on_for_as_long_again() {
+        let start = Instant::now();
+        for (allowed, more) in [(2 * SECOND, OVERTIME), (600 * SECOND, 600 * SECOND)] {
+            let mut calls = ForeignCalls::default();
+            calls.allow(allowed, start);
+            let early = calls.begin(ForeignCall::Model, start);
+            let end = start + allowed + more;
+            assert!(calls.unanswered(end - SECOND).is_none());
+            assert_eq!(
+                no_answer(calls.unanswered(end)),
+                Some((false, (allowed + more).as_secs()))
+            );
+            calls.end(early);
+            // One that begins later has the same time.
+            calls.begin(ForeignCall::Model, end);
+            assert!(calls.unanswered(end + more - SECOND).is_none());
+            assert!(no_answer(calls.unanswered(end + more)).is_some());
+        }
+    }
+}
