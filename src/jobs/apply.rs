@@ -202,6 +202,7 @@ fn reparametrized(
     let allowed = Allowed {
         widths: true,
         rotation: !plan.reparametrized.rotated.is_empty(),
+        zero: false,
         rank: !plan.reparametrized.pairs.is_empty(),
     };
     let (directions, _) = Directions::look(opened, on, allowed, &[], reporter, &Limit::default())?;

@@ -10,6 +10,8 @@ pub struct LossCurve {
     errors: Vec<f64>,
     /// (removed, loss), rising in both; the first is (0, 0).
     knots: Vec<(usize, f64)>,
+    /// What it loses that the group goes as a whole, with the branch that it is in; `None` where that is not known.
+    gone: Option<f64>,
 }
 
 impl LossCurve {
@@ -35,6 +37,16 @@ impl LossCurve {
             channels,
             errors: errors[..errors.len().min(broken)].to_vec(),
             knots,
+            gone: None,
+        }
+    }
+
+    /// The same, with what it loses that the group goes as a whole. A loss that is no number leaves it unknown.
+    #[must_use]
+    pub fn or_gone(self, loss: f64) -> Self {
+        Self {
+            gone: Some(loss).filter(|l| l.is_finite()),
+            ..self
         }
     }
 
@@ -45,6 +57,9 @@ impl LossCurve {
 
     /// The loss with `left` channels; `None` below what is known. More channels than now lose nothing.
     pub fn at(&self, left: usize) -> Option<f64> {
+        if left == 0 && self.channels > 0 {
+            return self.gone;
+        }
         let removed = self.channels.saturating_sub(left);
         if removed == 0 {
             return Some(0.0);

@@ -164,7 +164,8 @@ impl LatencyModel {
         let layer = |l: usize| self.sums[l].at(&self.base, counts, &|c| self.scaled_time(l, c));
         let overhead = || {
             let moved = self.shares.groups().map(|g| self.shares.of_group(g, counts));
-            self.launches + self.scaled_overhead() * (self.shares.fixed() + moved.sum::<f64>())
+            let gone = (0..self.shares.branch_count()).map(|b| self.gone_ms(b, counts));
+            self.launches + self.scaled_overhead() * (self.shares.fixed() + moved.sum::<f64>()) - gone.sum::<f64>()
         };
         let all = self.all();
         all.iter()
@@ -195,7 +196,17 @@ impl LatencyModel {
                 overhead * self.shares.of_group(group, counts)
             }));
         }
+        for (branch, groups) in self.shares.branches(space) {
+            factors.extend(space.factors(&groups, &|counts| -self.gone_ms(branch, counts)));
+        }
         Resource { factors }
+    }
+
+    /// What goes with a branch that a plan takes out, besides its layers and what its groups' shares say: the time of its other nodes,
+    /// and the gaps behind them.
+    fn gone_ms(&self, branch: usize, counts: &ChannelCounts) -> f64 {
+        let gaps = self.gap * self.shares.nodes_gone(branch, counts) as f64;
+        self.scaled_overhead() * self.shares.of_branch(branch, counts) + gaps
     }
 
     /// What nodes other than layers take for a group's channels under a plan, where that was measured node by node, milliseconds;
@@ -237,7 +248,10 @@ impl LatencyModel {
 
     /// The layers whose time under a plan is not known.
     pub fn unknown_at(&self, counts: &ChannelCounts) -> Vec<usize> {
-        let known = |&l: &usize| self.times[l].get(self.widths_at(l, counts)).is_some();
+        let known = |&l: &usize| {
+            let widths = self.widths_at(l, counts);
+            widths.is_gone() || self.times[l].get(widths).is_some()
+        };
         self.all().into_iter().filter(|l| !known(l)).collect()
     }
 
@@ -262,14 +276,21 @@ impl LatencyModel {
         if self.unknown.contains(&layer) {
             return 0.0;
         }
-        let ms = self.times[layer].between(self.widths_at(layer, counts)).ms;
+        let widths = self.widths_at(layer, counts);
+        if widths.is_gone() {
+            return 0.0;
+        }
+        let ms = self.times[layer].between(widths).ms;
         ms * self.factors[layer] * self.layers[layer].weight * self.scale + self.gap * self.kernels_of(layer, counts)
     }
 
     /// Kernels that a layer launches under a plan, by its share of the workload.
     fn kernels_of(&self, layer: usize, counts: &ChannelCounts) -> f64 {
-        let cost = self.times[layer].between(self.widths_at(layer, counts));
-        cost.kernels * self.layers[layer].weight
+        let widths = self.widths_at(layer, counts);
+        if widths.is_gone() {
+            return 0.0;
+        }
+        self.times[layer].between(widths).kernels * self.layers[layer].weight
     }
 
     /// The overhead at the present widths, milliseconds.
@@ -309,7 +330,7 @@ impl LatencyModel {
         let wanted: BTreeSet<(usize, LayerWidths)> = wanted
             .iter()
             .flat_map(|at| at.layers.iter().map(|&l| (l, self.widths_at(l, &at.counts))))
-            .filter(|&(l, widths)| self.times[l].get(widths).is_none())
+            .filter(|&(l, widths)| !widths.is_gone() && self.times[l].get(widths).is_none())
             .collect();
         let problems: Vec<Problem> = wanted.iter().map(|&(l, widths)| self.problem(l, widths)).collect();
         prober.require(&problems, progress)?;
@@ -330,7 +351,11 @@ impl LatencyModel {
     pub fn of(&self, layers: &[usize], counts: &ChannelCounts) -> Option<Estimate> {
         let (mut ms, mut variance) = (0.0, 0.0);
         for &layer in layers.iter().filter(|l| !self.unknown.contains(l)) {
-            let time: &Summary = self.times[layer].get(self.widths_at(layer, counts))?;
+            let widths = self.widths_at(layer, counts);
+            if widths.is_gone() {
+                continue;
+            }
+            let time: &Summary = self.times[layer].get(widths)?;
             let factor = self.factors[layer] * self.layers[layer].weight;
             ms += time.median * factor + self.gap * self.kernels_of(layer, counts);
             variance += (time.half_width() * factor).powi(2);

@@ -8,6 +8,7 @@ mod attempt;
 mod by_drop;
 mod chosen;
 mod fit;
+mod gone;
 mod limits;
 mod mapped;
 mod measure;

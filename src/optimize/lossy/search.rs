@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::gone::measure_gone;
 use super::sensitivity::{Sensitivity, analyze, guess};
 use super::space::{only_blocks, space};
 use crate::Result;
@@ -21,6 +22,8 @@ pub(super) struct Search {
     pub split: Option<u64>,
     /// Written-out broadcasts, which go in every plan.
     pub broadcasts: BTreeSet<usize>,
+    /// Branches that may go, by the first group within.
+    pub branches: BTreeMap<usize, usize>,
     pub curves: BTreeMap<usize, LossCurve>,
     /// Groups whose losses are guessed blindly.
     pub blind: BTreeSet<usize>,
@@ -46,7 +49,7 @@ pub(super) fn prepare_search(session: &mut Session, mut known: Sensitivity) -> R
         .iter()
         .zip(&space.options)
         .filter(|(g, _)| !known.curves.contains_key(g))
-        .map(|(&g, o)| (g, o.iter().copied().filter(|&n| n < space.base[g]).collect::<Vec<_>>()))
+        .map(|(&g, o)| (g, o.iter().copied().filter(|&n| n > 0 && n < space.base[g]).collect::<Vec<_>>()))
         .filter(|(_, o)| !o.is_empty())
         .collect();
     if !narrower.is_empty() {
@@ -58,6 +61,7 @@ pub(super) fn prepare_search(session: &mut Session, mut known: Sensitivity) -> R
         known.curves.extend(own.curves);
         known.blind.extend(own.blind);
     }
+    measure_gone(session, &space, &mut known.curves)?;
     session.removable.ranked = known.ranked;
     let blocks = only_blocks(session, &space);
     // The session predicts by the tables that it made last: those of the wider space.
@@ -81,6 +85,12 @@ impl Search {
             blind: BTreeSet::new(),
             split: session.options.split_seed(),
             broadcasts: session.broadcasts.clone(),
+            branches: analysis
+                .branches
+                .iter()
+                .filter_map(|(&add, b)| Some((*b.groups.first()?, add)))
+                .filter(|&(first, _)| space.may_go(first))
+                .collect(),
             space,
             limit: session.limit.at_least(SEARCHING),
             on_blocks: None,
@@ -109,11 +119,14 @@ impl Search {
     /// The plan of a point.
     pub fn plan(&self, point: &ParetoPoint) -> Plan {
         let counts = self.space.counts(&point.choice);
-        let changed = self.space.groups.iter().filter(|&&g| counts[g] != self.space.base[g]);
+        let groups = self.space.groups.iter().copied();
+        let changed = groups.filter(|&g| counts[g] != self.space.base[g] && counts[g] > 0);
+        let gone = self.branches.iter().filter(|&(&first, _)| counts.get(first) == Some(&0));
         Plan {
-            counts: changed.map(|&g| (g, counts[g])).collect(),
+            counts: changed.map(|g| (g, counts[g])).collect(),
             split: self.split,
             broadcasts: self.broadcasts.clone(),
+            branches: gone.map(|(_, &add)| add).collect(),
         }
     }
 

@@ -13,6 +13,7 @@ fn chain(seed: u64) -> (SearchSpace, Vec<LossCurve>, Resource) {
         groups,
         options: options.clone(),
         base: vec![8; 3],
+        together: Vec::new(),
     };
     let curves = (0..3)
         .map(|_| {
@@ -107,6 +108,7 @@ fn a_space_without_groups_has_the_present_plan_only() {
         groups: vec![],
         options: vec![],
         base: vec![4],
+        together: Vec::new(),
     };
     let resource = Resource { factors: vec![] };
     let mut frontier = Frontier::new(&space, &|_| None, &resource, &Limit::default());
@@ -145,6 +147,7 @@ fn odd() -> impl Strategy<Value = (SearchSpace, Vec<Option<LossCurve>>, Resource
             groups: (0..count).collect(),
             options,
             base: vec![4; count],
+            together: Vec::new(),
         };
         let sizes = space.sizes();
         let factors = (0..count + 1)
