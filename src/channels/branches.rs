@@ -45,7 +45,10 @@ pub(super) fn branches(
     let mut found: BTreeMap<usize, Branch> = BTreeMap::new();
     let mut taken: HashSet<usize> = HashSet::new();
     for add in 0..graph.proto.node.len() {
-        if let Some(branch) = finder.branch(add).filter(|b| b.nodes.iter().all(|n| !taken.contains(n))) {
+        if let Some(branch) = finder
+            .branch(add)
+            .filter(|b| b.nodes.iter().all(|n| !taken.contains(n)))
+        {
             taken.extend(&branch.nodes);
             found.insert(add, branch);
         }
@@ -97,7 +100,9 @@ impl Finder<'_> {
 
     fn side(&self, add: usize, addend: &str, stays: &str, sum: &str) -> Option<Branch> {
         let mut nodes = self.only_for(add, addend, stays)?;
-        let layers = nodes.iter().any(|&n| LinearSpec::of(&self.graph.proto.node[n]).is_some());
+        let layers = nodes
+            .iter()
+            .any(|&n| LinearSpec::of(&self.graph.proto.node[n]).is_some());
         let source = self.source(&nodes)?;
         if !layers || !self.leads_to(stays, &source) {
             return None;
@@ -127,7 +132,10 @@ impl Finder<'_> {
                 let inside = |n: &usize| found.contains(n) || (*n == add && o == addend);
                 unread && readers.is_none_or(|r| r.iter().all(inside))
             };
-            let read = node.output.iter().any(|o| self.graph.consumers.contains_key(o.as_str()));
+            let read = node
+                .output
+                .iter()
+                .any(|o| self.graph.consumers.contains_key(o.as_str()));
             let made = node.output.iter().filter(|o| !o.is_empty());
             if read && node.op_type() != "Constant" && made.into_iter().all(alone) {
                 found.insert(index);
@@ -143,7 +151,11 @@ impl Finder<'_> {
             let node = &self.graph.proto.node[n];
             let captured = captured_names(node);
             for name in node.input.iter().chain(&captured).filter(|n| !n.is_empty()) {
-                let own = self.graph.producer.get(name.as_str()).is_some_and(|p| nodes.contains(p));
+                let own = self
+                    .graph
+                    .producer
+                    .get(name.as_str())
+                    .is_some_and(|p| nodes.contains(p));
                 if own || self.is_constant(name) || found == Some(name.as_str()) {
                     continue;
                 }
@@ -194,12 +206,21 @@ impl Finder<'_> {
                     let value = self.dependencies.value(id);
                     match value.constant_use {
                         Some(at) => nodes.contains(&at.node),
-                        None => self.graph.producer.get(value.name.as_str()).is_some_and(|n| nodes.contains(n)),
+                        None => self
+                            .graph
+                            .producer
+                            .get(value.name.as_str())
+                            .is_some_and(|n| nodes.contains(n)),
                     }
                 })
         };
         let last_reader = |group: &&Group| group.consumers.iter().all(|n| nodes.contains(n));
-        self.groups.iter().filter(within).filter(last_reader).map(|g| g.id).collect()
+        self.groups
+            .iter()
+            .filter(within)
+            .filter(last_reader)
+            .map(|g| g.id)
+            .collect()
     }
 
     /// What stands for the sum once what is nothing to `stays` goes too: a Relu, where that is never negative, and a quantization
@@ -235,7 +256,8 @@ impl Finder<'_> {
     /// negative has done so there too.
     fn same_range(&self, stays: &str, quantize: usize, dequantize: usize) -> bool {
         let nodes = &self.graph.proto.node;
-        let is = |n: usize, op: &str| nodes[n].op_type() == op && Movement::of(&nodes[n]) == Some(Movement::Quantization);
+        let is =
+            |n: usize, op: &str| nodes[n].op_type() == op && Movement::of(&nodes[n]) == Some(Movement::Quantization);
         let Some(&own) = self.graph.producer.get(stays) else {
             return false;
         };

@@ -50,6 +50,12 @@ impl LossCurve {
         }
     }
 
+    /// The same, without what it loses that the group goes as a whole.
+    #[must_use]
+    pub fn never_gone(self) -> Self {
+        Self { gone: None, ..self }
+    }
+
     /// The least number of channels that the curve knows of.
     pub fn least(&self) -> usize {
         self.channels.saturating_sub(self.errors.len().saturating_sub(1))

@@ -72,7 +72,9 @@ impl ReconstructionTarget {
     /// The target as far as it can be told: without the sum when the pruned network has not made the other addend yet.
     pub fn within(&self, after: &StagedExecutor) -> Self {
         let mut target = self.clone();
-        target.sum = target.sum.filter(|s| s.other.as_ref().is_none_or(|o| after.value(0, o).is_ok()));
+        target.sum = target
+            .sum
+            .filter(|s| s.other.as_ref().is_none_or(|o| after.value(0, o).is_ok()));
         target
     }
 
@@ -253,7 +255,8 @@ fn sum_behind(change: Change, pruned: &Graph, gone: &Gone, linear_op: &LinearOp)
         Some(node) if node.op_type() == "Add" && node.input.len() == 2 => {
             let other = node.input.iter().find(|n| *n != name)?;
             let output = node.output.first()?;
-            (dims(other)? == dims(name)? && dims(output)? == dims(name)?).then_some((output.as_str(), Some(other.clone())))
+            (dims(other)? == dims(name)? && dims(output)? == dims(name)?)
+                .then_some((output.as_str(), Some(other.clone())))
         }
         _ => None,
     };

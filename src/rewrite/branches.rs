@@ -39,7 +39,9 @@ pub(super) fn bypass(target: &mut GraphProto, graph: &Graph, analysis: &Analysis
         }
     }
     for branch in gone {
-        let Some(at) = handing_on(graph, &branch.sum) else { continue };
+        let Some(at) = handing_on(graph, &branch.sum) else {
+            continue;
+        };
         if let Some(node) = target.node.get_mut(at) {
             *node = NodeProto {
                 name: node.name.clone(),

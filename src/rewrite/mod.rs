@@ -28,7 +28,11 @@ pub fn rewrite(
     folds: &[Fold],
 ) -> Result<ModelProto> {
     let mut copy = model.clone();
-    if change.removed.is_empty() && change.added.is_empty() && change.broadcasts.is_empty() && change.branches.is_empty() {
+    if change.removed.is_empty()
+        && change.added.is_empty()
+        && change.broadcasts.is_empty()
+        && change.branches.is_empty()
+    {
         return Ok(copy);
     }
     check(analysis, change)?;

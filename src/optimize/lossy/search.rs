@@ -16,6 +16,7 @@ use crate::plan::{Frontier, LossCurve, Metric, Objective, ParetoPoint, PerMetric
 pub(super) const SEARCHING: Duration = Duration::from_secs(3);
 
 /// What is searched.
+#[derive(Clone)]
 pub(super) struct Search {
     pub space: SearchSpace,
     /// The seed of the shares, where new channels share the work of old ones.
@@ -49,7 +50,15 @@ pub(super) fn prepare_search(session: &mut Session, mut known: Sensitivity) -> R
         .iter()
         .zip(&space.options)
         .filter(|(g, _)| !known.curves.contains_key(g))
-        .map(|(&g, o)| (g, o.iter().copied().filter(|&n| n > 0 && n < space.base[g]).collect::<Vec<_>>()))
+        .map(|(&g, o)| {
+            (
+                g,
+                o.iter()
+                    .copied()
+                    .filter(|&n| n > 0 && n < space.base[g])
+                    .collect::<Vec<_>>(),
+            )
+        })
         .filter(|(_, o)| !o.is_empty())
         .collect();
     if !narrower.is_empty() {
@@ -105,6 +114,15 @@ impl Search {
         self
     }
 
+    /// The same over plans in which every branch stays.
+    pub fn without_gone(&self) -> Self {
+        let mut found = self.clone();
+        let stays = |(&g, curve): (&usize, &LossCurve)| (g, curve.clone().never_gone());
+        found.curves = self.curves.iter().map(stays).collect();
+        found.on_blocks = self.on_blocks.as_ref().map(|s| Box::new(s.without_gone()));
+        found
+    }
+
     /// The predicted latency of a plan.
     pub fn latency(&self) -> &Resource {
         &self.objectives[Metric::Latency].parts[0]
@@ -121,7 +139,10 @@ impl Search {
         let counts = self.space.counts(&point.choice);
         let groups = self.space.groups.iter().copied();
         let changed = groups.filter(|&g| counts[g] != self.space.base[g] && counts[g] > 0);
-        let gone = self.branches.iter().filter(|&(&first, _)| counts.get(first) == Some(&0));
+        let gone = self
+            .branches
+            .iter()
+            .filter(|&(&first, _)| counts.get(first) == Some(&0));
         Plan {
             counts: changed.map(|g| (g, counts[g])).collect(),
             split: self.split,

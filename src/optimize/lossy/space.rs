@@ -54,7 +54,11 @@ fn widths(session: &Session, grid: Grid) -> Result<SearchSpace> {
     let never_lossy = &session.opened.never_lossy;
     let (mut groups, mut options) = (Vec::new(), Vec::new());
     let within: BTreeSet<usize> = match asked.allowed.zero {
-        true => analysis.branches.values().flat_map(|b| b.groups.iter().copied()).collect(),
+        true => analysis
+            .branches
+            .values()
+            .flat_map(|b| b.groups.iter().copied())
+            .collect(),
         false => BTreeSet::new(),
     };
     let free = |g: &&Group| {
