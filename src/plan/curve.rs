@@ -117,6 +117,16 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_goes_loses_what_was_measured_of_that() {
+        let curve = LossCurve::new(8, &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], &[(1, 2.0)]);
+        assert_eq!((curve.at(0), curve.at(1)), (None, Some(2.0)));
+        let gone = curve.or_gone(0.5);
+        assert_eq!((gone.at(0), gone.at(1), gone.at(8)), (Some(0.5), Some(2.0), Some(0.0)));
+        assert_eq!(gone.clone().or_gone(f64::NAN).at(0), None);
+        assert_eq!(gone.never_gone().at(0), None);
+    }
+
+    #[test]
     fn losses_never_fall_as_more_goes() {
         let curve = LossCurve::new(4, &[0.0, 1.0, 2.0, 3.0], &[(3, 0.5), (2, 0.2)]);
         assert_eq!(curve.at(2), Some(0.5));

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::candidates::Candidates;
 use super::estimate::Estimate;
-use super::layer_groups::{ChannelCounts, LayerGroups, LayerWidths};
+use super::layer_groups::{ChannelCounts, LayerGroups, LayerWidths, LayersAt};
 use super::layer_times::{LayerTime, LayerTimes};
 use super::overhead::Overhead;
 use super::resource::Resource;
@@ -50,15 +50,6 @@ pub struct LatencyModel {
     scale: f64,
     /// Whose time that of layers is.
     clock: NodeClock,
-}
-
-/// Some layers under a plan.
-#[derive(Clone, Debug)]
-pub struct LayersAt {
-    /// Their numbers.
-    pub layers: Vec<usize>,
-    /// The plan.
-    pub counts: ChannelCounts,
 }
 
 impl LatencyModel {
@@ -202,8 +193,7 @@ impl LatencyModel {
         Resource { factors }
     }
 
-    /// What goes with a branch that a plan takes out, besides its layers and what its groups' shares say: the time of its other nodes,
-    /// and the gaps behind them.
+    /// What goes with a branch besides its layers and its groups' shares: the time of its other nodes, and the gaps behind them.
     fn gone_ms(&self, branch: usize, counts: &ChannelCounts) -> f64 {
         let gaps = self.gap * self.shares.nodes_gone(branch, counts) as f64;
         self.scaled_overhead() * self.shares.of_branch(branch, counts) + gaps
@@ -248,10 +238,7 @@ impl LatencyModel {
 
     /// The layers whose time under a plan is not known.
     pub fn unknown_at(&self, counts: &ChannelCounts) -> Vec<usize> {
-        let known = |&l: &usize| {
-            let widths = self.widths_at(l, counts);
-            widths.is_gone() || self.times[l].get(widths).is_some()
-        };
+        let known = |&l: &usize| self.times[l].knows(self.widths_at(l, counts));
         self.all().into_iter().filter(|l| !known(l)).collect()
     }
 
@@ -276,21 +263,14 @@ impl LatencyModel {
         if self.unknown.contains(&layer) {
             return 0.0;
         }
-        let widths = self.widths_at(layer, counts);
-        if widths.is_gone() {
-            return 0.0;
-        }
-        let ms = self.times[layer].between(widths).ms;
+        let ms = self.times[layer].between(self.widths_at(layer, counts)).ms;
         ms * self.factors[layer] * self.layers[layer].weight * self.scale + self.gap * self.kernels_of(layer, counts)
     }
 
     /// Kernels that a layer launches under a plan, by its share of the workload.
     fn kernels_of(&self, layer: usize, counts: &ChannelCounts) -> f64 {
-        let widths = self.widths_at(layer, counts);
-        if widths.is_gone() {
-            return 0.0;
-        }
-        self.times[layer].between(widths).kernels * self.layers[layer].weight
+        let cost = self.times[layer].between(self.widths_at(layer, counts));
+        cost.kernels * self.layers[layer].weight
     }
 
     /// The overhead at the present widths, milliseconds.
@@ -330,7 +310,7 @@ impl LatencyModel {
         let wanted: BTreeSet<(usize, LayerWidths)> = wanted
             .iter()
             .flat_map(|at| at.layers.iter().map(|&l| (l, self.widths_at(l, &at.counts))))
-            .filter(|&(l, widths)| !widths.is_gone() && self.times[l].get(widths).is_none())
+            .filter(|&(l, widths)| !self.times[l].knows(widths))
             .collect();
         let problems: Vec<Problem> = wanted.iter().map(|&(l, widths)| self.problem(l, widths)).collect();
         prober.require(&problems, progress)?;
@@ -350,12 +330,9 @@ impl LatencyModel {
     /// scaled to the whole model.
     pub fn of(&self, layers: &[usize], counts: &ChannelCounts) -> Option<Estimate> {
         let (mut ms, mut variance) = (0.0, 0.0);
-        for &layer in layers.iter().filter(|l| !self.unknown.contains(l)) {
-            let widths = self.widths_at(layer, counts);
-            if widths.is_gone() {
-                continue;
-            }
-            let time: &Summary = self.times[layer].get(widths)?;
+        let there = |l: &&usize| !self.unknown.contains(l) && !self.widths_at(**l, counts).is_gone();
+        for &layer in layers.iter().filter(there) {
+            let time: &Summary = self.times[layer].get(self.widths_at(layer, counts))?;
             let factor = self.factors[layer] * self.layers[layer].weight;
             ms += time.median * factor + self.gap * self.kernels_of(layer, counts);
             variance += (time.half_width() * factor).powi(2);

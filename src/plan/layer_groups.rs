@@ -24,6 +24,15 @@ impl LayerWidths {
     }
 }
 
+/// Some layers under a plan.
+#[derive(Clone, Debug)]
+pub struct LayersAt {
+    /// Their numbers.
+    pub layers: Vec<usize>,
+    /// The plan.
+    pub counts: ChannelCounts,
+}
+
 /// A part of a width: the indices that one channel of a group takes on the axis.
 #[derive(Clone, Copy, Debug)]
 struct GroupShare {
