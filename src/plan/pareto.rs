@@ -124,6 +124,7 @@ impl<'a> Frontier<'a> {
             .used
             .iter()
             .flat_map(|f| &f.table)
+            .filter(|u| u.abs() < 0.5 * self.much)
             .fold(0.0, |m: f64, u| m.max(u.abs()));
         let small = f64::MIN_POSITIVE.sqrt();
         let equal = self.weighted(ASIDE / most.max(small), 1.0 / span.max(small));

@@ -93,7 +93,7 @@ const BLOCKS: [(&str, Block, usize); 7] = [
             let y = net.node("Add", &[&f, &x], none);
             relu(net, &y)
         },
-        3,
+        2,
     ),
     (
         "with a shortcut",
