@@ -7,6 +7,7 @@ mod common;
 
 mod answers;
 mod architecture;
+mod branches;
 mod broadcasts;
 mod cli;
 mod dependencies;

@@ -54,7 +54,12 @@ fn agree(opened: &Opened, random: &mut fastrand::Rng) -> usize {
         groups.push(group.id);
         options.push(counts);
     }
-    let space = SearchSpace { groups, options, base };
+    let space = SearchSpace {
+        groups,
+        options,
+        base,
+        together: Vec::new(),
+    };
     let mut choose = || -> Vec<usize> { space.sizes().iter().map(|&n| random.usize(0..n)).collect() };
     // Other widths lie between those that are timed.
     let at = |counts| LayersAt {

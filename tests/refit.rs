@@ -274,6 +274,7 @@ fn parameters_of_quantized_weights_are_counted_alike_before_and_after() {
         groups: vec![group.id],
         options: vec![vec![12, 16]],
         base,
+        together: Vec::new(),
     };
     let mut change = ChannelChange::default();
     change.removed.extend(&group.classes[12..]);

@@ -42,7 +42,7 @@ fn applied(model: &ModelProto, draws: &mut Draws) {
     target
         .outputs(&written, &inputs)
         .expect("ONNX Runtime runs what is written");
-    if carrying == 0 {
+    if carrying == 0 && change.branches.is_empty() {
         let same = compare(&target, &encode(&without_value_info(model)), &written, &specs, 0, 1).expect("both run");
         assert!(same.holds(), "an exact plan changes the outputs: {same:?}");
     }

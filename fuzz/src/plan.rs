@@ -44,13 +44,28 @@ pub fn plan(graph: &Graph, analysis: &Analysis, draws: &mut Draws) -> PlanFile {
         });
     }
     let split = (draws.below(4) == 1).then_some(7);
-    let gone = analysis.broadcasts.iter().filter(|_| draws.below(2) == 0);
+    let gone: Vec<usize> = analysis
+        .broadcasts
+        .iter()
+        .copied()
+        .filter(|_| draws.below(2) == 0)
+        .collect();
+    let branches: Vec<usize> = match draws.below(4) {
+        1 => analysis
+            .branches
+            .keys()
+            .copied()
+            .filter(|_| draws.below(2) == 1)
+            .collect(),
+        _ => Vec::new(),
+    };
     PlanFile {
-        schema_version: 1,
+        schema_version: if branches.is_empty() { 1 } else { 3 },
         model: String::new(),
         groups,
         split,
-        broadcasts: gone.map(|&n| label(&graph.proto.node[n], n)).collect(),
+        broadcasts: gone.iter().map(|&n| label(&graph.proto.node[n], n)).collect(),
+        branches: branches.iter().map(|&n| label(&graph.proto.node[n], n)).collect(),
         reparametrized: Default::default(),
         weights: Default::default(),
     }

@@ -1,7 +1,8 @@
 //! Walks a graph once and relates its axes.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::branches::{Branch, branches};
 use super::broadcasts::written_out;
 use super::context::{DependencyBuilder, RuleResult};
 use super::dependency_graph::{Constraint, DependencyGraph, Use, input_value};
@@ -37,6 +38,8 @@ pub struct Analysis {
     pub shape: SymbolicShapes,
     /// Nodes that write out a broadcast which the nodes behind them can do themselves, by node index.
     pub broadcasts: BTreeSet<usize>,
+    /// Residual branches, by the node index of their addition.
+    pub branches: BTreeMap<usize, Branch>,
     /// Multiply-accumulates of each node for one sample, by node index.
     pub macs: Vec<u64>,
     /// The version of the standard operators.
@@ -148,9 +151,10 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
     let samples = samples(graph, &dependencies, &shapes.dynamic);
     let macs = (0..graph.proto.node.len())
         .map(|n| node_macs(graph, &dependencies, n, &|id, axis| dependencies.dims(id)[axis]) / samples as u64)
-        .collect();
+        .collect::<Vec<u64>>();
     Ok(Analysis {
         broadcasts: written_out(graph, &dependencies, &shape),
+        branches: branches(graph, &dependencies, &groups, &macs),
         dependencies,
         groups,
         shape,

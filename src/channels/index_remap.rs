@@ -58,8 +58,8 @@ impl AxisRemap {
     }
 }
 
-/// A change of channels: some are removed, and beside some (the replicated ones) new ones are added. Written-out broadcasts may go
-/// with them.
+/// A change of channels: some are removed, and beside some (the replicated ones) new ones are added. Written-out broadcasts and
+/// residual branches may go with them.
 #[derive(Clone, Debug, Default)]
 pub struct ChannelChange {
     /// Channels to remove.
@@ -71,6 +71,8 @@ pub struct ChannelChange {
     pub split: Option<u64>,
     /// Of [`super::Analysis::broadcasts`], those that go.
     pub broadcasts: BTreeSet<usize>,
+    /// Of [`super::Analysis::branches`], those that go.
+    pub branches: BTreeSet<usize>,
 }
 
 /// The new order of every axis that changes.

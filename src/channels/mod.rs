@@ -6,6 +6,7 @@
 //! [`IndexRemaps`] gives the new order of every axis.
 
 mod analyze;
+mod branches;
 mod broadcasts;
 pub mod constant_channels;
 mod context;
@@ -25,6 +26,7 @@ mod symbolic_shapes;
 mod zeros;
 
 pub use analyze::{Analysis, Shapes, analyze};
+pub use branches::Branch;
 pub use broadcasts::gone_with;
 pub use dependency_graph::{Constraint, DependencyGraph, Role, Use, Value, ValueId, input_value};
 pub use groups::{Group, NewChannels};

@@ -69,6 +69,10 @@ fn sentences(said: &BTreeMap<&str, &str>) -> String {
         );
         lines.extend(listed("", "broadcasts_removed", "none"));
     }
+    if said.contains_key("branches_removed") {
+        lines.push("without   residual branches: what these additions added to is handed on as it is:".to_owned());
+        lines.extend(listed("", "branches_removed", "none"));
+    }
     if said.contains_key("settings") {
         lines.extend(listed("run with", "settings", "the settings given"));
     }

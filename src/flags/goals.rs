@@ -34,13 +34,13 @@ pub struct GoalArgs {
     #[arg(long)]
     pub allow_slower: bool,
     /// What a plan for a goal may do, some of: widths (take channels out), rotation (take principal directions out of linear trunks),
-    /// rank (make two layers of one). The last two need samples.
-    #[arg(long, value_name = "MOVES", default_value = "widths,rotation")]
+    /// zero (take residual branches out as a whole), rank (make two layers of one). All but the first need samples.
+    #[arg(long, value_name = "MOVES", default_value = "widths,rotation,zero")]
     pub allow: Allowed,
     /// Samples.
     #[command(flatten)]
     pub calib: CalibArgs,
-    /// No layer becomes narrower than this.
+    /// No layer becomes narrower than this; with more than 1, no branch goes as a whole.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub min_width: usize,
 }

@@ -109,7 +109,12 @@ pub fn apply(
     };
     let graph = opened.graph()?;
     let change = plan.change(&graph, &opened.analysis)?;
-    let (folds, carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
+    let (folds, mut carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
+    let inside = change.branches.iter().filter_map(|n| opened.analysis.branches.get(n));
+    let inside = inside
+        .flat_map(|b| &b.groups)
+        .map(|&g| opened.analysis.groups[g].width());
+    carrying += inside.sum::<usize>();
     let mut proto = rewrite(&opened.proto, &graph, &opened.analysis, &change, &folds)?;
     let mut broken = false;
     if let Some(samples) = &calib {
@@ -202,6 +207,7 @@ fn reparametrized(
     let allowed = Allowed {
         widths: true,
         rotation: !plan.reparametrized.rotated.is_empty(),
+        zero: false,
         rank: !plan.reparametrized.pairs.is_empty(),
     };
     let (directions, _) = Directions::look(opened, on, allowed, &[], reporter, &Limit::default())?;

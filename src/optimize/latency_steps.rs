@@ -72,6 +72,9 @@ fn layers(outcome: &Outcome, session: &Session) -> Vec<LatencySteps> {
         let ms = costs.scaled_time(at, &base);
         whole += ms;
         let widths = costs.widths_at(at, &after);
+        if widths.is_gone() {
+            continue;
+        }
         let widths = (widths.input, widths.output);
         let entry = found
             .entry((layer.problem.key(), widths))

@@ -5,6 +5,7 @@ use super::outcome::{MoveRow, Outcome};
 use super::proof::Evidence;
 use super::session::Session;
 use crate::Result;
+use crate::onnx::label;
 use crate::onnx::proto::ModelProto;
 use crate::plan::{Metric, Plan, PlanFile, Reparametrization, count};
 
@@ -45,6 +46,10 @@ impl Outcome {
                 Some((a, b)) if b.ms >= a.ms => "costs nothing here",
                 _ => "measured faster here",
             };
+            if m.after == 0 {
+                (row.action, row.reason) = ("prune", "it goes with the residual branch that it is in".to_owned());
+                continue;
+            }
             (row.action, row.reason) = if m.after > m.before {
                 let how = if plan.split.is_some() { "split" } else { "zero-padded" };
                 ("grow", format!("{how} to {}: {why_grown}", m.after))
@@ -86,8 +91,32 @@ impl Outcome {
         }
     }
 
+    /// Says of every branch that went what that was measured to lose, the layers around it fitted.
+    fn branches_gone(&mut self, session: &Session, plan: &Plan, loss: &dyn Fn(usize, usize) -> Option<f64>) {
+        let analysis = session.analysis();
+        for branch in plan.branches.iter().filter_map(|n| analysis.branches.get(n)) {
+            let parts: Option<Vec<f64>> = branch.groups.iter().map(|&g| loss(g, 0)).collect();
+            let all = parts.map(|p| p.iter().sum::<f64>());
+            let lost = all.map_or(String::new(), |l| format!(", which loses {l:.1e}"));
+            let name = |n: usize| label(&session.graph.proto.node[n], n);
+            let add = name(branch.add);
+            for &g in &branch.groups {
+                self.groups[g].reason = format!("all channels go with the residual branch that ends in {add}{lost}");
+            }
+            let layers = branch.nodes.iter().copied().filter(|&n| analysis.macs[n] > 0);
+            self.moves.push(MoveRow {
+                kind: "zero",
+                layers: layers.map(name).collect(),
+                before: branch.groups.iter().map(|&g| analysis.groups[g].width()).sum(),
+                after: 0,
+                loss: all,
+            });
+        }
+    }
+
     /// Says of every group that lost channels which carried something, what that was measured to lose.
     pub(super) fn narrowed(&mut self, session: &Session, plan: &Plan, loss: &dyn Fn(usize, usize) -> Option<f64>) {
+        self.branches_gone(session, plan, loss);
         for (&g, &count) in &plan.counts {
             let gone = session.analysis().groups[g].classes.len().saturating_sub(count);
             let spare = session.removable.classes.get(&g).map_or(0, Vec::len);

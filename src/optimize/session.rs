@@ -208,7 +208,9 @@ pub(super) fn timed(deployment: Option<&Deployment>, model: &ModelProto) -> Resu
 /// Channel counts of all groups under a plan.
 pub fn counts(analysis: &Analysis, plan: &Plan) -> ChannelCounts {
     let present = |id: usize| analysis.groups[id].classes.len();
-    (0..analysis.groups.len())
+    let mut counts: ChannelCounts = (0..analysis.groups.len())
         .map(|id| plan.counts.get(&id).copied().unwrap_or_else(|| present(id)))
-        .collect()
+        .collect();
+    plan.groups_gone(analysis).into_iter().for_each(|g| counts[g] = 0);
+    counts
 }

@@ -31,7 +31,12 @@ pub fn count(
 pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ChannelChange) -> u64 {
     let remaps = IndexRemaps::new(&analysis.dependencies, &analysis.groups, change);
     let dim = |id: ValueId, axis: usize| remaps.dim(&analysis.dependencies, id, axis);
+    let gone = |n: &usize| {
+        let mut gone = change.branches.iter().filter_map(|b| analysis.branches.get(b));
+        gone.any(|b| b.nodes.contains(n))
+    };
     (0..graph.proto.node.len())
+        .filter(|n| !gone(n))
         .map(|n| node_macs(graph, &analysis.dependencies, n, &dim) / analysis.samples as u64)
         .sum()
 }

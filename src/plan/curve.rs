@@ -10,6 +10,8 @@ pub struct LossCurve {
     errors: Vec<f64>,
     /// (removed, loss), rising in both; the first is (0, 0).
     knots: Vec<(usize, f64)>,
+    /// What it loses that the group goes as a whole, with the branch that it is in; `None` where that is not known.
+    gone: Option<f64>,
 }
 
 impl LossCurve {
@@ -35,7 +37,23 @@ impl LossCurve {
             channels,
             errors: errors[..errors.len().min(broken)].to_vec(),
             knots,
+            gone: None,
         }
+    }
+
+    /// The same, with what it loses that the group goes as a whole. A loss that is no number leaves it unknown.
+    #[must_use]
+    pub fn or_gone(self, loss: f64) -> Self {
+        Self {
+            gone: Some(loss).filter(|l| l.is_finite()),
+            ..self
+        }
+    }
+
+    /// The same, without what it loses that the group goes as a whole.
+    #[must_use]
+    pub fn never_gone(self) -> Self {
+        Self { gone: None, ..self }
     }
 
     /// The least number of channels that the curve knows of.
@@ -45,6 +63,9 @@ impl LossCurve {
 
     /// The loss with `left` channels; `None` below what is known. More channels than now lose nothing.
     pub fn at(&self, left: usize) -> Option<f64> {
+        if left == 0 && self.channels > 0 {
+            return self.gone;
+        }
         let removed = self.channels.saturating_sub(left);
         if removed == 0 {
             return Some(0.0);
@@ -93,6 +114,16 @@ mod tests {
             assert_eq!((curve.at(7), curve.at(6), curve.at(5)), (Some(0.5), None, None));
             assert_eq!(curve.least(), 7);
         }
+    }
+
+    #[test]
+    fn a_group_that_goes_loses_what_was_measured_of_that() {
+        let curve = LossCurve::new(8, &[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], &[(1, 2.0)]);
+        assert_eq!((curve.at(0), curve.at(1)), (None, Some(2.0)));
+        let gone = curve.or_gone(0.5);
+        assert_eq!((gone.at(0), gone.at(1), gone.at(8)), (Some(0.5), Some(2.0), Some(0.0)));
+        assert_eq!(gone.clone().or_gone(f64::NAN).at(0), None);
+        assert_eq!(gone.never_gone().at(0), None);
     }
 
     #[test]

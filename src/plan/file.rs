@@ -26,6 +26,9 @@ pub struct PlanFile {
     /// Names of nodes that write out a broadcast which the nodes behind them do themselves: they go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broadcasts: Vec<String>,
+    /// Names of additions whose residual branch goes: what it was added to stays. Plans with any are of schema version 3.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<String>,
     /// What is done to the model before channels go: groups are those of the model that this makes, which equals the original. Plans
     /// with any are of schema version 2.
     #[serde(default, skip_serializing_if = "Reparametrization::is_empty")]
@@ -69,11 +72,12 @@ impl PlanFile {
             });
         }
         Self {
-            schema_version: 1,
+            schema_version: version(!plan.branches.is_empty(), false),
             model: model.to_owned(),
             groups,
             split: plan.split,
             broadcasts: names(graph, &plan.broadcasts),
+            branches: names(graph, &plan.branches),
             reparametrized: Reparametrization::default(),
             weights: weights(analysis, &change),
         }
@@ -83,7 +87,7 @@ impl PlanFile {
     #[must_use]
     pub fn behind(mut self, moves: &Reparametrization) -> Self {
         if !moves.is_empty() {
-            self.schema_version = 2;
+            self.schema_version = version(!self.branches.is_empty(), true);
             self.weights.clear();
             self.reparametrized = moves.clone();
         }
@@ -95,21 +99,24 @@ impl PlanFile {
     /// # Errors
     /// When it is of another version or does not fit the model; the message names the group.
     pub fn change(&self, graph: &Graph, analysis: &Analysis) -> Result<ChannelChange> {
-        if !(1..=2).contains(&self.schema_version) {
+        if !(1..=3).contains(&self.schema_version) {
             let what = format!(
-                "the plan has schema version {}; this version reads 1 and 2",
+                "the plan has schema version {}; this version reads 1 to 3",
                 self.schema_version
             );
             return Err(Error::Usage(what));
         }
-        if (self.schema_version == 2) == self.reparametrized.is_empty() {
+        if self.schema_version != version(!self.branches.is_empty(), !self.reparametrized.is_empty()) {
             return Err(Error::Plan(
-                "its schema version does not fit its contents: version 2, and no other, is of rotated trunks and layers as two".to_owned(),
+                "its schema version does not fit its contents: version 3 is of branches that go, version 2 of rotated trunks and layers as two \
+                 without these, version 1 of all others"
+                    .to_owned(),
             ));
         }
         let mut change = ChannelChange {
             split: self.split,
             broadcasts: self.broadcasts(graph, analysis)?,
+            branches: self.branches(graph, analysis)?,
             ..Default::default()
         };
         let mut seen = Vec::new();
@@ -165,6 +172,19 @@ impl PlanFile {
         Ok(change)
     }
 
+    /// The additions whose branches go.
+    fn branches(&self, graph: &Graph, analysis: &Analysis) -> Result<BTreeSet<usize>> {
+        let node = |name: &String| {
+            let mut all = analysis.branches.keys().copied();
+            all.find(|&n| label(&graph.proto.node[n], n) == *name).ok_or_else(|| {
+                Error::Plan(format!(
+                    "{name} is no addition of a residual branch of this model; take it out of `branches`, or make the plan anew"
+                ))
+            })
+        };
+        self.branches.iter().map(node).collect()
+    }
+
     /// The nodes of the broadcasts that go.
     fn broadcasts(&self, graph: &Graph, analysis: &Analysis) -> Result<BTreeSet<usize>> {
         let known = names(graph, &analysis.broadcasts);
@@ -179,6 +199,15 @@ impl PlanFile {
             .filter(|(_, name)| self.broadcasts.contains(name))
             .map(|(&n, _)| n)
             .collect())
+    }
+}
+
+/// The least version that knows what a plan holds.
+fn version(branches: bool, reparametrized: bool) -> u32 {
+    match (branches, reparametrized) {
+        (true, _) => 3,
+        (false, true) => 2,
+        (false, false) => 1,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::candidates::Candidates;
 use super::estimate::Estimate;
-use super::layer_groups::{ChannelCounts, LayerGroups, LayerWidths};
+use super::layer_groups::{ChannelCounts, LayerGroups, LayerWidths, LayersAt};
 use super::layer_times::{LayerTime, LayerTimes};
 use super::overhead::Overhead;
 use super::resource::Resource;
@@ -50,15 +50,6 @@ pub struct LatencyModel {
     scale: f64,
     /// Whose time that of layers is.
     clock: NodeClock,
-}
-
-/// Some layers under a plan.
-#[derive(Clone, Debug)]
-pub struct LayersAt {
-    /// Their numbers.
-    pub layers: Vec<usize>,
-    /// The plan.
-    pub counts: ChannelCounts,
 }
 
 impl LatencyModel {
@@ -164,7 +155,8 @@ impl LatencyModel {
         let layer = |l: usize| self.sums[l].at(&self.base, counts, &|c| self.scaled_time(l, c));
         let overhead = || {
             let moved = self.shares.groups().map(|g| self.shares.of_group(g, counts));
-            self.launches + self.scaled_overhead() * (self.shares.fixed() + moved.sum::<f64>())
+            let gone = (0..self.shares.branch_count()).map(|b| self.gone_ms(b, counts));
+            self.launches + self.scaled_overhead() * (self.shares.fixed() + moved.sum::<f64>()) - gone.sum::<f64>()
         };
         let all = self.all();
         all.iter()
@@ -195,7 +187,16 @@ impl LatencyModel {
                 overhead * self.shares.of_group(group, counts)
             }));
         }
+        for (branch, groups) in self.shares.branches(space) {
+            factors.extend(space.factors(&groups, &|counts| -self.gone_ms(branch, counts)));
+        }
         Resource { factors }
+    }
+
+    /// What goes with a branch besides its layers and its groups' shares: the time of its other nodes, and the gaps behind them.
+    fn gone_ms(&self, branch: usize, counts: &ChannelCounts) -> f64 {
+        let gaps = self.gap * self.shares.nodes_gone(branch, counts) as f64;
+        self.scaled_overhead() * self.shares.of_branch(branch, counts) + gaps
     }
 
     /// What nodes other than layers take for a group's channels under a plan, where that was measured node by node, milliseconds;
@@ -237,7 +238,7 @@ impl LatencyModel {
 
     /// The layers whose time under a plan is not known.
     pub fn unknown_at(&self, counts: &ChannelCounts) -> Vec<usize> {
-        let known = |&l: &usize| self.times[l].get(self.widths_at(l, counts)).is_some();
+        let known = |&l: &usize| self.times[l].knows(self.widths_at(l, counts));
         self.all().into_iter().filter(|l| !known(l)).collect()
     }
 
@@ -309,7 +310,7 @@ impl LatencyModel {
         let wanted: BTreeSet<(usize, LayerWidths)> = wanted
             .iter()
             .flat_map(|at| at.layers.iter().map(|&l| (l, self.widths_at(l, &at.counts))))
-            .filter(|&(l, widths)| self.times[l].get(widths).is_none())
+            .filter(|&(l, widths)| !self.times[l].knows(widths))
             .collect();
         let problems: Vec<Problem> = wanted.iter().map(|&(l, widths)| self.problem(l, widths)).collect();
         prober.require(&problems, progress)?;
@@ -329,7 +330,8 @@ impl LatencyModel {
     /// scaled to the whole model.
     pub fn of(&self, layers: &[usize], counts: &ChannelCounts) -> Option<Estimate> {
         let (mut ms, mut variance) = (0.0, 0.0);
-        for &layer in layers.iter().filter(|l| !self.unknown.contains(l)) {
+        let there = |l: &&usize| !self.unknown.contains(l) && !self.widths_at(**l, counts).is_gone();
+        for &layer in layers.iter().filter(there) {
             let time: &Summary = self.times[layer].get(self.widths_at(layer, counts))?;
             let factor = self.factors[layer] * self.layers[layer].weight;
             ms += time.median * factor + self.gap * self.kernels_of(layer, counts);

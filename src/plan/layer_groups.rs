@@ -17,6 +17,22 @@ pub struct LayerWidths {
     pub output: usize,
 }
 
+impl LayerWidths {
+    /// Whether nothing is left of the layer: it goes with the branch that it is in.
+    pub fn is_gone(self) -> bool {
+        self.input == 0 || self.output == 0
+    }
+}
+
+/// Some layers under a plan.
+#[derive(Clone, Debug)]
+pub struct LayersAt {
+    /// Their numbers.
+    pub layers: Vec<usize>,
+    /// The plan.
+    pub counts: ChannelCounts,
+}
+
 /// A part of a width: the indices that one channel of a group takes on the axis.
 #[derive(Clone, Copy, Debug)]
 struct GroupShare {

@@ -74,14 +74,22 @@ impl LayerTimes {
         self.known.get(&widths).map(|known| &known.time)
     }
 
+    /// Whether its time at these widths is known: one that is gone takes none.
+    pub fn knows(&self, widths: LayerWidths) -> bool {
+        widths.is_gone() || self.known.contains_key(&widths)
+    }
+
     /// Whether nothing is known of the layer.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
     /// What it takes at any widths: bilinear in the measured ones around them; off the grid of those, that of the least
-    /// layer known that is at least as wide, else of the widest. 0 where nothing is known.
+    /// layer known that is at least as wide, else of the widest. 0 where nothing is known, and where the layer is gone.
     pub fn between(&self, widths: LayerWidths) -> LayerCost {
+        if widths.is_gone() {
+            return LayerCost::default();
+        }
         let cost = |input: usize, output: usize| {
             let known = self.known.get(&LayerWidths { input, output })?;
             Some(LayerCost {

@@ -1,4 +1,4 @@
-//! A plan: the groups whose widths change, and the broadcasts that go.
+//! A plan: the groups whose widths change, and the broadcasts and branches that go.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub struct Move {
     pub after: usize,
 }
 
-/// Channel counts of the groups that change, by group number, and written-out broadcasts that go.
+/// Channel counts of the groups that change, by group number, with written-out broadcasts and residual branches that go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Plan {
     /// New channel counts, in classes of the group.
@@ -26,13 +26,17 @@ pub struct Plan {
     pub split: Option<u64>,
     /// Of [`Analysis::broadcasts`], those that go.
     pub broadcasts: BTreeSet<usize>,
+    /// Of [`Analysis::branches`], those that go.
+    pub branches: BTreeSet<usize>,
 }
 
 impl Plan {
-    /// The moves, in group order, with widths in indices of the first layer's axis.
+    /// The moves, in group order, those of branches that go last, with widths in indices of the first layer's axis.
     pub fn moves(&self, analysis: &Analysis) -> Vec<Move> {
+        let gone: BTreeMap<usize, usize> = self.groups_gone(analysis).into_iter().map(|g| (g, 0)).collect();
         self.counts
             .iter()
+            .chain(&gone)
             .map(|(&id, &count)| {
                 let group = &analysis.groups[id];
                 Move {
@@ -44,6 +48,12 @@ impl Plan {
             .collect()
     }
 
+    /// The groups within branches that go.
+    pub fn groups_gone(&self, analysis: &Analysis) -> BTreeSet<usize> {
+        let gone = self.branches.iter().filter_map(|n| analysis.branches.get(n));
+        gone.flat_map(|branch| branch.groups.iter().copied()).collect()
+    }
+
     /// The plan without some groups.
     pub fn without(&self, dropped: &[usize]) -> Self {
         let mut plan = self.clone();
@@ -53,16 +63,17 @@ impl Plan {
 
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.counts.is_empty() && self.broadcasts.is_empty()
+        self.counts.is_empty() && self.broadcasts.is_empty() && self.branches.is_empty()
     }
 
-    /// The channels to remove and to add with the broadcasts that go, and the bias changes that go with the channels. A shrinking group
+    /// The channels to remove and to add with the broadcasts and branches that go, and the bias changes that go with the channels. A shrinking group
     /// loses its first removable channels; a growing one is padded beside its last channel, or beside channels spread over
     /// the group when they are split.
     pub fn change(&self, analysis: &Analysis, removable: &Removable) -> (ChannelChange, Vec<Fold>) {
         let mut change = ChannelChange {
             split: self.split,
             broadcasts: self.broadcasts.clone(),
+            branches: self.branches.clone(),
             ..Default::default()
         };
         for (&id, &count) in &self.counts {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::axis_widths::AxisWidths;
 use super::layer_groups::ChannelCounts;
-use crate::channels::{Analysis, BlockedLayout, spec_of};
+use super::space::SearchSpace;
+use crate::channels::{Analysis, BlockedLayout, Branch, spec_of};
 use crate::onnx::Graph;
 use crate::onnx::proto::NodeProto;
 use crate::ops::LinearSpec;
@@ -19,8 +20,24 @@ pub(super) struct Overhead {
     fixed: f64,
     /// Each unconstrained group's share at its present channels, with those.
     groups: BTreeMap<usize, GroupShare>,
+    /// What goes with each residual branch besides what its own groups' shares say.
+    branches: Vec<BranchShare>,
     /// What nodes were measured to take, milliseconds, by node index.
     seen: HashMap<usize, f64>,
+}
+
+/// The share of a branch's nodes that stays when all groups within it have no channels.
+#[derive(Debug)]
+struct BranchShare {
+    nodes: BTreeSet<usize>,
+    /// The groups within it.
+    inside: BTreeSet<usize>,
+    /// The group that tells whether it is gone.
+    first: usize,
+    /// What no group changes.
+    fixed: f64,
+    /// What other groups do.
+    groups: BTreeMap<usize, GroupShare>,
 }
 
 /// The work of a node that is no convolution.
@@ -62,6 +79,7 @@ impl Overhead {
             nodes: nodes.map(|n| counter.work(n)).collect(),
             fixed: 0.0,
             groups: BTreeMap::new(),
+            branches: analysis.branches.values().filter_map(BranchShare::of).collect(),
             seen: HashMap::new(),
         };
         overhead.share_out(0.0, &|work| if work.in_layer { 0.0 } else { work.elements });
@@ -114,6 +132,51 @@ impl Overhead {
         moved.values_mut().for_each(|g| g.share /= all);
         self.fixed = 1.0 - sum / all;
         self.groups = moved;
+        for branch in &mut self.branches {
+            (branch.fixed, branch.groups) = (0.0, BTreeMap::new());
+            for work in self.nodes.iter().filter(|w| branch.nodes.contains(&w.node)) {
+                let own = weight(work) / all;
+                branch.fixed += own;
+                for m in &work.moved {
+                    let share = own * m.elements / work.elements.max(f64::MIN_POSITIVE);
+                    branch.fixed -= share;
+                    if !branch.inside.contains(&m.group) {
+                        let entry = branch.groups.entry(m.group).or_default();
+                        entry.share += share;
+                        entry.channels = m.channels;
+                    }
+                }
+            }
+            // A product with two groups' channels counts for both.
+            branch.fixed = branch.fixed.max(0.0);
+        }
+    }
+
+    /// How many branches there are.
+    pub fn branch_count(&self) -> usize {
+        self.branches.len()
+    }
+
+    /// The branches that may go by number, each with the groups that its share depends on.
+    pub fn branches(&self, space: &SearchSpace) -> Vec<(usize, BTreeSet<usize>)> {
+        let all = self.branches.iter().enumerate().filter(|(_, b)| space.may_go(b.first));
+        let groups = |b: &BranchShare| b.groups.keys().copied().chain([b.first]).collect();
+        all.map(|(k, b)| (k, groups(b))).collect()
+    }
+
+    /// The share that goes with a branch under a plan, beyond those of its groups: 0 where it stays.
+    pub fn of_branch(&self, branch: usize, counts: &ChannelCounts) -> f64 {
+        let Some(branch) = self.branches.get(branch).filter(|b| counts[b.first] == 0) else {
+            return 0.0;
+        };
+        let of = |(&g, share): (&usize, &GroupShare)| share.share * counts[g] as f64 / share.channels as f64;
+        branch.fixed + branch.groups.iter().map(of).sum::<f64>()
+    }
+
+    /// Nodes of a branch that are no layers and were seen to take time, where it is gone under a plan.
+    pub fn nodes_gone(&self, branch: usize, counts: &ChannelCounts) -> usize {
+        let gone = self.branches.get(branch).filter(|b| counts[b.first] == 0);
+        gone.map_or(0, |b| b.nodes.iter().filter(|n| self.seen.contains_key(n)).count())
     }
 
     /// The share that is the same under every plan.
@@ -130,6 +193,18 @@ impl Overhead {
     pub fn of_group(&self, group: usize, counts: &ChannelCounts) -> f64 {
         let own = self.groups.get(&group);
         own.map_or(0.0, |g| g.share * counts[group] as f64 / g.channels as f64)
+    }
+}
+
+impl BranchShare {
+    fn of(branch: &Branch) -> Option<Self> {
+        Some(Self {
+            nodes: branch.nodes.clone(),
+            inside: branch.groups.iter().copied().collect(),
+            first: *branch.groups.first()?,
+            fixed: 0.0,
+            groups: BTreeMap::new(),
+        })
     }
 }
 

@@ -68,7 +68,9 @@ impl<'a> Frontier<'a> {
         let sizes: Vec<usize> = allowed.iter().map(Vec::len).collect();
         let numbers = resource.factors.iter().flat_map(|f| &f.table).filter(|u| u.is_finite());
         let much = 1e3 * (numbers.map(|u| u.abs()).sum::<f64>() + 1.0);
-        let used = merged(resource, much, &space.sizes(), &allowed);
+        let mut all = resource.clone();
+        all.factors.extend(space.apart());
+        let used = merged(&all, much, &space.sizes(), &allowed);
         let place = |(options, at): (&Vec<usize>, &usize)| options.iter().position(|o| o == at).unwrap_or(0);
         Self {
             losses: allowed
@@ -122,6 +124,7 @@ impl<'a> Frontier<'a> {
             .used
             .iter()
             .flat_map(|f| &f.table)
+            .filter(|u| u.abs() < 0.5 * self.much)
             .fold(0.0, |m: f64, u| m.max(u.abs()));
         let small = f64::MIN_POSITIVE.sqrt();
         let equal = self.weighted(ASIDE / most.max(small), 1.0 / span.max(small));

@@ -80,14 +80,27 @@ impl Resource {
         let dependencies = &analysis.dependencies;
         let mut seen = BTreeSet::new();
         let mut factors = Vec::new();
+        // What a branch alone reads goes with it, whatever its shape.
+        let mut inside: BTreeMap<usize, usize> = BTreeMap::new();
+        for branch in analysis.branches.values() {
+            let first = branch.groups.first().copied();
+            inside.extend(branch.nodes.iter().filter_map(|&n| Some((n, first?))));
+        }
         for id in (0..dependencies.values.len()).map(ValueId) {
             let value = dependencies.value(id);
             let weight = graph.constant(&value.name).is_some_and(|t| t.dtype != Dtype::Int64);
             if value.constant_use.is_none() || !weight || !seen.insert(value.name.clone()) {
                 continue;
             }
-            let groups = widths.groups(analysis, id);
-            factors.extend(space.factors(&groups, &|counts| widths.elements(analysis, id, counts)));
+            let mut groups = widths.groups(analysis, id);
+            let readers = graph.consumers.get(value.name.as_str()).map_or(&[][..], Vec::as_slice);
+            let first = readers.first().and_then(|n| inside.get(n).copied());
+            let first = first.filter(|f| readers.iter().all(|n| inside.get(n) == Some(f)));
+            groups.extend(first);
+            factors.extend(space.factors(&groups, &|counts| match first {
+                Some(first) if counts[first] == 0 => 0.0,
+                _ => widths.elements(analysis, id, counts),
+            }));
         }
         Self { factors }
     }

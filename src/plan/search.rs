@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::candidates::Candidates;
 use super::estimate::Estimate;
-use super::latency::{LatencyModel, LayersAt};
-use super::layer_groups::ChannelCounts;
+use super::latency::LatencyModel;
+use super::layer_groups::{ChannelCounts, LayersAt};
 use super::moves::Plan;
 use crate::Result;
 use crate::channels::Analysis;

@@ -19,6 +19,8 @@ pub struct SearchSpace {
     pub options: Vec<Vec<usize>>,
     /// Present counts of all groups.
     pub base: ChannelCounts,
+    /// Groups within one branch, which have no channels together or not at all.
+    pub together: Vec<[usize; 2]>,
 }
 
 impl SearchSpace {
@@ -54,6 +56,22 @@ impl SearchSpace {
                 .for_each(|(&v, &o)| counts[self.groups[v]] = self.options[v][o]);
             value(&counts)
         })
+    }
+
+    /// Whether a group may go as a whole.
+    pub fn may_go(&self, group: usize) -> bool {
+        let at = self.groups.iter().position(|&g| g == group);
+        at.is_some_and(|v| self.options[v].contains(&0))
+    }
+
+    /// Tables that are infinite where a group is gone without one that it goes together with, 0 elsewhere.
+    pub(super) fn apart(&self) -> Vec<Factor> {
+        let table = |pair: &[usize; 2]| {
+            let [a, b] = *pair;
+            let alone = |c: &ChannelCounts| (c[a] == 0) != (c[b] == 0);
+            self.factor(&BTreeSet::from(*pair), |c| if alone(c) { f64::INFINITY } else { 0.0 })
+        };
+        self.together.iter().map(table).collect()
     }
 
     /// A function of some groups as tables.
@@ -163,6 +181,7 @@ mod tests {
             groups: (0..6).collect(),
             options: vec![(1..=20).collect(); 6],
             base: vec![20; 6],
+            together: Vec::new(),
         };
         let value = |c: &Vec<usize>| {
             let input: usize = 3 + c[..4].iter().sum::<usize>();

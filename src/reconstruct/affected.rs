@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 
 use super::change::Change;
+use super::gone::Gone;
 use crate::channels::input_value;
 use crate::onnx::captured_names;
 
-/// Nodes whose input differs from the original's: in its shape, or in its values because a channel before it went.
-pub(super) fn layers(change: Change) -> HashSet<usize> {
+/// Nodes whose input differs from the original's: in its shape, or in its values because a channel or a branch before it went.
+pub(super) fn layers(change: Change, gone: &Gone) -> HashSet<usize> {
     let dependencies = &change.analysis.dependencies;
-    let mut other: HashSet<&str> = HashSet::new();
+    let mut other: HashSet<&str> = gone.sums();
     let mut found = HashSet::new();
     for (index, node) in change.graph.proto.node.iter().enumerate() {
         let edited = |i: usize| {

@@ -18,6 +18,8 @@ pub struct Settings {
     pub match_deviation: bool,
     /// Steps towards weights of which only what activations let through counts; none for plain least squares.
     pub steps: usize,
+    /// Layers that are fitted, at most: the first ones around the change.
+    pub layers: usize,
     /// Seed of the places.
     pub seed: u64,
 }
@@ -29,6 +31,7 @@ impl Default for Settings {
             places: 64,
             match_deviation: false,
             steps: 4,
+            layers: usize::MAX,
             seed: 0,
         }
     }

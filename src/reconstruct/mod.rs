@@ -9,6 +9,7 @@ mod affected;
 mod aims;
 mod change;
 mod flat;
+mod gone;
 mod local;
 mod outputs;
 mod quantized;
@@ -27,6 +28,7 @@ pub use target::ReconstructionTarget;
 use through::{Kept, fit_through};
 
 use aims::Places;
+use gone::Gone;
 use refine::missed;
 
 use crate::device::Device;
@@ -69,19 +71,11 @@ pub fn reconstruct(
     watch: Watch,
 ) -> Result<Reconstructed> {
     let Watch { limit, progress } = watch;
-    let behind = affected::layers(change);
-    let todo: Vec<LinearOp> = linear_ops(change.graph)
-        .into_iter()
-        .filter(|m| behind.contains(&m.node))
-        .collect();
+    let (todo, targets) = todo(change, &pruned, settings.layers)?;
     let runs = on.runs.start..on.runs.end.max(on.judge.end);
     let fitted_on = on.runs.len();
     let mut before = StagedExecutor::new(device, on.data, runs.clone())?;
     let mut after = StagedExecutor::new(device, on.data, runs)?;
-    let targets: Vec<ReconstructionTarget> = todo
-        .iter()
-        .map(|m| ReconstructionTarget::of(change.graph, change.analysis, m))
-        .collect();
     let (mut left, mut not_better) = (0, 0);
     for (k, (old, target)) in todo.iter().zip(&targets).enumerate() {
         progress(k, todo.len());
@@ -206,6 +200,21 @@ pub fn reconstruct(
         not_better,
         of: todo.len(),
     })
+}
+
+/// The layers behind a change, and those that should make up for a branch that went behind them, up to so many: what each is fitted to.
+fn todo(change: Change, pruned: &ModelProto, most: usize) -> Result<(Vec<LinearOp>, Vec<ReconstructionTarget>)> {
+    let rewritten = Graph::of(pruned)?;
+    let gone = Gone::new(change, &rewritten);
+    let behind = affected::layers(change, &gone);
+    let there = |m: &LinearOp| rewritten.producer.contains_key(m.output.as_str());
+    let layers = linear_ops(change.graph).into_iter().filter(there);
+    let with_targets = layers.map(|m| {
+        let target = ReconstructionTarget::of(change, &rewritten, &gone, &m);
+        (m, target)
+    });
+    let all = with_targets.filter(|(m, target)| behind.contains(&m.node) || target.is_moved());
+    Ok(all.take(most).unzip())
 }
 
 /// For each output of the rewritten layer, the original's output that it is; `None` for a new one.

@@ -5,9 +5,10 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, IntoParallel
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use super::aims::Aims;
+use super::change::Change;
 use super::flat::Flat;
+use super::gone::Gone;
 use crate::Result;
-use crate::channels::Analysis;
 use crate::onnx::Graph;
 use crate::ops::{ChannelAffine, LinearOp, Movement, is_batch_norm};
 use crate::score::{OutputPosition, StagedExecutor, output_rows};
@@ -38,23 +39,30 @@ struct ActivationBehind {
 struct SumBehind {
     node: usize,
     output: String,
-    /// The other addend.
-    other: String,
+    /// The other addend; `None` where it went, and the layer alone makes what the sum was.
+    other: Option<String>,
     /// A BatchNormalization between the layer and the sum, as slope and offset of every output.
     affine: Option<Affine>,
     /// Where the activation that alone reads the sum is flat.
     flat: Option<Flat>,
+    /// Whether the sum is another than the one that it goes into, because branches between both went.
+    moved: bool,
 }
 
 impl ReconstructionTarget {
-    /// What a layer of the original is fitted to.
-    pub fn of(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Self {
+    /// What a layer of the original is fitted to, in a network that is without some branches.
+    pub(super) fn of(change: Change, pruned: &Graph, gone: &Gone, linear_op: &LinearOp) -> Self {
         Self {
             own: linear_op.output.clone(),
             own_node: linear_op.node,
-            activation: activation_behind(graph, linear_op),
-            sum: sum_behind(graph, analysis, linear_op),
+            activation: activation_behind(change.graph, linear_op),
+            sum: sum_behind(change, pruned, gone, linear_op),
         }
+    }
+
+    /// Whether the layer should make something else than before, because a branch behind it went.
+    pub(super) fn is_moved(&self) -> bool {
+        self.sum.as_ref().is_some_and(|s| s.moved)
     }
 
     /// Values of the original that are needed.
@@ -67,7 +75,9 @@ impl ReconstructionTarget {
     /// The target as far as it can be told: without the sum when the pruned network has not made the other addend yet.
     pub fn within(&self, after: &StagedExecutor) -> Self {
         let mut target = self.clone();
-        target.sum = target.sum.filter(|s| after.value(0, &s.other).is_ok());
+        target.sum = target
+            .sum
+            .filter(|s| s.other.as_ref().is_none_or(|o| after.value(0, o).is_ok()));
         target
     }
 
@@ -121,7 +131,10 @@ impl ReconstructionTarget {
         };
         let sums = rows_of(before, &sum.output, old, kept)?;
         let same: Vec<Option<usize>> = (0..kept.len()).map(Some).collect();
-        let other = rows_of(after, &sum.other, new, &same)?;
+        let other = match &sum.other {
+            Some(other) => rows_of(after, other, new, &same)?,
+            None => vec![0.0; sums.len()],
+        };
         let affine = sum.affine.as_ref();
         let point = |at: usize, other: f32| {
             let (slope, offset) = scaling(affine, kept, at);
@@ -213,8 +226,11 @@ fn activation_behind(graph: &Graph, linear_op: &LinearOp) -> Option<ActivationBe
     })
 }
 
-/// The sum right behind a layer (past a BatchNormalization or a quantization) with another activation of the same shape.
-fn sum_behind(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Option<SumBehind> {
+/// The sum right behind a layer (past a BatchNormalization or a quantization) with another activation of the same shape, or the later one
+/// that this one stands for; without a sum, what the layer's output stands for.
+fn sum_behind(change: Change, pruned: &Graph, gone: &Gone, linear_op: &LinearOp) -> Option<SumBehind> {
+    // The graph as it is now tells what is behind; without branches that went it is the original's.
+    let graph = if gone.is_empty() { change.graph } else { pruned };
     let only_user = |name: &str| -> Option<usize> {
         let given_out = graph.proto.output.iter().any(|o| o.name() == name);
         match graph.consumers.get(name)?.as_slice() {
@@ -223,33 +239,52 @@ fn sum_behind(graph: &Graph, analysis: &Analysis, linear_op: &LinearOp) -> Optio
         }
     };
     let mut name = linear_op.output.as_str();
-    let mut at = only_user(name)?;
+    let mut at = only_user(name);
     let mut affine = None;
-    if is_batch_norm(&graph.proto.node[at]) {
-        let node = &graph.proto.node[at];
-        affine = Some(affine_of(graph, at)?);
-        name = node.output.first()?;
-        at = only_user(name)?;
+    if let Some(node) = at.and_then(|n| graph.proto.node.get(n)).filter(|n| is_batch_norm(n)) {
+        let output = node.output.first()?;
+        affine = Some(affine_of(change.graph, *change.graph.producer.get(output.as_str())?)?);
+        name = output;
+        at = only_user(name);
     }
     // Quantized and dequantized in between it is the same value, rounded.
-    while Movement::of(&graph.proto.node[at]) == Some(Movement::Quantization) {
-        name = graph.proto.node[at].output.first()?;
-        at = only_user(name)?;
+    while let Some(node) = at.and_then(|n| graph.proto.node.get(n))
+        && Movement::of(node) == Some(Movement::Quantization)
+        && gone.aim(change.graph, pruned, name).is_none()
+    {
+        name = node.output.first()?;
+        at = only_user(name);
     }
-    let node = &graph.proto.node[at];
-    if node.op_type() != "Add" || node.input.len() != 2 {
+    let dependencies = &change.analysis.dependencies;
+    let dims = |n: &str| dependencies.by_name(n).map(|id| dependencies.dims(id).to_vec());
+    let node = at.and_then(|n| graph.proto.node.get(n));
+    let sum = match node {
+        Some(node) if node.op_type() == "Add" && node.input.len() == 2 => {
+            let other = node.input.iter().find(|n| *n != name)?;
+            let output = node.output.first()?;
+            (dims(other)? == dims(name)? && dims(output)? == dims(name)?)
+                .then_some((output.as_str(), Some(other.clone())))
+        }
+        _ => None,
+    };
+    let (output, other) = match sum {
+        Some(sum) => sum,
+        None => (name, None),
+    };
+    let aim = gone.aim(change.graph, pruned, output);
+    // It goes into no sum and stands for none.
+    if other.is_none() && aim.is_none() {
         return None;
     }
-    let other = node.input.iter().find(|n| *n != name)?;
-    let dependencies = &analysis.dependencies;
-    let dims = |n: &str| dependencies.by_name(n).map(|id| dependencies.dims(id).to_vec());
-    let output = node.output.first()?;
-    (dims(other)? == dims(name)? && dims(output)? == dims(name)?).then(|| SumBehind {
-        node: at,
-        output: output.clone(),
-        other: other.clone(),
+    let wanted = aim.unwrap_or(output);
+    (dims(wanted)? == dims(name)?).then_some(())?;
+    Some(SumBehind {
+        node: *change.graph.producer.get(wanted)?,
+        output: wanted.to_owned(),
+        other,
         affine,
         flat: Flat::behind(graph, output),
+        moved: aim.is_some(),
     })
 }
 

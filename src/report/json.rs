@@ -64,6 +64,7 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "groups": groups,
         "moves": outcome.moves,
         "broadcasts_removed": outcome.broadcasts_removed(),
+        "branches_removed": outcome.branches_removed(),
         "verify": verify(outcome),
         "metric": outcome.metric,
         "task": outcome.reading.as_ref().map(|r| json!({"name": r.kind, "by": r.why, "given": r.given})),

@@ -51,7 +51,8 @@ pub fn with_provenance(bytes: Vec<u8>, written: Written, opened: &Opened, outcom
             outcome.ratio.map_or(String::new(), |r| format!("{:.4}", r.0)),
         ),
     ];
-    if !outcome.moves.is_empty() {
+    let mut reparametrized = outcome.moves.iter().filter(|m| m.kind != "zero").peekable();
+    if reparametrized.peek().is_some() {
         let text = |m: &MoveRow| {
             format!(
                 "{} {}: {} -> {} directions",
@@ -61,12 +62,16 @@ pub fn with_provenance(bytes: Vec<u8>, written: Written, opened: &Opened, outcom
                 m.after
             )
         };
-        let all: Vec<String> = outcome.moves.iter().map(text).collect();
+        let all: Vec<String> = reparametrized.map(text).collect();
         entries.push(("snapprune.reparametrized", all.join("; ")));
     }
     let broadcasts = outcome.broadcasts_removed();
     if !broadcasts.is_empty() {
         entries.push(("snapprune.broadcasts_removed", broadcasts.join("; ")));
+    }
+    let branches = outcome.branches_removed();
+    if !branches.is_empty() {
+        entries.push(("snapprune.branches_removed", branches.join("; ")));
     }
     if let Some(chosen) = outcome.settings.iter().find(|s| s.chosen && !s.options.is_empty()) {
         entries.push(("snapprune.settings", chosen.options.join("; ")));
@@ -100,6 +105,9 @@ pub fn with_plan(bytes: Vec<u8>, plan: (&str, &PlanFile), name: &str, opened: &O
     }
     if !plan.broadcasts.is_empty() {
         entries.push(("snapprune.broadcasts_removed", plan.broadcasts.join("; ")));
+    }
+    if !plan.branches.is_empty() {
+        entries.push(("snapprune.branches_removed", plan.branches.join("; ")));
     }
     inscribed(bytes, entries)
 }

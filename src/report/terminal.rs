@@ -60,6 +60,10 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
     if let Some(what) = broadcasts_text(outcome) {
         let _ = writeln!(text, "broadcast {what}");
     }
+    let branches = outcome.branches_removed();
+    if !branches.is_empty() {
+        let _ = writeln!(text, "branches  {} gone: {}", branches.len(), list(branches));
+    }
     if let (Some((before, after)), Some((ratio, noise))) = (&outcome.latency, outcome.ratio) {
         let _ = writeln!(
             text,

@@ -1,6 +1,7 @@
 //! Applying a change of channels to a graph: weights are cut and padded, attributes follow,
 //! everything else stays as it was. All or nothing: the original is never modified.
 
+mod branches;
 mod broadcasts;
 mod fold;
 mod weights;
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 /// The model with `change` applied, and the constants of removed channels added to biases.
 ///
 /// # Errors
-/// When a group would lose its last channel, a broadcast is to go that must stay, or a weight cannot be read.
+/// When a group would lose its last channel, a broadcast or a branch is to go that must stay, or a weight cannot be read.
 pub fn rewrite(
     model: &ModelProto,
     graph: &Graph,
@@ -27,7 +28,11 @@ pub fn rewrite(
     folds: &[Fold],
 ) -> Result<ModelProto> {
     let mut copy = model.clone();
-    if change.removed.is_empty() && change.added.is_empty() && change.broadcasts.is_empty() {
+    if change.removed.is_empty()
+        && change.added.is_empty()
+        && change.broadcasts.is_empty()
+        && change.branches.is_empty()
+    {
         return Ok(copy);
     }
     check(analysis, change)?;
@@ -37,7 +42,8 @@ pub fn rewrite(
         .graph
         .as_mut()
         .ok_or_else(|| Error::Model("the model has no graph".to_owned()))?;
-    let gone = gone_with(graph, &change.broadcasts);
+    let mut gone = gone_with(graph, &change.broadcasts);
+    gone.extend(branches::nodes(graph, analysis, &change.branches));
     let mut added: Vec<TensorProto> = Vec::new();
     for (index, node) in target.node.iter_mut().enumerate() {
         let Some(patch) = spec_of(node).and_then(|s| s.patch).filter(|_| !gone.contains(&index)) else {
@@ -56,6 +62,7 @@ pub fn rewrite(
     }
     weights::remap_weights(target, graph, dependencies, &remaps, change.split, &mut added)?;
     fold::fold_biases(target, graph, analysis, &remaps, folds, &mut added)?;
+    branches::bypass(target, graph, analysis, &change.branches);
     broadcasts::remove(target, &change.broadcasts, &gone);
     target.initializer.extend(added);
     remove_unused(target, graph);
@@ -64,12 +71,15 @@ pub fn rewrite(
 }
 
 /// A constrained channel must stay, new ones beside it be zeros at the end, and every group must keep a channel. Only broadcasts that
-/// are written out may go.
+/// are written out and residual branches may go.
 fn check(analysis: &Analysis, change: &ChannelChange) -> Result<()> {
     if let Some(node) = change.broadcasts.difference(&analysis.broadcasts).next() {
         return Err(Error::Plan(format!(
             "node {node} is no broadcast that the nodes behind it can do themselves"
         )));
+    }
+    if let Some(node) = change.branches.iter().find(|n| !analysis.branches.contains_key(n)) {
+        return Err(Error::Plan(format!("node {node} is no addition of a residual branch")));
     }
     for group in &analysis.groups {
         let touched = |c: &u32| change.removed.contains(c) || change.added.contains_key(c);
@@ -99,7 +109,8 @@ fn remove_unused(target: &mut crate::onnx::proto::GraphProto, before: &Graph) {
         used.extend(node.input.iter().cloned());
         used.extend(captured_names(node));
     }
-    let gone = |name: &str| before.consumers.contains_key(name) && !used.contains(name);
+    let known = |name: &str| before.initializers.contains_key(name) || before.producer.contains_key(name);
+    let gone = |name: &str| (before.consumers.contains_key(name) || !known(name)) && !used.contains(name);
     target.initializer.retain(|t| !gone(t.name()));
     target
         .node

@@ -3,7 +3,9 @@
 use super::super::context::{DependencyBuilder, RuleResult};
 use super::super::dependency_graph::ValueId;
 use super::super::moments::arrange;
-use super::spec::{OpSpec, Policy, op};
+use super::spec::{OpSpec, Policy, Sign, op};
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Dtype, Graph};
 use crate::ops::{Granularity, LinearSpec};
 
 const fn by_scales(name: &'static str) -> OpSpec {
@@ -19,7 +21,7 @@ const fn by_scales(name: &'static str) -> OpSpec {
 
 pub(super) const OPS: &[OpSpec] = &[
     by_scales("QuantizeLinear"),
-    by_scales("DequantizeLinear"),
+    by_scales("DequantizeLinear").sign(Sign::OfNode(from_least)),
     op(
         "DynamicQuantizeLinear",
         at_run_time,
@@ -30,7 +32,26 @@ pub(super) const OPS: &[OpSpec] = &[
 ];
 
 /// The same in ONNX Runtime's domain, where they know more types.
-pub(super) const MICROSOFT: &[OpSpec] = &[by_scales("QuantizeLinear"), by_scales("DequantizeLinear")];
+pub(super) const MICROSOFT: &[OpSpec] = &[
+    by_scales("QuantizeLinear"),
+    by_scales("DequantizeLinear").sign(Sign::OfNode(from_least)),
+];
+
+/// Whether no number of the type is less than the zero point, and no scale less than nothing.
+fn from_least(graph: &Graph, node: &NodeProto) -> bool {
+    let parameter = |i: usize| graph.stored(node.input.get(i)?);
+    let scales = parameter(1).and_then(|t| t.to_f32());
+    let least = |zero: crate::onnx::Tensor| {
+        let least = match zero.dtype {
+            Dtype::Uint8 | Dtype::Uint16 => 0.0,
+            Dtype::Int8 => f64::from(i8::MIN),
+            Dtype::Int16 => f64::from(i16::MIN),
+            _ => return false,
+        };
+        zero.numbers().is_some_and(|n| n.iter().all(|&z| z <= least))
+    };
+    scales.is_some_and(|s| s.iter().all(|&s| s >= 0.0)) && parameter(2).is_some_and(least)
+}
 
 fn quantize(c: &mut DependencyBuilder) -> RuleResult {
     let (x, y) = (c.input(0)?, c.output(0)?);

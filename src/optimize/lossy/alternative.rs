@@ -4,6 +4,7 @@ use super::attempt::Ready;
 use super::limits::{limits, within};
 use super::mapped::SameWidths;
 use super::search::{Search, prepare_search};
+use super::stays::best;
 use crate::Result;
 use crate::optimize::datasets::Datasets;
 use crate::optimize::equal::{Directions, EqualModels};
@@ -140,7 +141,7 @@ impl<'a> Alternative<'a> {
             }
             found = prepare_search(&mut session, known)?.against(&search.whole);
         }
-        Ok(match Ready::find(&session, &found, goals)? {
+        Ok(match best(&session, &found, goals)?.0 {
             Ok(ready) => Some(Self {
                 session,
                 search: found,

@@ -8,6 +8,7 @@ mod attempt;
 mod by_drop;
 mod chosen;
 mod fit;
+mod gone;
 mod limits;
 mod mapped;
 mod measure;
@@ -15,6 +16,7 @@ mod pareto;
 mod search;
 mod sensitivity;
 mod space;
+mod stays;
 mod target;
 
 pub(super) use ahead::ahead;
@@ -31,9 +33,9 @@ use super::session::Session;
 use crate::Result;
 use again::{AGAIN, nearer};
 use alternative::{Alternative, better};
-use attempt::Ready;
 use search::prepare_search;
 use sensitivity::Sensitivity;
+use stays::best;
 
 /// Searches for a plan that reaches the goals, fits its weights, and proves it. Where a model that equals the original loses less for the
 /// same goals, the session is one over that model from then on.
@@ -47,7 +49,7 @@ pub(super) fn run<'a>(session: &mut Session<'a>, data: &'a Datasets, equal: &'a 
     session.reporter.step(Step::SearchPlans);
     session.limit.check()?;
     let mut goals = session.options.goals;
-    let mut found = Ready::find(session, &search, goals)?;
+    let (mut found, with_branches) = best(session, &search, goals)?;
     let mut compared = None;
     if let Some(other) = Alternative::find(session, &search, &mut found, (data, equal))? {
         let taken = better(session, &found, &other, goals)?;
@@ -68,6 +70,7 @@ pub(super) fn run<'a>(session: &mut Session<'a>, data: &'a Datasets, equal: &'a 
         );
     }
     plain.curve = search.predicted();
+    plain.notes.extend(with_branches);
     plain.notes.extend(compared);
     let mut outcome = plain.clone();
     let mut tried = Vec::new();
@@ -89,7 +92,7 @@ pub(super) fn run<'a>(session: &mut Session<'a>, data: &'a Datasets, equal: &'a 
             Some(less) => goals = less,
             None => break,
         }
-        found = Ready::find(session, &search, goals)?;
+        found = best(session, &search, goals)?.0;
     }
     Ok(outcome)
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::gone::measure_gone;
 use super::sensitivity::{Sensitivity, analyze, guess};
 use super::space::{only_blocks, space};
 use crate::Result;
@@ -15,12 +16,15 @@ use crate::plan::{Frontier, LossCurve, Metric, Objective, ParetoPoint, PerMetric
 pub(super) const SEARCHING: Duration = Duration::from_secs(3);
 
 /// What is searched.
+#[derive(Clone)]
 pub(super) struct Search {
     pub space: SearchSpace,
     /// The seed of the shares, where new channels share the work of old ones.
     pub split: Option<u64>,
     /// Written-out broadcasts, which go in every plan.
     pub broadcasts: BTreeSet<usize>,
+    /// Branches that may go, by the first group within.
+    pub branches: BTreeMap<usize, usize>,
     pub curves: BTreeMap<usize, LossCurve>,
     /// Groups whose losses are guessed blindly.
     pub blind: BTreeSet<usize>,
@@ -46,7 +50,15 @@ pub(super) fn prepare_search(session: &mut Session, mut known: Sensitivity) -> R
         .iter()
         .zip(&space.options)
         .filter(|(g, _)| !known.curves.contains_key(g))
-        .map(|(&g, o)| (g, o.iter().copied().filter(|&n| n < space.base[g]).collect::<Vec<_>>()))
+        .map(|(&g, o)| {
+            (
+                g,
+                o.iter()
+                    .copied()
+                    .filter(|&n| n > 0 && n < space.base[g])
+                    .collect::<Vec<_>>(),
+            )
+        })
         .filter(|(_, o)| !o.is_empty())
         .collect();
     if !narrower.is_empty() {
@@ -58,6 +70,7 @@ pub(super) fn prepare_search(session: &mut Session, mut known: Sensitivity) -> R
         known.curves.extend(own.curves);
         known.blind.extend(own.blind);
     }
+    measure_gone(session, &space, &mut known.curves)?;
     session.removable.ranked = known.ranked;
     let blocks = only_blocks(session, &space);
     // The session predicts by the tables that it made last: those of the wider space.
@@ -81,6 +94,12 @@ impl Search {
             blind: BTreeSet::new(),
             split: session.options.split_seed(),
             broadcasts: session.broadcasts.clone(),
+            branches: analysis
+                .branches
+                .iter()
+                .filter_map(|(&add, b)| Some((*b.groups.first()?, add)))
+                .filter(|&(first, _)| space.may_go(first))
+                .collect(),
             space,
             limit: session.limit.at_least(SEARCHING),
             on_blocks: None,
@@ -93,6 +112,15 @@ impl Search {
         self.whole = *whole;
         self.on_blocks = self.on_blocks.map(|search| Box::new(search.against(whole)));
         self
+    }
+
+    /// The same over plans in which every branch stays.
+    pub fn without_gone(&self) -> Self {
+        let mut found = self.clone();
+        let stays = |(&g, curve): (&usize, &LossCurve)| (g, curve.clone().never_gone());
+        found.curves = self.curves.iter().map(stays).collect();
+        found.on_blocks = self.on_blocks.as_ref().map(|s| Box::new(s.without_gone()));
+        found
     }
 
     /// The predicted latency of a plan.
@@ -109,11 +137,17 @@ impl Search {
     /// The plan of a point.
     pub fn plan(&self, point: &ParetoPoint) -> Plan {
         let counts = self.space.counts(&point.choice);
-        let changed = self.space.groups.iter().filter(|&&g| counts[g] != self.space.base[g]);
+        let groups = self.space.groups.iter().copied();
+        let changed = groups.filter(|&g| counts[g] != self.space.base[g] && counts[g] > 0);
+        let gone = self
+            .branches
+            .iter()
+            .filter(|&(&first, _)| counts.get(first) == Some(&0));
         Plan {
-            counts: changed.map(|&g| (g, counts[g])).collect(),
+            counts: changed.map(|g| (g, counts[g])).collect(),
             split: self.split,
             broadcasts: self.broadcasts.clone(),
+            branches: gone.map(|(_, &add)| add).collect(),
         }
     }
 

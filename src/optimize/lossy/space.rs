@@ -1,10 +1,10 @@
 //! The widths that a search may choose from, timed on the device.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::Result;
 use crate::channels::Group;
-use crate::optimize::kept::kept;
+use crate::optimize::kept::{kept, nodes_kept};
 use crate::optimize::options::WhenSlower;
 use crate::optimize::reporter::Step;
 use crate::optimize::session::Session;
@@ -53,20 +53,64 @@ fn widths(session: &Session, grid: Grid) -> Result<SearchSpace> {
     let kept = kept(&session.graph, session.opened, asked)?;
     let never_lossy = &session.opened.never_lossy;
     let (mut groups, mut options) = (Vec::new(), Vec::new());
+    let within: BTreeSet<usize> = match asked.allowed.zero {
+        true => analysis
+            .branches
+            .values()
+            .flat_map(|b| b.groups.iter().copied())
+            .collect(),
+        false => BTreeSet::new(),
+    };
     let free = |g: &&Group| {
         let free = g.constraint.is_none() && g.classes.len() > 1 && !kept.contains(&g.id);
-        free && !never_lossy.contains_key(&g.id) && (asked.allowed.widths || session.opened.is_moved(g))
+        let any = asked.allowed.widths || session.opened.is_moved(g) || within.contains(&g.id);
+        free && !never_lossy.contains_key(&g.id) && any
     };
     for group in analysis.groups.iter().filter(free) {
-        let mut counts = narrower(group, asked.min_width.max(1), grid);
-        counts.extend(session.candidates.get(&group.id).into_iter().flatten());
+        let mut counts = Vec::new();
+        if asked.allowed.widths || session.opened.is_moved(group) {
+            counts.extend(narrower(group, asked.min_width.max(1), grid));
+            counts.extend(session.candidates.get(&group.id).into_iter().flatten());
+        }
         counts.push(base[group.id]);
         counts.sort_unstable();
         counts.dedup();
         groups.push(group.id);
         options.push(counts);
     }
-    Ok(SearchSpace { groups, options, base })
+    let mut space = SearchSpace {
+        groups,
+        options,
+        base,
+        together: Vec::new(),
+    };
+    add_gone(session, &mut space)?;
+    Ok(space)
+}
+
+/// Lets branches go as a whole: no channels is an option of all groups within one, together. Only samples tell what that loses.
+fn add_gone(session: &Session, space: &mut SearchSpace) -> Result<()> {
+    let options = session.options;
+    if !options.allowed.zero || session.samples.is_none() || options.min_width > 1 {
+        return Ok(());
+    }
+    let named = nodes_kept(&session.graph, options)?;
+    for branch in session.analysis().branches.values() {
+        let at: Option<Vec<usize>> = branch
+            .groups
+            .iter()
+            .map(|g| space.groups.iter().position(|own| own == g))
+            .collect();
+        let kept = branch.nodes.iter().any(|n| named.contains(n));
+        let Some(at) = at.filter(|_| !kept) else { continue };
+        for v in at {
+            space.options[v].insert(0, 0);
+        }
+        if let Some((&first, others)) = branch.groups.split_first() {
+            space.together.extend(others.iter().map(|&g| [first, g]));
+        }
+    }
+    Ok(())
 }
 
 /// Widths between blocks are options too where latency is no goal.
@@ -84,7 +128,7 @@ pub(super) fn only_blocks(session: &Session, space: &SearchSpace) -> Option<Sear
     for (&g, options) in fewer.groups.iter().zip(&mut fewer.options) {
         let group = &session.analysis().groups[g];
         let blocks = narrower(group, session.options.min_width.max(1), Grid::Blocks);
-        options.retain(|n| *n >= space.base[g] || blocks.contains(n));
+        options.retain(|n| *n == 0 || *n >= space.base[g] || blocks.contains(n));
     }
     (grid(session) == Grid::Fine).then_some(fewer)
 }

@@ -72,16 +72,17 @@ impl Options {
         if !self.goals.any() || self.allowed.widths {
             return Ok(());
         }
-        let what = "what a goal may do here, rotation or rank, takes principal directions out";
         if self.calib.is_none() {
-            return Err(Error::Usage(format!(
-                "{what}, which calibration samples tell: give samples, or allow widths too"
-            )));
+            return Err(Error::Usage(
+                "what a goal may do here, rotation, zero or rank, takes out what calibration samples tell: give samples, or allow widths too"
+                    .to_owned(),
+            ));
         }
-        if self.deploy_dtype.is_some() {
-            return Err(Error::Usage(format!(
-                "{what}, which is not done for a model that will be quantized or cast: allow widths too"
-            )));
+        if self.deploy_dtype.is_some() && !self.allowed.zero {
+            return Err(Error::Usage(
+                "what a goal may do here, rotation or rank, is not done for a model that will be quantized or cast: allow widths or zero too"
+                    .to_owned(),
+            ));
         }
         Ok(())
     }
@@ -158,6 +159,8 @@ mod tests {
         options.calib = Some(SampleSource::new("samples.npz", Scaling::default()));
         assert_eq!(said(&options), Ok(()));
         options.deploy_dtype = Some(DeployDtype::Int8);
+        assert_eq!(said(&options), Ok(()));
+        options.allowed.zero = false;
         assert!(said(&options).is_err_and(|why| why.contains("quantized or cast")));
         options.allowed.widths = true;
         options.calib = None;

@@ -135,13 +135,13 @@ pub struct Counted {
 /// A change of the model that is more than channels that go.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct MoveRow {
-    /// `rotation`: directions of a linear trunk went; `rank`: a layer stands as two.
+    /// `rotation`: directions of a linear trunk went; `rank`: a layer stands as two; `zero`: a residual branch went as a whole.
     pub kind: &'static str,
-    /// The layers that make the directions, or the layer that stands as two.
+    /// The layers that make the directions, the layer that stands as two, or those of the branch.
     pub layers: Vec<String>,
-    /// Directions before: all.
+    /// Directions before: all; of a branch the channels within.
     pub before: usize,
-    /// Directions that are left.
+    /// Directions that are left; of a branch none.
     pub after: usize,
     /// What that was measured to lose alone.
     pub loss: Option<f64>,
@@ -212,6 +212,11 @@ impl Outcome {
     /// Names of the nodes that wrote out a broadcast and are gone in the rewritten model.
     pub fn broadcasts_removed(&self) -> &[String] {
         self.plan.as_ref().map_or(&[], |plan| &plan.broadcasts)
+    }
+
+    /// Names of the additions whose residual branch is gone in the rewritten model.
+    pub fn branches_removed(&self) -> &[String] {
+        self.plan.as_ref().map_or(&[], |plan| &plan.branches)
     }
 
     /// Says that the time was up before all was tried.

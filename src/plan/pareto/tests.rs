@@ -13,6 +13,7 @@ fn chain(seed: u64) -> (SearchSpace, Vec<LossCurve>, Resource) {
         groups,
         options: options.clone(),
         base: vec![8; 3],
+        together: Vec::new(),
     };
     let curves = (0..3)
         .map(|_| {
@@ -107,6 +108,7 @@ fn a_space_without_groups_has_the_present_plan_only() {
         groups: vec![],
         options: vec![],
         base: vec![4],
+        together: Vec::new(),
     };
     let resource = Resource { factors: vec![] };
     let mut frontier = Frontier::new(&space, &|_| None, &resource, &Limit::default());
@@ -145,6 +147,7 @@ fn odd() -> impl Strategy<Value = (SearchSpace, Vec<Option<LossCurve>>, Resource
             groups: (0..count).collect(),
             options,
             base: vec![4; count],
+            together: Vec::new(),
         };
         let sizes = space.sizes();
         let factors = (0..count + 1)
@@ -196,5 +199,32 @@ proptest! {
         prop_assert!(points.windows(2).all(|w| w[0].used > w[1].used && w[0].loss <= w[1].loss));
         let last = frontier.least().used;
         prop_assert!(!fewest.is_finite() || last <= fewest + 1e-6 * fewest.abs());
+    }
+}
+
+/// Two groups that only go together: none goes alone, however much that would save.
+#[test]
+fn groups_of_one_branch_go_together_or_not_at_all() {
+    let space = SearchSpace {
+        groups: vec![0, 1],
+        options: vec![vec![0, 2, 4]; 2],
+        base: vec![4; 2],
+        together: vec![[0, 1]],
+    };
+    let curve = LossCurve::new(4, &[0.0, 0.1, 0.2, 0.3], &[(2, 1.0)]).or_gone(0.75);
+    let used = |over: usize| Factor::new(vec![over], &space.sizes(), |at| [0.0, 2.0, 4.0][at[0]]);
+    let resource = Resource {
+        factors: vec![used(0), used(1)],
+    };
+    let curves = |_: usize| Some(&curve);
+    let mut frontier = Frontier::new(&space, &curves, &resource, &Limit::default());
+    // One group gone would take 4 and lose 0.75, both 2 lose 2.
+    let half = frontier.within(4.0).map(|p| (space.counts(&p.choice), p.loss, p.used));
+    assert_eq!(half, Some((vec![0, 0], 1.5, 0.0)));
+    assert_eq!(frontier.within(6.5).map(|p| p.loss), Some(1.0));
+    assert_eq!(frontier.least().used, 0.0);
+    for point in frontier.curve() {
+        let counts = space.counts(&point.choice);
+        assert_eq!(counts[0] == 0, counts[1] == 0, "{counts:?}");
     }
 }

@@ -71,7 +71,7 @@ def optimize(
     max_memory: Amount | None = None,
     max_drop: str | float | None = None,
     allow_slower: bool = False,
-    allow: str | Sequence[str] = "widths,rotation",
+    allow: str | Sequence[str] = "widths,rotation,zero",
     min_width: int | None = None,
     keep: Iterable[str] = (),
     grow: str = "faster",
@@ -150,7 +150,7 @@ def optimize(
         allow_slower: a model that reaches ``target_macs``, ``max_params`` or ``max_memory`` is wanted also where it was not
             measured to be faster.
         allow: what a plan for a goal may do: some of ``"widths"`` (take channels out), ``"rotation"`` (take principal directions out
-            of linear trunks) and ``"rank"`` (make two layers of one).
+            of linear trunks), ``"zero"`` (take residual branches out as a whole) and ``"rank"`` (make two layers of one).
         min_width: no layer becomes narrower than this.
         keep: names of layers whose widths stay.
         grow: ``"none"``, ``"faster"`` or ``"free"``.
@@ -281,7 +281,7 @@ def plan(
     max_memory: Amount | None = None,
     max_drop: str | float | None = None,
     allow_slower: bool = False,
-    allow: str | Sequence[str] = "widths,rotation",
+    allow: str | Sequence[str] = "widths,rotation,zero",
     min_width: int | None = None,
     keep: Iterable[str] = (),
     grow: str = "faster",

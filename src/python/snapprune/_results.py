@@ -155,6 +155,11 @@ class Report:
         return [Group(**g) for g in self.data["groups"]]
 
     @property
+    def branches_removed(self) -> list[str]:
+        """Names of the additions whose residual branch is gone in the rewritten model."""
+        return self.data["branches_removed"]
+
+    @property
     def broadcasts_removed(self) -> list[str]:
         """Nodes that only wrote out a broadcast and are gone in the static model."""
         return self.data["broadcasts_removed"]
@@ -271,8 +276,18 @@ class Plan:
         return self.data.get("broadcasts", [])
 
     @property
+    def branches(self) -> list[str]:
+        """Additions whose residual branch goes: what it was added to is handed on as it is."""
+        return self.data.get("branches", [])
+
+    @property
     def weights(self) -> dict[str, dict[str, list[int]]]:
         """For every weight that changes, by name and axis: the old index at each new place, -1 for a new one."""
+        if self.branches:
+            raise PlanError(
+                "the plan takes residual branches out as a whole, so that what stays is no selection of the original's weights alone: take the "
+                'written ONNX model, leave out the modules behind `branches` by hand, or plan with allow="widths"'
+            )
         if self.reparametrized:
             raise PlanError(
                 "the plan rotates trunks or makes two layers of one, so that what stays is no selection of the original's weights: take "
@@ -303,7 +318,8 @@ class Plan:
         moves = ", ".join(f"{g['layers'][0]}: {g['width_before']} -> {g['width_after']}" for g in self.groups[:4])
         more = ", ..." if len(self.groups) > 4 else ""
         gone = f", without {len(self.broadcasts)} broadcasts" if self.broadcasts else ""
-        return f"Plan({len(self.groups)} groups: {moves}{more}{gone})"
+        branches = f", without {len(self.branches)} branches" if self.branches else ""
+        return f"Plan({len(self.groups)} groups: {moves}{more}{gone}{branches})"
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ struct Page<'a> {
     moved: Vec<Group>,
     stayed: Vec<Group>,
     broadcasts: &'a [String],
+    branches: &'a [String],
     plots: Vec<Plot>,
     has_after: bool,
     curve: String,
@@ -99,6 +100,7 @@ pub fn outcome_html(about: About, workloads: &[Workload], outcome: &Outcome) -> 
         moved: moved.map(|g| group(g, widest)).collect(),
         stayed: stayed.map(|g| group(g, widest)).collect(),
         broadcasts: outcome.broadcasts_removed(),
+        branches: outcome.branches_removed(),
         plots: outcome.latency_steps.iter().map(plotted).collect(),
         has_after: outcome
             .latency_steps

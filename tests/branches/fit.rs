@@ -1,0 +1,93 @@
+//! What is left makes up for a branch that went.
+
+use std::collections::BTreeSet;
+
+use super::{Block, apart, network, none, plain, relu};
+use crate::common::{Case, cpu};
+use snapprune::channels::{ChannelChange, IndexRemaps};
+use snapprune::data::Dataset;
+use snapprune::device::Limit;
+use snapprune::onnx::Graph;
+use snapprune::onnx::proto::ModelProto;
+use snapprune::reconstruct::{Change, FitSamples, Settings, reconstruct};
+use snapprune::score::Watch;
+
+/// The rewritten model, and the same with up to `layers` of its layers fitted.
+fn without(case: &Case, branches: BTreeSet<usize>, layers: usize) -> [ModelProto; 2] {
+    let graph = Graph::of(&case.proto).unwrap();
+    let change = ChannelChange {
+        branches,
+        ..Default::default()
+    };
+    let pruned = case.apply(&change).unwrap();
+    let data = Dataset::random(&case.specs, 40, 3).unwrap();
+    let device = cpu();
+    let fitted = reconstruct(
+        &device,
+        Change {
+            model: &case.proto,
+            graph: &graph,
+            analysis: &case.analysis,
+            remaps: &IndexRemaps::default(),
+        },
+        pruned.clone(),
+        FitSamples {
+            data: &data,
+            runs: 0..data.runs(),
+            judge: 0..0,
+        },
+        Settings {
+            ridge: 1e-7,
+            layers,
+            ..Settings::default()
+        },
+        Watch {
+            limit: &Limit::default(),
+            progress: &|_, _| {},
+        },
+    );
+    [pruned, fitted.unwrap().proto]
+}
+
+/// On a linear trunk the layer in front can do what a linear branch did, and what several in a row did.
+#[test]
+fn the_layer_in_front_makes_up_for_linear_branches() {
+    let linear: Block = |net, x| {
+        let mut y = x.to_owned();
+        for _ in 0..2 {
+            let f = net.conv(&y, 8, 12, 1, 1);
+            let f = net.conv(&f, 12, 8, 1, 1);
+            y = net.node("Add", &[&y, &f], none);
+        }
+        y
+    };
+    let case = network(linear);
+    let all: BTreeSet<usize> = case.analysis.branches.keys().copied().collect();
+    assert_eq!(all.len(), 2);
+    for branches in [
+        all.clone(),
+        all.iter().take(1).copied().collect(),
+        all.iter().skip(1).copied().collect(),
+    ] {
+        let one = branches.len() == 1;
+        let [pruned, fitted] = without(&case, branches, 1);
+        let (lost, kept) = (apart(&case, &case.proto, &pruned), apart(&case, &case.proto, &fitted));
+        assert!(lost > 0.1 && kept < 0.02 * lost, "{one}: {lost} {kept}");
+    }
+}
+
+/// Behind a Relu a part of it can be made up for.
+#[test]
+fn the_layers_around_make_up_for_a_part_of_others() {
+    let two: Block = |net, x| {
+        let x = relu(net, x);
+        let x = net.conv(&x, 8, 8, 3, 1);
+        let y = plain(net, &x);
+        plain(net, &y)
+    };
+    let case = network(two);
+    let all: BTreeSet<usize> = case.analysis.branches.keys().copied().collect();
+    let [pruned, fitted] = without(&case, all, usize::MAX);
+    let (lost, kept) = (apart(&case, &case.proto, &pruned), apart(&case, &case.proto, &fitted));
+    assert!(kept < 0.7 * lost, "{lost} {kept}");
+}
