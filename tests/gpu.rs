@@ -38,7 +38,7 @@ fn gpu(options: CudaOptions) -> Option<CudaDevice> {
 
 /// Whether kernels can be traced here; where not, that is said.
 fn traces(device: &CudaDevice) -> bool {
-    let traces = device.info().stack.ends_with("times=kernels");
+    let traces = device.info().stack.ends_with("times=own-kernels");
     if !traces {
         eprintln!("skipped: kernels cannot be traced here");
     }

@@ -11,7 +11,7 @@ use snapprune::device::{CpuFallback, Kernel, NodeClock, NodeRuns, ShapeOptions, 
 use snapprune::onnx::encode;
 use snapprune::optimize::{Opened, open};
 use snapprune::plan::{Grid, LatencyModel, LayersAt, SearchSpace, narrower};
-use snapprune::profile::{InModel, Prober, Record, RecordFacts, in_model, layers};
+use snapprune::profile::{InModel, NodeMs, Prober, Record, RecordFacts, in_model, layers};
 
 /// Four branches of a concatenation, whose layers behind read the channels of four groups; then a residual block.
 fn branches(folder: &std::path::Path) -> std::path::PathBuf {
@@ -119,7 +119,9 @@ impl Two {
         let mut net = Net::new(17, 3);
         let x = net.input("x", &[1, 3, 8, 8]);
         let first = net.conv(&x, 3, 24, 3, 1);
+        let first = net.node("Relu", &[&first], |_| {});
         let last = net.conv(&first, 24, 8, 3, 1);
+        let last = net.node("Relu", &[&last], |_| {});
         net.output(&last);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("two.onnx");
@@ -179,6 +181,23 @@ fn gaps_between_kernels_count_by_kernel() {
     let all = two.latency.all();
     assert!((two.latency.of(&all, &two.odd).unwrap().ms - 5.0).abs() < 1e-9);
     assert_eq!(two.latency.idle_ms(), Some(1.0));
+}
+
+/// A kernel takes no less than the shortest one, however few elements are left for it.
+#[test]
+fn what_nodes_take_beyond_the_shortest_kernel_goes_with_their_elements() {
+    let mut two = Two::new([1.0, 1.0], [RecordFacts::default(), RecordFacts::default()]);
+    let relu = |node, ms| NodeMs { node, ms };
+    let seen = InModel {
+        layers: vec![Some(1.0); 2],
+        overhead: 0.006,
+        nodes: vec![relu(1, 0.005), relu(3, 0.001)],
+        clock: NodeClock::Device,
+    };
+    two.latency.correct(&seen, &two.base, 2.006);
+    assert!((two.latency.predict(&two.base).unwrap() - 2.006).abs() < 1e-9);
+    let expected = 2.006 - 0.004 / 24.0;
+    assert!((two.latency.predict(&two.odd).unwrap() - expected).abs() < 1e-9);
 }
 
 /// A machine that was half as fast while the second widths were timed, and so was the reference chain beside them.

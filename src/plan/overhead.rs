@@ -82,7 +82,7 @@ impl Overhead {
             branches: analysis.branches.values().filter_map(BranchShare::of).collect(),
             seen: HashMap::new(),
         };
-        overhead.share_out(0.0, &|work| if work.in_layer { 0.0 } else { work.elements });
+        overhead.share_out(0.0, &|work| if work.in_layer { 0.0 } else { work.elements }, 0.0);
         overhead
     }
 
@@ -106,16 +106,25 @@ impl Overhead {
         let unseen = |work: &NodeWork| !work.in_layer && !own.contains_key(&work.node);
         let elements: f64 = self.nodes.iter().filter(|w| unseen(w)).map(|w| w.elements).sum();
         let rate = (overhead_ms - own.values().sum::<f64>()).max(0.0) / elements.max(1.0);
-        self.share_out(overhead_ms, &|work| match own.get(&work.node) {
+        let weight = |work: &NodeWork| match own.get(&work.node) {
             Some(&ms) => ms,
             None if unseen(work) => rate * work.elements,
             None => 0.0,
-        });
+        };
+        // A kernel takes no less than the shortest one, however few elements are left.
+        let least = own
+            .values()
+            .copied()
+            .filter(|&ms| ms > 0.0)
+            .fold(f64::INFINITY, f64::min);
+        let least = if least.is_finite() { least } else { 0.0 };
+        self.share_out(overhead_ms, &weight, least);
         self.seen = own;
     }
 
-    /// Shares by a weight for each node, of at least `whole`: what is no node of the file is the same under every plan.
-    fn share_out(&mut self, whole: f64, weight: &dyn Fn(&NodeWork) -> f64) {
+    /// Shares by a weight for each node, of at least `whole`: what is no node of the file is the same under every plan, and so is what each
+    /// node takes at `least`.
+    fn share_out(&mut self, whole: f64, weight: &dyn Fn(&NodeWork) -> f64, least: f64) {
         let mut moved: BTreeMap<usize, GroupShare> = BTreeMap::new();
         let mut all = 0.0;
         for work in &self.nodes {
@@ -123,7 +132,7 @@ impl Overhead {
             all += own;
             for m in &work.moved {
                 let entry = moved.entry(m.group).or_default();
-                entry.share += own * m.elements / work.elements.max(f64::MIN_POSITIVE);
+                entry.share += (own - least).max(0.0) * m.elements / work.elements.max(f64::MIN_POSITIVE);
                 entry.channels = m.channels;
             }
         }

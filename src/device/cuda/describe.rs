@@ -71,7 +71,7 @@ pub(super) fn describe(
             if options.nhwc { "on" } else { "off" },
             if options.graph { " cuda_graph=on" } else { "" },
             // Times of layers are those of kernels, or of runs with their launches.
-            if traces { " times=kernels" } else { "" },
+            if traces { " times=own-kernels" } else { "" },
         ),
         facts,
         // The fingerprint is as it always was.

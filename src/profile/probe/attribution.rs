@@ -1,5 +1,7 @@
 //! Which node's time belongs to which problem of a session.
 
+use std::collections::HashSet;
+
 use crate::device::NodeTime;
 use crate::profile::record::RecordFacts;
 
@@ -78,15 +80,29 @@ pub(super) fn attribute(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec
     times.into_iter().zip(facts).map(measured).collect()
 }
 
-/// Sums each problem's own nodes on a device: what else runs there, such as the making of inputs, is not the layer's.
+/// Sums each problem's own kernels on a device: what else runs there, such as the making of inputs, is not the layer's. Nor is an activation
+/// that has a kernel of its own: in a model it is a node like others, and takes what it takes whatever kernels the layer has.
 pub(super) fn own_kernels(nodes: &[NodeTime], problems: usize, runs: usize) -> Vec<Measured> {
     let nothing = Measured {
         samples: vec![0.0; runs],
         ..Measured::default()
     };
     let mut all = vec![nothing; problems];
-    let own = nodes.iter().filter_map(|node| Some((node, parse_name(&node.name)?)));
-    for (node, (k, _)) in own.filter(|(_, (k, own))| *own && *k < problems) {
+    let named = nodes.iter().filter_map(|node| Some((node, parse_name(&node.name)?)));
+    let own: Vec<(&NodeTime, usize)> = named
+        .filter(|(_, (k, own))| *own && *k < problems)
+        .map(|(node, (k, _))| (node, k))
+        .collect();
+    let apart = |k: usize| format!("k{k}.layer");
+    let with_layer: HashSet<usize> = own
+        .iter()
+        .filter(|(node, k)| node.name.starts_with(&apart(*k)))
+        .map(|(_, k)| *k)
+        .collect();
+    for (node, k) in own {
+        if with_layer.contains(&k) && !node.name.starts_with(&apart(k)) {
+            continue;
+        }
         for (sum, sample) in all[k].samples.iter_mut().zip(&node.samples) {
             *sum += sample;
         }
@@ -98,7 +114,7 @@ pub(super) fn own_kernels(nodes: &[NodeTime], problems: usize, runs: usize) -> V
 
 #[cfg(test)]
 mod tests {
-    use super::{NodeTime, attribute};
+    use super::{NodeTime, attribute, own_kernels};
 
     fn node(name: &str, ms: f64) -> NodeTime {
         NodeTime {
@@ -107,6 +123,18 @@ mod tests {
             samples: vec![ms, ms],
             ..NodeTime::default()
         }
+    }
+
+    #[test]
+    fn an_activation_with_kernels_of_its_own_is_not_the_layers() {
+        let nodes = [
+            node("k0.feed", 9.0),
+            node("k0.layer", 1.0),
+            node("k0.act", 0.25),
+            node("k1.act", 2.0),
+        ];
+        let found = own_kernels(&nodes, 2, 2);
+        assert_eq!([&found[0].samples, &found[1].samples], [&[1.0, 1.0], &[2.0, 2.0]]);
     }
 
     #[test]
