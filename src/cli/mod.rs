@@ -13,6 +13,7 @@ mod main_job;
 mod pareto;
 mod plan;
 mod profile;
+mod requests;
 mod screen;
 mod shell;
 mod sink;
@@ -103,7 +104,8 @@ fn command(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         },
         Some(Command::ZooWorker(_)) => zoo_worker::run(),
         Some(Command::ProbeWorker(_)) => {
-            serve_probes(std::io::stdin().lock(), std::io::stdout(), interrupt::stop()).map(|()| true)
+            let asked = requests::requests().into_iter();
+            serve_probes(asked, std::io::stdout(), interrupt::stop()).map(|()| true)
         }
         Some(Command::Verify(verify)) => verify::run(verify),
         Some(Command::Widths(widths)) => widths::run(widths),

@@ -1,10 +1,9 @@
 //! `snapprune zoo-worker`: does jobs as they come in on standard input, and answers on standard output.
 
-use std::io::{BufRead, Write};
-use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::io::Write;
 
 use super::interrupt;
+use super::requests::requests;
 use crate::device::{Turn, WhenBusy};
 use crate::flags::{add_hints, declined_reason, goal_flags, main_job, reason, typed};
 use crate::jobs::{
@@ -18,26 +17,9 @@ use crate::report::visible;
 use crate::zoo::{Answer, Collected, Event, FailureKind, Flags, Job, Numbers, Optimize, Optimized};
 use crate::{Error, Result};
 
-/// How long a job may go on when nobody waits for it any more.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// Until standard input ends.
 pub(super) fn run() -> Result<bool> {
-    let (sender, jobs) = channel();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(std::io::Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-        // Whoever started this process is gone, or wants it to stop.
-        drop(sender);
-        interrupt::stop().request();
-        std::thread::sleep(GRACE);
-        let own = rustix::process::getpid();
-        let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
-    });
-    for line in jobs {
+    for line in requests() {
         let answer = match serde_json::from_str::<Job>(&line) {
             Ok(job) => done(&job),
             Err(e) => Err(Error::Usage(format!("not a job ({e})"))),

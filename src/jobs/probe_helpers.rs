@@ -20,6 +20,8 @@ const MOST: usize = 8;
 const BYTES: f64 = 8e9;
 /// How long a helper may take for its part.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the end of one is waited for.
+const LEAVE: Duration = Duration::from_secs(2);
 /// How often the wish to stop is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -27,6 +29,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub(super) struct HelperProcesses {
     program: Program,
     open: Request,
+    /// What runs models here, which must be the same there.
+    stack: String,
     count: usize,
     stop: Stop,
     helpers: RefCell<Vec<Helper>>,
@@ -56,6 +60,7 @@ impl HelperProcesses {
                 gpu,
                 options,
             },
+            stack: info.stack.clone(),
             count,
             stop: runtime.stop.clone(),
             helpers: RefCell::default(),
@@ -71,10 +76,20 @@ impl ProbeHelpers for HelperProcesses {
         for (k, session) in sessions.iter().enumerate() {
             parts[k % count].push(session.clone());
         }
+        let end = Instant::now() + PATIENCE;
+        let known = helpers.len();
         while helpers.len() < parts.len() {
             helpers.push(Helper::start(&self.program, &self.open)?);
         }
-        let end = Instant::now() + PATIENCE;
+        for helper in &helpers[known..] {
+            match helper.answer(end, &self.stop)? {
+                Answer::Opened { stack } if stack == self.stack => {}
+                Answer::Opened { stack } => {
+                    return Err(Error::device(format!("a helper process runs models by {stack}")));
+                }
+                other => return Err(other.unexpected()),
+            }
+        }
         for (helper, part) in helpers.iter_mut().zip(parts) {
             helper.ask(&Request::Load(part))?;
         }
@@ -101,7 +116,7 @@ impl Answer {
     fn unexpected(self) -> Error {
         Error::device(match self {
             Self::Failed(why) => format!("a helper process: {why}"),
-            Self::Loaded | Self::Timed(_) => "a helper process answered out of turn".to_owned(),
+            Self::Opened { .. } | Self::Loaded | Self::Timed(_) => "a helper process answered out of turn".to_owned(),
         })
     }
 }
@@ -175,9 +190,12 @@ impl Helper {
 impl Drop for Helper {
     fn drop(&mut self) {
         self.stdin = None;
-        // It may have ended just now.
+        // It may have ended just now. One that the driver holds ends when it lets go, which is not waited for.
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let end = Instant::now() + LEAVE;
+        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(GLANCE);
+        }
     }
 }
 
@@ -197,6 +215,7 @@ mod tests {
                 gpu: 0,
                 options: CudaOptions::default(),
             },
+            stack: "onnxruntime 1.31.1 cuda".to_owned(),
             count: 2,
             stop: stop.clone(),
             helpers: RefCell::default(),
@@ -205,6 +224,7 @@ mod tests {
 
     /// Answers as a helper does, one session with one problem at a time, after a line of a library that writes where it should not.
     const ANSWERS: &str = r#"read open; case "$open" in *libonnxruntime.so*) ;; *) exit 1 ;; esac
+        echo '{"Opened":{"stack":"onnxruntime 1.31.1 cuda"}}'
         while read load; do
             echo "cuDNN says hello"; echo '"Loaded"'; read time
             echo "$load" | sed 's/^{"Load":\[\[\(.*\)\]\]}$/{"Timed":[{"problem":\1,"samples":[1.5]}]}/'
@@ -226,14 +246,21 @@ mod tests {
     #[test]
     fn a_helper_that_fails_goes_or_hangs_is_an_error() {
         let sessions = [8, 16].map(|c| vec![Problem::plain(16, c, 8)]);
-        let failing = r#"read open; read load; echo '{"Failed":"out of memory"}'; read more"#;
+        let other = r#"echo '{"Opened":{"stack":"onnxruntime 1.30.0 cuda"}}'; read open; read load"#;
+        let said = helpers(other, &Stop::default()).measure(&sessions).unwrap_err();
+        assert!(said.to_string().contains("1.30.0"), "{said}");
+        let failing = r#"echo '{"Opened":{"stack":"onnxruntime 1.31.1 cuda"}}'; read open; read load; echo '{"Failed":"out of memory"}'; read more"#;
         let said = helpers(failing, &Stop::default()).measure(&sessions).unwrap_err();
         assert!(said.to_string().contains("out of memory"), "{said}");
         let said = helpers("exit 0", &Stop::default()).measure(&sessions).unwrap_err();
         assert!(said.to_string().contains("gone"), "{said}");
         let stop = Stop::default();
-        stop.request();
-        let said = helpers("sleep 60", &stop).measure(&sessions);
-        assert!(matches!(said, Err(Error::Stopped)));
+        let wish = stop.clone();
+        let later = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            wish.request();
+        });
+        let said = helpers("exec sleep 60", &stop).measure(&sessions);
+        assert!(later.join().is_ok() && matches!(said, Err(Error::Stopped)));
     }
 }

@@ -28,6 +28,11 @@ pub(super) enum Request {
 /// What a helper answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
+    /// The GPU is open.
+    Opened {
+        /// What runs models there.
+        stack: String,
+    },
     /// All is loaded, and nothing runs.
     Loaded,
     /// The times.

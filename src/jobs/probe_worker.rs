@@ -1,6 +1,6 @@
 //! A helper process: loads probes as it is told, and times them when it is its turn.
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 
 use super::probe_message::{Answer, Request};
 use crate::device::{CudaDevice, Device, Runtime, Stop};
@@ -11,11 +11,8 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// When the GPU cannot be opened, or nobody listens any more.
-pub fn serve_probes(requests: impl BufRead, mut answers: impl Write, stop: &Stop) -> Result<()> {
-    let mut requests = requests
-        .lines()
-        .map_while(std::io::Result::ok)
-        .filter_map(|line| serde_json::from_str::<Request>(&line).ok());
+pub fn serve_probes(requests: impl Iterator<Item = String>, mut answers: impl Write, stop: &Stop) -> Result<()> {
+    let mut requests = requests.filter_map(|line| serde_json::from_str::<Request>(&line).ok());
     let mut tell = |answer: &Answer| -> Result<()> {
         let line = serde_json::to_string(answer).unwrap_or_default();
         let said = writeln!(answers, "{line}").and_then(|()| answers.flush());
@@ -26,6 +23,9 @@ pub fn serve_probes(requests: impl BufRead, mut answers: impl Write, stop: &Stop
     };
     let runtime = Runtime::load(Some(&library))?.stopped_by(stop);
     let device = CudaDevice::new(runtime, gpu, options)?;
+    tell(&Answer::Opened {
+        stack: device.info().stack.clone(),
+    })?;
     let timer = device.require_timer()?;
     while let Some(Request::Load(sessions)) = requests.next() {
         let mut tells = Ok(());

@@ -307,7 +307,8 @@ fn describe(outcome: &mut Outcome, session: &mut Session) -> Result<()> {
         session.reporter.note(&note);
         outcome.notes.push(note);
     }
-    if let Some(why) = &session.prober.untraced {
+    let prober = &session.prober;
+    for why in prober.unhelped.iter().chain(&prober.untraced) {
         session.reporter.note(why);
         outcome.notes.push(why.clone());
     }

@@ -17,18 +17,19 @@ pub trait ProbeHelpers {
 }
 
 /// What helpers measure of sessions, in the order of their problems; `None` where there are none, or one session is not worth the way. Those
-/// that fail are not asked again.
+/// that fail are not asked again, and `told` says why.
 ///
 /// # Errors
 /// When the job is asked to stop.
 pub(super) fn measured_by<'t>(
     helpers: &mut Option<Box<dyn ProbeHelpers + 't>>,
     sessions: &[Vec<Problem>],
+    told: &mut Option<String>,
 ) -> Result<Option<Vec<Record>>> {
     let Some(asked) = helpers.as_ref().filter(|_| sessions.len() > 1) else {
         return Ok(None);
     };
-    match asked.measure(sessions) {
+    let why = match asked.measure(sessions) {
         Err(Error::Stopped) => return Err(Error::Stopped),
         Ok(records) => {
             let mut found: HashMap<Problem, Record> = records.into_iter().map(|r| (r.problem.clone(), r)).collect();
@@ -36,9 +37,13 @@ pub(super) fn measured_by<'t>(
             if let Some(all) = all.collect::<Option<Vec<_>>>() {
                 return Ok(Some(all));
             }
+            "not all was measured".to_owned()
         }
-        Err(_) => {}
-    }
+        Err(why) => why.to_string(),
+    };
+    *told = Some(format!(
+        "processes that load layers at the same time are done without, which takes longer: {why}"
+    ));
     *helpers = None;
     Ok(None)
 }
@@ -74,7 +79,9 @@ mod tests {
         let sessions = [session([8, 24]), session([16, 32])];
         let asked = |without, stopped, sessions: &[Vec<Problem>]| {
             let mut helpers: Option<Box<dyn ProbeHelpers>> = Some(Box::new(Backwards { without, stopped }));
-            let found = measured_by(&mut helpers, sessions);
+            let mut told = None;
+            let found = measured_by(&mut helpers, sessions, &mut told);
+            assert_eq!(told.is_some(), helpers.is_none());
             (found, helpers.is_some())
         };
         let (found, stay) = asked(0, false, &sessions);

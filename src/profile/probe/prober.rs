@@ -56,6 +56,8 @@ pub struct Prober<'t> {
     pub untraced: Option<String>,
     /// Who measures problems of several sessions in place of this process, as long as that works.
     pub helpers: Option<Box<dyn ProbeHelpers + 't>>,
+    /// Why they were given up.
+    pub unhelped: Option<String>,
     /// When no more probes are begun.
     pub deadline: Option<Instant>,
     first: Vec<FirstTime>,
@@ -83,6 +85,7 @@ impl<'t> Prober<'t> {
             pruned_wanted: HashSet::new(),
             untraced: None,
             helpers: None,
+            unhelped: None,
             deadline: None,
             first: Vec::new(),
             later: 0,
@@ -277,7 +280,7 @@ impl<'t> Prober<'t> {
 
     /// Measures the problems of sessions that are loaded together and keeps what comes of it.
     fn probe(&mut self, timer: &dyn Timer, group: &[Vec<Problem>]) -> Result<()> {
-        let mut records = match measured_by(&mut self.helpers, group)? {
+        let mut records = match measured_by(&mut self.helpers, group, &mut self.unhelped)? {
             Some(records) => records,
             None => measure(timer, group)?,
         };
