@@ -4,6 +4,7 @@
 mod fit;
 mod jobs;
 mod plans;
+mod predicted;
 mod quantized;
 
 use crate::common;
