@@ -59,6 +59,7 @@ fn uniform(opened: &Opened, device: &CpuDevice, samples: &Samples, share: f64) -
         graph: &graph,
         analysis,
         remaps: &remaps,
+        branches: &change.branches,
     };
     let runs = 0..samples.data.runs();
     encode(

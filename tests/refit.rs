@@ -126,6 +126,7 @@ fn what_can_be_made_up_for_is_made_up_for() {
         graph: &graph,
         analysis: &wider.analysis,
         remaps: &remaps,
+        branches: &change.branches,
     };
     let settings = Settings {
         ridge: 1e-7,
@@ -206,6 +207,7 @@ fn quantized_layers_are_fitted_and_quantized_again() {
                 graph: &graph,
                 analysis: &case.analysis,
                 remaps: &remaps,
+                branches: &change.branches,
             },
             pruned.clone(),
             FitSamples {

@@ -152,9 +152,10 @@ pub fn analyze(graph: &Graph, opset: i64, shapes: &Shapes) -> Result<Analysis> {
     let macs = (0..graph.proto.node.len())
         .map(|n| node_macs(graph, &dependencies, n, &|id, axis| dependencies.dims(id)[axis]) / samples as u64)
         .collect::<Vec<u64>>();
+    let broadcasts = written_out(graph, &dependencies, &shape);
     Ok(Analysis {
-        broadcasts: written_out(graph, &dependencies, &shape),
-        branches: branches(graph, &dependencies, &groups, &macs),
+        branches: branches(graph, &dependencies, &groups, &macs, &broadcasts),
+        broadcasts,
         dependencies,
         groups,
         shape,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::dependency_graph::DependencyGraph;
 use super::groups::Group;
 use super::ops::never_negative;
-use crate::onnx::{Attributes, Graph, captured_names};
+use crate::onnx::{Attributes, Graph, Tensor, captured_names};
 use crate::ops::{LinearSpec, Movement};
 
 /// Nodes of a shortcut between what a branch reads and what it is added to, at most.
@@ -28,18 +28,21 @@ pub struct Branch {
     pub groups: Vec<usize>,
 }
 
-/// The branches of a graph by their addition. No two of them share a node: of one within another, the inner one is taken.
+/// The branches of a graph by their addition. No two of them share a node: of one within another, the inner one is taken. None is added
+/// to what one of `broadcasts` repeats, as that is of another shape once it goes.
 pub(super) fn branches(
     graph: &Graph,
     dependencies: &DependencyGraph,
     groups: &[Group],
     macs: &[u64],
+    broadcasts: &BTreeSet<usize>,
 ) -> BTreeMap<usize, Branch> {
     let finder = Finder {
         graph,
         dependencies,
         groups,
         macs,
+        broadcasts,
         seen_outside: seen_outside(graph),
     };
     let mut found: BTreeMap<usize, Branch> = BTreeMap::new();
@@ -68,6 +71,7 @@ struct Finder<'g> {
     dependencies: &'g DependencyGraph,
     groups: &'g [Group],
     macs: &'g [u64],
+    broadcasts: &'g BTreeSet<usize>,
     seen_outside: HashSet<String>,
 }
 
@@ -99,6 +103,10 @@ impl Finder<'_> {
     }
 
     fn side(&self, add: usize, addend: &str, stays: &str, sum: &str) -> Option<Branch> {
+        let repeated = self.graph.producer.get(stays);
+        if repeated.is_some_and(|n| self.broadcasts.contains(n)) {
+            return None;
+        }
         let mut nodes = self.only_for(add, addend, stays)?;
         let layers = nodes
             .iter()
@@ -140,8 +148,12 @@ impl Finder<'_> {
             if read && node.op_type() != "Constant" && made.into_iter().all(alone) {
                 found.insert(index);
             }
+            // All others serve the addend through this one.
+            if !found.contains(&last) {
+                return None;
+            }
         }
-        found.contains(&last).then_some(found)
+        Some(found)
     }
 
     /// The one value that nodes read besides constants and each other's.
@@ -233,6 +245,7 @@ impl Finder<'_> {
         let output = |n: usize| self.graph.proto.node[n].output.first().cloned();
         let mut name = sum.to_owned();
         if let Some(relu) = only_reader(&name)
+            && self.graph.proto.node[relu].is_standard()
             && self.graph.proto.node[relu].op_type() == "Relu"
             && never_negative(self.graph, stays)
             && let Some(out) = output(relu)
@@ -244,12 +257,26 @@ impl Finder<'_> {
             && let Some(quantized) = output(quantize)
             && let Some(dequantize) = only_reader(&quantized)
             && let Some(out) = output(dequantize)
+            && self.is_first(quantize, &name)
+            && self.is_first(dequantize, &quantized)
             && self.same_range(stays, quantize, dequantize)
         {
             nodes.extend([quantize, dequantize]);
             name = out;
         }
         name
+    }
+
+    fn is_first(&self, node: usize, name: &str) -> bool {
+        self.graph.proto.node[node].input.first().is_some_and(|i| i == name)
+    }
+
+    /// A constant that no caller may replace.
+    fn settled(&self, name: &str) -> Option<Tensor> {
+        let source = self.graph.producer.get(name);
+        let free = self.graph.replaceable.contains(name)
+            || source.is_some_and(|&n| self.graph.proto.node[n].op_type() == "Identity");
+        self.graph.constant(name).filter(|_| !free)
     }
 
     /// Whether `stays` is dequantized from the type and the zero point that a sum is quantized to: a quantization that cuts off what is
@@ -261,7 +288,7 @@ impl Finder<'_> {
         let Some(&own) = self.graph.producer.get(stays) else {
             return false;
         };
-        let zero = |n: usize| self.graph.stored(nodes[n].input.get(2)?);
+        let zero = |n: usize| self.settled(nodes[n].input.get(2)?);
         let same = |n: usize| zero(n).zip(zero(own)).is_some_and(|(a, b)| a == b);
         is(quantize, "QuantizeLinear")
             && is(dequantize, "DequantizeLinear")

@@ -120,6 +120,7 @@ pub fn apply(
     if let Some(samples) = &calib {
         let remaps = IndexRemaps::new(&opened.analysis.dependencies, &opened.analysis.groups, &change);
         let change = Change {
+            branches: &change.branches,
             model: &opened.proto,
             graph: &graph,
             analysis: &opened.analysis,

@@ -12,7 +12,7 @@ use super::outcome::{Outcome, Probes};
 use super::reporter::ProgressReporter;
 use super::samples::Samples;
 use super::workload::Workload;
-use crate::channels::{Analysis, IndexRemaps, gone_with};
+use crate::channels::{Analysis, IndexRemaps};
 use crate::data::Dataset;
 use crate::device::{Device, Limit, NamedTensor, Timer};
 use crate::onnx::proto::ModelProto;
@@ -117,7 +117,7 @@ impl<'a> Session<'a> {
     /// a layer.
     pub fn predict(&self, plan: &Plan) -> Option<f64> {
         let whole = self.costs.predict(&self.counts(plan))?;
-        let gone = gone_with(&self.graph, &plan.broadcasts);
+        let gone = plan.unwritten(&self.graph, self.analysis());
         Some((whole - self.costs.nodes_ms(&gone)).max(0.0))
     }
 

@@ -106,10 +106,9 @@ impl PlanFile {
             );
             return Err(Error::Usage(what));
         }
-        if self.schema_version != version(!self.branches.is_empty(), !self.reparametrized.is_empty()) {
+        if self.schema_version < version(!self.branches.is_empty(), !self.reparametrized.is_empty()) {
             return Err(Error::Plan(
-                "its schema version does not fit its contents: version 3 is of branches that go, version 2 of rotated trunks and layers as two \
-                 without these, version 1 of all others"
+                "its schema version does not fit its contents: branches that go need version 3, rotated trunks and layers as two at least 2"
                     .to_owned(),
             ));
         }
@@ -174,13 +173,20 @@ impl PlanFile {
 
     /// The additions whose branches go.
     fn branches(&self, graph: &Graph, analysis: &Analysis) -> Result<BTreeSet<usize>> {
+        let all: Vec<usize> = analysis.branches.keys().copied().collect();
         let node = |name: &String| {
-            let mut all = analysis.branches.keys().copied();
-            all.find(|&n| label(&graph.proto.node[n], n) == *name).ok_or_else(|| {
-                Error::Plan(format!(
+            let called = |n: &usize| graph.proto.node.get(*n).is_some_and(|node| label(node, *n) == *name);
+            match all.iter().copied().filter(called).collect::<Vec<usize>>().as_slice() {
+                [one] => Ok(*one),
+                [] => Err(Error::Plan(format!(
                     "{name} is no addition of a residual branch of this model; take it out of `branches`, or make the plan anew"
-                ))
-            })
+                ))),
+                many => Err(Error::Plan(format!(
+                    "{} additions of residual branches are called {name}, so the plan does not tell which one goes; give the model's nodes \
+                     names of their own and make the plan anew",
+                    many.len()
+                ))),
+            }
         };
         self.branches.iter().map(node).collect()
     }

@@ -152,7 +152,10 @@ impl LatencyModel {
     /// The latency of a plan in milliseconds; `None` when nothing is known of a layer at any width.
     pub fn predict(&self, counts: &ChannelCounts) -> Option<f64> {
         let known = |&l: &usize| self.unknown.contains(&l) || !self.times[l].is_empty();
-        let layer = |l: usize| self.sums[l].at(&self.base, counts, &|c| self.scaled_time(l, c));
+        let layer = |l: usize| match self.widths_at(l, counts).is_gone() {
+            true => 0.0,
+            false => self.sums[l].at(&self.base, counts, &|c| self.scaled_time(l, c)),
+        };
         let overhead = || {
             let moved = self.shares.groups().map(|g| self.shares.of_group(g, counts));
             let gone = (0..self.shares.branch_count()).map(|b| self.gone_ms(b, counts));
@@ -177,7 +180,7 @@ impl LatencyModel {
                     .entry(widths)
                     .or_insert_with(|| self.scaled_time(layer, counts))
             });
-            factors.extend(own);
+            factors.extend(space.gone_with(self.groups.gone_with(layer), own));
             self.sums[layer] = sum;
         }
         let overhead = self.scaled_overhead();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::gone_with::GoneWith;
 use crate::channels::{Analysis, ValueId};
 use crate::profile::Layer;
 
@@ -47,6 +48,8 @@ pub(super) struct LayerGroups {
     outputs: Vec<Vec<GroupShare>>,
     /// Layers that a group touches, ascending.
     touched: HashMap<usize, Vec<usize>>,
+    /// The group that tells whether a layer is gone with its branch.
+    first: Vec<Option<usize>>,
 }
 
 impl LayerGroups {
@@ -70,6 +73,7 @@ impl LayerGroups {
             };
             count.into_iter().map(share).collect()
         };
+        let gone_with = GoneWith::new(analysis);
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
         let mut touched: HashMap<usize, Vec<usize>> = HashMap::new();
         for (at, layer) in layers.iter().enumerate() {
@@ -87,7 +91,13 @@ impl LayerGroups {
             inputs,
             outputs,
             touched,
+            first: layers.iter().map(|l| gone_with.of(l.node)).collect(),
         }
+    }
+
+    /// The group that tells whether a layer is gone with its branch; `None` where it is in none.
+    pub fn gone_with(&self, layer: usize) -> Option<usize> {
+        self.first.get(layer).copied().flatten()
     }
 
     /// The layers whose widths a group is part of.
@@ -106,8 +116,11 @@ impl LayerGroups {
         [&self.inputs, &self.outputs].map(|side| side[layer].iter().map(|s| s.group).collect())
     }
 
-    /// A layer's widths under a plan.
+    /// A layer's widths under a plan; none where its branch is gone.
     pub fn widths_at(&self, layer: usize, counts: &ChannelCounts) -> LayerWidths {
+        if self.gone_with(layer).is_some_and(|g| counts[g] == 0) {
+            return LayerWidths { input: 0, output: 0 };
+        }
         let width = |shares: &[GroupShare]| shares.iter().map(|s| counts[s.group] * s.indices).sum();
         LayerWidths {
             input: width(&self.inputs[layer]),

@@ -9,6 +9,7 @@ mod eliminate;
 mod estimate;
 mod factor;
 mod file;
+mod gone_with;
 mod latency;
 mod layer_groups;
 mod layer_times;

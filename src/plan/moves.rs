@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::removable::{Fold, Removable, folds_of};
-use crate::channels::{Analysis, ChannelChange};
+use crate::channels::{Analysis, ChannelChange, gone_with};
+use crate::onnx::Graph;
 
 /// A change of one group's width.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,16 @@ impl Plan {
     pub fn groups_gone(&self, analysis: &Analysis) -> BTreeSet<usize> {
         let gone = self.branches.iter().filter_map(|n| analysis.branches.get(n));
         gone.flat_map(|branch| branch.groups.iter().copied()).collect()
+    }
+
+    /// The nodes that go with broadcasts and not with a branch.
+    pub fn unwritten(&self, graph: &Graph, analysis: &Analysis) -> BTreeSet<usize> {
+        let mut nodes = gone_with(graph, &self.broadcasts);
+        let branches = self.branches.iter().filter_map(|n| analysis.branches.get(n));
+        branches.flat_map(|b| &b.nodes).for_each(|n| {
+            nodes.remove(n);
+        });
+        nodes
     }
 
     /// The plan without some groups.

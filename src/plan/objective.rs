@@ -1,12 +1,15 @@
 //! What a plan takes of each metric, as sums of tables that a search adds up.
 
+use std::collections::HashMap;
+
 use super::axis_widths::AxisWidths;
+use super::gone_with::GoneWith;
 use super::latency::LatencyModel;
 use super::liveness;
 use super::metric::Metric;
 use super::resource::Resource;
 use super::space::SearchSpace;
-use crate::channels::Analysis;
+use crate::channels::{Analysis, Branch};
 use crate::onnx::Graph;
 
 /// The largest of some sums: one for all metrics but peaks, which have one for each node that may be the worst.
@@ -68,25 +71,42 @@ impl Objective {
 /// Bytes of the activations that are alive at each node which may be the worst.
 fn memory(space: &SearchSpace, graph: &Graph, analysis: &Analysis) -> Vec<Resource> {
     let widths = AxisWidths::new(analysis);
+    let gone_with = GoneWith::new(analysis);
+    // What stays of a branch is its sum, unless the graph gives that out: then it is a copy.
+    let sums = analysis.branches.values().map(|b| (b.sum.as_str(), b));
+    let sums: HashMap<&str, &Branch> = sums.collect();
     let bytes = |name: &str| {
         let id = analysis.dependencies.by_name(name)?;
         analysis.dependencies.value(id).dims.as_ref()?;
         let each = analysis.bytes_of(name) as f64;
         let groups = widths.groups(analysis, id);
         let factors = space.factors(&groups, &|counts| each * widths.elements(analysis, id, counts));
-        Some(Resource { factors })
+        let producer = graph.producer.get(name).copied();
+        let first = producer
+            .and_then(|n| gone_with.of(n))
+            .filter(|_| !sums.contains_key(name));
+        Some(Resource {
+            factors: space.gone_with(first, factors),
+        })
     };
     let peaks = liveness::peaks(graph);
-    let mut known = std::collections::HashMap::new();
+    let mut known = HashMap::new();
     for &name in peaks.iter().flatten() {
         known.entry(name).or_insert_with(|| bytes(name));
     }
     let part = |alive: &Vec<&str>| {
-        let own: Vec<(f64, &Resource)> = alive
-            .iter()
-            .filter_map(|name| Some((1.0, known.get(name)?.as_ref()?)))
-            .collect();
-        Resource::weighted(&own).merged()
+        let factors = alive.iter().flat_map(|name| {
+            let factors = known.get(name).and_then(Option::as_ref).map(|r| r.factors.clone());
+            let twice = sums.get(name).filter(|b| alive.contains(&b.stays.as_str()));
+            let first = twice
+                .filter(|_| !graph.is_seen_outside(name))
+                .and_then(|b| b.groups.first());
+            space.gone_with(first.copied(), factors.unwrap_or_default())
+        });
+        Resource {
+            factors: factors.collect(),
+        }
+        .merged()
     };
     let parts: Vec<Resource> = peaks.iter().map(part).collect();
     if parts.is_empty() {

@@ -144,10 +144,11 @@ impl Overhead {
         for branch in &mut self.branches {
             (branch.fixed, branch.groups) = (0.0, BTreeMap::new());
             for work in self.nodes.iter().filter(|w| branch.nodes.contains(&w.node)) {
-                let own = weight(work) / all;
-                branch.fixed += own;
+                let own = weight(work);
+                branch.fixed += own / all;
                 for m in &work.moved {
-                    let share = own * m.elements / work.elements.max(f64::MIN_POSITIVE);
+                    // Of what it takes at least, a group at no channels gives nothing back; the branch gives all.
+                    let share = (own - least).max(0.0) / all * m.elements / work.elements.max(f64::MIN_POSITIVE);
                     branch.fixed -= share;
                     if !branch.inside.contains(&m.group) {
                         let entry = branch.groups.entry(m.group).or_default();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::axis_widths::AxisWidths;
 use super::factor::Factor;
+use super::gone_with::GoneWith;
 use super::space::SearchSpace;
 use crate::channels::{Analysis, ValueId, node_macs};
 use crate::onnx::{Dtype, Graph};
@@ -53,7 +54,7 @@ impl Resource {
 
     /// Multiply-accumulates for one sample.
     pub fn macs(space: &SearchSpace, graph: &Graph, analysis: &Analysis) -> Self {
-        let widths = AxisWidths::new(analysis);
+        let (widths, gone_with) = (AxisWidths::new(analysis), GoneWith::new(analysis));
         let mut factors = Vec::new();
         for node in (0..analysis.macs.len()).filter(|&n| analysis.macs[n] > 0) {
             let dependencies = &analysis.dependencies;
@@ -66,10 +67,11 @@ impl Resource {
                         .filter_map(|n| dependencies.by_name(n)),
                 );
             let groups = values.flat_map(|id| widths.groups(analysis, id)).collect();
-            factors.extend(space.factors(&groups, &|counts| {
+            let own = space.factors(&groups, &|counts| {
                 let run = node_macs(graph, dependencies, node, &|id, axis| widths.dim(id, axis, counts));
                 run as f64 / analysis.samples as f64
-            }));
+            });
+            factors.extend(space.gone_with(gone_with.of(node), own));
         }
         Self { factors }
     }
@@ -81,26 +83,17 @@ impl Resource {
         let mut seen = BTreeSet::new();
         let mut factors = Vec::new();
         // What a branch alone reads goes with it, whatever its shape.
-        let mut inside: BTreeMap<usize, usize> = BTreeMap::new();
-        for branch in analysis.branches.values() {
-            let first = branch.groups.first().copied();
-            inside.extend(branch.nodes.iter().filter_map(|&n| Some((n, first?))));
-        }
+        let gone_with = GoneWith::new(analysis);
         for id in (0..dependencies.values.len()).map(ValueId) {
             let value = dependencies.value(id);
             let weight = graph.constant(&value.name).is_some_and(|t| t.dtype != Dtype::Int64);
             if value.constant_use.is_none() || !weight || !seen.insert(value.name.clone()) {
                 continue;
             }
-            let mut groups = widths.groups(analysis, id);
+            let groups = widths.groups(analysis, id);
             let readers = graph.consumers.get(value.name.as_str()).map_or(&[][..], Vec::as_slice);
-            let first = readers.first().and_then(|n| inside.get(n).copied());
-            let first = first.filter(|f| readers.iter().all(|n| inside.get(n) == Some(f)));
-            groups.extend(first);
-            factors.extend(space.factors(&groups, &|counts| match first {
-                Some(first) if counts[first] == 0 => 0.0,
-                _ => widths.elements(analysis, id, counts),
-            }));
+            let own = space.factors(&groups, &|counts| widths.elements(analysis, id, counts));
+            factors.extend(space.gone_with(gone_with.of_all(readers), own));
         }
         Self { factors }
     }

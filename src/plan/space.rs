@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::factor::Factor;
+use super::factor::{Factor, each};
 use super::layer_groups::ChannelCounts;
 
 /// Entries up to which the options of three and more groups are one table.
@@ -72,6 +72,50 @@ impl SearchSpace {
             self.factor(&BTreeSet::from(*pair), |c| if alone(c) { f64::INFINITY } else { 0.0 })
         };
         self.together.iter().map(table).collect()
+    }
+
+    /// Tables that are 0 where a group is gone, with all that is in its branch.
+    pub(super) fn gone_with(&self, first: Option<usize>, tables: Vec<Factor>) -> Vec<Factor> {
+        let Some(first) = first.filter(|&g| self.may_go(g)) else {
+            return tables;
+        };
+        let sizes = self.sizes();
+        let gated = |table: Factor| {
+            let mut groups: BTreeSet<usize> = table.over.iter().map(|&v| self.groups[v]).collect();
+            groups.insert(first);
+            let option = |v: usize, n: usize| self.options[v].iter().position(|&own| own == n).unwrap_or(0);
+            self.factor(&groups, |counts| {
+                let mut choice = vec![0; sizes.len()];
+                table
+                    .over
+                    .iter()
+                    .for_each(|&v| choice[v] = option(v, counts[self.groups[v]]));
+                if counts[first] == 0 {
+                    0.0
+                } else {
+                    table.at(&sizes, &choice)
+                }
+            })
+        };
+        let ends = |table: &Factor| self.ends_with(first, table, &sizes);
+        tables
+            .into_iter()
+            .map(|t| if ends(&t) { t } else { gated(t) })
+            .collect()
+    }
+
+    /// Whether a table is 0 by itself where a group is gone, or one that goes together with it.
+    fn ends_with(&self, first: usize, table: &Factor, sizes: &[usize]) -> bool {
+        let goes = |g: usize| g == first || self.together.contains(&[first, g]);
+        table.over.iter().enumerate().any(|(k, &v)| {
+            let mut values = table.table.iter();
+            let mut nothing = goes(self.groups[v]);
+            each(&table.over, sizes, |at| {
+                let value = values.next().copied().unwrap_or(0.0);
+                nothing &= self.options[v][at[k]] > 0 || value == 0.0;
+            });
+            nothing
+        })
     }
 
     /// A function of some groups as tables.

@@ -1,5 +1,6 @@
 //! What a reconstruction starts from: the original network, the change that was made to it, and how layers are fitted.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::channels::{Analysis, IndexRemaps};
@@ -48,6 +49,8 @@ pub struct Change<'a> {
     pub analysis: &'a Analysis,
     /// What became of every axis.
     pub remaps: &'a IndexRemaps,
+    /// Of [`Analysis::branches`], those that went.
+    pub branches: &'a BTreeSet<usize>,
 }
 
 /// The samples that weights are fitted on, and those that say layer by layer whether they are better for it.

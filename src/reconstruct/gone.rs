@@ -16,12 +16,10 @@ pub(super) struct Gone<'a> {
 }
 
 impl<'a> Gone<'a> {
-    /// The branches that `pruned` is without. What else but a branch reads wants its value as it was.
-    pub fn new(change: Change<'a>, pruned: &Graph) -> Self {
-        let (graph, all) = (change.graph, change.analysis.branches.values());
-        let branches: Vec<&Branch> = all
-            .filter(|b| !pruned.producer.contains_key(b.addend.as_str()))
-            .collect();
+    /// What the branches of a change leave. What else but a branch reads wants its value as it was.
+    pub fn new(change: Change<'a>) -> Self {
+        let (graph, all) = (change.graph, &change.analysis.branches);
+        let branches: Vec<&Branch> = change.branches.iter().filter_map(|n| all.get(n)).collect();
         let serves_alone = |b: &&&'a Branch| {
             let readers = graph.consumers.get(b.stays.as_str());
             readers.is_some_and(|r| r.iter().all(|n| b.nodes.contains(n))) && !graph.is_seen_outside(&b.stays)

@@ -205,7 +205,7 @@ pub fn reconstruct(
 /// The layers behind a change, and those that should make up for a branch that went behind them, up to so many: what each is fitted to.
 fn todo(change: Change, pruned: &ModelProto, most: usize) -> Result<(Vec<LinearOp>, Vec<ReconstructionTarget>)> {
     let rewritten = Graph::of(pruned)?;
-    let gone = Gone::new(change, &rewritten);
+    let gone = Gone::new(change);
     let behind = affected::layers(change, &gone);
     let there = |m: &LinearOp| rewritten.producer.contains_key(m.output.as_str());
     let layers = linear_ops(change.graph).into_iter().filter(there);

@@ -2,24 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use super::{Block, apart, network, none, plain, relu};
+use super::{Block, all_gone, apart, global_context, network, none, plain, relu};
 use crate::common::{Case, cpu};
 use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::data::Dataset;
 use snapprune::device::Limit;
-use snapprune::onnx::Graph;
 use snapprune::onnx::proto::ModelProto;
+use snapprune::onnx::{Graph, encode};
 use snapprune::reconstruct::{Change, FitSamples, Settings, reconstruct};
 use snapprune::score::Watch;
 
 /// The rewritten model, and the same with up to `layers` of its layers fitted.
 fn without(case: &Case, branches: BTreeSet<usize>, layers: usize) -> [ModelProto; 2] {
-    let graph = Graph::of(&case.proto).unwrap();
     let change = ChannelChange {
         branches,
         ..Default::default()
     };
-    let pruned = case.apply(&change).unwrap();
+    changed(case, &change, layers)
+}
+
+fn changed(case: &Case, change: &ChannelChange, layers: usize) -> [ModelProto; 2] {
+    let graph = Graph::of(&case.proto).unwrap();
+    let pruned = case.apply(change).unwrap();
     let data = Dataset::random(&case.specs, 40, 3).unwrap();
     let device = cpu();
     let fitted = reconstruct(
@@ -29,6 +33,7 @@ fn without(case: &Case, branches: BTreeSet<usize>, layers: usize) -> [ModelProto
             graph: &graph,
             analysis: &case.analysis,
             remaps: &IndexRemaps::default(),
+            branches: &change.branches,
         },
         pruned.clone(),
         FitSamples {
@@ -90,4 +95,20 @@ fn the_layers_around_make_up_for_a_part_of_others() {
     let [pruned, fitted] = without(&case, all, usize::MAX);
     let (lost, kept) = (apart(&case, &case.proto, &pruned), apart(&case, &case.proto, &fitted));
     assert!(kept < 0.7 * lost, "{lost} {kept}");
+}
+
+/// A broadcast that goes is no branch that does: nothing has to be made up for.
+#[test]
+fn layers_around_a_broadcast_that_goes_stay_as_they_are() {
+    let case = network(global_context);
+    assert_eq!((case.analysis.broadcasts.len(), case.analysis.branches.len()), (1, 1));
+    let change = ChannelChange {
+        broadcasts: case.analysis.broadcasts.clone(),
+        ..Default::default()
+    };
+    let [pruned, fitted] = changed(&case, &change, usize::MAX);
+    assert!(apart(&case, &case.proto, &pruned) < 1e-6);
+    assert!(apart(&case, &case.proto, &fitted) < 1e-6);
+    let [pruned, fitted] = changed(&case, &all_gone(&case), usize::MAX);
+    assert_ne!(encode(&pruned), encode(&fitted));
 }

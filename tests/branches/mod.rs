@@ -3,6 +3,8 @@
 
 mod fit;
 mod jobs;
+mod plans;
+mod predicted;
 mod quantized;
 
 use crate::common;
@@ -62,6 +64,17 @@ fn plain(net: &mut Net, x: &str) -> String {
     let f = basic(net, &x);
     let y = net.node("Add", &[&f, &x], none);
     relu(net, &y)
+}
+
+/// What is seen of all places, added to each (GCNet), the broadcast written out.
+fn global_context(net: &mut Net, x: &str) -> String {
+    let s = net.node("GlobalAveragePool", &[x], none);
+    let s = net.conv(&s, 8, 4, 1, 1);
+    let s = relu(net, &s);
+    let s = net.conv(&s, 4, 8, 1, 1);
+    let shape = net.node("Shape", &[x], none);
+    let s = net.node("Expand", &[&s, &shape], none);
+    net.node("Add", &[x, &s], none)
 }
 
 /// Blocks with one branch each, and the groups within it.

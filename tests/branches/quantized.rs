@@ -2,9 +2,9 @@
 
 use super::{all_gone, apart, none, unread, with_nothing_added};
 use crate::common::Case;
-use crate::common::net::Net;
+use crate::common::net::{Net, tensor_type};
 use crate::common::quantized::typed;
-use snapprune::onnx::proto::ModelProto;
+use snapprune::onnx::proto::{ModelProto, ValueInfoProto};
 use snapprune::onnx::{Attributes, Dtype, Graph, Tensor};
 
 /// A value as a quantizer would leave it.
@@ -77,4 +77,31 @@ fn quantized_branches_go_with_what_quantizes_them() {
         assert_eq!(unread(&without), unread(&case.proto));
         Graph::of(&without).unwrap();
     }
+}
+
+/// What a caller gives in its place may be another number.
+#[test]
+fn a_zero_point_that_may_be_replaced_is_not_known() {
+    let mut model = quantized_block(0).proto;
+    let whole = |model: &ModelProto| {
+        Case::new(model)
+            .unwrap()
+            .analysis
+            .branches
+            .values()
+            .next()
+            .unwrap()
+            .nodes
+            .len()
+    };
+    let known = whole(&model);
+    let graph = model.graph.as_mut().unwrap();
+    let last = graph.node.iter().position(|n| n.op_type() == "Add").unwrap() + 1;
+    let zero = graph.node[last].input[2].clone();
+    graph.input.push(ValueInfoProto {
+        name: Some(zero),
+        r#type: Some(tensor_type(Dtype::Uint8, &[])),
+        ..ValueInfoProto::default()
+    });
+    assert_eq!(whole(&model) + 2, known);
 }

@@ -103,7 +103,7 @@ pub struct Case {
 
 impl Case {
     pub fn new(proto: &ModelProto) -> Result<Self, String> {
-        let graph = Graph::new(proto.graph.as_ref().unwrap()).map_err(|e| e.to_string())?;
+        let graph = Graph::of(proto).map_err(|e| e.to_string())?;
         let specs = input_specs(&graph, &ShapeOptions::default()).map_err(|e| e.to_string())?;
         let seen = observe(&runtime(), proto, &specs).map_err(|e| e.to_string())?;
         let proto = if seen.stale_value_info {
@@ -111,7 +111,7 @@ impl Case {
         } else {
             proto.clone()
         };
-        let graph = Graph::new(proto.graph.as_ref().unwrap()).map_err(|e| e.to_string())?;
+        let graph = Graph::of(&proto).map_err(|e| e.to_string())?;
         let opset = proto
             .opset_import
             .iter()

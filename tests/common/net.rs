@@ -17,7 +17,7 @@ pub struct Net {
     names: usize,
 }
 
-fn tensor_type(dtype: Dtype, dims: &[usize]) -> TypeProto {
+pub fn tensor_type(dtype: Dtype, dims: &[usize]) -> TypeProto {
     let dim = dims
         .iter()
         .map(|&d| Dimension {

@@ -70,6 +70,7 @@ fn lost(opened: &Opened, data: &Path) -> (f64, f64) {
         graph: &graph,
         analysis,
         remaps: &remaps,
+        branches: &change.branches,
     };
     let device = cpu();
     let data = read(data, opened).settled(&device, &encode(&opened.proto)).unwrap();

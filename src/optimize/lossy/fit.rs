@@ -34,6 +34,7 @@ pub(super) fn fit(session: &Session, plan: &Plan) -> Result<Fitted> {
         });
     };
     let change = Change {
+        branches: &plan.branches,
         model: &session.opened.proto,
         graph,
         analysis,

@@ -70,6 +70,7 @@ fn without(session: &Session, samples: &Samples, branch: &Branch) -> Result<Mode
     };
     let remaps = IndexRemaps::default();
     let change = Change {
+        branches: &plan.branches,
         model: &session.opened.proto,
         graph: &session.graph,
         analysis: session.analysis(),

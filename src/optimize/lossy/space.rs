@@ -133,11 +133,16 @@ pub(super) fn only_blocks(session: &Session, space: &SearchSpace) -> Option<Sear
     (grid(session) == Grid::Fine).then_some(fewer)
 }
 
+/// The options that leave channels: nothing has to be timed where a branch is gone as a whole, and a group within one does not go alone.
+fn there(options: &[usize]) -> Vec<usize> {
+    options.iter().copied().filter(|&n| n > 0).collect()
+}
+
 /// Times every option of every group with all others as they are.
 fn time_alone(session: &mut Session, space: &SearchSpace) -> Result<()> {
     let mut wanted = Vec::new();
     for (g, options) in space.groups.iter().zip(&space.options) {
-        for &n in options {
+        for n in there(options) {
             let mut counts = space.base.clone();
             counts[*g] = n;
             wanted.push(LayersAt {
@@ -153,9 +158,9 @@ fn time_alone(session: &mut Session, space: &SearchSpace) -> Result<()> {
 /// Takes out the options past a step.
 fn drop_tails(space: &mut SearchSpace, costs: &LatencyModel, filter: TailFilter) {
     for (v, &g) in space.groups.iter().enumerate() {
-        let times: Option<Vec<Estimate>> = space.options[v]
-            .iter()
-            .map(|&n| {
+        let times: Option<Vec<Estimate>> = there(&space.options[v])
+            .into_iter()
+            .map(|n| {
                 let mut counts = space.base.clone();
                 counts[g] = n;
                 costs.of(costs.touched_by(g), &counts)
@@ -165,7 +170,7 @@ fn drop_tails(space: &mut SearchSpace, costs: &LatencyModel, filter: TailFilter)
         let keep = without_tail(&times, filter);
         let base = space.base[g];
         let mut keep = keep.into_iter();
-        space.options[v].retain(|&n| keep.next().unwrap_or(false) || n == base);
+        space.options[v].retain(|&n| n == 0 || keep.next().unwrap_or(false) || n == base);
     }
 }
 
@@ -183,11 +188,14 @@ fn time_together(session: &mut Session, space: &SearchSpace) -> Result<()> {
                 let free: Vec<usize> = side.iter().copied().filter(|g| at.contains_key(g)).collect();
                 match free.as_slice() {
                     [] => vec![vec![]],
-                    [one] => space.options[at[one]].iter().map(|&n| vec![(*one, n)]).collect(),
+                    [one] => there(&space.options[at[one]])
+                        .into_iter()
+                        .map(|n| vec![(*one, n)])
+                        .collect(),
                     many => (0..STEPS)
                         .map(|k| {
                             let pick = |g: &usize| {
-                                let options = &space.options[at[g]];
+                                let options = there(&space.options[at[g]]);
                                 options[k * (options.len() - 1) / (STEPS - 1)]
                             };
                             many.iter().map(|g| (*g, pick(g))).collect()
