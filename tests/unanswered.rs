@@ -13,7 +13,10 @@ use snapprune::profile::Database;
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/shapes96_misaligned.onnx");
 
 /// What a command may take to end when nothing answers. It is to be three seconds; machines that do other things have more.
-const PROMPTLY: Duration = Duration::from_secs(20);
+const PROMPTLY: Duration = Duration::from_secs(10);
+
+/// What a command may take that does other things, too.
+const AT_LENGTH: Duration = Duration::from_secs(120);
 
 /// A library that stays in the system's loader, whose lock it holds; a file tells when it is there.
 fn that_never_loads(library: &Path, sign: &Path) {
@@ -55,13 +58,26 @@ fn wait_for(child: &mut Child, what: &dyn Fn() -> bool) {
     }
 }
 
-/// Interrupts a process once, and waits for its end.
-fn interrupted(child: Child) -> (Output, Duration) {
-    let id = libc::pid_t::try_from(child.id()).unwrap();
+/// Waits for a process's end, which is to come within a time.
+fn ends_within(limit: Duration, mut child: Child) -> Output {
     let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begin.elapsed() >= limit {
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            panic!("it goes on after {limit:?}: {}", said(&output));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    eprintln!("it ended after {:?}", begin.elapsed());
+    child.wait_with_output().unwrap()
+}
+
+/// Interrupts a process once, and waits for its end.
+fn interrupted(child: Child) -> Output {
+    let id = libc::pid_t::try_from(child.id()).unwrap();
     assert_eq!(unsafe { libc::kill(id, libc::SIGINT) }, 0);
-    let output = child.wait_with_output().unwrap();
-    (output, begin.elapsed())
+    ends_within(PROMPTLY, child)
 }
 
 fn said(output: &Output) -> String {
@@ -77,14 +93,14 @@ fn one_that_never_loads_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let (library, sign) = (folder.path().join("libnever.so"), folder.path().join("there"));
     that_never_loads(&library, &sign);
-    let begin = Instant::now();
-    let done = command(folder.path(), &library, "NeverExecutionProvider")
+    let mut child = command(folder.path(), &library, "NeverExecutionProvider")
         .args(["--ep-timeout", "1s"])
-        .output()
+        .spawn()
         .unwrap();
+    wait_for(&mut child, &|| sign.exists());
+    let done = ends_within(PROMPTLY, child);
     let words = said(&done);
     assert_eq!(done.status.code(), Some(2), "{words}");
-    assert!(sign.exists() && begin.elapsed() < PROMPTLY, "{words}");
     for part in ["libnever.so", "has not answered for 1 s", "→", "--ep-timeout"] {
         assert!(words.contains(part), "{part} in {words}");
     }
@@ -94,10 +110,42 @@ fn one_that_never_loads_is_given_up() {
         .spawn()
         .unwrap();
     wait_for(&mut child, &|| sign.exists());
-    let (done, took) = interrupted(child);
+    let done = interrupted(child);
     assert_eq!(done.status.code(), Some(130), "{}", said(&done));
-    assert!(took < PROMPTLY, "{took:?}");
     assert!(!folder.path().join("out.onnx").exists());
+}
+
+/// What the doctor finds in an environment.
+fn doctor(environment: &Path, patience: &str) -> Value {
+    let child = Command::new(env!("CARGO_BIN_EXE_snapprune"))
+        .env("VIRTUAL_ENV", environment)
+        .args(["doctor", "--json", "--ep-timeout", patience, "--ort-lib"])
+        .arg(&common::runtime().library)
+        .arg("--db")
+        .arg(environment.join("l.db"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let done = ends_within(AT_LENGTH, child.unwrap());
+    serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", said(&done)))
+}
+
+#[test]
+fn patience_without_end_is_no_crash_of_the_doctor() {
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("lib/python3.11/site-packages/onnxruntime_ep_empty");
+    std::fs::create_dir_all(&package).unwrap();
+    std::fs::write(package.join("libonnxruntime_providers_empty.so"), "no library").unwrap();
+    // Its double is more than a duration holds; the other is more than the clock does.
+    for patience in ["1e19", "8e18"] {
+        let found = doctor(folder.path(), patience);
+        let checks = found["checks"].as_array().unwrap();
+        let check = checks.iter().find(|c| c["name"] == "plug-in empty").unwrap();
+        assert!(
+            check["found"].as_str().unwrap().contains("providers_empty"),
+            "{found:#}"
+        );
+    }
 }
 
 #[test]
@@ -109,18 +157,12 @@ fn one_that_never_loads_costs_the_doctor_one_line_and_a_zoo_its_device() {
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("lib/python3.11/site-packages/onnxruntime_ep_never");
     std::fs::create_dir_all(&package).unwrap();
-    let library = package.join("libonnxruntime_providers_never.so");
-    that_never_loads(&library, &folder.path().join("there"));
-    let begin = Instant::now();
-    let done = common::command::snapprune()
-        .env("VIRTUAL_ENV", folder.path())
-        .args(["doctor", "--json", "--ep-timeout", "1s", "--ort-lib"])
-        .arg(&common::runtime().library)
-        .arg("--db")
-        .arg(folder.path().join("l.db"))
-        .output()
-        .unwrap();
-    let found: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let (library, sign) = (
+        package.join("libonnxruntime_providers_never.so"),
+        folder.path().join("there"),
+    );
+    that_never_loads(&library, &sign);
+    let found = doctor(folder.path(), "1s");
     let checks = found["checks"].as_array().unwrap();
     let check = checks.iter().find(|c| c["name"] == "plug-in never").unwrap();
     assert!(
@@ -128,9 +170,9 @@ fn one_that_never_loads_costs_the_doctor_one_line_and_a_zoo_its_device() {
         "{found:#}"
     );
     assert!(checks.iter().any(|c| c["name"] == "database"), "{found:#}");
-    assert!(begin.elapsed() < PROMPTLY);
 
-    let done = common::command::snapprune()
+    std::fs::remove_file(&sign).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_snapprune"))
         .arg("zoo")
         .arg(MODEL)
         .arg("--out")
@@ -140,8 +182,12 @@ fn one_that_never_loads_costs_the_doctor_one_line_and_a_zoo_its_device() {
         .arg("--ep-library")
         .arg(&library)
         .args(["--ep-name", "NeverExecutionProvider", "--ep-timeout", "1s"])
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    wait_for(&mut child, &|| sign.exists());
+    let done = ends_within(PROMPTLY, child);
     let words = said(&done);
     assert_eq!(done.status.code(), Some(2), "{words}");
     assert!(words.contains("has not answered for 1 s"), "{words}");
@@ -169,9 +215,8 @@ fn one_that_hangs_in_a_run_is_left_at_the_first_interruption() {
     // As long as nobody asks, it may be slow.
     std::thread::sleep(Duration::from_secs(2));
     assert!(child.try_wait().unwrap().is_none());
-    let (done, took) = interrupted(child);
+    let done = interrupted(child);
     assert_eq!(done.status.code(), Some(130), "{}", said(&done));
-    assert!(took < PROMPTLY, "{took:?}");
     assert!(rows(&database) >= kept && kept > 0);
     let left = Database::open(&database).unwrap();
     assert!(left.faults().unwrap().is_empty());

@@ -11,7 +11,7 @@ use super::executor::Executor;
 use super::foreign::ForeignCall;
 use super::info::{DeviceInfo, DeviceKind, fingerprint};
 use super::interface::Device;
-use super::node_times::{NodeRun, NodeTime, by_node, read_runs};
+use super::node_times::{NodeRun, NodeTime, by_node, end_profile};
 use super::outputs::{bound, run};
 use super::processor::{Processor, Said, processor};
 use super::remark::{Remark, ThreadChoice};
@@ -147,8 +147,7 @@ impl Timer for CpuDevice {
         for _ in 0..runs.timed {
             bound.run()?;
         }
-        let file = bound.session.end_profiling()?;
-        let runs = read_runs(std::path::Path::new(&file))?;
+        let runs = end_profile(&mut bound.session, &self.runtime.stop)?;
         let host = |run: NodeRun| {
             let ms = run.us / 1000.0;
             (run, ms, Vec::new())

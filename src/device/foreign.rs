@@ -1,7 +1,8 @@
 //! Calls into libraries that are not ours: which are under way, and since when. One that never answers cannot be ended, only left behind.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::error::DeviceError;
@@ -17,7 +18,8 @@ pub enum ForeignCall {
         /// How long it may take.
         patience: Duration,
     },
-    /// A model is compiled or run. That may take long on a machine that is well: only a wish to stop, or the end of the time, bounds it.
+    /// A model is compiled or run, a GPU is opened, or its libraries compute. That may take long on a machine that is well: only a wish to
+    /// stop, or the end of the time, bounds it.
     Model,
 }
 
@@ -37,21 +39,44 @@ struct Allowed {
     whole: Duration,
 }
 
-/// Whether a thread of this process was left behind in a library.
-static LEFT: AtomicBool = AtomicBool::new(false);
+/// Tells whether a thread has ended.
+type Ended = Box<dyn Fn() -> bool + Send>;
 
-/// Tells that a thread of this process was left behind in a library: it may hold locks that ONNX Runtime or the system's loader wants, and
-/// takes time from whatever else is timed. From here on no job begins in this process.
-pub fn left_behind() {
-    LEFT.store(true, Ordering::Relaxed);
+/// Threads that were left behind in libraries.
+struct Left(Mutex<Vec<Ended>>);
+
+impl Left {
+    const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    fn add<T: Send + 'static>(&self, thread: JoinHandle<T>) {
+        let ended = Box::new(move || thread.is_finished());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(ended);
+    }
+
+    /// Whether one of them has not come back yet. Those that have are forgotten.
+    fn any(&self) -> bool {
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|ended| !ended());
+        !threads.is_empty()
+    }
 }
 
-/// Goes on unless a thread was left behind.
+static LEFT: Left = Left::new();
+
+/// Leaves a thread of this process behind in a library: it may hold locks that ONNX Runtime or the system's loader wants, and
+/// takes time from whatever else is timed. Until it comes back, no job begins in this process.
+pub fn leave_behind<T: Send + 'static>(thread: JoinHandle<T>) {
+    LEFT.add(thread);
+}
+
+/// Goes on unless a thread that was left behind has not come back.
 ///
 /// # Errors
 /// [`DeviceError::LeftBehind`].
 pub fn check_left_behind() -> Result<()> {
-    match LEFT.load(Ordering::Relaxed) {
+    match LEFT.any() {
         true => Err(Error::Device(DeviceError::LeftBehind)),
         false => Ok(()),
     }
@@ -116,7 +141,9 @@ impl ForeignCalls {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Error, ForeignCall, ForeignCalls, Instant, LAST_WORDS, OVERTIME, PLUGIN_PATIENCE};
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::{Duration, Error, ForeignCall, ForeignCalls, Instant, LAST_WORDS, Left, OVERTIME, PLUGIN_PATIENCE};
     use crate::error::DeviceError;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -148,6 +175,32 @@ mod tests {
         calls.end(plugin);
         assert!(calls.unanswered(end).is_none());
         calls.end(model);
+    }
+
+    /// A thread that stays until it is let go.
+    fn staying(left: &Left) -> Sender<()> {
+        let (go, wait) = channel::<()>();
+        left.add(std::thread::spawn(move || wait.recv().is_ok()));
+        go
+    }
+
+    #[test]
+    fn a_thread_is_left_behind_until_it_comes_back() {
+        let left = Left::new();
+        assert!(!left.any());
+        let (first, second) = (staying(&left), staying(&left));
+        assert!(left.any());
+        let end = Instant::now() + 60 * SECOND;
+        for thread in [second, first] {
+            assert!(left.any(), "one is still there");
+            let before = left.0.lock().unwrap().len();
+            drop(thread);
+            while left.any() && left.0.lock().unwrap().len() == before {
+                assert!(Instant::now() < end, "it came back and is not forgotten");
+                std::thread::yield_now();
+            }
+        }
+        assert!(!left.any());
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use cuda::{CudaDevice, CudaOptions, CudnnAlgo, gpu_count, gpu_present, provi
 pub use device_tensor::{DeviceTensor, Runner};
 pub use environments::python_interpreter;
 pub use executor::{Executor, RunInputs};
-pub use foreign::{ForeignCall, PLUGIN_PATIENCE, check_left_behind, left_behind};
+pub use foreign::{ForeignCall, PLUGIN_PATIENCE, check_left_behind, leave_behind};
 pub use info::{DeviceInfo, DeviceKind};
 pub use inputs::{InputSpec, ShapeOptions, input_specs, random_inputs, unsettled};
 pub use interface::Device;

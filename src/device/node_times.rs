@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use ort::session::Session;
 use serde::{Deserialize, Serialize};
 
+use super::foreign::ForeignCall;
+use super::stop::Stop;
 use super::trace::Kernel;
 use crate::error::{ErrorCode, SessionError};
 use crate::{Error, Result};
@@ -49,8 +52,18 @@ struct Event {
     args: HashMap<String, serde_json::Value>,
 }
 
-/// Reads a profile file: every run of every node, in the order of the file.
-pub(super) fn read_runs(path: &Path) -> Result<Vec<NodeRun>> {
+/// Ends a session's profile, and reads it: every run of every node, in the order of the file.
+///
+/// # Errors
+/// When it cannot be written or read, or it is asked to stop.
+pub(super) fn end_profile(session: &mut Session, stop: &Stop) -> Result<Vec<NodeRun>> {
+    let call = stop.enter(ForeignCall::Model)?;
+    let file = session.end_profiling()?;
+    drop(call);
+    read_runs(Path::new(&file))
+}
+
+fn read_runs(path: &Path) -> Result<Vec<NodeRun>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
     let unreadable = |e| SessionError::new(ErrorCode::GenericFailure, format!("its profile cannot be read ({e})"));
     let events: Vec<serde_json::Value> =

@@ -6,6 +6,8 @@ use cudarc::cublas::sys::{self, cublasOperation_t as Operation};
 use cudarc::cublas::{CudaBlas, Gemm, GemmConfig};
 use cudarc::driver::CudaStream;
 
+use super::foreign::ForeignCall;
+use super::stop::Stop;
 use crate::{Error, Result};
 
 /// Some columns of row-major rows.
@@ -26,25 +28,27 @@ pub trait Products {
     /// Σ aᵀb over `count` rows: columns of `a` × columns of `b`, column-major.
     ///
     /// # Errors
-    /// When the device fails or has no memory left.
+    /// When the device fails or has no memory left, or it is asked to stop.
     fn products(&self, a: Rows, b: Rows, count: usize) -> Result<Vec<f32>>;
 }
 
 /// cuBLAS on a stream.
 pub(super) struct CudaProducts {
+    stop: Stop,
     blas: CudaBlas,
     stream: Arc<CudaStream>,
 }
 
 impl CudaProducts {
     /// `None` where cuBLAS cannot be loaded.
-    pub(super) fn new(stream: Arc<CudaStream>) -> Option<Self> {
+    pub(super) fn new(stream: Arc<CudaStream>, stop: &Stop) -> Option<Self> {
         // SAFETY: only tries to open the library.
         if !unsafe { sys::is_culib_present() } {
             return None;
         }
         let blas = CudaBlas::new(stream.clone()).ok()?;
-        Some(Self { blas, stream })
+        let stop = stop.clone();
+        Some(Self { stop, blas, stream })
     }
 }
 
@@ -61,6 +65,7 @@ impl Products for CudaProducts {
         if count == 0 || a.columns == 0 || b.columns == 0 {
             return Ok(vec![0.0; a.columns * b.columns]);
         }
+        let _call = self.stop.enter(ForeignCall::Model)?;
         let upload = |values: &[f32]| self.stream.clone_htod(values).map_err(|e| failed(&e));
         let left = upload(a.values)?;
         let same = std::ptr::eq(a.values, b.values);

@@ -140,6 +140,7 @@ impl Runtime {
 
     /// A builder of sessions that use `threads` threads within a node (0: ONNX Runtime's choice).
     pub(super) fn builder(&self, threads: usize, providers: &[ExecutionProviderDispatch]) -> Result<SessionBuilder> {
+        let _call = self.stop.enter(ForeignCall::Model)?;
         let builder = self.without_provider(threads)?;
         match providers {
             [] => on_cpu(&self.environment, builder),

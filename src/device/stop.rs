@@ -50,10 +50,15 @@ impl Stop {
     /// [`Error::Stopped`].
     pub fn enter(&self, call: ForeignCall) -> Result<UnderWay> {
         self.check()?;
-        Ok(UnderWay {
+        Ok(self.under_way(call))
+    }
+
+    /// The same for what has to be done whether or not it was asked to stop.
+    pub(super) fn under_way(&self, call: ForeignCall) -> UnderWay {
+        UnderWay {
             number: self.calls().begin(call, Instant::now()),
             stop: self.clone(),
-        })
+        }
     }
 
     /// Tells how much time there is from now on, for calls that never end.
@@ -139,7 +144,19 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Instant, Limit, Stop};
+    use super::{Duration, ForeignCall, Instant, Limit, Stop};
+
+    #[test]
+    fn what_has_to_be_done_is_known_to_be_under_way_after_a_wish_to_stop() {
+        let stop = Stop::default();
+        stop.request();
+        assert!(stop.enter(ForeignCall::Model).is_err());
+        let call = stop.under_way(ForeignCall::Model);
+        let later = Instant::now() + Duration::from_secs(60);
+        assert!(stop.calls().unanswered(later).is_some());
+        drop(call);
+        assert!(stop.calls().unanswered(later).is_none());
+    }
 
     #[test]
     fn a_limit_ends_when_asked_to_or_when_its_time_is_up() {

@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use cudarc::cupti::sys;
 use serde::{Deserialize, Serialize};
 
+use super::foreign::ForeignCall;
+use super::stop::Stop;
 use crate::{Error, Result};
 
 /// One launch of a kernel.
@@ -203,10 +205,11 @@ const KINDS: [sys::CUpti_ActivityKind; 5] = [
 /// What `work` had the GPU do, in the order of the records; `work` has to wait for the device itself. One trace at a time.
 ///
 /// # Errors
-/// When CUPTI refuses, or the work fails.
-pub(super) fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<Launch>> {
+/// When CUPTI refuses, the work fails, or it is asked to stop.
+pub(super) fn traced(stop: &Stop, work: impl FnOnce() -> Result<()>) -> Result<Vec<Launch>> {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let call = stop.enter(ForeignCall::Model)?;
     // SAFETY: the callbacks are functions of this module; the library is present.
     unsafe {
         check(
@@ -227,7 +230,9 @@ pub(super) fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<Launch>> {
         seen.clear();
     }
     let offset = clock_offset();
+    drop(call);
     let done = work();
+    let call = stop.under_way(ForeignCall::Model);
     // SAFETY: as above. Whatever fails, records are no longer made behind this.
     let mut dropped = 0;
     let (flushed, counted, ended) = unsafe {
@@ -236,6 +241,7 @@ pub(super) fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<Launch>> {
         let ended = KINDS.map(|kind| sys::cuptiActivityDisable(kind));
         (flushed, counted, ended)
     };
+    drop(call);
     done?;
     check("flush", flushed)?;
     if counted == sys::CUptiResult::CUPTI_SUCCESS && dropped > 0 {

@@ -60,7 +60,7 @@ pub enum DeviceError {
         seconds: u64,
     },
     /// Another job's thread is still in a library that did not answer.
-    #[error("a library that did not answer is still at work in this process")]
+    #[error("a library that did not answer is still at work in this process, which begins no other job meanwhile")]
     LeftBehind,
     /// A plug-in offers no such device.
     #[error("the plug-in {provider} offers no {wanted} on this machine (it offers {offered})")]

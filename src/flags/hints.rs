@@ -224,7 +224,7 @@ fn device(error: &DeviceError) -> String {
         DeviceError::NoAnswer { library: None, .. } => {
             "what was timed is kept; allow more time with --time-budget, or leave it out if the device only takes long".to_owned()
         }
-        DeviceError::LeftBehind => "do what is left to do in a new process".to_owned(),
+        DeviceError::LeftBehind => "try again when it has answered, or do what is left to do in a new process".to_owned(),
         DeviceError::NoPluginDevice { .. } => {
             "--ep-device names one that it offers (the second GPU: GPU:1); OpenVINO's plug-in offers Intel's processors alone".to_owned()
         }

@@ -1,19 +1,18 @@
 //! A thread that is left behind in a library which does not answer, and what it means for the end of the process.
 
-use std::sync::Once;
+use std::thread::JoinHandle;
 
-/// No other job begins in the process, which may go on with other things. Its end must not wait for that library: a lock that it holds, such as that of the system's
-/// loader, is wanted there. So from here on the process ends as soon as Python has done all of its own.
-pub(super) fn left_behind() {
-    static ONCE: Once = Once::new();
-    crate::device::left_behind();
-    ONCE.call_once(|| {
-        // SAFETY: the function stays where it is as long as the process.
-        #[cfg(all(target_os = "linux", target_env = "gnu"))]
-        unsafe {
-            on_exit(leave, std::ptr::null_mut());
-        }
-    });
+/// No other job begins in the process until the thread comes back; the process may go on with other things. Its end must not wait for that library: a lock
+/// that it holds, such as that of the system's loader, is wanted there. So a process that ends before the thread comes back does so as soon as
+/// Python has done all of its own.
+pub(super) fn leave_behind<T: Send + 'static>(thread: JoinHandle<T>) {
+    crate::device::leave_behind(thread);
+    // Each time: what libraries loaded meanwhile want done at the end comes behind it.
+    // SAFETY: the function stays where it is as long as the process.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    unsafe {
+        on_exit(leave, std::ptr::null_mut());
+    }
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -24,6 +23,8 @@ unsafe extern "C" {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 extern "C" fn leave(status: libc::c_int, _: *mut libc::c_void) {
-    // SAFETY: it takes a number and does not come back.
-    unsafe { libc::_exit(status) }
+    if crate::device::check_left_behind().is_err() {
+        // SAFETY: it takes a number and does not come back.
+        unsafe { libc::_exit(status) }
+    }
 }

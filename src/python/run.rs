@@ -10,7 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::errors::raised;
-use super::left_behind::left_behind;
+use super::left_behind::leave_behind;
 use crate::device::{Limit, Stop, check_left_behind};
 use crate::optimize::{ProgressReporter, Step};
 use crate::verify::{ScoreRequest, UserMetric};
@@ -124,9 +124,13 @@ pub(super) fn run_judged<R: Send + 'static>(
     let (ended, raised_meanwhile) = py.detach(|| {
         let own = stop.clone();
         let worker = std::thread::spawn(move || job(&own, &Teller(sender), metric));
-        let raised = listen(&receiver, called, &stop);
+        let listened = listen(&receiver, called, &stop);
         drop(receiver);
-        (end_of(worker, &stop), raised)
+        match listened {
+            Ok(Some(error)) => (left(worker, error, &stop), Ok(())),
+            Ok(None) => (end_of(worker, &stop), Ok(())),
+            Err(raised) => (end_of(worker, &stop), Err(raised)),
+        }
     });
     raised_meanwhile?;
     match ended {
@@ -147,25 +151,33 @@ enum Ended<R> {
 }
 
 /// Waits for a job's end, as long as libraries answer.
-fn end_of<R>(worker: JoinHandle<Result<R>>, stop: &Stop) -> Ended<R> {
+fn end_of<R: Send + 'static>(worker: JoinHandle<Result<R>>, stop: &Stop) -> Ended<R> {
     while !worker.is_finished() {
         if let Some(error) = stop.unanswered() {
-            left_behind();
-            return Ended::Left(error);
+            return left(worker, error, stop);
         }
         std::thread::sleep(SOON);
     }
     Ended::Joined(worker.join())
 }
 
-/// Until the job has nothing more to tell, or a library in it does not answer.
-fn listen(receiver: &Receiver<Told>, called: Called, stop: &Stop) -> PyResult<()> {
+/// Leaves a job's thread behind, which ends when the library does answer.
+fn left<R: Send + 'static>(worker: JoinHandle<Result<R>>, error: Error, stop: &Stop) -> Ended<R> {
+    stop.request();
+    leave_behind(worker);
+    Ended::Left(error)
+}
+
+/// Until the job has nothing more to tell, or a library in it does not answer: what comes of that then.
+fn listen(receiver: &Receiver<Told>, called: Called, stop: &Stop) -> PyResult<Option<Error>> {
     loop {
         let told = match receiver.recv_timeout(PATIENCE) {
             Ok(told) => Some(told),
-            Err(RecvTimeoutError::Timeout) if stop.unanswered().is_some() => return Ok(()),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Timeout) => match stop.unanswered() {
+                Some(error) => return Ok(Some(error)),
+                None => None,
+            },
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
         };
         let done = Python::attach(|py| {
             match (told, called) {
@@ -181,9 +193,9 @@ fn listen(receiver: &Receiver<Told>, called: Called, stop: &Stop) -> PyResult<()
             }
             py.check_signals()
         });
-        if done.is_err() {
+        if let Err(raised) = done {
             stop.request();
-            return done;
+            return Err(raised);
         }
     }
 }

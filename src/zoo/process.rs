@@ -80,7 +80,7 @@ impl Worker {
         if !matches!(sent, Some(Ok(()))) {
             return self.ended();
         }
-        let limited = || limit.map(|l| Instant::now() + l);
+        let limited = || limit.and_then(|l| Instant::now().checked_add(l));
         let mut end = limited();
         loop {
             match self.lines.recv_timeout(PATIENCE) {

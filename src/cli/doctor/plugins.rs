@@ -30,7 +30,7 @@ pub(super) fn plugins(args: &DoctorArgs, checks: &mut Vec<Check>) {
         let flags = flags(args, &plugin, &folder);
         checks.push(told(
             &plugin,
-            processes.run(0, &Job::Device { flags }, None, Some(2 * patience)),
+            processes.run(0, &Job::Device { flags }, None, Some(patience.saturating_mul(2))),
         ));
     }
 }

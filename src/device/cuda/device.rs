@@ -12,6 +12,7 @@ use super::timing::{Gpu, OnGpu};
 use crate::device::conditions::{Conditions, ConditionsReader};
 use crate::device::device_tensor::Runner;
 use crate::device::executor::Executor;
+use crate::device::foreign::ForeignCall;
 use crate::device::info::DeviceInfo;
 use crate::device::interface::Device;
 use crate::device::node_times::NodeTime;
@@ -57,6 +58,7 @@ impl CudaDevice {
     /// # Errors
     /// When there is no such GPU, no driver, or no CUDA provider: see [`DeviceError`].
     pub fn new(runtime: Runtime, index: usize, options: CudaOptions) -> Result<Self> {
+        let _call = runtime.stop.enter(ForeignCall::Model)?;
         let count = gpu_count();
         if count == 0 {
             return Err(Error::Device(DeviceError::NoGpu { index }));
@@ -77,7 +79,7 @@ impl CudaDevice {
             .zip(place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID))
             .zip(place(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID))
             .map(|((domain, bus), device)| format!("{domain:08X}:{bus:02X}:{device:02X}.0"));
-        let products = CudaProducts::new(stream.clone());
+        let products = CudaProducts::new(stream.clone(), &runtime.stop);
         let mut device = Self {
             products,
             runtime,
@@ -88,7 +90,7 @@ impl CudaDevice {
             traces: false,
         };
         loads(&device.runtime, index, device.provider())?;
-        device.traces = cupti_present() && traced(|| Ok(())).is_ok();
+        device.traces = cupti_present() && traced(&device.runtime.stop, || Ok(())).is_ok();
         // Once the provider is loaded, so that the versions are of the libraries that it uses.
         device.info = describe(&device.runtime, &device.gpu.context, options, device.traces)?;
         Ok(device)
@@ -229,7 +231,7 @@ impl Timer for CudaDevice {
         timed.first_run()?;
         timed.settle()?;
         timed.set_repeats(1);
-        let launches = traced(|| timed.sample().map(|_| ()))?;
+        let launches = traced(&self.runtime.stop, || timed.sample().map(|_| ()))?;
         Ok(Some(
             launches
                 .into_iter()
@@ -259,6 +261,7 @@ impl Executor for CudaDevice {
     }
 
     fn memory(&self) -> Option<u64> {
+        let _call = self.runtime.stop.under_way(ForeignCall::Model);
         let (free, _) = self.gpu.context.mem_get_info().ok()?;
         Some(free as u64)
     }

@@ -1,6 +1,5 @@
 //! A session on a GPU, timed by events.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use cudarc::driver::sys::CUevent_flags;
@@ -13,7 +12,7 @@ use super::driver::driver;
 use super::node_kernels::node_kernels;
 use crate::Result;
 use crate::device::foreign::ForeignCall;
-use crate::device::node_times::{NodeTime, read_runs};
+use crate::device::node_times::{NodeTime, end_profile};
 use crate::device::outputs::{bound, run};
 use crate::device::stop::Stop;
 use crate::device::timer::{NodeRuns, TimedSession};
@@ -53,6 +52,7 @@ const NO_GRAPH: &str = "-1";
 impl OnGpu {
     /// A session with its inputs and outputs bound on a GPU; one run a sample.
     pub(super) fn new(gpu: &Gpu, session: Session, inputs: &[NamedTensor], stop: Stop) -> Result<Self> {
+        let call = stop.enter(ForeignCall::Model)?;
         let memory = MemoryInfo::new(
             AllocationDevice::CUDA,
             gpu.index as i32,
@@ -61,6 +61,7 @@ impl OnGpu {
         )?;
         let binding = bound(&session, inputs, &memory)?;
         binding.synchronize_inputs()?;
+        drop(call);
         let mut options = RunOptions::new()?;
         options.disable_device_sync()?;
         let event = || {
@@ -172,10 +173,10 @@ impl TimedSession for OnGpu {
         for _ in 1..runs.warmup {
             self.run()?;
         }
-        let launches = traced(|| (0..runs.timed).try_for_each(|_| self.run().map(drop)))?;
+        let stop = self.stop.clone();
+        let launches = traced(&stop, || (0..runs.timed).try_for_each(|_| self.run().map(drop)))?;
         let start_ns = self.session.profiling_start_ns()?;
-        let file = self.session.end_profiling()?;
-        let node_runs = read_runs(Path::new(&file))?;
+        let node_runs = end_profile(&mut self.session, &stop)?;
         drop(folder);
         Ok(node_kernels(node_runs, start_ns, launches, runs.timed))
     }

@@ -15,7 +15,7 @@ use crate::device::executor::Executor;
 use crate::device::foreign::{ForeignCall, PLUGIN_PATIENCE};
 use crate::device::info::{DeviceInfo, DeviceKind, fingerprint};
 use crate::device::interface::Device;
-use crate::device::node_times::read_runs;
+use crate::device::node_times::end_profile;
 use crate::device::on_cpu::CPU_PROVIDER;
 use crate::device::processor::{Said, processor};
 use crate::device::run::Run;
@@ -116,6 +116,7 @@ impl PluginDevice {
     }
 
     fn builder(&self, fallback: CpuFallback) -> Result<SessionBuilder> {
+        let _call = self.runtime.stop.enter(ForeignCall::Model)?;
         let device = registered::find(&self.runtime, &self.provider, self.slot);
         let mut builder = self
             .runtime
@@ -239,7 +240,7 @@ impl Timer for PluginDevice {
             &self.runtime.stop,
         )?;
         run(&mut session, inputs, &self.runtime.stop)?;
-        let runs = read_runs(Path::new(&session.end_profiling()?))?;
+        let runs = end_profile(&mut session, &self.runtime.stop)?;
         let left = runs.into_iter().filter(|run| run.provider == CPU_PROVIDER);
         Ok(left.map(|run| run.op).collect())
     }
