@@ -8,7 +8,7 @@ use crate::Result;
 use crate::device::{Device, Limit};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::reconstruct::{CalibrationMethod, Change, FitSamples, Settings, reconstruct, rescaled};
+use crate::reconstruct::{CalibrationMethod, Change, FitSamples, Reconstructed, Settings, reconstruct, rescaled};
 use crate::score::{Judgement, Reference, StagedExecutor, Watch};
 use crate::verify::{Agreement, Task};
 
@@ -126,7 +126,7 @@ pub fn fitted(
         seed: fitting.seed,
         ..Settings::default()
     };
-    let fit = |from: ModelProto| {
+    let fit_by = |from: ModelProto, settings: Settings| {
         let on = FitSamples {
             data: &samples.data,
             runs: samples.fit.clone(),
@@ -139,15 +139,33 @@ pub fn fitted(
         };
         reconstruct(device, change, from, on, settings, watch)
     };
-    let reconstructed = fit(pruned.clone())?;
-    let (left, not_better, of) = (reconstructed.left, reconstructed.not_better, reconstructed.of);
-    let fitted = reconstructed.proto;
+    let fit = |from| fit_by(from, settings);
+    let mut reconstructed = fit(pruned.clone())?;
     reporter.step(Step::JudgeWeights);
     let executor = StagedExecutor::new(device, &samples.data, samples.judge.clone())?;
     let reference = Reference::of(&executor, change.model, change.graph, &samples.judged)?;
     let judged = |model: &ModelProto| reference.judge(&executor, model, &Graph::of(model)?, 0);
     let before = judged(&pruned)?;
-    let after = if left == of { before } else { judged(&fitted)? };
+    let judged_fit = |fit: &Reconstructed| match fit.left == fit.of {
+        true => Ok(before),
+        false => judged(&fit.proto),
+    };
+    let mut after = judged_fit(&reconstructed)?;
+    if !change.branches.is_empty() && after.loss() > before.loss() && !limit.is_up() {
+        // Behind an activation, what a layer in front makes for a branch that went may be worse than nothing.
+        reporter.step(Step::FitWeights);
+        let behind = Settings {
+            in_front: false,
+            ..settings
+        };
+        let other = fit_by(pruned.clone(), behind)?;
+        let loss = judged_fit(&other)?;
+        if loss.loss() < after.loss() {
+            (reconstructed, after) = (other, loss);
+        }
+    }
+    let (left, not_better, of) = (reconstructed.left, reconstructed.not_better, reconstructed.of);
+    let fitted = reconstructed.proto;
     let mut notes = Vec::new();
     if left > 0 {
         notes.push(format!(

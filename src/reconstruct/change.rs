@@ -21,6 +21,8 @@ pub struct Settings {
     pub steps: usize,
     /// Layers that are fitted, at most: the first ones around the change.
     pub layers: usize,
+    /// Whether layers in front of a branch that went are fitted to what it added, too.
+    pub in_front: bool,
     /// Seed of the places.
     pub seed: u64,
 }
@@ -33,6 +35,7 @@ impl Default for Settings {
             match_deviation: false,
             steps: 4,
             layers: usize::MAX,
+            in_front: true,
             seed: 0,
         }
     }

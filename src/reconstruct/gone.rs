@@ -16,8 +16,9 @@ pub(super) struct Gone<'a> {
 }
 
 impl<'a> Gone<'a> {
-    /// What the branches of a change leave. What else but a branch reads wants its value as it was.
-    pub fn new(change: Change<'a>) -> Self {
+    /// What the branches of a change leave; what stays stands for their sums only where layers `in_front` make up for them. What else but a
+    /// branch reads wants its value as it was.
+    pub fn new(change: Change<'a>, in_front: bool) -> Self {
         let (graph, all) = (change.graph, &change.analysis.branches);
         let branches: Vec<&Branch> = change.branches.iter().filter_map(|n| all.get(n)).collect();
         let serves_alone = |b: &&&'a Branch| {
@@ -26,7 +27,7 @@ impl<'a> Gone<'a> {
         };
         let stand_for = branches
             .iter()
-            .filter(serves_alone)
+            .filter(|b| in_front && serves_alone(b))
             .map(|b| (b.stays.as_str(), b.sum.as_str()))
             .collect();
         Self { branches, stand_for }

@@ -71,7 +71,7 @@ pub fn reconstruct(
     watch: Watch,
 ) -> Result<Reconstructed> {
     let Watch { limit, progress } = watch;
-    let (todo, targets) = todo(change, &pruned, settings.layers)?;
+    let (todo, targets) = todo(change, &pruned, settings)?;
     let runs = on.runs.start..on.runs.end.max(on.judge.end);
     let fitted_on = on.runs.len();
     let mut before = StagedExecutor::new(device, on.data, runs.clone())?;
@@ -203,9 +203,9 @@ pub fn reconstruct(
 }
 
 /// The layers behind a change, and those that should make up for a branch that went behind them, up to so many: what each is fitted to.
-fn todo(change: Change, pruned: &ModelProto, most: usize) -> Result<(Vec<LinearOp>, Vec<ReconstructionTarget>)> {
+fn todo(change: Change, pruned: &ModelProto, settings: Settings) -> Result<(Vec<LinearOp>, Vec<ReconstructionTarget>)> {
     let rewritten = Graph::of(pruned)?;
-    let gone = Gone::new(change);
+    let gone = Gone::new(change, settings.in_front);
     let behind = affected::layers(change, &gone);
     let there = |m: &LinearOp| rewritten.producer.contains_key(m.output.as_str());
     let layers = linear_ops(change.graph).into_iter().filter(there);
@@ -214,7 +214,7 @@ fn todo(change: Change, pruned: &ModelProto, most: usize) -> Result<(Vec<LinearO
         (m, target)
     });
     let all = with_targets.filter(|(m, target)| behind.contains(&m.node) || target.is_moved());
-    Ok(all.take(most).unzip())
+    Ok(all.take(settings.layers).unzip())
 }
 
 /// For each output of the rewritten layer, the original's output that it is; `None` for a new one.

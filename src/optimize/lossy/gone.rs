@@ -49,8 +49,11 @@ pub(super) fn measure_gone(
         if session.limit.is_up() {
             break;
         }
-        let model = without(session, samples, branch)?;
-        let lost = reference.judge(&executor, &model, &Graph::of(&model)?, 0)?.loss();
+        // What the layer in front makes behind an activation may fit worse than it stands: the final fit is judged likewise.
+        let mut lost = f64::INFINITY;
+        for model in without(session, samples, branch)? {
+            lost = lost.min(reference.judge(&executor, &model, &Graph::of(&model)?, 0)?.loss());
+        }
         for &g in &branch.groups {
             let part = (lost / branch.groups.len() as f64).max(LEAST);
             let nothing_else = || LossCurve::new(session.analysis().groups[g].classes.len(), &[0.0], &[]);
@@ -62,8 +65,8 @@ pub(super) fn measure_gone(
     Ok(())
 }
 
-/// The model without a branch, the layers around it fitted.
-fn without(session: &Session, samples: &Samples, branch: &Branch) -> Result<ModelProto> {
+/// The model without a branch: as it is, and with the layers around it fitted.
+fn without(session: &Session, samples: &Samples, branch: &Branch) -> Result<[ModelProto; 2]> {
     let plan = Plan {
         branches: BTreeSet::from([branch.add]),
         ..Plan::default()
@@ -93,5 +96,7 @@ fn without(session: &Session, samples: &Samples, branch: &Branch) -> Result<Mode
         limit: &session.limit,
         progress: &|_, _| {},
     };
-    Ok(reconstruct(session.device, change, session.rewritten(&plan)?, on, settings, watch)?.proto)
+    let unfitted = session.rewritten(&plan)?;
+    let fitted = reconstruct(session.device, change, unfitted.clone(), on, settings, watch)?;
+    Ok([unfitted, fitted.proto])
 }
