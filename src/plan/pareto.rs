@@ -220,7 +220,7 @@ impl<'a> Frontier<'a> {
         if last.used < first.used {
             points.push(last);
         }
-        points.into_iter().map(|p| self.outer(p)).collect()
+        undominated(points.into_iter().map(|p| self.outer(p)).collect())
     }
 
     fn between(&mut self, a: &ParetoPoint, b: &ParetoPoint, apart: f64, points: &mut Vec<ParetoPoint>) {
@@ -234,6 +234,18 @@ impl<'a> Frontier<'a> {
             self.between(&next, b, apart, points);
         }
     }
+}
+
+/// Points from the one that uses most on, without those that lose more than one that uses less: searches that are not proven find some.
+fn undominated(points: Vec<ParetoPoint>) -> Vec<ParetoPoint> {
+    let mut kept: Vec<ParetoPoint> = Vec::new();
+    for point in points.into_iter().rev() {
+        if kept.last().is_none_or(|k| point.loss <= k.loss && point.used > k.used) {
+            kept.push(point);
+        }
+    }
+    kept.reverse();
+    kept
 }
 
 /// What a resource uses, over the options that may be chosen: one table for each set of variables, no numbers and infinite

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Frontier, LossCurve, Resource, SearchSpace};
+use super::{Frontier, LossCurve, ParetoPoint, Resource, SearchSpace, undominated};
 use crate::device::{Limit, Stop};
 use crate::plan::factor::{Factor, each};
 
@@ -227,4 +227,23 @@ fn groups_of_one_branch_go_together_or_not_at_all() {
         let counts = space.counts(&point.choice);
         assert_eq!(counts[0] == 0, counts[1] == 0, "{counts:?}");
     }
+}
+
+#[test]
+fn points_that_lose_more_than_one_that_uses_less_are_left_out() {
+    let point = |used: f64, loss: f64| ParetoPoint {
+        choice: vec![],
+        loss,
+        used,
+    };
+    let found = undominated(vec![
+        point(9.0, 0.0),
+        point(7.0, 3.0),
+        point(6.0, 1.0),
+        point(6.0, 2.0),
+        point(4.0, 2.0),
+        point(2.0, 5.0),
+    ]);
+    let kept: Vec<(f64, f64)> = found.iter().map(|p| (p.used, p.loss)).collect();
+    assert_eq!(kept, [(9.0, 0.0), (6.0, 1.0), (4.0, 2.0), (2.0, 5.0)]);
 }
