@@ -240,7 +240,13 @@ impl<'a> Frontier<'a> {
 fn undominated(points: Vec<ParetoPoint>) -> Vec<ParetoPoint> {
     let mut kept: Vec<ParetoPoint> = Vec::new();
     for point in points.into_iter().rev() {
-        if kept.last().is_none_or(|k| point.loss <= k.loss && point.used > k.used) {
+        while kept
+            .last()
+            .is_some_and(|k| point.loss <= k.loss && point.used <= k.used)
+        {
+            kept.pop();
+        }
+        if kept.last().is_none_or(|k| point.loss <= k.loss) {
             kept.push(point);
         }
     }
