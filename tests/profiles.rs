@@ -38,7 +38,7 @@ fn latency_steps(profile: &Profile, like: impl Fn(&Record) -> bool) -> Vec<(usiz
 #[test]
 fn every_recorded_profile_says_where_it_was_measured() {
     let all = fixtures();
-    assert_eq!(all.len(), 21);
+    assert_eq!(all.len(), 20);
     for (name, profile) in &all {
         let device = if name.starts_with("h200") {
             "NVIDIA H200"

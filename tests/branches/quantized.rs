@@ -84,7 +84,7 @@ fn quantized_branches_go_with_what_quantizes_them() {
 fn a_zero_point_that_may_be_replaced_is_not_known() {
     let mut model = quantized_block(0).proto;
     let whole = |model: &ModelProto| {
-        Case::new(model)
+        Case::as_given(model)
             .unwrap()
             .analysis
             .branches

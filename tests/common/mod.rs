@@ -102,8 +102,18 @@ pub struct Case {
 }
 
 impl Case {
+    /// A model whose weights are constants, also where callers may replace them.
     pub fn new(proto: &ModelProto) -> Result<Self, String> {
-        let graph = Graph::of(proto).map_err(|e| e.to_string())?;
+        Self::by(proto, |proto| Graph::new(proto.graph.as_ref().unwrap()))
+    }
+
+    /// A model of which weights that callers may replace are not known.
+    pub fn as_given(proto: &ModelProto) -> Result<Self, String> {
+        Self::by(proto, Graph::of)
+    }
+
+    fn by(proto: &ModelProto, graph_of: fn(&ModelProto) -> snapprune::Result<Graph<'_>>) -> Result<Self, String> {
+        let graph = graph_of(proto).map_err(|e| e.to_string())?;
         let specs = input_specs(&graph, &ShapeOptions::default()).map_err(|e| e.to_string())?;
         let seen = observe(&runtime(), proto, &specs).map_err(|e| e.to_string())?;
         let proto = if seen.stale_value_info {
@@ -111,7 +121,7 @@ impl Case {
         } else {
             proto.clone()
         };
-        let graph = Graph::of(&proto).map_err(|e| e.to_string())?;
+        let graph = graph_of(&proto).map_err(|e| e.to_string())?;
         let opset = proto
             .opset_import
             .iter()
