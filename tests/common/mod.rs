@@ -109,7 +109,7 @@ impl Case {
 
     /// A model of which weights that callers may replace are not known.
     pub fn as_given(proto: &ModelProto) -> Result<Self, String> {
-        Self::by(proto, Graph::of)
+        Self::by(proto, |proto| Graph::of(proto))
     }
 
     fn by(proto: &ModelProto, graph_of: fn(&ModelProto) -> snapprune::Result<Graph<'_>>) -> Result<Self, String> {
