@@ -51,6 +51,11 @@ pub struct Analysis {
 }
 
 impl Analysis {
+    /// The branches that end in these additions.
+    pub fn branches_at<'a>(&'a self, additions: &'a BTreeSet<usize>) -> impl Iterator<Item = &'a Branch> {
+        additions.iter().filter_map(|n| self.branches.get(n))
+    }
+
     /// Bytes of one element of a value.
     pub fn bytes_of(&self, name: &str) -> usize {
         self.element_bytes.get(name).copied().unwrap_or(4)

@@ -43,7 +43,7 @@ pub(super) fn branches(
         groups,
         macs,
         broadcasts,
-        seen_outside: seen_outside(graph),
+        seen_outside: graph.seen_outside(),
     };
     let mut found: BTreeMap<usize, Branch> = BTreeMap::new();
     let mut taken: HashSet<usize> = HashSet::new();
@@ -57,13 +57,6 @@ pub(super) fn branches(
         }
     }
     found
-}
-
-/// Names that are graph outputs or are read inside of bodies.
-fn seen_outside(graph: &Graph) -> HashSet<String> {
-    let captured = graph.proto.node.iter().flat_map(captured_names);
-    let outputs = graph.proto.output.iter().map(|o| o.name().to_owned());
-    captured.chain(outputs).collect()
 }
 
 struct Finder<'g> {

@@ -9,8 +9,8 @@ use super::dependency_graph::{DependencyGraph, ValueId, input_value};
 use super::extents::Extents;
 use super::ops::{Operands, spec_of};
 use super::symbolic_shapes::{Dim, SymbolicShapes};
+use crate::onnx::Graph;
 use crate::onnx::proto::NodeProto;
-use crate::onnx::{Graph, captured_names};
 
 /// The nodes that write out a broadcast which every node behind them can do itself, whatever sizes the inputs have.
 pub(super) fn written_out(graph: &Graph, dependencies: &DependencyGraph, shape: &SymbolicShapes) -> BTreeSet<usize> {
@@ -23,7 +23,7 @@ pub(super) fn written_out(graph: &Graph, dependencies: &DependencyGraph, shape: 
         graph,
         dependencies,
         extents: Extents::new(graph, dependencies, shape),
-        seen_outside: seen_outside(graph),
+        seen_outside: graph.seen_outside(),
     };
     expands.filter(|&n| finder.may_go(n).unwrap_or(false)).collect()
 }
@@ -39,7 +39,7 @@ pub fn gone_with(graph: &Graph, broadcasts: &BTreeSet<usize>) -> BTreeSet<usize>
         .iter()
         .filter_map(|&n| Some(nodes[n].input.first()?.as_str()))
         .collect();
-    let outside = seen_outside(graph);
+    let outside = graph.seen_outside();
     kept.extend(outside.iter().map(String::as_str));
     // Nodes are in order, so that all readers of a node are known when it is looked at.
     for (index, node) in nodes.iter().enumerate().rev() {
@@ -58,14 +58,6 @@ pub fn gone_with(graph: &Graph, broadcasts: &BTreeSet<usize>) -> BTreeSet<usize>
 
 fn is_expand(node: &NodeProto) -> bool {
     spec_of(node).is_some_and(|s| s.name == "Expand")
-}
-
-/// Names that are graph outputs or are read inside of bodies.
-fn seen_outside(graph: &Graph) -> HashSet<String> {
-    let captured = graph.proto.node.iter().flat_map(captured_names);
-    captured
-        .chain(graph.proto.output.iter().map(|o| o.name().to_owned()))
-        .collect()
 }
 
 /// What is known of a graph.

@@ -110,8 +110,9 @@ pub fn apply(
     let graph = opened.graph()?;
     let change = plan.change(&graph, &opened.analysis)?;
     let (folds, mut carrying) = folds_of(&change, &removable(&graph, &opened.analysis));
-    let inside = change.branches.iter().filter_map(|n| opened.analysis.branches.get(n));
-    let inside = inside
+    let inside = opened
+        .analysis
+        .branches_at(&change.branches)
         .flat_map(|b| &b.groups)
         .map(|&g| opened.analysis.groups[g].width());
     carrying += inside.sum::<usize>();

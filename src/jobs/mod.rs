@@ -32,7 +32,7 @@ pub use main_job::{MainOutcome, MainSettings, Naming, PlannedModel, optimize_mod
 pub use pareto::{ParetoOutcome, ParetoSettings, trade_off};
 pub use probe_worker::serve_probes;
 pub use profile::{ProfileSettings, ProfiledLayer, ProfiledModel, profile_model};
-pub use program::Program;
+pub use program::{Program, lines_of};
 pub use source::{ModelSource, is_stream};
 pub use store::StoreSettings;
 pub use turn::take_turn;

@@ -1,15 +1,15 @@
 //! Helper processes of a job on a GPU.
 
 use std::cell::RefCell;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::device::{DeviceChoice, DeviceSettings};
 use super::probe_message::{Answer, Request};
-use super::program::Program;
+use super::program::{Program, lines_of};
 use crate::device::{CudaOptions, Device, DeviceKind, NodeClock, Runtime, Stop, cores};
 use crate::profile::{ProbeHelpers, Problem, Record};
 use crate::{Error, Result};
@@ -139,15 +139,7 @@ impl Helper {
             .spawn()
             .map_err(|e| Error::file(&program.path, e))?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            let Some(stdout) = stdout else { return };
-            for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        let lines = lines_of(stdout);
         let mut helper = Self { child, stdin, lines };
         helper.ask(open)?;
         Ok(helper)

@@ -1,7 +1,10 @@
 //! How processes of this program are started.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::ChildStdout;
 use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
 
 /// How snapprune is called.
 #[derive(Clone, Debug)]
@@ -34,4 +37,18 @@ impl Program {
         // A second time says the same.
         let _ = CALLED.set(self);
     }
+}
+
+/// The lines that a process writes, read as they come.
+pub fn lines_of(stdout: Option<ChildStdout>) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let Some(stdout) = stdout else { return };
+        for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }

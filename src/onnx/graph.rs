@@ -135,6 +135,13 @@ impl<'a> Graph<'a> {
         self.constant(name)
     }
 
+    /// Names that are outputs of the graph or are read inside of bodies.
+    pub fn seen_outside(&self) -> HashSet<String> {
+        let captured = self.proto.node.iter().flat_map(captured_names);
+        let outputs = self.proto.output.iter().map(|o| o.name().to_owned());
+        captured.chain(outputs).collect()
+    }
+
     /// Whether a value is an output of the graph, or read by a body of one of its nodes.
     pub fn is_seen_outside(&self, name: &str) -> bool {
         let mut captured = self.proto.node.iter().flat_map(captured_names);

@@ -94,7 +94,7 @@ impl Outcome {
     /// Says of every branch that went what that was measured to lose, the layers around it fitted.
     fn branches_gone(&mut self, session: &Session, plan: &Plan, loss: &dyn Fn(usize, usize) -> Option<f64>) {
         let analysis = session.analysis();
-        for branch in plan.branches.iter().filter_map(|n| analysis.branches.get(n)) {
+        for branch in analysis.branches_at(&plan.branches) {
             let parts: Option<Vec<f64>> = branch.groups.iter().map(|&g| loss(g, 0)).collect();
             let all = parts.map(|p| p.iter().sum::<f64>());
             let lost = all.map_or(String::new(), |l| format!(", which loses {l:.1e}"));

@@ -32,7 +32,7 @@ pub fn macs_after(graph: &Graph, analysis: &Analysis, change: &ChannelChange) ->
     let remaps = IndexRemaps::new(&analysis.dependencies, &analysis.groups, change);
     let dim = |id: ValueId, axis: usize| remaps.dim(&analysis.dependencies, id, axis);
     let gone = |n: &usize| {
-        let mut gone = change.branches.iter().filter_map(|b| analysis.branches.get(b));
+        let mut gone = analysis.branches_at(&change.branches);
         gone.any(|b| b.nodes.contains(n))
     };
     (0..graph.proto.node.len())

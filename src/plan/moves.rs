@@ -51,14 +51,14 @@ impl Plan {
 
     /// The groups within branches that go.
     pub fn groups_gone(&self, analysis: &Analysis) -> BTreeSet<usize> {
-        let gone = self.branches.iter().filter_map(|n| analysis.branches.get(n));
+        let gone = analysis.branches_at(&self.branches);
         gone.flat_map(|branch| branch.groups.iter().copied()).collect()
     }
 
     /// The nodes that go with broadcasts and not with a branch.
     pub fn unwritten(&self, graph: &Graph, analysis: &Analysis) -> BTreeSet<usize> {
         let mut nodes = gone_with(graph, &self.broadcasts);
-        let branches = self.branches.iter().filter_map(|n| analysis.branches.get(n));
+        let branches = analysis.branches_at(&self.branches);
         branches.flat_map(|b| &b.nodes).for_each(|n| {
             nodes.remove(n);
         });

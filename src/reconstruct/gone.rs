@@ -19,8 +19,8 @@ impl<'a> Gone<'a> {
     /// What the branches of a change leave; what stays stands for their sums only where layers `in_front` make up for them. What else but a
     /// branch reads wants its value as it was.
     pub fn new(change: Change<'a>, in_front: bool) -> Self {
-        let (graph, all) = (change.graph, &change.analysis.branches);
-        let branches: Vec<&Branch> = change.branches.iter().filter_map(|n| all.get(n)).collect();
+        let graph = change.graph;
+        let branches: Vec<&Branch> = change.analysis.branches_at(change.branches).collect();
         let serves_alone = |b: &&&'a Branch| {
             let readers = graph.consumers.get(b.stays.as_str());
             readers.is_some_and(|r| r.iter().all(|n| b.nodes.contains(n))) && !graph.is_seen_outside(&b.stays)

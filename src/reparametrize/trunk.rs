@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::channels::{Analysis, Group};
-use crate::onnx::{Dtype, Graph, captured_names};
+use crate::onnx::{Dtype, Graph};
 use crate::ops::{Dequantized, LinearOp, is_batch_norm};
 
 /// A layer that makes values of a trunk.
@@ -53,8 +53,7 @@ fn of_types(graph: &Graph, analysis: &Analysis, group: &Group, types: &[Dtype]) 
         return None;
     }
     let dependencies = &analysis.dependencies;
-    let mut seen_outside: HashSet<String> = graph.proto.output.iter().map(|o| o.name().to_owned()).collect();
-    seen_outside.extend(graph.proto.node.iter().flat_map(captured_names));
+    let seen_outside = graph.seen_outside();
     let names: HashSet<&str> = group
         .places
         .iter()

@@ -8,7 +8,7 @@ use crate::onnx::proto::{GraphProto, NodeProto};
 
 /// The nodes that go with branches. Where a sum is an output of the graph or read in a body, its last node stays, to hand on what is left.
 pub(super) fn nodes(graph: &Graph, analysis: &Analysis, branches: &BTreeSet<usize>) -> BTreeSet<usize> {
-    let gone = branches.iter().filter_map(|n| analysis.branches.get(n));
+    let gone = analysis.branches_at(branches);
     gone.flat_map(|branch| {
         let hands_on = handing_on(graph, &branch.sum);
         branch.nodes.iter().copied().filter(move |&n| Some(n) != hands_on)
@@ -23,7 +23,7 @@ fn handing_on(graph: &Graph, sum: &str) -> Option<usize> {
 
 /// Lets all who read a sum read what its branch was added to, in a graph whose nodes still stand at their old places.
 pub(super) fn bypass(target: &mut GraphProto, graph: &Graph, analysis: &Analysis, branches: &BTreeSet<usize>) {
-    let gone: Vec<&Branch> = branches.iter().filter_map(|n| analysis.branches.get(n)).collect();
+    let gone: Vec<&Branch> = analysis.branches_at(branches).collect();
     let direct: HashMap<&str, &str> = gone.iter().map(|b| (b.sum.as_str(), b.stays.as_str())).collect();
     // What stays of one branch may be the sum of one before.
     let left = |name: &str| {

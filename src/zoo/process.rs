@@ -1,17 +1,17 @@
 //! A worker process, seen from outside.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::failure::FailureKind;
 use super::message::{Answer, Event, Job};
 use crate::device::Stop;
 use crate::error::tells_out_of_memory;
-use crate::jobs::Program;
+use crate::jobs::{Program, lines_of};
 use crate::{Error, Result};
 
 /// A process that does one job after the other. It ends when this value does, or the process that holds it.
@@ -52,15 +52,7 @@ impl Worker {
             .map_err(fail)?;
         let stdin = child.stdin.take();
         let stdout = child.stdout.take();
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            let Some(stdout) = stdout else { return };
-            for line in BufReader::new(stdout).lines().map_while(std::io::Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        let lines = lines_of(stdout);
         Ok(Self {
             child,
             stdin,
