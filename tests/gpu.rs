@@ -165,6 +165,7 @@ fn models_that_are_loaded_together_run_the_same_kernels() {
         let loading = Loading {
             timer: &device,
             run,
+            helpers: None,
             watched: false,
         };
         for session in load_all(&[loading; 6], CpuFallback::Allowed) {

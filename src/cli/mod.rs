@@ -31,7 +31,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::Error;
 use crate::flags::{Command, CommandLine, hint, typed};
-use crate::jobs::{Program, serve_probes};
+use crate::jobs::{Program, serve_job};
 use crate::report::visible;
 
 /// Runs the command: 0 done; 1 nothing helps or a check failed; 2 error in use or input.
@@ -105,7 +105,7 @@ fn command(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         Some(Command::ZooWorker(_)) => zoo_worker::run(),
         Some(Command::ProbeWorker(_)) => {
             let asked = requests::requests().into_iter();
-            serve_probes(asked, std::io::stdout(), interrupt::stop()).map(|()| true)
+            serve_job(asked, std::io::stdout(), interrupt::stop()).map(|()| true)
         }
         Some(Command::Verify(verify)) => verify::run(verify),
         Some(Command::Widths(widths)) => widths::run(widths),

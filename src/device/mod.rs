@@ -60,7 +60,7 @@ pub use runtime::{Idle, Runtime};
 pub use shape_trace::{Observed, observe, without_value_info, wrong_outputs};
 pub use stop::{Limit, Stop, UnderWay};
 pub use timer::{CpuFallback, ModelRun, NodeClock, NodeRuns, TimedSession, Timer, one_round};
-pub use together::{Loading, cores, load_all};
+pub use together::{Loading, SessionHelpers, cores, load_all};
 pub use trace::Kernel;
 pub use turn::{Turn, TurnEvent, WhenBusy};
 pub use values::NamedTensor;

@@ -3,6 +3,16 @@
 use super::timer::{CpuFallback, ModelRun, TimedSession, Timer};
 use crate::{Error, Result};
 
+/// Other processes that hold models for this one: what takes long when a session is made on a GPU is done by one thread of a process at a
+/// time.
+pub trait SessionHelpers: Send + Sync {
+    /// Loads a model in a process that holds no other, as [`Timer::prepare`] does; nodes may run on the CPU.
+    ///
+    /// # Errors
+    /// When the job is asked to stop, or the other process cannot do it: then this one does.
+    fn prepare(&self, run: ModelRun) -> Result<Box<dyn TimedSession>>;
+}
+
 /// A model that is to be loaded, and for which timer.
 #[derive(Clone, Copy)]
 pub struct Loading<'m> {
@@ -12,10 +22,15 @@ pub struct Loading<'m> {
     pub run: ModelRun<'m>,
     /// Whether it is to tell its nodes' times, if it can.
     pub watched: bool,
+    /// Who loads it in place of this process, where several are loaded together.
+    pub helpers: Option<&'m dyn SessionHelpers>,
 }
 
 impl Loading<'_> {
     fn prepare(&self, fallback: CpuFallback) -> Result<Box<dyn TimedSession>> {
+        if let Some(helpers) = self.helpers {
+            return helpers.prepare(self.run);
+        }
         if self.watched
             && let Some(session) = self.timer.prepare_watched(self.run.model, self.run.inputs)?
         {
@@ -29,8 +44,15 @@ impl Loading<'_> {
 pub fn load_all(loadings: &[Loading], fallback: CpuFallback) -> Vec<Result<Box<dyn TimedSession>>> {
     let together = loadings.len() > 1 && loadings.iter().all(|l| l.timer.prepares_together(l.run.model));
     let cores = if together { cores() } else { 1 };
+    let loadings: Vec<Loading> = loadings
+        .iter()
+        .map(|l| Loading {
+            helpers: l.helpers.filter(|_| together),
+            ..*l
+        })
+        .collect();
     // One making a session waits for the whole device, which no other may be capturing a first run of.
-    let prepared = on_threads(loadings.to_vec(), cores, &|l| l.prepare(fallback));
+    let prepared = on_threads(loadings.clone(), cores, &|l| l.prepare(fallback));
     let ran = on_threads(prepared, cores, &|session| {
         let mut session = session?;
         session.first_run()?;
@@ -43,16 +65,18 @@ pub fn load_all(loadings: &[Loading], fallback: CpuFallback) -> Vec<Result<Box<d
         drop(ran);
         return loadings.iter().map(alone).collect();
     }
-    let settled = |(session, loading): (Result<Box<dyn TimedSession>>, &Loading)| match session {
-        // Others may have been in its way.
-        Err(error) if cores > 1 && !matches!(error, Error::Stopped) => alone(loading),
-        session => {
-            let mut session = session?;
+    let settled = |(session, loading): (Result<Box<dyn TimedSession>>, &Loading)| {
+        let settled = session.and_then(|mut session| {
             session.settle()?;
             Ok(session)
+        });
+        match settled {
+            // Others may have been in its way.
+            Err(error) if cores > 1 && !matches!(error, Error::Stopped) => alone(loading),
+            settled => settled,
         }
     };
-    ran.into_iter().zip(loadings).map(settled).collect()
+    ran.into_iter().zip(&loadings).map(settled).collect()
 }
 
 /// Cores that this process may use.

@@ -2,19 +2,22 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::context::DeviceContext;
 use super::device::{DeviceSettings, SettingsSearch};
+use super::helper::Opening;
 use super::probe_helpers::HelperProcesses;
 use super::provider_settings::{self, Raced};
+use super::session_helpers::SessionProcesses;
 use super::source::ModelSource;
 use super::store::StoreSettings;
 use super::turn::take_turn;
 use super::workloads::{WorkloadShape, open_workloads};
 use crate::Result;
-use crate::device::{Stop, WhenBusy};
+use crate::device::{SessionHelpers, Stop, WhenBusy};
 use crate::optimize::{Known, Options, Outcome, ProgressReporter, Step, Stopwatch, Workload, optimize, refused};
 use crate::profile::ProbeHelpers;
 use crate::report::{About, Written, outcome_html, outcome_json, with_provenance};
@@ -174,13 +177,16 @@ pub fn plan_model(
     let pruned = if raced.device.is_some() { HashSet::new() } else { pruned };
     let (device, cuda) = raced.device.take().unwrap_or((device, settings.device.cuda));
     raced.note.iter().for_each(|note| reporter.note(note));
+    let opening = Opening::of(&settings.device, cuda, (device.as_ref(), &runtime));
+    let sessions = opening.clone().map(SessionProcesses::new);
     let known = Known {
         database,
         recorded,
         pruned,
-        loaded: raced.loaded,
-        helpers: HelperProcesses::of(&settings.device, cuda, (device.as_ref(), &runtime))
-            .map(|helpers| Box::new(helpers) as Box<dyn ProbeHelpers>),
+        loaded: raced
+            .loaded
+            .helped_by(sessions.map(|s| Arc::new(s) as Arc<dyn SessionHelpers>)),
+        helpers: opening.map(|o| Box::new(HelperProcesses::new(o)) as Box<dyn ProbeHelpers>),
     };
     let outcome = optimize(&workloads, device.as_ref(), known, &settings.options, reporter);
     drop(turn);

@@ -1,8 +1,12 @@
 //! Which settings of the provider a job is done with.
 
+use std::sync::Arc;
+
 use super::device::{DeviceSettings, SettingsSearch};
+use super::helper::Opening;
+use super::session_helpers::SessionProcesses;
 use crate::Result;
-use crate::device::{CudaOptions, Device, DeviceKind, Runtime};
+use crate::device::{CudaOptions, Device, DeviceKind, Runtime, SessionHelpers};
 use crate::optimize::{Contender, ProviderSettings, SettingsRace, Workload, race_settings};
 use crate::profile::Database;
 use crate::verify::Loaded;
@@ -47,13 +51,19 @@ pub(super) fn raced(
         .collect();
     let mut contenders: Vec<Contender> = tried
         .iter()
-        .map(|&cuda| Contender {
-            options: cuda.difference(settings.cuda),
-            device: DeviceSettings {
+        .map(|&cuda| {
+            let device = DeviceSettings {
                 cuda,
                 ..settings.clone()
             }
-            .open(runtime),
+            .open(runtime);
+            let opened = device.as_ref().ok().map(|d| (d.as_ref(), runtime));
+            let opening = opened.and_then(|opened| Opening::of(settings, cuda, opened));
+            Contender {
+                options: cuda.difference(settings.cuda),
+                helpers: opening.map(|o| Arc::new(SessionProcesses::new(o)) as Arc<dyn SessionHelpers>),
+                device,
+            }
         })
         .collect();
     let SettingsRace { rows, mut loaded } = race_settings(workloads, &contenders, database, seed)?;

@@ -1,10 +1,12 @@
 //! The same model with other settings of the provider, side by side: they are worth more than widths at times.
 
+use std::sync::Arc;
+
 use super::outcome::ProviderSettings;
 use super::prepare::RUNS;
 use super::workload::Workload;
 use crate::device::{
-    CpuFallback, Device, Loading, ModelRun, NamedTensor, TimedSession, Timer, load_all, random_inputs,
+    CpuFallback, Device, Loading, ModelRun, NamedTensor, SessionHelpers, TimedSession, Timer, load_all, random_inputs,
 };
 use crate::onnx::{encode, with_node_names};
 use crate::profile::{Database, median, whole_key};
@@ -22,6 +24,8 @@ pub struct Contender {
     pub options: Vec<String>,
     /// The device, or why it does not open so.
     pub device: Result<Box<dyn Device>>,
+    /// Who loads models with these settings beside this process.
+    pub helpers: Option<Arc<dyn SessionHelpers>>,
 }
 
 /// What a race of settings came to.
@@ -179,6 +183,8 @@ fn loaded(
             timer,
             run: of(if k == 0 { named } else { model }),
             watched: k == 0,
+            // Nodes are watched by the process that looks at them.
+            helpers: contenders[k].helpers.as_deref().filter(|_| k > 0),
         })
         .collect();
     let mut sessions = load_all(&loadings, CpuFallback::Allowed).into_iter();

@@ -1,10 +1,10 @@
 //! Whole models side by side, with sessions that stay loaded where making them takes long.
 
 use super::session::Session;
-use crate::Result;
 use crate::device::{NamedTensor, NodeClock};
 use crate::profile::{recalled, remember, whole_key};
 use crate::verify::{Effort, Entry, benchmark_beside, benchmark_workloads};
+use crate::{Error, Result};
 
 impl Session<'_> {
     /// Times models side by side, for choosing between them; ratios are to the first.
@@ -14,7 +14,14 @@ impl Session<'_> {
     pub fn race(&self, models: &[&[u8]], seconds: f64) -> Result<Vec<Entry>> {
         let timer = self.timer()?;
         if let Some(inputs) = self.loaded_for(&self.inputs)? {
-            return self.loaded.borrow_mut().race(timer, models, inputs, seconds);
+            let mut loaded = self.loaded.borrow_mut();
+            return match loaded.race(timer, models, inputs, seconds) {
+                // One of them may be gone.
+                Err(error) if !matches!(error, Error::Stopped) && loaded.without_helpers() => {
+                    loaded.race(timer, models, inputs, seconds)
+                }
+                raced => raced,
+            };
         }
         let effort = Effort::choosing(timer, seconds);
         benchmark_workloads(timer, models, &self.inputs, effort, &|_, _| {})
@@ -39,7 +46,12 @@ impl Session<'_> {
             };
             let report = |share: f64| progress((100.0 * share) as usize, 100);
             let loaded = &mut self.loaded.borrow_mut();
-            let mut entries = benchmark_beside(loaded, timer, models, only, effort, &report)?;
+            let mut entries = match benchmark_beside(loaded, timer, models, only, effort, &report) {
+                Err(error) if !matches!(error, Error::Stopped) && loaded.without_helpers() => {
+                    benchmark_beside(loaded, timer, models, only, effort, &report)?
+                }
+                entries => entries?,
+            };
             let own: Vec<Vec<f64>> = entries.iter().map(|e| e.block_ratios.clone()).collect();
             remember(&self.prober, &key, &own)?;
             for (entry, before) in entries.iter_mut().zip(before.unwrap_or_default()) {

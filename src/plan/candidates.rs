@@ -19,7 +19,8 @@ pub enum WiderWidths {
     /// The next multiples of each block.
     Blocks,
     /// Also the next odd width: cuDNN has kernels for odd widths that do without a change of the layout, and they win where maps
-    /// are small (2022 channels at 7×7 take 0.7 of what 2024 take on an H100).
+    /// are small (2022 channels at 7×7 take 0.7 of what 2024 take on an H100). Narrow layers may grow to the next multiple of 32, however far that
+    /// is: what they compute takes next to nothing beside what it takes to start a kernel.
     BlocksAndOdd,
 }
 
@@ -57,7 +58,12 @@ fn of_group(group: &Group, spare: usize, wider: WiderWidths) -> Vec<usize> {
     }
     if group.can_grow() {
         // Past a third more channels, or a SIMD block for the narrow, no plateau is that long.
-        let limit = (width + width / 3).max(if width >= 6 { 16 } else { 8 });
+        let narrow = match wider {
+            WiderWidths::Blocks if width < 6 => 8,
+            WiderWidths::Blocks => 16,
+            WiderWidths::BlocksAndOdd => width.next_multiple_of(32),
+        };
+        let limit = (width + width / 3).max(narrow);
         for block in BLOCKS {
             let wide = width.next_multiple_of(block);
             if wide > width && wide <= limit {
@@ -103,6 +109,15 @@ pub(super) mod tests {
         assert_eq!(with_odd(64), [64]);
         assert_eq!(with_odd(1024), [1024, 1025]);
         assert_eq!(with_odd(2021), [2021, 2024, 2032, 2048, 2023]);
+    }
+
+    #[test]
+    fn narrow_layers_may_grow_further_on_a_gpu() {
+        let of = |n, wider| of_group(&group(n), 0, wider);
+        assert_eq!(of(12, WiderWidths::Blocks), [12, 16]);
+        assert_eq!(of(12, WiderWidths::BlocksAndOdd), [12, 16, 32]);
+        assert_eq!(of(34, WiderWidths::BlocksAndOdd), [34, 36, 40, 48, 64]);
+        assert_eq!(of(70, WiderWidths::BlocksAndOdd), [70, 72, 80, 96]);
     }
 
     #[test]

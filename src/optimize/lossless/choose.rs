@@ -45,7 +45,7 @@ impl Extent {
             NodeClock::Device => Self {
                 seconds: 1.0,
                 found: 2,
-                off: if short { 1.15 } else { 1.05 },
+                off: if short { 1.25 } else { 1.05 },
                 parts: 3,
                 rounds: 1,
                 trusts: session.costs.idle_ms().map(|_| 0.01),
