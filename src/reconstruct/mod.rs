@@ -31,6 +31,8 @@ use aims::Places;
 use gone::Gone;
 use refine::missed;
 
+use std::ops::Range;
+
 use crate::device::Device;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
@@ -65,17 +67,62 @@ const AT_A_TIME: usize = 2048;
 pub fn reconstruct(
     device: &dyn Device,
     change: Change,
-    mut pruned: ModelProto,
+    pruned: ModelProto,
     on: FitSamples,
     settings: Settings,
     watch: Watch,
 ) -> Result<Reconstructed> {
-    let Watch { limit, progress } = watch;
-    let (todo, targets) = todo(change, &pruned, settings)?;
     let runs = on.runs.start..on.runs.end.max(on.judge.end);
-    let fitted_on = on.runs.len();
-    let mut before = StagedExecutor::new(device, on.data, runs.clone())?;
-    let mut after = StagedExecutor::new(device, on.data, runs)?;
+    let before = StagedExecutor::new(device, on.data, runs.clone())?;
+    let after = StagedExecutor::new(device, on.data, runs)?;
+    fit([before, after], change, pruned, on.runs.len(), settings, watch)
+}
+
+/// The same where the original has been run as far as both networks are the same, at most up to the first layer that is fitted (the start of
+/// [`fitted_nodes`]), on the runs to fit on; no other runs judge.
+///
+/// # Errors
+/// When a part of a network cannot be run.
+pub fn reconstruct_from(
+    start: &StagedExecutor,
+    change: Change,
+    pruned: ModelProto,
+    settings: Settings,
+    watch: Watch,
+) -> Result<Reconstructed> {
+    let at = same_place(change.graph, &Graph::of(&pruned)?, start.at());
+    let both = [start.of_another(start.at()), start.of_another(at)];
+    fit(both, change, pruned, start.runs().len(), settings, watch)
+}
+
+/// The node of `other`, a rewritten graph, that comes where node `at` of the original does, or the next one that stays.
+pub fn same_place(graph: &Graph, other: &Graph, at: usize) -> usize {
+    let behind = graph.proto.node.iter().skip(at).flat_map(|n| &n.output);
+    let mut there = behind.filter_map(|o| other.producer.get(o.as_str()));
+    there.next().copied().unwrap_or(other.proto.node.len())
+}
+
+/// The nodes of the original from the first layer that is fitted to the last one; `None` where there is none.
+///
+/// # Errors
+/// When the rewritten network has no graph.
+pub fn fitted_nodes(change: Change, pruned: &ModelProto, settings: Settings) -> Result<Option<Range<usize>>> {
+    let (todo, _) = todo(change, pruned, settings)?;
+    let ends = todo.first().zip(todo.last());
+    Ok(ends.map(|(first, last)| first.node..last.node + 1))
+}
+
+/// Fits from where both networks stand on, on the first `fitted_on` of their runs.
+fn fit(
+    [mut before, mut after]: [StagedExecutor; 2],
+    change: Change,
+    mut pruned: ModelProto,
+    fitted_on: usize,
+    settings: Settings,
+    watch: Watch,
+) -> Result<Reconstructed> {
+    let (device, Watch { limit, progress }) = (before.device(), watch);
+    let (todo, targets) = todo(change, &pruned, settings)?;
     let (mut left, mut not_better) = (0, 0);
     for (k, (old, target)) in todo.iter().zip(&targets).enumerate() {
         progress(k, todo.len());

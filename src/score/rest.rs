@@ -1,8 +1,11 @@
 //! The rest of a model behind a node, loaded once for several models that differ from it before that node only.
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use super::crossing::read_from;
 use super::staged_executor::{Outputs, StagedExecutor};
-use super::subgraph::{Live, Subgraph};
+use super::subgraph::Subgraph;
 use crate::Result;
 use crate::device::{DeviceTensor, Runner};
 use crate::onnx::proto::{ModelProto, NodeProto, TensorProto};
@@ -57,18 +60,18 @@ impl<'g> Rest<'g> {
     ) -> Result<()> {
         let read = read_from(self.graph, self.first);
         let runs = executor.runs();
-        let held = |run: usize, name: &str| runs.get(run).and_then(|live| live.get(name));
+        let held = |run: usize, name: &str| runs.get(run).and_then(|live| live.get(name)).map(Rc::as_ref);
         let Some(part) = Subgraph::new(model, graph, range, &|name| read.contains(name), runs.len(), &held)? else {
             return executor.finish(self.model, self.graph, self.first, see);
         };
         let mut runner = executor.device().runner(&encode(&part.model))?;
         for (k, live) in runs.iter().enumerate() {
             let between = |name: &str| !self.gives_out(name);
-            let made: Live = part
-                .run(&mut runner, &|name| live.get(name), &between)?
+            let made: HashMap<String, DeviceTensor> = part
+                .run(&mut runner, &|name| live.get(name).map(Rc::as_ref), &between)?
                 .into_iter()
                 .collect();
-            let value = |name: &str| made.get(name).or_else(|| live.get(name));
+            let value = |name: &str| made.get(name).or_else(|| live.get(name).map(Rc::as_ref));
             if self.loaded.is_none() {
                 self.loaded = self.load(executor, &value)?;
             }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::crossing::read_from;
 use super::subgraph::{Live, Subgraph};
@@ -41,7 +42,7 @@ impl<'t> StagedExecutor<'t> {
             let run = data.run(k);
             let mut live = Live::new();
             for (name, tensor) in run.inputs {
-                live.insert(name.clone(), DeviceTensor::new(&name, &tensor)?);
+                live.insert(name.clone(), Rc::new(DeviceTensor::new(&name, &tensor)?));
             }
             held.push(live);
             samples.push(run.samples);
@@ -62,7 +63,7 @@ impl<'t> StagedExecutor<'t> {
     pub fn of(device: &'t dyn Device, inputs: &[NamedTensor]) -> Result<Self> {
         let mut live = Live::new();
         for (name, tensor) in inputs {
-            live.insert(name.clone(), DeviceTensor::new(name, tensor)?);
+            live.insert(name.clone(), Rc::new(DeviceTensor::new(name, tensor)?));
         }
         Ok(Self {
             device,
@@ -83,6 +84,18 @@ impl<'t> StagedExecutor<'t> {
         Self {
             staying: needed < free / OF_MEMORY,
             ..self
+        }
+    }
+
+    /// The same place in another model whose nodes before node `at` make the same values. What is kept is shared.
+    #[must_use]
+    pub fn of_another(&self, at: usize) -> Self {
+        Self {
+            device: self.device,
+            runs: self.runs.clone(),
+            samples: self.samples.clone(),
+            at,
+            staying: self.staying,
         }
     }
 
@@ -134,7 +147,7 @@ impl<'t> StagedExecutor<'t> {
     pub(super) fn runs_are_alike(&self) -> bool {
         let first = self.runs.first();
         let alike = |live: &Live| {
-            let same = |(name, held): (&String, &DeviceTensor)| {
+            let same = |(name, held): (&String, &Rc<DeviceTensor>)| {
                 let other = first.and_then(|f| f.get(name));
                 other.is_some_and(|o| o.dims() == held.dims())
             };
@@ -150,7 +163,7 @@ impl<'t> StagedExecutor<'t> {
         range: Range<usize>,
         keep: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Subgraph>> {
-        let held = |run: usize, name: &str| self.runs.get(run).and_then(|live| live.get(name));
+        let held = |run: usize, name: &str| self.runs.get(run).and_then(|live| live.get(name)).map(Rc::as_ref);
         Subgraph::new(model, graph, range, keep, self.runs.len(), &held)
     }
 
@@ -159,7 +172,7 @@ impl<'t> StagedExecutor<'t> {
     /// # Errors
     /// When it is not kept here, or is no tensor.
     pub fn value(&self, run: usize, name: &str) -> Result<&DeviceTensor> {
-        let found = self.runs.get(run).and_then(|live| live.get(name));
+        let found = self.runs.get(run).and_then(|live| live.get(name)).map(Rc::as_ref);
         found.ok_or_else(|| Error::Model(format!("value '{name}' cannot be seen between the parts of the model")))
     }
 
@@ -178,8 +191,8 @@ impl<'t> StagedExecutor<'t> {
             let mut runner = self.device.runner(&encode(&part.model))?;
             let stays = |_: &str| self.staying;
             for live in &mut self.runs {
-                let made = part.run(&mut runner, &|name| live.get(name), &stays)?;
-                live.extend(made);
+                let made = part.run(&mut runner, &|name| live.get(name).map(Rc::as_ref), &stays)?;
+                live.extend(made.into_iter().map(|(name, value)| (name, Rc::new(value))));
                 live.retain(|name, _| keep(name));
             }
         }
@@ -201,7 +214,10 @@ impl<'t> StagedExecutor<'t> {
         };
         let mut runner = self.device.runner(&encode(&part.model))?;
         for (k, live) in self.runs.iter().enumerate() {
-            see(k, part.run(&mut runner, &|name| live.get(name), &|_| false)?)?;
+            see(
+                k,
+                part.run(&mut runner, &|name| live.get(name).map(Rc::as_ref), &|_| false)?,
+            )?;
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use snapprune::data::Dataset;
 use snapprune::device::Limit;
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Graph, encode};
-use snapprune::reconstruct::{Change, FitSamples, Settings, reconstruct};
-use snapprune::score::Watch;
+use snapprune::reconstruct::{Change, FitSamples, Settings, fitted_nodes, reconstruct, reconstruct_from};
+use snapprune::score::{StagedExecutor, Watch};
 
 /// The rewritten model, and the same with up to `layers` of its layers fitted.
 fn without(case: &Case, branches: BTreeSet<usize>, layers: usize) -> [ModelProto; 2] {
@@ -95,6 +95,47 @@ fn the_layers_around_make_up_for_a_part_of_others() {
     let [pruned, fitted] = without(&case, all, usize::MAX);
     let (lost, kept) = (apart(&case, &case.proto, &pruned), apart(&case, &case.proto, &fitted));
     assert!(kept < 0.7 * lost, "{lost} {kept}");
+}
+
+/// What a branch loses is measured from where the model begins to differ on.
+#[test]
+fn a_fit_from_within_the_model_is_the_same() {
+    let case = network(|net, x| {
+        let x = relu(net, x);
+        let x = net.conv(&x, 8, 8, 3, 1);
+        let y = plain(net, &x);
+        plain(net, &y)
+    });
+    let (graph, device) = (Graph::of(&case.proto).unwrap(), cpu());
+    let data = Dataset::random(&case.specs, 40, 3).unwrap();
+    for &add in case.analysis.branches.keys() {
+        let branches = BTreeSet::from([add]);
+        let [pruned, fitted] = without(&case, branches.clone(), 2);
+        let change = Change {
+            model: &case.proto,
+            graph: &graph,
+            analysis: &case.analysis,
+            remaps: &IndexRemaps::default(),
+            branches: &branches,
+        };
+        let settings = Settings {
+            ridge: 1e-7,
+            layers: 2,
+            ..Settings::default()
+        };
+        let nodes = fitted_nodes(change, &pruned, settings).unwrap().unwrap();
+        assert!(nodes.start > 0 && nodes.end > add);
+        let mut start = StagedExecutor::new(&device, &data, 0..data.runs()).unwrap();
+        start.advance(&case.proto, &graph, nodes.start, &[]).unwrap();
+        let watch = Watch {
+            limit: &Limit::default(),
+            progress: &|_, _| {},
+        };
+        let from_there = reconstruct_from(&start, change, pruned.clone(), settings, watch).unwrap();
+        let moved = apart(&case, &pruned, &fitted);
+        let differ = apart(&case, &from_there.proto, &fitted);
+        assert!(moved > 1e-3 && differ < 1e-4 * moved, "{moved} {differ}");
+    }
 }
 
 /// A broadcast that goes is no branch that does: nothing has to be made up for.

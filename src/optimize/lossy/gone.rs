@@ -1,17 +1,18 @@
 //! What it loses that a residual branch goes as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use crate::Result;
 use crate::channels::{Branch, IndexRemaps};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::optimize::reporter::Step;
-use crate::optimize::samples::{JUDGES, Samples};
+use crate::optimize::samples::JUDGES;
 use crate::optimize::session::Session;
 use crate::plan::{LossCurve, Plan, SearchSpace};
-use crate::reconstruct::{Change, FitSamples, Settings, reconstruct};
-use crate::score::{Reference, StagedExecutor, Watch};
+use crate::reconstruct::{Change, Settings, fitted_nodes, reconstruct_from, same_place};
+use crate::score::{Reference, Rest, StagedExecutor, Watch, crossing_bytes};
 
 /// Layers around a branch that make up for it while it is judged alone: those in front of the sum, and those right behind.
 const LAYERS: usize = 4;
@@ -40,19 +41,35 @@ pub(super) fn measure_gone(
         return Ok(());
     }
     session.reporter.step(Step::MeasureLosses);
-    let original = &session.opened.proto;
-    let executor = StagedExecutor::new(session.device, &samples.data, samples.lost_on(JUDGES))?;
-    let reference = Reference::of(&executor, original, &session.graph, &samples.judged)?;
-    for (done, branch) in branches.iter().enumerate() {
+    let (original, graph) = (&session.opened.proto, &session.graph);
+    let mut trials: Vec<Trial> = Vec::new();
+    for &branch in &branches {
+        trials.push(Trial::of(session, branch)?);
+    }
+    trials.sort_by_key(|t| (t.nodes.start, t.branch.add));
+    let each = crossing_bytes(graph, session.analysis(), samples.data.declared());
+    let mut judging = StagedExecutor::new(session.device, &samples.data, samples.lost_on(JUDGES))?.staying(each);
+    let reference = Reference::of(&judging, original, graph, &samples.judged)?;
+    let runs = samples.ranked_on(JUDGES);
+    let few = FITTED.div_ceil(samples.data.batch().max(1)).min(runs.len());
+    let mut fitting = StagedExecutor::new(session.device, &samples.data, runs.start..runs.start + few)?;
+    for (done, trial) in trials.iter().enumerate() {
         session.reporter.progress(done, branches.len());
         session.limit.check()?;
         if session.limit.is_up() {
             break;
         }
+        let (Range { start, end }, branch) = (trial.nodes.clone(), trial.branch);
+        fitting.advance(original, graph, start, &[])?;
+        judging.advance(original, graph, start, &[])?;
+        let mut rest = Rest::new(original, graph, end);
         // What the layer in front makes behind an activation may fit worse than it stands: the final fit is judged likewise.
         let mut lost = f64::INFINITY;
-        for model in without(session, samples, branch)? {
-            lost = lost.min(reference.judge(&executor, &model, &Graph::of(&model)?, 0)?.loss());
+        for model in trial.models(session, &fitting)? {
+            let own = Graph::of(&model)?;
+            let from = same_place(graph, &own, start);
+            let judged = reference.judge_beginning(&judging, &model, &own, from, &mut rest)?;
+            lost = lost.min(judged.loss());
         }
         for &g in &branch.groups {
             let part = (lost / branch.groups.len() as f64).max(LEAST);
@@ -65,38 +82,66 @@ pub(super) fn measure_gone(
     Ok(())
 }
 
-/// The model without a branch: as it is, and with the layers around it fitted.
-fn without(session: &Session, samples: &Samples, branch: &Branch) -> Result<[ModelProto; 2]> {
-    let plan = Plan {
-        branches: BTreeSet::from([branch.add]),
-        ..Plan::default()
-    };
-    let remaps = IndexRemaps::default();
-    let change = Change {
+/// A branch without which the model is tried.
+struct Trial<'a> {
+    branch: &'a Branch,
+    plan: Plan,
+    /// Nodes of the original from the first one that is fitted or goes, to the last.
+    nodes: Range<usize>,
+}
+
+impl<'a> Trial<'a> {
+    fn of(session: &Session<'a>, branch: &'a Branch) -> Result<Self> {
+        let plan = Plan {
+            branches: BTreeSet::from([branch.add]),
+            ..Plan::default()
+        };
+        let remaps = IndexRemaps::default();
+        let change = change(session, &plan, &remaps);
+        let fitted = fitted_nodes(change, &session.rewritten(&plan)?, settings(session))?;
+        let gone = branch.nodes.iter().copied().chain([branch.add]);
+        let all: Vec<usize> = gone
+            .chain(fitted.iter().flat_map(|f| [f.start, f.end.saturating_sub(1)]))
+            .collect();
+        let first = all.iter().min().copied().unwrap_or(0);
+        let last = all.iter().max().copied().unwrap_or(0);
+        Ok(Self {
+            branch,
+            plan,
+            nodes: first..last + 1,
+        })
+    }
+
+    /// The model without the branch: as it is, and with the layers around it fitted on what the original makes up to there.
+    fn models(&self, session: &Session, fitting: &StagedExecutor) -> Result<[ModelProto; 2]> {
+        let remaps = IndexRemaps::default();
+        let change = change(session, &self.plan, &remaps);
+        let watch = Watch {
+            limit: &session.limit,
+            progress: &|_, _| {},
+        };
+        let unfitted = session.rewritten(&self.plan)?;
+        let fitted = reconstruct_from(fitting, change, unfitted.clone(), settings(session), watch)?;
+        Ok([unfitted, fitted.proto])
+    }
+}
+
+/// What it changes that the branches of a plan go.
+fn change<'c>(session: &'c Session, plan: &'c Plan, remaps: &'c IndexRemaps) -> Change<'c> {
+    Change {
         branches: &plan.branches,
         model: &session.opened.proto,
         graph: &session.graph,
         analysis: session.analysis(),
-        remaps: &remaps,
-    };
-    let runs = samples.ranked_on(JUDGES);
-    let few = FITTED.div_ceil(samples.data.batch().max(1)).min(runs.len());
-    let on = FitSamples {
-        data: &samples.data,
-        runs: runs.start..runs.start + few,
-        judge: 0..0,
-    };
-    let settings = Settings {
+        remaps,
+    }
+}
+
+fn settings(session: &Session) -> Settings {
+    Settings {
         layers: LAYERS,
         steps: 0,
         seed: session.options.seed,
         ..Settings::default()
-    };
-    let watch = Watch {
-        limit: &session.limit,
-        progress: &|_, _| {},
-    };
-    let unfitted = session.rewritten(&plan)?;
-    let fitted = reconstruct(session.device, change, unfitted.clone(), on, settings, watch)?;
-    Ok([unfitted, fitted.proto])
+    }
 }
