@@ -116,6 +116,11 @@ struct Two {
 impl Two {
     /// Milliseconds of every record, and its facts: at the present widths, and at one channel fewer.
     fn new(samples: [f64; 2], facts: [RecordFacts; 2]) -> Self {
+        Self::of(samples, facts, false)
+    }
+
+    /// The same, captured as a graph or not.
+    fn of(samples: [f64; 2], facts: [RecordFacts; 2], captured: bool) -> Self {
         let mut net = Net::new(17, 3);
         let x = net.input("x", &[1, 3, 8, 8]);
         let first = net.conv(&x, 3, 24, 3, 1);
@@ -128,7 +133,7 @@ impl Two {
         std::fs::write(&path, encode(&net.model())).unwrap();
         let opened = open(&path, &runtime(), &ShapeOptions::default()).unwrap();
         let (graph, analysis) = (opened.graph().unwrap(), &opened.analysis);
-        let mut latency = LatencyModel::new(&graph, analysis, &layers(&graph, analysis));
+        let mut latency = LatencyModel::new(&graph, analysis, &layers(&graph, analysis)).captured(captured);
         let base: Vec<usize> = analysis.groups.iter().map(|g| g.classes.len()).collect();
         let free = analysis.groups.iter().find(|g| g.constraint.is_none()).unwrap().id;
         let mut odd = base.clone();
@@ -153,9 +158,8 @@ impl Two {
     }
 }
 
-/// A device that needs as long for every layer, with more kernels at some widths.
-#[test]
-fn gaps_between_kernels_count_by_kernel() {
+/// What is known of a layer that launches so many kernels.
+fn launching(kernels: usize) -> RecordFacts {
     let kernel = Kernel {
         name: "k".to_owned(),
         grid: [1; 3],
@@ -164,10 +168,15 @@ fn gaps_between_kernels_count_by_kernel() {
         shared_bytes: 0,
         ns: 1000,
     };
-    let launching = |kernels| RecordFacts {
-        kernels: vec![kernel.clone(); kernels],
+    RecordFacts {
+        kernels: vec![kernel; kernels],
         ..RecordFacts::default()
-    };
+    }
+}
+
+/// A device that needs as long for every layer, with more kernels at some widths.
+#[test]
+fn gaps_between_kernels_count_by_kernel() {
     let mut two = Two::new([1.0, 1.0], [launching(1), launching(3)]);
     let seen = InModel {
         layers: vec![Some(1.0); 2],
@@ -181,6 +190,27 @@ fn gaps_between_kernels_count_by_kernel() {
     let all = two.latency.all();
     assert!((two.latency.of(&all, &two.odd).unwrap().ms - 5.0).abs() < 1e-9);
     assert_eq!(two.latency.idle_ms(), Some(1.0));
+}
+
+/// A device that fills memory before its kernel at some widths.
+#[test]
+fn fills_count_as_kernels_and_for_more_in_a_captured_graph() {
+    let filling = |fills| RecordFacts { fills, ..launching(1) };
+    for (captured, odd) in [(false, 4.0), (true, 8.0)] {
+        let mut two = Two::of([1.0, 1.0], [filling(0), filling(1)], captured);
+        let seen = InModel {
+            layers: vec![Some(1.0); 2],
+            clock: NodeClock::Device,
+            ..InModel::default()
+        };
+        // Two kernels of 1 ms, and 0.5 ms behind each.
+        two.latency.correct(&seen, &two.base, 3.0);
+        assert!((two.latency.predict(&two.base).unwrap() - 3.0).abs() < 1e-9);
+        assert!(
+            (two.latency.predict(&two.odd).unwrap() - odd).abs() < 1e-9,
+            "{captured}"
+        );
+    }
 }
 
 /// A kernel takes no less than the shortest one, however few elements are left for it.

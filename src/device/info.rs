@@ -52,6 +52,11 @@ impl DeviceInfo {
         self.fingerprint == fingerprint || self.former.iter().any(|f| f == fingerprint)
     }
 
+    /// Whether runs are captured as CUDA graphs and replayed.
+    pub fn captures_runs(&self) -> bool {
+        self.stack.contains("cuda_graph=on")
+    }
+
     /// Whether its integer kernels add products of 8-bit integers in 16 bits, which may saturate: those for AVX2, without VNNI.
     pub fn adds_in_16_bits(&self) -> bool {
         let instructions = self.facts.get("instructions").map_or("", String::as_str);

@@ -250,7 +250,7 @@ const HOST_BOUND: f64 = 1.25;
 
 /// What the user should know of a run that the host cannot launch as fast as the device works.
 fn host_bound(session: &Session) -> Option<String> {
-    if session.device.info().stack.contains("cuda_graph=on") {
+    if session.device.info().captures_runs() {
         return None;
     }
     let (idle, whole) = (session.costs.idle_ms()?, session.costs.predict(&session.present())?);

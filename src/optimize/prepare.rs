@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
         let mut session = Self {
             workloads,
             opened,
-            costs: LatencyModel::new(&graph, analysis, &layers_of_all),
+            costs: LatencyModel::new(&graph, analysis, &layers_of_all).captured(device.info().captures_runs()),
             graph,
             original,
             deployed_original: match &deployment {

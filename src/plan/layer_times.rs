@@ -9,15 +9,15 @@ use crate::profile::Summary;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LayerTime {
     pub time: Summary,
-    /// Kernels that a run launches; 0 where they were not traced.
-    pub kernels: usize,
+    /// What a run launches, in gaps between kernels; 0 where it was not traced.
+    pub gaps: f64,
 }
 
-/// What a layer takes, in milliseconds and in launches.
+/// What a layer takes, in milliseconds and in gaps between kernels.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LayerCost {
     pub ms: f64,
-    pub kernels: f64,
+    pub gaps: f64,
 }
 
 impl LayerCost {
@@ -26,7 +26,7 @@ impl LayerCost {
         let on = |a: f64, b: f64| (1.0 - share) * a + share * b;
         Self {
             ms: on(self.ms, other.ms),
-            kernels: on(self.kernels, other.kernels),
+            gaps: on(self.gaps, other.gaps),
         }
     }
 }
@@ -94,7 +94,7 @@ impl LayerTimes {
             let known = self.known.get(&LayerWidths { input, output })?;
             Some(LayerCost {
                 ms: known.time.median,
-                kernels: known.kernels as f64,
+                gaps: known.gaps,
             })
         };
         if let Some(own) = cost(widths.input, widths.output) {

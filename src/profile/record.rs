@@ -28,6 +28,9 @@ pub struct RecordFacts {
     /// The kernels of one run on a GPU, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kernels: Vec<Kernel>,
+    /// Fills and copies of memory that the layer had the GPU do besides, in one run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fills: usize,
     /// Clocks and temperature right after the times were taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditions: Option<Conditions>,
@@ -37,6 +40,10 @@ pub struct RecordFacts {
     /// Milliseconds of the reference chain that ran before and after the problem: how fast the machine was then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_ms: Option<f64>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl RecordFacts {

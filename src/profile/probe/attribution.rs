@@ -108,6 +108,7 @@ pub(super) fn own_kernels(nodes: &[NodeTime], problems: usize, runs: usize) -> V
         }
         let kernels = node.kernels.iter().filter(|k| k.has_grid()).cloned();
         all[k].facts.kernels.extend(kernels);
+        all[k].facts.fills += node.kernels.iter().filter(|k| !k.has_grid()).count();
     }
     all
 }
