@@ -1,12 +1,15 @@
 //! One latency model: the tables of a search add up to what plans are predicted to take.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
+
 use crate::common;
 
 use common::command::model;
 use common::net::Net;
 use common::priced::Priced;
 use common::runtime;
+
 use snapprune::device::{CpuFallback, Kernel, NodeClock, NodeRuns, ShapeOptions, Timer, random_inputs};
 use snapprune::onnx::encode;
 use snapprune::optimize::{Opened, open};
@@ -82,7 +85,7 @@ fn agree(opened: &Opened, random: &mut fastrand::Rng) -> usize {
         )
         .unwrap()
         .unwrap();
-    latency.correct(&in_model(&graph, &layers, &nodes), &space.base, 7.0);
+    latency.correct(&in_model(&graph, &layers, &nodes, None), &space.base, 7.0);
     assert!((latency.predict(&space.base).unwrap() - 7.0).abs() < 1e-9);
     let tables = latency.tables(&space);
     for _ in 0..200 {
@@ -217,9 +220,10 @@ fn fills_count_as_kernels_and_for_more_in_a_captured_graph() {
 #[test]
 fn what_nodes_take_beyond_the_shortest_kernel_goes_with_their_elements() {
     let mut two = Two::new([1.0, 1.0], [RecordFacts::default(), RecordFacts::default()]);
-    let relu = |node, ms| NodeMs { node, ms };
+    let relu = |node, ms| NodeMs { node, ms, fixed: 0.0 };
     let seen = InModel {
         layers: vec![Some(1.0); 2],
+        fixed: 0.0,
         overhead: 0.006,
         nodes: vec![relu(1, 0.005), relu(3, 0.001)],
         clock: NodeClock::Device,
@@ -228,6 +232,24 @@ fn what_nodes_take_beyond_the_shortest_kernel_goes_with_their_elements() {
     assert!((two.latency.predict(&two.base).unwrap() - 2.006).abs() < 1e-9);
     let expected = 2.006 - 0.004 / 24.0;
     assert!((two.latency.predict(&two.odd).unwrap() - expected).abs() < 1e-9);
+}
+
+/// Kernels that a GPU holds all at once take as long with other widths.
+#[test]
+fn what_is_fixed_of_nodes_does_not_go_with_their_elements() {
+    let mut two = Two::new([1.0, 1.0], [RecordFacts::default(), RecordFacts::default()]);
+    let relu = |node, ms, fixed| NodeMs { node, ms, fixed };
+    let seen = InModel {
+        layers: vec![Some(1.0); 2],
+        overhead: 0.008,
+        nodes: vec![relu(1, 0.005, 0.003), relu(3, 0.001, 0.0)],
+        fixed: 0.0,
+        clock: NodeClock::Device,
+    };
+    two.latency.correct(&seen, &two.base, 2.008);
+    let expected = 2.008 - 0.002 / 24.0;
+    assert!((two.latency.predict(&two.odd).unwrap() - expected).abs() < 1e-9);
+    assert!((two.latency.nodes_ms(&BTreeSet::from([1])) - 0.005).abs() < 1e-9);
 }
 
 /// A machine that was half as fast while the second widths were timed, and so was the reference chain beside them.

@@ -16,8 +16,8 @@ use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns
 use crate::onnx::{Graph, encode, with_node_names};
 use crate::plan::{LatencyModel, LayersAt, WiderWidths, candidates, removable};
 use crate::profile::{
-    DeployDtype, Deployment, InModel, Layer, NodeMs, Prober, Profile, Reference, float_forks, in_model, layers, median,
-    remembered, remembered_if_any, whole_key,
+    DeployDtype, Deployment, InModel, Layer, Multiprocessors, Prober, Profile, Reference, float_forks, in_model,
+    layers, median, remembered, remembered_if_any, whole_key,
 };
 use crate::verify::{Loaded, MetricJudge, race};
 use crate::{Error, Result};
@@ -290,17 +290,18 @@ impl<'a> Session<'a> {
         let named = with_node_names(&self.opened.proto);
         let graph = Graph::of(&named)?;
         let model = self.timed(&named)?;
+        let gpu = Multiprocessors::of(self.device.info());
         let layers = self.costs.layers();
         let each = layers.len().div_ceil(self.inputs.len()).max(1);
         for (own, (inputs, weight)) in layers.chunks(each).zip(&self.inputs) {
             let Some(nodes) = self.node_times(timer, &model, inputs)? else {
                 return Ok(None);
             };
-            let seen = in_model(&graph, own, &nodes);
+            let seen = in_model(&graph, own, &nodes, gpu.as_ref());
             all.layers.extend(seen.layers);
             all.overhead += weight * seen.overhead;
-            let weighted = |n: NodeMs| NodeMs { ms: weight * n.ms, ..n };
-            all.nodes.extend(seen.nodes.into_iter().map(weighted));
+            all.fixed += weight * seen.fixed;
+            all.nodes.extend(seen.nodes.into_iter().map(|n| n.weighted(*weight)));
             all.clock = timer.node_clock();
         }
         Ok(Some(all))

@@ -112,7 +112,7 @@ impl LatencyModel {
         self.shares.seen(&seen.nodes);
         self.clock = seen.clock;
         if seen.clock == NodeClock::Device {
-            self.shares.by_times(seen.overhead);
+            self.shares.by_times(seen.overhead, seen.fixed);
         }
         let sum = self.of(&self.all(), present).map_or(0.0, |t| t.ms) + self.overhead;
         if sum <= 0.0 || whole_ms <= 0.0 {

@@ -22,8 +22,8 @@ pub(super) struct Overhead {
     groups: BTreeMap<usize, GroupShare>,
     /// What goes with each residual branch besides what its own groups' shares say.
     branches: Vec<BranchShare>,
-    /// What nodes were measured to take, milliseconds, by node index.
-    seen: HashMap<usize, f64>,
+    /// What nodes were measured to take, by node index.
+    seen: HashMap<usize, Seen>,
 }
 
 /// The share of a branch's nodes that stays when all groups within it have no channels.
@@ -59,6 +59,14 @@ struct Moved {
     channels: usize,
 }
 
+/// What a node was measured to take, milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    ms: f64,
+    /// What of it is the same whatever the widths.
+    fixed: f64,
+}
+
 #[derive(Debug, Default)]
 struct GroupShare {
     share: f64,
@@ -82,7 +90,11 @@ impl Overhead {
             branches: analysis.branches.values().filter_map(BranchShare::of).collect(),
             seen: HashMap::new(),
         };
-        overhead.share_out(0.0, &|work| if work.in_layer { 0.0 } else { work.elements }, 0.0);
+        let by_elements = |work: &NodeWork| Seen {
+            ms: if work.in_layer { 0.0 } else { work.elements },
+            fixed: 0.0,
+        };
+        overhead.share_out(0.0, &by_elements);
         overhead
     }
 
@@ -90,49 +102,62 @@ impl Overhead {
     pub fn seen(&mut self, seen: &[NodeMs]) {
         self.seen.clear();
         for n in seen {
-            *self.seen.entry(n.node).or_default() += n.ms;
+            let entry = self.seen.entry(n.node).or_default();
+            entry.ms += n.ms;
+            entry.fixed += n.fixed;
         }
     }
 
     /// What a node was measured to take, milliseconds; 0 where it was not seen.
     pub fn node_ms(&self, node: usize) -> f64 {
-        self.seen.get(&node).copied().unwrap_or(0.0)
+        self.seen.get(&node).map_or(0.0, |seen| seen.ms)
     }
 
-    /// Shares by what nodes were measured to take on a device, of `overhead_ms` in all. The time of what is no node of the file
-    /// counts for the nodes that were not seen, by elements.
-    pub fn by_times(&mut self, overhead_ms: f64) {
+    /// Shares by what nodes were measured to take on a device, of `overhead_ms` in all. The time of what is no node of the file, `fixed_ms` of
+    /// which is the same whatever the widths, counts for the nodes that were not seen, by elements.
+    pub fn by_times(&mut self, overhead_ms: f64, fixed_ms: f64) {
         let own = std::mem::take(&mut self.seen);
         let unseen = |work: &NodeWork| !work.in_layer && !own.contains_key(&work.node);
         let elements: f64 = self.nodes.iter().filter(|w| unseen(w)).map(|w| w.elements).sum();
-        let rate = (overhead_ms - own.values().sum::<f64>()).max(0.0) / elements.max(1.0);
-        let weight = |work: &NodeWork| match own.get(&work.node) {
-            Some(&ms) => ms,
-            None if unseen(work) => rate * work.elements,
-            None => 0.0,
+        let rest = (overhead_ms - own.values().map(|seen| seen.ms).sum::<f64>()).max(0.0);
+        let rate = rest / elements.max(1.0);
+        let still = if rest > 0.0 {
+            (fixed_ms / rest).clamp(0.0, 1.0)
+        } else {
+            0.0
         };
         // A kernel takes no less than the shortest one, however few elements are left.
-        let least = own
-            .values()
-            .copied()
-            .filter(|&ms| ms > 0.0)
-            .fold(f64::INFINITY, f64::min);
-        let least = if least.is_finite() { least } else { 0.0 };
-        self.share_out(overhead_ms, &weight, least);
+        let times = own.values().map(|seen| seen.ms).filter(|&ms| ms > 0.0);
+        let least = times.reduce(f64::min).unwrap_or(0.0);
+        let weight = |work: &NodeWork| {
+            let seen = match own.get(&work.node) {
+                Some(&seen) => seen,
+                None if unseen(work) => Seen {
+                    ms: rate * work.elements,
+                    fixed: still * rate * work.elements,
+                },
+                None => Seen::default(),
+            };
+            Seen {
+                fixed: seen.fixed.max(least),
+                ..seen
+            }
+        };
+        self.share_out(overhead_ms, &weight);
         self.seen = own;
     }
 
-    /// Shares by a weight for each node, of at least `whole`: what is no node of the file is the same under every plan, and so is what each
-    /// node takes at `least`.
-    fn share_out(&mut self, whole: f64, weight: &dyn Fn(&NodeWork) -> f64, least: f64) {
+    /// Shares by a weight for each node, of at least `whole`: what is no node of the file is the same under every plan, and so is what of each
+    /// node is fixed.
+    fn share_out(&mut self, whole: f64, weight: &dyn Fn(&NodeWork) -> Seen) {
         let mut moved: BTreeMap<usize, GroupShare> = BTreeMap::new();
         let mut all = 0.0;
         for work in &self.nodes {
             let own = weight(work);
-            all += own;
+            all += own.ms;
             for m in &work.moved {
                 let entry = moved.entry(m.group).or_default();
-                entry.share += (own - least).max(0.0) * m.elements / work.elements.max(f64::MIN_POSITIVE);
+                entry.share += (own.ms - own.fixed).max(0.0) * m.elements / work.elements.max(f64::MIN_POSITIVE);
                 entry.channels = m.channels;
             }
         }
@@ -145,10 +170,10 @@ impl Overhead {
             (branch.fixed, branch.groups) = (0.0, BTreeMap::new());
             for work in self.nodes.iter().filter(|w| branch.nodes.contains(&w.node)) {
                 let own = weight(work);
-                branch.fixed += own / all;
+                branch.fixed += own.ms / all;
                 for m in &work.moved {
-                    // Of what it takes at least, a group at no channels gives nothing back; the branch gives all.
-                    let share = (own - least).max(0.0) / all * m.elements / work.elements.max(f64::MIN_POSITIVE);
+                    // Of what is fixed, a group at no channels gives nothing back; the branch gives all.
+                    let share = (own.ms - own.fixed).max(0.0) / all * m.elements / work.elements.max(f64::MIN_POSITIVE);
                     branch.fixed -= share;
                     if !branch.inside.contains(&m.group) {
                         let entry = branch.groups.entry(m.group).or_default();

@@ -10,6 +10,7 @@ use crate::onnx::Graph;
 use crate::ops::LinearSpec;
 
 use super::samples::median;
+use super::waves::{Multiprocessors, waves};
 
 /// One model's time, by parts, in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct InModel {
     /// Those of them that are nodes of the file, each with its time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeMs>,
+    /// Of the time of the others that are no nodes of the file: what is the same for fewer or more channels, as in [`NodeMs::fixed`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fixed: f64,
     /// Whose time it is.
     #[serde(default)]
     pub clock: NodeClock,
@@ -34,6 +38,34 @@ pub struct NodeMs {
     pub node: usize,
     /// Milliseconds.
     pub ms: f64,
+    /// Those of kernels whose blocks a GPU holds all at once: with fewer or more channels they have other blocks, and take as long.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fixed: f64,
+}
+
+fn is_zero(ms: &f64) -> bool {
+    *ms == 0.0
+}
+
+impl NodeMs {
+    /// The same at another share of the workload.
+    #[must_use]
+    pub fn weighted(self, weight: f64) -> Self {
+        Self {
+            ms: weight * self.ms,
+            fixed: weight * self.fixed,
+            ..self
+        }
+    }
+}
+
+/// The milliseconds of a node's kernels that a GPU holds all at once.
+fn fixed(node: &NodeTime, ms: f64, gpu: Option<&Multiprocessors>) -> f64 {
+    let Some(gpu) = gpu else { return 0.0 };
+    let all: u64 = node.kernels.iter().map(|k| k.ns).sum();
+    let at_once = node.kernels.iter().filter(|k| k.has_grid() && waves(k, gpu).waves == 1);
+    let fixed: u64 = at_once.map(|k| k.ns).sum();
+    ms * fixed as f64 / all.max(1) as f64
 }
 
 impl InModel {
@@ -45,9 +77,9 @@ impl InModel {
 
 /// Sorts a profile of a whole model into its layers and the rest.
 ///
-/// ONNX Runtime names a node in the blocked layout after its last fused output, with `_nchwc` behind;
+/// `gpu`: what its kernels ran on. ONNX Runtime names a node in the blocked layout after its last fused output, with `_nchwc` behind;
 /// any other keeps the name of the convolution.
-pub fn in_model(graph: &Graph, layers: &[Layer], nodes: &[NodeTime]) -> InModel {
+pub fn in_model(graph: &Graph, layers: &[Layer], nodes: &[NodeTime], gpu: Option<&Multiprocessors>) -> InModel {
     let mut ran: HashMap<&str, usize> = HashMap::new();
     for (i, node) in nodes.iter().enumerate() {
         ran.insert(&node.name, i);
@@ -73,16 +105,22 @@ pub fn in_model(graph: &Graph, layers: &[Layer], nodes: &[NodeTime]) -> InModel 
         .map(|(index, node)| (node.name(), index))
         .filter(|(name, _)| !name.is_empty())
         .collect();
-    let (mut overhead, mut own) = (0.0, Vec::new());
+    let (mut overhead, mut own, mut rest) = (0.0, Vec::new(), 0.0);
     for (_, ran) in others {
         let ms = median(&ran.samples);
+        let fixed = fixed(ran, ms, gpu);
         overhead += ms;
-        own.extend(by_name.get(ran.name.as_str()).map(|&node| NodeMs { node, ms }));
+        let name = ran.name.as_str();
+        match by_name.get(name).or_else(|| by_name.get(without_token(name))) {
+            Some(&node) => own.push(NodeMs { node, ms, fixed }),
+            None => rest += fixed,
+        }
     }
     InModel {
         layers: found,
         overhead,
         nodes: own,
+        fixed: rest,
         clock: NodeClock::Host,
     }
 }
@@ -112,10 +150,10 @@ pub(super) fn names(graph: &Graph, node: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::extract::layers;
-    use super::in_model;
+    use super::{Multiprocessors, fixed, in_model};
     use crate::Result;
     use crate::channels::{Shapes, analyze};
-    use crate::device::NodeTime;
+    use crate::device::{Kernel, NodeTime};
     use crate::onnx::proto::{GraphProto, NodeProto, ValueInfoProto};
     use crate::onnx::{Graph, Tensor};
 
@@ -171,9 +209,40 @@ mod tests {
             ran("second_token_12", "FusedConv", 4.0),
             ran("pool", "GlobalAveragePool", 1.0),
         ];
-        let seen = in_model(&graph, &found, &times);
+        let seen = in_model(&graph, &found, &times, None);
         assert_eq!(seen.layers, [Some(2.5), Some(4.25)]);
         assert_eq!((seen.overhead, seen.total()), (1.0, 7.75));
         Ok(())
+    }
+
+    #[test]
+    fn kernels_that_a_gpu_holds_all_at_once_are_fixed() {
+        let gpu = Multiprocessors {
+            count: 100,
+            threads: 2048,
+            blocks: 32,
+            registers: 65536,
+            shared: 233_472,
+        };
+        let kernel = |blocks, ns| Kernel {
+            name: "k".to_owned(),
+            grid: [blocks, 1, 1],
+            block: [256, 1, 1],
+            registers: 32,
+            shared_bytes: 0,
+            ns,
+        };
+        let of = |kernels| {
+            let node = NodeTime {
+                kernels,
+                ..ran("pool", "ReduceMean", 4.0)
+            };
+            fixed(&node, 4.0, Some(&gpu))
+        };
+        // A multiprocessor holds eight such blocks.
+        assert_eq!(of(vec![kernel(800, 10)]), 4.0);
+        assert_eq!(of(vec![kernel(801, 10)]), 0.0);
+        assert_eq!(of(vec![kernel(1, 10), kernel(9999, 30), kernel(0, 0)]), 1.0);
+        assert_eq!((of(vec![]), fixed(&ran("x", "Relu", 1.0), 1.0, None)), (0.0, 0.0));
     }
 }

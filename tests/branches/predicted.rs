@@ -148,6 +148,7 @@ fn nodes_of_a_branch_give_back_all_that_they_take() {
         .map(|(k, &node)| NodeMs {
             node,
             ms: 0.001 * (k + 1) as f64,
+            fixed: 0.0,
         })
         .collect();
     let branch = analysis.branches.values().next().unwrap();
@@ -158,6 +159,7 @@ fn nodes_of_a_branch_give_back_all_that_they_take() {
     let seen = InModel {
         layers: vec![Some(1.0); layers.len()],
         overhead,
+        fixed: 0.0,
         nodes: nodes.clone(),
         clock: NodeClock::Device,
     };
