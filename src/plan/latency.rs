@@ -138,15 +138,16 @@ impl LatencyModel {
     }
 
     /// Takes what the whole model (`whole_ms`) takes besides its layers to be overhead, for providers that compile whole graphs: there
-    /// is no launch a layer. Where the layers alone would take longer than the whole, all are scaled to it. `pace` is how much longer
-    /// everything took when the whole model was timed than when the layers were.
-    pub fn compiled(&mut self, whole_ms: f64, pace: f64, present: &ChannelCounts) {
+    /// is no launch a layer, but a call of the whole (`call_ms`). Where the layers alone would take longer than the whole, all are scaled
+    /// to it. `pace` is how much longer everything took when the whole model was timed than when the layers were.
+    pub fn compiled(&mut self, whole_ms: f64, call_ms: f64, pace: f64, present: &ChannelCounts) {
         let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms) * pace;
         if known <= 0.0 || whole_ms <= 0.0 {
             return;
         }
         self.scale = (whole_ms / known).min(1.0) * pace;
-        self.overhead = (whole_ms - known).max(0.0) / self.scale;
+        self.launches = (whole_ms - known).min(call_ms).max(0.0);
+        self.overhead = (whole_ms - known - self.launches).max(0.0) / self.scale;
     }
 
     /// The latency of a plan in milliseconds; `None` when nothing is known of a layer at any width.

@@ -1,15 +1,24 @@
 //! A device that compiles whole graphs, as plug-ins do: it tells no times of nodes.
 
+use crate::common::command::model;
 use crate::common::on_cpu::OnCpu;
-use crate::common::priced::{Price, nodes_and_shapes};
+use crate::common::priced::{Price, Silent, nodes_and_shapes};
+use crate::common::runtime;
 use snapprune::Result;
-use snapprune::device::{CpuFallback, NamedTensor, TimedSession, Timer};
-use snapprune::onnx::Attributes;
+use snapprune::channels::ChannelChange;
+use snapprune::device::{CpuFallback, NamedTensor, ShapeOptions, TimedSession, Timer, random_inputs};
 use snapprune::onnx::proto::NodeProto;
+use snapprune::onnx::{Attributes, encode};
+use snapprune::optimize::{Known, Options, Workload, open, predicted};
+use snapprune::plan::ChannelCounts;
 use snapprune::profile::{Prober, Problem};
+use snapprune::rewrite::rewrite;
 
 /// It computes in a narrow type between the first layer and the last, and changes types where that ends.
-struct Compiling;
+struct Compiling {
+    /// What a run takes whatever the model, milliseconds.
+    call_ms: f64,
+}
 
 type Compiled = OnCpu<Compiling>;
 
@@ -50,7 +59,9 @@ impl Timer for Compiled {
                 0.0
             }
         };
-        Ok(Box::new(Price(nodes.iter().map(price).sum())))
+        Ok(Box::new(Price(
+            self.times.call_ms + nodes.iter().map(price).sum::<f64>(),
+        )))
     }
 
     fn compiles_graphs(&self) -> bool {
@@ -87,7 +98,7 @@ fn a_layer_counts_alike_whatever_it_makes_of_its_input() {
         depthwise(layer(58, 58, 3, 2, "")),
         depthwise(layer(58, 58, 3, 1, "")),
     ];
-    let device = Compiled::timed_by(Compiling);
+    let device = Compiled::timed_by(Compiling { call_ms: 0.03 });
     let mut prober = Prober::new(&device, None);
     prober.require(&problems, &|_, _| {}).unwrap();
     for problem in &problems {
@@ -104,6 +115,50 @@ fn a_layer_counts_alike_whatever_it_makes_of_its_input() {
         assert!(
             (timed / own - 1.0).abs() < 0.02,
             "{problem:?}: {timed} timed, {own} taken"
+        );
+    }
+}
+
+#[test]
+fn what_a_call_takes_does_not_fall_with_the_channels() {
+    let opened = open(&model("shapes96_misaligned.onnx"), &runtime(), &ShapeOptions::default()).unwrap();
+    let device = Compiled::timed_by(Compiling { call_ms: 1.0 });
+    let (analysis, graph) = (&opened.analysis, opened.graph().unwrap());
+    let present: ChannelCounts = analysis.groups.iter().map(|g| g.classes.len()).collect();
+    let (mut narrow, mut change) = (present.clone(), ChannelChange::default());
+    for group in analysis.groups.iter().filter(|g| g.constraint.is_none()) {
+        narrow[group.id] = group.classes.len().div_ceil(2);
+        change.removed.extend(&group.classes[narrow[group.id]..]);
+    }
+    let files = [
+        encode(&opened.proto),
+        encode(&rewrite(&opened.proto, &graph, analysis, &change, &[]).unwrap()),
+    ];
+    let inputs = random_inputs(&opened.specs, 0, 1.0).unwrap();
+    let taken = files.map(|file| {
+        device
+            .load(&file, &inputs, CpuFallback::Allowed)
+            .unwrap()
+            .run()
+            .unwrap()
+    });
+    drop(graph);
+    let workloads = [Workload { opened, weight: 1.0 }];
+    let options = Options::default();
+    let foretold = predicted(
+        &workloads,
+        &device,
+        Known::default(),
+        &options,
+        &[present, narrow],
+        &Silent,
+    )
+    .unwrap();
+    assert!((taken[1] - 1.0) / (taken[0] - 1.0) < 0.7, "{taken:?}");
+    for (foretold, taken) in foretold.iter().zip(taken) {
+        assert!(
+            (foretold / taken - 1.0).abs() < 0.02,
+            "{foretold} foretold, {taken} taken"
         );
     }
 }

@@ -12,6 +12,8 @@ use crate::{Error, Result};
 const CHAIN_MS: f64 = 75.0;
 /// The same for the reference chain.
 const REFERENCE_MS: f64 = 15.0;
+/// Runs of the smallest chain.
+const CALLS: usize = 100;
 /// A difference below this is the noise of two runs: no layer takes less, and a median above it stays what it is.
 const LEAST_MS: f64 = 1e-4;
 /// Chains that are in memory at a time.
@@ -81,6 +83,21 @@ impl Reference {
     pub fn ms(&self) -> Option<f64> {
         (!self.medians.is_empty()).then(|| median(&self.medians))
     }
+}
+
+/// Milliseconds of a run in which next to nothing is computed: what it takes to call the provider, whatever the model. 0 where the provider
+/// refuses such a model.
+///
+/// # Errors
+/// When the job is asked to stop, or a run fails.
+pub fn call_ms(timer: &dyn Timer) -> Result<f64> {
+    let mut chain = match load(timer, &Problem::plain(1, 1, 1), Probe::Without) {
+        Err(Error::Stopped) => return Err(Error::Stopped),
+        Err(_) => return Ok(0.0),
+        Ok(chain) => chain,
+    };
+    let times = (0..CALLS).map(|_| chain.run()).collect::<Result<Vec<f64>>>()?;
+    Ok(median(&times))
 }
 
 /// The times of each problem, run by run: the chain with it less the chain without it in the same round.
