@@ -271,9 +271,9 @@ fn times_of_slow_minutes_count_as_if_the_machine_had_been_as_fast_as_at_first() 
 /// A provider that compiles whole graphs: layers of 2 and 2 ms, timed when the machine was twice as fast as for the whole model.
 #[test]
 fn a_whole_model_is_predicted_at_the_pace_that_it_was_timed_at() {
-    for whole_ms in [10.0, 6.0] {
+    for (whole_ms, call_ms) in [(10.0, 0.0), (10.0, 1.0), (6.0, 1.0)] {
         let mut two = Two::new([2.0, 1.0], [RecordFacts::default(), RecordFacts::default()]);
-        two.latency.compiled(whole_ms, 2.0, &two.base);
+        two.latency.compiled(whole_ms, call_ms, 2.0, &two.base);
         let [present, narrower] = [&two.base, &two.odd].map(|counts| two.latency.predict(counts).unwrap());
         assert!((present - whole_ms).abs() < 1e-9, "{present}");
         // Half of the layers' time goes; what else there is stays as good as it is.

@@ -5,8 +5,9 @@ use crate::common::net::Net;
 use crate::common::quantized::typed;
 use crate::requantize::{conv, error, even, folded_relu, follows, outputs, pair, parameters, samples};
 
-use snapprune::onnx::Dtype;
 use snapprune::onnx::proto::ModelProto;
+use snapprune::onnx::{Attributes, Dtype};
+use snapprune::optimize::ActivationScales;
 use snapprune::reconstruct::{CalibrationMethod, rescaled};
 
 /// A `Relu` and a convolution, with an activation between them that is quantized by scales alone: nothing has a zero point, or only what
@@ -87,4 +88,59 @@ fn two_quantizers_of_one_tensor_both_get_new_scales() {
         assert!((scales[0].0 * 255.0 - 1.0).abs() < 0.02, "{method:?} {scales:?}");
         assert_eq!(scales[1], parameters(&cut)[1], "{method:?}");
     }
+}
+
+/// Two convolutions whose inputs are quantized, the first one's by a scale for each channel.
+fn by_channel() -> ModelProto {
+    let mut net = Net::new(17, 4);
+    let x = net.input("x", &[1, 4, 12, 12]);
+    let scales = net.constant(&snapprune::onnx::Tensor::from_f32(vec![4], &[0.01, 0.02, 0.03, 0.04]));
+    let zeros = net.constant(&typed(Dtype::Int8, &[4], &[0; 4]));
+    let axis = |n: &mut snapprune::onnx::proto::NodeProto| n.set_int("axis", 1);
+    let q = net.node("QuantizeLinear", &[&x, &scales, &zeros], axis);
+    let y = net.node("DequantizeLinear", &[&q, &scales, &zeros], axis);
+    let y = conv(&mut net, &y, &even(4, 12), 0.01);
+    let y = pair(&mut net, &y, 1.0, 0);
+    let y = conv(&mut net, &y, &even(12, 5), 1.0);
+    net.output(&y);
+    net.model()
+}
+
+#[test]
+fn activations_with_a_scale_for_each_channel_stay_and_are_told() {
+    let model = by_channel();
+    let data = samples(&model, 24);
+    let new = rescaled(
+        &cpu(),
+        (&model, &model),
+        (&data, 0..data.runs()),
+        CalibrationMethod::MinMax,
+    )
+    .unwrap();
+    assert_eq!((new.changed, new.of, new.per_channel), (1, 1, 1));
+    // Weights are quantized by channel too, and no activations.
+    let plain = folded_relu(1.0);
+    let data = samples(&plain, 24);
+    let new = rescaled(
+        &cpu(),
+        (&plain, &plain),
+        (&data, 0..data.runs()),
+        CalibrationMethod::MinMax,
+    )
+    .unwrap();
+    assert_eq!(new.per_channel, 0);
+    let scales = |per_channel| ActivationScales {
+        method: "min-max",
+        of: 3,
+        changed: 0,
+        per_channel,
+        loss_before: 0.0,
+        loss_after: 0.0,
+        taken: false,
+    };
+    assert_eq!(scales(0).text(), "all 3 stay: min-max gives the same");
+    assert_eq!(
+        scales(2).text(),
+        "all 3 stay: min-max gives the same; 2 with a scale for each channel or block stay"
+    );
 }

@@ -53,6 +53,8 @@ pub struct ActivationScales {
     pub of: usize,
     /// Those that came out as others.
     pub changed: usize,
+    /// Activations that stay because they have a scale for each channel or block.
+    pub per_channel: usize,
     /// The loss with the scales as they were, on the samples that choose.
     pub loss_before: f64,
     /// The loss with the new ones, on the same samples.
@@ -71,13 +73,17 @@ impl ActivationScales {
             "loss {:.4} → {:.4} on the samples that choose",
             self.loss_before, self.loss_after
         );
-        match (of, changed, self.taken) {
-            (0, _, _) => "no activation is quantized by a stored scale, so none could be chosen anew".to_owned(),
+        let told = match (of, changed, self.taken) {
+            (0, _, _) => "no activation is quantized by one stored scale, so none could be chosen anew".to_owned(),
             (_, 0, _) => format!("all {of} stay: {method} gives the same"),
             (_, _, true) => format!("{changed} of {of} chosen anew by {method}: {losses}"),
             (_, _, false) => {
                 format!("all {of} stay: with {changed} chosen anew by {method} the model is no better, {losses}")
             }
+        };
+        match self.per_channel {
+            0 => told,
+            n => format!("{told}; {n} with a scale for each channel or block stay"),
         }
     }
 }
@@ -220,6 +226,7 @@ pub fn fitted(
             method: method.name(),
             of,
             changed,
+            per_channel: new.per_channel,
             loss_before: judged_loss.loss(),
             loss_after: after.loss(),
             taken,

@@ -7,18 +7,27 @@ use super::outcome::{LatencySteps, Outcome};
 use super::reporter::Step;
 use super::session::Session;
 use crate::Result;
+use crate::device::{NodeClock, Timer};
 use crate::profile::{Prober, Problem, recalled, remember, whole_key};
 
 /// Widths in the first look at every layer, and in the closer one at those that take longest.
 const FIRST: usize = 5;
 const CLOSER: usize = 24;
+/// Layers that are looked at together where probes are loaded together, in half of the time.
+const TOGETHER: usize = 8;
 /// From so many times narrower to so many times wider.
 const REACH: f64 = 1.5;
 
 /// Puts the latency steps into the outcome. Times further widths for at most as long as the options say; a second run on the same
 /// model takes the same widths from the database.
 pub(super) fn draw(outcome: &mut Outcome, session: &mut Session) -> Result<()> {
-    let time = session.limit.at_most(session.options.latency_steps);
+    let on_device = |t: &dyn Timer| t.node_clock() == NodeClock::Device;
+    let together = match session.device.timer().is_some_and(on_device) {
+        true => TOGETHER,
+        false => 1,
+    };
+    let time = session.options.latency_steps / if together > 1 { 2 } else { 1 };
+    let time = session.limit.at_most(time);
     if time.is_zero() {
         return Ok(());
     }
@@ -37,7 +46,7 @@ pub(super) fn draw(outcome: &mut Outcome, session: &mut Session) -> Result<()> {
         let before = prober.deadline.take();
         let known = recalled::<Vec<Problem>>(prober, &key)?.unwrap_or_default();
         if known.is_empty() {
-            let timed = explore(prober, &wanted, time, &progress)?;
+            let timed = explore(prober, &wanted, (time, together), &progress)?;
             remember(prober, &key, &timed)?;
         } else {
             prober.deadline = before;
@@ -98,7 +107,7 @@ fn layers(outcome: &Outcome, session: &Session) -> Vec<LatencySteps> {
 fn explore(
     prober: &mut Prober,
     wanted: &[Problem],
-    time: Duration,
+    (time, together): (Duration, usize),
     progress: &dyn Fn(usize, usize),
 ) -> Result<Vec<Problem>> {
     let began = Instant::now();
@@ -110,11 +119,13 @@ fn explore(
             (total * 10.0) as usize,
         );
     };
-    // One after the other, so that those that take longest are served first.
-    for problem in wanted {
-        let some = spread(&problem.widths(1, REACH), problem.cout, FIRST);
-        let some: Vec<Problem> = some.into_iter().map(|w| problem.with_output(w)).collect();
-        prober.require(&some, &|_, _| told())?;
+    // Not all at once, so that those that take longest are served first.
+    for some in wanted.chunks(together) {
+        let widths = |p: &Problem| spread(&p.widths(1, REACH), p.cout, FIRST);
+        let some = some
+            .iter()
+            .flat_map(|p| widths(p).into_iter().map(|w| p.with_output(w)));
+        prober.require(&some.collect::<Vec<Problem>>(), &|_, _| told())?;
     }
     for problem in wanted {
         told();

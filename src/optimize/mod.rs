@@ -3,6 +3,7 @@
 //! A `Session` holds what a job works with. Three strategies use it: `lossless`, `lossy` and `offline`. What they
 //! find goes through one `proof`. Gates (`dynamic`) come on top of the result.
 
+mod alone;
 mod datasets;
 mod dynamic;
 mod equal;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::alone::Alone;
 use super::datasets::Datasets;
 use super::kept::{nodes_kept, restrict};
 use super::opened::Opened;
@@ -16,16 +17,11 @@ use crate::device::{CpuFallback, Device, Limit, NamedTensor, NodeClock, NodeRuns
 use crate::onnx::{Graph, encode, with_node_names};
 use crate::plan::{LatencyModel, LayersAt, WiderWidths, candidates, removable};
 use crate::profile::{
-    DeployDtype, Deployment, InModel, Layer, Multiprocessors, Prober, Profile, Reference, float_forks, in_model,
-    layers, median, remembered, remembered_if_any, whole_key,
+    DeployDtype, Deployment, InModel, Layer, Multiprocessors, Prober, Profile, float_forks, in_model, layers,
+    remembered_if_any, whole_key,
 };
-use crate::verify::{Loaded, MetricJudge, race};
+use crate::verify::{Loaded, MetricJudge};
 use crate::{Error, Result};
-
-/// Seconds for the original alone, which predictions are scaled to.
-const ALONE_SECONDS: f64 = 1.0;
-/// Fresh sessions of the original beside the reference chain.
-const FRESH: usize = 3;
 
 /// Runs of the whole model whose nodes are timed.
 pub(super) const RUNS: NodeRuns = NodeRuns {
@@ -206,8 +202,8 @@ impl<'a> Session<'a> {
             }
             None if all_known => match timer.compiles_graphs() {
                 true => {
-                    let Alone { ms, pace } = self.alone_at_pace(timer)?;
-                    self.costs.compiled(ms, pace, &base);
+                    let Alone { ms, pace, call_ms } = self.alone_at_pace(timer)?;
+                    self.costs.compiled(ms, call_ms, pace, &base);
                 }
                 false => {
                     let alone = self.alone()?;
@@ -222,47 +218,6 @@ impl<'a> Session<'a> {
             self.costs.rest_of(alone, &base);
         }
         Ok(())
-    }
-
-    /// Milliseconds that the original takes.
-    fn alone(&self) -> Result<f64> {
-        let seconds = self.seconds(ALONE_SECONDS);
-        let key = whole_key("alone", &[self.timed_base()], &self.inputs, seconds);
-        remembered(&self.prober, &key, || {
-            let alone = self.race(&[self.timed_base()], seconds)?;
-            Ok(alone.first().map_or(0.0, |l| l.summary().median))
-        })
-    }
-
-    /// What the original takes, and how fast the machine is meanwhile.
-    fn alone_at_pace(&self, timer: &dyn Timer) -> Result<Alone> {
-        let Some(reference_ms) = self.prober.reference_ms() else {
-            return Ok(Alone {
-                ms: self.alone()?,
-                pace: 1.0,
-            });
-        };
-        let seconds = self.seconds(ALONE_SECONDS);
-        let key = whole_key("alone at pace", &[self.timed_base()], &self.inputs, seconds);
-        let (ms, reference): (f64, f64) = remembered(&self.prober, &key, || {
-            let (mut sum, mut references) = (0.0, Vec::new());
-            for (inputs, weight) in &self.inputs {
-                let mut times = Vec::new();
-                for _ in 0..FRESH {
-                    let mut reference = Reference::new(timer)?;
-                    let mut original = [timer.load(self.timed_base(), inputs, CpuFallback::Allowed)?];
-                    reference.run()?;
-                    let entries = race(&mut original, seconds / (FRESH * self.inputs.len()) as f64)?;
-                    reference.run()?;
-                    times.extend(entries.into_iter().flat_map(|e| e.samples));
-                    references.extend(reference.ms());
-                }
-                sum += weight * median(&times);
-            }
-            Ok((sum, median(&references)))
-        })?;
-        let pace = if reference > 0.0 { reference / reference_ms } else { 1.0 };
-        Ok(Alone { ms, pace })
     }
 
     /// What the nodes of the original take. Where the session that told stays as good as any, it stays loaded.
@@ -306,14 +261,6 @@ impl<'a> Session<'a> {
         }
         Ok(Some(all))
     }
-}
-
-/// The original's time where single nodes have none.
-struct Alone {
-    /// Milliseconds.
-    ms: f64,
-    /// The reference chain's time then over its time when the layers were timed.
-    pace: f64,
 }
 
 /// Samples that ranges of activations are taken from.

@@ -14,10 +14,8 @@ use crate::Result;
 use crate::channels::Analysis;
 use crate::device::NodeClock;
 use crate::onnx::Graph;
-use crate::profile::{InModel, Layer, Nearest, ProbeProgress, Prober, Problem, Summary, summarize};
+use crate::profile::{Layer, Nearest, ProbeProgress, Prober, Problem, Summary};
 
-/// A probe that is off by more than this many times tells nothing of the layer in the model.
-const FAR_OFF: f64 = 3.0;
 /// Gaps between kernels that a fill is worth in a captured graph: 1.5 µs for 0.29 µs on an H100, by least squares over four RegNetX.
 const CAPTURED_FILL: f64 = 5.0;
 
@@ -28,32 +26,32 @@ const CAPTURED_FILL: f64 = 5.0;
 /// model takes unwatched.
 #[derive(Debug)]
 pub struct LatencyModel {
-    layers: Vec<Layer>,
+    pub(super) layers: Vec<Layer>,
     base: ChannelCounts,
-    groups: LayerGroups,
-    times: Vec<LayerTimes>,
+    pub(super) groups: LayerGroups,
+    pub(super) times: Vec<LayerTimes>,
     /// How each layer's time is written as a sum.
     sums: Vec<Decomposition>,
     /// What a layer takes in the model over what its probe takes.
-    factors: Vec<f64>,
-    shares: Overhead,
+    pub(super) factors: Vec<f64>,
+    pub(super) shares: Overhead,
     /// What all but the layers takes in the model, milliseconds.
-    overhead: f64,
+    pub(super) overhead: f64,
     /// What the model takes besides its nodes' own times, such as launches, or besides its layers where nodes cannot be timed
     /// one by one: the same for every plan, milliseconds.
-    launches: f64,
+    pub(super) launches: f64,
     /// What a run takes longer than its kernels, by kernel, where they were traced, milliseconds.
-    gap: f64,
+    pub(super) gap: f64,
     /// How many such gaps a fill or a copy of memory is worth.
-    fill_gaps: f64,
+    pub(super) fill_gaps: f64,
     /// What a run takes longer than its kernels, milliseconds.
-    idle: f64,
+    pub(super) idle: f64,
     /// Layers that no plan's time counts, because nothing is known of them.
-    unknown: Vec<usize>,
+    pub(super) unknown: Vec<usize>,
     /// What the whole model takes over the sum of its parts.
-    scale: f64,
+    pub(super) scale: f64,
     /// Whose time that of layers is.
-    clock: NodeClock,
+    pub(super) clock: NodeClock,
 }
 
 impl LatencyModel {
@@ -85,82 +83,6 @@ impl LatencyModel {
             fill_gaps: if captured { CAPTURED_FILL } else { 1.0 },
             ..self
         }
-    }
-
-    /// Corrects the layers' times by what they took in the whole model at their `present` widths, and the sum by what the
-    /// model takes when nothing watches it (`whole_ms`): a profiler adds its own time to each node. A probe that is off by
-    /// more than three times is left as it is; a layer that was not probed has its time in the model.
-    pub fn correct(&mut self, seen: &InModel, present: &ChannelCounts, whole_ms: f64) {
-        for layer in 0..self.layers.len() {
-            let Some(&Some(ms)) = seen.layers.get(layer) else {
-                continue;
-            };
-            let widths = self.widths_at(layer, present);
-            if self.times[layer].get(widths).is_none() {
-                let time = summarize(&[ms]);
-                self.times[layer].insert(widths, LayerTime { time, gaps: 0.0 });
-            }
-            let Some(probed) = self.times[layer].get(widths) else {
-                continue;
-            };
-            let factor = ms / probed.median;
-            if (1.0 / FAR_OFF..=FAR_OFF).contains(&factor) {
-                self.factors[layer] = factor;
-            }
-        }
-        self.overhead = seen.overhead;
-        self.shares.seen(&seen.nodes);
-        self.clock = seen.clock;
-        if seen.clock == NodeClock::Device {
-            self.shares.by_times(seen.overhead, seen.fixed);
-        }
-        let sum = self.of(&self.all(), present).map_or(0.0, |t| t.ms) + self.overhead;
-        if sum <= 0.0 || whole_ms <= 0.0 {
-            return;
-        }
-        match seen.clock {
-            NodeClock::Host => self.scale = whole_ms / sum,
-            // What a run takes longer than its kernels are gaps between them, alike for all: each other node has one.
-            NodeClock::Device => {
-                self.scale = (whole_ms / sum).min(1.0);
-                self.idle = (whole_ms - sum).max(0.0);
-                let of_layers: f64 = self.all().iter().map(|&l| self.gaps_of(l, present)).sum();
-                self.gap = match of_layers > 0.0 {
-                    true => self.idle / (of_layers + seen.nodes.len() as f64),
-                    false => 0.0,
-                };
-                self.launches = self.idle - self.gap * of_layers;
-            }
-        }
-    }
-
-    /// Takes the layers whose time at `present` is not known to be part of what the whole model (`whole_ms`) takes besides
-    /// those known. No plan may change them.
-    pub fn rest_of(&mut self, whole_ms: f64, present: &ChannelCounts) {
-        self.leave_out_unknown(present);
-        let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
-        self.overhead = (whole_ms - known).max(0.0);
-        (self.launches, self.gap, self.idle) = (0.0, 0.0, 0.0);
-        self.scale = 1.0;
-    }
-
-    /// Takes what the whole model (`whole_ms`) takes besides its layers to be the same for every plan: for devices that do not time
-    /// single nodes.
-    pub fn launches_of(&mut self, whole_ms: f64, present: &ChannelCounts) {
-        let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms);
-        self.launches = (whole_ms - known).max(0.0);
-    }
-
-    /// Takes what the whole model (`whole_ms`) takes besides its layers to be overhead, for providers that compile whole graphs: there
-    /// is no launch a layer. Where the layers alone would take longer than the whole, all are scaled to it. `pace` is how much longer
-    /// everything took when the whole model was timed than when the layers were.
-    pub fn compiled(&mut self, whole_ms: f64, pace: f64, present: &ChannelCounts) {
-        let known = self.of(&self.all(), present).map_or(0.0, |t| t.ms) * pace;
-        if known <= 0.0 || whole_ms <= 0.0 {
-            return;
-        }
-        self.scale = (whole_ms / known).min(1.0) * pace;
-        self.overhead = (whole_ms - known).max(0.0) / self.scale;
     }
 
     /// The latency of a plan in milliseconds; `None` when nothing is known of a layer at any width.
@@ -285,7 +207,7 @@ impl LatencyModel {
     }
 
     /// Gaps between kernels that a layer adds under a plan, by its share of the workload.
-    fn gaps_of(&self, layer: usize, counts: &ChannelCounts) -> f64 {
+    pub(super) fn gaps_of(&self, layer: usize, counts: &ChannelCounts) -> f64 {
         let cost = self.times[layer].between(self.widths_at(layer, counts));
         cost.gaps * self.layers[layer].weight
     }

@@ -27,6 +27,7 @@ mod resource;
 mod search;
 mod space;
 mod steps;
+mod whole_model;
 
 pub use candidates::{Candidates, WiderWidths, candidates};
 pub use count::{count, macs_after, parameters};

@@ -39,8 +39,8 @@ pub use limits::Limits;
 pub use node_work::ElementType;
 pub use noise::{Noise, UNSTEADY};
 pub use probe::{
-    DriftCheck, Nearest, ProbeHelpers, ProbeProgress, Prober, Reference, SessionSize, latency_steps, measure_together,
-    sessions, smoke,
+    DriftCheck, Nearest, ProbeHelpers, ProbeProgress, Prober, Reference, SessionSize, call_ms, latency_steps,
+    measure_together, sessions, smoke,
 };
 pub use problem::{Problem, ProducerLayout};
 pub use quantized::{Forks, Quantized, QuantizedForm};

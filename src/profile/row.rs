@@ -61,6 +61,11 @@ impl Row {
                 "from an earlier version, with whatever CUDA and cuDNN: used only where a mismatch is allowed",
             );
         }
+        if self.stack.contains(" precision=") && !self.stack.contains(" chains=") {
+            return Some(
+                "from an earlier version, which counted what reads a layer's output or its input with the layer: used only where a mismatch is allowed",
+            );
+        }
         if matches!(self.name.as_str(), "aarch64" | "arm") {
             return Some("from an earlier version, of whatever ARM processor: used only where a mismatch is allowed");
         }
@@ -103,6 +108,7 @@ mod tests {
             facts: super::RecordFacts::default(),
         };
         let on = |threads: &str| format!("onnxruntime 1.31.1 cpu threads={threads}");
+        let plugin = "onnxruntime 1.31.1 OpenVINOExecutionProvider 1.8.1 device=CPU";
         let algo = "cudnn_conv_algo_search=exhaustive";
         for (name, stack, serves) in [
             (
@@ -120,6 +126,8 @@ mod tests {
                 format!("onnxruntime 1.31.1 cuda driver=580 cudnn=unknown {algo}"),
                 true,
             ),
+            ("AMD EPYC", format!("{plugin} precision=default"), false),
+            ("AMD EPYC", format!("{plugin} precision=f32 chains=2"), true),
             ("aarch64", "onnxruntime 1.31.1 cpu threads=1".to_owned(), false),
             ("Neoverse N1", "onnxruntime 1.31.1 cpu threads=1".to_owned(), true),
             (

@@ -1,5 +1,6 @@
 //! A device whose times follow from a formula, so that whether a model is faster is no matter of chance.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
@@ -35,7 +36,8 @@ impl Priced {
     }
 }
 
-struct Price(f64);
+/// A session that takes so many milliseconds.
+pub struct Price(pub f64);
 
 impl TimedSession for Price {
     fn run(&mut self) -> Result<f64> {
@@ -43,8 +45,11 @@ impl TimedSession for Price {
     }
 }
 
-/// Milliseconds of each node of a model, by its name.
-fn prices(model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<(NodeProto, f64)>> {
+/// Extents by name.
+pub type Shapes = HashMap<String, Vec<usize>>;
+
+/// The nodes of a model, and the extents of its values and weights, by name.
+pub fn nodes_and_shapes(model: &[u8], inputs: &[NamedTensor]) -> Result<(Vec<NodeProto>, Shapes)> {
     let proto = parse(model.to_vec())?.proto;
     let mut options = ShapeOptions::default();
     for (name, tensor) in inputs {
@@ -52,20 +57,18 @@ fn prices(model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<(NodeProto, f64)>>
     }
     let graph = Graph::of(&proto)?;
     let specs = input_specs(&graph, &options)?;
-    let shapes = observe(&runtime(), &proto, &specs)?.shapes.dims;
-    let weights: std::collections::HashMap<&str, Vec<usize>> = graph
-        .proto
-        .initializer
-        .iter()
-        .map(|t| (t.name(), t.dims.iter().map(|&d| d as usize).collect()))
-        .collect();
-    let shape = |name: &String| {
-        shapes
-            .get(name)
-            .or_else(|| weights.get(name.as_str()))
-            .cloned()
-            .unwrap_or_default()
-    };
+    let mut shapes: Shapes = observe(&runtime(), &proto, &specs)?.shapes.dims.into_iter().collect();
+    for weight in &graph.proto.initializer {
+        let extents = weight.dims.iter().map(|&d| d as usize).collect();
+        shapes.entry(weight.name().to_owned()).or_insert(extents);
+    }
+    Ok((graph.proto.node.clone(), shapes))
+}
+
+/// Milliseconds of each node of a model, by its name.
+fn prices(model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<(NodeProto, f64)>> {
+    let (nodes, shapes) = nodes_and_shapes(model, inputs)?;
+    let shape = |name: &String| shapes.get(name).cloned().unwrap_or_default();
     let blocks = |channels: usize| channels.div_ceil(16) as f64;
     let off = |channels: usize| -> f64 { if channels.is_multiple_of(16) { 1.0 } else { 2.0 } };
     let price = |node: &NodeProto| -> f64 {
@@ -87,7 +90,7 @@ fn prices(model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<(NodeProto, f64)>>
             _ => 1e-8 * elements(&out),
         }
     };
-    Ok(graph.proto.node.iter().map(|n| (n.clone(), price(n))).collect())
+    Ok(nodes.iter().map(|n| (n.clone(), price(n))).collect())
 }
 
 impl Timer for Priced {

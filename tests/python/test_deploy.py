@@ -1,5 +1,9 @@
 """The recipe of docs/integration.md: a float model narrowed for int8, then quantized by ONNX Runtime."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -65,5 +69,38 @@ def test_a_model_narrowed_for_int8_is_float_and_quantizes(tmp_path, db):
     outputs = [
         onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": samples})[0]
         for path in (narrowed, quantized)
+    ]
+    assert np.corrcoef(*(o.ravel() for o in outputs))[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("activations", ["int8", "uint8"])
+def test_the_script_of_the_tables_quantizes_weights_by_channel_and_activations_by_samples(tmp_path, activations):
+    float_model, samples, quantized = tmp_path / "float.onnx", tmp_path / "samples.npz", tmp_path / "int8.onnx"
+    onnx.save(model(), float_model)
+    images = np.random.default_rng(2).integers(0, 256, (64, 12, 12, 3), dtype=np.uint8)
+    # Samples past those that are asked for are not looked at.
+    images[40:] = 0
+    np.savez(samples, images=images)
+    script = Path(__file__).parents[2] / "examples" / "quantize_static.py"
+    flags = ["--calib", samples, "--samples", "40", "--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25"]
+    command = [sys.executable, script, float_model, quantized, *flags, "--activations", activations]
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    graph = onnx.load(quantized).graph
+    stored = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    made_by = {name: node for node in graph.node for name in node.output}
+    layers = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(layers) == 3
+    for layer in layers:
+        weights, scale, zero = (stored[name] for name in made_by[layer.input[1]].input)
+        assert weights.dtype == np.int8 and scale.shape == zero.shape == weights.shape[:1]
+        back = made_by[layer.input[0]]
+        assert back.op_type == "DequantizeLinear" and stored[back.input[2]].dtype == np.dtype(activations)
+    # The input reaches from -2 to 2 in 255 steps.
+    step = next(stored[node.input[1]] for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] == "x")
+    assert abs(float(step) - 4 / 255) < 1e-4
+    scaled = ((images[:16] / 255 - 0.5) / 0.25).transpose(0, 3, 1, 2).astype(np.float32)
+    outputs = [
+        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": scaled})[0]
+        for path in (float_model, quantized)
     ]
     assert np.corrcoef(*(o.ravel() for o in outputs))[0, 1] > 0.99

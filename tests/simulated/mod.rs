@@ -1,6 +1,7 @@
 //! Devices that fail or change while they are used, simulated where only a GPU could show it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod compiled;
 mod exact;
 mod failing;
 mod loaded;

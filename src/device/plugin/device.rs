@@ -94,7 +94,7 @@ impl PluginDevice {
             name: format!("{name} through {provider}"),
             fingerprint: fingerprint(&facts),
             stack: format!(
-                "onnxruntime {} {provider} {version} device={kind} precision={precision}{described}",
+                "onnxruntime {} {provider} {version} device={kind} precision={precision} chains=2{described}",
                 runtime.version
             ),
             facts,

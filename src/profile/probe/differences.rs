@@ -12,6 +12,8 @@ use crate::{Error, Result};
 const CHAIN_MS: f64 = 75.0;
 /// The same for the reference chain.
 const REFERENCE_MS: f64 = 15.0;
+/// Runs of the smallest chain.
+const CALLS: usize = 100;
 /// A difference below this is the noise of two runs: no layer takes less, and a median above it stays what it is.
 const LEAST_MS: f64 = 1e-4;
 /// Chains that are in memory at a time.
@@ -83,6 +85,21 @@ impl Reference {
     }
 }
 
+/// Milliseconds of a run in which next to nothing is computed: what it takes to call the provider, whatever the model. 0 where the provider
+/// refuses such a model.
+///
+/// # Errors
+/// When the job is asked to stop, or a run fails.
+pub fn call_ms(timer: &dyn Timer) -> Result<f64> {
+    let mut chain = match load(timer, &Problem::plain(1, 1, 1), Probe::Without) {
+        Err(Error::Stopped) => return Err(Error::Stopped),
+        Err(_) => return Ok(0.0),
+        Ok(chain) => chain,
+    };
+    let times = (0..CALLS).map(|_| chain.run()).collect::<Result<Vec<f64>>>()?;
+    Ok(median(&times))
+}
+
 /// The times of each problem, run by run: the chain with it less the chain without it in the same round.
 ///
 /// # Errors
@@ -141,6 +158,36 @@ fn rounds(chains: &mut [Box<dyn TimedSession>]) -> Result<Vec<Vec<f64>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::onnx::Attributes;
+    use crate::onnx::proto::NodeProto;
+
+    /// Extents that a pool over a map of `side` places looks at, and that it makes.
+    fn looked_at(pool: &NodeProto, side: usize) -> (i64, i64) {
+        let first = |name: &str| pool.ints(name).unwrap()[0];
+        let places = (side as i64 - first("kernel_shape")) / first("strides") + 1;
+        (first("kernel_shape") * places, places)
+    }
+
+    #[test]
+    fn both_chains_end_in_a_corner_of_what_they_make() {
+        let strided = |side| Problem {
+            lists: vec![("strides".to_owned(), vec![2; 2]), ("pads".to_owned(), vec![1; 4])],
+            ..Problem::plain(24, 96, side)
+        };
+        for (side, halved) in [(56, 28), (9, 5), (2, 1), (1, 1)] {
+            let problem = [strided(side)];
+            for (probe, extent, channels) in [(Probe::Without, side, 24), (Probe::Pooled, halved, 96)] {
+                let graph = build(&problem, probe).0.graph.unwrap();
+                let [.., corner, end] = &graph.node[..] else { panic!() };
+                assert_eq!((corner.op_type(), end.op_type()), ("MaxPool", "Conv"));
+                let (read, places) = looked_at(corner, extent);
+                assert!(read <= 2 && places == 1, "{extent}: {read} read, {places} made");
+                let weight = graph.initializer.iter().find(|w| w.name() == end.input[1]).unwrap();
+                assert_eq!(weight.dims[1..], [channels, 1, 1]);
+                assert_eq!(graph.output[0].name(), end.output[0]);
+            }
+        }
+    }
 
     #[test]
     fn layers_behind_the_same_chain_are_timed_against_one() {

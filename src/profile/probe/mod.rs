@@ -11,7 +11,7 @@ mod quantized;
 mod scheduler;
 
 pub use cache::{Nearest, latency_steps};
-pub use differences::Reference;
+pub use differences::{Reference, call_ms};
 pub use helpers::ProbeHelpers;
 pub use measurer::{measure_together, smoke};
 pub(in crate::profile) use model::{node, probe_model, small_values, value_info};

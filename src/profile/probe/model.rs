@@ -24,7 +24,7 @@ pub(super) enum Probe {
     Chained,
     /// The layer reads the model's input directly.
     Alone,
-    /// The chain with its outputs averaged over space, so that bringing them out takes little whatever their layout.
+    /// The chain with an end that reads a corner of its outputs, so that bringing them out takes little whatever their layout.
     Pooled,
     /// The same without the layer and its activation.
     Without,
@@ -67,15 +67,15 @@ pub(super) fn build(problems: &[Problem], probe: Probe) -> (ModelProto, Vec<Name
             (None, Probe::Without) => from,
             (None, _) => builder.layer(k, &from, problem),
         };
-        if matches!(probe, Probe::Pooled | Probe::Without) {
-            let op = if problem.space.is_empty() {
-                "Identity"
-            } else {
-                "GlobalAveragePool"
-            };
-            let end = format!("k{k}.end");
-            builder.graph.node.push(node(op, &end, vec![last]));
-            last = end;
+        match probe {
+            Probe::Pooled => {
+                let output = problem.spec().and_then(|s| s.output_shape(&problem.space));
+                last = builder.end(k, last, problem.cout, (&problem.space, output));
+            }
+            Probe::Without => {
+                last = builder.end(k, last, problem.cin, (&problem.space, Some(problem.space.clone())));
+            }
+            _ => {}
         }
         builder.graph.output.push(ValueInfoProto {
             name: Some(last),
@@ -206,6 +206,26 @@ impl ProbeBuilder {
         node.set_int("group", groups as i64);
         self.graph.node.push(node);
         name.to_owned()
+    }
+
+    /// The end of a chain of `channels`: it takes next to nothing whatever the extents of the last value and its layout, so that chains differ
+    /// by their layers alone. It looks at a corner of the map (`space`: the chain's extents, and those of the last value where they are
+    /// known). Providers that compute in another type than the graph's keep that from what comes behind the last convolution, with a change of the whole
+    /// map where it begins: so the last one stands behind the corner.
+    fn end(&mut self, k: usize, last: String, channels: usize, space: (&[usize], Option<Vec<usize>>)) -> String {
+        if space.0.is_empty() {
+            return last;
+        }
+        let (corner, end) = (format!("k{k}.corner"), format!("k{k}.end"));
+        let mut pool = node("GlobalAveragePool", &corner, vec![last]);
+        if let Some(extents) = space.1 {
+            let ints = |of: &dyn Fn(usize) -> usize| extents.iter().map(|&n| of(n) as i64).collect();
+            pool.op_type = Some("MaxPool".to_owned());
+            pool.set_ints("kernel_shape", ints(&|n| n.clamp(1, 2)));
+            pool.set_ints("strides", ints(&|n| n.max(1)));
+        }
+        self.graph.node.push(pool);
+        self.conv(&end, &corner, &[HEAD, channels], &vec![1; space.0.len()], 1)
     }
 
     fn layer(&mut self, k: usize, from: &str, p: &Problem) -> String {

@@ -21,7 +21,7 @@ use crate::onnx::proto::ModelProto;
 use crate::reconstruct::store::drop_unread;
 
 use observe::{Runs, ends, observed};
-use quantizers::{Ends, shared_scales};
+use quantizers::{Ends, shared_scales, with_several_scales};
 
 pub use method::CalibrationMethod;
 
@@ -34,6 +34,8 @@ pub struct Rescaled {
     pub changed: usize,
     /// Scales of activations that could be chosen.
     pub of: usize,
+    /// Activations that stay because they have a scale for each channel or block.
+    pub per_channel: usize,
 }
 
 /// Samples are enough for ranges from here on.
@@ -73,5 +75,6 @@ pub fn rescaled(
         proto,
         changed,
         of: scales.len(),
+        per_channel: with_several_scales(&graph),
     })
 }

@@ -122,6 +122,15 @@ pub(super) fn shared_scales(graph: &Graph) -> Vec<SharedScale> {
     all
 }
 
+/// How many activations are quantized by several stored scales, one for each channel or block: those are not chosen anew.
+pub(super) fn with_several_scales(graph: &Graph) -> usize {
+    let several = |node: &&NodeProto| {
+        let stored = |at: usize| node.input.get(at).and_then(|n| graph.stored(n));
+        node.op_type() == "QuantizeLinear" && stored(0).is_none() && stored(1).is_some_and(|scale| scale.len() > 1)
+    };
+    graph.proto.node.iter().filter(several).count()
+}
+
 fn single<'g>(graph: &'g Graph, at: usize, node: &'g NodeProto, captured: &HashSet<String>) -> Option<Single<'g>> {
     if node.op_type() != "QuantizeLinear" {
         return None;
