@@ -4,6 +4,7 @@
 //! find goes through one `proof`. Gates (`dynamic`) come on top of the result.
 
 mod datasets;
+mod distilling;
 mod dynamic;
 mod equal;
 mod fitting;
@@ -35,6 +36,7 @@ mod stopwatch;
 mod workload;
 
 pub use datasets::{Datasets, JudgedBy, SampleSources};
+pub use distilling::{Distillation, Distilling, distilled};
 pub use equal::{Directions, EqualModels};
 pub use fitting::{ActivationScales, Calibrated, Fitted, Fitting, fitted, gives_no_numbers};
 pub use input::{SORTED, open};

@@ -1,0 +1,137 @@
+//! Vector-Jacobian products of a graph, as nodes of another: reverse-mode differentiation (Griewank and Walther, 2008).
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::rules;
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Graph, NodeBuilder, Tensor};
+
+/// What a rule gives: a gradient for some of a node's inputs, by their number.
+pub(super) type Products = Vec<(usize, String)>;
+
+/// Gradients of one number with respect to the values of a graph, from the last node to the first.
+pub(super) struct Tape<'g> {
+    /// The graph that is differentiated.
+    pub graph: &'g Graph<'g>,
+    /// The version of its operators.
+    pub opset: i64,
+    /// Extents of its values of float32.
+    pub dims: &'g HashMap<String, Vec<usize>>,
+    /// The nodes that compute gradients.
+    pub builder: NodeBuilder,
+    /// Values that depend on a weight that is trained.
+    wanted: HashSet<String>,
+    gradients: HashMap<String, String>,
+    /// Values whose gradient is not all known.
+    stopped: HashSet<String>,
+    /// Operators without a rule that a gradient met.
+    pub without_rule: BTreeSet<String>,
+}
+
+impl<'g> Tape<'g> {
+    /// Before the last node, for weights that may be trained.
+    pub fn new(
+        graph: &'g Graph<'g>,
+        opset: i64,
+        dims: &'g HashMap<String, Vec<usize>>,
+        weights: &HashSet<String>,
+    ) -> Self {
+        let mut wanted = weights.clone();
+        for node in &graph.proto.node {
+            if node.input.iter().any(|i| wanted.contains(i)) {
+                wanted.extend(node.output.iter().filter(|o| dims.contains_key(*o)).cloned());
+            }
+        }
+        Self {
+            graph,
+            opset,
+            dims,
+            builder: NodeBuilder::new("gradient"),
+            wanted,
+            gradients: HashMap::new(),
+            stopped: HashSet::new(),
+            without_rule: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a gradient with respect to input `i` of a node leads to a weight.
+    pub fn wants(&self, node: &NodeProto, i: usize) -> bool {
+        node.input.get(i).is_some_and(|name| self.wanted.contains(name))
+    }
+
+    /// Extents of input `i` of a node.
+    pub fn input_dims(&self, node: &NodeProto, i: usize) -> Option<Vec<usize>> {
+        self.dims.get(node.input.get(i)?).cloned()
+    }
+
+    /// A stored list of whole numbers: input `i` of a node, or its attribute where that is how the operator was written once.
+    pub fn list(&self, node: &NodeProto, i: usize, attribute: &str) -> Option<Vec<i64>> {
+        use crate::onnx::Attributes;
+        match node.input.get(i).filter(|n| !n.is_empty()) {
+            Some(name) => self.graph.stored(name)?.to_i64(),
+            None => node.ints(attribute),
+        }
+    }
+
+    /// A stored number: input `i` of a node, or its attribute.
+    pub fn number(&self, node: &NodeProto, i: usize, attribute: &str, default: f32) -> Option<f32> {
+        use crate::onnx::Attributes;
+        match node.input.get(i).filter(|n| !n.is_empty()) {
+            Some(name) => self.graph.stored(name)?.to_f32()?.first().copied(),
+            None => Some(node.float(attribute, default)),
+        }
+    }
+
+    /// A constant of one number.
+    pub fn scalar(&mut self, value: f32) -> String {
+        self.builder.constant(&Tensor::from_f32(vec![], &[value]))
+    }
+
+    /// Adds to the gradient of a value.
+    pub fn add(&mut self, value: &str, gradient: String) {
+        let sum = match self.gradients.get(value).cloned() {
+            Some(other) => self.builder.op("Add", &[&other, &gradient], &[]),
+            None => gradient,
+        };
+        self.gradients.insert(value.to_owned(), sum);
+    }
+
+    /// Follows the gradients that were added through all nodes. A value that an operator without a rule reads has none.
+    pub fn run(&mut self) {
+        for node in self.graph.proto.node.iter().rev() {
+            let known: Vec<Option<String>> = node.output.iter().map(|o| self.gradients.get(o).cloned()).collect();
+            let stopped = node.output.iter().any(|o| self.stopped.contains(o));
+            if !stopped && known.iter().all(Option::is_none) {
+                continue;
+            }
+            if !node.output.iter().any(|o| self.wanted.contains(o)) {
+                continue;
+            }
+            let products = if stopped {
+                None
+            } else {
+                rules::products(self, node, &known)
+            };
+            match products {
+                Some(products) => {
+                    for (input, gradient) in products {
+                        if let Some(name) = node.input.get(input).cloned() {
+                            self.add(&name, gradient);
+                        }
+                    }
+                }
+                None => {
+                    if !stopped {
+                        self.without_rule.insert(node.op_type().to_owned());
+                    }
+                    self.stopped.extend(node.input.iter().cloned());
+                }
+            }
+        }
+    }
+
+    /// The gradient of a value, where all of it is known.
+    pub fn gradient(&self, value: &str) -> Option<&String> {
+        self.gradients.get(value).filter(|_| !self.stopped.contains(value))
+    }
+}

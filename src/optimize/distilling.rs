@@ -1,0 +1,158 @@
+//! The last step of a fit: all weights together, by gradients.
+
+use std::time::{Duration, Instant};
+
+use super::fitting::Fitted;
+use super::reporter::{ProgressReporter, Step};
+use super::samples::Samples;
+use crate::Result;
+use crate::device::{Device, Limit};
+use crate::distill::{Distilled, Schedule, Teaching, distill};
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
+use crate::score::{Reference, StagedExecutor, Watch};
+
+/// How many gradient steps are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Distilling {
+    /// Steps, at most; 0: none.
+    pub steps: usize,
+    /// So long, at most.
+    pub at_most: Duration,
+    /// Seed of the order of samples.
+    pub seed: u64,
+}
+
+/// What gradient steps gave.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Distillation {
+    /// Steps that were made.
+    pub steps: usize,
+    /// Weight tensors that were trained.
+    pub tensors: usize,
+    /// Weight tensors that no gradient reaches, as an operator without a rule reads what they make.
+    pub out_of_reach: usize,
+    /// These operators.
+    pub stopped_by: Vec<String>,
+    /// The loss before, on the samples that choose.
+    pub loss_before: f64,
+    /// The least one on the way, on the same samples.
+    pub loss_after: f64,
+    /// Whether the model has these weights: they lose less.
+    pub taken: bool,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+impl Distillation {
+    /// In words.
+    pub fn text(&self) -> String {
+        if self.tensors == 0 {
+            return format!("no weight can be trained: {}", self.reach());
+        }
+        let (before, after) = (self.loss_before, self.loss_after);
+        let steps = format!("{} steps in {:.0} s", self.steps, self.seconds);
+        let what = match self.taken {
+            true => format!("{steps}: loss {before:.4} → {after:.4} on the samples that choose"),
+            false => format!(
+                "{steps} gave nothing: the weights from before lose least on the samples that choose ({before:.4})"
+            ),
+        };
+        match self.out_of_reach {
+            0 => what,
+            _ => format!("{what}; {}", self.reach()),
+        }
+    }
+
+    fn reach(&self) -> String {
+        match self.stopped_by.is_empty() {
+            true => format!("{} weights are no float32 numbers of the file", self.out_of_reach),
+            false => format!(
+                "{} weights stay, as gradients do not pass {}",
+                self.out_of_reach,
+                self.stopped_by.join(", ")
+            ),
+        }
+    }
+}
+
+/// Gradient steps on the samples that weights are fitted on; those that choose tell which weights are taken.
+///
+/// # Errors
+/// When a model cannot be run.
+pub fn distilled(
+    device: &dyn Device,
+    original: &ModelProto,
+    fitted: Fitted,
+    samples: &Samples,
+    how: Distilling,
+    reporter: &dyn ProgressReporter,
+    limit: &Limit,
+) -> Result<Fitted> {
+    if how.steps == 0 || !samples.held_out() || fitted.is_broken() || limit.is_up() {
+        return Ok(fitted);
+    }
+    reporter.step(Step::Distill);
+    let began = Instant::now();
+    let executor = StagedExecutor::new(device, &samples.data, samples.judge.clone())?;
+    let graph = Graph::of(original)?;
+    let reference = Reference::of(&executor, original, &graph, &samples.judged)?;
+    let judge = |model: &ModelProto| reference.judge(&executor, model, &Graph::of(model)?, 0);
+    let progress = |done, total| reporter.progress(done, total);
+    let teaching = Teaching {
+        teacher: original,
+        objectives: &reference.objectives(),
+        data: &samples.data,
+        runs: &samples.fit,
+    };
+    let schedule = Schedule {
+        steps: how.steps,
+        at_most: how.at_most,
+        seed: how.seed,
+    };
+    let watch = Watch {
+        limit,
+        progress: &progress,
+    };
+    let loss = |model: &ModelProto| judge(model).map(|j| j.loss());
+    let found = distill(device, &fitted.proto, teaching, schedule, &loss, watch)?;
+    let Distilled {
+        model,
+        steps,
+        losses: [loss_before, loss_after],
+        tensors: [tensors, out_of_reach],
+        stopped_by,
+    } = found;
+    let told = Distillation {
+        steps,
+        tensors,
+        out_of_reach,
+        stopped_by,
+        loss_before,
+        loss_after,
+        taken: model.is_some(),
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    let Some(proto) = model else {
+        return Ok(Fitted {
+            distillation: Some(told),
+            ..fitted
+        });
+    };
+    let chosen_by = judge(&proto)?;
+    let judged = match samples.unseen() {
+        true => {
+            let executor = StagedExecutor::new(device, &samples.data, samples.told.clone())?;
+            let reference = Reference::of(&executor, original, &graph, &samples.judged)?;
+            reference.judge(&executor, &proto, &Graph::of(&proto)?, 0)?
+        }
+        false => chosen_by,
+    };
+    Ok(Fitted {
+        proto,
+        chosen_by: Some(chosen_by),
+        judged: Some(judged),
+        distillation: Some(told),
+        ..fitted
+    })
+}
