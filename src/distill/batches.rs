@@ -1,4 +1,4 @@
-//! Samples in another order every time, images mirrored and shifted.
+//! Samples in another order every time; images are mirrored, shifted and mixed (Zhang et al., 2018: the teacher says what it makes of a mixture).
 
 use std::ops::Range;
 
@@ -8,6 +8,8 @@ use crate::onnx::{Dtype, Tensor};
 
 /// Images are shifted by up to one part in so many of their shorter side.
 const SHIFT: usize = 8;
+/// The largest share of another image.
+const MOST_OF_ANOTHER: f32 = 0.5;
 
 /// Batches of samples of some runs.
 pub(super) struct Batches<'d> {
@@ -75,7 +77,7 @@ impl<'d> Batches<'d> {
         if let [(_, image)] = batch.as_mut_slice()
             && let Some(other) = moved(image, &mut self.random)
         {
-            *image = other;
+            *image = mixed(&other, &mut self.random).unwrap_or(other);
         }
         batch
     }
@@ -139,9 +141,21 @@ fn moved(images: &Tensor, random: &mut fastrand::Rng) -> Option<Tensor> {
     Some(Tensor::from_f32(images.dims.clone(), &out))
 }
 
+/// Each image with less than half of another, its counterpart from the end of the batch.
+fn mixed(images: &Tensor, random: &mut fastrand::Rng) -> Option<Tensor> {
+    let values = images.to_f32()?;
+    let each = values.len() / images.dims.first().copied().filter(|&n| n > 0)?;
+    let mut out = Vec::with_capacity(values.len());
+    for (own, other) in values.chunks_exact(each.max(1)).zip(values.rchunks_exact(each.max(1))) {
+        let share = random.f32() * MOST_OF_ANOTHER;
+        out.extend(own.iter().zip(other).map(|(a, b)| a + share * (b - a)));
+    }
+    Some(Tensor::from_f32(images.dims.clone(), &out))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Batches, moved};
+    use super::{Batches, mixed, moved};
     use crate::data::Dataset;
     use crate::device::InputSpec;
     use crate::onnx::{Dtype, Tensor};
@@ -162,6 +176,21 @@ mod tests {
         }
         assert!(differ > 15);
         assert!(moved(&Tensor::from_f32(vec![2, 128], &values), &mut random).is_none());
+    }
+
+    #[test]
+    fn a_mixture_is_mostly_its_own_image() {
+        let images = Tensor::from_f32(vec![4, 1, 1, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        let mut random = fastrand::Rng::with_seed(1);
+        let other = mixed(&images, &mut random).and_then(|t| t.to_f32()).unwrap_or_default();
+        for (k, pair) in other.chunks(2).enumerate() {
+            // Between the own image and the one from the other end, nearer to the own.
+            let (own, far) = (2.0 * k as f32, 2.0 * (3 - k) as f32);
+            let share = (pair[0] - own) / (far - own);
+            assert!((0.0..=0.5).contains(&share), "{other:?}");
+            assert!((pair[1] - pair[0] - 1.0).abs() < 1e-5, "both elements alike: {other:?}");
+        }
+        assert!(other[0] > 0.0);
     }
 
     #[test]

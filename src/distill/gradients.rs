@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::ends::{Trainable, of_floats, with_inputs};
 use super::loss::seed;
+use super::seen::Seen;
 use super::tape::Tape;
 use crate::device::{Device, DeviceTensor, NamedTensor, Runner};
-use crate::onnx::proto::{
-    GraphProto, ModelProto, OperatorSetIdProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    tensor_shape_proto::Dimension, tensor_shape_proto::dimension::Value as Dim, type_proto, type_proto::Value as Kind,
-};
+use crate::onnx::proto::{GraphProto, ModelProto, OperatorSetIdProto};
 use crate::onnx::{Dtype, Graph, NodeBuilder, Tensor, encode, named_value, standard_opset};
 use crate::score::Objective;
 use crate::{Error, Result};
@@ -20,15 +19,6 @@ const FORMAT: i64 = 8;
 const LOSS: &str = "loss";
 /// What an output of the teacher is called.
 const TAUGHT: &str = "taught/";
-
-/// A weight that is trained: an initializer of float32.
-#[derive(Clone, Debug)]
-pub struct Trainable {
-    /// Its name.
-    pub name: String,
-    /// Its values.
-    pub tensor: Tensor,
-}
 
 /// Weights that gradients do not reach.
 #[derive(Clone, Debug)]
@@ -68,13 +58,13 @@ impl Gradients {
         objectives: &[Objective],
     ) -> Result<std::result::Result<Self, Stopped>> {
         let graph = Graph::of(model)?;
-        let dims = float_dims(device, model, &graph, inputs)?;
+        let Seen { dims, lists } = Seen::of(device, model, &graph, inputs)?;
         let candidates = candidates(&graph);
         let mut all = dims.clone();
         all.extend(candidates.iter().map(|t| (t.name.clone(), t.tensor.dims.clone())));
         let names: HashSet<String> = candidates.iter().map(|t| t.name.clone()).collect();
         let opset = standard_opset(model);
-        let mut tape = Tape::new(&graph, opset, &all, &names);
+        let mut tape = Tape::new(&graph, opset, (&all, &lists), &names);
         let taught = |output: &str| format!("{TAUGHT}{output}");
         let mut parts = Vec::new();
         for objective in objectives {
@@ -235,81 +225,6 @@ fn candidates(graph: &Graph) -> Vec<Trainable> {
         })
     };
     names.into_iter().filter(free).filter_map(read).collect()
-}
-
-/// Extents of all values of float32 in one run.
-fn float_dims(
-    device: &dyn Device,
-    model: &ModelProto,
-    graph: &Graph,
-    inputs: &[NamedTensor],
-) -> Result<HashMap<String, Vec<usize>>> {
-    let all: HashSet<String> = graph
-        .proto
-        .node
-        .iter()
-        .flat_map(|n| &n.output)
-        .filter(|o| !o.is_empty())
-        .cloned()
-        .collect();
-    let mut runner = device.runner(&encode(&with_inputs(model, &[], &all)))?;
-    let mut held = Vec::new();
-    for (name, tensor) in inputs {
-        held.push((name.clone(), DeviceTensor::new(name, tensor)?));
-    }
-    let values: Vec<(&str, &DeviceTensor)> = held.iter().map(|(name, value)| (name.as_str(), value)).collect();
-    let made = runner.run_staying(&values, &|_| true)?;
-    let floats = |(_, value): &(String, DeviceTensor)| value.dtype() == Some(Dtype::Float);
-    Ok(made
-        .into_iter()
-        .chain(held)
-        .filter(floats)
-        .map(|(name, value)| (name, value.dims()))
-        .collect())
-}
-
-/// The model with weights as inputs, and values as outputs besides its own.
-fn with_inputs(model: &ModelProto, weights: &[Trainable], values: &HashSet<String>) -> ModelProto {
-    let mut copy = model.clone();
-    let Some(graph) = copy.graph.as_mut() else { return copy };
-    let taken = |name: &str| weights.iter().any(|w| w.name == name);
-    graph.initializer.retain(|t| !taken(t.name()));
-    graph.input.retain(|v| !taken(v.name()));
-    graph
-        .input
-        .extend(weights.iter().map(|w| of_floats(&w.name, &w.tensor.dims)));
-    let own: HashSet<String> = graph
-        .output
-        .iter()
-        .chain(&graph.input)
-        .map(|v| v.name().to_owned())
-        .collect();
-    let mut more: Vec<&String> = values.iter().filter(|name| !own.contains(*name)).collect();
-    more.sort();
-    graph.output.extend(more.into_iter().map(|name| named_value(name)));
-    graph.value_info.clear();
-    copy
-}
-
-/// A value of float32 with its extents.
-fn of_floats(name: &str, dims: &[usize]) -> ValueInfoProto {
-    let dim = |&d: &usize| Dimension {
-        value: Some(Dim::DimValue(d as i64)),
-        ..Default::default()
-    };
-    let tensor = type_proto::Tensor {
-        elem_type: Some(Dtype::Float as i32),
-        shape: Some(TensorShapeProto {
-            dim: dims.iter().map(dim).collect(),
-        }),
-    };
-    ValueInfoProto {
-        r#type: Some(TypeProto {
-            value: Some(Kind::TensorType(tensor)),
-            ..Default::default()
-        }),
-        ..named_value(name)
-    }
 }
 
 /// Leaves only nodes and constants that the wanted values are made of; what these read of others.

@@ -6,11 +6,14 @@
 
 mod adam;
 mod batches;
+mod ends;
 mod gradients;
 mod loss;
 mod rules;
+mod seen;
 mod steps;
 mod tape;
 
-pub use gradients::{Gradients, Stopped, Trainable};
+pub use ends::Trainable;
+pub use gradients::{Gradients, Stopped};
 pub use steps::{Distilled, Schedule, Teaching, distill};

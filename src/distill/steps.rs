@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::adam::Adam;
 use super::batches::Batches;
-use super::gradients::{Gradients, Trainable};
+use super::ends::Trainable;
+use super::gradients::Gradients;
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::onnx::proto::ModelProto;

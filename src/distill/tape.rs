@@ -17,6 +17,8 @@ pub(super) struct Tape<'g> {
     pub opset: i64,
     /// Extents of its values of float32.
     pub dims: &'g HashMap<String, Vec<usize>>,
+    /// Its whole numbers that no input has a part in, where they are short.
+    pub lists: &'g HashMap<String, Vec<i64>>,
     /// The nodes that compute gradients.
     pub builder: NodeBuilder,
     /// Values that depend on a weight that is trained.
@@ -33,7 +35,7 @@ impl<'g> Tape<'g> {
     pub fn new(
         graph: &'g Graph<'g>,
         opset: i64,
-        dims: &'g HashMap<String, Vec<usize>>,
+        (dims, lists): (&'g HashMap<String, Vec<usize>>, &'g HashMap<String, Vec<i64>>),
         weights: &HashSet<String>,
     ) -> Self {
         let mut wanted = weights.clone();
@@ -46,6 +48,7 @@ impl<'g> Tape<'g> {
             graph,
             opset,
             dims,
+            lists,
             builder: NodeBuilder::new("gradient"),
             wanted,
             gradients: HashMap::new(),
@@ -64,11 +67,14 @@ impl<'g> Tape<'g> {
         self.dims.get(node.input.get(i)?).cloned()
     }
 
-    /// A stored list of whole numbers: input `i` of a node, or its attribute where that is how the operator was written once.
+    /// A known list of whole numbers: input `i` of a node, or its attribute where that is how the operator was written once.
     pub fn list(&self, node: &NodeProto, i: usize, attribute: &str) -> Option<Vec<i64>> {
         use crate::onnx::Attributes;
         match node.input.get(i).filter(|n| !n.is_empty()) {
-            Some(name) => self.graph.stored(name)?.to_i64(),
+            Some(name) => match self.lists.get(name) {
+                Some(list) => Some(list.clone()),
+                None => self.graph.stored(name)?.to_i64(),
+            },
             None => node.ints(attribute),
         }
     }
