@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use super::fitting::Fitted;
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
-use crate::Result;
 use crate::device::{Device, Limit};
 use crate::distill::{Distilled, Schedule, Teaching, distill};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::score::{Reference, StagedExecutor, Watch};
+use crate::{Error, Result};
 
 /// How many gradient steps are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,18 @@ pub fn distilled(
         progress: &progress,
     };
     let loss = |model: &ModelProto| judge(model).map(|j| j.loss());
-    let found = distill(device, &fitted.proto, teaching, schedule, &loss, watch)?;
+    let found = match distill(device, &fitted.proto, teaching, schedule, &loss, watch) {
+        Ok(found) => found,
+        // Memory that gradients need and a device does not have is no reason to lose the model.
+        Err(Error::Session(why)) => {
+            let mut fitted = fitted;
+            fitted
+                .notes
+                .push(format!("no gradient steps were made: ONNX Runtime: {why}"));
+            return Ok(fitted);
+        }
+        Err(other) => return Err(other),
+    };
     let Distilled {
         model,
         steps,

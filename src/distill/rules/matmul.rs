@@ -1,13 +1,14 @@
 //! Matrix products.
 
 use super::super::tape::{Products, Tape};
+use super::reduce::unbroadcast;
 use crate::onnx::Attributes;
 use crate::onnx::proto::NodeProto;
 
 /// `Gemm` with a matrix of rows in front, without factors.
 pub fn gemm(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
     let plain = node.float("alpha", 1.0) == 1.0 && node.float("beta", 1.0) == 1.0 && node.int("transA", 0) == 0;
-    if !plain || (tape.wants(node, 2) && tape.input_dims(node, 2)?.len() != 1) {
+    if !plain {
         return None;
     }
     let turned = node.int("transB", 0);
@@ -21,14 +22,8 @@ pub fn gemm(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
         found.push((1, tape.builder.op("Gemm", &pair, &[("transA", &[1])])));
     }
     if tape.wants(node, 2) {
-        let first = tape.builder.ints(&[0]);
-        let sum = tape.builder.op("ReduceSum", &[dy, &first], &[("keepdims", &[0])]);
-        let own = tape.input_dims(node, 2)?;
-        let all = *tape.dims.get(node.output.first()?)?.last()?;
-        if own != [all] {
-            return None;
-        }
-        found.push((2, sum));
+        let (own, all) = (tape.input_dims(node, 2)?, tape.dims.get(node.output.first()?)?.clone());
+        found.push((2, unbroadcast(tape, dy.to_owned(), &all, &own)?));
     }
     Some(found)
 }
