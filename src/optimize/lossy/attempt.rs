@@ -25,6 +25,8 @@ const SECONDS: f64 = 3.0;
 
 /// Gradient steps have at least one part in so many of the time budget.
 const FOR_THE_STEPS: u32 = 8;
+/// Seconds that they may take however short the job was.
+const LEAST_SECONDS: f64 = 30.0;
 
 /// A plan with its model.
 pub(super) struct Ready {
@@ -86,7 +88,7 @@ impl Ready {
         let options = session.options;
         let how = Distilling {
             steps: options.distill,
-            at_most: Duration::from_secs_f64(spent.max(0.0) + self.fit_seconds),
+            at_most: Duration::from_secs_f64((spent + self.fit_seconds).max(LEAST_SECONDS)),
             seed: options.seed,
         };
         let limit = session
