@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::backward::run;
 use super::ends::{Trainable, of_floats, with_inputs};
 use super::loss::seed;
 use super::seen::Seen;
@@ -64,7 +65,7 @@ impl Gradients {
         all.extend(candidates.iter().map(|t| (t.name.clone(), t.tensor.dims.clone())));
         let names: HashSet<String> = candidates.iter().map(|t| t.name.clone()).collect();
         let opset = standard_opset(model);
-        let mut tape = Tape::new(&graph, opset, (&all, &lists), &names);
+        let mut tape = Tape::new(&graph, opset, &all, &lists, &names);
         let taught = |output: &str| format!("{TAUGHT}{output}");
         let mut parts = Vec::new();
         for objective in objectives {
@@ -75,7 +76,7 @@ impl Gradients {
             parts.push(loss);
             tape.add(&objective.output, gradient);
         }
-        tape.run();
+        run(&mut tape);
         let (mut weights, mut outputs, mut left) = (Vec::new(), Vec::new(), 0);
         for weight in candidates {
             match tape.gradient(&weight.name) {

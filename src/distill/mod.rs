@@ -5,6 +5,7 @@
 //! first, so that both run on the device like any other model.
 
 mod adam;
+mod backward;
 mod batches;
 mod ends;
 mod gradients;

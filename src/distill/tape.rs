@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::rules;
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Graph, NodeBuilder, Tensor};
 
@@ -22,10 +21,11 @@ pub(super) struct Tape<'g> {
     /// The nodes that compute gradients.
     pub builder: NodeBuilder,
     /// Values that depend on a weight that is trained.
-    wanted: HashSet<String>,
-    gradients: HashMap<String, String>,
+    pub wanted: HashSet<String>,
+    /// The gradient of each value so far.
+    pub gradients: HashMap<String, String>,
     /// Values whose gradient is not all known.
-    stopped: HashSet<String>,
+    pub stopped: HashSet<String>,
     /// Operators without a rule that a gradient met.
     pub without_rule: BTreeSet<String>,
 }
@@ -35,7 +35,8 @@ impl<'g> Tape<'g> {
     pub fn new(
         graph: &'g Graph<'g>,
         opset: i64,
-        (dims, lists): (&'g HashMap<String, Vec<usize>>, &'g HashMap<String, Vec<i64>>),
+        dims: &'g HashMap<String, Vec<usize>>,
+        lists: &'g HashMap<String, Vec<i64>>,
         weights: &HashSet<String>,
     ) -> Self {
         let mut wanted = weights.clone();
@@ -100,40 +101,6 @@ impl<'g> Tape<'g> {
             None => gradient,
         };
         self.gradients.insert(value.to_owned(), sum);
-    }
-
-    /// Follows the gradients that were added through all nodes. A value that an operator without a rule reads has none.
-    pub fn run(&mut self) {
-        for node in self.graph.proto.node.iter().rev() {
-            let known: Vec<Option<String>> = node.output.iter().map(|o| self.gradients.get(o).cloned()).collect();
-            let stopped = node.output.iter().any(|o| self.stopped.contains(o));
-            if !stopped && known.iter().all(Option::is_none) {
-                continue;
-            }
-            if !node.output.iter().any(|o| self.wanted.contains(o)) {
-                continue;
-            }
-            let products = if stopped {
-                None
-            } else {
-                rules::products(self, node, &known)
-            };
-            match products {
-                Some(products) => {
-                    for (input, gradient) in products {
-                        if let Some(name) = node.input.get(input).cloned() {
-                            self.add(&name, gradient);
-                        }
-                    }
-                }
-                None => {
-                    if !stopped {
-                        self.without_rule.insert(node.op_type().to_owned());
-                    }
-                    self.stopped.extend(node.input.iter().cloned());
-                }
-            }
-        }
     }
 
     /// The gradient of a value, where all of it is known.

@@ -140,7 +140,7 @@ fn gradient_steps_lose_less_on_samples_that_they_never_saw() {
 fn a_model_that_no_gradient_reaches_is_passed_over() {
     let mut model = classifier();
     let graph = model.graph.as_mut().unwrap();
-    let made = std::mem::replace(&mut graph.output[0].name, Some("rounded".to_owned()));
+    let made = graph.output[0].name.replace("rounded".to_owned());
     let mut round = graph.node[0].clone();
     round.op_type = Some("Round".to_owned());
     round.name = Some("round".to_owned());
