@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::distilling::Distillation;
+use super::distillation::Distillation;
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
 use crate::Result;

@@ -4,6 +4,7 @@
 //! find goes through one `proof`. Gates (`dynamic`) come on top of the result.
 
 mod datasets;
+mod distillation;
 mod distilling;
 mod dynamic;
 mod equal;
@@ -36,7 +37,8 @@ mod stopwatch;
 mod workload;
 
 pub use datasets::{Datasets, JudgedBy, SampleSources};
-pub use distilling::{Distillation, Distilling, distilled};
+pub use distillation::Distillation;
+pub use distilling::{Distilling, distilled};
 pub use equal::{Directions, EqualModels};
 pub use fitting::{ActivationScales, Calibrated, Fitted, Fitting, fitted, gives_no_numbers};
 pub use input::{SORTED, open};

@@ -23,7 +23,7 @@ pub use provider_settings::ProviderSettings;
 
 use group_row::group_row;
 
-use super::distilling::Distillation;
+use super::distillation::Distillation;
 use super::fitting::ActivationScales;
 use super::opened::Opened;
 use super::stopwatch::StepTime;
