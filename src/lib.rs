@@ -10,6 +10,7 @@ pub mod channels;
 pub mod cli;
 pub mod data;
 pub mod device;
+pub mod distill;
 pub mod error;
 pub mod flags;
 pub mod fused;

@@ -11,6 +11,7 @@ mod branches;
 mod broadcasts;
 mod cli;
 mod dependencies;
+mod distill;
 mod docs;
 mod dynamic;
 mod end_growth;

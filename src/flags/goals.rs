@@ -58,6 +58,10 @@ pub struct CalibArgs {
     /// [default: they stay].
     #[arg(long, value_enum, value_name = "METHOD", requires = "calib")]
     pub requantize: Option<CalibrationMethod>,
+    /// Train all weights of the narrower model together on these samples for at most so many gradient steps, with the original as the teacher;
+    /// taken where the model then loses less. They take as long as the search and the fit at most, or 30 s.
+    #[arg(long, value_name = "STEPS", default_value_t = 0, requires = "calib")]
+    pub distill: usize,
 }
 
 impl GoalArgs {
@@ -71,6 +75,12 @@ impl GoalArgs {
         if self.calib.requantize.is_some() && !any {
             return Err(Error::Usage(
                 "--requantize chooses the scales of a model that becomes narrower: give a goal too, such as --target-macs 0.7x".to_owned(),
+            ));
+        }
+        if self.calib.distill > 0 && !any {
+            return Err(Error::Usage(
+                "--distill trains a model that becomes narrower: give a goal too, such as --target-macs 0.7x"
+                    .to_owned(),
             ));
         }
         Ok(())

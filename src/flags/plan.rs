@@ -106,6 +106,7 @@ impl ApplyArgs {
             judging: self.judging.judging(),
             calib: self.calib.calib(&self.data),
             requantize: self.calib.requantize,
+            distill: self.calib.distill,
             metric: self.metric.metric()?,
             library: self.ort_lib.clone(),
         })

@@ -65,6 +65,7 @@ impl PlanningArgs {
             grow_init: self.grow_init,
             deploy_dtype: self.deploy_dtype,
             requantize: goals.calib.requantize,
+            distill: goals.calib.distill,
             dynamics: None,
             foreign_times: if store.allow_mismatch {
                 ForeignTimes::Accept

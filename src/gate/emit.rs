@@ -2,12 +2,12 @@
 
 use super::attend::{tile_choice, tile_mask};
 use super::branch::{ChosenTiles, branch};
-use super::builder::NodeBuilder;
 use super::emitter::GateEmitter;
 use super::fused::{emit_fused, fusible};
 use super::spec::{Gate, GateForm};
 use super::tiles::{gathered, scattered};
 use crate::Result;
+use crate::onnx::NodeBuilder;
 use crate::onnx::{Dtype, Graph};
 
 /// The nodes and constants that take the place of a gate's block.

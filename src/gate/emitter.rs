@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::builder::NodeBuilder;
 use super::spec::Gate;
+use crate::onnx::NodeBuilder;
 use crate::onnx::{Dtype, Graph, Tensor};
 
 /// What the nodes of one gate are made with.

@@ -2,11 +2,11 @@
 
 use super::attend::tile_choice;
 use super::block::{Block, BranchStep};
-use super::builder::NodeBuilder;
 use super::emitter::GateEmitter;
 use super::layer::BranchLayer;
 use super::spec::TileGate;
 use crate::fused::{DOMAIN, Layout};
+use crate::onnx::NodeBuilder;
 use crate::onnx::{Attributes, Dtype, Graph, Tensor};
 use crate::{Error, Result};
 

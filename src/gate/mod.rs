@@ -6,7 +6,6 @@
 mod attend;
 mod block;
 mod branch;
-mod builder;
 mod calibrate;
 mod detect;
 mod emit;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::device::load_runtime;
 use super::source::ModelSource;
@@ -9,8 +10,8 @@ use crate::channels::IndexRemaps;
 use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
 use crate::onnx::{declare_weights, encode};
 use crate::optimize::{
-    Allowed, Calibrated, Datasets, Declined, Directions, Fitting, JudgedBy, Judging, Opened, ProgressReporter,
-    SampleSource, SampleSources, Samples, Step, fitted, gives_no_numbers,
+    Allowed, Calibrated, Datasets, Declined, Directions, Distilling, Fitting, JudgedBy, Judging, Opened,
+    ProgressReporter, SampleSource, SampleSources, Samples, Step, distilled, fitted, gives_no_numbers,
 };
 use crate::plan::{PlanFile, Reparametrization, folds_of, removable};
 use crate::reconstruct::{CalibrationMethod, Change};
@@ -46,6 +47,8 @@ pub struct ApplySettings {
     pub calib: Option<SampleSource>,
     /// How the scales of a quantized model's activations are chosen anew; `None`: they stay.
     pub requantize: Option<CalibrationMethod>,
+    /// Gradient steps that train all weights together, at most; 0: none.
+    pub distill: usize,
     /// A metric of the user's own, on the samples that models are compared on.
     pub metric: Option<Arc<dyn UserMetric>>,
     /// ONNX Runtime's shared library; `None`: the one that is found.
@@ -131,7 +134,18 @@ pub fn apply(
             seed: 0,
             requantize: settings.requantize,
         };
-        let fit = fitted(&device, change, proto, samples, fitting, reporter, &Limit::default())?;
+        let limit = Limit::default();
+        let fit = fitted(&device, change, proto, samples, fitting, reporter, &limit)?;
+        let how = Distilling {
+            steps: settings.distill,
+            at_most: Duration::MAX,
+            seed: 0,
+        };
+        let fit = distilled(&device, change.model, fit, samples, how, reporter, &limit)?;
+        let trained = fit.distillation.as_ref();
+        trained
+            .iter()
+            .for_each(|d| reporter.note(&format!("distillation: {}", d.text())));
         fit.notes.iter().for_each(|note| reporter.note(note));
         let scales = fit.activation_scales.as_ref();
         scales

@@ -2,6 +2,7 @@
 
 mod attribute;
 mod beneath;
+mod builder;
 mod check;
 mod contents;
 mod defaults;
@@ -23,6 +24,7 @@ mod tensor;
 mod tensors;
 
 pub use attribute::Attributes;
+pub use builder::NodeBuilder;
 pub use defaults::declare_weights;
 pub use dtype::{Dtype, element_size};
 pub use graph::{Graph, captured_names, constant_of, label, named_value};

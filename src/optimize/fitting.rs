@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::distillation::Distillation;
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
 use crate::Result;
@@ -27,6 +28,8 @@ pub struct Fitted {
     pub losses: BTreeMap<String, String>,
     /// What choosing the scales of activations anew gave, where that was asked for.
     pub activation_scales: Option<ActivationScales>,
+    /// What gradient steps on all weights together gave, where they were asked for.
+    pub distillation: Option<Distillation>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -250,6 +253,7 @@ pub fn fitted(
         held_out: samples.held_out(),
         losses: reference.told(),
         activation_scales,
+        distillation: None,
         notes,
     })
 }

@@ -5,6 +5,8 @@
 
 mod alone;
 mod datasets;
+mod distillation;
+mod distilling;
 mod dynamic;
 mod equal;
 mod fitting;
@@ -36,6 +38,8 @@ mod stopwatch;
 mod workload;
 
 pub use datasets::{Datasets, JudgedBy, SampleSources};
+pub use distillation::Distillation;
+pub use distilling::{Distilling, distilled};
 pub use equal::{Directions, EqualModels};
 pub use fitting::{ActivationScales, Calibrated, Fitted, Fitting, fitted, gives_no_numbers};
 pub use input::{SORTED, open};

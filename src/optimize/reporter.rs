@@ -69,6 +69,8 @@ pub enum Step {
     FitWeights,
     /// Fitted weights are judged on held-out samples.
     JudgeWeights,
+    /// All weights are trained together.
+    Distill,
     /// Outputs and latency of the result are checked.
     Verify,
     /// Models are run on the evaluation samples.
@@ -110,6 +112,7 @@ impl fmt::Display for Step {
             Self::MeasureLosses => "measuring losses",
             Self::FitWeights => "fitting weights",
             Self::JudgeWeights => "judging fitted weights",
+            Self::Distill => "training all weights together",
             Self::Verify => "verifying",
             Self::RunRealInputs => "running real inputs",
             Self::CalibrateGates => "calibrating gates",

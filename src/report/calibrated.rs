@@ -52,6 +52,7 @@ mod tests {
             predicted_loss: 0.01,
             losses: Default::default(),
             activation_scales: None,
+            distillation: None,
             held_out_loss: Some(0.02),
             held_out_agreement: Some(0.95),
             held_out_interval: Some(Interval::of_share(19, 20)),

@@ -130,6 +130,9 @@ pub fn outcome_text(outcome: &Outcome, listed: Listed) -> String {
     if let Some(scales) = outcome.calibration.as_ref().and_then(|c| c.activation_scales.as_ref()) {
         let _ = writeln!(text, "scales    {}", scales.text());
     }
+    if let Some(d) = outcome.calibration.as_ref().and_then(|c| c.distillation.as_ref()) {
+        let _ = writeln!(text, "distilled {}", d.text());
+    }
     if listed == Listed::All
         && let Some(c) = &outcome.calibration
     {

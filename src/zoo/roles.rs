@@ -64,6 +64,7 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("calib", &[Data, Python]),
     ("calib-samples", &[Python]),
     ("requantize", &[Python]),
+    ("distill", &[Python]),
     ("labels", &[Data, Python]),
     ("resize", &[Python]),
     ("pad-value", &[Python]),

@@ -1,6 +1,6 @@
 //! One way to reach goals: a plan with its fitted weights, and the proof of what it makes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::acceptance::GoalsMet;
 use super::by_drop::by_drop;
@@ -11,6 +11,7 @@ use super::measure::measure;
 use super::search::Search;
 use super::target::by_use;
 use crate::Result;
+use crate::optimize::distilling::{Distilling, distilled};
 use crate::optimize::fitting::Fitted;
 use crate::optimize::options::Goals;
 use crate::optimize::outcome::{Calibration, ChosenPoint, Declined, NoPlan, Outcome};
@@ -21,6 +22,11 @@ use crate::verify::Interval;
 
 /// Seconds for a benchmark of plans that are compared by their speed.
 const SECONDS: f64 = 3.0;
+
+/// Gradient steps have at least one part in so many of the time budget.
+const FOR_THE_STEPS: u32 = 8;
+/// Seconds that they may take however short the job was.
+const LEAST_SECONDS: f64 = 30.0;
 
 /// A plan with its model.
 pub(super) struct Ready {
@@ -68,6 +74,42 @@ impl Ready {
     /// When a run fails.
     pub fn ratio(&self, session: &Session) -> Result<f64> {
         Ok(measure(session, &self.plan, SECONDS)?.ratio)
+    }
+
+    /// The same after gradient steps on all weights together, where they were asked for.
+    ///
+    /// # Errors
+    /// When a model cannot be run.
+    pub fn distilled(self, session: &Session, spent: f64) -> Result<Self> {
+        let Some(samples) = &session.samples else {
+            return Ok(self);
+        };
+        let began = Instant::now();
+        let options = session.options;
+        let how = Distilling {
+            steps: options.distill,
+            at_most: Duration::from_secs_f64((spent + self.fit_seconds).max(LEAST_SECONDS)),
+            seed: options.seed,
+        };
+        let limit = session
+            .limit
+            .at_least(options.time_budget.unwrap_or_default() / FOR_THE_STEPS);
+        let original = &session.opened.proto;
+        let fitted = distilled(
+            session.device,
+            original,
+            self.fitted,
+            samples,
+            how,
+            session.reporter,
+            &limit,
+        )?;
+        let fit_seconds = self.fit_seconds + began.elapsed().as_secs_f64();
+        Ok(Self {
+            fitted,
+            fit_seconds,
+            ..self
+        })
     }
 
     /// Proves the model, and says what was lost where.
@@ -123,6 +165,7 @@ fn calibration(session: &Session, fitted: &Fitted, loss: f64, seconds: (f64, f64
         predicted_loss: loss,
         losses: fitted.losses.clone(),
         activation_scales: fitted.activation_scales.clone(),
+        distillation: fitted.distillation.clone(),
         held_out_loss: held_out.map(|h| h.loss()),
         held_out_agreement: agreement,
         held_out_interval: agreement.map(interval),

@@ -30,6 +30,7 @@ pub(super) fn fit(session: &Session, plan: &Plan) -> Result<Fitted> {
             held_out: false,
             losses: BTreeMap::new(),
             activation_scales: None,
+            distillation: None,
             notes: Vec::new(),
         });
     };

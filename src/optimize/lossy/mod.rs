@@ -87,6 +87,7 @@ pub(super) fn run<'a>(session: &mut Session<'a>, data: &'a Datasets, equal: &'a 
             }
         };
         tried.push(ready.plan.clone());
+        let ready = ready.distilled(session, search_seconds)?;
         outcome = ready.prove(session, &search, plain.clone(), search_seconds)?;
         match nearer(outcome.declined.as_ref(), goals).filter(|_| again < AGAIN && !session.limit.is_up()) {
             Some(less) => goals = less,

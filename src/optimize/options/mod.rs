@@ -57,6 +57,8 @@ pub struct Options {
     pub deploy_dtype: Option<DeployDtype>,
     /// How the scales of a quantized model's activations are chosen anew once it is narrower; `None`: they stay.
     pub requantize: Option<CalibrationMethod>,
+    /// Gradient steps that train all weights of a narrower model together, at most; 0: none.
+    pub distill: usize,
     /// What becomes of times that were recorded on another device or software stack.
     pub foreign_times: ForeignTimes,
     /// For how long widths are timed for the picture of the latency steps alone, when all else is done.

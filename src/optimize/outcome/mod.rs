@@ -23,6 +23,7 @@ pub use provider_settings::ProviderSettings;
 
 use group_row::group_row;
 
+use super::distillation::Distillation;
 use super::fitting::ActivationScales;
 use super::opened::Opened;
 use super::stopwatch::StepTime;
@@ -52,6 +53,8 @@ pub struct Calibration {
     pub losses: BTreeMap<String, String>,
     /// What choosing the scales of activations anew gave, where that was asked for.
     pub activation_scales: Option<ActivationScales>,
+    /// What gradient steps on all weights together gave, where they were asked for.
+    pub distillation: Option<Distillation>,
     /// The loss of the whole model on samples that its weights were not fitted on.
     pub held_out_loss: Option<f64>,
     /// The share of those samples that get the original's class, for classifiers.

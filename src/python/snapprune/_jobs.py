@@ -52,6 +52,7 @@ def optimize(
     calib: Samples | None = None,
     calib_samples: int = 1024,
     requantize: str | None = None,
+    distill: int = 0,
     eval: Samples | None = None,
     labels: Labels | None = None,
     metric: Metric | str | None = None,
@@ -122,6 +123,8 @@ def optimize(
         calib_samples: take at most so many (0: all).
         requantize: choose the scales of a quantized model's activations anew from ``calib``, where the narrower model loses less with them:
             by ``"min-max"``, ``"percentile"`` or ``"entropy"`` (default: they stay).
+        distill: train all weights of the narrower model together on ``calib`` for at most so many gradient steps, with the original as the
+            teacher; taken where the model then loses less.
         eval: samples to compare the models on; with labels as ``(samples, labels)``, or from a data loader that gives both.
         labels: labels of ``eval`` that do not come with it: a COCO file (``.json``; images are found by file name), a folder of PNG
             masks with the images' names, a text file, an ``.npz`` with ``labels``, or a list of texts.
@@ -184,7 +187,7 @@ def optimize(
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
             db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
-            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize,
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill,
             eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
         static, gated, text, page = _native.optimize(call.model, [*flags, "--quiet"], call.progress, called(metric))
@@ -262,6 +265,7 @@ def plan(
     calib: Samples | None = None,
     calib_samples: int = 1024,
     requantize: str | None = None,
+    distill: int = 0,
     eval: Samples | None = None,
     labels: Labels | None = None,
     metric: Metric | str | None = None,
@@ -308,7 +312,7 @@ def plan(
             keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
             shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
-            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize,
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill,
             eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
         text, _ = _native.plan(call.model, ["plan", "-", "-o", "-", *flags, "--quiet"], call.progress, called(metric))
@@ -322,6 +326,7 @@ def apply(
     calib: Samples | None = None,
     calib_samples: int = 1024,
     requantize: str | None = None,
+    distill: int = 0,
     eval: Samples | None = None,
     labels: Labels | None = None,
     metric: Metric | str | None = None,
@@ -357,7 +362,7 @@ def apply(
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             batch=batch, mean=mean, std=std, task=task, loss=_losses(loss), alphabet=alphabet, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights,
-            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, eval=call.samples(eval, "eval"),
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill, eval=call.samples(eval, "eval"),
         )  # fmt: skip
         file = call.plan(plan)
         words = ["apply", "-", file, "-o", "-", *flags, "--quiet"]

@@ -218,6 +218,8 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
         facts.push(fact("calibration samples", samples));
         let scales = c.activation_scales.as_ref();
         facts.extend(scales.map(|s| fact("activation scales", s.text())));
+        let trained = c.distillation.as_ref();
+        facts.extend(trained.map(|d| fact("distillation", d.text())));
         let agreement = agreement_text(c);
         facts.extend(agreement.map(|text| fact("agreement on samples held out", text)));
     }

@@ -11,6 +11,7 @@ mod classes;
 mod columns;
 mod detections;
 mod head;
+mod objective;
 mod settle;
 mod spec;
 
@@ -21,6 +22,7 @@ use crate::task::{OutputValues, Rows};
 use detections::row_weights;
 use head::{Head, JudgedRun};
 
+pub use objective::{Objective, ObjectiveKind};
 pub use spec::LossSpec;
 
 /// Outputs of the original on the samples of some runs.

@@ -1,7 +1,8 @@
 //! Making nodes and constants with names of their own.
 
-use crate::onnx::proto::{AttributeProto, NodeProto, TensorProto, attribute_proto::AttributeType};
-use crate::onnx::{Attributes, Tensor};
+use super::attribute::Attributes;
+use super::proto::{AttributeProto, NodeProto, TensorProto, attribute_proto::AttributeType};
+use super::tensor::Tensor;
 
 /// Nodes and constants under one prefix.
 #[derive(Debug, Default)]
@@ -104,4 +105,13 @@ impl NodeBuilder {
 }
 
 /// Attributes that are one integer.
-const SINGLE: [&str; 6] = ["axis", "group", "exclusive", "to", "keepdims", "largest"];
+const SINGLE: [&str; 8] = [
+    "axis",
+    "group",
+    "exclusive",
+    "to",
+    "keepdims",
+    "largest",
+    "transA",
+    "transB",
+];

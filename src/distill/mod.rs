@@ -1,0 +1,20 @@
+//! All weights of a narrower model together: gradient steps on the calibration samples, with the original as the teacher (knowledge
+//! distillation: Hinton et al., 2015, at the temperature at which outputs are compared; Adam: Kingma and Ba, 2015).
+//!
+//! The narrower model runs as it is, with its weights as inputs. A second graph of standard operators makes the gradients of the values of the
+//! first, so that both run on the device like any other model.
+
+mod adam;
+mod backward;
+mod batches;
+mod ends;
+mod gradients;
+mod loss;
+mod rules;
+mod seen;
+mod steps;
+mod tape;
+
+pub use ends::Trainable;
+pub use gradients::{Gradients, Stopped};
+pub use steps::{Distilled, Schedule, Teaching, distill};

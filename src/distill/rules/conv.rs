@@ -1,0 +1,133 @@
+//! Convolutions: a gradient goes back through the transposed convolution, and to the weights as products of the windows that each output read.
+
+use super::super::tape::{Products, Tape};
+use crate::onnx::proto::NodeProto;
+use crate::ops::{ConvSpec, Direction};
+
+/// `Conv`: N×C×…, M×C/g×…, M.
+pub fn conv(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
+    let (x, w) = (tape.input_dims(node, 0)?, tape.input_dims(node, 1)?);
+    let y = tape.dims.get(node.output.first()?)?.clone();
+    let spec = ConvSpec::of(node, w.get(2..)?, Direction::Forward)?;
+    let (input, weights) = (node.input.first()?, node.input.get(1)?);
+    let mut found = bias(tape, node, dy, y.len());
+    if tape.wants(node, 1) {
+        found.push((1, of_weights(tape, &spec, (input, &x), (dy, &y), &w)?));
+    }
+    if tape.wants(node, 0) {
+        let sizes = x.get(2..)?.iter().zip(y.get(2..)?).enumerate();
+        let more = sizes.map(|(axis, (&rows, &made))| {
+            let [begin, end] = spec.pads(axis, rows);
+            let reached = ((made.checked_sub(1)? * spec.strides[axis]) + spec.span(axis)).checked_sub(begin + end)?;
+            rows.checked_sub(reached).map(|n| n as i64)
+        });
+        let more: Vec<i64> = more.collect::<Option<_>>()?;
+        let mut attributes = geometry(&spec, x.get(2..)?);
+        attributes.push(("output_padding", more));
+        let attributes: Vec<(&str, &[i64])> = attributes.iter().map(|(n, v)| (*n, v.as_slice())).collect();
+        found.push((0, tape.builder.op("ConvTranspose", &[dy, weights], &attributes)));
+    }
+    Some(found)
+}
+
+/// `ConvTranspose`: N×C×…, C×M/g×…, M. What it does to its input, `Conv` does to the gradient.
+pub fn transposed(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
+    let (x, w) = (tape.input_dims(node, 0)?, tape.input_dims(node, 1)?);
+    let y = tape.dims.get(node.output.first()?)?.clone();
+    let spec = ConvSpec::of(node, w.get(2..)?, Direction::Transposed)?;
+    if spec.output_padding.iter().any(|&p| p > 0) {
+        return None;
+    }
+    let (input, weights) = (node.input.first()?, node.input.get(1)?);
+    let mut found = bias(tape, node, dy, y.len());
+    if tape.wants(node, 1) {
+        found.push((1, of_weights(tape, &spec, (dy, &y), (input, &x), &w)?));
+    }
+    if tape.wants(node, 0) {
+        let attributes = geometry(&spec, y.get(2..)?);
+        let attributes: Vec<(&str, &[i64])> = attributes.iter().map(|(n, v)| (*n, v.as_slice())).collect();
+        found.push((0, tape.builder.op("Conv", &[dy, weights], &attributes)));
+    }
+    Some(found)
+}
+
+/// The sum over all axes but that of channels.
+fn bias(tape: &mut Tape, node: &NodeProto, dy: &str, rank: usize) -> Products {
+    if !tape.wants(node, 2) {
+        return Vec::new();
+    }
+    let axes: Vec<i64> = (0..rank as i64).filter(|&a| a != 1).collect();
+    let axes = tape.builder.ints(&axes);
+    vec![(2, tape.builder.op("ReduceSum", &[dy, &axes], &[("keepdims", &[0])]))]
+}
+
+/// Attributes of a convolution over `sizes` rows.
+fn geometry(spec: &ConvSpec, sizes: &[usize]) -> Vec<(&'static str, Vec<i64>)> {
+    let list = |v: &[usize]| v.iter().map(|&n| n as i64).collect::<Vec<_>>();
+    let pads: Vec<[usize; 2]> = (0..spec.rank()).map(|axis| spec.pads(axis, sizes[axis])).collect();
+    let both = [0, 1].map(|side| pads.iter().map(|p| p[side] as i64).collect::<Vec<_>>());
+    vec![
+        ("strides", list(&spec.strides)),
+        ("dilations", list(&spec.dilations)),
+        ("pads", both.concat()),
+        ("group", vec![spec.groups as i64]),
+    ]
+}
+
+/// Σ over samples and places of what an output's gradient is times what its window holds. `wide` is what windows slide over (N×C×…),
+/// `narrow` has a place for each window (N×M×…); the weights are M×C/g×….
+fn of_weights(
+    tape: &mut Tape,
+    spec: &ConvSpec,
+    (wide, x): (&str, &[usize]),
+    (narrow, y): (&str, &[usize]),
+    w: &[usize],
+) -> Option<String> {
+    let (n, g) = (*x.first()? as i64, spec.groups as i64);
+    let (c, m) = (*x.get(1)? as i64 / g, *y.get(1)? as i64 / g);
+    let places: i64 = y.get(2..)?.iter().product::<usize>() as i64;
+    let rank = spec.rank();
+    let sizes = x.get(2..)?;
+    let pads: Vec<[usize; 2]> = (0..rank).map(|axis| spec.pads(axis, sizes[axis])).collect();
+    let mut padded = wide.to_owned();
+    if pads.iter().flatten().any(|&p| p > 0) {
+        let side = |k: usize| [0, 0].into_iter().chain(pads.iter().map(move |p| p[k] as i64));
+        let all = tape.builder.ints(&side(0).chain(side(1)).collect::<Vec<_>>());
+        padded = tape.builder.op("Pad", &[&padded, &all], &[]);
+    }
+    let axes = tape.builder.ints(&(2..2 + rank as i64).collect::<Vec<_>>());
+    let steps = tape
+        .builder
+        .ints(&spec.strides.iter().map(|&s| s as i64).collect::<Vec<_>>());
+    let mut taps = Vec::new();
+    for tap in 0..spec.taps() {
+        let mut left = tap;
+        let mut at = vec![0; rank];
+        for axis in (0..rank).rev() {
+            at[axis] = left % spec.kernel[axis] * spec.dilations[axis];
+            left /= spec.kernel[axis];
+        }
+        let from: Vec<i64> = at.iter().map(|&a| a as i64).collect();
+        let to = at.iter().zip(&spec.strides).zip(y.get(2..)?);
+        let to: Vec<i64> = to.map(|((a, s), places)| (a + (places - 1) * s + 1) as i64).collect();
+        let (from, to) = (tape.builder.ints(&from), tape.builder.ints(&to));
+        let seen = tape.builder.op("Slice", &[&padded, &from, &to, &axes, &steps], &[]);
+        taps.push(tape.builder.reshape(&seen, &[n, g, c, places]));
+    }
+    let windows = match taps.as_slice() {
+        [one] => one.clone(),
+        all => {
+            let all: Vec<&str> = all.iter().map(String::as_str).collect();
+            tape.builder.op("Concat", &all, &[("axis", &[2])])
+        }
+    };
+    let rows = tape.builder.reshape(narrow, &[n, g, m, places]);
+    let columns = tape.builder.op("Transpose", &[&windows], &[("perm", &[0, 1, 3, 2])]);
+    let each = tape.builder.op("MatMul", &[&rows, &columns], &[]);
+    let first = tape.builder.ints(&[0]);
+    let sum = tape.builder.op("ReduceSum", &[&each, &first], &[("keepdims", &[0])]);
+    let split = tape.builder.reshape(&sum, &[g, m, spec.taps() as i64, c]);
+    let turned = tape.builder.op("Transpose", &[&split], &[("perm", &[0, 1, 3, 2])]);
+    let dims: Vec<i64> = w.iter().map(|&d| d as i64).collect();
+    Some(tape.builder.reshape(&turned, &dims))
+}

@@ -1,0 +1,201 @@
+//! Gradient steps, and which of the weights on the way are taken.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::adam::Adam;
+use super::batches::Batches;
+use super::ends::Trainable;
+use super::gradients::Gradients;
+use crate::data::Dataset;
+use crate::device::Device;
+use crate::onnx::proto::ModelProto;
+use crate::onnx::{Tensor, encode};
+use crate::score::{Objective, Watch};
+use crate::{Error, Result};
+
+/// Samples of one step, at least.
+const SAMPLES: usize = 64;
+/// The largest step of a weight, over the root of the mean square of its tensor.
+const RATE: f64 = 2e-3;
+/// Tensors of smaller numbers count as of this size.
+const SMALL: f32 = 1e-3;
+/// The share of the steps in which the rate rises.
+const WARM_UP: f64 = 0.1;
+/// How often the weights are judged.
+const JUDGED: usize = 8;
+/// Steps that tell how long one takes.
+const TIMED: usize = 3;
+
+/// How many steps are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// Steps, at most.
+    pub steps: usize,
+    /// So long, at most; fewer steps are planned where they would take longer.
+    pub at_most: Duration,
+    /// Seed of the order of samples.
+    pub seed: u64,
+}
+
+/// Who teaches what, on which samples.
+#[derive(Clone, Copy)]
+pub struct Teaching<'a> {
+    /// The original.
+    pub teacher: &'a ModelProto,
+    /// What its outputs are compared as.
+    pub objectives: &'a [Objective],
+    /// Samples.
+    pub data: &'a Dataset,
+    /// The runs that steps are made on.
+    pub runs: &'a Range<usize>,
+}
+
+/// What the steps gave.
+#[derive(Debug)]
+pub struct Distilled {
+    /// The model with the weights that lost least where they were judged; `None` where those it had do.
+    pub model: Option<ModelProto>,
+    /// Steps that were made.
+    pub steps: usize,
+    /// What the model lost before, and what it loses with the weights that did best, on the samples that choose.
+    pub losses: [f64; 2],
+    /// Weights that were trained, and those that no gradient reaches.
+    pub tensors: [usize; 2],
+    /// Operators that gradients do not pass.
+    pub stopped_by: Vec<String>,
+}
+
+/// Makes gradient steps on samples; `judge` says what a model loses on others, by which the weights are taken. No
+/// steps are made where no gradient reaches a weight.
+///
+/// # Errors
+/// When the device refuses a model or a run fails.
+pub fn distill(
+    device: &dyn Device,
+    model: &ModelProto,
+    teaching: Teaching,
+    schedule: Schedule,
+    judge: &dyn Fn(&ModelProto) -> Result<f64>,
+    watch: Watch,
+) -> Result<Distilled> {
+    let runs = teaching.runs.clone();
+    let first = teaching.data.run(runs.start);
+    let of = Gradients::of(device, model, &first.inputs, teaching.objectives)?;
+    let mut gradients = match of {
+        Ok(gradients) => gradients,
+        Err(stopped) => {
+            return Ok(Distilled {
+                model: None,
+                steps: 0,
+                losses: [0.0; 2],
+                tensors: [0, stopped.weights],
+                stopped_by: stopped.by,
+            });
+        }
+    };
+    let trained: Vec<Trainable> = gradients.weights().to_vec();
+    let mut weights: Vec<Vec<f32>> = Vec::new();
+    for weight in &trained {
+        let values = weight.tensor.to_f32();
+        weights.push(values.ok_or_else(|| Error::tensor(&weight.name, "holds no floats".to_owned()))?);
+    }
+    let sizes: Vec<f32> = weights.iter().map(|w| size(w)).collect();
+    let mut moments: Vec<Adam> = weights.iter().map(|w| Adam::new(w.len())).collect();
+    let mut teacher = device.runner(&encode(teaching.teacher))?;
+    let mut batches = Batches::new(teaching.data, runs, schedule.seed);
+    let before = judge(model)?;
+    let mut best: (f64, Option<Vec<Vec<f32>>>) = (before, None);
+    let parts = SAMPLES.div_ceil(first.samples.max(1)).max(1);
+    let (mut planned, mut made) = (schedule.steps, 0);
+    let started = Instant::now();
+    while made < planned {
+        watch.limit.check()?;
+        if watch.limit.is_up() {
+            break;
+        }
+        (watch.progress)(made, planned);
+        let tensors = stored(&trained, &weights);
+        let mut sum: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
+        for _ in 0..parts {
+            let inputs = batches.next();
+            let taught = teacher.run_tensors(&inputs)?;
+            let (_, found) = gradients.at(&tensors, &inputs, &taught)?;
+            for (into, from) in sum.iter_mut().zip(&found) {
+                into.iter_mut().zip(from).for_each(|(a, g)| *a += g / parts as f32);
+            }
+        }
+        if sum.iter().flatten().any(|g| !g.is_finite()) {
+            break;
+        }
+        let rate = rate(made, planned) as f32;
+        let each = weights.iter_mut().zip(&sum).zip(&sizes);
+        for (((values, gradient), size), adam) in each.zip(&mut moments) {
+            adam.step(values, gradient, rate * size);
+        }
+        made += 1;
+        if made == TIMED {
+            let each = started.elapsed() / TIMED as u32;
+            let fit = schedule.at_most.as_nanos() / each.as_nanos().max(1);
+            planned = planned.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(TIMED);
+        }
+        if made % planned.div_ceil(JUDGED) == 0 || made == planned {
+            let loss = judge(&with_weights(model, &trained, &weights))?;
+            if loss < best.0 {
+                best = (loss, Some(weights.clone()));
+            }
+        }
+    }
+    (watch.progress)(planned, planned);
+    Ok(Distilled {
+        model: best.1.map(|weights| with_weights(model, &trained, &weights)),
+        steps: made,
+        losses: [before, best.0],
+        tensors: [trained.len(), gradients.stopped.weights],
+        stopped_by: gradients.stopped.by,
+    })
+}
+
+/// A rate that rises and then falls as half a cosine (Loshchilov and Hutter, 2017).
+fn rate(step: usize, of: usize) -> f64 {
+    let (step, of) = (step as f64, of.max(1) as f64);
+    let rise = ((step + 1.0) / (WARM_UP * of).max(1.0)).min(1.0);
+    RATE * rise * 0.5 * (1.0 + (std::f64::consts::PI * step / of).cos())
+}
+
+/// The root of the mean square: layers with many inputs have small weights, which take small steps (You et al., 2020).
+fn size(weights: &[f32]) -> f32 {
+    let squares: f32 = weights.iter().map(|w| w * w).sum();
+    (squares / weights.len().max(1) as f32).sqrt().max(SMALL)
+}
+
+fn stored(trained: &[Trainable], weights: &[Vec<f32>]) -> Vec<Tensor> {
+    let pairs = trained.iter().zip(weights);
+    pairs
+        .map(|(t, values)| Tensor::from_f32(t.tensor.dims.clone(), values))
+        .collect()
+}
+
+/// The model with these weights.
+fn with_weights(model: &ModelProto, trained: &[Trainable], weights: &[Vec<f32>]) -> ModelProto {
+    let mut copy = model.clone();
+    let initializers = copy.graph.iter_mut().flat_map(|g| &mut g.initializer);
+    let tensors = stored(trained, weights);
+    for proto in initializers {
+        if let Some(at) = trained.iter().position(|t| t.name == proto.name()) {
+            tensors.iter().skip(at).take(1).for_each(|tensor| tensor.store(proto));
+        }
+    }
+    copy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RATE, rate};
+
+    #[test]
+    fn the_rate_rises_and_falls() {
+        assert!(rate(0, 100) < 0.2 * RATE && rate(10, 100) > 0.9 * RATE);
+        assert!(rate(99, 100) < 0.01 * RATE && rate(0, 1) > 0.0);
+    }
+}

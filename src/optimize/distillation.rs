@@ -1,0 +1,54 @@
+//! What training all weights together gave.
+
+/// What gradient steps gave.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Distillation {
+    /// Steps that were made.
+    pub steps: usize,
+    /// Weight tensors that were trained.
+    pub tensors: usize,
+    /// Weight tensors that no gradient reaches, as an operator without a rule reads what they make.
+    pub out_of_reach: usize,
+    /// These operators.
+    pub stopped_by: Vec<String>,
+    /// The loss before, on the samples that choose.
+    pub loss_before: f64,
+    /// The least one on the way, on the same samples.
+    pub loss_after: f64,
+    /// Whether the model has these weights: they lose less.
+    pub taken: bool,
+    /// Seconds that it took.
+    pub seconds: f64,
+}
+
+impl Distillation {
+    /// In words.
+    pub fn text(&self) -> String {
+        if self.tensors == 0 {
+            return format!("no weight can be trained: {}", self.reach());
+        }
+        let (before, after) = (self.loss_before, self.loss_after);
+        let steps = format!("{} steps in {:.0} s", self.steps, self.seconds);
+        let what = match self.taken {
+            true => format!("{steps}: loss {before:.4} → {after:.4} on the samples that choose"),
+            false => format!(
+                "{steps} gave nothing: the weights from before lose least on the samples that choose ({before:.4})"
+            ),
+        };
+        match self.out_of_reach {
+            0 => what,
+            _ => format!("{what}; {}", self.reach()),
+        }
+    }
+
+    fn reach(&self) -> String {
+        match self.stopped_by.is_empty() {
+            true => format!("{} weights are no float32 numbers of the file", self.out_of_reach),
+            false => format!(
+                "{} weights stay, as gradients do not pass {}",
+                self.out_of_reach,
+                self.stopped_by.join(", ")
+            ),
+        }
+    }
+}

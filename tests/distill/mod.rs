@@ -1,0 +1,4 @@
+//! Weights trained by gradients: rules against differences, and models that lose less.
+
+mod rules;
+mod teaching;
