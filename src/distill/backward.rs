@@ -2,6 +2,7 @@
 
 use super::rules;
 use super::tape::Tape;
+use crate::onnx::captured_names;
 
 /// Follows the gradients that were added through all nodes. A value that an operator without a rule reads has none.
 pub(super) fn run(tape: &mut Tape) {
@@ -11,7 +12,7 @@ pub(super) fn run(tape: &mut Tape) {
         if !stopped && known.iter().all(Option::is_none) {
             continue;
         }
-        if !node.output.iter().any(|o| tape.wanted.contains(o)) {
+        if !node.output.iter().any(|o| tape.depends.contains(o)) {
             continue;
         }
         let products = if stopped {
@@ -32,6 +33,7 @@ pub(super) fn run(tape: &mut Tape) {
                     tape.without_rule.insert(node.op_type().to_owned());
                 }
                 tape.stopped.extend(node.input.iter().cloned());
+                tape.stopped.extend(captured_names(node));
             }
         }
     }

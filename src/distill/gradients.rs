@@ -17,7 +17,7 @@ use crate::{Error, Result};
 const OPSET: i64 = 17;
 const FORMAT: i64 = 8;
 /// The name of the loss.
-const LOSS: &str = "loss";
+const LOSS: &str = "loss/of/all";
 /// What an output of the teacher is called.
 const TAUGHT: &str = "taught/";
 
@@ -216,7 +216,12 @@ fn candidates(graph: &Graph) -> Vec<Trainable> {
         names.extend(inputs.iter().filter_map(|&i| node.input.get(i)));
     }
     let seen = graph.seen_outside();
-    let free = |name: &&String| !graph.replaceable.contains(name.as_str()) && !seen.contains(*name);
+    // Statistics are constants to their rule; exporters write equal initializers once.
+    let normal = graph.proto.node.iter().filter(|n| n.op_type() == "BatchNormalization");
+    let statistics: BTreeSet<&String> = normal.flat_map(|n| n.input.iter().skip(3)).collect();
+    let free = |name: &&String| {
+        !graph.replaceable.contains(name.as_str()) && !seen.contains(*name) && !statistics.contains(*name)
+    };
     let read = |name: &String| {
         let &i = graph.initializers.get(name.as_str())?;
         let tensor = Tensor::read(graph.proto.initializer.get(i)?).ok()?;

@@ -111,7 +111,8 @@ pub fn distill(
     let started = Instant::now();
     while made < planned {
         watch.limit.check()?;
-        if watch.limit.is_up() {
+        let late = schedule.at_most.saturating_add(schedule.at_most / 4);
+        if watch.limit.is_up() || (made >= TIMED && started.elapsed() > late) {
             break;
         }
         (watch.progress)(made, planned);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::onnx::proto::NodeProto;
-use crate::onnx::{Graph, NodeBuilder, Tensor};
+use crate::onnx::{Graph, NodeBuilder, Tensor, captured_names};
 
 /// What a rule gives: a gradient for some of a node's inputs, by their number.
 pub(super) type Products = Vec<(usize, String)>;
@@ -20,7 +20,9 @@ pub(super) struct Tape<'g> {
     pub lists: &'g HashMap<String, Vec<i64>>,
     /// The nodes that compute gradients.
     pub builder: NodeBuilder,
-    /// Values that depend on a weight that is trained.
+    /// Values that depend on a weight that is trained, of any type.
+    pub depends: HashSet<String>,
+    /// Those of float32 among them, and the weights.
     pub wanted: HashSet<String>,
     /// The gradient of each value so far.
     pub gradients: HashMap<String, String>,
@@ -39,18 +41,22 @@ impl<'g> Tape<'g> {
         lists: &'g HashMap<String, Vec<i64>>,
         weights: &HashSet<String>,
     ) -> Self {
-        let mut wanted = weights.clone();
+        let mut depends = weights.clone();
         for node in &graph.proto.node {
-            if node.input.iter().any(|i| wanted.contains(i)) {
-                wanted.extend(node.output.iter().filter(|o| dims.contains_key(*o)).cloned());
+            let captured = captured_names(node);
+            if node.input.iter().chain(&captured).any(|i| depends.contains(i)) {
+                depends.extend(node.output.iter().filter(|o| !o.is_empty()).cloned());
             }
         }
+        let floats = |name: &&String| weights.contains(*name) || dims.contains_key(*name);
+        let wanted = depends.iter().filter(floats).cloned().collect();
         Self {
             graph,
             opset,
             dims,
             lists,
             builder: NodeBuilder::new("gradient"),
+            depends,
             wanted,
             gradients: HashMap::new(),
             stopped: HashSet::new(),

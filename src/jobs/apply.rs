@@ -17,6 +17,7 @@ use crate::plan::{PlanFile, Reparametrization, folds_of, removable};
 use crate::reconstruct::{CalibrationMethod, Change};
 use crate::report::with_plan;
 use crate::rewrite::rewrite;
+use crate::score::value_bytes;
 use crate::verify::{Agreement, MetricJudge, MetricScores, Task, UserMetric, compare, compare_task};
 use crate::{Error, Result};
 
@@ -140,6 +141,7 @@ pub fn apply(
             steps: settings.distill,
             at_most: Duration::MAX,
             seed: 0,
+            values: value_bytes(&opened.analysis, samples.data.declared()),
         };
         let fit = distilled(&device, change.model, fit, samples, how, reporter, &limit)?;
         let trained = fit.distillation.as_ref();

@@ -25,7 +25,13 @@ impl Distillation {
     /// In words.
     pub fn text(&self) -> String {
         if self.tensors == 0 {
-            return format!("no weight can be trained: {}", self.reach());
+            return match self.out_of_reach {
+                0 => "no weight can be trained: none of a layer is stored as float32 numbers of its own".to_owned(),
+                _ => format!("no weight can be trained: {}", self.reach()),
+            };
+        }
+        if self.steps == 0 {
+            return format!("no step could be made in {:.0} s, and the weights stay", self.seconds);
         }
         let (before, after) = (self.loss_before, self.loss_after);
         let steps = format!("{} steps in {:.0} s", self.steps, self.seconds);
@@ -43,7 +49,7 @@ impl Distillation {
 
     fn reach(&self) -> String {
         match self.stopped_by.is_empty() {
-            true => format!("{} weights are no float32 numbers of the file", self.out_of_reach),
+            true => format!("{} weights stay, as no gradient comes to them", self.out_of_reach),
             false => format!(
                 "{} weights stay, as gradients do not pass {}",
                 self.out_of_reach,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::distillation::Distillation;
 use super::fitting::Fitted;
+use super::memory::held_bytes;
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
 use crate::device::{Device, Limit};
@@ -22,6 +23,23 @@ pub struct Distilling {
     pub at_most: Duration,
     /// Seed of the order of samples.
     pub seed: u64,
+    /// Bytes of all values of the original for one sample.
+    pub values: u64,
+}
+
+/// How many times the values of a run are held: as they are, as gradients, and as what both are made of.
+const COPIES: u64 = 4;
+
+/// Bytes that gradient steps take: the samples as float32, and the values of a run.
+fn needed(samples: &Samples, how: Distilling) -> u64 {
+    let data = &samples.data;
+    let inputs = data.run(samples.fit.start).inputs;
+    let elements: u64 = inputs
+        .iter()
+        .map(|(_, t)| t.dims.iter().map(|&d| d as u64).product::<u64>())
+        .sum();
+    let rows = 4 * elements.saturating_mul(samples.fit.len() as u64);
+    rows.saturating_add(COPIES * how.values.saturating_mul(data.batch().max(1) as u64))
 }
 
 /// Gradient steps on the samples that weights are fitted on; those that choose tell which weights are taken.
@@ -37,8 +55,28 @@ pub fn distilled(
     reporter: &dyn ProgressReporter,
     limit: &Limit,
 ) -> Result<Fitted> {
-    if how.steps == 0 || !samples.held_out() || fitted.is_broken() || limit.is_up() {
+    if how.steps == 0 || fitted.is_broken() {
         return Ok(fitted);
+    }
+    let stays = |why: String| {
+        let mut fitted = fitted.clone();
+        fitted.notes.push(format!("no gradient steps were made: {why}"));
+        Ok(fitted)
+    };
+    if !samples.held_out() {
+        return stays("the samples make one run of the model, and none is left to choose by".to_owned());
+    }
+    if limit.is_up() {
+        return stays("no time is left".to_owned());
+    }
+    let (needed, free) = (needed(samples, how), held_bytes());
+    if needed > free {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        return stays(format!(
+            "they would take some {:.1} GiB of memory, and {:.1} are free for them",
+            gib(needed),
+            gib(free)
+        ));
     }
     reporter.step(Step::Distill);
     let began = Instant::now();
@@ -67,11 +105,7 @@ pub fn distilled(
         Ok(found) => found,
         // Memory that gradients need and a device does not have is no reason to lose the model.
         Err(Error::Session(why)) => {
-            let mut fitted = fitted;
-            fitted
-                .notes
-                .push(format!("no gradient steps were made: ONNX Runtime: {why}"));
-            return Ok(fitted);
+            return stays(format!("ONNX Runtime: {why}"));
         }
         Err(other) => return Err(other),
     };

@@ -192,7 +192,11 @@ impl<'a> Session<'a> {
         let Some(timer) = self.device.timer() else {
             return Ok(());
         };
-        let key = whole_key("nodes", &[self.timed_base()], &self.inputs, 0.0);
+        let what = match timer.node_clock() {
+            NodeClock::Device => "nodes and what is fixed of them",
+            NodeClock::Host => "nodes",
+        };
+        let key = whole_key(what, &[self.timed_base()], &self.inputs, 0.0);
         let seen = remembered_if_any(&self.prober, &key, || self.times_in_model(timer))?;
         let all_known = self.costs.unknown_at(&base).is_empty();
         match seen {

@@ -5,7 +5,6 @@ use super::outcome::{Declined, Outcome};
 use super::reporter::Step;
 use super::session::Session;
 use super::workload::Workload;
-use crate::Result;
 use crate::data::Dataset;
 use crate::device::{NamedTensor, TimedSession};
 use crate::onnx::encode;
@@ -13,6 +12,7 @@ use crate::onnx::proto::ModelProto;
 use crate::plan::Plan;
 use crate::profile::DeployDtype;
 use crate::verify::{Agreement, Entry, MetricScores, Shown, Task, Verdict, compare, compare_loaded, compare_task};
+use crate::{Error, Result};
 
 /// A model less than 1 % faster is not worth a file: the next run may show it slower.
 const WORTH_A_FILE: f64 = 0.99;
@@ -154,8 +154,11 @@ impl Session<'_> {
         let workloads = trial.compared_at.unwrap_or_default();
         if let ([workload], true) = (workloads, trial.entries == [reference, model]) {
             let specs = &workload.opened.specs;
-            if let Some(found) = compare_loaded(device, reference, &mut loaded, specs, seed, TRIES)? {
-                return Ok(found);
+            match compare_loaded(device, reference, &mut loaded, specs, seed, TRIES) {
+                Ok(Some(found)) => return Ok(found),
+                Err(Error::Stopped) => return Err(Error::Stopped),
+                // A session may be in another process, which may be gone: both are loaded anew.
+                Ok(None) | Err(_) => {}
             }
         }
         drop(loaded);

@@ -5,6 +5,14 @@ use std::collections::{HashMap, HashSet};
 use crate::channels::Analysis;
 use crate::onnx::{Graph, captured_names};
 
+/// Bytes of all values of the graph for one sample, counting as float32. `batch`: samples that the analysed shapes hold.
+pub fn value_bytes(analysis: &Analysis, batch: usize) -> u64 {
+    let values = analysis.dependencies.values.iter().filter(|v| v.constant_use.is_none());
+    let size = |dims: &Vec<usize>| dims.iter().map(|&d| d as u64).product::<u64>();
+    let all: u64 = values.filter_map(|v| v.dims.as_ref()).map(size).sum();
+    (4 * all).div_ceil(batch.max(1) as u64)
+}
+
 /// The most bytes that cross one place of the graph for one sample, values counting as float32. `batch`: samples that the
 /// analysed shapes hold.
 pub fn crossing_bytes(graph: &Graph, analysis: &Analysis, batch: usize) -> u64 {

@@ -15,7 +15,7 @@ mod statistics;
 mod subgraph;
 mod watch;
 
-pub use crossing::{crossing_bytes, read_from};
+pub use crossing::{crossing_bytes, read_from, value_bytes};
 pub use greedy::{Ranking, rank};
 pub use layer_consumer::LayerConsumer;
 pub use loss::{Judgement, LossSpec, Objective, ObjectiveKind, Reference};

@@ -91,7 +91,7 @@ pub fn benchmark_beside(
     let mut entries = vec![Entry::default(); models.len()];
     let mut repeats = None;
     for block in 0..blocks {
-        // Each model is in this process in turn, so that being in another one favours none.
+        // Of models that are loaded anew another one is in this process each time.
         let mut sessions = loaded.take(timer, models, inputs, block % models.len().max(1))?;
         let most = *repeats.get_or_insert_with(|| most_repeats(&sessions));
         warm_up(&mut sessions, most)?;

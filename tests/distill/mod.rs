@@ -1,4 +1,5 @@
 //! Weights trained by gradients: rules against differences, and models that lose less.
 
 mod rules;
+mod stops;
 mod teaching;

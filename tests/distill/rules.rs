@@ -14,7 +14,7 @@ use snapprune::score::{Objective, ObjectiveKind};
 /// Weights that are looked at in each tensor.
 const LOOKED_AT: usize = 5;
 
-fn numbers(output: &str) -> Objective {
+pub(super) fn numbers(output: &str) -> Objective {
     Objective {
         output: output.to_owned(),
         weight: 1.0,
@@ -81,14 +81,14 @@ fn follows_for(
 }
 
 /// A map of 4 channels made by weights, for an operator behind.
-fn map(seed: u64) -> (Net, String) {
+pub(super) fn map(seed: u64) -> (Net, String) {
     let mut net = Net::new(13, seed);
     let x = net.input("x", &[2, 3, 6, 6]);
     let y = net.conv(&x, 3, 4, 3, 1);
     (net, y)
 }
 
-const X: [usize; 4] = [2, 3, 6, 6];
+pub(super) const X: [usize; 4] = [2, 3, 6, 6];
 
 #[test]
 fn convolutions() {
@@ -302,20 +302,18 @@ fn the_divergence_of_classes() {
     }
 }
 
-/// A weight in front of an operator without a rule stays, also where another path leads around it; those behind are trained.
+/// Elements of a window that are equally large have equal parts.
 #[test]
-fn an_operator_without_a_rule_stops_gradients() {
-    let (mut net, y) = map(20);
-    let odd = net.node("Floor", &[&y], |_| {});
-    let sum = net.node("Add", &[&y, &odd], |_| {});
-    let y = net.conv(&sum, 4, 2, 1, 1);
+fn ties_of_a_pool_share_its_gradient() {
+    let mut net = Net::new(13, 15);
+    let x = net.input("x", &[2, 3, 6, 6]);
+    let y = net.conv(&x, 3, 4, 1, 1);
+    let y = net.node("MaxPool", &[&y], |n| {
+        n.set_ints("kernel_shape", vec![2; 2]);
+        n.set_ints("strides", vec![2; 2]);
+    });
     net.output(&y);
-    let inputs = vec![("x".to_owned(), Tensor::from_f32(X.to_vec(), &[0.3; 216]))];
-    let of = Gradients::of(&cpu(), &net.model(), &inputs, &[numbers(&y)]).unwrap();
-    let gradients = of.unwrap_or_else(|stopped| panic!("{stopped:?}"));
-    assert_eq!(gradients.weights().len(), 2);
-    assert_eq!(
-        (gradients.stopped.weights, gradients.stopped.by.clone()),
-        (2, vec!["Floor".to_owned()])
-    );
+    let constant = vec![("x".to_owned(), Tensor::from_f32(X.to_vec(), &[0.3; 216]))];
+    let taught = vec![(y.clone(), Tensor::from_f32(vec![2, 4, 3, 3], &[0.5; 72]))];
+    follows_for("ties", &net.model(), &constant, &taught, &numbers(&y), 2);
 }

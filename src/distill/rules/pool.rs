@@ -6,7 +6,7 @@ use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Tensor};
 use crate::ops::{ConvSpec, Direction};
 
-/// `MaxPool` whose windows stand side by side: what each made goes to the elements that are equal to it.
+/// `MaxPool` whose windows stand side by side: what each made goes to the elements that are equal to it, in equal parts.
 pub fn max_pool(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
     let spec = spec(node)?;
     let (x, y) = (tape.input_dims(node, 0)?, tape.dims.get(node.output.first()?)?.clone());
@@ -15,9 +15,15 @@ pub fn max_pool(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products>
         return None;
     }
     let made = repeated(tape, node.output.first()?, &spec.kernel, (&y, &x))?;
-    let spread = repeated(tape, dy, &spec.kernel, (&y, &x))?;
     let equal = tape.builder.op("Equal", &[node.input.first()?, &made], &[]);
     let mask = floats(tape, &equal);
+    let windows: Vec<i64> = spec.kernel.iter().map(|&k| k as i64).collect();
+    let attributes: [(&str, &[i64]); 2] = [("kernel_shape", &windows), ("strides", &windows)];
+    let share = tape.builder.op("AveragePool", &[&mask], &attributes);
+    let taps = tape.scalar(spec.taps() as f32);
+    let ties = tape.builder.op("Mul", &[&share, &taps], &[]);
+    let part = tape.builder.op("Div", &[dy, &ties], &[]);
+    let spread = repeated(tape, &part, &spec.kernel, (&y, &x))?;
     Some(vec![(0, tape.builder.op("Mul", &[&spread, &mask], &[]))])
 }
 

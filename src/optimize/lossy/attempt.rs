@@ -18,6 +18,7 @@ use crate::optimize::outcome::{Calibration, ChosenPoint, Declined, NoPlan, Outco
 use crate::optimize::samples::Samples;
 use crate::optimize::session::Session;
 use crate::plan::Plan;
+use crate::score::value_bytes;
 use crate::verify::Interval;
 
 /// Seconds for a benchmark of plans that are compared by their speed.
@@ -86,10 +87,18 @@ impl Ready {
         };
         let began = Instant::now();
         let options = session.options;
+        if options.distill > 0 && options.goals.max_drop.is_some() {
+            let mut stays = self;
+            let why =
+                "no gradient steps were made: what may be lost decides which model is taken, and they would change it";
+            stays.notes.push(why.to_owned());
+            return Ok(stays);
+        }
         let how = Distilling {
             steps: options.distill,
             at_most: Duration::from_secs_f64((spent + self.fit_seconds).max(LEAST_SECONDS)),
             seed: options.seed,
+            values: value_bytes(session.analysis(), samples.data.declared()),
         };
         let limit = session
             .limit
