@@ -83,6 +83,11 @@ impl GoalArgs {
                     .to_owned(),
             ));
         }
+        if self.calib.distill > 0 && goals.max_drop.is_some() {
+            return Err(Error::Usage(
+                "--distill changes the weights of a model that --max-drop has chosen for what it loses: give one of the two".to_owned(),
+            ));
+        }
         Ok(())
     }
 

@@ -6,9 +6,9 @@ use clap::Args as ClapArgs;
 
 use super::goals::{CalibArgs, GoalArgs};
 use super::setup::SetupArgs;
-use crate::Result;
 use crate::jobs::{MainSettings, ParetoSettings};
 use crate::optimize::Amount;
+use crate::{Error, Result};
 
 /// Flags of `pareto`.
 #[derive(Debug, ClapArgs)]
@@ -44,6 +44,11 @@ impl ParetoArgs {
     /// # Errors
     /// When a flag is not written as it should be.
     pub fn settings(&self) -> Result<ParetoSettings> {
+        if self.calib.distill > 0 {
+            return Err(Error::Usage(
+                "--distill trains one model, and a curve has many: give it to the job or to `snapprune apply` of the plan that is taken".to_owned(),
+            ));
+        }
         // The curve is one of latencies; the widths on it are tail-free.
         let goals = GoalArgs {
             target_latency: Some(Amount::Times(1.0)),
