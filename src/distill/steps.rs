@@ -58,7 +58,8 @@ pub struct Distilled {
     pub model: Option<ModelProto>,
     /// Steps that were made.
     pub steps: usize,
-    /// What the model lost before, and what it loses with the weights that did best, on the samples that choose.
+    /// What the model lost before, and what it loses with the weights that did best, on the samples that choose; no numbers where no weight
+    /// can be trained.
     pub losses: [f64; 2],
     /// Weights that were trained, and those that no gradient reaches.
     pub tensors: [usize; 2],
@@ -88,7 +89,7 @@ pub fn distill(
             return Ok(Distilled {
                 model: None,
                 steps: 0,
-                losses: [0.0; 2],
+                losses: [f64::NAN; 2],
                 tensors: [0, stopped.weights],
                 stopped_by: stopped.by,
             });

@@ -11,7 +11,7 @@ pub struct Distillation {
     pub out_of_reach: usize,
     /// These operators.
     pub stopped_by: Vec<String>,
-    /// The loss before, on the samples that choose.
+    /// The loss before, on the samples that choose; no number, like that after, where no weight can be trained.
     pub loss_before: f64,
     /// The least one on the way, on the same samples.
     pub loss_after: f64,

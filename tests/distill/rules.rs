@@ -189,7 +189,10 @@ fn products_of_matrices() {
     let (w, b) = (net.weights(&[5, 144]), net.floats(&[5], -0.3, 0.3));
     let first = net.node("Gemm", &[&flat, &w, &b], |n| n.set_int("transB", 1));
     let (w, b) = (net.weights(&[5, 3]), net.floats(&[3], -0.3, 0.3));
-    let y = net.node("Gemm", &[&first, &w, &b], |_| {});
+    let y = net.node("Gemm", &[&first, &w, &b], |n| {
+        set_float(n, "alpha", 0.7);
+        set_float(n, "beta", 0.3);
+    });
     follows("Gemm", net, &y, &X, 6);
     let (mut net, y) = map(8);
     let w = net.weights(&[6, 5]);

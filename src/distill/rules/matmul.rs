@@ -5,12 +5,20 @@ use super::reduce::unbroadcast;
 use crate::onnx::Attributes;
 use crate::onnx::proto::NodeProto;
 
-/// `Gemm` with a matrix of rows in front, without factors.
+/// `Gemm` with a matrix of rows in front: y = α x w + β b.
 pub fn gemm(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
-    let plain = node.float("alpha", 1.0) == 1.0 && node.float("beta", 1.0) == 1.0 && node.int("transA", 0) == 0;
-    if !plain {
+    if node.int("transA", 0) != 0 {
         return None;
     }
+    let mut times = |factor: f32| match factor == 1.0 {
+        true => dy.to_owned(),
+        false => {
+            let factor = tape.scalar(factor);
+            tape.builder.op("Mul", &[dy, &factor], &[])
+        }
+    };
+    let (own, shift) = (times(node.float("alpha", 1.0)), times(node.float("beta", 1.0)));
+    let dy = own.as_str();
     let turned = node.int("transB", 0);
     let (x, w) = (node.input.first()?, node.input.get(1)?);
     let mut found = Vec::new();
@@ -23,7 +31,7 @@ pub fn gemm(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
     }
     if tape.wants(node, 2) {
         let (own, all) = (tape.input_dims(node, 2)?, tape.dims.get(node.output.first()?)?.clone());
-        found.push((2, unbroadcast(tape, dy.to_owned(), &all, &own)?));
+        found.push((2, unbroadcast(tape, shift, &all, &own)?));
     }
     Some(found)
 }
