@@ -32,10 +32,11 @@ def test_a_narrower_model_is_fitted_to_arrays(models, db, images):
     pixels, labels = images
     result = snapprune.optimize(
         models / "shapes96.onnx", target_macs=0.9, allow_slower=True, calib=pixels[:100], eval=(pixels, labels), dynamic="off", db=db,
-        staircases=0, **SCALING, **QUICK,
+        staircases=0, distill=3, **SCALING, **QUICK,
     )  # fmt: skip
     data = result.report.data
     assert data["calibration"]["samples"] == 100 and data["curve"]
+    assert data["calibration"]["distillation"]["steps"] == 3
     assert result.report.top1["original"] > 0.9, "the images were scaled"
     assert result.model is not None, result.report.declined
     assert data["macs"]["after"] <= 0.9 * data["macs"]["before"]

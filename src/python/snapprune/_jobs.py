@@ -187,7 +187,7 @@ def optimize(
             dynamic_drop=dynamic_drop, dynamic_keep=dynamic_keep, time_budget=time_budget, staircases=staircases, seed=seed,
             db=db, shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
-            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill,
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill or None,
             eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
         static, gated, text, page = _native.optimize(call.model, [*flags, "--quiet"], call.progress, called(metric))
@@ -312,7 +312,7 @@ def plan(
             keep=list(keep), grow=grow, time_budget=time_budget, seed=seed, db=db,
             shared_db=list(shared_db), allow_mismatch=allow_mismatch, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights,
-            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill,
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill or None,
             eval=call.samples(eval, "eval"), profile=call.profile(profile), no_wait=no_wait, remeasure=remeasure,
         )  # fmt: skip
         text, _ = _native.plan(call.model, ["plan", "-", "-o", "-", *flags, "--quiet"], call.progress, called(metric))
@@ -362,7 +362,7 @@ def apply(
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             batch=batch, mean=mean, std=std, task=task, loss=_losses(loss), alphabet=alphabet, shape=_shapes(shapes), dim=_dims(dims),
             external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights,
-            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill, eval=call.samples(eval, "eval"),
+            calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill or None, eval=call.samples(eval, "eval"),
         )  # fmt: skip
         file = call.plan(plan)
         words = ["apply", "-", file, "-o", "-", *flags, "--quiet"]
