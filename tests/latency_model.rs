@@ -177,15 +177,20 @@ fn launching(kernels: usize) -> RecordFacts {
     }
 }
 
+/// What two layers took in a model on a device.
+fn layers_of_one_ms() -> InModel {
+    InModel {
+        layers: vec![Some(1.0); 2],
+        clock: NodeClock::Device,
+        ..InModel::default()
+    }
+}
+
 /// A device that needs as long for every layer, with more kernels at some widths.
 #[test]
 fn gaps_between_kernels_count_by_kernel() {
     let mut two = Two::new([1.0, 1.0], [launching(1), launching(3)]);
-    let seen = InModel {
-        layers: vec![Some(1.0); 2],
-        clock: NodeClock::Device,
-        ..InModel::default()
-    };
+    let seen = layers_of_one_ms();
     // Two kernels of 1 ms, and 0.5 ms between each and the next.
     two.latency.correct(&seen, &two.base, 3.0);
     assert!((two.latency.predict(&two.base).unwrap() - 3.0).abs() < 1e-9);
@@ -201,11 +206,7 @@ fn fills_count_as_kernels_and_for_more_in_a_captured_graph() {
     let filling = |fills| RecordFacts { fills, ..launching(1) };
     for (captured, odd) in [(false, 4.0), (true, 8.0)] {
         let mut two = Two::of([1.0, 1.0], [filling(0), filling(1)], captured);
-        let seen = InModel {
-            layers: vec![Some(1.0); 2],
-            clock: NodeClock::Device,
-            ..InModel::default()
-        };
+        let seen = layers_of_one_ms();
         // Two kernels of 1 ms, and 0.5 ms behind each.
         two.latency.correct(&seen, &two.base, 3.0);
         assert!((two.latency.predict(&two.base).unwrap() - 3.0).abs() < 1e-9);

@@ -174,3 +174,24 @@ impl Drop for Helper {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+impl Opening {
+    /// For processes that do what a script says, two at most.
+    pub fn of_script(script: &str, stop: &Stop) -> Self {
+        Self {
+            program: Program {
+                path: PathBuf::from("/bin/sh"),
+                args: vec!["-c".to_owned(), script.to_owned()],
+            },
+            open: Request::Open {
+                library: PathBuf::from("libonnxruntime.so"),
+                gpu: 0,
+                options: CudaOptions::default(),
+            },
+            stack: "onnxruntime 1.31.1 cuda".to_owned(),
+            count: 2,
+            stop: stop.clone(),
+        }
+    }
+}

@@ -67,29 +67,13 @@ impl ProbeHelpers for HelperProcesses {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
     use crate::Error;
-    use crate::device::{CudaOptions, Stop};
-    use crate::jobs::Program;
+    use crate::device::Stop;
 
     /// Processes that do what a script says, with the lines that they are asked in.
     fn helpers(script: &str, stop: &Stop) -> HelperProcesses {
-        HelperProcesses::new(Opening {
-            program: Program {
-                path: PathBuf::from("/bin/sh"),
-                args: vec!["-c".to_owned(), script.to_owned()],
-            },
-            open: Request::Open {
-                library: PathBuf::from("libonnxruntime.so"),
-                gpu: 0,
-                options: CudaOptions::default(),
-            },
-            stack: "onnxruntime 1.31.1 cuda".to_owned(),
-            count: 2,
-            stop: stop.clone(),
-        })
+        HelperProcesses::new(Opening::of_script(script, stop))
     }
 
     /// Answers as a helper does, one session with one problem at a time, after a line of a library that writes where it should not.

@@ -155,29 +155,12 @@ impl Drop for Remote {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
-    use crate::device::CudaOptions;
-    use crate::jobs::Program;
     use crate::onnx::Tensor;
 
     /// A process that does what a script says; two at most.
     fn processes(script: &str) -> SessionProcesses {
-        SessionProcesses::new(Opening {
-            program: Program {
-                path: PathBuf::from("/bin/sh"),
-                args: vec!["-c".to_owned(), script.to_owned()],
-            },
-            open: Request::Open {
-                library: PathBuf::from("libonnxruntime.so"),
-                gpu: 0,
-                options: CudaOptions::default(),
-            },
-            stack: "onnxruntime 1.31.1 cuda".to_owned(),
-            count: 2,
-            stop: Stop::default(),
-        })
+        SessionProcesses::new(Opening::of_script(script, &Stop::default()))
     }
 
     /// Answers as a helper does: a run takes as many milliseconds as the process has loaded models, and outputs are the inputs.

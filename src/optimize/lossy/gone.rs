@@ -86,6 +86,8 @@ pub(super) fn measure_gone(
 struct Trial<'a> {
     branch: &'a Branch,
     plan: Plan,
+    /// The model without it, its weights as they were.
+    unfitted: ModelProto,
     /// Nodes of the original from the first one that is fitted or goes, to the last.
     nodes: Range<usize>,
 }
@@ -98,7 +100,8 @@ impl<'a> Trial<'a> {
         };
         let remaps = IndexRemaps::default();
         let change = change(session, &plan, &remaps);
-        let fitted = fitted_nodes(change, &session.rewritten(&plan)?, settings(session))?;
+        let unfitted = session.rewritten(&plan)?;
+        let fitted = fitted_nodes(change, &unfitted, settings(session))?;
         let gone = branch.nodes.iter().copied().chain([branch.add]);
         let all: Vec<usize> = gone
             .chain(fitted.iter().flat_map(|f| [f.start, f.end.saturating_sub(1)]))
@@ -108,6 +111,7 @@ impl<'a> Trial<'a> {
         Ok(Self {
             branch,
             plan,
+            unfitted,
             nodes: first..last + 1,
         })
     }
@@ -120,9 +124,8 @@ impl<'a> Trial<'a> {
             limit: &session.limit,
             progress: &|_, _| {},
         };
-        let unfitted = session.rewritten(&self.plan)?;
-        let fitted = reconstruct_from(fitting, change, unfitted.clone(), settings(session), watch)?;
-        Ok([unfitted, fitted.proto])
+        let fitted = reconstruct_from(fitting, change, self.unfitted.clone(), settings(session), watch)?;
+        Ok([self.unfitted.clone(), fitted.proto])
     }
 }
 
