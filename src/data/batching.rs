@@ -1,9 +1,9 @@
 //! Whether samples that are run together stay apart.
 
 use super::Dataset;
-use crate::Result;
 use crate::device::{Device, NamedTensor};
 use crate::onnx::Tensor;
+use crate::{Error, Result};
 
 /// Differences beyond this share of an output's range are no rounding.
 const ROUNDING: f64 = 0.02;
@@ -20,21 +20,32 @@ impl Dataset {
             return Ok(self);
         }
         let alone = self.in_runs_of(1);
-        let mut runner = device.runner(model)?;
-        let together = runner.run_tensors(&self.run(0).inputs);
-        let why = match together {
-            // If that does not run either, what stops it is told where it is run next.
-            Err(_) if runner.run_tensors(&alone.run(0).inputs).is_err() => return Ok(self.in_declared_runs()),
-            Err(_) => "it runs one sample at a time only",
-            Ok(whole) => {
-                let mut apart = true;
-                for k in [0, self.batch - 1] {
-                    let Ok(one) = runner.run_tensors(&alone.run(k).inputs) else {
-                        return Ok(self.in_declared_runs());
-                    };
-                    apart &= whole.iter().zip(&one).all(|(w, o)| holds(w, o, k, self.batch));
+        let (mut ones, mut together) = (Vec::new(), None);
+        device.with_runner(model, &mut |runner| {
+            // All of a run together come last: a device that prepares for an input's shape is ready for what follows.
+            for k in [0, self.batch - 1] {
+                match runner.run_tensors(&alone.run(k).inputs) {
+                    Err(Error::Stopped) => return Err(Error::Stopped),
+                    one => ones.extend(one.ok().map(|one| (k, one))),
                 }
-                if apart {
+            }
+            together = match runner.run_tensors(&self.run(0).inputs) {
+                Err(Error::Stopped) => return Err(Error::Stopped),
+                whole => whole.ok(),
+            };
+            Ok(())
+        })?;
+        // If they do not run together either, what stops them is told where they are run next.
+        if ones.len() < 2 {
+            return Ok(self.in_declared_runs());
+        }
+        let why = match together {
+            None => "it runs one sample at a time only",
+            Some(whole) => {
+                let apart = |(k, one): &(usize, Vec<NamedTensor>)| {
+                    whole.iter().zip(one).all(|(w, o)| holds(w, o, *k, self.batch))
+                };
+                if ones.iter().all(apart) {
                     return Ok(self);
                 }
                 if self.runs_as_declared() {

@@ -45,16 +45,25 @@ pub trait Executor: Sync {
     /// When ONNX Runtime refuses the model.
     fn runner(&self, model: &[u8]) -> Result<Runner>;
 
+    /// Runs a model as often as `run` does. Where loading takes longer than a run, the device may keep the model loaded for the next time.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model, and those of `run`.
+    fn with_runner(&self, model: &[u8], run: &mut dyn FnMut(&mut Runner) -> Result<()>) -> Result<()> {
+        run(&mut self.runner(model)?)
+    }
+
     /// Loads a model once and passes the outputs of run after run to `see`.
     ///
     /// # Errors
     /// When ONNX Runtime refuses the model or a run fails.
     fn each_output(&self, model: &[u8], runs: RunInputs, see: &mut dyn FnMut(Vec<NamedTensor>)) -> Result<()> {
-        let mut runner = self.runner(model)?;
-        for inputs in runs {
-            see(runner.run_tensors(&inputs)?);
-        }
-        Ok(())
+        self.with_runner(model, &mut |runner| {
+            for inputs in &mut *runs {
+                see(runner.run_tensors(&inputs)?);
+            }
+            Ok(())
+        })
     }
 
     /// Bytes that are free now in a memory of the device's own, where values may stay from one model to the next

@@ -14,6 +14,7 @@ mod foreign;
 mod info;
 mod inputs;
 mod interface;
+mod kept_runners;
 mod library;
 mod node_times;
 mod nvidia;

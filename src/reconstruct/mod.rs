@@ -37,7 +37,7 @@ use crate::device::Device;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::ops::LinearOp;
-use crate::score::{StagedExecutor, Watch, input_rows, linear_ops, picked, place_seed};
+use crate::score::{StagedExecutor, Until, Watch, input_rows, linear_ops, picked, place_seed};
 use crate::{Error, Result};
 
 /// A rewritten network after a fit.
@@ -132,19 +132,25 @@ fn fit(
             break;
         }
         let wanted: Vec<&str> = targets[k..].iter().flat_map(ReconstructionTarget::names).collect();
-        let new = {
-            let graph = Graph::of(&pruned)?;
-            let at = graph.producer.get(old.output.as_str()).copied();
-            let Some(new) = at.and_then(|at| LinearOp::of(&graph, at)) else {
-                continue;
-            };
-            after.advance(&pruned, &graph, new.node, &[])?;
-            new
-        };
-        let target = target.within(&after);
-        let until = target.node().max(old.node) + 1;
-        before.advance(change.model, change.graph, until, &wanted)?;
         let graph = Graph::of(&pruned)?;
+        let at = graph.producer.get(old.output.as_str()).copied();
+        let Some(new) = at.and_then(|at| LinearOp::of(&graph, at)) else {
+            continue;
+        };
+        let there = Until {
+            model: &pruned,
+            graph: &graph,
+            node: new.node,
+            also: &[],
+        };
+        let here = Until {
+            model: change.model,
+            graph: change.graph,
+            node: target.node_within(&graph, new.node).max(old.node) + 1,
+            also: &wanted,
+        };
+        StagedExecutor::advance_both((&mut after, there), (&mut before, here))?;
+        let target = target.within(&after);
         let Some(weights) = new.weights(&graph) else { continue };
         let bias = new.bias(&graph);
         let kept = kept_outputs(change, old);

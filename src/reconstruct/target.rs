@@ -81,9 +81,11 @@ impl ReconstructionTarget {
         target
     }
 
-    /// The last node of the original that must have been run.
-    pub fn node(&self) -> usize {
-        self.sum.as_ref().map_or(self.own_node, |s| s.node)
+    /// The last node of the original that must have been run when the pruned network has been run up to node `at`, its layer.
+    pub(super) fn node_within(&self, pruned: &Graph, at: usize) -> usize {
+        let made = |other: &String| pruned.producer.get(other.as_str()).is_none_or(|&n| n < at);
+        let sum = self.sum.as_ref().filter(|s| s.other.as_ref().is_none_or(made));
+        sum.map_or(self.own_node, |s| s.node)
     }
 
     /// Whether the target makes up for another addend's error.

@@ -54,7 +54,7 @@ impl Reference {
         Ok(found)
     }
 
-    /// The same of a model that ends as `rest`, if it does.
+    /// The same of a model that ends as `rest` does from node `first` on, one of its places, if it does.
     ///
     /// # Errors
     /// As in [`Self::judge`].
@@ -64,13 +64,13 @@ impl Reference {
         model: &ModelProto,
         graph: &Graph,
         from: usize,
-        rest: &mut Rest,
+        (rest, first): (&mut Rest, usize),
     ) -> Result<Judgement> {
-        let Some(to) = rest.begins_in(graph).filter(|&to| to > from) else {
+        let Some(to) = rest.begins_in(first, graph).filter(|&to| to > from) else {
             return self.judge(executor, model, graph, from);
         };
         let mut found = Judgement::default();
-        rest.finish(executor, model, graph, from..to, &mut |run, outputs| {
+        rest.finish(executor, (model, graph), from..to, first, &mut |run, outputs| {
             self.add(&mut found, run, &outputs);
             Ok(())
         })?;

@@ -23,7 +23,7 @@ pub use moments::{Moments, add_products, column_sums};
 pub use patches::{OutputPosition, input_rows, output_rows, picked, sampled};
 pub use rankings::{Compensated, RIDGE, RankRequest, Ranked, rank_group, reading};
 pub use rest::Rest;
-pub use staged_executor::StagedExecutor;
+pub use staged_executor::{StagedExecutor, Until};
 pub use statistics::{Statistics, linear_ops, place_seed};
 pub use subgraph::Live;
 pub use watch::Watch;

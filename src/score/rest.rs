@@ -1,7 +1,8 @@
-//! The rest of a model behind a node, loaded once for several models that differ from it before that node only.
+//! The rest of a model behind some places, loaded once for several models that differ from it before such a place only.
 
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::crossing::read_from;
 use super::staged_executor::{Outputs, StagedExecutor};
@@ -11,28 +12,61 @@ use crate::device::{DeviceTensor, Runner};
 use crate::onnx::proto::{ModelProto, NodeProto, TensorProto};
 use crate::onnx::{Graph, captured_names, encode};
 
-/// The nodes of a model from one on.
+/// The nodes of a model from some places on. They are loaded when they are run for the first time.
 pub struct Rest<'g> {
     model: &'g ModelProto,
     graph: &'g Graph<'g>,
-    first: usize,
-    loaded: Option<(Subgraph, Runner)>,
+    parts: Vec<Part>,
+    /// Whether the parts that begin at all places stay loaded; otherwise one is, that from a place to the end.
+    shared: bool,
+}
+
+/// Nodes up to where the next part begins.
+struct Part {
+    nodes: Range<usize>,
+    /// What comes of them and of what is there before that later nodes read, or that the model gives out.
+    read: HashSet<String>,
+    /// As a model, once it is known what its inputs look like; `None` in it where it makes nothing.
+    loaded: Option<Option<(Subgraph, Runner)>>,
 }
 
 impl<'g> Rest<'g> {
-    /// The nodes of `model` from `first` on. They are loaded when they are run for the first time.
-    pub fn new(model: &'g ModelProto, graph: &'g Graph<'g>, first: usize) -> Self {
-        Self {
+    /// The nodes of `model` from each of `places` on, for what `executor` keeps. Where that stays in a device's own memory and all values
+    /// of the model have room there (`bytes` for one sample), nodes behind several of the places are loaded once.
+    pub fn new(
+        model: &'g ModelProto,
+        graph: &'g Graph<'g>,
+        places: impl IntoIterator<Item = usize>,
+        executor: &StagedExecutor,
+        bytes: u64,
+    ) -> Self {
+        let mut rest = Self {
             model,
             graph,
-            first,
-            loaded: None,
+            parts: Vec::new(),
+            shared: executor.has_room(bytes),
+        };
+        if rest.shared {
+            rest.divide(places.into_iter().collect());
         }
+        rest
     }
 
-    /// The node of another model that it is the same from as this one is from its first node; `None` where they differ behind that.
-    pub fn begins_in(&self, other: &Graph) -> Option<usize> {
-        let own = &self.graph.proto.node[self.first.min(self.graph.proto.node.len())..];
+    /// Parts that begin at these places.
+    fn divide(&mut self, places: BTreeSet<usize>) {
+        let end = self.graph.proto.node.len();
+        let ends = places.iter().copied().skip(1).chain([end]);
+        let part = |(first, end): (usize, usize)| Part {
+            nodes: first..end,
+            read: read_from(self.graph, end).into_iter().map(str::to_owned).collect(),
+            loaded: None,
+        };
+        self.parts = places.iter().copied().zip(ends).map(part).collect();
+    }
+
+    /// The node of another model that it is the same from as this one is from node `first` on; `None` where they differ behind that.
+    pub fn begins_in(&self, first: usize, other: &Graph) -> Option<usize> {
+        let own = self.graph.proto.node.get(first..).unwrap_or_default();
         let first = other.proto.node.len().checked_sub(own.len())?;
         let same = |(a, b): (&NodeProto, &NodeProto)| {
             let read = captured_names(a);
@@ -46,73 +80,72 @@ impl<'g> Rest<'g> {
     }
 
     /// The outputs of every run of another model whose nodes before `range` make the values that an executor keeps, and whose nodes behind
-    /// it are these.
+    /// it are these from `first` on, which is one of the places.
     ///
     /// # Errors
     /// When ONNX Runtime refuses a part or a run fails.
     pub fn finish(
         &mut self,
         executor: &StagedExecutor,
-        model: &ModelProto,
-        graph: &Graph,
-        range: std::ops::Range<usize>,
+        (model, graph): (&ModelProto, &Graph),
+        range: Range<usize>,
+        first: usize,
         see: Outputs,
     ) -> Result<()> {
-        let read = read_from(self.graph, self.first);
+        let read = read_from(self.graph, first);
         let runs = executor.runs();
-        let held = |run: usize, name: &str| runs.get(run).and_then(|live| live.get(name)).map(Rc::as_ref);
+        let held = |run: usize, name: &str| runs.get(run).and_then(|live| live.get(name)).map(Arc::as_ref);
         let Some(part) = Subgraph::new(model, graph, range, &|name| read.contains(name), runs.len(), &held)? else {
-            return executor.finish(self.model, self.graph, self.first, see);
+            return executor.finish(self.model, self.graph, first, see);
         };
+        if !self.parts.iter().any(|p| p.nodes.start == first) {
+            self.divide(BTreeSet::from([first]));
+        }
+        let given_out: HashSet<&str> = self.graph.proto.output.iter().map(|o| o.name()).collect();
+        let between = |name: &str| !given_out.contains(name);
         let mut runner = executor.device().runner(&encode(&part.model))?;
         for (k, live) in runs.iter().enumerate() {
-            let between = |name: &str| !self.gives_out(name);
-            let made: HashMap<String, DeviceTensor> = part
-                .run(&mut runner, &|name| live.get(name).map(Rc::as_ref), &between)?
+            let mut made: HashMap<String, DeviceTensor> = part
+                .run(&mut runner, &|name| live.get(name).map(Arc::as_ref), &between)?
                 .into_iter()
                 .collect();
-            let value = |name: &str| made.get(name).or_else(|| live.get(name).map(Rc::as_ref));
-            if self.loaded.is_none() {
-                self.loaded = self.load(executor, &value)?;
+            for part in self.parts.iter_mut().filter(|p| p.nodes.start >= first) {
+                let value = |name: &str| made.get(name).or_else(|| live.get(name).map(Arc::as_ref));
+                if part.loaded.is_none() {
+                    part.loaded = Some(part.load((self.model, self.graph), executor, &value)?);
+                }
+                let new = match &mut part.loaded {
+                    Some(Some((subgraph, runner))) => subgraph.run(runner, &value, &between)?,
+                    _ => Vec::new(),
+                };
+                made.extend(new);
+                made.retain(|name, _| part.read.contains(name));
             }
-            let mut outputs = match &mut self.loaded {
-                Some((rest, runner)) => rest.run(runner, &value, &|_| false)?,
-                None => Vec::new(),
-            };
-            outputs.extend(made.into_iter().filter(|(name, _)| self.gives_out(name)));
-            see(k, outputs)?;
+            made.retain(|name, _| given_out.contains(name.as_str()));
+            see(k, made.into_iter().collect())?;
         }
         Ok(())
     }
+}
 
-    fn gives_out(&self, name: &str) -> bool {
-        self.graph.proto.output.iter().any(|o| o.name() == name)
-    }
-
+impl Part {
     /// The nodes as a model that takes values like these.
     fn load<'v>(
         &self,
+        (model, graph): (&ModelProto, &Graph),
         executor: &StagedExecutor,
         value: &'v dyn Fn(&str) -> Option<&'v DeviceTensor>,
     ) -> Result<Option<(Subgraph, Runner)>> {
-        let all = self.first..self.graph.proto.node.len();
         let like_first = |_, name: &str| value(name);
-        let Some(mut rest) = Subgraph::new(
-            self.model,
-            self.graph,
-            all,
-            &|name| self.gives_out(name),
-            1,
-            &like_first,
-        )?
-        else {
+        let keep = |name: &str| self.read.contains(name);
+        let Some(mut subgraph) = Subgraph::new(model, graph, self.nodes.clone(), &keep, 1, &like_first)? else {
             return Ok(None);
         };
         if !executor.runs_are_alike() {
-            rest.forget_sizes();
+            subgraph.forget_sizes();
         }
-        let runner = executor.device().runner(&encode(&rest.model))?;
-        Ok(Some((rest, runner)))
+        let runner = executor.device().runner(&encode(&subgraph.model))?;
+        Ok(Some((subgraph, runner)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::crossing::read_from;
 use super::subgraph::{Live, Subgraph};
@@ -18,6 +18,19 @@ const OF_MEMORY: u64 = 4;
 
 /// What looks at the outputs of each run, by their number.
 pub type Outputs<'o> = &'o mut dyn FnMut(usize, Vec<(String, DeviceTensor)>) -> Result<()>;
+
+/// How far a graph is to be run.
+#[derive(Clone, Copy)]
+pub struct Until<'m> {
+    /// The model.
+    pub model: &'m ModelProto,
+    /// Look-ups over it.
+    pub graph: &'m Graph<'m>,
+    /// The first node that is not run.
+    pub node: usize,
+    /// Values that are kept besides those that later nodes read, where a node that is run makes them.
+    pub also: &'m [&'m str],
+}
 
 /// How far a graph has been run, for every run of the samples. A graph is run once in all, however many stops
 /// are made; what is kept is what crosses the present point.
@@ -42,7 +55,7 @@ impl<'t> StagedExecutor<'t> {
             let run = data.run(k);
             let mut live = Live::new();
             for (name, tensor) in run.inputs {
-                live.insert(name.clone(), Rc::new(DeviceTensor::new(&name, &tensor)?));
+                live.insert(name.clone(), Arc::new(DeviceTensor::new(&name, &tensor)?));
             }
             held.push(live);
             samples.push(run.samples);
@@ -63,7 +76,7 @@ impl<'t> StagedExecutor<'t> {
     pub fn of(device: &'t dyn Device, inputs: &[NamedTensor]) -> Result<Self> {
         let mut live = Live::new();
         for (name, tensor) in inputs {
-            live.insert(name.clone(), Rc::new(DeviceTensor::new(name, tensor)?));
+            live.insert(name.clone(), Arc::new(DeviceTensor::new(name, tensor)?));
         }
         Ok(Self {
             device,
@@ -85,6 +98,13 @@ impl<'t> StagedExecutor<'t> {
             staying: needed < free / OF_MEMORY,
             ..self
         }
+    }
+
+    /// Whether values stay in the device's own memory, which has room for so many bytes more for each sample of a run.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        let samples = self.samples.iter().max().copied().unwrap_or(0);
+        let free = self.device.memory().unwrap_or(0);
+        self.staying && bytes.saturating_mul(samples as u64) < free / OF_MEMORY
     }
 
     /// The same place in another model whose nodes before node `at` make the same values. What is kept is shared.
@@ -147,7 +167,7 @@ impl<'t> StagedExecutor<'t> {
     pub(super) fn runs_are_alike(&self) -> bool {
         let first = self.runs.first();
         let alike = |live: &Live| {
-            let same = |(name, held): (&String, &Rc<DeviceTensor>)| {
+            let same = |(name, held): (&String, &Arc<DeviceTensor>)| {
                 let other = first.and_then(|f| f.get(name));
                 other.is_some_and(|o| o.dims() == held.dims())
             };
@@ -163,7 +183,7 @@ impl<'t> StagedExecutor<'t> {
         range: Range<usize>,
         keep: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Subgraph>> {
-        let held = |run: usize, name: &str| self.runs.get(run).and_then(|live| live.get(name)).map(Rc::as_ref);
+        let held = |run: usize, name: &str| self.runs.get(run).and_then(|live| live.get(name)).map(Arc::as_ref);
         Subgraph::new(model, graph, range, keep, self.runs.len(), &held)
     }
 
@@ -172,7 +192,7 @@ impl<'t> StagedExecutor<'t> {
     /// # Errors
     /// When it is not kept here, or is no tensor.
     pub fn value(&self, run: usize, name: &str) -> Result<&DeviceTensor> {
-        let found = self.runs.get(run).and_then(|live| live.get(name)).map(Rc::as_ref);
+        let found = self.runs.get(run).and_then(|live| live.get(name)).map(Arc::as_ref);
         found.ok_or_else(|| Error::Model(format!("value '{name}' cannot be seen between the parts of the model")))
     }
 
@@ -191,13 +211,33 @@ impl<'t> StagedExecutor<'t> {
             let mut runner = self.device.runner(&encode(&part.model))?;
             let stays = |_: &str| self.staying;
             for live in &mut self.runs {
-                let made = part.run(&mut runner, &|name| live.get(name).map(Rc::as_ref), &stays)?;
-                live.extend(made.into_iter().map(|(name, value)| (name, Rc::new(value))));
+                let made = part.run(&mut runner, &|name| live.get(name).map(Arc::as_ref), &stays)?;
+                live.extend(made.into_iter().map(|(name, value)| (name, Arc::new(value))));
                 live.retain(|name, _| keep(name));
             }
         }
         self.at = to;
         Ok(())
+    }
+
+    /// Runs each of two executors as far as is said, as [`Self::advance`] does; at the same time where most of it is copying between a device's
+    /// memory and the host's.
+    ///
+    /// # Errors
+    /// As in [`Self::advance`].
+    pub fn advance_both(one: (&mut Self, Until), other: (&mut Self, Until)) -> Result<()> {
+        let run =
+            |(executor, until): (&mut Self, Until)| executor.advance(until.model, until.graph, until.node, until.also);
+        if one.0.device.memory().is_none() {
+            run(one)?;
+            return run(other);
+        }
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(|| run(one));
+            let own = run(other);
+            let beside = beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            beside.and(own)
+        })
     }
 
     /// The outputs of one run of another model whose nodes before the present place make the same values: its nodes from
@@ -212,13 +252,14 @@ impl<'t> StagedExecutor<'t> {
         let Some(part) = self.part(model, graph, all, &keep)? else {
             return Ok(());
         };
-        let mut runner = self.device.runner(&encode(&part.model))?;
-        for (k, live) in self.runs.iter().enumerate() {
-            see(
-                k,
-                part.run(&mut runner, &|name| live.get(name).map(Rc::as_ref), &|_| false)?,
-            )?;
-        }
-        Ok(())
+        self.device.with_runner(&encode(&part.model), &mut |runner| {
+            for (k, live) in self.runs.iter().enumerate() {
+                see(
+                    k,
+                    part.run(runner, &|name| live.get(name).map(Arc::as_ref), &|_| false)?,
+                )?;
+            }
+            Ok(())
+        })
     }
 }

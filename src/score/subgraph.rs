@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::device::{DeviceTensor, Runner};
 use crate::onnx::proto::{
@@ -14,7 +14,7 @@ use crate::ops::Movement;
 use crate::{Error, Result};
 
 /// The values of one run that later nodes read, by name.
-pub type Live = HashMap<String, Rc<DeviceTensor>>;
+pub type Live = HashMap<String, Arc<DeviceTensor>>;
 
 /// The value of a run by name, where it is held.
 pub(super) type Held<'h> = &'h dyn Fn(usize, &str) -> Option<&'h DeviceTensor>;

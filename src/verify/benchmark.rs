@@ -9,6 +9,8 @@ use crate::profile::median;
 
 /// Sets of fresh sessions: two sessions of one model differ by where their memory lies.
 const SESSIONS: usize = 3;
+/// Two sessions of one model on a GPU differ by less than 1 %.
+const CLEAR: f64 = 0.03;
 
 /// What a benchmark may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +19,8 @@ pub struct Effort {
     pub seconds: f64,
     /// Sets of fresh sessions.
     pub sessions: usize,
+    /// The first set serves again where all ratios differ from 1 by more than this: as much as sessions never differ by.
+    pub clear: Option<f64>,
 }
 
 impl Effort {
@@ -25,6 +29,7 @@ impl Effort {
         Self {
             seconds,
             sessions: SESSIONS,
+            clear: None,
         }
     }
 
@@ -32,7 +37,10 @@ impl Effort {
     pub fn choosing(timer: &dyn Timer, seconds: f64) -> Self {
         match timer.node_clock() {
             NodeClock::Host => Self::thorough(seconds),
-            NodeClock::Device => Self { seconds, sessions: 1 },
+            NodeClock::Device => Self {
+                sessions: 1,
+                ..Self::thorough(seconds)
+            },
         }
     }
 
@@ -41,9 +49,18 @@ impl Effort {
         match timer.node_clock() {
             NodeClock::Host => Self::thorough(seconds),
             NodeClock::Device => Self {
-                seconds: seconds / 3.0,
                 sessions: 2,
+                ..Self::thorough(seconds / 3.0)
             },
+        }
+    }
+
+    /// The same where only a ratio near 1 needs a second set of sessions that take long to make.
+    pub fn unless_clear(self, timer: &dyn Timer) -> Self {
+        let on_device = timer.node_clock() == NodeClock::Device;
+        Self {
+            clear: on_device.then_some(CLEAR),
+            ..self
         }
     }
 
@@ -52,6 +69,7 @@ impl Effort {
         Self {
             seconds: self.seconds / self.sessions.max(1) as f64,
             sessions: 1,
+            ..self
         }
     }
 
@@ -97,12 +115,25 @@ pub fn benchmark_beside(
         warm_up(&mut sessions, most)?;
         let part = |share: f64| report((block as f64 + share) / blocks as f64);
         rounds(&mut sessions, &mut entries, seconds / blocks as f64, block, &part)?;
-        if block + 1 == blocks {
+        let mut last = block + 1 == blocks;
+        if !last && effort.clear.is_some_and(|by| differ(&entries, by)) {
+            let left = (blocks - block - 1) as f64 / blocks as f64;
+            rounds(&mut sessions, &mut entries, seconds * left, block + 1, &|_| report(1.0))?;
+            last = true;
+        }
+        if last {
             let both = models.iter().zip(sessions);
             both.for_each(|(model, session)| loaded.keep(model, session));
+            break;
         }
     }
     Ok(entries)
+}
+
+/// Whether every other model's ratio differs from 1 by more than `by` beyond its noise.
+fn differ(entries: &[Entry], by: f64) -> bool {
+    let clear = |e: &Entry| (e.ratio() - 1.0).abs() - e.ratio_noise() > by;
+    entries.len() > 1 && entries.iter().skip(1).all(clear)
 }
 
 /// Benchmarks models, interleaved, on several workloads (inputs and their weight): every time is the weighted sum over the workloads, and

@@ -2,6 +2,7 @@
 
 use super::{Bent, job, macs, narrowed, noise, opened, read, scaling, with_open, written};
 use snapprune::onnx::Attributes;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,9 +10,10 @@ use crate::common::command::{model, python};
 use crate::common::cpu;
 use crate::common::net::Net;
 use crate::common::priced::Silent;
+use snapprune::Result;
 use snapprune::channels::{ChannelChange, IndexRemaps};
-use snapprune::data::Scaling;
-use snapprune::device::Limit;
+use snapprune::data::{Dataset, Scaling};
+use snapprune::device::{CpuDevice, Device, DeviceInfo, Executor, Limit, NamedTensor, Runner, Timer};
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Graph, encode};
 use snapprune::optimize::{
@@ -90,14 +92,35 @@ fn lost(opened: &Opened, data: &Path) -> (f64, f64) {
     let reference = Reference::of(&executor, &opened.proto, &graph, &LossSpec::default()).unwrap();
     let own = Graph::of(&pruned).unwrap();
     let plain = reference.judge(&executor, &pruned, &own, 0).unwrap().loss();
-    the_rest_tells_the_same(opened, &graph, &executor, &reference);
+    the_rest_tells_the_same(
+        opened,
+        &graph,
+        (&samples.data, samples.judge.clone()),
+        (&executor, &reference),
+    );
+    // Where the device has a memory of its own, both networks are run at the same time.
+    let beside = fitted(
+        &Roomy(cpu()),
+        parts,
+        pruned.clone(),
+        &samples,
+        Fitting::default(),
+        &Silent,
+        &Limit::default(),
+    );
+    assert!((beside.unwrap().chosen_by.unwrap().loss() / fit.chosen_by.unwrap().loss() - 1.0).abs() < 1e-5);
     // Those that choose and those that tell are all that are held out, in equal parts or the same.
     let (chosen, told) = (fit.chosen_by.unwrap().loss(), fit.held_out().unwrap().loss());
     (0.5 * (chosen + told), plain)
 }
 
 /// Wherever the rest of the original begins behind a narrower group, the loss is that of the whole model.
-fn the_rest_tells_the_same(opened: &Opened, graph: &Graph, executor: &StagedExecutor, reference: &Reference) {
+fn the_rest_tells_the_same(
+    opened: &Opened,
+    graph: &Graph,
+    (data, judge): (&Dataset, Range<usize>),
+    (executor, reference): (&StagedExecutor, &Reference),
+) {
     let mut change = ChannelChange::default();
     let first = opened.analysis.groups.iter().find(|g| g.classes.len() > 8).unwrap();
     change.removed.extend(&first.classes[..first.classes.len() / 3]);
@@ -105,17 +128,57 @@ fn the_rest_tells_the_same(opened: &Opened, graph: &Graph, executor: &StagedExec
     let own = Graph::of(&pruned).unwrap();
     let whole = reference.judge(executor, &pruned, &own, 0).unwrap().loss();
     let count = graph.proto.node.len();
-    let mut shared = 0;
-    for at in 0..=count {
-        let mut rest = Rest::new(&opened.proto, graph, at);
-        shared += usize::from(rest.begins_in(&own).is_some());
-        for _ in 0..2 {
-            let judged = reference.judge_beginning(executor, &pruned, &own, 0, &mut rest);
+    let tell = |executor: &StagedExecutor, bytes: u64| {
+        let mut rest = Rest::new(&opened.proto, graph, 0..=count, executor, bytes);
+        let mut shared = 0;
+        for at in (0..=count).rev().chain(0..=count) {
+            shared += usize::from(rest.begins_in(at, &own).is_some());
+            let judged = reference.judge_beginning(executor, &pruned, &own, 0, (&mut rest, at));
             let loss = judged.unwrap().loss();
             assert!((loss - whole).abs() <= 1e-5 * whole, "{at}: {loss} {whole}");
         }
+        assert!(shared > 4 && shared < 2 * count, "{shared} of {count}");
+    };
+    tell(executor, 1);
+    // With a memory of its own a device has the parts between all places loaded, if they fit.
+    let roomy = Roomy(cpu());
+    for bytes in [1, u64::MAX] {
+        tell(
+            &StagedExecutor::new(&roomy, data, judge.clone()).unwrap().staying(1),
+            bytes,
+        );
     }
-    assert!(shared > 2 && shared < count, "{shared} of {count}");
+}
+
+/// The CPU as a device with a memory of its own.
+struct Roomy(CpuDevice);
+
+impl Device for Roomy {
+    fn info(&self) -> &DeviceInfo {
+        self.0.info()
+    }
+
+    fn timer(&self) -> Option<&dyn Timer> {
+        None
+    }
+}
+
+impl Executor for Roomy {
+    fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
+        self.0.outputs(model, inputs)
+    }
+
+    fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
+        self.0.outputs_plain(model, inputs)
+    }
+
+    fn runner(&self, model: &[u8]) -> Result<Runner> {
+        self.0.runner(model)
+    }
+
+    fn memory(&self) -> Option<u64> {
+        Some(1 << 40)
+    }
 }
 
 #[test]

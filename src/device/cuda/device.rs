@@ -15,6 +15,7 @@ use crate::device::executor::Executor;
 use crate::device::foreign::ForeignCall;
 use crate::device::info::DeviceInfo;
 use crate::device::interface::Device;
+use crate::device::kept_runners::KeptRunners;
 use crate::device::node_times::NodeTime;
 use crate::device::products::{CudaProducts, Products};
 use crate::device::run::Run;
@@ -38,6 +39,8 @@ pub struct CudaDevice {
     products: Option<CudaProducts>,
     /// Whether kernels can be traced.
     traces: bool,
+    /// Models that were run for their outputs; what is timed has the device for itself.
+    kept: KeptRunners<Runner>,
 }
 
 /// Has ONNX Runtime load the provider.
@@ -88,12 +91,19 @@ impl CudaDevice {
             info: DeviceInfo::default(),
             conditions: bus.and_then(ConditionsReader::new),
             traces: false,
+            kept: KeptRunners::default(),
         };
         loads(&device.runtime, index, device.provider())?;
         device.traces = cupti_present() && traced(&device.runtime.stop, || Ok(())).is_ok();
         // Once the provider is loaded, so that the versions are of the libraries that it uses.
         device.info = describe(&device.runtime, &device.gpu.context, options, device.traces)?;
         Ok(device)
+    }
+
+    /// Bytes of memory that are free, and all.
+    fn memory_bytes(&self) -> Option<(usize, usize)> {
+        let _call = self.runtime.stop.under_way(ForeignCall::Model);
+        self.gpu.context.mem_get_info().ok()
     }
 
     fn provider(&self) -> ExecutionProviderDispatch {
@@ -110,6 +120,7 @@ impl CudaDevice {
     }
 
     fn session(&self, model: &[u8], fallback: CpuFallback) -> Result<Session> {
+        self.kept.clear();
         let mut builder = self.runtime.builder(1, &[self.provider()])?;
         if fallback == CpuFallback::Forbidden {
             builder = builder.with_disable_cpu_fallback()?;
@@ -119,6 +130,7 @@ impl CudaDevice {
 
     /// A session that writes a profile.
     fn profiled(&self, run: ModelRun, fallback: CpuFallback) -> Result<OnGpu> {
+        self.kept.clear();
         let folder = tempfile::tempdir().map_err(|e| Error::file("temporary folder", e))?;
         // A captured graph has no nodes; its kernels are the same.
         let plain = self.provider_of(CudaOptions {
@@ -249,7 +261,12 @@ impl Timer for CudaDevice {
 impl Executor for CudaDevice {
     fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
         // A run for its values is worth neither a captured graph nor a long search for algorithms.
-        self.runner(model)?.run_tensors(inputs)
+        let mut outputs = Vec::new();
+        self.with_runner(model, &mut |runner| {
+            outputs = runner.run_tensors(inputs)?;
+            Ok(())
+        })?;
+        Ok(outputs)
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
@@ -260,10 +277,21 @@ impl Executor for CudaDevice {
         Runner::new(session, &self.runtime.stop).on_gpu(self.gpu.index)
     }
 
+    fn with_runner(&self, model: &[u8], run: &mut dyn FnMut(&mut Runner) -> Result<()>) -> Result<()> {
+        let hash = blake3::hash(model);
+        let mut runner = match self.kept.take(&hash) {
+            Some(runner) => runner,
+            None => self.runner(model)?,
+        };
+        run(&mut runner)?;
+        if self.memory_bytes().is_some_and(|(free, all)| free > all / 2) {
+            self.kept.keep(hash, runner);
+        }
+        Ok(())
+    }
+
     fn memory(&self) -> Option<u64> {
-        let _call = self.runtime.stop.under_way(ForeignCall::Model);
-        let (free, _) = self.gpu.context.mem_get_info().ok()?;
-        Some(free as u64)
+        self.memory_bytes().map(|(free, _)| free as u64)
     }
 
     fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {

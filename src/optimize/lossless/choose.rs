@@ -48,7 +48,7 @@ impl Extent {
                 off: if short { 1.25 } else { 1.05 },
                 parts: 3,
                 rounds: 1,
-                trusts: session.costs.idle_ms().map(|_| 0.01),
+                trusts: session.costs.idle_ms().map(|_| 0.02),
             },
         })
     }

@@ -12,7 +12,7 @@ use crate::optimize::samples::JUDGES;
 use crate::optimize::session::Session;
 use crate::plan::{LossCurve, Plan, SearchSpace};
 use crate::reconstruct::{Change, Settings, fitted_nodes, reconstruct_from, same_place};
-use crate::score::{Reference, Rest, StagedExecutor, Watch, crossing_bytes};
+use crate::score::{Reference, Rest, StagedExecutor, Watch, crossing_bytes, value_bytes};
 
 /// Layers around a branch that make up for it while it is judged alone: those in front of the sum, and those right behind.
 const LAYERS: usize = 4;
@@ -53,6 +53,9 @@ pub(super) fn measure_gone(
     let runs = samples.ranked_on(JUDGES);
     let few = FITTED.div_ceil(samples.data.batch().max(1)).min(runs.len());
     let mut fitting = StagedExecutor::new(session.device, &samples.data, runs.start..runs.start + few)?;
+    let ends = trials.iter().map(|t| t.nodes.end);
+    let all = value_bytes(session.analysis(), samples.data.declared());
+    let mut rest = Rest::new(original, graph, ends, &judging, all);
     for (done, trial) in trials.iter().enumerate() {
         session.reporter.progress(done, branches.len());
         session.limit.check()?;
@@ -62,13 +65,12 @@ pub(super) fn measure_gone(
         let (Range { start, end }, branch) = (trial.nodes.clone(), trial.branch);
         fitting.advance(original, graph, start, &[])?;
         judging.advance(original, graph, start, &[])?;
-        let mut rest = Rest::new(original, graph, end);
         // What the layer in front makes behind an activation may fit worse than it stands: the final fit is judged likewise.
         let mut lost = f64::INFINITY;
         for model in trial.models(session, &fitting)? {
             let own = Graph::of(&model)?;
             let from = same_place(graph, &own, start);
-            let judged = reference.judge_beginning(&judging, &model, &own, from, &mut rest)?;
+            let judged = reference.judge_beginning(&judging, &model, &own, from, (&mut rest, end))?;
             lost = lost.min(judged.loss());
         }
         for &g in &branch.groups {

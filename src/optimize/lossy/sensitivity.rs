@@ -17,7 +17,7 @@ use crate::reconstruct::with_compensated;
 use crate::rewrite::rewrite;
 use crate::score::{
     Compensated, RankRequest, Ranked, Reference, Rest, StagedExecutor, Statistics, Watch, crossing_bytes, linear_ops,
-    rank_group, reading,
+    rank_group, reading, value_bytes,
 };
 
 /// Places of every sample that the layers' inputs are looked at.
@@ -236,6 +236,9 @@ fn losses(
     let mut order: Vec<(Range<usize>, usize)> = rankings.keys().map(touched).collect();
     order.sort_unstable_by_key(|(nodes, g)| (nodes.start, *g));
     let mut found: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
+    let ends = order.iter().map(|(nodes, _)| nodes.end);
+    let all = value_bytes(session.analysis(), samples.data.declared());
+    let mut rest = Rest::new(original, graph, ends, &executor, all);
     for (done, (nodes, g)) in order.iter().enumerate() {
         let (at, g) = (nodes.start, *g);
         session.reporter.progress(done, order.len());
@@ -244,14 +247,13 @@ fn losses(
         }
         executor.advance(original, graph, at, &[])?;
         let ranked = &rankings[&g];
-        let mut rest = Rest::new(original, graph, nodes.end);
         for &gone in ranked.compensated.keys() {
             let model = narrowed(session, ranked, gone)?;
             let own = Graph::of(&model)?;
             let name = graph.proto.node[at].output.iter().find(|n| !n.is_empty());
             let from = name.and_then(|n| own.producer.get(n.as_str())).copied().unwrap_or(0);
             let lost = reference
-                .judge_beginning(&executor, &model, &own, from, &mut rest)?
+                .judge_beginning(&executor, &model, &own, from, (&mut rest, nodes.end))?
                 .loss();
             let left = groups[g].classes.len() - gone;
             found.entry(g).or_default().push((left, lost));

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use super::{Entry, SESSIONS, benchmark};
+use super::{CLEAR, Effort, Entry, Loaded, SESSIONS, benchmark, benchmark_beside};
 use crate::Result;
 use crate::device::{CpuFallback, Device, DeviceInfo, Executor, NamedTensor, Runner, TimedSession, Timer};
 use crate::verify::Verdict;
@@ -116,4 +116,23 @@ fn loads_count_by_their_weight_and_time() {
 #[test]
 fn one_block_against_it_takes_the_claim_away() {
     assert_eq!(entry(&[0.9, 0.9, 0.9, 1.01], &[0.9, 1.01]).verdict(), Verdict::Same);
+}
+
+#[test]
+fn a_second_set_is_loaded_where_a_ratio_is_near_one() {
+    let sets = |models: [u8; 2]| {
+        let device = Launching(Mutex::new(vec![1; 4]), DeviceInfo::default());
+        let effort = Effort {
+            seconds: 0.0,
+            sessions: 2,
+            clear: Some(CLEAR),
+        };
+        let models = models.map(|ms| [ms]);
+        let [one, other] = &models;
+        let loaded = &mut Loaded::default();
+        let entries = benchmark_beside(loaded, &device, &[one, other], &[], effort, &|_| {}).unwrap();
+        assert_eq!(entries[1].block_ratios.len(), 2);
+        (4 - device.0.lock().unwrap().len()) / 2
+    };
+    assert_eq!((sets([100, 98]), sets([100, 90]), sets([100, 110])), (2, 1, 1));
 }
