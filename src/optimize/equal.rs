@@ -166,31 +166,34 @@ impl Directions {
         Ok(equal)
     }
 
-    /// The same for a model at several shapes; `None` where outputs differ by more than rounding after all.
+    /// The same for a model at several shapes.
     ///
     /// # Errors
-    /// As in [`Self::model`], and when a run fails.
-    pub fn models(
-        &self,
-        workloads: &[Workload],
-        moves: &Reparametrization,
-        device: &dyn Device,
-        seed: u64,
-    ) -> Result<Option<Vec<Workload>>> {
+    /// As in [`Self::model`].
+    pub fn models(&self, workloads: &[Workload], moves: &Reparametrization) -> Result<Vec<Workload>> {
         let mut found = Vec::new();
         for workload in workloads {
-            let opened = self.model(&workload.opened, moves)?;
-            let (before, after) = (encode(&workload.opened.proto), encode(&opened.proto));
-            if !compare(device, &before, &after, &opened.specs, seed, TRIES)?.holds() {
-                return Ok(None);
-            }
             found.push(Workload {
-                opened,
+                opened: self.model(&workload.opened, moves)?,
                 weight: workload.weight,
             });
         }
-        Ok(Some(found))
+        Ok(found)
     }
+}
+
+/// Whether the outputs of models differ by no more than rounding.
+///
+/// # Errors
+/// When a run fails.
+pub(super) fn are_equal(originals: &[Workload], others: &[Workload], device: &dyn Device, seed: u64) -> Result<bool> {
+    for (original, other) in originals.iter().zip(others) {
+        let (before, after) = (encode(&original.opened.proto), encode(&other.opened.proto));
+        if !compare(device, &before, &after, &other.opened.specs, seed, TRIES)?.holds() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What the user should know of trunks that stay as they are only because of the type of their weights; `None` where there are none.

@@ -41,6 +41,16 @@ impl Default for Settings {
     }
 }
 
+/// Rows for each weight of an output, at most: more change nothing (with n rows for p weights, a fit misses by 1 + p/n of the least).
+const ROWS: usize = 512;
+
+impl Settings {
+    /// Places of every sample that are looked at for a layer whose outputs have so many weights each, on so many samples.
+    pub fn places_for(&self, weights: usize, samples: usize) -> usize {
+        (ROWS * weights).div_ceil(samples.max(1)).clamp(1, self.places.max(1))
+    }
+}
+
 /// The original network and the change that was made to it.
 #[derive(Clone, Copy)]
 pub struct Change<'a> {
@@ -65,4 +75,17 @@ pub struct FitSamples<'a> {
     pub runs: Range<usize>,
     /// Runs right behind these, to judge on; empty where none could be held out, and every fit is taken.
     pub judge: Range<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+
+    #[test]
+    fn layers_with_few_weights_an_output_need_fewer_places() {
+        let settings = Settings::default();
+        // A depthwise 3×3 with its bias, on 400 samples; a layer of 64 channels; hardly any samples; none.
+        let places = [(10, 400), (65, 400), (10, 8), (10, 0)].map(|(w, s)| settings.places_for(w, s));
+        assert_eq!(places, [13, 64, 64, 64]);
+    }
 }

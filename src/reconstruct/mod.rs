@@ -33,12 +33,12 @@ use refine::missed;
 
 use std::ops::Range;
 
+use crate::Result;
 use crate::device::Device;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::ops::LinearOp;
-use crate::score::{StagedExecutor, Until, Watch, input_rows, linear_ops, picked, place_seed};
-use crate::{Error, Result};
+use crate::score::{StagedExecutor, Until, Watch, crossing_bytes, linear_ops, picked, place_seed};
 
 /// A rewritten network after a fit.
 #[derive(Clone, Debug)]
@@ -73,8 +73,9 @@ pub fn reconstruct(
     watch: Watch,
 ) -> Result<Reconstructed> {
     let runs = on.runs.start..on.runs.end.max(on.judge.end);
-    let before = StagedExecutor::new(device, on.data, runs.clone())?;
-    let after = StagedExecutor::new(device, on.data, runs)?;
+    let each = 2 * crossing_bytes(change.graph, change.analysis, on.data.declared());
+    let before = StagedExecutor::new(device, on.data, runs.clone())?.staying(each);
+    let after = StagedExecutor::new(device, on.data, runs)?.staying(each);
     fit([before, after], change, pruned, on.runs.len(), settings, watch)
 }
 
@@ -161,19 +162,18 @@ fn fit(
             true => None,
             false => activation::behind(change.graph, &old.output).map(|f| (f, Kept::default(), Kept::default())),
         };
+        let samples = (0..fitted_on).map(|run| after.samples(run)).sum();
+        let places = settings.places_for(new.columns() + 1, samples);
         let mut seen = [Places::default(), Places::default()];
         let last = after.runs().len().saturating_sub(1);
         for run in 0..after.runs().len() {
             let fits = run < fitted_on;
-            let held = after.value(run, &new.input)?;
-            let dims = held.dims();
+            let dims = after.value(run, &new.input)?.dims();
             if let Some(out) = new.output_dims(&dims) {
                 let seed = place_seed(settings.seed, old.node, run);
-                let picked = picked(&new, &out, after.samples(run), settings.places, seed);
-                let wrong = || Error::Model(format!("value '{}' is not of floats", new.input));
-                let values = held.floats().ok_or_else(wrong)?;
+                let picked = picked(&new, &out, after.samples(run), places, seed);
                 let into = &mut seen[usize::from(!fits)];
-                input_rows(&new, &values, &dims, &out, &picked, &mut into.inputs);
+                after.input_rows(run, &new.input, (&new, &out), &picked, &mut into.inputs)?;
                 into.aims
                     .extend(target.aims(&before, &after, run, &picked, (old, &new), &kept)?);
             }

@@ -11,7 +11,7 @@ use super::gone::Gone;
 use crate::Result;
 use crate::onnx::Graph;
 use crate::ops::{ChannelAffine, LinearOp, Movement, is_batch_norm};
-use crate::score::{OutputPosition, StagedExecutor, output_rows};
+use crate::score::{OutputPosition, StagedExecutor};
 
 /// What a layer is fitted to.
 #[derive(Clone, Debug)]
@@ -113,9 +113,9 @@ impl ReconstructionTarget {
     ) -> Result<Aims> {
         let rows_of =
             |executor: &StagedExecutor, name: &str, linear_op: &LinearOp, kept: &[Option<usize>]| -> Result<Vec<f32>> {
-                let held = executor.value(run, name)?;
-                let values = held.floats().unwrap_or_default();
-                Ok(kept_rows(linear_op, &values, &held.dims(), picked, kept))
+                let mut all = Vec::new();
+                executor.output_rows(run, name, linear_op, picked, &mut all)?;
+                Ok(kept_rows(&all, picked.len(), kept))
             };
         let Some(sum) = &self.sum else {
             let values = rows_of(before, &self.own, old, kept)?;
@@ -297,19 +297,10 @@ fn affine_of(graph: &Graph, at: usize) -> Option<(Vec<f32>, Vec<f32>)> {
     sound.then(|| (affine.slope.clone(), affine.offsets()))
 }
 
-/// Rows of an output value, only the kept outputs in their new order.
-fn kept_rows(
-    linear_op: &LinearOp,
-    values: &[f32],
-    dims: &[usize],
-    picked: &[(usize, usize)],
-    kept: &[Option<usize>],
-) -> Vec<f32> {
-    let mut all = Vec::new();
-    output_rows(linear_op, values, dims, picked, &mut all);
-    let width = all.len().checked_div(picked.len()).unwrap_or(0);
-    let mut rows = Vec::new();
-    rows.resize(picked.len() * kept.len(), 0.0);
+/// So many rows of outputs, only the kept ones in their new order.
+fn kept_rows(all: &[f32], count: usize, kept: &[Option<usize>]) -> Vec<f32> {
+    let width = all.len().checked_div(count).unwrap_or(0);
+    let mut rows = vec![0.0; count * kept.len()];
     let both = rows
         .par_chunks_mut(kept.len().max(1))
         .zip(all.par_chunks_exact(width.max(1)));

@@ -13,6 +13,7 @@ mod rest;
 mod staged_executor;
 mod statistics;
 mod subgraph;
+mod taken;
 mod watch;
 
 pub use crossing::{crossing_bytes, read_from, value_bytes};

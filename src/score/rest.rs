@@ -19,6 +19,8 @@ pub struct Rest<'g> {
     parts: Vec<Part>,
     /// Whether the parts that begin at all places stay loaded; otherwise one is, that from a place to the end.
     shared: bool,
+    /// The part that the last of the other models has of its own, by the hash of its file without the weights that differ.
+    last: Option<(blake3::Hash, Runner)>,
 }
 
 /// Nodes up to where the next part begins.
@@ -44,6 +46,7 @@ impl<'g> Rest<'g> {
             model,
             graph,
             parts: Vec::new(),
+            last: None,
             shared: executor.has_room(bytes),
         };
         if rest.shared {
@@ -95,20 +98,32 @@ impl<'g> Rest<'g> {
         let read = read_from(self.graph, first);
         let runs = executor.runs();
         let held = |run: usize, name: &str| runs.get(run).and_then(|live| live.get(name)).map(Arc::as_ref);
-        let Some(part) = Subgraph::new(model, graph, range, &|name| read.contains(name), runs.len(), &held)? else {
+        let keep = |name: &str| read.contains(name);
+        let Some(mut part) = Subgraph::new(model, graph, range.clone(), &keep, runs.len(), &held)? else {
             return executor.finish(self.model, self.graph, first, see);
         };
+        // Where sessions take longer to load than to run, one serves all models that differ in weights only.
+        let differ = |name: &str| weight(self.graph, name) != weight(graph, name);
+        let weights = match executor.device().memory() {
+            Some(_) => part.lift_weights(graph, range, &differ)?,
+            None => Vec::new(),
+        };
+        let weights: HashMap<String, DeviceTensor> = weights.into_iter().collect();
         if !self.parts.iter().any(|p| p.nodes.start == first) {
             self.divide(BTreeSet::from([first]));
         }
         let given_out: HashSet<&str> = self.graph.proto.output.iter().map(|o| o.name()).collect();
         let between = |name: &str| !given_out.contains(name);
-        let mut runner = executor.device().runner(&encode(&part.model))?;
+        let file = encode(&part.model);
+        let hash = blake3::hash(&file);
+        let mut runner = match self.last.take() {
+            Some((last, runner)) if last == hash => runner,
+            _ => executor.device().runner(&file)?,
+        };
         for (k, live) in runs.iter().enumerate() {
-            let mut made: HashMap<String, DeviceTensor> = part
-                .run(&mut runner, &|name| live.get(name).map(Arc::as_ref), &between)?
-                .into_iter()
-                .collect();
+            let given = |name: &str| weights.get(name).or_else(|| live.get(name).map(Arc::as_ref));
+            let mut made: HashMap<String, DeviceTensor> =
+                part.run(&mut runner, &given, &between)?.into_iter().collect();
             for part in self.parts.iter_mut().filter(|p| p.nodes.start >= first) {
                 let value = |name: &str| made.get(name).or_else(|| live.get(name).map(Arc::as_ref));
                 if part.loaded.is_none() {
@@ -124,6 +139,7 @@ impl<'g> Rest<'g> {
             made.retain(|name, _| given_out.contains(name.as_str()));
             see(k, made.into_iter().collect())?;
         }
+        self.last = (!weights.is_empty()).then_some((hash, runner));
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::crossing::read_from;
 use super::subgraph::{Live, Subgraph};
+use super::taken::Taker;
 use crate::data::Dataset;
 use crate::device::{Device, DeviceTensor, NamedTensor};
 use crate::onnx::proto::ModelProto;
@@ -42,6 +43,8 @@ pub struct StagedExecutor<'t> {
     at: usize,
     /// Whether what is kept stays in the device's own memory.
     staying: bool,
+    /// Takes single places out of what stays there.
+    taker: Taker,
 }
 
 impl<'t> StagedExecutor<'t> {
@@ -66,6 +69,7 @@ impl<'t> StagedExecutor<'t> {
             samples,
             at: 0,
             staying: false,
+            taker: Taker::default(),
         })
     }
 
@@ -84,6 +88,7 @@ impl<'t> StagedExecutor<'t> {
             samples: vec![1],
             at: 0,
             staying: false,
+            taker: Taker::default(),
         })
     }
 
@@ -116,6 +121,7 @@ impl<'t> StagedExecutor<'t> {
             samples: self.samples.clone(),
             at,
             staying: self.staying,
+            taker: Taker::default(),
         }
     }
 
@@ -146,6 +152,11 @@ impl<'t> StagedExecutor<'t> {
             inputs.push((name.clone(), tensor));
         }
         Ok(Some((part.model, inputs)))
+    }
+
+    /// What takes single places out of values.
+    pub(super) fn taker(&self) -> &Taker {
+        &self.taker
     }
 
     /// The device that runs the parts.

@@ -10,7 +10,7 @@ use crate::onnx::proto::{
     tensor_shape_proto::dimension::Value as Dim, type_proto, type_proto::Value as Kind,
 };
 use crate::onnx::{Graph, captured_names, named_value};
-use crate::ops::Movement;
+use crate::ops::{LinearOp, Movement};
 use crate::{Error, Result};
 
 /// The values of one run that later nodes read, by name.
@@ -109,6 +109,49 @@ impl Subgraph {
             },
             inputs,
         }))
+    }
+
+    /// Takes the weights of linear layers that `differ` as inputs from then on, so that the model serves whatever they are; the weights.
+    ///
+    /// # Errors
+    /// When a weight cannot be handed to ONNX Runtime.
+    pub fn lift_weights(
+        &mut self,
+        graph: &Graph,
+        range: Range<usize>,
+        differ: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<(String, DeviceTensor)>> {
+        let weights = |n: usize| {
+            let node = &graph.proto.node[n];
+            let of_layer = LinearOp::of(graph, n).is_some();
+            node.input.iter().skip(1).filter(move |_| of_layer)
+        };
+        let read_elsewhere = |name: &str| {
+            let readers = graph.consumers.get(name).map(Vec::as_slice).unwrap_or_default();
+            readers.iter().any(|&n| weights(n).all(|w| w != name))
+        };
+        let mut names: Vec<&String> = range.flat_map(weights).collect();
+        names.sort();
+        names.dedup();
+        let mut lifted = Vec::new();
+        let Some(own) = self.model.graph.as_mut() else {
+            return Ok(lifted);
+        };
+        for name in names {
+            let at = own.initializer.iter().position(|t| t.name() == name.as_str());
+            let (Some(at), Some(tensor)) = (at, graph.stored(name)) else {
+                continue;
+            };
+            if !tensor.is_float() || read_elsewhere(name) || !differ(name) {
+                continue;
+            }
+            let value = DeviceTensor::new(name, &tensor)?;
+            own.input.push(described(name, 1, &|_, _| Some(&value))?);
+            own.initializer.remove(at);
+            self.inputs.push(name.clone());
+            lifted.push((name.clone(), value));
+        }
+        Ok(lifted)
     }
 
     /// Leaves the sizes of its inputs open.

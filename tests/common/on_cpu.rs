@@ -11,6 +11,8 @@ pub struct OnCpu<T> {
     pub info: DeviceInfo,
     pub stop: Stop,
     pub times: T,
+    /// Bytes of a memory of its own.
+    pub memory: Option<u64>,
 }
 
 impl<T> OnCpu<T> {
@@ -21,6 +23,7 @@ impl<T> OnCpu<T> {
             inner,
             stop: Stop::default(),
             times,
+            memory: None,
         }
     }
 }
@@ -53,5 +56,9 @@ impl<T: Sync> Executor for OnCpu<T> {
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
         self.inner.runner(model)
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.memory
     }
 }

@@ -36,6 +36,14 @@ impl Priced {
     }
 }
 
+/// The same with a memory of its own, as GPUs have.
+pub fn roomy() -> Priced {
+    Priced {
+        memory: Some(1 << 40),
+        ..Priced::new()
+    }
+}
+
 /// A session that takes so many milliseconds.
 pub struct Price(pub f64);
 

@@ -9,11 +9,10 @@ use std::process::Command;
 use crate::common::command::{model, python};
 use crate::common::cpu;
 use crate::common::net::Net;
-use crate::common::priced::Silent;
-use snapprune::Result;
+use crate::common::priced::{Silent, roomy};
 use snapprune::channels::{ChannelChange, IndexRemaps};
 use snapprune::data::{Dataset, Scaling};
-use snapprune::device::{CpuDevice, Device, DeviceInfo, Executor, Limit, NamedTensor, Runner, Timer};
+use snapprune::device::Limit;
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Graph, encode};
 use snapprune::optimize::{
@@ -100,7 +99,7 @@ fn lost(opened: &Opened, data: &Path) -> (f64, f64) {
     );
     // Where the device has a memory of its own, both networks are run at the same time.
     let beside = fitted(
-        &Roomy(cpu()),
+        &roomy(),
         parts,
         pruned.clone(),
         &samples,
@@ -141,43 +140,12 @@ fn the_rest_tells_the_same(
     };
     tell(executor, 1);
     // With a memory of its own a device has the parts between all places loaded, if they fit.
-    let roomy = Roomy(cpu());
+    let roomy = roomy();
     for bytes in [1, u64::MAX] {
         tell(
             &StagedExecutor::new(&roomy, data, judge.clone()).unwrap().staying(1),
             bytes,
         );
-    }
-}
-
-/// The CPU as a device with a memory of its own.
-struct Roomy(CpuDevice);
-
-impl Device for Roomy {
-    fn info(&self) -> &DeviceInfo {
-        self.0.info()
-    }
-
-    fn timer(&self) -> Option<&dyn Timer> {
-        None
-    }
-}
-
-impl Executor for Roomy {
-    fn outputs(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        self.0.outputs(model, inputs)
-    }
-
-    fn outputs_plain(&self, model: &[u8], inputs: &[NamedTensor]) -> Result<Vec<NamedTensor>> {
-        self.0.outputs_plain(model, inputs)
-    }
-
-    fn runner(&self, model: &[u8]) -> Result<Runner> {
-        self.0.runner(model)
-    }
-
-    fn memory(&self) -> Option<u64> {
-        Some(1 << 40)
     }
 }
 

@@ -4,6 +4,7 @@
 mod batches;
 mod declining;
 mod judging;
+mod own_memory;
 mod own_metric;
 mod reading;
 

@@ -7,7 +7,7 @@ use super::search::{Search, prepare_search};
 use super::stays::best;
 use crate::Result;
 use crate::optimize::datasets::Datasets;
-use crate::optimize::equal::{Directions, EqualModels};
+use crate::optimize::equal::{Directions, EqualModels, are_equal};
 use crate::optimize::fitting::Calibrated;
 use crate::optimize::kept::nodes_kept;
 use crate::optimize::options::{Goals, WhenSlower};
@@ -21,6 +21,8 @@ use crate::verify::Loaded;
 
 /// Two layers must take at most so much of what one takes.
 const WORTH: f64 = 0.95;
+/// The loss that is predicted must be less than so much of what it is without moves: below that the fits decide.
+const PROMISING: f64 = 0.9;
 /// What a plan is looked for at where a drop is allowed and nothing is known of plain plans.
 const SHARE: f64 = 0.7;
 
@@ -95,9 +97,7 @@ impl<'a> Alternative<'a> {
         if moves.is_empty() {
             return Ok(None);
         }
-        let Some(models) = made(plain, &directions, &moves)? else {
-            return Ok(None);
-        };
+        let models = directions.models(plain.workloads, &moves)?;
         let mut session = over(plain, equal.all.get_or_init(|| models), data)?;
         // A channel of any other group loses the same in an equal model.
         let both = (plain.analysis(), session.analysis());
@@ -110,16 +110,16 @@ impl<'a> Alternative<'a> {
         {
             further(why, other);
         }
-        let used = used(plain, &mut session, &found, (search, without.as_ref().ok()))?;
+        let used = match promises(&found, goals, without.as_ref().ok()) {
+            true => used(plain, &mut session, &found, (search, without.as_ref().ok()))?,
+            false => Reparametrization::default(),
+        };
         if used.is_empty() || plain.limit.is_up() {
             plain.prober = session.prober;
             return Ok(None);
         }
         if session.opened.equal_to.as_ref().is_some_and(|e| e.moves != used) {
-            let Some(models) = made(plain, &directions, &used)? else {
-                plain.prober = session.prober;
-                return Ok(None);
-            };
+            let models = directions.models(plain.workloads, &used)?;
             let (all, before) = (session.opened, session.analysis());
             let ranked = std::mem::take(&mut session.removable.ranked);
             session = over(&mut session, equal.used.get_or_init(|| models), data)?;
@@ -140,6 +140,12 @@ impl<'a> Alternative<'a> {
                 known.curves.entry(g).or_insert(curve);
             }
             found = prepare_search(&mut session, known)?.against(&search.whole);
+        }
+        if !are_equal(plain.workloads, session.workloads, plain.device, plain.options.seed)? {
+            let note = "rotated trunks and layers as two are left out: rounding makes the outputs differ by too much";
+            plain.reporter.note(note);
+            plain.prober = session.prober;
+            return Ok(None);
         }
         Ok(match best(&session, &found, goals)?.0 {
             Ok(ready) => Some(Self {
@@ -194,14 +200,12 @@ impl<'a> Alternative<'a> {
     }
 }
 
-/// The model with some moves at all shapes; `None`, with a note, where it is not equal.
-fn made(plain: &Session, directions: &Directions, moves: &Reparametrization) -> Result<Option<Vec<Workload>>> {
-    let made = directions.models(plain.workloads, moves, plain.device, plain.options.seed)?;
-    if made.is_none() {
-        let note = "rotated trunks and layers as two are left out: rounding makes the outputs differ by too much";
-        plain.reporter.note(note);
-    }
-    Ok(made)
+/// Whether a plan from an equal model is predicted to lose clearly less, so that its weights are worth a fit.
+fn promises(search: &Search, goals: Goals, plain: Option<&Ready>) -> bool {
+    let Some(plain) = plain.filter(|_| !goals.only_drop()) else {
+        return true;
+    };
+    within(search, &limits(goals, search)).is_ok_and(|point| point.loss < PROMISING * plain.loss)
 }
 
 /// A session over an equal model, with what was timed already.

@@ -202,6 +202,21 @@ fn narrowed(session: &Session, ranked: &Ranked, gone: usize) -> Result<ModelProt
     with_compensated(pruned, graph, analysis, &remaps, list)
 }
 
+/// The original with the readers' weights that a ranking left with `gone` channels removed: as nothing reads these any more, it makes what the
+/// narrower model makes.
+fn masked(session: &Session, ranked: &Ranked, gone: usize) -> Result<ModelProto> {
+    let (analysis, graph) = (session.analysis(), &session.graph);
+    let list = ranked.compensated.get(&gone).map(Vec::as_slice).unwrap_or_default();
+    let original = session.opened.proto.clone();
+    with_compensated(original, graph, analysis, &IndexRemaps::default(), list)
+}
+
+/// The nodes from the first layer that reads a group to the last.
+fn readers(ranked: &Ranked) -> Range<usize> {
+    let nodes = || ranked.compensated.values().flatten().map(|c| c.node);
+    nodes().min().unwrap_or(0)..nodes().max().map_or(0, |last| last + 1)
+}
+
 /// The nodes that a change of a group touches, from the first to the last.
 fn touched_nodes(session: &Session, group: &Group) -> Range<usize> {
     let (analysis, graph) = (session.analysis(), &session.graph);
@@ -232,8 +247,13 @@ fn losses(
     let mut executor = executor.staying(each);
     let reference = Reference::of(&executor, original, graph, &samples.judged)?;
     let groups = &session.analysis().groups;
-    let touched = |&g: &usize| (touched_nodes(session, &groups[g]), g);
-    let mut order: Vec<(Range<usize>, usize)> = rankings.keys().map(touched).collect();
+    // Where a model takes longer to load than to run, all widths of a group share one that is as wide as the original.
+    let shares = session.device.memory().is_some();
+    let touched = |(&g, ranked): (&usize, &Ranked)| match shares {
+        true => (readers(ranked), g),
+        false => (touched_nodes(session, &groups[g]), g),
+    };
+    let mut order: Vec<(Range<usize>, usize)> = rankings.iter().map(touched).collect();
     order.sort_unstable_by_key(|(nodes, g)| (nodes.start, *g));
     let mut found: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
     let ends = order.iter().map(|(nodes, _)| nodes.end);
@@ -248,7 +268,10 @@ fn losses(
         executor.advance(original, graph, at, &[])?;
         let ranked = &rankings[&g];
         for &gone in ranked.compensated.keys() {
-            let model = narrowed(session, ranked, gone)?;
+            let model = match shares {
+                true => masked(session, ranked, gone)?,
+                false => narrowed(session, ranked, gone)?,
+            };
             let own = Graph::of(&model)?;
             let name = graph.proto.node[at].output.iter().find(|n| !n.is_empty());
             let from = name.and_then(|n| own.producer.get(n.as_str())).copied().unwrap_or(0);
