@@ -54,6 +54,12 @@ impl DeviceTensor {
         })
     }
 
+    /// Whether it holds floats, here or in a device's memory.
+    pub fn is_float(&self) -> bool {
+        let dtype = self.dtype();
+        dtype.is_some_and(|d| matches!(d, Dtype::Float | Dtype::Float16 | Dtype::Bfloat16 | Dtype::Double))
+    }
+
     /// The values as float32, borrowed where they are; `None` for other than floats, and in a device's memory.
     pub fn floats(&self) -> Option<Cow<'_, [f32]>> {
         if let Ok((_, data)) = self.0.try_extract_tensor::<f32>() {

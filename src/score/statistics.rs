@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::moments::Moments;
-use super::patches::{input_rows, picked};
+use super::patches::picked;
 use super::staged_executor::StagedExecutor;
 use super::watch::Watch;
 use crate::Result;
@@ -74,15 +74,13 @@ impl Statistics {
             };
             for run in 0..executor.runs().len() {
                 let held = executor.value(run, &linear_op.input)?;
-                let dims = held.dims();
-                let Some(x) = held.floats() else { continue };
-                let Some(out) = linear_op.output_dims(&dims) else {
+                let Some(out) = linear_op.output_dims(&held.dims()).filter(|_| held.is_float()) else {
                     continue;
                 };
                 let seed = place_seed(seed, linear_op.node, run);
                 let picked = picked(linear_op, &out, executor.samples(run), places, seed);
                 let mut rows = Vec::with_capacity(picked.len() * linear_op.all_columns());
-                input_rows(linear_op, &x, &dims, &out, &picked, &mut rows);
+                executor.input_rows(run, &linear_op.input, (linear_op, &out), &picked, &mut rows)?;
                 moments.add(&rows, executor.device().products())?;
             }
             let list = if whole { &mut found.whole } else { &mut found.single };

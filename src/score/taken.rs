@@ -69,7 +69,7 @@ impl StagedExecutor<'_> {
         match held.floats() {
             Some(values) => output_rows(linear_op, &values, &dims, places, rows),
             // Integers are no aim.
-            None if !held.dtype().as_ref().is_some_and(is_float) => {}
+            None if !held.is_float() => {}
             None => rows.extend(self.take(held, name, linear_op, &output_places(linear_op, &dims, places))?),
         }
         Ok(())
@@ -80,7 +80,7 @@ impl StagedExecutor<'_> {
         let wrong = || Error::Model(format!("value '{name}' is not of floats"));
         let layout = Layout {
             axes: held.dims().len(),
-            dtype: held.dtype().filter(is_float).ok_or_else(wrong)?,
+            dtype: held.dtype().filter(|_| held.is_float()).ok_or_else(wrong)?,
             channels_second: matches!(linear_op.form, Form::Conv(_)),
         };
         let dims = held.dims();
@@ -109,10 +109,6 @@ impl StagedExecutor<'_> {
         let taken = made.first().and_then(|(_, taken)| taken.floats()).ok_or_else(wrong)?;
         Ok(taken.into_owned())
     }
-}
-
-fn is_float(dtype: &Dtype) -> bool {
-    matches!(dtype, Dtype::Float | Dtype::Float16 | Dtype::Bfloat16 | Dtype::Double)
 }
 
 /// A model that gives rows of a value: x and numbers of places to places × channels.

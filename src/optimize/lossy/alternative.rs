@@ -22,7 +22,7 @@ use crate::verify::Loaded;
 /// Two layers must take at most so much of what one takes.
 const WORTH: f64 = 0.95;
 /// The loss that is predicted must be less than so much of what it is without moves: below that the fits decide.
-const PROMISING: f64 = 0.9;
+const PROMISING: f64 = 0.67;
 /// What a plan is looked for at where a drop is allowed and nothing is known of plain plans.
 const SHARE: f64 = 0.7;
 

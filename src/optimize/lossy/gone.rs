@@ -52,7 +52,7 @@ pub(super) fn measure_gone(
     let reference = Reference::of(&judging, original, graph, &samples.judged)?;
     let runs = samples.ranked_on(JUDGES);
     let few = FITTED.div_ceil(samples.data.batch().max(1)).min(runs.len());
-    let mut fitting = StagedExecutor::new(session.device, &samples.data, runs.start..runs.start + few)?;
+    let mut fitting = StagedExecutor::new(session.device, &samples.data, runs.start..runs.start + few)?.staying(each);
     let ends = trials.iter().map(|t| t.nodes.end);
     let all = value_bytes(session.analysis(), samples.data.declared());
     let mut rest = Rest::new(original, graph, ends, &judging, all);

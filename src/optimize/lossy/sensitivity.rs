@@ -47,7 +47,8 @@ pub(super) fn analyze(
     let (reporter, limit, seed) = (session.reporter, &session.limit, session.options.seed);
     let layers = linear_ops(graph);
     reporter.step(Step::Calibrate);
-    let mut executor = StagedExecutor::new(session.device, &samples.data, samples.ranked_on(JUDGES))?;
+    let each = crossing_bytes(graph, analysis, samples.data.declared());
+    let mut executor = StagedExecutor::new(session.device, &samples.data, samples.ranked_on(JUDGES))?.staying(each);
     let model = &session.opened.proto;
     let mut wanted = reading(analysis, &layers);
     wanted.retain(|l| narrower.keys().any(|&g| analysis.groups[g].consumers.contains(&l.node)));
