@@ -9,7 +9,7 @@ use crate::profile::median;
 
 /// Sets of fresh sessions: two sessions of one model differ by where their memory lies.
 const SESSIONS: usize = 3;
-/// Two sessions of one model on a GPU differ by less than 1 %.
+/// Two sessions of one model on a GPU differ by about 1 %.
 const CLEAR: f64 = 0.03;
 
 /// What a benchmark may take.
