@@ -106,6 +106,11 @@ impl CudaDevice {
         self.gpu.context.mem_get_info().ok()
     }
 
+    /// Whether half of the memory is free: then models may stay loaded beside those that are run.
+    fn is_roomy(&self) -> bool {
+        self.memory_bytes().is_some_and(|(free, all)| free > all / 2)
+    }
+
     fn provider(&self) -> ExecutionProviderDispatch {
         self.provider_of(self.options)
     }
@@ -270,6 +275,9 @@ impl Executor for CudaDevice {
     }
 
     fn runner(&self, model: &[u8]) -> Result<Runner> {
+        if !self.is_roomy() {
+            self.kept.clear();
+        }
         // A stream of ONNX Runtime's own, so that outputs are there when a run returns; no long search for
         // algorithms, since such models are many and run a few times each.
         let provider = self.options.provider_at_once(self.gpu.index).build().error_on_failure();
@@ -284,7 +292,7 @@ impl Executor for CudaDevice {
             None => self.runner(model)?,
         };
         run(&mut runner)?;
-        if self.memory_bytes().is_some_and(|(free, all)| free > all / 2) {
+        if self.is_roomy() {
             self.kept.keep(hash, runner);
         }
         Ok(())
