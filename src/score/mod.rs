@@ -10,10 +10,11 @@ mod moments;
 mod patches;
 mod rankings;
 mod rest;
+mod rows;
 mod staged_executor;
 mod statistics;
 mod subgraph;
-mod taken;
+mod taker;
 mod watch;
 
 pub use crossing::{crossing_bytes, read_from, value_bytes};

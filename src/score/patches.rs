@@ -1,9 +1,8 @@
 //! What a layer sees at single positions of its output: rows of input values, and of output values.
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
-use rayon::slice::{ParallelSlice, ParallelSliceMut};
+use rayon::slice::ParallelSliceMut;
 
-use crate::Result;
 use crate::ops::{ConvSpec, Form, LinearOp};
 
 /// A place of an output: which block of its first axis, and which place of that, row-major.
@@ -91,62 +90,14 @@ pub fn input_rows(
     });
 }
 
-/// The same from values in a device's memory: `take` gives the channels at places of `x`, by their number over its first axis and
-/// those of space.
-///
-/// # Errors
-/// Those of `take`.
-pub(super) fn input_rows_taken(
-    linear_op: &LinearOp,
-    dims: &[usize],
-    output_dims: &[usize],
-    places: &[OutputPosition],
-    take: &mut dyn FnMut(&[i64]) -> Result<Vec<f32>>,
-    rows: &mut Vec<f32>,
-) -> Result<()> {
-    let Form::Conv(spec) = &linear_op.form else {
-        let (_, each) = places_of(linear_op, output_dims);
-        let at: Vec<i64> = places.iter().map(|&(n, q)| (n * each + q) as i64).collect();
-        rows.extend(take(&at)?);
-        return Ok(());
-    };
-    let (width, before, taps) = (linear_op.all_columns(), rows.len(), linear_op.taps);
-    let channels = linear_op.input_channels();
-    let (space, out_space) = (&dims[2..], &output_dims[2..]);
-    let plane: usize = space.iter().product();
-    let read = |&(n, q): &OutputPosition| {
-        let at = move |t| offset(spec, space, out_space, q, t).map(|o| (n * plane + o) as i64);
-        (0..taps).map(at)
-    };
-    let read: Vec<Option<i64>> = places.iter().flat_map(read).collect();
-    let inside: Vec<i64> = read.iter().copied().flatten().collect();
-    let taken = take(&inside)?;
-    // How many places inside come before each tap.
-    let ahead = read.iter().scan(0, |count, at| {
-        let before = *count;
-        *count += usize::from(at.is_some());
-        Some(at.is_some().then_some(before))
-    });
-    let ahead: Vec<Option<usize>> = ahead.collect();
-    rows.resize(before + places.len() * width, 0.0);
-    let into = rows[before..]
-        .par_chunks_mut(width.max(1))
-        .zip(ahead.par_chunks(taps.max(1)));
-    into.for_each(|(row, taps_at)| {
-        for (t, at) in taps_at.iter().enumerate() {
-            let Some(from) = at.and_then(|k| taken.get(k * channels..(k + 1) * channels)) else {
-                continue;
-            };
-            for (c, v) in from.iter().enumerate() {
-                row[c * taps + t] = *v;
-            }
-        }
-    });
-    Ok(())
-}
-
 /// Where tap `t` reads for output place `q`; `None` outside of the input.
-fn offset(spec: &ConvSpec, space: &[usize], out_space: &[usize], mut q: usize, mut t: usize) -> Option<usize> {
+pub(super) fn offset(
+    spec: &ConvSpec,
+    space: &[usize],
+    out_space: &[usize],
+    mut q: usize,
+    mut t: usize,
+) -> Option<usize> {
     let (mut found, mut step) = (0, 1);
     for axis in (0..space.len()).rev() {
         let (place, tap) = (q % out_space[axis], t % spec.kernel[axis]);
@@ -179,12 +130,6 @@ pub fn output_rows(linear_op: &LinearOp, y: &[f32], dims: &[usize], places: &[Ou
             *v = y.get(at).copied().unwrap_or(0.0);
         }
     });
-}
-
-/// The number of every place over the first axis of a layer's output and those of space.
-pub(super) fn output_places(linear_op: &LinearOp, dims: &[usize], places: &[OutputPosition]) -> Vec<i64> {
-    let (_, each) = places_of(linear_op, dims);
-    places.iter().map(|&(n, q)| (n * each + q) as i64).collect()
 }
 
 #[cfg(test)]

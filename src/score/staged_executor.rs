@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::crossing::read_from;
 use super::subgraph::{Live, Subgraph};
-use super::taken::Taker;
+use super::taker::Taker;
 use crate::data::Dataset;
 use crate::device::{Device, DeviceTensor, NamedTensor};
 use crate::onnx::proto::ModelProto;
