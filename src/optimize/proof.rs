@@ -10,7 +10,7 @@ use crate::device::{NamedTensor, TimedSession};
 use crate::onnx::encode;
 use crate::onnx::proto::ModelProto;
 use crate::plan::Plan;
-use crate::profile::DeployDtype;
+use crate::profile::{DeployDtype, recalled, remember, whole_key};
 use crate::verify::{Agreement, Entry, MetricScores, Shown, Task, Verdict, compare, compare_loaded, compare_task};
 use crate::{Error, Result};
 
@@ -53,6 +53,8 @@ pub(super) struct Evidence {
     pub shown: Vec<Shown>,
     /// The same by the user's own metric.
     pub metric: Option<MetricScores>,
+    /// Whether times and agreement are those of an earlier job.
+    pub remembered: bool,
 }
 
 /// What a strategy demands of its model; a refusal ends the proof.
@@ -114,15 +116,24 @@ impl Session<'_> {
             task: None,
             shown: Vec::new(),
             metric: None,
+            remembered: false,
         };
-        if !trial.entries.is_empty() {
-            evidence.entries = self.benchmark(&trial.entries, trial.inputs, self.seconds(trial.seconds))?;
+        match self.remembered(trial)? {
+            Some((entries, agreement)) => {
+                (evidence.entries, evidence.agreement, evidence.remembered) = (entries, agreement, true);
+            }
+            None => {
+                if !trial.entries.is_empty() {
+                    evidence.entries = self.benchmark(&trial.entries, trial.inputs, self.seconds(trial.seconds))?;
+                }
+                let loaded = match trial.entries.as_slice() {
+                    [] => None,
+                    entries => self.loaded.borrow_mut().leave(entries),
+                };
+                evidence.agreement = self.agreement(trial, loaded.unwrap_or_default())?;
+                remember(&self.prober, &self.agreement_key(trial), &evidence.agreement)?;
+            }
         }
-        let loaded = match trial.entries.as_slice() {
-            [] => None,
-            entries => self.loaded.borrow_mut().leave(entries),
-        };
-        evidence.agreement = self.agreement(trial, loaded.unwrap_or_default())?;
         if let Some(why) = acceptance.before_task(&evidence) {
             return Ok((evidence, Some(why)));
         }
@@ -145,6 +156,22 @@ impl Session<'_> {
         }
         let refusal = acceptance.after_task(&evidence);
         Ok((evidence, refusal))
+    }
+
+    /// What an earlier job found of the same trial, where the device takes long to load its models and it leaves no doubt.
+    fn remembered(&self, trial: &Trial) -> Result<Option<(Vec<Entry>, Agreement)>> {
+        if trial.entries.is_empty() || trial.compared_at.is_none() {
+            return Ok(None);
+        }
+        let entries = self.remembered_benchmark(&trial.entries, trial.inputs, self.seconds(trial.seconds))?;
+        let agreement = recalled(&self.prober, &self.agreement_key(trial))?;
+        Ok(entries.zip(agreement))
+    }
+
+    fn agreement_key(&self, trial: &Trial) -> String {
+        let workloads = if trial.compared_at.is_some() { trial.inputs } else { &[] };
+        let what = format!("agreement {TRIES} {}", self.options.seed);
+        whole_key(&what, &[trial.reference, trial.model], workloads, 0.0)
     }
 
     /// The least agreement of all workloads; sessions of the reference and the model that are loaded for timing run both where they can.
@@ -193,6 +220,9 @@ impl Session<'_> {
         if let Some(deployment) = &self.deployment {
             outcome.notes.push(deployed_note(deployment.dtype));
         }
+        if evidence.remembered {
+            outcome.notes.push(REMEMBERED.to_owned());
+        }
         let note = acceptance.note(&evidence).filter(|_| refusal.is_none());
         outcome.notes.extend(note);
         outcome.measured(evidence);
@@ -205,6 +235,10 @@ impl Session<'_> {
         Ok(())
     }
 }
+
+/// Where nothing was measured again.
+const REMEMBERED: &str =
+    "an earlier job here made the same model: its latencies, and how its outputs agree, are what was measured then";
 
 /// What latencies stand for.
 fn deployed_note(dtype: DeployDtype) -> String {

@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::device::{NamedTensor, NodeClock};
 use crate::plan::Metric;
 use crate::profile::{recalled, remember, whole_key};
-use crate::verify::{Effort, Entry, benchmark_beside, benchmark_workloads};
+use crate::verify::{CLEAR, Effort, Entry, benchmark_beside, benchmark_workloads, differ};
 use crate::{Error, Result};
 
 impl Session<'_> {
@@ -42,8 +42,8 @@ impl Session<'_> {
         };
         let progress = self.progress();
         if let Some(only) = self.loaded_for(inputs)? {
-            let key = whole_key("benchmark", models, inputs, seconds);
-            let before: Option<Vec<Vec<f64>>> = recalled(&self.prober, &key)?;
+            let key = whole_key("times", models, inputs, seconds);
+            let before: Option<Vec<Entry>> = recalled(&self.prober, &key)?;
             let before = before.filter(|b| b.len() == models.len());
             // Sessions of an earlier job were as fresh as those that a further set would have.
             let effort = match &before {
@@ -58,14 +58,31 @@ impl Session<'_> {
                 }
                 entries => entries?,
             };
-            let own: Vec<Vec<f64>> = entries.iter().map(|e| e.block_ratios.clone()).collect();
-            remember(&self.prober, &key, &own)?;
+            remember(&self.prober, &key, &entries)?;
             for (entry, before) in entries.iter_mut().zip(before.unwrap_or_default()) {
-                entry.block_ratios.extend(before);
+                entry.block_ratios.extend(before.block_ratios);
             }
             return Ok(entries);
         }
         benchmark_workloads(timer, models, inputs, effort, &progress)
+    }
+
+    /// What the database remembers of such a benchmark, where sessions take long to make and it leaves no doubt: without a goal for latency, a
+    /// ratio that is far from 1.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn remembered_benchmark(
+        &self,
+        models: &[&[u8]],
+        inputs: &[(Vec<NamedTensor>, f64)],
+        seconds: f64,
+    ) -> Result<Option<Vec<Entry>>> {
+        if self.options.goals.limits[Metric::Latency].is_some() || self.loaded_for(inputs)?.is_none() {
+            return Ok(None);
+        }
+        let known: Option<Vec<Entry>> = recalled(&self.prober, &whole_key("times", models, inputs, seconds))?;
+        Ok(known.filter(|k| k.len() == models.len() && differ(k, CLEAR)))
     }
 
     /// The inputs that loaded models have in place, if these are they.

@@ -10,7 +10,7 @@ use crate::profile::median;
 /// Sets of fresh sessions: two sessions of one model differ by where their memory lies.
 const SESSIONS: usize = 3;
 /// Two sessions of one model on a GPU differ by about 1 %.
-const CLEAR: f64 = 0.03;
+pub(crate) const CLEAR: f64 = 0.03;
 
 /// What a benchmark may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,7 +131,7 @@ pub fn benchmark_beside(
 }
 
 /// Whether every other model's ratio differs from 1 by more than `by` beyond its noise.
-fn differ(entries: &[Entry], by: f64) -> bool {
+pub(crate) fn differ(entries: &[Entry], by: f64) -> bool {
     let clear = |e: &Entry| (e.ratio() - 1.0).abs() - e.ratio_noise() > by;
     entries.len() > 1 && entries.iter().skip(1).all(clear)
 }

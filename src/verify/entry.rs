@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::profile::{Summary, median, summarize};
 
 /// One model's times.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Entry {
     /// Every time, in milliseconds.
     pub samples: Vec<f64>,

@@ -13,6 +13,7 @@ mod race;
 mod shown;
 mod task;
 
+pub(crate) use benchmark::{CLEAR, differ};
 pub use benchmark::{Effort, benchmark, benchmark_beside, benchmark_workloads};
 pub use classes::{Classes, classes};
 pub use compared::{ComparedTask, compare_task};
