@@ -7,9 +7,11 @@ mod attend;
 mod block;
 mod branch;
 mod calibrate;
+mod chain;
 mod detect;
 mod emit;
 mod emitter;
+mod fold;
 mod fused;
 mod layer;
 mod opset;
@@ -25,6 +27,7 @@ pub use calibrate::{
     Attention, AttentionOrigin, best, channel_attentions, channel_gate, retained_energy, tile_attentions, tile_gate,
 };
 pub use detect::{Reason, blocks};
+pub use fold::fold_factors;
 pub use fused::fusible;
 pub use layer::BranchLayer;
 pub use opset::raise_opset;
