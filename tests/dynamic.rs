@@ -226,7 +226,7 @@ fn fused_gates_run_in_python_with_the_library() {
             fill: vec![0.1; found[2].output_dims[0]],
             tiling,
         }),
-        channels: None,
+        channels: Vec::new(),
         block: found[2].clone(),
     };
     let fused = gated(&case.proto, &graph, &[&gate], GateForm::Fused).unwrap();

@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(kinds, ["Conv", "Relu"]);
         let stored = |name: &String| {
             let found = graph.initializer.iter().find(|t| t.name() == name);
-            found.and_then(|t| Tensor::from_proto(t).ok()?.to_f32())
+            found.and_then(|t| Tensor::read(t).ok()?.to_f32())
         };
         assert_eq!(stored(&graph.node[0].input[1]), Some(vec![-3.0, -10.0]));
         assert_eq!(stored(&graph.node[0].input[2]), Some(vec![0.5, 0.5]));
