@@ -315,6 +315,11 @@ fn plain_chains_make_what_their_reference_form_makes() {
         }
         let far = apart(&case, &gates.iter().collect::<Vec<_>>(), 1);
         assert!(far < 1e-4, "{far} apart from the reference form");
+        // On the small maps, those that read chosen channels and make all are turned.
+        let list: Vec<&Gate> = gates.iter().collect();
+        let compact = gated(&case.proto, &graph, &list, GateForm::Compact).unwrap();
+        let nodes = compact.graph.unwrap().node;
+        assert_eq!(nodes.iter().filter(|n| n.op_type() == "ConvTranspose").count(), 2);
         for channels in gates.iter_mut().flat_map(|g| &mut g.channels) {
             channels.fill.fill(0.0);
         }

@@ -2,9 +2,11 @@
 
 use super::attend::{Before, channel_choice, channel_mask};
 use super::block::BranchStep;
+use super::convolve::{ConvWeights, CutChannels, conv_weights, convolved, weight};
 use super::emitter::GateEmitter;
 use super::layer::BranchLayer;
 use super::spec::{ChannelGate, GateForm};
+use super::turned::{turned, turned_convolved};
 use super::window::Tiling;
 use crate::onnx::Tensor;
 use crate::{Error, Result};
@@ -15,15 +17,6 @@ pub(super) struct ChosenTiles<'t> {
     pub tiling: &'t Tiling,
     /// The value with the indices of the chosen tiles: samples × tiles kept.
     pub chosen: &'t str,
-}
-
-/// A convolution of some channels only: the values with their indices.
-#[derive(Clone, Copy, Default)]
-struct CutChannels<'i> {
-    outputs: Option<&'i str>,
-    inputs: Option<&'i str>,
-    /// The groups of a depthwise convolution that runs on some channels.
-    groups: Option<usize>,
 }
 
 /// Where the contribution of fill values is added.
@@ -37,12 +30,6 @@ struct FillPlace<'p, 't> {
     inside: Option<&'p str>,
     /// The output channels that are made.
     outputs: Option<&'p str>,
-}
-
-/// A convolution's weights by name, and its bias.
-struct ConvWeights {
-    weight: String,
-    bias: Option<Tensor>,
 }
 
 /// Whether a layer has zeros around its input along an axis that is cut into tiles.
@@ -102,7 +89,11 @@ pub(super) fn branch(
             inputs: read.and(kept.as_deref()),
             groups: gate.around(s).filter(|_| between.is_some()).map(|c| c.keep),
         };
-        x = convolved(emitter, layer, &weights, tiles.map(|t| t.tiling), cut, &x);
+        let tiling = tiles.map(|t| t.tiling);
+        x = match turned(emitter, layer, s, tiling, cut) {
+            Some(turned) => turned_convolved(emitter, &turned, &weights, &x)?,
+            None => convolved(emitter, layer, &weights, tiling, cut, &x),
+        };
         if let Some(c) = read {
             let place = FillPlace {
                 step: s,
@@ -182,44 +173,6 @@ fn with_constant_part(
     Ok(emitter.builder.op("Add", &[x, &constant], &[]))
 }
 
-/// One convolution, with all of its weights or with those of the chosen channels.
-fn convolved(
-    emitter: &mut GateEmitter,
-    layer: &BranchLayer,
-    weights: &ConvWeights,
-    tiling: Option<&Tiling>,
-    kept: CutChannels,
-    x: &str,
-) -> String {
-    let mut weight = weights.weight.clone();
-    let mut bias = weights.bias.as_ref().map(|tensor| emitter.builder.constant(tensor));
-    // Outputs first: they are runs of memory.
-    if let Some(outputs) = kept.outputs {
-        weight = emitter.builder.op("Gather", &[&weight, outputs], &[("axis", &[0])]);
-        bias = bias.map(|all| emitter.builder.op("Gather", &[&all, outputs], &[("axis", &[0])]));
-    }
-    if let Some(inputs) = kept.inputs {
-        weight = emitter.builder.op("Gather", &[&weight, inputs], &[("axis", &[1])]);
-    }
-    let mut inputs = vec![x, &weight];
-    inputs.extend(bias.as_deref());
-    let cut = |axis: usize| tiling.is_some_and(|t| t.cut(axis));
-    let pad = |axis: usize, end: usize| if cut(axis) { 0 } else { layer.pads(axis)[end] as i64 };
-    let pads = [pad(0, 0), pad(1, 0), pad(0, 1), pad(1, 1)];
-    let two = |v: &[usize]| [v[0] as i64, v[1] as i64];
-    emitter.builder.op(
-        "Conv",
-        &inputs,
-        &[
-            ("kernel_shape", &two(&layer.spec.kernel)),
-            ("strides", &two(&layer.spec.strides)),
-            ("dilations", &two(&layer.spec.dilations)),
-            ("pads", &pads),
-            ("group", &[kept.groups.unwrap_or(layer.spec.groups) as i64]),
-        ],
-    )
-}
-
 /// A bias without the fill.
 fn less(emitter: &GateEmitter, bias: Option<&Tensor>, fill: &[f32]) -> Result<Tensor> {
     let unread = || Error::Model("a bias cannot be read as floats".to_owned());
@@ -238,23 +191,4 @@ fn inside(emitter: &mut GateEmitter, tiles: &ChosenTiles, step: usize) -> String
     let table = emitter.floats(&[tiling.tiles(), rows, columns], &tiling.inside(step));
     let own = emitter.builder.op("Gather", &[&table, chosen], &[("axis", &[0])]);
     emitter.builder.reshape(&own, &[-1, 1, rows as i64, columns as i64])
-}
-
-fn conv_weights(emitter: &GateEmitter, layer: &BranchLayer) -> ConvWeights {
-    let node = &emitter.graph.proto.node[layer.node];
-    let bias = node
-        .input
-        .get(2)
-        .filter(|n| !n.is_empty())
-        .and_then(|n| emitter.graph.constant(n));
-    ConvWeights {
-        weight: node.input[1].clone(),
-        bias,
-    }
-}
-
-fn weight(emitter: &GateEmitter, layer: &BranchLayer) -> Result<Vec<f32>> {
-    let name = &emitter.graph.proto.node[layer.node].input[1];
-    let values = layer.weights(emitter.graph);
-    values.ok_or_else(|| Error::tensor(name, "its values cannot be read as floats"))
 }

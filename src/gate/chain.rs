@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::block::{Block, BranchStep};
-use super::detect::{Reason, fixed_batch, is_unary, rows_and_columns, swish};
 use super::layer::BranchLayer;
+use super::pattern::{Reason, fixed_batch, is_unary, rows_and_columns, swish};
 use crate::channels::{Analysis, never_negative};
 use crate::onnx::{Graph, label};
 
