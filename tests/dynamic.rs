@@ -212,6 +212,42 @@ fn masks_compute_everything_and_any_batch() {
     same_in_python(folder.path(), &file, &[1, 2]);
 }
 
+/// A network without a shortcut: its convolutions are one chain, both of whose inner maps lose channels at once.
+#[test]
+fn plain_chains_are_gated() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, samples) = common::small::small(folder.path());
+    let run = |kind: &str| -> (Value, Vec<String>) {
+        let out = folder.path().join(format!("{kind}.onnx"));
+        let output = snapprune()
+            .arg(&file)
+            .args(["--cpu", "--threads", "1", "--staircases", "0s", "--json"])
+            .args(["--dynamic", kind, "--dynamic-keep", "0.5", "--dynamic-all"])
+            .arg("--calib")
+            .arg(&samples)
+            .arg("-o")
+            .arg(&out)
+            .arg("--db")
+            .arg(shared_times())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let report = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
+        (report, operators(&folder.path().join(format!("{kind}.dynamic.onnx"))))
+    };
+    for (kind, work) in [("channels", 0.48), ("tiles", 0.85)] {
+        let (report, ops) = run(kind);
+        let gates = used(&report);
+        assert_eq!(gates.len(), 1, "{report}");
+        assert_eq!(gates[0]["kind"], kind);
+        assert!(gates[0]["flops_share"].as_f64().unwrap() < work, "{report}");
+        assert!(report["dynamic"]["reference"]["max_rel_diff"].as_f64().unwrap() < 1e-3);
+        let count = |op: &str| ops.iter().filter(|o| *o == op).count();
+        let made = (count("TopK"), count("ScatterND"));
+        assert_eq!(made, if kind == "tiles" { (1, 1) } else { (2, 0) }, "{ops:?}");
+    }
+}
+
 /// Another process's ONNX Runtime workloads our operators from the library and makes what ours makes.
 #[test]
 fn fused_gates_run_in_python_with_the_library() {
@@ -226,7 +262,7 @@ fn fused_gates_run_in_python_with_the_library() {
             fill: vec![0.1; found[2].output_dims[0]],
             tiling,
         }),
-        channels: None,
+        channels: Vec::new(),
         block: found[2].clone(),
     };
     let fused = gated(&case.proto, &graph, &[&gate], GateForm::Fused).unwrap();

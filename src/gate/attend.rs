@@ -35,15 +35,38 @@ fn magnitudes(emitter: &mut GateEmitter, x: &str, tile: &TileGate) -> String {
         .op("AveragePool", &[&x], &[("kernel_shape", &sides), ("strides", &sides)])
 }
 
+/// The channels of a map that are there, where the others are left out.
+#[derive(Clone, Copy)]
+pub(super) struct Before<'b> {
+    /// What was taken out of all channels.
+    pub fill: &'b [f32],
+    /// The value with the indices of those that are there; `None` where all are, the others as zeros.
+    pub kept: Option<&'b str>,
+}
+
 /// Indices of the channels that are kept: samples × channels kept; a list for the compact form, which takes one sample.
-pub(super) fn channel_choice(emitter: &mut GateEmitter, gate: &ChannelGate, x: &str, form: GateForm) -> String {
+pub(super) fn channel_choice(
+    emitter: &mut GateEmitter,
+    gate: &ChannelGate,
+    x: &str,
+    form: GateForm,
+    before: Option<Before>,
+) -> String {
     let channels = gate.fill.len();
     let pooled = emitter.builder.op("GlobalAveragePool", &[x], &[]);
-    let weights = emitter.floats(
-        &[channels, gate.attention.len() / channels.max(1), 1, 1],
-        &gate.attention,
-    );
-    let bias = emitter.floats(&[channels], &gate.bias);
+    let inputs = gate.attention.len() / channels.max(1);
+    let mut weights = emitter.floats(&[channels, inputs, 1, 1], &gate.attention);
+    let mut bias = gate.bias.clone();
+    if let Some(before) = before {
+        // The map lacks its fill: what that adds to the scores is the same for every sample.
+        for (row, sum) in gate.attention.chunks_exact(inputs.max(1)).zip(&mut bias) {
+            *sum += row.iter().zip(before.fill).map(|(w, f)| w * f).sum::<f32>();
+        }
+        if let Some(kept) = before.kept {
+            weights = emitter.builder.op("Gather", &[&weights, kept], &[("axis", &[1])]);
+        }
+    }
+    let bias = emitter.floats(&[channels], &bias);
     let scores = emitter
         .builder
         .op("Conv", &[&pooled, &weights, &bias], &[("kernel_shape", &[1, 1])]);

@@ -1,4 +1,4 @@
-//! Residual blocks: where work can be left out.
+//! Residual blocks and plain chains of convolutions: where work can be left out.
 
 use std::collections::HashSet;
 
@@ -23,10 +23,10 @@ impl BranchStep {
     }
 }
 
-/// A residual block: `output = act(other + branch(input))`.
+/// A residual block, `output = act(other + branch(input))`, or a plain chain, `output = branch(input)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
-    /// Name for people: that of the addition.
+    /// Name for people: that of the addition, or of the chain's last convolution.
     pub name: String,
     /// What the branch reads, and its channels, rows and columns.
     pub input: String,
@@ -38,10 +38,10 @@ pub struct Block {
     pub steps: Vec<BranchStep>,
     /// What the branch makes.
     pub branch: String,
-    /// The other addend.
-    pub other: String,
-    /// Index of the addition.
-    pub add: usize,
+    /// The other addend; `None` of a plain chain.
+    pub other: Option<String>,
+    /// Index of the addition, or of the last node of a plain chain.
+    pub end: usize,
     /// Index of the activation behind the addition, if the addition has no other reader.
     pub activation: Option<usize>,
     /// What the block makes.
@@ -58,15 +58,16 @@ impl Block {
         self.steps.iter().filter_map(BranchStep::layer).collect()
     }
 
-    /// Index of the next convolution behind a step; the step's own behind the last.
+    /// Index of the next convolution behind a step that is not depthwise: it reads the channels that the step makes. The
+    /// step's own behind the last.
     pub fn consumer(&self, step: usize) -> usize {
-        let next = (step + 1..self.steps.len()).find(|&s| self.steps[s].layer().is_some());
-        next.unwrap_or(step)
+        let mixes = |s: &usize| self.steps[*s].layer().is_some_and(|l| !l.is_depthwise());
+        (step + 1..self.steps.len()).find(mixes).unwrap_or(step)
     }
 
     /// Every node that a gate takes the place of.
     pub fn nodes(&self) -> HashSet<usize> {
-        let mut nodes: HashSet<usize> = self.activation.into_iter().chain([self.add]).collect();
+        let mut nodes: HashSet<usize> = self.activation.into_iter().chain([self.end]).collect();
         for step in &self.steps {
             match step {
                 BranchStep::Conv(l) => nodes.extend([l.node]),
@@ -78,7 +79,7 @@ impl Block {
 
     /// The last of the nodes.
     pub fn last(&self) -> usize {
-        self.activation.unwrap_or(self.add)
+        self.activation.unwrap_or(self.end)
     }
 
     /// Rows and columns before each step and behind the last.

@@ -1,10 +1,12 @@
 //! The branch of a block as nodes, on the whole map or on the chosen tiles, with all hidden channels or the chosen ones.
 
-use super::attend::{channel_choice, channel_mask};
+use super::attend::{Before, channel_choice, channel_mask};
 use super::block::BranchStep;
+use super::convolve::{ConvWeights, CutChannels, conv_weights, convolved, weight};
 use super::emitter::GateEmitter;
 use super::layer::BranchLayer;
 use super::spec::{ChannelGate, GateForm};
+use super::turned::{turned, turned_convolved};
 use super::window::Tiling;
 use crate::onnx::Tensor;
 use crate::{Error, Result};
@@ -17,24 +19,17 @@ pub(super) struct ChosenTiles<'t> {
     pub chosen: &'t str,
 }
 
-/// Weights of the chosen channels only.
-struct KeptWeights<'i> {
-    side: Side,
-    /// The value with the channels' indices.
-    indices: &'i str,
-}
-
-/// The axis of a convolution's weights that a choice of channels cuts.
-#[derive(Clone, Copy, PartialEq)]
-enum Side {
-    Outputs = 0,
-    Inputs = 1,
-}
-
-/// A convolution's weights by name, and its bias.
-struct ConvWeights {
-    weight: String,
-    bias: Option<Tensor>,
+/// Where the contribution of fill values is added.
+#[derive(Clone, Copy)]
+struct FillPlace<'p, 't> {
+    /// The step of the convolution that reads the channels.
+    step: usize,
+    /// The tiles that it runs on.
+    tiles: Option<&'p ChosenTiles<'t>>,
+    /// 1 where a tile's place lies in the map.
+    inside: Option<&'p str>,
+    /// The output channels that are made.
+    outputs: Option<&'p str>,
 }
 
 /// Whether a layer has zeros around its input along an axis that is cut into tiles.
@@ -51,28 +46,32 @@ pub(super) fn branch(
 ) -> Result<String> {
     let gate = emitter.gate;
     let block = &gate.block;
-    let channels = gate.channels.as_ref();
-    let consumer = channels.map(|c| c.consumer(block));
-    let (mut chosen, mut x) = (None, from);
+    // The indices of the channels that the value at hand has; that it has all but is masked, in the reference form.
+    let mut chosen: Option<String> = None;
+    let mut x = from;
     for (s, step) in block.steps.iter().enumerate() {
+        let kept = chosen.clone().filter(|_| form == GateForm::Compact);
         let layer = match step {
             BranchStep::Pointwise(nodes) => {
-                let between = channels.is_some_and(|c| c.producer < s && consumer.is_some_and(|r| s < r));
-                let kept = chosen.clone().filter(|_| between && form == GateForm::Compact);
-                x = emitter.cloned(nodes, &x, kept.as_deref());
+                let within = gate.around(s).and(kept);
+                x = emitter.cloned(nodes, &x, within.as_deref());
                 continue;
             }
             BranchStep::Conv(layer) => layer,
         };
-        if let Some(c) = channels.filter(|c| c.producer == s) {
-            // Scores come from the whole map, so tiles do not change which channels are taken.
-            let statistics = if s == 0 { &block.input } else { &x };
-            chosen = Some(channel_choice(emitter, c, statistics, form));
-        }
-        let kept = chosen.clone().filter(|_| form == GateForm::Compact);
-        if let (Some(c), Some(indices), true) = (channels, &chosen, consumer == Some(s)) {
+        let (read, made) = (gate.read_at(s), gate.made_at(s));
+        if let (Some(c), Some(indices)) = (read, &chosen) {
             x = without_fill(emitter, c, &x, indices, form);
         }
+        let before = read.map(|c| Before {
+            fill: &c.fill,
+            kept: kept.as_deref(),
+        });
+        let next = made.map(|c| {
+            // Scores come from the whole map, so tiles do not change which channels are taken.
+            let statistics = if s == 0 { &block.input } else { &x };
+            channel_choice(emitter, c, statistics, form, before)
+        });
         let overhang = tiles.filter(|t| s > 0 && t.tiling.overhangs(s) && pads_cut_axis(layer, t.tiling));
         let inside = overhang.map(|tiles| inside(emitter, tiles, s));
         if let Some(inside) = &inside {
@@ -80,27 +79,34 @@ pub(super) fn branch(
         }
         let mut weights = conv_weights(emitter, layer);
         if s + 1 == block.steps.len()
-            && let Some(t) = &gate.tiles
+            && let Some(t) = gate.tiles.as_ref().filter(|_| block.other.is_some())
         {
             weights.bias = Some(less(emitter, weights.bias.as_ref(), &t.fill)?);
         }
-        let kept_weights = match (channels, &kept) {
-            (Some(c), Some(indices)) if c.producer == s => Some(KeptWeights {
-                side: Side::Outputs,
-                indices,
-            }),
-            (Some(_), Some(indices)) if consumer == Some(s) => Some(KeptWeights {
-                side: Side::Inputs,
-                indices,
-            }),
-            _ => None,
+        let between = gate.around(s).and(kept.as_deref());
+        let cut = CutChannels {
+            outputs: next.as_deref().filter(|_| form == GateForm::Compact).or(between),
+            inputs: read.and(kept.as_deref()),
+            groups: gate.around(s).filter(|_| between.is_some()).map(|c| c.keep),
         };
-        x = convolved(emitter, layer, &weights, tiles.map(|t| t.tiling), kept_weights, &x);
-        if let (Some(c), true) = (channels, consumer == Some(s)) {
-            x = with_constant_part(emitter, c, layer, s, &x, tiles, inside.as_deref())?;
+        let tiling = tiles.map(|t| t.tiling);
+        x = match turned(emitter, layer, s, tiling, cut) {
+            Some(turned) => turned_convolved(emitter, &turned, &weights, &x)?,
+            None => convolved(emitter, layer, &weights, tiling, cut, &x),
+        };
+        if let Some(c) = read {
+            let place = FillPlace {
+                step: s,
+                tiles,
+                inside: inside.as_deref(),
+                outputs: cut.outputs,
+            };
+            x = with_constant_part(emitter, c, layer, &x, place)?;
         }
+        chosen = next.or(chosen.filter(|_| read.is_none()));
     }
-    if let (Some(t), Some(BranchStep::Pointwise(_))) = (&gate.tiles, block.steps.last()) {
+    let added = gate.tiles.as_ref().filter(|_| block.other.is_some());
+    if let (Some(t), Some(BranchStep::Pointwise(_))) = (added, block.steps.last()) {
         let fill: Vec<f32> = t.fill.iter().map(|v| -v).collect();
         x = emitter.plus(&x, &fill);
     }
@@ -126,10 +132,8 @@ fn with_constant_part(
     emitter: &mut GateEmitter,
     c: &ChannelGate,
     layer: &BranchLayer,
-    step: usize,
     x: &str,
-    tiles: Option<&ChosenTiles>,
-    inside: Option<&str>,
+    place: FillPlace,
 ) -> Result<String> {
     if c.fill.iter().all(|&v| v == 0.0) {
         return Ok(x.to_owned());
@@ -145,12 +149,13 @@ fn with_constant_part(
         }
     }
     let kernel = emitter.floats(&[layer.outputs, 1, layer.spec.kernel[0], layer.spec.kernel[1]], &summed);
-    let ones = match inside {
+    let tiling = place.tiles.map(|t| t.tiling);
+    let ones = match place.inside {
         Some(inside) => inside.to_owned(),
         None => {
-            let [h, w] = match tiles {
-                Some(t) => t.tiling.windows[step].map(|w| w.size),
-                None => emitter.gate.block.shape()[step],
+            let [h, w] = match tiling {
+                Some(t) => t.windows[place.step].map(|w| w.size),
+                None => emitter.gate.block.shape()[place.step],
             };
             emitter.floats(&[1, 1, h, w], &vec![1.0; h * w])
         }
@@ -161,47 +166,11 @@ fn with_constant_part(
     };
     let mut single = layer.clone();
     single.inputs = 1;
-    let constant = convolved(emitter, &single, &weights, tiles.map(|t| t.tiling), None, &ones);
-    Ok(emitter.builder.op("Add", &[x, &constant], &[]))
-}
-
-/// One convolution, with all of its weights or with those of the chosen channels.
-fn convolved(
-    emitter: &mut GateEmitter,
-    layer: &BranchLayer,
-    weights: &ConvWeights,
-    tiling: Option<&Tiling>,
-    kept: Option<KeptWeights>,
-    x: &str,
-) -> String {
-    let mut weight = weights.weight.clone();
-    let mut bias = weights.bias.as_ref().map(|tensor| emitter.builder.constant(tensor));
-    if let Some(KeptWeights { side, indices }) = kept {
-        let axis = side as i64;
-        weight = emitter.builder.op("Gather", &[&weight, indices], &[("axis", &[axis])]);
-        if side == Side::Outputs
-            && let Some(all) = &bias
-        {
-            bias = Some(emitter.builder.op("Gather", &[all, indices], &[("axis", &[0])]));
-        }
+    let mut constant = convolved(emitter, &single, &weights, tiling, CutChannels::default(), &ones);
+    if let Some(outputs) = place.outputs {
+        constant = emitter.builder.op("Gather", &[&constant, outputs], &[("axis", &[1])]);
     }
-    let mut inputs = vec![x, &weight];
-    inputs.extend(bias.as_deref());
-    let cut = |axis: usize| tiling.is_some_and(|t| t.cut(axis));
-    let pad = |axis: usize, end: usize| if cut(axis) { 0 } else { layer.pads(axis)[end] as i64 };
-    let pads = [pad(0, 0), pad(1, 0), pad(0, 1), pad(1, 1)];
-    let two = |v: &[usize]| [v[0] as i64, v[1] as i64];
-    emitter.builder.op(
-        "Conv",
-        &inputs,
-        &[
-            ("kernel_shape", &two(&layer.spec.kernel)),
-            ("strides", &two(&layer.spec.strides)),
-            ("dilations", &two(&layer.spec.dilations)),
-            ("pads", &pads),
-            ("group", &[layer.spec.groups as i64]),
-        ],
-    )
+    Ok(emitter.builder.op("Add", &[x, &constant], &[]))
 }
 
 /// A bias without the fill.
@@ -222,23 +191,4 @@ fn inside(emitter: &mut GateEmitter, tiles: &ChosenTiles, step: usize) -> String
     let table = emitter.floats(&[tiling.tiles(), rows, columns], &tiling.inside(step));
     let own = emitter.builder.op("Gather", &[&table, chosen], &[("axis", &[0])]);
     emitter.builder.reshape(&own, &[-1, 1, rows as i64, columns as i64])
-}
-
-fn conv_weights(emitter: &GateEmitter, layer: &BranchLayer) -> ConvWeights {
-    let node = &emitter.graph.proto.node[layer.node];
-    let bias = node
-        .input
-        .get(2)
-        .filter(|n| !n.is_empty())
-        .and_then(|n| emitter.graph.constant(n));
-    ConvWeights {
-        weight: node.input[1].clone(),
-        bias,
-    }
-}
-
-fn weight(emitter: &GateEmitter, layer: &BranchLayer) -> Result<Vec<f32>> {
-    let name = &emitter.graph.proto.node[layer.node].input[1];
-    let values = layer.weights(emitter.graph);
-    values.ok_or_else(|| Error::tensor(name, "its values cannot be read as floats"))
 }

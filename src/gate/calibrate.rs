@@ -75,7 +75,10 @@ pub fn channel_attentions(
 ) -> Vec<Attention> {
     let plain = plain_channel_attention(graph, block, producer);
     let rows = fitting(statistics.samples);
-    let fit = regress::fit(&statistics.features.part(0, rows), &statistics.energy.part(0, rows));
+    // Roots, so that few samples with great values do not decide alone.
+    let mut targets = statistics.energy.part(0, rows);
+    targets.values.iter_mut().for_each(|e| *e = e.sqrt());
+    let fit = regress::fit(&statistics.features.part(0, rows), &targets);
     let kinds = [(plain, AttentionOrigin::Plain), (fit, AttentionOrigin::Fitted)].into_iter();
     kinds
         .filter_map(|(found, origin)| found.map(|(w, c)| Attention::new(statistics, w, c, origin)))
@@ -166,7 +169,10 @@ pub fn tile_gate(statistics: &GateStatistics, attention: &Attention, tiling: &Ti
         tiling: tiling.clone(),
         keep,
         attention: attention.weights.clone(),
-        fill: fill(statistics, attention, keep),
+        fill: match &statistics.map {
+            Some(map) => map.clone(),
+            None => fill(statistics, attention, keep),
+        },
     }
 }
 
@@ -209,6 +215,7 @@ mod tests {
                 width: 2,
                 values: means,
             },
+            map: None,
         }
     }
 

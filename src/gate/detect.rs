@@ -1,17 +1,16 @@
-//! Finding residual blocks: additions with a branch of convolutions that nothing else reads.
+//! Finding places for gates: additions with a branch of convolutions that nothing else reads, and plain chains.
 
 use std::collections::HashSet;
 
 use super::block::{Block, BranchStep};
+use super::chain::chains;
 use super::layer::BranchLayer;
-use crate::channels::{Analysis, Reach, never_negative, spec_of};
-use crate::onnx::proto::NodeProto;
+use super::pattern::{Reason, fixed_batch, is_unary, rows_and_columns, swish};
+use crate::channels::{Analysis, never_negative};
 use crate::onnx::{Graph, label};
 
-/// Why a place that looks like a block cannot be gated.
-pub type Reason = String;
-
-/// The residual blocks of a graph in its order, and of additions that look like one the reason why they are none.
+/// The residual blocks of a graph and the plain chains outside of them, in the order of their ends; and of what looks like
+/// one the reason why it is none.
 pub fn blocks(graph: &Graph, analysis: &Analysis) -> (Vec<Block>, Vec<(String, Reason)>) {
     let (mut found, mut refused): (Vec<Block>, Vec<(String, Reason)>) = (Vec::new(), Vec::new());
     let mut taken: HashSet<usize> = HashSet::new();
@@ -26,6 +25,13 @@ pub fn blocks(graph: &Graph, analysis: &Analysis) -> (Vec<Block>, Vec<(String, R
             Some(Ok(_)) => {}
         }
     }
+    for chain in chains(graph, analysis, &taken) {
+        match chain {
+            Ok(block) => found.push(block),
+            Err((name, why)) => refused.push((name, why)),
+        }
+    }
+    found.sort_by_key(Block::last);
     (found, refused)
 }
 
@@ -83,14 +89,7 @@ fn described(
         .unwrap_or_default();
     let sum = nodes[add].output.first().cloned().unwrap_or_default();
     let dependencies = &analysis.dependencies;
-    let spatial = |name: &str| -> Result<[usize; 2], Reason> {
-        let id = dependencies.by_name(name).ok_or("its shape is not known")?;
-        match dependencies.dims(id) {
-            [_, _, h, w] if !dependencies.value(id).dynamic.iter().any(|&a| a > 1) => Ok([*h, *w]),
-            [_, _, _, _] => Err("its height or width is open; fix it in the file".to_owned()),
-            _ => Err("it is no map of rows and columns".to_owned()),
-        }
-    };
+    let spatial = |name: &str| rows_and_columns(analysis, name);
     let (from, to) = (spatial(input)?, spatial(&sum)?);
     if spatial(other)? != to {
         return Err("its addends have different shapes".to_owned());
@@ -107,10 +106,6 @@ fn described(
     if channels(other) != channels(&branch) {
         return Err("one addend is spread over the channels of the other".to_owned());
     }
-    let batch = dependencies.by_name(input).and_then(|id| {
-        let open = dependencies.value(id).dynamic.contains(&0);
-        dependencies.dims(id).first().copied().filter(|_| !open)
-    });
     let consumers = graph.consumers.get(sum.as_str()).map_or(&[][..], Vec::as_slice);
     let is_output = |name: &str| graph.proto.output.iter().any(|o| o.name() == name);
     let activation = match consumers {
@@ -124,13 +119,13 @@ fn described(
         output_dims: [last.outputs, to[0], to[1]],
         positive: never_negative(graph, input),
         input: input.to_owned(),
-        other: other.to_owned(),
+        other: Some(other.to_owned()),
         steps,
         branch,
-        add,
+        end: add,
         activation,
         output,
-        batch,
+        batch: fixed_batch(analysis, input),
     };
     if block.shape().last() != Some(&to) {
         return Err("its convolutions do not make its shape".to_owned());
@@ -171,34 +166,4 @@ fn walk_back<'g>(graph: &Graph<'g>, from: &'g str) -> (Vec<BranchStep>, &'g str)
     }
     steps.reverse();
     (steps, at)
-}
-
-/// `x · sigmoid(x)` as two nodes: x, and the index of the sigmoid.
-fn swish<'g>(graph: &Graph<'g>, mul: usize) -> Option<(&'g str, usize)> {
-    let node = &graph.proto.node[mul];
-    let [a, b] = &node.input[..] else { return None };
-    if node.op_type() != "Mul" {
-        return None;
-    }
-    for (x, gate) in [(a, b), (b, a)] {
-        let at = *graph.producer.get(gate.as_str())?;
-        let sigmoid = &graph.proto.node[at];
-        let only = graph.consumers.get(gate.as_str()).is_some_and(|c| c.len() == 1);
-        if matches!(sigmoid.op_type(), "Sigmoid" | "HardSigmoid") && sigmoid.input.first() == Some(x) && only {
-            return Some((x, at));
-        }
-    }
-    None
-}
-
-/// One input that is no constant, one output, and each element alone.
-fn is_unary(node: &NodeProto, graph: &Graph) -> bool {
-    let known = spec_of(node).is_some_and(|s| s.reach == Reach::Own);
-    let rest = node
-        .input
-        .iter()
-        .skip(1)
-        .all(|n| n.is_empty() || graph.constant(n).is_some());
-    let outputs = node.output.iter().filter(|n| !n.is_empty()).count();
-    known && rest && outputs == 1
 }

@@ -25,7 +25,7 @@ pub fn emitted(graph: &Graph, gate: &Gate, form: GateForm, opset: i64, prefix: &
         opset,
     };
     match (&gate.tiles, form) {
-        (Some(tiles), GateForm::Fused) if gate.channels.is_none() && fusible(graph, &gate.block) => {
+        (Some(tiles), GateForm::Fused) if gate.channels.is_empty() && fusible(graph, &gate.block) => {
             emit_fused(&mut emitter, tiles)?
         }
         (_, GateForm::Fused) => emit_plain(&mut emitter, GateForm::Compact)?,
@@ -49,13 +49,23 @@ fn emit_plain(emitter: &mut GateEmitter, form: GateForm) -> Result<()> {
         chosen,
     });
     let branch = branch(emitter, from, within.as_ref(), form)?;
-    let sum = match &tiles {
-        None => emitter.builder.op("Add", &[&branch, &block.other], &[]),
-        Some((t, chosen)) => {
+    let sum = match (&tiles, &block.other) {
+        (None, None) => branch,
+        (None, Some(other)) => emitter.builder.op("Add", &[&branch, other], &[]),
+        (Some((t, chosen)), None) if form == GateForm::Masked => {
+            let [channels, height, width] = block.output_dims;
+            let map = emitter.floats(&[1, channels, height, width], &t.fill);
+            let mask = tile_mask(emitter, t, chosen);
+            let deviation = emitter.builder.op("Sub", &[&branch, &map], &[]);
+            let kept = emitter.builder.op("Mul", &[&deviation, &mask], &[]);
+            emitter.builder.op("Add", &[&kept, &map], &[])
+        }
+        (Some((t, chosen)), None) => scattered(emitter, t, chosen, &branch),
+        (Some((t, chosen)), Some(other)) => {
             let placed = if form == GateForm::Masked {
                 let mask = tile_mask(emitter, t, chosen);
                 let kept = emitter.builder.op("Mul", &[&branch, &mask], &[]);
-                emitter.builder.op("Add", &[&block.other, &kept], &[])
+                emitter.builder.op("Add", &[other, &kept], &[])
             } else {
                 scattered(emitter, t, chosen, &branch)
             };

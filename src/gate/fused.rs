@@ -22,7 +22,7 @@ pub fn fusible(graph: &Graph, block: &Block) -> bool {
         .windows(2)
         .any(|w| matches!(w, [BranchStep::Pointwise(_), BranchStep::Pointwise(_)]));
     let ends = matches!(block.steps.last(), Some(BranchStep::Conv(_)));
-    block.steps.iter().all(fits) && ends && !twice && block.activation.is_none_or(relu)
+    block.other.is_some() && block.steps.iter().all(fits) && ends && !twice && block.activation.is_none_or(relu)
 }
 
 fn is_float32(graph: &Graph, layer: &BranchLayer) -> bool {
@@ -85,7 +85,7 @@ pub(super) fn emit_fused(emitter: &mut GateEmitter, gate: &TileGate) -> Result<(
         let mut inputs = vec![x.clone(), weights, bias, chosen.clone()];
         if last {
             let fill = emitter.floats(&[gate.fill.len()], &gate.fill);
-            inputs.extend([block.other.clone(), fill]);
+            inputs.extend(block.other.clone().into_iter().chain([fill]));
         }
         let names: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let output = if last {

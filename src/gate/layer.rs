@@ -49,6 +49,11 @@ impl BranchLayer {
         Some(LinearOp::of(graph, self.node)?.bias(graph))
     }
 
+    /// Whether every channel is made of the one at its own place alone.
+    pub fn is_depthwise(&self) -> bool {
+        self.spec.groups > 1 && self.spec.groups == self.inputs && self.inputs == self.outputs
+    }
+
     /// Kernel rows × columns.
     pub fn taps(&self) -> usize {
         self.spec.taps()

@@ -7,28 +7,35 @@ mod attend;
 mod block;
 mod branch;
 mod calibrate;
+mod chain;
+mod convolve;
 mod detect;
 mod emit;
 mod emitter;
+mod fold;
 mod fused;
 mod layer;
 mod opset;
 mod patch;
+mod pattern;
 mod regress;
 mod spec;
 mod statistics;
 mod tiles;
+mod turned;
 mod window;
 
 pub use block::{Block, BranchStep};
 pub use calibrate::{
     Attention, AttentionOrigin, best, channel_attentions, channel_gate, retained_energy, tile_attentions, tile_gate,
 };
-pub use detect::{Reason, blocks};
+pub use detect::blocks;
+pub use fold::fold_factors;
 pub use fused::fusible;
 pub use layer::BranchLayer;
 pub use opset::raise_opset;
 pub use patch::gated;
+pub use pattern::Reason;
 pub use spec::{ChannelGate, Gate, GateForm, TileGate};
 pub use statistics::{GateStatistics, PartKind, Table, advance, pairs, seen_channels, seen_tiles};
 pub use window::{Tile, Tiling, Window, tilings};

@@ -52,7 +52,7 @@ pub fn gated(model: &ModelProto, graph: &Graph, gates: &[&Gate], form: GateForm)
     // Notes on values inside may name what is no longer there.
     body.value_info.clear();
     drop_unread(body);
-    if gates.iter().any(|g| g.channels.is_some()) && form != GateForm::Masked {
+    if gates.iter().any(|g| !g.channels.is_empty()) && form != GateForm::Masked {
         one_sample(body);
     }
     let ours = |n: &crate::onnx::proto::NodeProto| n.domain() == crate::fused::DOMAIN;

@@ -10,8 +10,8 @@ pub struct Gate {
     pub block: Block,
     /// Tiles of the block's output.
     pub tiles: Option<TileGate>,
-    /// Channels between two convolutions of the branch.
-    pub channels: Option<ChannelGate>,
+    /// Channels between convolutions of the branch, front to back; each has a producer of its own.
+    pub channels: Vec<ChannelGate>,
 }
 
 /// How a gate is made of operators.
@@ -34,11 +34,12 @@ pub struct TileGate {
     pub keep: usize,
     /// Weights of the input's channels (mean magnitude over a tile) in the tile's score.
     pub attention: Vec<f32>,
-    /// What the branch is taken to be elsewhere, by channel.
+    /// What the branch is taken to be elsewhere: by channel; of a plain chain by channel, row and column.
     pub fill: Vec<f32>,
 }
 
-/// One convolution makes, and the next reads, some channels only. For one sample at a time.
+/// One convolution makes, and the next reads, some channels only; depthwise ones between run on these. For one sample at
+/// a time.
 #[derive(Clone, Debug)]
 pub struct ChannelGate {
     /// Index of the step that makes the channels; the next convolution of the branch reads them.
@@ -63,23 +64,45 @@ impl ChannelGate {
 impl Gate {
     /// `tiles`, `channels` or `both`.
     pub fn kind(&self) -> &'static str {
-        match (&self.tiles, &self.channels) {
-            (Some(_), Some(_)) => "both",
-            (Some(_), None) => "tiles",
+        match (&self.tiles, self.channels.is_empty()) {
+            (Some(_), false) => "both",
+            (Some(_), true) => "tiles",
             _ => "channels",
         }
     }
 
-    /// The share of tiles and of channels that is computed, multiplied.
+    /// Whether channels that are not computed count as zero.
+    pub fn fills_zero(&self) -> bool {
+        self.channels.iter().all(|c| c.fill.iter().all(|&v| v == 0.0))
+    }
+
+    /// The gate whose channels a step makes.
+    pub fn made_at(&self, step: usize) -> Option<&ChannelGate> {
+        self.channels.iter().find(|c| c.producer == step)
+    }
+
+    /// The gate whose channels a step reads and mixes.
+    pub fn read_at(&self, step: usize) -> Option<&ChannelGate> {
+        self.channels.iter().find(|c| c.consumer(&self.block) == step)
+    }
+
+    /// The gate between whose two convolutions a step is.
+    pub fn around(&self, step: usize) -> Option<&ChannelGate> {
+        let within = |c: &&ChannelGate| c.producer < step && step < c.consumer(&self.block);
+        self.channels.iter().find(within)
+    }
+
+    /// The share of tiles, multiplied by the mean share of channels.
     pub fn keep_share(&self) -> f64 {
         let tiles = self
             .tiles
             .as_ref()
             .map_or(1.0, |t| t.keep as f64 / t.tiling.tiles() as f64);
-        let channels = self
-            .channels
-            .as_ref()
-            .map_or(1.0, |c| c.keep as f64 / c.fill.len() as f64);
+        let shares = self.channels.iter().map(|c| c.keep as f64 / c.fill.len() as f64);
+        let channels = match self.channels.len() {
+            0 => 1.0,
+            count => shares.sum::<f64>() / count as f64,
+        };
         tiles * channels
     }
 
@@ -96,18 +119,19 @@ impl Gate {
                 None => shape[s + 1],
             };
             let mut layer = layer.clone();
-            if let Some(c) = &self.channels {
-                if s == c.producer {
-                    layer.outputs = c.keep;
-                }
-                if s == c.consumer(block) {
-                    layer.inputs = c.keep;
-                }
+            if let Some(c) = self.around(s) {
+                (layer.inputs, layer.outputs, layer.spec.groups) = (c.keep, c.keep, c.keep);
+            }
+            if let Some(c) = self.made_at(s) {
+                layer.outputs = c.keep;
+            }
+            if let Some(c) = self.read_at(s) {
+                layer.inputs = c.keep;
             }
             sum += times * layer.macs(dim);
         }
         let tiles = self.tiles.as_ref().map_or(0, |t| t.attention.len() * t.tiling.tiles());
-        let channels = self.channels.as_ref().map_or(0, |c| c.attention.len());
+        let channels: usize = self.channels.iter().map(|c| c.attention.len()).sum();
         sum + (tiles + channels) as u64
     }
 }

@@ -73,6 +73,8 @@ pub struct GateStatistics {
     pub energy: Table,
     /// Means of the values that go: a row of channels a tile, or one number a channel: samples × parts rows.
     pub means: Table,
+    /// Of a plain chain's tiles, the mean over the samples: channels × rows × columns.
+    pub map: Option<Vec<f32>>,
 }
 
 /// Values of all runs by sample.
@@ -100,6 +102,16 @@ impl Values {
                 .extend(values.chunks_exact((c * h * w).max(1)).map(<[f32]>::to_vec));
         }
         Ok(found)
+    }
+
+    /// The mean over the samples, place by place.
+    fn mean_map(&self) -> Vec<f32> {
+        let mut sums = vec![0.0f64; self.dims.iter().product()];
+        for sample in &self.samples {
+            sums.iter_mut().zip(sample).for_each(|(s, &v)| *s += f64::from(v));
+        }
+        let count = self.samples.len().max(1) as f64;
+        sums.iter().map(|s| (s / count) as f32).collect()
     }
 
     /// For every sample, means over tiles (`counts` by axis) of what `of` makes of each number; a row of channels a tile.
@@ -137,7 +149,11 @@ pub fn seen_tiles(
 ) -> Result<Vec<GateStatistics>> {
     let x = Values::of(executor, &block.input)?;
     let branch = Values::of(executor, &block.branch)?;
-    let other = Values::of(executor, &block.other)?;
+    let other = match &block.other {
+        Some(other) => Values::of(executor, other)?.samples,
+        None => vec![vec![0.0; branch.dims.iter().product()]; branch.samples.len()],
+    };
+    let map = block.other.is_none().then(|| branch.mean_map());
     let relu = block
         .activation
         .is_some_and(|n| graph.proto.node[n].op_type() == "Relu");
@@ -146,22 +162,24 @@ pub fn seen_tiles(
     for tiling in tilings {
         let features = x.tile_means(tiling.counts, f32::abs);
         let means = branch.tile_means(tiling.counts, |v| v);
-        let middle: Vec<f32> = means.means().iter().map(|&m| m as f32).collect();
         let [c, h, w] = branch.dims;
+        let spread = |means: Vec<f64>| means.iter().flat_map(|&m| vec![m as f32; h * w]).collect();
+        let middle: Vec<f32> = map.clone().unwrap_or_else(|| spread(means.means()));
         let (rows, columns) = (h / tiling.counts[0], w / tiling.counts[1]);
         let one = |(y, o): (&Vec<f32>, &Vec<f32>)| {
             let mut sums = vec![0.0f32; tiling.tiles()];
             for at in 0..c * h {
-                let (channel, row) = (at / h, at % h);
+                let row = at % h;
                 let line = at * w..(at + 1) * w;
-                for (k, (&y, &o)) in y[line.clone()].iter().zip(&o[line]).enumerate() {
-                    let change = act(o + y) - act(o + middle[channel]);
+                let places = y[line.clone()].iter().zip(&o[line.clone()]).zip(&middle[line]);
+                for (k, ((&y, &o), &middle)) in places.enumerate() {
+                    let change = act(o + y) - act(o + middle);
                     sums[row / rows * tiling.counts[1] + k / columns] += change * change;
                 }
             }
             sums
         };
-        let energy = branch.samples.par_iter().zip(&other.samples).flat_map_iter(one);
+        let energy = branch.samples.par_iter().zip(&other).flat_map_iter(one);
         all.push(GateStatistics {
             samples: x.samples.len(),
             kind: PartKind::Tiles,
@@ -172,12 +190,14 @@ pub fn seen_tiles(
                 values: energy.collect(),
             },
             means,
+            map: map.clone(),
         });
     }
     Ok(all)
 }
 
-/// The steps whose convolutions make channels that only the next convolution reads, where both allow to leave some out.
+/// The steps whose convolutions make channels that the next convolution reads, where both allow to leave some out; depthwise
+/// convolutions may stand between.
 pub fn pairs(block: &Block) -> Vec<usize> {
     let whole = |s: usize| block.steps[s].layer().is_some_and(|l| l.spec.groups == 1);
     let read = |s: usize| block.consumer(s) != s && whole(block.consumer(s));
@@ -235,6 +255,7 @@ pub fn seen_channels(
             values: energy,
         },
         means,
+        map: None,
     }))
 }
 
@@ -266,7 +287,7 @@ pub fn plain_channel_attention(graph: &Graph, block: &Block, producer: usize) ->
     Some((attention, bias.iter().zip(&norms).map(|(b, n)| b * n.sqrt()).collect()))
 }
 
-/// Advances the executor to a block's addition and has it keep the values that gates look at; `pairs`: the producers ([`pairs`]).
+/// Advances the executor to a block's addition, or behind a plain chain, and has it keep the values that gates look at; `pairs`: the producers ([`pairs`]).
 ///
 /// # Errors
 /// When the part up to there cannot be run.
@@ -277,12 +298,14 @@ pub fn advance(
     block: &Block,
     pairs: &[usize],
 ) -> Result<()> {
-    let mut also = vec![block.input.clone(), block.other.clone(), block.branch.clone()];
+    let mut also = vec![block.input.clone(), block.branch.clone()];
+    also.extend(block.other.clone());
     for &producer in pairs {
         if let Some((x, hidden)) = pair_values(graph, block, producer) {
             also.extend([x, hidden]);
         }
     }
     let names: Vec<&str> = also.iter().map(String::as_str).collect();
-    executor.advance(model, graph, block.add, &names)
+    let to = block.end + usize::from(block.other.is_none());
+    executor.advance(model, graph, to, &names)
 }

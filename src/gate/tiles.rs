@@ -56,7 +56,7 @@ pub(super) fn gathered(emitter: &mut GateEmitter, gate: &TileGate, chosen: &str)
     emitter.builder.reshape(&taken, &[-1, dims[0], dims[1], dims[2]])
 }
 
-/// The other addend with the tiles added to it.
+/// The other addend with the tiles added to it; of a plain chain the mean map with the tiles in it.
 pub(super) fn scattered(emitter: &mut GateEmitter, gate: &TileGate, chosen: &str, tiles: &str) -> String {
     let t = &gate.tiling;
     let [channels, height, width] = emitter.gate.block.output_dims;
@@ -83,9 +83,13 @@ pub(super) fn scattered(emitter: &mut GateEmitter, gate: &TileGate, chosen: &str
     let at = emitter.builder.reshape(&at, &[-1, 1]);
     let mut new = emitter.builder.reshape(tiles, &[-1, run as i64]);
     let other = emitter.gate.block.other.clone();
-    let base = emitter.builder.reshape(&other, &[-1, run as i64]);
-    let adds = emitter.opset >= 16;
-    if !adds {
+    let below = match &other {
+        Some(other) => other.clone(),
+        None => mean_maps(emitter, gate, chosen),
+    };
+    let base = emitter.builder.reshape(&below, &[-1, run as i64]);
+    let adds = other.is_some() && emitter.opset >= 16;
+    if other.is_some() && !adds {
         let flat = emitter.builder.reshape(&at, &[-1]);
         let there = emitter.builder.op("Gather", &[&base, &flat], &[("axis", &[0])]);
         new = emitter.builder.op("Add", &[&there, &new], &[]);
@@ -96,6 +100,27 @@ pub(super) fn scattered(emitter: &mut GateEmitter, gate: &TileGate, chosen: &str
     }
     let dims = [channels, height, width].map(|d| d as i64);
     emitter.builder.reshape(&all, &[-1, dims[0], dims[1], dims[2]])
+}
+
+/// The mean map, once for every sample: samples × channels × rows × columns.
+fn mean_maps(emitter: &mut GateEmitter, gate: &TileGate, chosen: &str) -> String {
+    let [channels, height, width] = emitter.gate.block.output_dims;
+    let map = emitter.floats(&[1, channels, height, width], &gate.fill);
+    match emitter.batch() {
+        Some(1) => map,
+        Some(n) => {
+            let shape = emitter.builder.ints(&[n as i64, 1, 1, 1]);
+            emitter.builder.op("Expand", &[&map, &shape], &[])
+        }
+        None => {
+            let numbers = sample_numbers(emitter, chosen);
+            let to = emitter.float_type();
+            let floats = emitter.builder.op("Cast", &[&numbers], &[("to", &[to])]);
+            let zero = emitter.floats(&[], &[0.0]);
+            let zeros = emitter.builder.op("Mul", &[&floats, &zero], &[]);
+            emitter.builder.op("Add", &[&zeros, &map], &[])
+        }
+    }
 }
 
 /// Places within a plane (samples × tiles × 1 × places) as places among the planes of all samples and channels.

@@ -95,7 +95,7 @@ pub(super) fn candidates(
 ) -> Result<Vec<Vec<GateCandidate>>> {
     let (session, dynamics) = (search.session, search.dynamics);
     let progress = session.progress();
-    let mut executor = StagedExecutor::new(session.device, data, runs)?;
+    let mut executor = StagedExecutor::new(session.device, data, runs.clone())?;
     let single = search.batch() == 1;
     let mut all = Vec::new();
     for (done, block) in blocks.iter().enumerate() {
@@ -109,6 +109,15 @@ pub(super) fn candidates(
         } else {
             Vec::new()
         };
+        // Chains may run beside each other.
+        if block
+            .nodes()
+            .into_iter()
+            .min()
+            .is_some_and(|first| first < executor.at())
+        {
+            executor = StagedExecutor::new(session.device, data, runs.clone())?;
+        }
         advance(&mut executor, search.model, search.graph, block, &producers)?;
         all.push(of_block(&executor, search.graph, block, &producers, dynamics)?);
     }
@@ -150,7 +159,7 @@ fn of_block(
                     let gate = tile_gate(&seen, attention, tiling, keep);
                     candidates.push(candidate(
                         Some(gate),
-                        None,
+                        Vec::new(),
                         retained_energy,
                         attention.is_fitted(),
                         timing_only,
@@ -160,6 +169,7 @@ fn of_block(
         }
     }
     let tiled = candidates.clone();
+    let mut single: Vec<GateCandidate> = Vec::new();
     for &producer in producers {
         let Some(seen) = seen_channels(executor, graph, block, producer)? else {
             continue;
@@ -169,14 +179,9 @@ fn of_block(
             let Some((attention, retained_energy)) = best(&seen, &attentions, keep) else {
                 continue;
             };
-            let gate = channel_gate(&seen, attention, producer, keep);
-            candidates.push(candidate(
-                None,
-                Some(gate.clone()),
-                retained_energy,
-                attention.is_fitted(),
-                timing_only,
-            ));
+            let gate = vec![channel_gate(&seen, attention, producer, keep)];
+            let fitted = attention.is_fitted();
+            single.push(candidate(None, gate.clone(), retained_energy, fitted, timing_only));
             // Both together, at the share that each has alone: where the user wants one share, that would be another.
             let whole = producer == 0 && dynamics.keep.is_none() && dynamics.mode != Mode::Channels;
             let share = keep as f64 / seen.parts as f64;
@@ -185,21 +190,58 @@ fn of_block(
                 .filter(|t| whole && (t.gate.keep_share() - share).abs() < NEAR);
             // One of the tilings is enough: the one that keeps most.
             if let Some(t) = alike.max_by(|a, b| a.retained_energy.total_cmp(&b.retained_energy)) {
-                let both = candidate(
-                    t.gate.tiles.clone(),
-                    Some(gate),
-                    t.retained_energy * retained_energy,
-                    t.fitted || attention.is_fitted(),
-                    false,
-                );
+                let retained = t.retained_energy * retained_energy;
+                let both = candidate(t.gate.tiles.clone(), gate, retained, t.fitted || fitted, false);
                 candidates.push(both);
             }
         }
     }
+    let joint = together(&single);
+    candidates.extend(single.into_iter().chain(joint));
+    candidates.extend(without_fill(&candidates));
     if dynamics.keep.is_none() {
         candidates = promising(candidates);
     }
     Ok(candidates)
+}
+
+/// Gates of several producers of one block as one, at about the same share.
+fn together(single: &[GateCandidate]) -> Vec<GateCandidate> {
+    let mut joint: Vec<GateCandidate> = Vec::new();
+    let producer = |o: &GateCandidate| o.gate.channels.first().map(|c| c.producer);
+    for first in single
+        .iter()
+        .filter(|o| producer(o) == single.first().and_then(producer))
+    {
+        let mut all = first.clone();
+        let near = |o: &&GateCandidate| (o.gate.keep_share() - first.gate.keep_share()).abs() < NEAR / 2.0;
+        for more in single.iter().filter(|o| producer(o) != producer(first)).filter(near) {
+            // One a producer.
+            if all.gate.made_at(producer(more).unwrap_or(0)).is_none() {
+                all.gate.channels.extend(more.gate.channels.clone());
+                all.retained_energy *= more.retained_energy;
+                all.fitted |= more.fitted;
+                all.timing_only |= more.timing_only;
+            }
+        }
+        if all.gate.channels.len() > 1 {
+            joint.push(all);
+        }
+    }
+    joint
+}
+
+/// The gates of channels once more with nothing in the place of what is left out: where many are, means of each add up to what
+/// no sample shows.
+fn without_fill(candidates: &[GateCandidate]) -> Vec<GateCandidate> {
+    let filled = candidates.iter().filter(|o| !o.gate.fills_zero());
+    filled
+        .cloned()
+        .map(|mut o| {
+            o.gate.channels.iter_mut().for_each(|c| c.fill.fill(0.0));
+            o
+        })
+        .collect()
 }
 
 /// Candidates without those that do clearly more work than another of their kind and keep no more.

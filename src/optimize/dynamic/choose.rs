@@ -48,6 +48,7 @@ pub(super) fn fastest(candidates: &[Vec<GateCandidate>], placement: Placement) -
 pub(super) fn worth_judging(list: &[GateCandidate], placement: Placement) -> Vec<usize> {
     let better = |o: &GateCandidate, own: &GateCandidate| {
         eligible(o, placement)
+            && o.gate.fills_zero() == own.gate.fills_zero()
             && saved(o, placement) >= saved(own, placement)
             && o.retained_energy >= own.retained_energy
             && (saved(o, placement) > saved(own, placement) || o.retained_energy > own.retained_energy)
@@ -56,13 +57,20 @@ pub(super) fn worth_judging(list: &[GateCandidate], placement: Placement) -> Vec
         .filter(|&i| eligible(&list[i], placement) && !list.iter().any(|o| better(o, &list[i])))
         .collect();
     front.sort_by(|&a, &b| saved(&list[a], placement).total_cmp(&saved(&list[b], placement)));
+    // Of gates with means in the place of what they leave out, and of those with nothing there.
+    let (zero, means): (Vec<usize>, Vec<usize>) = front.into_iter().partition(|&i| list[i].gate.fills_zero());
+    [zero, means].iter().flat_map(|front| spread(front)).collect()
+}
+
+/// Some of a list, evenly.
+fn spread(front: &[usize]) -> Vec<usize> {
     let count = front.len().min(JUDGED);
     (0..count)
         .map(|k| front[k * (front.len() - 1) / (count - 1).max(1)])
         .collect()
 }
 
-/// Candidates of a block whose loss is measured, at most.
+/// Candidates of a block and of one fill whose loss is measured, at most.
 const JUDGED: usize = 8;
 
 /// Choices along the trade between time and loss, the most careful first.

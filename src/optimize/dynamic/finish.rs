@@ -83,7 +83,7 @@ impl GateSearch<'_> {
     /// What the user should know before the file is used.
     fn notes(&self, gates: &[&Gate], model: &[u8]) -> Vec<String> {
         let mut notes = Vec::new();
-        if gates.iter().any(|g| g.channels.is_some()) && self.dynamics.mode != Mode::Mask {
+        if gates.iter().any(|g| !g.channels.is_empty()) && self.dynamics.mode != Mode::Mask {
             notes.push("gated channels are for one sample at a time: the dynamic file's batch is 1".to_owned());
         }
         let device = self.session.device;

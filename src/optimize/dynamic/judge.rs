@@ -45,11 +45,8 @@ impl<'a> Judge<'a> {
         let (search, session) = (self.search, self.search.session);
         let progress = session.progress();
         let few = FEW.div_ceil(self.data.batch()).clamp(1, self.runs.len().max(1));
-        let mut executor = StagedExecutor::new(
-            self.search.session.device,
-            self.data,
-            self.runs.start..self.runs.start + few,
-        )?;
+        let judged = self.runs.start..self.runs.start + few;
+        let mut executor = StagedExecutor::new(search.session.device, self.data, judged.clone())?;
         let total = candidates.len();
         for (done, list) in candidates.iter_mut().enumerate() {
             progress(done, total);
@@ -58,6 +55,9 @@ impl<'a> Judge<'a> {
                     break;
                 }
                 let first = candidate.gate.block.nodes().into_iter().min().unwrap_or(0);
+                if executor.at() > first {
+                    executor = StagedExecutor::new(search.session.device, self.data, judged.clone())?;
+                }
                 executor.advance(search.model, search.graph, first, &[])?;
                 candidate.loss = Some(self.rest(&executor, &[&candidate.gate])?.loss());
             }
@@ -76,7 +76,7 @@ impl<'a> Judge<'a> {
     /// Runs the rest of the gated model.
     fn rest(&self, executor: &StagedExecutor, gates: &[&Gate]) -> Result<Judgement> {
         // Masks serve any batch; tiles do so in the compact form, which is quicker.
-        let form = if gates.iter().any(|g| g.channels.is_some()) {
+        let form = if gates.iter().any(|g| !g.channels.is_empty()) {
             GateForm::Masked
         } else {
             GateForm::Compact

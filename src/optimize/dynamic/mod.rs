@@ -17,7 +17,7 @@ use super::session::Session;
 use crate::Result;
 use crate::data::Dataset;
 use crate::device::DeviceKind;
-use crate::gate::{Gate, blocks, raise_opset};
+use crate::gate::{Gate, blocks, fold_factors, raise_opset};
 use crate::onnx::{Graph, parse};
 use crate::plan::Metric;
 use candidates::{GateCandidate, Split, candidates};
@@ -43,6 +43,7 @@ pub(super) fn run(session: &Session, outcome: &Outcome, dynamics: Dynamics) -> R
         Ok(raised) => raised,
         Err(why) => return Ok(Dynamic::none(NoGates::Opset(why))),
     };
+    let model = fold_factors(model)?;
     let search = GateSearch {
         session,
         base,
@@ -76,8 +77,7 @@ fn refused(session: &Session, outcome: &Outcome, dynamics: Dynamics) -> Option<N
 impl GateSearch<'_> {
     fn run(&self) -> Result<Dynamic> {
         let session = self.session;
-        let (mut found, refused) = blocks(self.graph, session.analysis());
-        found.sort_by_key(|b| b.nodes().into_iter().min());
+        let (found, refused) = blocks(self.graph, session.analysis());
         let dense = refused.iter().map(|(name, why)| bare(name, why));
         let mut dynamic = Dynamic {
             gates: dense.collect(),

@@ -91,10 +91,10 @@ fn row(block: &Block, candidate: Option<&GateCandidate>) -> GateRow {
 /// times; `None` with fewer than two shares.
 fn break_even(list: &[GateCandidate], of: &GateCandidate) -> Option<f64> {
     let tile = |o: &GateCandidate| o.gate.tiles.as_ref().map(|t| t.tiling.tile);
-    let producer = |o: &GateCandidate| o.gate.channels.as_ref().map(|c| c.producer);
+    let producers = |o: &GateCandidate| o.gate.channels.iter().map(|c| c.producer).collect::<Vec<_>>();
     let alike = list
         .iter()
-        .filter(|o| tile(o) == tile(of) && producer(o) == producer(of));
+        .filter(|o| tile(o) == tile(of) && producers(o) == producers(of));
     let points: Vec<(f64, f64)> = alike
         .filter_map(|o| o.timed.map(|t| (o.gate.keep_share(), t.gated_ms / t.dense_ms)))
         .collect();

@@ -63,7 +63,7 @@ impl fmt::Display for NoGates {
             Self::NeedsSamples => "gates are calibrated on samples, and there are none",
             Self::FusedNeedsGpu => "fused gates are for NVIDIA GPUs",
             Self::Opset(why) => why,
-            Self::NoBlock => "it has no residual block whose branch convolutions could be left out",
+            Self::NoBlock => "it has no residual block and no chain whose convolutions could be left out",
             Self::AllLoseTooMuch => "every gate that saves time costs more accuracy than is allowed",
             Self::NoFasterGate { .. } => {
                 "no gate was measured to be faster than the dense block it would take the place of"

@@ -61,7 +61,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Gate:
-    """A residual block of the dynamic variant, and its gate."""
+    """A residual block or a chain of convolutions of the dynamic variant, and its gate."""
 
     block: str
     #: ``tiles``, ``channels``, ``both``, or ``dense`` without a gate

@@ -1,0 +1,128 @@
+//! Finding plain chains: convolutions one behind the other, with pointwise operators between, that nothing else reads.
+
+use std::collections::HashSet;
+
+use super::block::{Block, BranchStep};
+use super::layer::BranchLayer;
+use super::pattern::{Reason, fixed_batch, is_unary, rows_and_columns, swish};
+use crate::channels::{Analysis, never_negative};
+use crate::onnx::{Graph, label};
+
+/// Convolutions of one chain that are not depthwise, at most: the halo of tiles grows with each.
+const MOST: usize = 3;
+
+/// The chains of at least two convolutions outside of the nodes `taken`; of those that cannot be gated the name and the reason.
+pub(super) fn chains(
+    graph: &Graph,
+    analysis: &Analysis,
+    taken: &HashSet<usize>,
+) -> Vec<Result<Block, (String, Reason)>> {
+    let mut taken = taken.clone();
+    let mut found = Vec::new();
+    for index in 0..graph.proto.node.len() {
+        let Some(steps) = steps_from(graph, index, &taken) else {
+            continue;
+        };
+        taken.extend(steps.iter().flat_map(nodes_of));
+        if steps.iter().filter_map(BranchStep::layer).count() < 2 {
+            continue;
+        }
+        found.push(described(graph, analysis, steps));
+    }
+    found
+}
+
+fn nodes_of(step: &BranchStep) -> Vec<usize> {
+    match step {
+        BranchStep::Conv(layer) => vec![layer.node],
+        BranchStep::Pointwise(list) => list.clone(),
+    }
+}
+
+/// The chain that begins with a convolution. It ends behind a convolution that another reads as it is, as the projection of
+/// an inverted bottleneck does.
+fn steps_from(graph: &Graph, first: usize, taken: &HashSet<usize>) -> Option<Vec<BranchStep>> {
+    let free = |n: &usize| !taken.contains(n);
+    let layer = BranchLayer::of(graph, first).filter(|_| free(&first))?;
+    let mut mixing = usize::from(!layer.is_depthwise());
+    let mut at = graph.proto.node[first].output.first()?.as_str();
+    let mut steps = vec![BranchStep::Conv(layer)];
+    while let Some((nodes, output)) = behind(graph, at).filter(|(nodes, _)| nodes.iter().all(free)) {
+        let [node] = nodes[..] else {
+            steps.push(BranchStep::Pointwise(nodes));
+            at = output;
+            continue;
+        };
+        let Some(layer) = BranchLayer::of(graph, node) else {
+            steps.push(BranchStep::Pointwise(nodes));
+            at = output;
+            continue;
+        };
+        let straight = matches!(steps.last(), Some(BranchStep::Conv(before)) if !before.is_depthwise());
+        mixing += usize::from(!layer.is_depthwise());
+        if straight || mixing > MOST {
+            break;
+        }
+        steps.push(BranchStep::Conv(layer));
+        at = output;
+    }
+    Some(steps)
+}
+
+/// The nodes that alone read a value and make one of each of its elements, or a convolution that alone reads it; and what
+/// they make.
+fn behind<'g>(graph: &Graph<'g>, value: &str) -> Option<(Vec<usize>, &'g str)> {
+    if graph.proto.output.iter().any(|o| o.name() == value) {
+        return None;
+    }
+    let nodes = &graph.proto.node;
+    let made = |n: usize| nodes[n].output.first().map(String::as_str);
+    match graph.consumers.get(value)?[..] {
+        [one] if nodes[one].input.first().is_some_and(|x| x == value) => {
+            let follows = is_unary(&nodes[one], graph) || BranchLayer::of(graph, one).is_some();
+            follows.then(|| made(one)).flatten().map(|y| (vec![one], y))
+        }
+        [a, b] => [a, b].into_iter().find_map(|mul| {
+            let (before, sigmoid) = swish(graph, mul)?;
+            let whole = before == value && (sigmoid == a || sigmoid == b);
+            whole.then(|| made(mul)).flatten().map(|y| (vec![sigmoid, mul], y))
+        }),
+        _ => None,
+    }
+}
+
+fn described(graph: &Graph, analysis: &Analysis, steps: Vec<BranchStep>) -> Result<Block, (String, Reason)> {
+    let nodes = &graph.proto.node;
+    let layers: Vec<&BranchLayer> = steps.iter().filter_map(BranchStep::layer).collect();
+    let (Some(first), Some(last)) = (layers.first(), layers.last()) else {
+        return Err((String::new(), "it has no convolution".to_owned()));
+    };
+    let name = label(&nodes[last.node], last.node);
+    let input = nodes[first.node].input.first().cloned().unwrap_or_default();
+    let end = steps
+        .last()
+        .and_then(|s| nodes_of(s).last().copied())
+        .unwrap_or(last.node);
+    let output = nodes[end].output.first().cloned().unwrap_or_default();
+    let refuse = |why| (name.clone(), why);
+    let from = rows_and_columns(analysis, &input).map_err(refuse)?;
+    let to = rows_and_columns(analysis, &output).map_err(refuse)?;
+    let block = Block {
+        input_dims: [first.inputs, from[0], from[1]],
+        output_dims: [last.outputs, to[0], to[1]],
+        positive: never_negative(graph, &input),
+        batch: fixed_batch(analysis, &input),
+        input,
+        branch: output.clone(),
+        other: None,
+        end,
+        activation: None,
+        output,
+        name: name.clone(),
+        steps,
+    };
+    if block.shape().last() != Some(&to) {
+        return Err(refuse("its convolutions do not make its shape".to_owned()));
+    }
+    Ok(block)
+}
