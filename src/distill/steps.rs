@@ -1,5 +1,6 @@
 //! Gradient steps, and which of the weights on the way are taken.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 /// Samples of one step, at least.
 const SAMPLES: usize = 64;
 /// The largest step of a weight, over the root of the mean square of its tensor.
-const RATE: f64 = 2e-3;
+const RATE: f64 = 3e-3;
 /// Tensors of smaller numbers count as of this size.
 const SMALL: f32 = 1e-3;
 /// The share of the steps in which the rate rises.
@@ -117,7 +118,8 @@ pub fn distill(
             break;
         }
         (watch.progress)(made, planned);
-        let tensors = stored(&trained, &weights);
+        let pairs = trained.iter().zip(&weights);
+        let tensors: Vec<Tensor> = pairs.map(|(t, values)| t.computed(values)).collect();
         let mut sum: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
         for _ in 0..parts {
             let inputs = batches.next();
@@ -131,9 +133,10 @@ pub fn distill(
             break;
         }
         let rate = rate(made, planned) as f32;
-        let each = weights.iter_mut().zip(&sum).zip(&sizes);
-        for (((values, gradient), size), adam) in each.zip(&mut moments) {
+        let each = weights.iter_mut().zip(&sum).zip(&sizes).zip(&trained);
+        for ((((values, gradient), size), trained), adam) in each.zip(&mut moments) {
             adam.step(values, gradient, rate * size);
+            trained.hold(values);
         }
         made += 1;
         if made == TIMED {
@@ -171,21 +174,14 @@ fn size(weights: &[f32]) -> f32 {
     (squares / weights.len().max(1) as f32).sqrt().max(SMALL)
 }
 
-fn stored(trained: &[Trainable], weights: &[Vec<f32>]) -> Vec<Tensor> {
-    let pairs = trained.iter().zip(weights);
-    pairs
-        .map(|(t, values)| Tensor::from_f32(t.tensor.dims.clone(), values))
-        .collect()
-}
-
 /// The model with these weights.
 fn with_weights(model: &ModelProto, trained: &[Trainable], weights: &[Vec<f32>]) -> ModelProto {
     let mut copy = model.clone();
-    let initializers = copy.graph.iter_mut().flat_map(|g| &mut g.initializer);
-    let tensors = stored(trained, weights);
-    for proto in initializers {
-        if let Some(at) = trained.iter().position(|t| t.name == proto.name()) {
-            tensors.iter().skip(at).take(1).for_each(|tensor| tensor.store(proto));
+    let pairs = trained.iter().zip(weights);
+    let stored: HashMap<&str, Tensor> = pairs.map(|(t, values)| t.stored(values)).collect();
+    for proto in copy.graph.iter_mut().flat_map(|g| &mut g.initializer) {
+        if let Some(tensor) = stored.get(proto.name()) {
+            tensor.store(proto);
         }
     }
     copy
