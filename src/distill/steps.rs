@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::adam::Adam;
 use super::batches::Batches;
+use super::descent::Descent;
 use super::ends::Trainable;
 use super::gradients::Gradients;
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
+
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::onnx::proto::ModelProto;
@@ -17,15 +19,13 @@ use crate::{Error, Result};
 
 /// Samples of one step, at least.
 const SAMPLES: usize = 64;
-/// The largest step of a weight, over the root of the mean square of its tensor.
-const RATE: f64 = 3e-3;
 /// Tensors of smaller numbers count as of this size.
 const SMALL: f32 = 1e-3;
 /// The share of the steps in which the rate rises.
 const WARM_UP: f64 = 0.1;
 /// How often the weights are judged.
 const JUDGED: usize = 8;
-/// Steps that tell how long one takes.
+/// Steps that tell how long one takes; twice as many tell it anew, and so on.
 const TIMED: usize = 3;
 
 /// How many steps are made.
@@ -103,7 +103,7 @@ pub fn distill(
         weights.push(values.ok_or_else(|| Error::tensor(&weight.name, "holds no floats".to_owned()))?);
     }
     let sizes: Vec<f32> = weights.iter().map(|w| size(w)).collect();
-    let mut moments: Vec<Adam> = weights.iter().map(|w| Adam::new(w.len())).collect();
+    let mut descents: Vec<Descent> = trained.iter().map(|t| Descent::of(&t.tensor.dims)).collect();
     let mut teacher = device.runner(&encode(teaching.teacher))?;
     let mut batches = Batches::new(teaching.data, runs, schedule.seed);
     let before = judge(model)?;
@@ -111,6 +111,8 @@ pub fn distill(
     let parts = SAMPLES.div_ceil(first.samples.max(1)).max(1);
     let (mut planned, mut made) = (schedule.steps, 0);
     let started = Instant::now();
+    // The first steps of a GPU take long, as it chooses its kernels then.
+    let (mut timed, mut since, mut marked) = (TIMED, 0, started);
     while made < planned {
         watch.limit.check()?;
         let late = schedule.at_most.saturating_add(schedule.at_most / 4);
@@ -132,17 +134,22 @@ pub fn distill(
         if sum.iter().flatten().any(|g| !g.is_finite()) {
             break;
         }
-        let rate = rate(made, planned) as f32;
-        let each = weights.iter_mut().zip(&sum).zip(&sizes).zip(&trained);
-        for ((((values, gradient), size), trained), adam) in each.zip(&mut moments) {
-            adam.step(values, gradient, rate * size);
-            trained.hold(values);
-        }
+        let share = share(made, planned) as f32;
+        let each = descents.par_iter_mut().zip(&mut weights);
+        each.zip(&sum)
+            .zip(&sizes)
+            .zip(&trained)
+            .for_each(|((((descent, values), gradient), size), trained)| {
+                descent.step(values, gradient, share, *size);
+                trained.hold(values);
+            });
         made += 1;
-        if made == TIMED {
-            let each = started.elapsed() / TIMED as u32;
-            let fit = schedule.at_most.as_nanos() / each.as_nanos().max(1);
-            planned = planned.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(TIMED);
+        if made == timed && 2 * made < planned {
+            let each = marked.elapsed() / (made - since).max(1) as u32;
+            let left = schedule.at_most.saturating_sub(started.elapsed());
+            let fit = usize::try_from(left.as_nanos() / each.as_nanos().max(1)).unwrap_or(usize::MAX);
+            planned = schedule.steps.min(made.saturating_add(fit)).max(TIMED);
+            (timed, since, marked) = (2 * made, made, Instant::now());
         }
         if made % planned.div_ceil(JUDGED) == 0 || made == planned {
             let loss = judge(&with_weights(model, &trained, &weights))?;
@@ -161,11 +168,11 @@ pub fn distill(
     })
 }
 
-/// A rate that rises and then falls as half a cosine (Loshchilov and Hutter, 2017).
-fn rate(step: usize, of: usize) -> f64 {
+/// A share of the largest rate that rises and then falls as half a cosine (Loshchilov and Hutter, 2017).
+fn share(step: usize, of: usize) -> f64 {
     let (step, of) = (step as f64, of.max(1) as f64);
     let rise = ((step + 1.0) / (WARM_UP * of).max(1.0)).min(1.0);
-    RATE * rise * 0.5 * (1.0 + (std::f64::consts::PI * step / of).cos())
+    rise * 0.5 * (1.0 + (std::f64::consts::PI * step / of).cos())
 }
 
 /// The root of the mean square: layers with many inputs have small weights, which take small steps (You et al., 2020).
@@ -189,11 +196,11 @@ fn with_weights(model: &ModelProto, trained: &[Trainable], weights: &[Vec<f32>])
 
 #[cfg(test)]
 mod tests {
-    use super::{RATE, rate};
+    use super::share;
 
     #[test]
     fn the_rate_rises_and_falls() {
-        assert!(rate(0, 100) < 0.2 * RATE && rate(10, 100) > 0.9 * RATE);
-        assert!(rate(99, 100) < 0.01 * RATE && rate(0, 1) > 0.0);
+        assert!(share(0, 100) < 0.2 && share(10, 100) > 0.9);
+        assert!(share(99, 100) < 0.01 && share(0, 1) > 0.0);
     }
 }
