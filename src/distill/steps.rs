@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::adam::Adam;
 use super::batches::Batches;
-use super::descent::Descent;
 use super::ends::Trainable;
 use super::gradients::Gradients;
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
-
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::onnx::proto::ModelProto;
@@ -19,6 +17,8 @@ use crate::{Error, Result};
 
 /// Samples of one step, at least.
 const SAMPLES: usize = 64;
+/// The largest step of a weight, over the root of the mean square of its tensor.
+const RATE: f64 = 3e-3;
 /// Tensors of smaller numbers count as of this size.
 const SMALL: f32 = 1e-3;
 /// The share of the steps in which the rate rises.
@@ -103,7 +103,7 @@ pub fn distill(
         weights.push(values.ok_or_else(|| Error::tensor(&weight.name, "holds no floats".to_owned()))?);
     }
     let sizes: Vec<f32> = weights.iter().map(|w| size(w)).collect();
-    let mut descents: Vec<Descent> = trained.iter().map(|t| Descent::of(&t.tensor.dims)).collect();
+    let mut moments: Vec<Adam> = weights.iter().map(|w| Adam::new(w.len())).collect();
     let mut teacher = device.runner(&encode(teaching.teacher))?;
     let mut batches = Batches::new(teaching.data, runs, schedule.seed);
     let before = judge(model)?;
@@ -134,22 +134,19 @@ pub fn distill(
         if sum.iter().flatten().any(|g| !g.is_finite()) {
             break;
         }
-        let share = share(made, planned) as f32;
-        let each = descents.par_iter_mut().zip(&mut weights);
-        each.zip(&sum)
-            .zip(&sizes)
-            .zip(&trained)
-            .for_each(|((((descent, values), gradient), size), trained)| {
-                descent.step(values, gradient, share, *size);
-                trained.hold(values);
-            });
+        let rate = rate(made, planned) as f32;
+        let each = weights.iter_mut().zip(&sum).zip(&sizes).zip(&trained);
+        for ((((values, gradient), size), trained), adam) in each.zip(&mut moments) {
+            adam.step(values, gradient, rate * size);
+            trained.hold(values);
+        }
         made += 1;
-        if made == timed && 2 * made < planned {
+        if made == timed && (made == TIMED || started.elapsed() < schedule.at_most / 2) {
             let each = marked.elapsed() / (made - since).max(1) as u32;
             let left = schedule.at_most.saturating_sub(started.elapsed());
-            let fit = usize::try_from(left.as_nanos() / each.as_nanos().max(1)).unwrap_or(usize::MAX);
-            planned = schedule.steps.min(made.saturating_add(fit)).max(TIMED);
-            (timed, since, marked) = (2 * made, made, Instant::now());
+            planned = made.saturating_add(fitting(left, each)).min(schedule.steps).max(TIMED);
+            timed = (2 * made).min(planned.saturating_sub(1)).max(made + 1);
+            (since, marked) = (made, Instant::now());
         }
         if made % planned.div_ceil(JUDGED) == 0 || made == planned {
             let loss = judge(&with_weights(model, &trained, &weights))?;
@@ -168,11 +165,16 @@ pub fn distill(
     })
 }
 
-/// A share of the largest rate that rises and then falls as half a cosine (Loshchilov and Hutter, 2017).
-fn share(step: usize, of: usize) -> f64 {
+/// How many steps that take `each` fit into a time.
+fn fitting(time: Duration, each: Duration) -> usize {
+    usize::try_from(time.as_nanos() / each.as_nanos().max(1)).unwrap_or(usize::MAX)
+}
+
+/// A rate that rises and then falls as half a cosine (Loshchilov and Hutter, 2017).
+fn rate(step: usize, of: usize) -> f64 {
     let (step, of) = (step as f64, of.max(1) as f64);
     let rise = ((step + 1.0) / (WARM_UP * of).max(1.0)).min(1.0);
-    rise * 0.5 * (1.0 + (std::f64::consts::PI * step / of).cos())
+    RATE * rise * 0.5 * (1.0 + (std::f64::consts::PI * step / of).cos())
 }
 
 /// The root of the mean square: layers with many inputs have small weights, which take small steps (You et al., 2020).
@@ -196,11 +198,20 @@ fn with_weights(model: &ModelProto, trained: &[Trainable], weights: &[Vec<f32>])
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use std::time::Duration;
+
+    use super::{RATE, fitting, rate};
+
+    #[test]
+    fn as_many_steps_as_fit() {
+        let ms = Duration::from_millis;
+        assert_eq!((fitting(ms(1000), ms(30)), fitting(ms(10), ms(30))), (33, 0));
+        assert_eq!(fitting(Duration::MAX, Duration::ZERO), usize::MAX);
+    }
 
     #[test]
     fn the_rate_rises_and_falls() {
-        assert!(share(0, 100) < 0.2 && share(10, 100) > 0.9);
-        assert!(share(99, 100) < 0.01 && share(0, 1) > 0.0);
+        assert!(rate(0, 100) < 0.2 * RATE && rate(10, 100) > 0.9 * RATE);
+        assert!(rate(99, 100) < 0.01 * RATE && rate(0, 1) > 0.0);
     }
 }
