@@ -1,15 +1,11 @@
-//! Samples in another order every time; images are mirrored, shifted and mixed (Zhang et al., 2018: the teacher says what it makes of a mixture).
+//! Samples in another order every time; of images, other views.
 
 use std::ops::Range;
 
+use super::views::{mixed, moved};
 use crate::data::Dataset;
 use crate::device::NamedTensor;
 use crate::onnx::{Dtype, Tensor};
-
-/// Images are shifted by up to one part in so many of their shorter side.
-const SHIFT: usize = 8;
-/// The largest share of another image.
-const MOST_OF_ANOTHER: f32 = 0.5;
 
 /// Batches of samples of some runs.
 pub(super) struct Batches<'d> {
@@ -111,87 +107,12 @@ fn rows(data: &Dataset, runs: Range<usize>) -> Option<Vec<Rows>> {
     (!all.is_empty()).then_some(all)
 }
 
-/// Images of N×1×H×W or N×3×H×W, half of them mirrored, each shifted a little; what comes in from outside is the mean of its channel.
-fn moved(images: &Tensor, random: &mut fastrand::Rng) -> Option<Tensor> {
-    let [n, channels @ (1 | 3), height, width] = *images.dims.as_slice() else {
-        return None;
-    };
-    let most = (height.min(width) / SHIFT) as i64;
-    if images.dtype != Dtype::Float || most == 0 {
-        return None;
-    }
-    let values = images.to_f32()?;
-    let mut out = Vec::with_capacity(values.len());
-    for image in values.chunks_exact(channels * height * width).take(n) {
-        let mirrored = random.bool();
-        let (down, right) = (random.i64(-most..=most), random.i64(-most..=most));
-        for map in image.chunks_exact(height * width) {
-            let mean = map.iter().sum::<f32>() / map.len() as f32;
-            for y in 0..height as i64 {
-                for x in 0..width as i64 {
-                    let x = if mirrored { width as i64 - 1 - x } else { x };
-                    let (y, x) = (y - down, x - right);
-                    let inside = (0..height as i64).contains(&y) && (0..width as i64).contains(&x);
-                    let at = (y * width as i64 + x) as usize;
-                    out.push(map.get(at).copied().filter(|_| inside).unwrap_or(mean));
-                }
-            }
-        }
-    }
-    Some(Tensor::from_f32(images.dims.clone(), &out))
-}
-
-/// Each image with less than half of another, its counterpart from the end of the batch.
-fn mixed(images: &Tensor, random: &mut fastrand::Rng) -> Option<Tensor> {
-    let values = images.to_f32()?;
-    let each = values.len() / images.dims.first().copied().filter(|&n| n > 0)?;
-    let mut out = Vec::with_capacity(values.len());
-    for (own, other) in values.chunks_exact(each.max(1)).zip(values.rchunks_exact(each.max(1))) {
-        let share = random.f32() * MOST_OF_ANOTHER;
-        out.extend(own.iter().zip(other).map(|(a, b)| a + share * (b - a)));
-    }
-    Some(Tensor::from_f32(images.dims.clone(), &out))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Batches, mixed, moved};
+    use super::Batches;
     use crate::data::Dataset;
     use crate::device::InputSpec;
-    use crate::onnx::{Dtype, Tensor};
-
-    #[test]
-    fn images_keep_their_pixels_and_get_the_mean_from_outside() {
-        let values: Vec<f32> = (0..256).map(|v| v as f32).collect();
-        let image = Tensor::from_f32(vec![1, 1, 16, 16], &values);
-        let mut random = fastrand::Rng::with_seed(3);
-        let mut differ = 0;
-        for _ in 0..20 {
-            let other = moved(&image, &mut random).and_then(|t| t.to_f32()).unwrap_or_default();
-            assert_eq!(other.len(), 256);
-            assert!(other.iter().all(|v| v.fract() == 0.0 || *v == 127.5));
-            let own = other.iter().filter(|v| v.fract() == 0.0).count();
-            assert!(own >= 14 * 14, "{own}");
-            differ += usize::from(other != values);
-        }
-        assert!(differ > 15);
-        assert!(moved(&Tensor::from_f32(vec![2, 128], &values), &mut random).is_none());
-    }
-
-    #[test]
-    fn a_mixture_is_mostly_its_own_image() {
-        let images = Tensor::from_f32(vec![4, 1, 1, 2], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-        let mut random = fastrand::Rng::with_seed(1);
-        let other = mixed(&images, &mut random).and_then(|t| t.to_f32()).unwrap_or_default();
-        for (k, pair) in other.chunks(2).enumerate() {
-            // Between the own image and the one from the other end, nearer to the own.
-            let (own, far) = (2.0 * k as f32, 2.0 * (3 - k) as f32);
-            let share = (pair[0] - own) / (far - own);
-            assert!((0.0..=0.5).contains(&share), "{other:?}");
-            assert!((pair[1] - pair[0] - 1.0).abs() < 1e-5, "both elements alike: {other:?}");
-        }
-        assert!(other[0] > 0.0);
-    }
+    use crate::onnx::Dtype;
 
     #[test]
     fn a_round_gives_every_sample_once() -> crate::Result<()> {

@@ -2,19 +2,45 @@
 
 use std::collections::HashSet;
 
+use super::codes::Codes;
 use crate::onnx::proto::{
     ModelProto, TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto::Dimension,
     tensor_shape_proto::dimension::Value as Dim, type_proto, type_proto::Value as Kind,
 };
 use crate::onnx::{Dtype, Tensor, named_value};
 
-/// A weight that is trained: an initializer of float32.
+/// A weight that is trained: an initializer of float32, or integers that a layer reads as float32.
 #[derive(Clone, Debug)]
 pub struct Trainable {
-    /// Its name.
+    /// The name under which the layer reads it.
     pub name: String,
     /// Its values.
     pub tensor: Tensor,
+    /// The integers that it is stored as.
+    pub(super) codes: Option<Codes>,
+}
+
+impl Trainable {
+    /// What the model computes with in the place of these weights.
+    pub(super) fn computed(&self, weights: &[f32]) -> Tensor {
+        let values = self.codes.as_ref().map(|codes| codes.rounded(weights));
+        Tensor::from_f32(self.tensor.dims.clone(), values.as_deref().unwrap_or(weights))
+    }
+
+    /// Takes weights back to what their integers reach.
+    pub(super) fn hold(&self, weights: &mut [f32]) {
+        if let Some(codes) = &self.codes {
+            codes.hold(weights);
+        }
+    }
+
+    /// The initializer that holds it, and these weights as it holds them.
+    pub(super) fn stored(&self, weights: &[f32]) -> (&str, Tensor) {
+        match &self.codes {
+            Some(codes) => (&codes.initializer, codes.stored(weights)),
+            None => (&self.name, Tensor::from_f32(self.tensor.dims.clone(), weights)),
+        }
+    }
 }
 
 /// The model with values as outputs besides its own.
@@ -29,6 +55,7 @@ pub(super) fn with_inputs(model: &ModelProto, weights: &[Trainable], values: &Ha
     let taken = |name: &str| weights.iter().any(|w| w.name == name);
     graph.initializer.retain(|t| !taken(t.name()));
     graph.input.retain(|v| !taken(v.name()));
+    graph.node.retain(|n| !n.output.iter().any(|o| taken(o)));
     graph
         .input
         .extend(weights.iter().map(|w| of_floats(&w.name, &w.tensor.dims)));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::backward::run;
+use super::codes::Codes;
 use super::ends::{Trainable, of_floats, with_inputs};
 use super::loss::seed;
 use super::seen::Seen;
@@ -204,7 +205,7 @@ impl Gradients {
     }
 }
 
-/// Weights and biases of layers and of normalizations that are plain initializers of float32.
+/// Weights and biases of layers and of normalizations that are plain initializers of float32, or integers made floats of for one layer.
 fn candidates(graph: &Graph) -> Vec<Trainable> {
     let mut names = BTreeSet::new();
     for node in &graph.proto.node {
@@ -223,12 +224,15 @@ fn candidates(graph: &Graph) -> Vec<Trainable> {
         !graph.replaceable.contains(name.as_str()) && !seen.contains(*name) && !statistics.contains(*name)
     };
     let read = |name: &String| {
-        let &i = graph.initializers.get(name.as_str())?;
+        let name = name.clone();
+        let Some(&i) = graph.initializers.get(name.as_str()) else {
+            let (codes, tensor) = Codes::of(graph, &name)?;
+            let codes = Some(codes);
+            return Some(Trainable { name, tensor, codes });
+        };
         let tensor = Tensor::read(graph.proto.initializer.get(i)?).ok()?;
-        (tensor.dtype == Dtype::Float).then(|| Trainable {
-            name: name.clone(),
-            tensor,
-        })
+        let codes = None;
+        (tensor.dtype == Dtype::Float).then_some(Trainable { name, tensor, codes })
     };
     names.into_iter().filter(free).filter_map(read).collect()
 }

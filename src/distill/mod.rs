@@ -7,6 +7,7 @@
 mod adam;
 mod backward;
 mod batches;
+mod codes;
 mod ends;
 mod gradients;
 mod loss;
@@ -14,6 +15,7 @@ mod rules;
 mod seen;
 mod steps;
 mod tape;
+mod views;
 
 pub use ends::Trainable;
 pub use gradients::{Gradients, Stopped};

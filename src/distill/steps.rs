@@ -1,5 +1,6 @@
 //! Gradient steps, and which of the weights on the way are taken.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -17,14 +18,14 @@ use crate::{Error, Result};
 /// Samples of one step, at least.
 const SAMPLES: usize = 64;
 /// The largest step of a weight, over the root of the mean square of its tensor.
-const RATE: f64 = 2e-3;
+const RATE: f64 = 3e-3;
 /// Tensors of smaller numbers count as of this size.
 const SMALL: f32 = 1e-3;
 /// The share of the steps in which the rate rises.
 const WARM_UP: f64 = 0.1;
 /// How often the weights are judged.
 const JUDGED: usize = 8;
-/// Steps that tell how long one takes.
+/// Steps that tell how long one takes; twice as many tell it anew, and so on.
 const TIMED: usize = 3;
 
 /// How many steps are made.
@@ -110,6 +111,8 @@ pub fn distill(
     let parts = SAMPLES.div_ceil(first.samples.max(1)).max(1);
     let (mut planned, mut made) = (schedule.steps, 0);
     let started = Instant::now();
+    // The first steps of a GPU take long, as it chooses its kernels then.
+    let (mut timed, mut since, mut marked) = (TIMED, 0, started);
     while made < planned {
         watch.limit.check()?;
         let late = schedule.at_most.saturating_add(schedule.at_most / 4);
@@ -117,7 +120,8 @@ pub fn distill(
             break;
         }
         (watch.progress)(made, planned);
-        let tensors = stored(&trained, &weights);
+        let pairs = trained.iter().zip(&weights);
+        let tensors: Vec<Tensor> = pairs.map(|(t, values)| t.computed(values)).collect();
         let mut sum: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
         for _ in 0..parts {
             let inputs = batches.next();
@@ -131,15 +135,18 @@ pub fn distill(
             break;
         }
         let rate = rate(made, planned) as f32;
-        let each = weights.iter_mut().zip(&sum).zip(&sizes);
-        for (((values, gradient), size), adam) in each.zip(&mut moments) {
+        let each = weights.iter_mut().zip(&sum).zip(&sizes).zip(&trained);
+        for ((((values, gradient), size), trained), adam) in each.zip(&mut moments) {
             adam.step(values, gradient, rate * size);
+            trained.hold(values);
         }
         made += 1;
-        if made == TIMED {
-            let each = started.elapsed() / TIMED as u32;
-            let fit = schedule.at_most.as_nanos() / each.as_nanos().max(1);
-            planned = planned.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(TIMED);
+        if made == timed && (made == TIMED || started.elapsed() < schedule.at_most / 2) {
+            let each = marked.elapsed() / (made - since).max(1) as u32;
+            let left = schedule.at_most.saturating_sub(started.elapsed());
+            planned = made.saturating_add(fitting(left, each)).min(schedule.steps).max(TIMED);
+            timed = (2 * made).min(planned.saturating_sub(1)).max(made + 1);
+            (since, marked) = (made, Instant::now());
         }
         if made % planned.div_ceil(JUDGED) == 0 || made == planned {
             let loss = judge(&with_weights(model, &trained, &weights))?;
@@ -158,6 +165,11 @@ pub fn distill(
     })
 }
 
+/// How many steps that take `each` fit into a time.
+fn fitting(time: Duration, each: Duration) -> usize {
+    usize::try_from(time.as_nanos() / each.as_nanos().max(1)).unwrap_or(usize::MAX)
+}
+
 /// A rate that rises and then falls as half a cosine (Loshchilov and Hutter, 2017).
 fn rate(step: usize, of: usize) -> f64 {
     let (step, of) = (step as f64, of.max(1) as f64);
@@ -171,21 +183,14 @@ fn size(weights: &[f32]) -> f32 {
     (squares / weights.len().max(1) as f32).sqrt().max(SMALL)
 }
 
-fn stored(trained: &[Trainable], weights: &[Vec<f32>]) -> Vec<Tensor> {
-    let pairs = trained.iter().zip(weights);
-    pairs
-        .map(|(t, values)| Tensor::from_f32(t.tensor.dims.clone(), values))
-        .collect()
-}
-
 /// The model with these weights.
 fn with_weights(model: &ModelProto, trained: &[Trainable], weights: &[Vec<f32>]) -> ModelProto {
     let mut copy = model.clone();
-    let initializers = copy.graph.iter_mut().flat_map(|g| &mut g.initializer);
-    let tensors = stored(trained, weights);
-    for proto in initializers {
-        if let Some(at) = trained.iter().position(|t| t.name == proto.name()) {
-            tensors.iter().skip(at).take(1).for_each(|tensor| tensor.store(proto));
+    let pairs = trained.iter().zip(weights);
+    let stored: HashMap<&str, Tensor> = pairs.map(|(t, values)| t.stored(values)).collect();
+    for proto in copy.graph.iter_mut().flat_map(|g| &mut g.initializer) {
+        if let Some(tensor) = stored.get(proto.name()) {
+            tensor.store(proto);
         }
     }
     copy
@@ -193,7 +198,16 @@ fn with_weights(model: &ModelProto, trained: &[Trainable], weights: &[Vec<f32>])
 
 #[cfg(test)]
 mod tests {
-    use super::{RATE, rate};
+    use std::time::Duration;
+
+    use super::{RATE, fitting, rate};
+
+    #[test]
+    fn as_many_steps_as_fit() {
+        let ms = Duration::from_millis;
+        assert_eq!((fitting(ms(1000), ms(30)), fitting(ms(10), ms(30))), (33, 0));
+        assert_eq!(fitting(Duration::MAX, Duration::ZERO), usize::MAX);
+    }
 
     #[test]
     fn the_rate_rises_and_falls() {

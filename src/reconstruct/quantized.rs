@@ -2,8 +2,8 @@
 //! points that it had.
 
 use crate::onnx::proto::ModelProto;
-use crate::onnx::{Dtype, Graph, Tensor};
-use crate::ops::{Dequantized, Granularity, LinearOp};
+use crate::onnx::{Graph, Tensor};
+use crate::ops::{Dequantized, Granularity, LinearOp, integer_limits, with_integers};
 
 /// An initializer that takes the place of an input of a node.
 pub(super) struct Placed {
@@ -86,7 +86,7 @@ fn coded(stored: &Tensor, granularity: Granularity, old: (&[f32], &[i64]), weigh
         return None;
     }
     let of = |at: usize| granularity.parameter(at, &stored.dims);
-    let (least, most) = limits(stored.dtype)?;
+    let (least, most) = integer_limits(stored.dtype)?;
     // How far the integers went from their zero points, of all channels: a quantizer may leave a part of the type unused.
     let used = integers
         .iter()
@@ -125,33 +125,6 @@ fn coded(stored: &Tensor, granularity: Granularity, old: (&[f32], &[i64]), weigh
         integers: weights.iter().enumerate().map(integer).collect(),
         scales,
     })
-}
-
-/// The least and the most that a type holds.
-fn limits(dtype: Dtype) -> Option<(i64, i64)> {
-    Some(match dtype {
-        Dtype::Int8 => (-128, 127),
-        Dtype::Uint8 => (0, 255),
-        Dtype::Int16 => (-32768, 32767),
-        Dtype::Uint16 => (0, 65535),
-        Dtype::Int4 => (-8, 7),
-        Dtype::Uint4 => (0, 15),
-        Dtype::Int32 => (i64::from(i32::MIN), i64::from(i32::MAX)),
-        _ => return None,
-    })
-}
-
-/// Integers of the type of `like`.
-pub(super) fn with_integers(like: &Tensor, dims: Vec<usize>, values: &[i64]) -> Tensor {
-    let size = like.bytes.len() / like.len().max(1);
-    Tensor {
-        dims,
-        dtype: like.dtype,
-        bytes: values
-            .iter()
-            .flat_map(|v| v.to_le_bytes().into_iter().take(size))
-            .collect(),
-    }
 }
 
 /// Puts initializers in place; one that something else reads too stays as it is there.

@@ -27,7 +27,7 @@ pub(super) fn numbers(output: &str) -> Objective {
 
 /// Gradients of the loss of a net's last value, for every weight tensor of which some are given, against differences.
 /// `weights`: how many tensors must have a gradient.
-fn follows(name: &str, mut net: Net, y: &str, dims: &[usize], weights: usize) {
+pub(super) fn follows(name: &str, mut net: Net, y: &str, dims: &[usize], weights: usize) {
     net.output(y);
     let mut random = fastrand::Rng::with_seed(9);
     let mut drawn = |dims: &[usize]| {

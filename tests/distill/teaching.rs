@@ -13,7 +13,7 @@ use common::{cpu, runtime};
 use ndarray::Array4;
 use snapprune::data::{Dataset, Scaling};
 use snapprune::device::{Limit, ShapeOptions, input_specs};
-use snapprune::distill::{Schedule, Teaching, distill};
+use snapprune::distill::{Distilled, Schedule, Teaching, distill};
 use snapprune::onnx::proto::{ModelProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
 use snapprune::onnx::{Attributes, Graph, Tensor, encode};
 use snapprune::optimize::{Amount, Calibration, Goals, Options, SampleSource, WhenSlower, Workload, open, optimize};
@@ -22,7 +22,7 @@ use snapprune::report::outcome_json;
 use snapprune::score::{LossSpec, Objective, Reference, StagedExecutor, Watch};
 
 /// A classifier of 4×12×12 images with a residual block, and an open batch.
-fn classifier() -> ModelProto {
+pub(super) fn classifier() -> ModelProto {
     let mut net = Net::new(17, 8);
     net.input("x", &[1, 4, 12, 12]);
     let y = net.conv("x", 4, 16, 3, 1);
@@ -84,6 +84,45 @@ fn the_job_makes_the_steps_and_tells_them() {
     assert!(told.text().starts_with("40 steps"), "{}", told.text());
 }
 
+/// What so many steps give, and what the model loses before and after on samples that neither made nor chose anything.
+pub(super) fn taught(teacher: &ModelProto, student: &ModelProto, steps: usize) -> (Distilled, [f64; 2]) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("samples.npz");
+    write(&path, 320);
+    let graph = Graph::of(teacher).unwrap();
+    let specs = input_specs(&graph, &ShapeOptions::default()).unwrap();
+    let data = Dataset::read(&path, &specs, Scaling::default()).unwrap();
+    let device = cpu();
+    let loss = |model: &ModelProto, runs: Range<usize>| -> snapprune::Result<(f64, Vec<Objective>)> {
+        let executor = StagedExecutor::new(&device, &data, runs)?;
+        let reference = Reference::of(&executor, teacher, &graph, &LossSpec::default())?;
+        let judged = reference.judge(&executor, model, &Graph::of(model)?, 0)?;
+        Ok((judged.loss(), reference.objectives()))
+    };
+    let all = data.runs();
+    let objectives = loss(student, all - 2..all - 1).unwrap().1;
+    let teaching = Teaching {
+        teacher,
+        objectives: &objectives,
+        data: &data,
+        runs: &(0..all - 2),
+    };
+    let schedule = Schedule {
+        steps,
+        at_most: Duration::MAX,
+        seed: 1,
+    };
+    let watch = Watch {
+        limit: &Limit::default(),
+        progress: &|_, _| {},
+    };
+    let judge = |model: &ModelProto| Ok(loss(model, all - 2..all - 1)?.0);
+    let found = distill(&device, student, teaching, schedule, &judge, watch).unwrap();
+    let trained = found.model.as_ref().expect("some weights did better");
+    let losses = [student, trained].map(|model| loss(model, all - 1..all).unwrap().0);
+    (found, losses)
+}
+
 /// Weights that are a tenth off come nearer to what the original does, on samples that no step was made on.
 #[test]
 fn gradient_steps_lose_less_on_samples_that_they_never_saw() {
@@ -96,41 +135,8 @@ fn gradient_steps_lose_less_on_samples_that_they_never_saw() {
         let off: Vec<f32> = values.iter().map(|v| v * (0.8 + 0.4 * random.f32())).collect();
         Tensor::from_f32(tensor.dims, &off).store(proto);
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("samples.npz");
-    write(&path, 320);
-    let graph = Graph::of(&teacher).unwrap();
-    let specs = input_specs(&graph, &ShapeOptions::default()).unwrap();
-    let data = Dataset::read(&path, &specs, Scaling::default()).unwrap();
-    let device = cpu();
-    let loss = |model: &ModelProto, runs: Range<usize>| -> snapprune::Result<(f64, Vec<Objective>)> {
-        let executor = StagedExecutor::new(&device, &data, runs)?;
-        let reference = Reference::of(&executor, &teacher, &graph, &LossSpec::default())?;
-        let judged = reference.judge(&executor, model, &Graph::of(model)?, 0)?;
-        Ok((judged.loss(), reference.objectives()))
-    };
-    let all = data.runs();
-    let objectives = loss(&student, all - 2..all - 1).unwrap().1;
-    let teaching = Teaching {
-        teacher: &teacher,
-        objectives: &objectives,
-        data: &data,
-        runs: &(0..all - 2),
-    };
-    let schedule = Schedule {
-        steps: 120,
-        at_most: Duration::MAX,
-        seed: 1,
-    };
-    let watch = Watch {
-        limit: &Limit::default(),
-        progress: &|_, _| {},
-    };
-    let judge = |model: &ModelProto| Ok(loss(model, all - 2..all - 1)?.0);
-    let found = distill(&device, &student, teaching, schedule, &judge, watch).unwrap();
+    let (found, [before, after]) = taught(&teacher, &student, 120);
     assert_eq!((found.steps, found.tensors), (120, [8, 0]));
-    let trained = found.model.expect("some weights did better");
-    let [before, after] = [&student, &trained].map(|model| loss(model, all - 1..all).unwrap().0);
     assert!(after < 0.3 * before, "{before} before, {after} after");
     assert!(found.losses[1] < 0.3 * found.losses[0], "{:?}", found.losses);
 }

@@ -6,6 +6,7 @@ mod matmul;
 mod norm;
 mod pointwise;
 mod pool;
+mod quantize;
 mod reduce;
 mod slice;
 
@@ -42,6 +43,8 @@ pub(super) fn products(tape: &mut Tape, node: &NodeProto, of: &[Option<String>])
         "Transpose" => arrange::transpose(tape, node, dy),
         "Concat" => arrange::concat(tape, node, dy),
         "Pad" => arrange::pad(tape, node, dy),
+        "QuantizeLinear" => quantize::quantize(tape, node, dy),
+        "DequantizeLinear" => quantize::dequantize(tape, node, dy),
         "Slice" => slice::slice(tape, node, dy),
         _ => pointwise::function(tape, node, dy),
     }

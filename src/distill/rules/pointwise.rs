@@ -99,7 +99,7 @@ fn above(tape: &mut Tape, value: &str, limit: f32) -> String {
 }
 
 /// 1 where a value lies between two limits, else 0.
-fn between(tape: &mut Tape, value: &str, least: f32, most: f32) -> String {
+pub fn between(tape: &mut Tape, value: &str, least: f32, most: f32) -> String {
     let (least, most) = (tape.scalar(least), tape.scalar(most));
     let over = tape.builder.op("Greater", &[value, &least], &[]);
     let under = tape.builder.op("Less", &[value, &most], &[]);

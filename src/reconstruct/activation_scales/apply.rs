@@ -4,8 +4,8 @@ use super::quantizers::SharedScale;
 use super::steps::Steps;
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Dtype, Graph, Tensor};
-use crate::ops::Dequantized;
-use crate::reconstruct::quantized::{Placed, place, with_integers};
+use crate::ops::{Dequantized, with_integers};
+use crate::reconstruct::quantized::{Placed, place};
 
 /// Puts scales into `model`, whose nodes are those of `graph`. `false`, with nothing changed, where a bias could not follow.
 pub(super) fn put(model: &mut ModelProto, graph: &Graph, shared: &SharedScale, new: Steps) -> bool {
