@@ -4,6 +4,7 @@ mod arrange;
 mod conv;
 mod matmul;
 mod norm;
+mod picked;
 mod pointwise;
 mod pool;
 mod reduce;
@@ -42,6 +43,7 @@ pub(super) fn products(tape: &mut Tape, node: &NodeProto, of: &[Option<String>])
         "Transpose" => arrange::transpose(tape, node, dy),
         "Concat" => arrange::concat(tape, node, dy),
         "Pad" => arrange::pad(tape, node, dy),
+        "Gather" => picked::gather(tape, node, dy),
         "Slice" => slice::slice(tape, node, dy),
         _ => pointwise::function(tape, node, dy),
     }
