@@ -80,7 +80,7 @@ impl Attributes for NodeProto {
     }
 
     fn set_text(&mut self, name: &str, value: &str) {
-        slot(self, name, AttributeType::String).s = Some(value.as_bytes().to_vec().into());
+        slot(self, name, AttributeType::String).s = Some(value.as_bytes().to_vec());
     }
 
     fn is_standard(&self) -> bool {

@@ -108,7 +108,7 @@ impl DetectLayout {
             LayoutKind::Pair { background, .. } if i == 0 => {
                 (0..self.classes).for_each(|c| fill(c + usize::from(*background), &|_| 1.0));
             }
-            LayoutKind::Strides(_) if i % 3 == 0 => {
+            LayoutKind::Strides(_) if i.is_multiple_of(3) => {
                 let objects = of(i + 1)?;
                 (0..own.attributes).for_each(|c| fill(c, &|place| objectness(&objects, place, 0)));
             }
