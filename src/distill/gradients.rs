@@ -64,6 +64,10 @@ impl Gradients {
         let candidates = candidates(&graph);
         let mut all = dims.clone();
         all.extend(candidates.iter().map(|t| (t.name.clone(), t.tensor.dims.clone())));
+        for output in objectives.iter().map(|o| &o.output) {
+            let extents = dims.get(output).cloned().unwrap_or_default();
+            all.extend(Objective::counted(output).map(|name| (name, extents.clone())));
+        }
         let names: HashSet<String> = candidates.iter().map(|t| t.name.clone()).collect();
         let opset = standard_opset(model);
         let mut tape = Tape::new(&graph, opset, &all, &lists, &names);
@@ -73,7 +77,7 @@ impl Gradients {
             let Some(extents) = dims.get(&objective.output) else {
                 continue;
             };
-            let (loss, gradient) = seed(&mut tape.builder, objective, &taught(&objective.output), extents);
+            let (loss, gradient) = seed(&mut tape.builder, objective, &taught, extents);
             parts.push(loss);
             tape.add(&objective.output, gradient);
         }

@@ -4,9 +4,15 @@ use crate::onnx::{NodeBuilder, Tensor};
 
 use crate::score::{Objective, ObjectiveKind};
 
-/// The loss of an output (a scalar, its mean over rows or columns times the weight) and its gradient; `taught` is what the teacher makes.
-pub(super) fn seed(b: &mut NodeBuilder, objective: &Objective, taught: &str, dims: &[usize]) -> (String, String) {
+/// The loss of an output (a scalar, its mean over rows or columns times the weight) and its gradient; `taught` names what the teacher makes.
+pub(super) fn seed(
+    b: &mut NodeBuilder,
+    objective: &Objective,
+    taught: &dyn Fn(&str) -> String,
+    dims: &[usize],
+) -> (String, String) {
     let own = objective.output.as_str();
+    let made = taught(own);
     let elements: usize = dims.iter().product();
     match &objective.kind {
         ObjectiveKind::Classes {
@@ -18,7 +24,7 @@ pub(super) fn seed(b: &mut NodeBuilder, objective: &Objective, taught: &str, dim
             divergence(
                 b,
                 (own, dims),
-                taught,
+                &made,
                 (*classes, rows),
                 (*temperature, *logits, objective.weight),
             )
@@ -30,11 +36,20 @@ pub(super) fn seed(b: &mut NodeBuilder, objective: &Objective, taught: &str, dim
             squares(
                 b,
                 (own, dims),
-                taught,
+                &made,
                 (rows, count, *inner),
                 variances,
                 objective.weight,
             )
+        }
+        ObjectiveKind::Detections(detections) => {
+            let [scores, boxes] = Objective::counted(own).map(|name| taught(&name));
+            let pair = (own, made.as_str());
+            let (loss, gradient) = shares(b, pair, &scores, detections.logits);
+            let (more, other) = counted_squares(b, pair, &boxes);
+            let sum = b.op("Add", &[&loss, &more], &[]);
+            let gradient = b.op("Add", &[&gradient, &other], &[]);
+            (times(b, &sum, objective.weight), times(b, &gradient, objective.weight))
         }
     }
 }
@@ -121,4 +136,45 @@ fn squares(
     let loss = total(b, &terms);
     let gradient = b.reshape(&weighted, &extents(dims));
     (loss, times(b, &gradient, 2.0))
+}
+
+/// Shares are kept so far from 0 and 1.
+const NEAREST: f64 = 1e-4;
+
+/// Σ c (t ln(t/p) + (1 − t) ln((1 − t)/(1 − p))): the divergence of each share p from that of the teacher t. Unlike a squared error it still pulls
+/// where a share is nearly 0.
+fn shares(b: &mut NodeBuilder, (own, taught): (&str, &str), counts: &str, logits: bool) -> (String, String) {
+    let (least, most, one) = (scalar(b, NEAREST), scalar(b, 1.0 - NEAREST), scalar(b, 1.0));
+    let [p, t] = [own, taught].map(|value| {
+        let share = match logits {
+            true => b.op("Sigmoid", &[value], &[]),
+            false => value.to_owned(),
+        };
+        b.op("Clip", &[&share, &least, &most], &[])
+    });
+    let [no_p, no_t] = [&p, &t].map(|share| b.op("Sub", &[&one, share], &[]));
+    let [yes, no] = [(&t, &p), (&no_t, &no_p)].map(|(of, from)| {
+        let ratio = b.op("Div", &[of, from], &[]);
+        let log = b.op("Log", &[&ratio], &[]);
+        b.op("Mul", &[of, &log], &[])
+    });
+    let both = b.op("Add", &[&yes, &no], &[]);
+    let counted = b.op("Mul", &[&both, counts], &[]);
+    let loss = total(b, &counted);
+    let apart = b.op("Sub", &[&p, &t], &[]);
+    let mut gradient = b.op("Mul", &[&apart, counts], &[]);
+    if !logits {
+        let spread = b.op("Mul", &[&p, &no_p], &[]);
+        gradient = b.op("Div", &[&gradient, &spread], &[]);
+    }
+    (loss, gradient)
+}
+
+/// Σ c (x − y)².
+fn counted_squares(b: &mut NodeBuilder, (own, taught): (&str, &str), counts: &str) -> (String, String) {
+    let apart = b.op("Sub", &[own, taught], &[]);
+    let weighted = b.op("Mul", &[&apart, counts], &[]);
+    let terms = b.op("Mul", &[&weighted, &apart], &[]);
+    let loss = total(b, &terms);
+    (loss, times(b, &weighted, 2.0))
 }

@@ -17,6 +17,8 @@ use crate::{Error, Result};
 
 /// Samples of one step, at least.
 const SAMPLES: usize = 64;
+/// The same where every sample has answers at many places.
+const OF_PLACES: usize = 16;
 /// The largest step of a weight, over the root of the mean square of its tensor.
 const RATE: f64 = 3e-3;
 /// Tensors of smaller numbers count as of this size.
@@ -108,7 +110,11 @@ pub fn distill(
     let mut batches = Batches::new(teaching.data, runs, schedule.seed);
     let before = judge(model)?;
     let mut best: (f64, Option<Vec<Vec<f32>>>) = (before, None);
-    let parts = SAMPLES.div_ceil(first.samples.max(1)).max(1);
+    let samples = match teaching.objectives.iter().any(Objective::has_places) {
+        true => OF_PLACES,
+        false => SAMPLES,
+    };
+    let parts = samples.div_ceil(first.samples.max(1)).max(1);
     let (mut planned, mut made) = (schedule.steps, 0);
     let started = Instant::now();
     // The first steps of a GPU take long, as it chooses its kernels then.
@@ -125,7 +131,8 @@ pub fn distill(
         let mut sum: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
         for _ in 0..parts {
             let inputs = batches.next();
-            let taught = teacher.run_tensors(&inputs)?;
+            let mut taught = teacher.run_tensors(&inputs)?;
+            taught.extend(Objective::counts(teaching.objectives, &taught, first.samples));
             let (_, found) = gradients.at(&tensors, &inputs, &taught)?;
             for (into, from) in sum.iter_mut().zip(&found) {
                 into.iter_mut().zip(from).for_each(|(a, g)| *a += g / parts as f32);

@@ -20,6 +20,8 @@ pub trait Attributes {
     fn set_int(&mut self, name: &str, value: i64);
     /// Sets a list of integers, adding it if absent.
     fn set_ints(&mut self, name: &str, value: Vec<i64>);
+    /// Sets a string, adding it if absent.
+    fn set_text(&mut self, name: &str, value: &str);
     /// Whether the operator is one of the ONNX standard.
     fn is_standard(&self) -> bool;
 }
@@ -75,6 +77,10 @@ impl Attributes for NodeProto {
 
     fn set_ints(&mut self, name: &str, value: Vec<i64>) {
         slot(self, name, AttributeType::Ints).ints = value;
+    }
+
+    fn set_text(&mut self, name: &str, value: &str) {
+        slot(self, name, AttributeType::String).s = Some(value.as_bytes().to_vec());
     }
 
     fn is_standard(&self) -> bool {

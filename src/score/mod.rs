@@ -20,7 +20,7 @@ mod watch;
 pub use crossing::{crossing_bytes, read_from, value_bytes};
 pub use greedy::{Ranking, rank};
 pub use layer_consumer::LayerConsumer;
-pub use loss::{Judgement, LossSpec, Objective, ObjectiveKind, Reference};
+pub use loss::{Judgement, LossSpec, Objective, ObjectiveKind, Reference, TaughtDetections};
 pub use moments::{Moments, add_products, column_sums};
 pub use patches::{OutputPosition, input_rows, output_rows, picked, sampled};
 pub use rankings::{Compensated, RIDGE, RankRequest, Ranked, rank_group, reading};

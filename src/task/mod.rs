@@ -23,7 +23,7 @@ pub use answers::{Answer, Compared, Number, Truth};
 pub use apart::found_by_both;
 pub use best_class::best_class;
 pub use bootstrap::bootstrap;
-pub use detect::{Boxes, DetectLayout, Detection, LayoutKind, Matches, MeanPrecision, Rect, Rows, TrueBox};
+pub use detect::{Boxes, Counts, DetectLayout, Detection, LayoutKind, Matches, MeanPrecision, Rect, Rows, TrueBox};
 pub use ends::{OutputEnd, ends_of};
 pub use kind::TaskKind;
 pub use output_values::OutputValues;

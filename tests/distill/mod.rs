@@ -1,5 +1,6 @@
 //! Weights trained by gradients: rules against differences, and models that lose less.
 
+mod detections;
 mod quantized;
 mod rules;
 mod stops;

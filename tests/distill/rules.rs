@@ -38,19 +38,19 @@ pub(super) fn follows(name: &str, mut net: Net, y: &str, dims: &[usize], weights
     let model = net.model();
     let made = cpu().outputs_plain(&encode(&model), &inputs).unwrap().remove(0).1;
     let taught = vec![(y.to_owned(), drawn(&made.dims))];
-    follows_for(name, &model, &inputs, &taught, &numbers(y), weights);
+    follows_for(name, &model, &inputs, &taught, &[numbers(y)], weights);
 }
 
-fn follows_for(
+pub(super) fn follows_for(
     name: &str,
     model: &ModelProto,
     inputs: &[NamedTensor],
     taught: &[NamedTensor],
-    objective: &Objective,
+    objectives: &[Objective],
     weights: usize,
 ) {
     let device = cpu();
-    let of = Gradients::of(&device, model, inputs, std::slice::from_ref(objective)).unwrap();
+    let of = Gradients::of(&device, model, inputs, objectives).unwrap();
     let mut gradients = of.unwrap_or_else(|stopped| panic!("{name}: {stopped:?}"));
     let own: Vec<Tensor> = gradients.weights().iter().map(|w| w.tensor.clone()).collect();
     assert_eq!(own.len(), weights, "{name}: {:?}", gradients.weights());
@@ -232,6 +232,8 @@ fn pools_and_means() {
     };
     pool("MaxPool", 2, 2, 0, 0);
     pool("MaxPool", 4, 4, 0, 0);
+    pool("MaxPool", 3, 2, 1, 0);
+    pool("MaxPool", 5, 1, 2, 0);
     pool("AveragePool", 2, 2, 0, 0);
     pool("AveragePool", 3, 2, 0, 0);
     pool("AveragePool", 3, 2, 1, 1);
@@ -266,6 +268,18 @@ fn what_moves_elements() {
     let split = net.node("Reshape", &[&y, &shape], |_| {});
     let y = net.node("Transpose", &[&split], |n| n.set_ints("perm", vec![2, 0, 3, 1]));
     follows("Reshape, Transpose", net, &y, &X, 2);
+    for (name, indices) in [("Gather, all", vec![2, 0, -1, 1]), ("Gather, some", vec![3, 1])] {
+        let (mut net, y) = map(23);
+        let indices = net.ints(&indices);
+        let y = net.node("Gather", &[&y, &indices], |n| n.set_int("axis", 1));
+        follows(name, net, &y, &X, 2);
+    }
+    let (mut net, y) = map(24);
+    let mut index = Tensor::from_i64(&[2]);
+    index.dims = vec![];
+    let index = net.constant(&index);
+    let y = net.node("Gather", &[&y, &index], |n| n.set_int("axis", -3));
+    follows("Gather, one", net, &y, &X, 2);
     let (mut net, y) = map(18);
     let scales = net.constant(&Tensor::from_f32(vec![4], &[1.0, 1.0, 2.0, 3.0]));
     let y = net.node("Resize", &[&y, "", &scales], |n| {
@@ -301,7 +315,7 @@ fn the_divergence_of_classes() {
         let inputs = vec![("x".to_owned(), Tensor::from_f32(X.to_vec(), &values))];
         let taught = [0.1, 0.2, 0.4, 0.25, 0.05, 0.6, 0.1, 0.1, 0.1, 0.1];
         let taught = vec![(y, Tensor::from_f32(vec![2, 5], &taught))];
-        follows_for("classes", &net.model(), &inputs, &taught, &objective, 3);
+        follows_for("classes", &net.model(), &inputs, &taught, &[objective], 3);
     }
 }
 
@@ -318,5 +332,5 @@ fn ties_of_a_pool_share_its_gradient() {
     net.output(&y);
     let constant = vec![("x".to_owned(), Tensor::from_f32(X.to_vec(), &[0.3; 216]))];
     let taught = vec![(y.clone(), Tensor::from_f32(vec![2, 4, 3, 3], &[0.5; 72]))];
-    follows_for("ties", &net.model(), &constant, &taught, &numbers(&y), 2);
+    follows_for("ties", &net.model(), &constant, &taught, &[numbers(&y)], 2);
 }

@@ -4,6 +4,7 @@ mod arrange;
 mod conv;
 mod matmul;
 mod norm;
+mod picked;
 mod pointwise;
 mod pool;
 mod quantize;
@@ -45,6 +46,7 @@ pub(super) fn products(tape: &mut Tape, node: &NodeProto, of: &[Option<String>])
         "Pad" => arrange::pad(tape, node, dy),
         "QuantizeLinear" => quantize::quantize(tape, node, dy),
         "DequantizeLinear" => quantize::dequantize(tape, node, dy),
+        "Gather" => picked::gather(tape, node, dy),
         "Slice" => slice::slice(tape, node, dy),
         _ => pointwise::function(tape, node, dy),
     }

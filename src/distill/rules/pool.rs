@@ -1,18 +1,20 @@
 //! Pools, and maps that grow by repeating.
 
 use super::super::tape::{Products, Tape};
+use super::picked;
 use super::pointwise::floats;
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Tensor};
 use crate::ops::{ConvSpec, Direction};
 
-/// `MaxPool` whose windows stand side by side: what each made goes to the elements that are equal to it, in equal parts.
+/// `MaxPool`: where windows stand side by side, what each made goes to the elements that are equal to it, in equal parts; else to the one that it
+/// picked.
 pub fn max_pool(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
     let spec = spec(node)?;
     let (x, y) = (tape.input_dims(node, 0)?, tape.dims.get(node.output.first()?)?.clone());
     let apart = spec.kernel == spec.strides && spec.dilations.iter().all(|&d| d == 1);
     if !apart || spec.is_padded() || node.int("ceil_mode", 0) != 0 {
-        return None;
+        return picked::max_pool(tape, node, dy);
     }
     let made = repeated(tape, node.output.first()?, &spec.kernel, (&y, &x))?;
     let equal = tape.builder.op("Equal", &[node.input.first()?, &made], &[]);

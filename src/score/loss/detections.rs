@@ -5,7 +5,7 @@ use crate::task::{Detection, Rows};
 /// Rows count by the square of their score, and by this much where there is nothing.
 const FLOOR: f64 = 1e-5;
 /// A squared error of so much of a box's size is as much as another box.
-const BOX_ERROR: f64 = 0.25;
+pub(super) const BOX_ERROR: f64 = 0.25;
 
 /// How much each row of one sample counts.
 pub(super) fn row_weights(rows: &Rows) -> Vec<f64> {

@@ -14,6 +14,7 @@ mod head;
 mod objective;
 mod settle;
 mod spec;
+mod taught_detections;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ use head::{Head, JudgedRun};
 
 pub use objective::{Objective, ObjectiveKind};
 pub use spec::LossSpec;
+pub use taught_detections::TaughtDetections;
 
 /// Outputs of the original on the samples of some runs.
 #[derive(Debug, Default)]

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use crate::device::NamedTensor;
+use crate::onnx::Tensor;
+use crate::task::OutputValues;
+
 use super::Reference;
 use super::classes::Form;
 use super::columns::{Activation, Axis, Spread};
 use super::head::{Compare, Head, JudgedRun};
+use super::taught_detections::TaughtDetections;
 
 /// One output in a loss that gradients are taken of.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,16 +42,55 @@ pub enum ObjectiveKind {
         /// The variance of each column.
         variances: Vec<f64>,
     },
+    /// Scores and boxes of a detector, value by value: see [`TaughtDetections`].
+    Detections(TaughtDetections),
+}
+
+impl Objective {
+    /// Names under which values of an output count, as scores and as parts of boxes.
+    pub fn counted(output: &str) -> [String; 2] {
+        [format!("{output}/scores"), format!("{output}/boxes")]
+    }
+
+    /// How much each value of a detector's outputs counts, under the names of [`Self::counted`]; `made` is what the original makes of `samples` samples.
+    /// Empty where no objective is a detector's, or an output is missing.
+    pub fn counts(objectives: &[Self], made: &[NamedTensor], samples: usize) -> Vec<NamedTensor> {
+        let taught = objectives.iter().find_map(|o| match &o.kind {
+            ObjectiveKind::Detections(taught) => Some(taught),
+            _ => None,
+        });
+        let counts = taught.and_then(|t| Some((t, t.counts(&OutputValues::all(made), samples)?)));
+        let Some((taught, counts)) = counts else {
+            return Vec::new();
+        };
+        let mut named = Vec::new();
+        for (output, values) in taught.outputs().iter().zip(&counts) {
+            let dims = made.iter().find(|(name, _)| name == output).map(|(_, t)| &t.dims);
+            for (name, values) in Self::counted(output).into_iter().zip(values) {
+                named.extend(dims.map(|dims| (name, Tensor::from_f32(dims.clone(), values))));
+            }
+        }
+        named
+    }
+
+    /// Whether the output has answers at many places of a sample: a map, or a detector's.
+    pub fn has_places(&self) -> bool {
+        match &self.kind {
+            ObjectiveKind::Numbers { inner, .. } => *inner > 1,
+            ObjectiveKind::Detections(_) => true,
+            ObjectiveKind::Classes { .. } => false,
+        }
+    }
 }
 
 impl Reference {
-    /// The outputs whose values can be compared place by place. Detections, vectors and shares, which are judged by what they mean, are compared as
+    /// The outputs whose values can be compared place by place. Vectors and shares, which are judged by what they mean, are compared as
     /// numbers here; outputs of whole numbers, and those whose sizes differ from run to run, are left out.
     pub fn objectives(&self) -> Vec<Objective> {
         let mut found: BTreeMap<&str, Objective> = BTreeMap::new();
         for head in self.heads.iter().filter(|h| h.weight > 0.0) {
             for output in &head.outputs {
-                if let Some(kind) = kind(head, output, &self.runs) {
+                if let Some(kind) = kind(head, output, &self.heads, &self.runs) {
                     let objective = Objective {
                         output: output.clone(),
                         weight: head.weight,
@@ -63,7 +107,7 @@ impl Reference {
     }
 }
 
-fn kind(head: &Head, output: &str, runs: &[JudgedRun]) -> Option<ObjectiveKind> {
+fn kind(head: &Head, output: &str, heads: &[Head], runs: &[JudgedRun]) -> Option<ObjectiveKind> {
     let values = || runs.iter().map(|r| r.outputs.iter().find(|o| o.name == output));
     let first = values().next()??;
     match &head.how {
@@ -72,6 +116,9 @@ fn kind(head: &Head, output: &str, runs: &[JudgedRun]) -> Option<ObjectiveKind> 
             temperature: rows.temperature,
             logits: rows.form == Form::Logits,
         }),
+        Compare::Scores(layout, _) | Compare::Boxes(layout) if first.float => {
+            Some(ObjectiveKind::Detections(TaughtDetections::of(layout, heads, runs)))
+        }
         Compare::Whole | Compare::Ragged(_) | Compare::Selected(_) => None,
         Compare::Columns {
             axis,

@@ -17,19 +17,25 @@ pub struct Rows {
 }
 
 /// An output of one sample as a table of places and attributes.
-struct Table<'v> {
-    values: &'v [f32],
-    places: usize,
-    attributes: usize,
+pub(super) struct Table<'v> {
+    pub values: &'v [f32],
+    pub places: usize,
+    pub attributes: usize,
     attributes_first: bool,
 }
 
 impl Table<'_> {
-    fn at(&self, place: usize, attribute: usize) -> f32 {
-        let at = match self.attributes_first {
+    /// Where the value of a place's attribute stands.
+    pub fn index(&self, place: usize, attribute: usize) -> usize {
+        match self.attributes_first {
             true => attribute * self.places + place,
             false => place * self.attributes + attribute,
-        };
+        }
+    }
+
+    /// The value of a place's attribute.
+    pub fn at(&self, place: usize, attribute: usize) -> f32 {
+        let at = self.index(place, attribute);
         self.values.get(at).copied().unwrap_or(0.0)
     }
 }
@@ -188,7 +194,7 @@ fn expected(bins: usize, value: impl Fn(usize) -> f32) -> f32 {
 }
 
 /// Sample `k` of an output, its shape brought to places and attributes.
-fn table(output: &OutputValues, attributes_first: bool, k: usize, samples: usize) -> Option<Table<'_>> {
+pub(super) fn table(output: &OutputValues, attributes_first: bool, k: usize, samples: usize) -> Option<Table<'_>> {
     let dims: Vec<usize> = output.sample_dims(samples).to_vec();
     let (attributes, places) = match (dims.as_slice(), attributes_first) {
         ([places], false) => (1, *places),

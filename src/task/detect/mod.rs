@@ -3,6 +3,7 @@
 mod average_precision;
 mod boxes;
 mod columns;
+mod counts;
 mod dense;
 mod found;
 mod grid;
@@ -14,6 +15,7 @@ mod several;
 pub use average_precision::{Matches, MeanPrecision};
 pub use boxes::{Detection, Rect, TrueBox};
 pub use columns::Given;
+pub use counts::Counts;
 pub use dense::Rows;
 pub use layout::{Boxes, DetectLayout, LayoutKind};
 pub use recognize::recognize;

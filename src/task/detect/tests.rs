@@ -202,3 +202,113 @@ fn what_has_no_layout_is_not_taken_for_one() {
         assert_eq!(recognize(given), None, "{:?}", outputs[0].dims);
     }
 }
+
+/// Scores count as scores, boxes by how far they move; where nothing is, boxes count nothing.
+#[test]
+fn values_count_by_what_is_there() {
+    let (boxes, scores, at) = made();
+    let n = boxes.len();
+    let near = |a: f32, b: f32| assert!((a - b).abs() < 0.02 * b, "{a} {b}");
+    // A score and a corner of two outputs.
+    let size = [IMAGE.1 as f32, IMAGE.0 as f32];
+    let shares: Vec<f32> = scores
+        .iter()
+        .flat_map(|s| [1.0 - s.iter().sum::<f32>(), s[0], s[1], s[2]])
+        .collect();
+    let corners = |b: &Rect| [b.x1 / size[0], b.y1 / size[1], b.x2 / size[0], b.y2 / size[1]];
+    let pair = [
+        output("scores", &[1, n, 4], shares),
+        output("boxes", &[1, n, 4], boxes.iter().flat_map(corners).collect()),
+    ];
+    let recognized = |outputs: &[OutputValues]| {
+        let given = Given {
+            outputs,
+            samples: 1,
+            image: IMAGE,
+        };
+        recognize(given).unwrap()
+    };
+    let counts = recognized(&pair).counts(&pair, 0, 1).unwrap();
+    assert_eq!(counts[0].scores[4 * at..4 * at + 4], [0.0, 1.0, 1.0, 1.0]);
+    assert!(counts[0].boxes.iter().chain(&counts[1].scores).all(|&c| c == 0.0));
+    let b = boxes[at];
+    near(counts[1].boxes[4 * at], 0.81 * (size[0] / b.width()).powi(2) / 4.0);
+    near(counts[1].boxes[4 * at + 3], 0.81 * (size[1] / b.height()).powi(2) / 4.0);
+    assert!((0..n).filter(|&p| p != at).all(|p| counts[1].boxes[4 * p] == 0.0));
+    // Offsets and logarithms of sizes in cells; classes count by the objectness beside them.
+    let cells = cells();
+    let row = |((b, s), (x, y, t)): ((&Rect, &[f32; 3]), &(f32, f32, f32))| {
+        let [cx, cy, w, h] = center(b);
+        [
+            cx / t - x,
+            cy / t - y,
+            (w / t).ln(),
+            (h / t).ln(),
+            if s[1] > 0.5 { 0.95 } else { 0.1 },
+            s[0],
+            s[1],
+            s[2],
+        ]
+    };
+    let undecoded = [output(
+        "out",
+        &[1, n, 8],
+        boxes.iter().zip(&scores).zip(&cells).flat_map(row).collect(),
+    )];
+    let counts = recognized(&undecoded).counts(&undecoded, 0, 1).unwrap();
+    let own = |p: usize| (&counts[0].scores[8 * p..8 * p + 8], &counts[0].boxes[8 * p..8 * p + 8]);
+    let (here, elsewhere) = (own(at), own(at + 1));
+    assert_eq!(here.0[..5], [0.0, 0.0, 0.0, 0.0, 1.0]);
+    near(here.0[6], 0.95f32.powi(2));
+    near(elsewhere.0[6], 0.01);
+    let squared = (0.95f32 * 0.9).powi(2);
+    near(here.1[0], squared * (cells[at].2 / b.width()).powi(2) / 2.0);
+    near(here.1[2], squared / 8.0);
+    assert!(elsewhere.1.iter().all(|&c| c == 0.0));
+}
+
+/// Outputs of other strides speak of places of their own, and the other samples of a batch of others.
+#[test]
+fn strides_and_samples_count_apart() {
+    let (boxes, scores, at) = made();
+    let n = boxes.len();
+    let mut outputs = Vec::new();
+    for stride in [8.0, 16.0, 32.0] {
+        let own: Vec<usize> = (0..n).filter(|k| cells()[*k].2 == stride).collect();
+        let of = |name: &str, columns: usize, value: &dyn Fn(usize, bool) -> Vec<f32>| {
+            let both = [true, false]
+                .iter()
+                .flat_map(|&there| own.iter().flat_map(move |&k| value(k, there)));
+            output(&format!("{name}_{stride}"), &[2, own.len(), columns], both.collect())
+        };
+        let score = |k: usize, there: bool| vec![if there { scores[k][1] } else { 0.001 }];
+        outputs.push(of("cls", 1, &score));
+        outputs.push(of("obj", 1, &score));
+        outputs.push(of("bbox", 4, &|k, _| {
+            let ((x, y, t), [cx, cy, w, h]) = (cells()[k], center(&boxes[k]));
+            vec![cx / t - x, cy / t - y, (w / t).ln(), (h / t).ln()]
+        }));
+    }
+    let given = Given {
+        outputs: &outputs,
+        samples: 2,
+        image: IMAGE,
+    };
+    let layout = recognize(given).unwrap();
+    let there = |k: usize| -> Vec<(usize, usize)> {
+        let counts = layout.counts(&outputs, k, 2).unwrap();
+        let all = counts.iter().enumerate();
+        all.flat_map(|(i, c)| {
+            c.boxes
+                .iter()
+                .enumerate()
+                .filter(|(_, b)| **b > 0.0)
+                .map(move |(v, _)| (i, v / 4))
+        })
+        .collect()
+    };
+    assert_eq!(there(0), [(2, at); 4]);
+    assert!(there(1).is_empty());
+    let counts = layout.counts(&outputs, 0, 2).unwrap();
+    assert!(counts[1].scores.iter().all(|&c| c == 1.0) && (counts[0].scores[at] - 0.81).abs() < 1e-3);
+}
