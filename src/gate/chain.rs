@@ -72,7 +72,7 @@ fn steps_from(graph: &Graph, first: usize, taken: &HashSet<usize>) -> Option<Vec
 /// The nodes that alone read a value and make one of each of its elements, or a convolution that alone reads it; and what
 /// they make.
 fn behind<'g>(graph: &Graph<'g>, value: &str) -> Option<(Vec<usize>, &'g str)> {
-    if graph.proto.output.iter().any(|o| o.name() == value) {
+    if graph.is_seen_outside(value) {
         return None;
     }
     let nodes = &graph.proto.node;

@@ -68,8 +68,7 @@ fn folded(graph: &Graph, index: usize) -> Option<(usize, [Tensor; 2])> {
     let node = &graph.proto.node[index];
     let data = node.input.iter().find(|n| graph.constant(n).is_none())?;
     let conv = *graph.producer.get(data.as_str())?;
-    let alone = graph.consumers.get(data.as_str()).is_some_and(|c| c.len() == 1)
-        && !graph.proto.output.iter().any(|o| o.name() == data);
+    let alone = graph.consumers.get(data.as_str()).is_some_and(|c| c.len() == 1) && !graph.is_seen_outside(data);
     let layer = &graph.proto.node[conv];
     if !alone || LinearSpec::kind_of(layer) != Some(LinearKind::Conv) || !node.is_standard() {
         return None;
@@ -145,7 +144,7 @@ fn factors(graph: &Graph, node: &NodeProto, channels: usize, rank: usize) -> Opt
 #[cfg(test)]
 mod tests {
     use super::fold_factors;
-    use crate::onnx::proto::{GraphProto, ModelProto};
+    use crate::onnx::proto::{AttributeProto, GraphProto, ModelProto};
     use crate::onnx::{NodeBuilder, Tensor};
 
     /// A convolution of two channels with operators behind it.
@@ -193,6 +192,48 @@ mod tests {
         let columns = Tensor::from_f32(vec![2], &[1.0, 2.0]);
         for stays in [("Div", one, true), ("Mul", columns, false)] {
             let same = model(&[stays]);
+            assert_eq!(fold_factors(same.clone())?, same);
+        }
+        Ok(())
+    }
+    #[test]
+    fn what_others_read_stays_as_it_is() -> crate::Result<()> {
+        let each = Tensor::from_f32(vec![2, 1, 1], &[3.0, 5.0]);
+        let plain = model(&[("Mul", each, false)]);
+        let made = plain
+            .graph
+            .as_ref()
+            .map(|g| g.node[0].output[0].clone())
+            .unwrap_or_default();
+        let changed = |change: &dyn Fn(&mut GraphProto)| {
+            let mut model = plain.clone();
+            model.graph.iter_mut().for_each(change);
+            model
+        };
+        let reader = |inputs: &[&str], output: &str| {
+            let mut builder = NodeBuilder::new("r");
+            builder.named("Neg", inputs, &[], output);
+            builder.nodes.remove(0)
+        };
+        let given_out = changed(&|g| {
+            g.output.push(crate::onnx::named_value(&made));
+        });
+        let read_again = changed(&|g| g.node.push(reader(&[&made], "z")));
+        let captured = changed(&|g| {
+            let mut node = reader(&["x"], "z");
+            node.op_type = Some("If".to_owned());
+            node.attribute.push(AttributeProto {
+                name: Some("then_branch".to_owned()),
+                g: Some(GraphProto {
+                    node: vec![reader(&[&made], "inner")],
+                    ..Default::default()
+                }),
+                ..Default::default()
+            });
+            g.node.push(node);
+        });
+        assert_ne!(fold_factors(plain.clone())?, plain);
+        for same in [given_out, read_again, captured] {
             assert_eq!(fold_factors(same.clone())?, same);
         }
         Ok(())

@@ -35,7 +35,7 @@ pub(super) fn swish<'g>(graph: &Graph<'g>, mul: usize) -> Option<(&'g str, usize
     for (x, gate) in [(a, b), (b, a)] {
         let at = *graph.producer.get(gate.as_str())?;
         let sigmoid = &graph.proto.node[at];
-        let only = graph.consumers.get(gate.as_str()).is_some_and(|c| c.len() == 1);
+        let only = graph.consumers.get(gate.as_str()).is_some_and(|c| c.len() == 1) && !graph.is_seen_outside(gate);
         if matches!(sigmoid.op_type(), "Sigmoid" | "HardSigmoid") && sigmoid.input.first() == Some(x) && only {
             return Some((x, at));
         }

@@ -47,6 +47,10 @@ pub(super) fn turned<'l>(
         reach.checked_sub(own).map(|p| p as i64)
     };
     let pads = [pad(0, 0)?, pad(1, 0)?, pad(0, 1)?, pad(1, 1)?];
+    // Other sides than these are not for every provider.
+    if pads[..2] != pads[2..] {
+        return None;
+    }
     Some(Turned { layer, inputs, pads })
 }
 

@@ -121,6 +121,7 @@ impl Session<'_> {
         match self.remembered(trial)? {
             Some((entries, agreement)) => {
                 (evidence.entries, evidence.agreement, evidence.remembered) = (entries, agreement, true);
+                self.loaded.borrow_mut().leave(&[]);
             }
             None => {
                 if !trial.entries.is_empty() {
@@ -131,7 +132,9 @@ impl Session<'_> {
                     entries => self.loaded.borrow_mut().leave(entries),
                 };
                 evidence.agreement = self.agreement(trial, loaded.unwrap_or_default())?;
-                remember(&self.prober, &self.agreement_key(trial), &evidence.agreement)?;
+                if trial.compared_at.is_some() && self.loaded_for(trial.inputs)?.is_some() {
+                    remember(&self.prober, &self.agreement_key(trial), &evidence.agreement)?;
+                }
             }
         }
         if let Some(why) = acceptance.before_task(&evidence) {
@@ -169,9 +172,8 @@ impl Session<'_> {
     }
 
     fn agreement_key(&self, trial: &Trial) -> String {
-        let workloads = if trial.compared_at.is_some() { trial.inputs } else { &[] };
-        let what = format!("agreement {TRIES} {}", self.options.seed);
-        whole_key(&what, &[trial.reference, trial.model], workloads, 0.0)
+        let what = format!("agreement {TRIES} {} {}", self.options.seed, env!("CARGO_PKG_VERSION"));
+        whole_key(&what, &[trial.reference, trial.model], trial.inputs, 0.0)
     }
 
     /// The least agreement of all workloads; sessions of the reference and the model that are loaded for timing run both where they can.

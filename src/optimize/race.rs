@@ -42,7 +42,7 @@ impl Session<'_> {
         };
         let progress = self.progress();
         if let Some(only) = self.loaded_for(inputs)? {
-            let key = whole_key("times", models, inputs, seconds);
+            let key = self.times_key(models, inputs, seconds);
             let before: Option<Vec<Entry>> = recalled(&self.prober, &key)?;
             let before = before.filter(|b| b.len() == models.len());
             // Sessions of an earlier job were as fresh as those that a further set would have.
@@ -81,12 +81,17 @@ impl Session<'_> {
         if self.options.goals.limits[Metric::Latency].is_some() || self.loaded_for(inputs)?.is_none() {
             return Ok(None);
         }
-        let known: Option<Vec<Entry>> = recalled(&self.prober, &whole_key("times", models, inputs, seconds))?;
+        let known: Option<Vec<Entry>> = recalled(&self.prober, &self.times_key(models, inputs, seconds))?;
         Ok(known.filter(|k| k.len() == models.len() && differ(k, CLEAR)))
     }
 
+    /// The inputs are random ones of the seed.
+    fn times_key(&self, models: &[&[u8]], inputs: &[(Vec<NamedTensor>, f64)], seconds: f64) -> String {
+        whole_key(&format!("times {}", self.options.seed), models, inputs, seconds)
+    }
+
     /// The inputs that loaded models have in place, if these are they.
-    fn loaded_for<'i>(&self, inputs: &'i [(Vec<NamedTensor>, f64)]) -> Result<Option<&'i [NamedTensor]>> {
+    pub(super) fn loaded_for<'i>(&self, inputs: &'i [(Vec<NamedTensor>, f64)]) -> Result<Option<&'i [NamedTensor]>> {
         Ok(match (self.timer()?.node_clock(), inputs) {
             (NodeClock::Device, [(only, _)]) if std::ptr::eq(inputs, self.inputs.as_slice()) => Some(only),
             _ => None,

@@ -162,8 +162,12 @@ fn fit(
             true => None,
             false => activation::behind(change.graph, &old.output).map(|f| (f, Kept::default(), Kept::default())),
         };
-        let samples = (0..fitted_on).map(|run| after.samples(run)).sum();
-        let places = settings.places_for(new.columns() + 1, samples);
+        // Those that judge are fewer, and looked at in more places.
+        let last = after.runs().len();
+        let places = [0..fitted_on.min(last), fitted_on.min(last)..last].map(|runs| {
+            let samples = runs.map(|run| after.samples(run)).sum();
+            settings.places_for(new.columns() + 1, samples)
+        });
         let mut seen = [Places::default(), Places::default()];
         let last = after.runs().len().saturating_sub(1);
         for run in 0..after.runs().len() {
@@ -171,7 +175,7 @@ fn fit(
             let dims = after.value(run, &new.input)?.dims();
             if let Some(out) = new.output_dims(&dims) {
                 let seed = place_seed(settings.seed, old.node, run);
-                let picked = picked(&new, &out, after.samples(run), places, seed);
+                let picked = picked(&new, &out, after.samples(run), places[usize::from(!fits)], seed);
                 let into = &mut seen[usize::from(!fits)];
                 after.input_rows(run, &new.input, (&new, &out), &picked, &mut into.inputs)?;
                 into.aims

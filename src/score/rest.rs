@@ -30,6 +30,8 @@ struct Part {
     read: HashSet<String>,
     /// As a model, once it is known what its inputs look like; `None` in it where it makes nothing.
     loaded: Option<Option<(Subgraph, Runner)>>,
+    /// The sizes of the inputs that it was loaded for; `None`: any.
+    sizes: Option<Vec<Vec<usize>>>,
 }
 
 impl<'g> Rest<'g> {
@@ -63,6 +65,7 @@ impl<'g> Rest<'g> {
             nodes: first..end,
             read: read_from(self.graph, end).into_iter().map(str::to_owned).collect(),
             loaded: None,
+            sizes: None,
         };
         self.parts = places.iter().copied().zip(ends).map(part).collect();
     }
@@ -126,8 +129,8 @@ impl<'g> Rest<'g> {
                 part.run(&mut runner, &given, &between)?.into_iter().collect();
             for part in self.parts.iter_mut().filter(|p| p.nodes.start >= first) {
                 let value = |name: &str| made.get(name).or_else(|| live.get(name).map(Arc::as_ref));
-                if part.loaded.is_none() {
-                    part.loaded = Some(part.load((self.model, self.graph), executor, &value)?);
+                if part.loaded.is_none() || !part.serves(&value) {
+                    part.load((self.model, self.graph), executor, &value)?;
                 }
                 let new = match &mut part.loaded {
                     Some(Some((subgraph, runner))) => subgraph.run(runner, &value, &between)?,
@@ -145,23 +148,39 @@ impl<'g> Rest<'g> {
 }
 
 impl Part {
-    /// The nodes as a model that takes values like these.
+    /// Whether it was loaded for values of these sizes.
+    fn serves<'v>(&self, value: &dyn Fn(&str) -> Option<&'v DeviceTensor>) -> bool {
+        let (Some(Some((subgraph, _))), Some(sizes)) = (&self.loaded, &self.sizes) else {
+            return true;
+        };
+        let same = |(name, dims): (&String, &Vec<usize>)| value(name).is_some_and(|v| v.dims() == *dims);
+        subgraph.inputs.iter().zip(sizes).all(same)
+    }
+
+    /// Loads the nodes as a model that takes values like these; once they differ, of any sizes.
     fn load<'v>(
-        &self,
+        &mut self,
         (model, graph): (&ModelProto, &Graph),
         executor: &StagedExecutor,
         value: &'v dyn Fn(&str) -> Option<&'v DeviceTensor>,
-    ) -> Result<Option<(Subgraph, Runner)>> {
+    ) -> Result<()> {
         let like_first = |_, name: &str| value(name);
         let keep = |name: &str| self.read.contains(name);
         let Some(mut subgraph) = Subgraph::new(model, graph, self.nodes.clone(), &keep, 1, &like_first)? else {
-            return Ok(None);
+            self.loaded = Some(None);
+            return Ok(());
         };
-        if !executor.runs_are_alike() {
+        let sizes = subgraph
+            .inputs
+            .iter()
+            .map(|name| value(name).map_or_else(Vec::new, DeviceTensor::dims));
+        self.sizes = (self.loaded.is_none() && executor.runs_are_alike()).then(|| sizes.collect());
+        if self.sizes.is_none() {
             subgraph.forget_sizes();
         }
         let runner = executor.device().runner(&encode(&subgraph.model))?;
-        Ok(Some((subgraph, runner)))
+        self.loaded = Some(Some((subgraph, runner)));
+        Ok(())
     }
 }
 

@@ -292,8 +292,9 @@ impl Executor for CudaDevice {
             None => self.runner(model)?,
         };
         run(&mut runner)?;
-        if self.is_roomy() {
-            self.kept.keep(hash, runner);
+        match self.is_roomy() {
+            true => self.kept.keep(hash, runner),
+            false => self.kept.clear(),
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ const SECONDS: f64 = 3.0;
 /// Gradient steps have at least one part in so many of the time budget.
 const FOR_THE_STEPS: u32 = 8;
 /// Seconds that they may take however short the job was.
-const LEAST_SECONDS: f64 = 30.0;
+const LEAST_SECONDS: f64 = 600.0;
 
 /// A plan with its model.
 pub(super) struct Ready {

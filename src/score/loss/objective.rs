@@ -93,7 +93,12 @@ impl Reference {
                 if let Some(kind) = kind(head, output, &self.heads, &self.runs) {
                     let objective = Objective {
                         output: output.clone(),
-                        weight: head.weight,
+                        // Those of detections are in what each value counts.
+                        weight: if matches!(kind, ObjectiveKind::Detections(_)) {
+                            1.0
+                        } else {
+                            head.weight
+                        },
                         kind,
                     };
                     found.entry(output).or_insert(objective);
