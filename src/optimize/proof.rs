@@ -132,7 +132,8 @@ impl Session<'_> {
                     entries => self.loaded.borrow_mut().leave(entries),
                 };
                 evidence.agreement = self.agreement(trial, loaded.unwrap_or_default())?;
-                if trial.compared_at.is_some() && self.loaded_for(trial.inputs)?.is_some() {
+                if trial.compared_at.is_some() && !trial.entries.is_empty() && self.loaded_for(trial.inputs)?.is_some()
+                {
                     remember(&self.prober, &self.agreement_key(trial), &evidence.agreement)?;
                 }
             }
