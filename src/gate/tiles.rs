@@ -2,6 +2,7 @@
 
 use super::emitter::GateEmitter;
 use super::spec::TileGate;
+use crate::onnx::Dtype;
 
 /// The chosen tiles of the block's input: (samples · tiles) × channels × rows × columns.
 pub(super) fn gathered(emitter: &mut GateEmitter, gate: &TileGate, chosen: &str) -> String {
@@ -88,7 +89,8 @@ pub(super) fn scattered(emitter: &mut GateEmitter, gate: &TileGate, chosen: &str
         None => mean_maps(emitter, gate, chosen),
     };
     let base = emitter.builder.reshape(&below, &[-1, run as i64]);
-    let adds = other.is_some() && emitter.opset >= 16;
+    // The CPU provider adds no half-precision numbers while it scatters.
+    let adds = other.is_some() && emitter.opset >= 16 && emitter.dtype == Dtype::Float;
     if other.is_some() && !adds {
         let flat = emitter.builder.reshape(&at, &[-1]);
         let there = emitter.builder.op("Gather", &[&base, &flat], &[("axis", &[0])]);
