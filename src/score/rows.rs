@@ -72,9 +72,7 @@ fn input_rows_taken(
     rows: &mut Vec<f32>,
 ) -> Result<()> {
     let Form::Conv(spec) = &linear_op.form else {
-        let (_, each) = places_of(linear_op, output_dims);
-        let at: Vec<i64> = places.iter().map(|&(n, q)| (n * each + q) as i64).collect();
-        rows.extend(take(&at)?);
+        rows.extend(take(&output_places(linear_op, output_dims, places))?);
         return Ok(());
     };
     let (width, before, taps) = (linear_op.all_columns(), rows.len(), linear_op.taps);
