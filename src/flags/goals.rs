@@ -59,7 +59,7 @@ pub struct CalibArgs {
     #[arg(long, value_enum, value_name = "METHOD", requires = "calib")]
     pub requantize: Option<CalibrationMethod>,
     /// Train all weights of the narrower model together on these samples for at most so many gradient steps, with the original as the teacher;
-    /// taken where the model then loses less. They take as long as the search and the fit at most, or 30 s.
+    /// taken where the model then loses less. In a job they take a quarter longer than the search and the fit at most, or ten minutes.
     #[arg(long, value_name = "STEPS", default_value_t = 0, requires = "calib")]
     pub distill: usize,
 }

@@ -12,7 +12,7 @@ use super::save::SaveArgs;
 use super::setup::SetupArgs;
 use super::shapes::ShapeArgs;
 use crate::Result;
-use crate::jobs::{ApplySettings, MainSettings, PlanFor};
+use crate::jobs::{ApplySettings, DeviceChoice, DeviceSettings, MainSettings, PlanFor};
 
 /// Flags of `plan`.
 #[derive(Debug, ClapArgs)]
@@ -67,6 +67,12 @@ pub struct ApplyArgs {
     /// Input shapes.
     #[command(flatten)]
     pub shapes: ShapeArgs,
+    /// Fit weights and run models on this NVIDIA GPU [default: on the CPU].
+    #[arg(long, value_name = "N", conflicts_with = "threads")]
+    pub gpu: Option<usize>,
+    /// Threads within a node on the CPU [default: as many as a plain InferenceSession of ONNX Runtime has here].
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub threads: usize,
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
@@ -108,7 +114,12 @@ impl ApplyArgs {
             requantize: self.calib.requantize,
             distill: self.calib.distill,
             metric: self.metric.metric()?,
-            library: self.ort_lib.clone(),
+            device: DeviceSettings {
+                choice: self.gpu.map_or(DeviceChoice::Cpu, DeviceChoice::Gpu),
+                threads: self.threads,
+                library: self.ort_lib.clone(),
+                ..Default::default()
+            },
         })
     }
 }

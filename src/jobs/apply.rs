@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::device::load_runtime;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::device::DeviceSettings;
 use super::source::ModelSource;
 use crate::channels::IndexRemaps;
-use crate::device::{CpuDevice, Limit, ShapeOptions, Stop};
+use crate::device::{Device, Limit, ShapeOptions, Stop};
 use crate::onnx::{declare_weights, encode};
 use crate::optimize::{
     Allowed, Calibrated, Datasets, Declined, Directions, Distilling, Fitting, JudgedBy, Judging, Opened,
@@ -52,8 +55,8 @@ pub struct ApplySettings {
     pub distill: usize,
     /// A metric of the user's own, on the samples that models are compared on.
     pub metric: Option<Arc<dyn UserMetric>>,
-    /// ONNX Runtime's shared library; `None`: the one that is found.
-    pub library: Option<PathBuf>,
+    /// The device that weights are fitted on, and the library.
+    pub device: DeviceSettings,
 }
 
 /// What applying a plan gives.
@@ -82,7 +85,7 @@ pub fn apply(
     reporter: &dyn ProgressReporter,
 ) -> Result<Applied> {
     let plan = read_plan(&settings.plan)?;
-    let runtime = load_runtime(settings.library.as_deref(), stop)?;
+    let runtime = settings.device.runtime(stop)?;
     let opened = source.open(&runtime, &settings.shapes)?;
     if plan.model != opened.model.hash && settings.plan_for == PlanFor::SameFile {
         return Err(Error::Plan(format!(
@@ -90,7 +93,8 @@ pub fn apply(
             settings.plan.display()
         )));
     }
-    let device = CpuDevice::new(runtime, 1);
+    let device = settings.device.open(&runtime)?;
+    let device = device.as_ref();
     let before = encode(&opened.proto);
     let sources = SampleSources {
         eval: settings.eval.as_ref(),
@@ -100,16 +104,16 @@ pub fn apply(
     };
     let Datasets {
         eval, calib, judged, ..
-    } = Datasets::read(&opened, &device, sources, reporter)?;
+    } = Datasets::read(&opened, device, sources, reporter)?;
     let report = |done, total| reporter.progress(done, total);
     let judge = match (&settings.metric, &eval) {
-        (Some(metric), Some(data)) => Some(MetricJudge::of(metric.clone(), &device, &before, data, &report)?),
+        (Some(metric), Some(data)) => Some(MetricJudge::of(metric.clone(), device, &before, data, &report)?),
         _ => None,
     };
     let calib = calib.map(|data| Samples::new(data).judged_by(&judged));
     let opened = match plan.reparametrized.is_empty() {
         true => opened,
-        false => reparametrized(&opened, &plan, &device, calib.as_ref(), reporter)?,
+        false => reparametrized(&opened, &plan, device, calib.as_ref(), reporter)?,
     };
     let graph = opened.graph()?;
     let change = plan.change(&graph, &opened.analysis)?;
@@ -136,14 +140,14 @@ pub fn apply(
             requantize: settings.requantize,
         };
         let limit = Limit::default();
-        let fit = fitted(&device, change, proto, samples, fitting, reporter, &limit)?;
+        let fit = fitted(device, change, proto, samples, fitting, reporter, &limit)?;
         let how = Distilling {
             steps: settings.distill,
             at_most: Duration::MAX,
             seed: 0,
             values: value_bytes(&opened.analysis, samples.data.declared()),
         };
-        let fit = distilled(&device, change.model, fit, samples, how, reporter, &limit)?;
+        let fit = distilled(device, change.model, fit, samples, how, reporter, &limit)?;
         let trained = fit.distillation.as_ref();
         trained
             .iter()
@@ -159,10 +163,10 @@ pub fn apply(
     declare_weights(&mut proto);
     let after = encode(&proto);
     reporter.step(Step::Verify);
-    let agreement = compare(&device, &before, &after, &opened.specs, 0, 3)?;
+    let agreement = compare(device, &before, &after, &opened.specs, 0, 3)?;
     let task = match &eval {
         Some(data) => compare_task(
-            &device,
+            device,
             [&before, &after],
             data,
             judged.reading.as_ref(),
@@ -208,7 +212,7 @@ pub fn apply(
 fn reparametrized(
     opened: &Opened,
     plan: &PlanFile,
-    device: &CpuDevice,
+    device: &dyn Device,
     samples: Option<&Samples>,
     reporter: &dyn ProgressReporter,
 ) -> Result<Opened> {
@@ -250,5 +254,9 @@ fn reparametrized(
 
 fn read_plan(path: &Path) -> Result<PlanFile> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
-    serde_json::from_str(&text).map_err(|e| Error::Usage(format!("{} is not a plan: {e}", path.display())))
+    let refused = |e| Error::Usage(format!("{} is not a plan: {e}", path.display()));
+    let read: Value = serde_json::from_str(&text).map_err(refused)?;
+    // A report holds the plan that its job made.
+    let plan = read.get("plan").filter(|p| p.is_object()).unwrap_or(&read);
+    PlanFile::deserialize(plan).map_err(refused)
 }

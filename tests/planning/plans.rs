@@ -58,6 +58,16 @@ fn a_plan_is_written_edited_and_applied() {
     assert_eq!(code, Some(0), "{said}");
     let written = snapprune::onnx::load(&at("out.onnx")).unwrap().proto;
     let graph = written.graph.as_ref().unwrap();
+    // A report, which holds the plan among other things, gives the same model.
+    let first = std::fs::read(at("out.onnx")).unwrap();
+    let (code, said) = apply(
+        &serde_json::json!({"schema_version": 1, "plan": plan}),
+        &["--threads", "1"],
+    );
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(std::fs::read(at("out.onnx")).unwrap(), first);
+    let (code, said) = apply(&serde_json::json!({"plan": null}), &[]);
+    assert!(code == Some(2) && said.contains("not a plan"), "{said}");
     // Every weight has the shape that the plan tells a training script.
     let mut checked = 0;
     for (name, axes) in plan["weights"].as_object().unwrap() {
