@@ -1,6 +1,7 @@
 //! Flags of `plan` and `apply`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
@@ -11,6 +12,7 @@ use super::metric::MetricArgs;
 use super::save::SaveArgs;
 use super::setup::SetupArgs;
 use super::shapes::ShapeArgs;
+use super::units::duration;
 use crate::Result;
 use crate::jobs::{ApplySettings, DeviceChoice, DeviceSettings, MainSettings, PlanFor};
 
@@ -73,6 +75,12 @@ pub struct ApplyArgs {
     /// Threads within a node on the CPU [default: as many as a plain InferenceSession of ONNX Runtime has here].
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub threads: usize,
+    /// Plan as many gradient steps as this time allows, such as 90s, 5m [default: all that are asked for].
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "distill")]
+    pub distill_budget: Option<Duration>,
+    /// Seed of the order of samples in gradient steps, and of the random inputs.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
     /// ONNX Runtime's shared library.
     #[arg(long, value_name = "FILE")]
     pub ort_lib: Option<PathBuf>,
@@ -113,6 +121,8 @@ impl ApplyArgs {
             calib: self.calib.calib(&self.data),
             requantize: self.calib.requantize,
             distill: self.calib.distill,
+            distill_budget: self.distill_budget,
+            seed: self.seed,
             metric: self.metric.metric()?,
             device: DeviceSettings {
                 choice: self.gpu.map_or(DeviceChoice::Cpu, DeviceChoice::Gpu),

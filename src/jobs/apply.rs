@@ -53,6 +53,10 @@ pub struct ApplySettings {
     pub requantize: Option<CalibrationMethod>,
     /// Gradient steps that train all weights together, at most; 0: none.
     pub distill: usize,
+    /// So long, about; fewer steps are planned where they would take longer. `None`: as long as they take.
+    pub distill_budget: Option<Duration>,
+    /// Seed of the order of samples in gradient steps, and of the random inputs.
+    pub seed: u64,
     /// A metric of the user's own, on the samples that models are compared on.
     pub metric: Option<Arc<dyn UserMetric>>,
     /// The device that weights are fitted on, and the library.
@@ -136,15 +140,15 @@ pub fn apply(
             remaps: &remaps,
         };
         let fitting = Fitting {
-            seed: 0,
+            seed: settings.seed,
             requantize: settings.requantize,
         };
         let limit = Limit::default();
         let fit = fitted(device, change, proto, samples, fitting, reporter, &limit)?;
         let how = Distilling {
             steps: settings.distill,
-            at_most: Duration::MAX,
-            seed: 0,
+            at_most: settings.distill_budget.unwrap_or(Duration::MAX),
+            seed: settings.seed,
             values: value_bytes(&opened.analysis, samples.data.declared()),
         };
         let fit = distilled(device, change.model, fit, samples, how, reporter, &limit)?;
@@ -163,7 +167,7 @@ pub fn apply(
     declare_weights(&mut proto);
     let after = encode(&proto);
     reporter.step(Step::Verify);
-    let agreement = compare(device, &before, &after, &opened.specs, 0, 3)?;
+    let agreement = compare(device, &before, &after, &opened.specs, settings.seed, 3)?;
     let task = match &eval {
         Some(data) => compare_task(
             device,

@@ -95,10 +95,19 @@ fn of_weights(
         let all = tape.builder.ints(&side(0).chain(side(1)).collect::<Vec<_>>());
         padded = tape.builder.op("Pad", &[&padded, &all], &[]);
     }
+    let whole = spec.groups == 1;
+    if whole {
+        // Samples lie within channels, so that one product sums over all of them.
+        padded = channels_first(tape, &padded, rank);
+    }
     let axes = tape.builder.ints(&(2..2 + rank as i64).collect::<Vec<_>>());
     let steps = tape
         .builder
         .ints(&spec.strides.iter().map(|&s| s as i64).collect::<Vec<_>>());
+    let shape = match whole {
+        true => vec![c, n * places],
+        false => vec![n, g, c, places],
+    };
     let mut taps = Vec::new();
     for tap in 0..spec.taps() {
         let mut left = tap;
@@ -112,22 +121,38 @@ fn of_weights(
         let to: Vec<i64> = to.map(|((a, s), places)| (a + (places - 1) * s + 1) as i64).collect();
         let (from, to) = (tape.builder.ints(&from), tape.builder.ints(&to));
         let seen = tape.builder.op("Slice", &[&padded, &from, &to, &axes, &steps], &[]);
-        taps.push(tape.builder.reshape(&seen, &[n, g, c, places]));
+        taps.push(tape.builder.reshape(&seen, &shape));
     }
     let windows = match taps.as_slice() {
         [one] => one.clone(),
         all => {
             let all: Vec<&str> = all.iter().map(String::as_str).collect();
-            tape.builder.op("Concat", &all, &[("axis", &[2])])
+            let axis = shape.len() as i64 - 2;
+            tape.builder.op("Concat", &all, &[("axis", &[axis])])
         }
     };
-    let rows = tape.builder.reshape(narrow, &[n, g, m, places]);
-    let columns = tape.builder.op("Transpose", &[&windows], &[("perm", &[0, 1, 3, 2])]);
-    let each = tape.builder.op("MatMul", &[&rows, &columns], &[]);
-    let first = tape.builder.ints(&[0]);
-    let sum = tape.builder.op("ReduceSum", &[&each, &first], &[("keepdims", &[0])]);
+    let sum = match whole {
+        true => {
+            let rows = channels_first(tape, narrow, rank);
+            let rows = tape.builder.reshape(&rows, &[m, n * places]);
+            tape.builder.op("Gemm", &[&rows, &windows], &[("transB", &[1])])
+        }
+        false => {
+            let rows = tape.builder.reshape(narrow, &[n, g, m, places]);
+            let columns = tape.builder.op("Transpose", &[&windows], &[("perm", &[0, 1, 3, 2])]);
+            let each = tape.builder.op("MatMul", &[&rows, &columns], &[]);
+            let first = tape.builder.ints(&[0]);
+            tape.builder.op("ReduceSum", &[&each, &first], &[("keepdims", &[0])])
+        }
+    };
     let split = tape.builder.reshape(&sum, &[g, m, spec.taps() as i64, c]);
     let turned = tape.builder.op("Transpose", &[&split], &[("perm", &[0, 1, 3, 2])]);
     let dims: Vec<i64> = w.iter().map(|&d| d as i64).collect();
     Some(tape.builder.reshape(&turned, &dims))
+}
+
+/// N×C×… as C×N×….
+fn channels_first(tape: &mut Tape, value: &str, rank: usize) -> String {
+    let order: Vec<i64> = [1, 0].into_iter().chain(2..2 + rank as i64).collect();
+    tape.builder.op("Transpose", &[value], &[("perm", &order)])
 }

@@ -346,6 +346,8 @@ def apply(
     external_data_dir: str | os.PathLike[str] | None = None,
     fix_weights: bool = False,
     other_weights: bool = False,
+    distill_budget: str | None = None,
+    seed: int = 0,
     gpu: int | None = None,
     threads: int | None = None,
     ort_lib: str | os.PathLike[str] | None = None,
@@ -356,6 +358,7 @@ def apply(
     Args:
         plan: a :class:`Plan`, or the file of one.
         other_weights: the model is the network that the plan was made for, with other weights.
+        distill_budget: plan as many gradient steps as this time allows, such as ``"5m"``; all of them otherwise.
         gpu: fit weights and run models on this NVIDIA GPU, not on the CPU.
 
     The other arguments are those of :func:`optimize`.
@@ -364,7 +367,7 @@ def apply(
         flags = call.flags(
             labels=call.labels(labels), metric=call.metric_flag(metric), resize=resize, pad_value=pad_value, layout=layout, channels=channels, pixel_range=pixel_range,
             batch=batch, mean=mean, std=std, task=task, loss=_losses(loss), alphabet=alphabet, shape=_shapes(shapes), dim=_dims(dims),
-            external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights, gpu=gpu, threads=threads,
+            external_data_dir=external_data_dir, fix_weights=fix_weights, other_weights=other_weights, distill_budget=distill_budget, seed=seed, gpu=gpu, threads=threads,
             calib=call.samples(calib, "calib", calib_samples), calib_samples=calib_samples, requantize=requantize, distill=distill or None, eval=call.samples(eval, "eval"),
         )  # fmt: skip
         file = call.plan(plan)
