@@ -233,6 +233,11 @@ impl Dataset {
         self.batch
     }
 
+    /// Whether a run may hold any number of samples.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Samples in a run at the extents that the model was opened with.
     pub fn declared(&self) -> usize {
         self.declared

@@ -13,6 +13,8 @@ pub(super) struct Batches<'d> {
     runs: Range<usize>,
     /// Rows of each input, where samples may be mixed between runs.
     rows: Option<Vec<Rows>>,
+    /// Samples of a batch.
+    size: usize,
     /// Samples, or runs, that this round has not given yet.
     left: Vec<usize>,
     random: fastrand::Rng,
@@ -28,20 +30,32 @@ struct Rows {
 }
 
 impl<'d> Batches<'d> {
-    /// Of the samples in `runs`.
-    pub fn new(data: &'d Dataset, runs: Range<usize>, seed: u64) -> Self {
+    /// Of the samples in `runs`, `size` of them at a time where their number is open.
+    pub fn new(data: &'d Dataset, runs: Range<usize>, size: usize, seed: u64) -> Self {
+        let rows = rows(data, runs.clone());
+        let all = data.samples_of(runs.clone()).max(1);
         Self {
             data,
-            rows: rows(data, runs.clone()),
+            // A model that mixes the samples of a run has runs of one.
+            size: match data.is_open() && data.batch() > 1 && rows.is_some() {
+                true => size.clamp(1, all),
+                false => data.batch().max(1),
+            },
+            rows,
             runs,
             left: Vec::new(),
             random: fastrand::Rng::with_seed(seed),
         }
     }
 
-    /// The next batch, as large as a run.
+    /// Samples of a batch.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The next batch.
     pub fn next(&mut self) -> Vec<NamedTensor> {
-        let size = self.data.batch().max(1);
+        let size = self.size;
         let Some(rows) = &self.rows else {
             if self.left.is_empty() {
                 self.left = self.runs.clone().collect();
@@ -125,9 +139,9 @@ mod tests {
         };
         let data = Dataset::random(std::slice::from_ref(&spec), 64, 1)?;
         let runs = 0..data.runs();
-        let mut batches = Batches::new(&data, runs.clone(), 5);
+        let mut batches = Batches::new(&data, runs.clone(), 16, 5);
         let mut round = || -> Vec<Vec<u8>> {
-            let all = (0..64 / data.batch()).flat_map(|_| batches.next());
+            let all = (0..64 / batches.size()).flat_map(|_| batches.next());
             all.flat_map(|(_, t)| t.bytes.chunks(8).map(<[u8]>::to_vec).collect::<Vec<_>>())
                 .collect()
         };

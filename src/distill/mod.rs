@@ -19,4 +19,4 @@ mod views;
 
 pub use ends::Trainable;
 pub use gradients::{Gradients, Stopped};
-pub use steps::{Distilled, Schedule, Teaching, distill};
+pub use steps::{Distilled, Schedule, Teaching, distill, samples_of_a_step};

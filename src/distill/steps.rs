@@ -52,6 +52,16 @@ pub struct Teaching<'a> {
     pub data: &'a Dataset,
     /// The runs that steps are made on.
     pub runs: &'a Range<usize>,
+    /// Samples that memory holds the values of, where their number in a run is open; of fixed runs there is one at a time.
+    pub most: usize,
+}
+
+/// Samples of one step.
+pub fn samples_of_a_step(objectives: &[Objective]) -> usize {
+    match objectives.iter().any(Objective::has_places) {
+        true => OF_PLACES,
+        false => SAMPLES,
+    }
 }
 
 /// What the steps gave.
@@ -83,9 +93,10 @@ pub fn distill(
     judge: &dyn Fn(&ModelProto) -> Result<f64>,
     watch: Watch,
 ) -> Result<Distilled> {
-    let runs = teaching.runs.clone();
-    let first = teaching.data.run(runs.start);
-    let of = Gradients::of(device, model, &first.inputs, teaching.objectives)?;
+    let samples = samples_of_a_step(teaching.objectives);
+    let most = teaching.most.clamp(1, samples);
+    let mut batches = Batches::new(teaching.data, teaching.runs.clone(), most, schedule.seed);
+    let of = Gradients::of(device, model, &batches.next(), teaching.objectives)?;
     let mut gradients = match of {
         Ok(gradients) => gradients,
         Err(stopped) => {
@@ -107,14 +118,9 @@ pub fn distill(
     let sizes: Vec<f32> = weights.iter().map(|w| size(w)).collect();
     let mut moments: Vec<Adam> = weights.iter().map(|w| Adam::new(w.len())).collect();
     let mut teacher = device.runner(&encode(teaching.teacher))?;
-    let mut batches = Batches::new(teaching.data, runs, schedule.seed);
     let before = judge(model)?;
     let mut best: (f64, Option<Vec<Vec<f32>>>) = (before, None);
-    let samples = match teaching.objectives.iter().any(Objective::has_places) {
-        true => OF_PLACES,
-        false => SAMPLES,
-    };
-    let parts = samples.div_ceil(first.samples.max(1)).max(1);
+    let parts = samples.div_ceil(batches.size()).max(1);
     let (mut planned, mut made) = (schedule.steps, 0);
     let started = Instant::now();
     // The first steps of a GPU take long, as it chooses its kernels then.
@@ -132,7 +138,7 @@ pub fn distill(
         for _ in 0..parts {
             let inputs = batches.next();
             let mut taught = teacher.run_tensors(&inputs)?;
-            taught.extend(Objective::counts(teaching.objectives, &taught, first.samples));
+            taught.extend(Objective::counts(teaching.objectives, &taught, batches.size()));
             let (_, found) = gradients.at(&tensors, &inputs, &taught)?;
             for (into, from) in sum.iter_mut().zip(&found) {
                 into.iter_mut().zip(from).for_each(|(a, g)| *a += g / parts as f32);

@@ -8,7 +8,7 @@ use super::memory::held_bytes;
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
 use crate::device::{Device, Limit};
-use crate::distill::{Distilled, Schedule, Teaching, distill};
+use crate::distill::{Distilled, Schedule, Teaching, distill, samples_of_a_step};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::score::{Reference, StagedExecutor, Watch};
@@ -30,8 +30,8 @@ pub struct Distilling {
 /// How many times the values of a run are held: as they are, as gradients, and as what both are made of.
 const COPIES: u64 = 4;
 
-/// Bytes that gradient steps take: the samples as float32, and the values of a run.
-fn needed(samples: &Samples, how: Distilling) -> u64 {
+/// Bytes that gradient steps take: the samples as float32, and the values of a run of `batch`.
+fn needed(samples: &Samples, how: Distilling, batch: usize) -> u64 {
     let data = &samples.data;
     let inputs = data.run(samples.fit.start).inputs;
     let elements: u64 = inputs
@@ -39,7 +39,7 @@ fn needed(samples: &Samples, how: Distilling) -> u64 {
         .map(|(_, t)| t.dims.iter().map(|&d| d as u64).product::<u64>())
         .sum();
     let rows = 4 * elements.saturating_mul(samples.fit.len() as u64);
-    rows.saturating_add(COPIES * how.values.saturating_mul(data.batch().max(1) as u64))
+    rows.saturating_add(COPIES * how.values.saturating_mul(batch.max(1) as u64))
 }
 
 /// Gradient steps on the samples that weights are fitted on; those that choose tell which weights are taken.
@@ -69,7 +69,9 @@ pub fn distilled(
     if limit.is_up() {
         return stays("no time is left".to_owned());
     }
-    let (needed, free) = (needed(samples, how), held_bytes());
+    let (free, batch) = (held_bytes(), samples.data.batch());
+    let needed_by = |batch| needed(samples, how, batch);
+    let needed = needed_by(batch);
     if needed > free {
         let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
         return stays(format!(
@@ -85,11 +87,17 @@ pub fn distilled(
     let reference = Reference::of(&executor, original, &graph, &samples.judged)?;
     let judge = |model: &ModelProto| reference.judge(&executor, model, &Graph::of(model)?, 0);
     let progress = |done, total| reporter.progress(done, total);
+    let objectives = reference.objectives();
+    let whole = samples_of_a_step(&objectives);
     let teaching = Teaching {
         teacher: original,
-        objectives: &reference.objectives(),
+        objectives: &objectives,
         data: &samples.data,
         runs: &samples.fit,
+        most: match needed_by(whole) <= free {
+            true => whole,
+            false => batch,
+        },
     };
     let schedule = Schedule {
         steps: how.steps,
