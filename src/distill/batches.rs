@@ -53,8 +53,31 @@ impl<'d> Batches<'d> {
         self.size
     }
 
-    /// The next batch.
+    /// The next batch; of images, other views of them.
     pub fn next(&mut self) -> Vec<NamedTensor> {
+        let mut batch = self.taken();
+        if let Some(view) = self.view(&batch) {
+            batch = view;
+        }
+        batch
+    }
+
+    /// The next batch as other views; `None` where samples have none.
+    pub fn next_view(&mut self) -> Option<Vec<NamedTensor>> {
+        let batch = self.taken();
+        self.view(&batch)
+    }
+
+    fn view(&mut self, batch: &[NamedTensor]) -> Option<Vec<NamedTensor>> {
+        let [(name, image)] = batch else { return None };
+        self.rows.as_ref()?;
+        let other = moved(image, &mut self.random)?;
+        let view = mixed(&other, &mut self.random).unwrap_or(other);
+        Some(vec![(name.clone(), view)])
+    }
+
+    /// The samples of the next batch.
+    fn taken(&mut self) -> Vec<NamedTensor> {
         let size = self.size;
         let Some(rows) = &self.rows else {
             if self.left.is_empty() {
@@ -83,13 +106,7 @@ impl<'d> Batches<'d> {
             };
             (input.name.clone(), tensor)
         });
-        let mut batch: Vec<NamedTensor> = batch.collect();
-        if let [(_, image)] = batch.as_mut_slice()
-            && let Some(other) = moved(image, &mut self.random)
-        {
-            *image = mixed(&other, &mut self.random).unwrap_or(other);
-        }
-        batch
+        batch.collect()
     }
 }
 

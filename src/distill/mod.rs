@@ -15,6 +15,7 @@ mod rules;
 mod seen;
 mod steps;
 mod tape;
+mod unseen_views;
 mod views;
 
 pub use ends::Trainable;

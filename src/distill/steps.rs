@@ -8,6 +8,7 @@ use super::adam::Adam;
 use super::batches::Batches;
 use super::ends::Trainable;
 use super::gradients::Gradients;
+use super::unseen_views::UnseenViews;
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::onnx::proto::ModelProto;
@@ -27,6 +28,10 @@ const SMALL: f32 = 1e-3;
 const WARM_UP: f64 = 0.1;
 /// How often the weights are judged.
 const JUDGED: usize = 8;
+/// Batches of other views that weights are judged on, at most.
+const VIEWS: usize = 4;
+/// Steps of the whole for one such batch of a judgement: judging takes an eighth of the time at most.
+const PER_VIEWS: usize = 9;
 /// Steps that tell how long one takes; twice as many tell it anew, and so on.
 const TIMED: usize = 3;
 
@@ -52,6 +57,8 @@ pub struct Teaching<'a> {
     pub data: &'a Dataset,
     /// The runs that steps are made on.
     pub runs: &'a Range<usize>,
+    /// Runs of others, whose other views tell which weights are taken, besides the judge.
+    pub unseen: &'a Range<usize>,
     /// Samples that memory holds the values of, where their number in a run is open; of fixed runs there is one at a time.
     pub most: usize,
 }
@@ -74,6 +81,8 @@ pub struct Distilled {
     /// What the model lost before, and what it loses with the weights that did best, on the samples that choose; no numbers where no weight
     /// can be trained.
     pub losses: [f64; 2],
+    /// The same on other views of them, where there are any.
+    pub on_views: Option<[f64; 2]>,
     /// Weights that were trained, and those that no gradient reaches.
     pub tensors: [usize; 2],
     /// Operators that gradients do not pass.
@@ -104,6 +113,7 @@ pub fn distill(
                 model: None,
                 steps: 0,
                 losses: [f64::NAN; 2],
+                on_views: None,
                 tensors: [0, stopped.weights],
                 stopped_by: stopped.by,
             });
@@ -119,7 +129,22 @@ pub fn distill(
     let mut moments: Vec<Adam> = weights.iter().map(|w| Adam::new(w.len())).collect();
     let mut teacher = device.runner(&encode(teaching.teacher))?;
     let before = judge(model)?;
-    let mut best: (f64, Option<Vec<Vec<f32>>>) = (before, None);
+    let held = Batches::new(teaching.data, teaching.unseen.clone(), most, schedule.seed);
+    let count = (schedule.steps / (JUDGED * PER_VIEWS)).clamp(1, VIEWS);
+    let views = UnseenViews::of(held, &mut teacher, teaching.objectives, count)?;
+    let computed = |weights: &[Vec<f32>]| -> Vec<Tensor> {
+        let pairs = trained.iter().zip(weights);
+        pairs.map(|(t, values)| t.computed(values)).collect()
+    };
+    let views_before = match &views {
+        Some(views) => Some(views.loss(&mut gradients, &computed(&weights))?),
+        None => None,
+    };
+    let mut best = Best {
+        score: 1.0,
+        losses: (before, views_before),
+        weights: None,
+    };
     let parts = samples.div_ceil(batches.size()).max(1);
     let (mut planned, mut made) = (schedule.steps, 0);
     let started = Instant::now();
@@ -132,8 +157,7 @@ pub fn distill(
             break;
         }
         (watch.progress)(made, planned);
-        let pairs = trained.iter().zip(&weights);
-        let tensors: Vec<Tensor> = pairs.map(|(t, values)| t.computed(values)).collect();
+        let tensors = computed(&weights);
         let mut sum: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
         for _ in 0..parts {
             let inputs = batches.next();
@@ -163,19 +187,49 @@ pub fn distill(
         }
         if made % planned.div_ceil(JUDGED) == 0 || made == planned {
             let loss = judge(&with_weights(model, &trained, &weights))?;
-            if loss < best.0 {
-                best = (loss, Some(weights.clone()));
+            let on_views = match &views {
+                Some(views) => Some(views.loss(&mut gradients, &computed(&weights))?),
+                None => None,
+            };
+            let score = mean_ratio((loss, on_views), (before, views_before));
+            if score < best.score {
+                best = Best {
+                    score,
+                    losses: (loss, on_views),
+                    weights: Some(weights.clone()),
+                };
             }
         }
     }
     (watch.progress)(planned, planned);
     Ok(Distilled {
-        model: best.1.map(|weights| with_weights(model, &trained, &weights)),
+        model: best.weights.map(|weights| with_weights(model, &trained, &weights)),
         steps: made,
-        losses: [before, best.0],
+        losses: [before, best.losses.0],
+        on_views: views_before.zip(best.losses.1).map(<[f64; 2]>::from),
         tensors: [trained.len(), gradients.stopped.weights],
         stopped_by: gradients.stopped.by,
     })
+}
+
+/// The weights that did best so far.
+struct Best {
+    /// What they lose over what those from before lose.
+    score: f64,
+    /// What they lose by the judge, and on other views.
+    losses: (f64, Option<f64>),
+    /// `None`: those from before.
+    weights: Option<Vec<Vec<f32>>>,
+}
+
+/// What weights lose over what others lose, by the judge and on other views alike.
+fn mean_ratio(losses: (f64, Option<f64>), before: (f64, Option<f64>)) -> f64 {
+    let ratio = |now: f64, then: f64| now / then.max(f64::MIN_POSITIVE);
+    let judged = ratio(losses.0, before.0);
+    match losses.1.zip(before.1) {
+        Some((now, then)) => 0.5 * (judged + ratio(now, then)),
+        None => judged,
+    }
 }
 
 /// How many steps that take `each` fit into a time.

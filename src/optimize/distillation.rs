@@ -15,6 +15,8 @@ pub struct Distillation {
     pub loss_before: f64,
     /// The least one on the way, on the same samples.
     pub loss_after: f64,
+    /// Before and after on other views of the same samples (moved, and mixed with one another), where they are images.
+    pub loss_on_views: Option<[f64; 2]>,
     /// Whether the model has these weights: they lose less.
     pub taken: bool,
     /// Seconds that it took.
@@ -36,7 +38,13 @@ impl Distillation {
         let (before, after) = (self.loss_before, self.loss_after);
         let steps = format!("{} steps in {:.0} s", self.steps, self.seconds);
         let what = match self.taken {
-            true => format!("{steps}: loss {before:.4} → {after:.4} on the samples that choose"),
+            true => {
+                let views = self
+                    .loss_on_views
+                    .map(|[before, after]| format!(", {before:.4} → {after:.4} on other views of them"));
+                let views = views.unwrap_or_default();
+                format!("{steps}: loss {before:.4} → {after:.4} on the samples that choose{views}")
+            }
             false => format!(
                 "{steps} gave nothing: the weights from before lose least on the samples that choose ({before:.4})"
             ),

@@ -94,6 +94,7 @@ pub fn distilled(
         objectives: &objectives,
         data: &samples.data,
         runs: &samples.fit,
+        unseen: &samples.judge,
         most: match needed_by(whole) <= free {
             true => whole,
             false => batch,
@@ -121,6 +122,7 @@ pub fn distilled(
         model,
         steps,
         losses: [loss_before, loss_after],
+        on_views,
         tensors: [tensors, out_of_reach],
         stopped_by,
     } = found;
@@ -131,6 +133,7 @@ pub fn distilled(
         stopped_by,
         loss_before,
         loss_after,
+        loss_on_views: on_views,
         taken: model.is_some(),
         seconds: began.elapsed().as_secs_f64(),
     };

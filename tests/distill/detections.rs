@@ -133,6 +133,7 @@ fn a_detector_comes_nearer_to_what_the_original_finds() {
         objectives: &objectives,
         data: &data,
         runs: &(0..96),
+        unseen: &(0..0),
         most: 64,
     };
     let schedule = Schedule {

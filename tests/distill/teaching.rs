@@ -106,6 +106,7 @@ pub(super) fn taught(teacher: &ModelProto, student: &ModelProto, steps: usize) -
         objectives: &objectives,
         data: &data,
         runs: &(0..all - 2),
+        unseen: &(all - 2..all - 1),
         most: 64,
     };
     let schedule = Schedule {
