@@ -29,6 +29,8 @@ pub struct FrameInput {
     pub input: String,
     /// Rows and columns of the frame that a tile of the first stage stands for, without its halo.
     pub tile: [usize; 2],
+    /// Rows and columns around a tile that it depends on, too.
+    pub halo: [usize; 2],
     /// Rows and columns of tiles; where they do not divide the frame, the last of a row or column ends with it.
     pub tiles: [usize; 2],
 }
@@ -139,6 +141,7 @@ mod tests {
             frame: FrameInput {
                 input: "images".to_owned(),
                 tile: [32, 32],
+                halo: [7, 7],
                 tiles: [8, 10],
             },
             limit: 0.4,
