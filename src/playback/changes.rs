@@ -1,5 +1,7 @@
 //! How many tiles of a frame changed.
 
+use std::ops::Range;
+
 use crate::video::FrameInput;
 use crate::{Error, Result};
 
@@ -12,6 +14,7 @@ pub struct FrameTiles {
     rows: usize,
     columns: usize,
     tile: [usize; 2],
+    halo: [usize; 2],
     tiles: [usize; 2],
     threshold: f32,
 }
@@ -42,6 +45,7 @@ impl FrameTiles {
             rows,
             columns,
             tile: frame.tile,
+            halo: frame.halo,
             tiles: frame.tiles,
             threshold: threshold as f32,
         })
@@ -52,37 +56,45 @@ impl FrameTiles {
         self.tiles.iter().product()
     }
 
-    /// Tiles in which two frames differ by more than the threshold somewhere, or hold what is no number; all of them for frames of another size.
+    /// Tiles in which, or around which, two frames differ by more than the threshold somewhere or hold what is no number; all of them for
+    /// frames of another size.
     pub fn changed(&self, frame: &[f32], reference: &[f32]) -> usize {
         let size = self.planes * self.rows * self.columns;
+        let [down, across] = self.tiles;
         if size == 0 || frame.len() != size || reference.len() != size {
             return self.count();
         }
-        let [height, width] = self.tile;
-        let [down, across] = self.tiles;
-        let mut changed = vec![false; across];
-        let mut count = 0;
-        for band in 0..down {
-            changed.fill(false);
-            let first = (band * height).min(self.rows - height);
-            for plane in 0..self.planes {
-                let from = (plane * self.rows + first) * self.columns;
-                let lines = from..from + height * self.columns;
-                let (Some(now), Some(before)) = (frame.get(lines.clone()), reference.get(lines)) else {
-                    return self.count();
-                };
-                let lines = now.chunks_exact(self.columns).zip(before.chunks_exact(self.columns));
-                for (now, before) in lines {
-                    for (k, known) in changed.iter_mut().enumerate().filter(|(_, known)| !**known) {
-                        let from = (k * width).min(self.columns - width);
-                        let both = now.get(from..from + width).zip(before.get(from..from + width));
-                        *known = both.is_none_or(|(now, before)| differs(now, before, self.threshold));
-                    }
+        // Of each row, around which tiles of a band it changed.
+        let mut changed = vec![false; self.rows * across];
+        for plane in 0..self.planes {
+            let lines = plane * self.rows * self.columns..(plane + 1) * self.rows * self.columns;
+            let (Some(now), Some(before)) = (frame.get(lines.clone()), reference.get(lines)) else {
+                return self.count();
+            };
+            let lines = now.chunks_exact(self.columns).zip(before.chunks_exact(self.columns));
+            for (known, (now, before)) in changed.chunks_exact_mut(across).zip(lines) {
+                for (k, known) in known.iter_mut().enumerate().filter(|(_, known)| !**known) {
+                    let window = self.window(1, k, self.columns);
+                    let both = now.get(window.clone()).zip(before.get(window));
+                    *known = both.is_none_or(|(now, before)| differs(now, before, self.threshold));
                 }
             }
-            count += changed.iter().filter(|c| **c).count();
         }
-        count
+        let is_changed = |band: usize, k: usize| {
+            let rows = self.window(0, band, self.rows);
+            let mut lines = changed.chunks_exact(across).skip(rows.start).take(rows.len());
+            lines.any(|line| line.get(k) == Some(&true))
+        };
+        (0..down)
+            .map(|band| (0..across).filter(|&k| is_changed(band, k)).count())
+            .sum()
+    }
+
+    /// What the `k`-th tile depends on along an axis.
+    fn window(&self, axis: usize, k: usize, side: usize) -> Range<usize> {
+        let (tile, halo) = (self.tile[axis], self.halo[axis]);
+        let start = (k * tile).min(side.saturating_sub(tile));
+        start.saturating_sub(halo)..(start + tile + halo).min(side)
     }
 }
 
@@ -98,9 +110,19 @@ mod tests {
     use super::FrameTiles;
     use crate::video::FrameInput;
 
-    fn tiles(tile: [usize; 2], tiles: [usize; 2], dims: &[usize]) -> Option<FrameTiles> {
+    fn around(halo: [usize; 2], tile: [usize; 2], tiles: [usize; 2], dims: &[usize]) -> Option<FrameTiles> {
         let input = "x".to_owned();
-        FrameTiles::new(&FrameInput { input, tile, tiles }, dims, 0.5).ok()
+        let frame = FrameInput {
+            input,
+            tile,
+            halo,
+            tiles,
+        };
+        FrameTiles::new(&frame, dims, 0.5).ok()
+    }
+
+    fn tiles(tile: [usize; 2], tiles: [usize; 2], dims: &[usize]) -> Option<FrameTiles> {
+        around([0, 0], tile, tiles, dims)
     }
 
     #[test]
@@ -122,6 +144,21 @@ mod tests {
         assert_eq!(at(&[(1, 3, 2, 1.0)]), 4);
         assert_eq!(at(&[(0, 4, 5, f32::NAN)]), 1);
         assert_eq!(tiles.changed(&before[..59], &before), 6);
+    }
+
+    #[test]
+    fn change_around_a_tile_counts_too() {
+        let tiles = around([1, 2], [2, 4], [4, 2], &[1, 1, 8, 8]).unwrap();
+        let before = vec![0.0f32; 64];
+        let at = |y: usize, x: usize| {
+            let mut frame = before.clone();
+            frame[y * 8 + x] = 1.0;
+            tiles.changed(&frame, &before)
+        };
+        assert_eq!(
+            [at(0, 0), at(1, 0), at(2, 1), at(3, 2), at(4, 5), at(7, 7)],
+            [1, 2, 2, 4, 4, 1]
+        );
     }
 
     #[test]

@@ -19,6 +19,7 @@ fn chooser(plain: bool) -> Chooser {
         frame: FrameInput {
             input: "x".to_owned(),
             tile: [1, 1],
+            halo: [0, 0],
             tiles: [10, 10],
         },
         limit: 0.5,
