@@ -46,6 +46,7 @@ mod supported_ops;
 mod terminal;
 mod unanswered;
 mod unread;
+mod video;
 mod weights_beside;
 mod zoo;
 mod zoo_channels;

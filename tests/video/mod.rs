@@ -1,0 +1,4 @@
+//! Video files against the model that they are made of: frame after frame, the same outputs.
+
+mod exact;
+mod play;
