@@ -3,9 +3,11 @@
 mod changes;
 mod choice;
 mod files;
+mod timeline;
 mod video;
 
 pub use changes::FrameTiles;
 pub use choice::{Choice, Chooser, Step};
 pub use files::VideoFiles;
+pub use timeline::{Taken, Timeline, TimelineFrame, play};
 pub use video::{Frame, Video};

@@ -137,6 +137,23 @@ impl Video {
         self.last.clear();
     }
 
+    /// Runs every file once or twice on a frame, for what only first runs do, and forgets it.
+    ///
+    /// # Errors
+    /// When the frame does not fit the files, or a run fails.
+    pub fn warm_up(&mut self, inputs: &[(&str, &DeviceTensor)]) -> Result<()> {
+        self.reset();
+        if self.plain.is_some() {
+            self.run(Choice::Plain, inputs)?;
+        }
+        self.run(Choice::Dense, inputs)?;
+        for k in (0..self.tiles.len()).flat_map(|k| [k, k]) {
+            self.run(Choice::Tiles(k), inputs)?;
+        }
+        self.reset();
+        Ok(())
+    }
+
     /// The next frame, as the inputs of the model. After an error the next one is computed whole.
     ///
     /// # Errors
