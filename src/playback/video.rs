@@ -77,7 +77,7 @@ impl Video {
             let (runner, own) = opened(device, path, Role::Tiles)?;
             if own.states != manifest.states || own.frame != manifest.frame || own.stages.len() != manifest.stages.len()
             {
-                return Err(Error::Model(format!(
+                return Err(Error::Usage(format!(
                     "{} was not made together with {}",
                     path.display(),
                     files.dense.display()
@@ -281,8 +281,10 @@ fn opened(device: &dyn Device, path: &Path, role: Role) -> Result<(Runner, Manif
     let read = || {
         let model = load(path)?;
         let manifest = Manifest::of(&model.proto)?.filter(|m| m.role == role);
-        let manifest =
-            manifest.ok_or_else(|| Error::Model("it is no such file of a video as its name says".to_owned()))?;
+        let manifest = manifest.ok_or_else(|| {
+            let name = path.display();
+            Error::Usage(format!("{name} is no such file of a video as its name says"))
+        })?;
         Ok((device.deployed(&model.into_bytes())?, manifest))
     };
     read().map_err(|e: Error| e.in_model(path))
