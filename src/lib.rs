@@ -20,6 +20,7 @@ pub mod onnx;
 pub mod ops;
 pub mod optimize;
 pub mod plan;
+pub mod playback;
 pub mod profile;
 #[cfg(feature = "python")]
 mod python;
@@ -34,3 +35,4 @@ pub mod video;
 pub mod zoo;
 
 pub use error::{Error, Result};
+pub use playback::Video;

@@ -31,6 +31,7 @@ mod oracle;
 mod page;
 mod pictures;
 mod planning;
+mod playback;
 mod plugin;
 mod profiles;
 mod properties;

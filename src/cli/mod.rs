@@ -12,6 +12,7 @@ mod interrupt;
 mod main_job;
 mod pareto;
 mod plan;
+mod play;
 mod profile;
 mod requests;
 mod screen;
@@ -96,6 +97,7 @@ fn command(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         Some(Command::Inspect(inspect)) => inspect::run(inspect),
         Some(Command::Profile(profile)) => profile::run(profile),
         Some(Command::Pareto(pareto)) => pareto::run(pareto),
+        Some(Command::Play(play)) => play::run(play),
         Some(Command::Plan(plan)) => plan::run(plan),
         Some(Command::Apply(apply)) => apply::run(apply),
         Some(Command::Zoo(zoo)) => match zoo::run(zoo, matches.subcommand_matches("zoo").unwrap_or(&matches)) {

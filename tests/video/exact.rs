@@ -12,7 +12,10 @@ const ALWAYS: f64 = 1e-9;
 fn exact(name: &str, model: &ModelProto) {
     let files = Files::new(model, ALWAYS, 0.1);
     let (apart, runs) = files.apart(4, 0.05, 3);
-    println!("{name}: {} stages, apart {apart:.1e}, {runs} runs", files.manifest.stages.len());
+    println!(
+        "{name}: {} stages, apart {apart:.1e}, {runs} runs",
+        files.manifest.stages.len()
+    );
     assert!(apart <= 1e-5, "{name} is {apart} apart");
 }
 

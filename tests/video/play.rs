@@ -22,7 +22,9 @@ pub struct Files {
 
 /// A frame with every value drawn.
 pub fn noise(spec: &InputSpec, random: &mut fastrand::Rng) -> Vec<f32> {
-    (0..spec.dims.iter().product()).map(|_| random.f32() * 2.0 - 1.0).collect()
+    (0..spec.dims.iter().product())
+        .map(|_| random.f32() * 2.0 - 1.0)
+        .collect()
 }
 
 /// Draws a rectangle of the frame anew.
