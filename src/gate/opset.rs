@@ -95,7 +95,12 @@ fn same_here(node: &crate::onnx::proto::NodeProto, version: i64) -> bool {
 /// Bounds of slices are attributes up to version 9, and inputs from 10 on.
 fn slices_with_inputs(graph: &mut GraphProto) {
     let mut constants = Vec::new();
-    for (index, node) in graph.node.iter_mut().enumerate().filter(|(_, n)| n.op_type() == "Slice") {
+    for (index, node) in graph
+        .node
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, n)| n.op_type() == "Slice")
+    {
         for list in ["starts", "ends", "axes"] {
             if let Some(values) = node.ints(list) {
                 let name = format!("snapprune/slice{index}/{list}");
