@@ -3,6 +3,7 @@
 use super::play::Files;
 use crate::common::net::{Net, set_text};
 use crate::common::zoo_model;
+use snapprune::gate::raise_opset;
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Attributes, parse};
 
@@ -124,7 +125,8 @@ fn modules_that_see_everything_run_on_whole_maps_between_stages() {
 fn models_of_the_zoo_come_out_the_same() {
     for name in ["ultraface_rfb_320", "resnet18", "yolox_nano"] {
         let Some(path) = zoo_model(name) else { continue };
-        let model = parse(std::fs::read(path).unwrap()).unwrap().proto;
+        let mut model = parse(std::fs::read(path).unwrap()).unwrap().proto;
+        raise_opset(&mut model).unwrap();
         let begin = std::time::Instant::now();
         let files = Files::new(&model, 1.0, 0.1);
         println!("{name}: planned in {:.1} s", begin.elapsed().as_secs_f64());
