@@ -1,6 +1,6 @@
 //! What changed: cells of the frame against the one that they were computed from, and what that means for the tiles of each stage.
 
-use super::emit::{COUNTER, Emitter, FRAME_REFERENCE, next};
+use super::emitter::{COUNTER, Emitter, FRAME_REFERENCE, next};
 use super::plan::frame_steps;
 use super::stage::Stage;
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::change::{FIRST, frame_change, tile_change};
+use super::emitter::{COUNTER, Emitter, FRAME_REFERENCE, map_state, next, pending_state};
 use super::nodes::Nodes;
 use super::numbers::Numbers;
 use super::plan::{Unit, VideoPlan};
@@ -11,40 +12,6 @@ use super::tables::{core_pixels, run_length, window_pixels, window_runs};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Graph, NodeBuilder, Tensor};
 use crate::{Error, Result};
-
-/// The frame that each tile was computed from.
-pub(super) const FRAME_REFERENCE: &str = "snapprune_reference";
-/// Frames so far.
-pub(super) const COUNTER: &str = "snapprune_frames";
-
-/// What a state is called as an output.
-pub(super) fn next(state: &str) -> String {
-    format!("{state}_next")
-}
-
-/// The state that holds a kept map, as rows of pixels.
-pub(super) fn map_state(index: usize) -> String {
-    format!("snapprune_map_{index}")
-}
-
-/// The state that holds what each tile of a stage missed.
-pub(super) fn pending_state(stage: usize) -> String {
-    format!("snapprune_pending_{stage}")
-}
-
-/// What the graph of a file is made with.
-pub(super) struct Emitter<'a> {
-    pub nodes: Nodes,
-    pub graph: &'a Graph<'a>,
-    pub plan: &'a VideoPlan,
-    pub numbers: &'a Numbers,
-    /// By kept map and frame: how much each place changed, as a share of its range.
-    pub changes: HashMap<String, String>,
-    /// By number of tiles: whose turn it is.
-    pub turns: HashMap<usize, String>,
-    /// The names with the counts of tiles that are left, by stage.
-    pub left: Vec<String>,
-}
 
 /// The nodes and constants of a file that computes `computed` tiles of each stage; the names of the counts of tiles left.
 ///

@@ -1,6 +1,7 @@
 //! Whole models: the one that computes everything and makes all states, and those that compute tiles.
 
-use super::emit::{COUNTER, FRAME_REFERENCE, emitted, map_state, next, pending_state};
+use super::emit::emitted;
+use super::emitter::{COUNTER, FRAME_REFERENCE, map_state, next, pending_state};
 use super::manifest::{CHANGED, FrameInput, Manifest, Role, StageTiles, State, VERSION};
 use super::nodes::Nodes;
 use super::numbers::Numbers;

@@ -2,6 +2,7 @@
 
 mod change;
 mod emit;
+mod emitter;
 mod files;
 mod local;
 mod manifest;

@@ -1,6 +1,6 @@
 //! Exact files against the model: once nothing is left, outputs are the same.
 
-use super::VideoSearch;
+use super::context::VideoSearch;
 use crate::Result;
 use crate::device::NamedTensor;
 use crate::onnx::encode;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{VideoOutcome, VideoSearch};
+use super::context::VideoSearch;
+use super::outcome::{VideoFile, VideoOutcome};
 use crate::onnx::{encode, save};
 use crate::playback::{Video, VideoFiles, play};
 use crate::{Error, Result};
@@ -49,7 +50,7 @@ pub(super) fn played(
         "dense" => whole,
         _ => {
             let each = computed / runs.max(1) as f64;
-            let apart = |f: &&super::VideoFile| (f.share - each).abs();
+            let apart = |f: &&VideoFile| (f.share - each).abs();
             let own = outcome
                 .files
                 .iter()

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::VideoSearch;
+use super::context::VideoSearch;
 use crate::Result;
 use crate::onnx::encode;
 use crate::video::{Numbers, VideoModel};

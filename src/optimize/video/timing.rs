@@ -1,6 +1,6 @@
 //! Files side by side, each on inputs of its own.
 
-use super::VideoSearch;
+use super::context::VideoSearch;
 use crate::Result;
 use crate::device::{CpuFallback, NamedTensor, one_round};
 use crate::onnx::encode;
