@@ -11,6 +11,7 @@ import snapprune
 pytest.importorskip("onnx")
 import onnxruntime  # noqa: E402
 import video_files  # noqa: E402
+from snapprune._video_choice import FrameTiles  # noqa: E402
 
 SIDE, BAND = video_files.SIDE, video_files.BAND
 
@@ -170,3 +171,22 @@ def test_nothing_grows_over_many_frames(exact):
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096
     np.testing.assert_allclose(outputs["classes"], want(exact, frame), atol=1e-5)
+
+
+def test_tiles_are_counted_alike_by_some_rows_and_by_all():
+    grid = FrameTiles({"tile": [5, 7], "halo": [1, 2], "tiles": [5, 4]}, (1, 2, 24, 25), 0.5)
+    random = np.random.default_rng(2)
+    before = np.zeros((1, 2, 24, 25), np.float32)
+    for spots in (0, 1, 3, 40):
+        frame = before.copy()
+        frame.reshape(-1)[random.integers(0, frame.size, spots)] = 1
+        want = 0
+        for row in range(5):
+            for column in range(4):
+                top, left = min(5 * row, 19), min(7 * column, 18)
+                want += frame[0, :, max(top - 1, 0) : top + 6, max(left - 2, 0) : left + 9].any()
+        assert grid.changed(frame, before) == want
+        assert grid.changed_of_some(frame, grid.some(before)) <= want
+    frame[0, 0, 3, 3] = np.nan
+    assert grid.changed(frame, frame) >= 1
+    assert grid.changed_of_some(np.full_like(before, 1), grid.some(before).copy()) == grid.count
