@@ -12,12 +12,12 @@ pub(super) fn frame_change(e: &mut Emitter) -> Option<String> {
     let (plan, frame) = (e.plan, e.plan.frame.clone());
     let ([_, height, width], [ch, cw]) = (plan.frame_dims, plan.cell);
     let (rows, columns) = (height / ch, width / cw);
-    let each = e.nodes.change(&frame, FRAME_REFERENCE, 1, 1);
+    let apart = e.nodes.builder.op("Sub", &[&frame, FRAME_REFERENCE], &[]);
+    let apart = e.nodes.builder.op("Abs", &[&apart], &[]);
     let size = [ch as i64, cw as i64];
-    let cells = e
-        .nodes
-        .builder
-        .op("MaxPool", &[&each], &[("kernel_shape", &size), ("strides", &size)]);
+    let lists: [(&str, &[i64]); 2] = [("kernel_shape", &size), ("strides", &size)];
+    let pooled = e.nodes.builder.op("MaxPool", &[&apart], &lists);
+    let cells = e.nodes.greatest(&pooled, 1, 1);
     let limit = e.nodes.floats(&[], &[e.numbers.frame_threshold()]);
     let changed = e.nodes.builder.op("Greater", &[&cells, &limit], &[]);
     // The tile whose turn it is gets a new reference, too.

@@ -5,6 +5,7 @@ use super::manifest::{CHANGED, FrameInput, Manifest, Role, StageTiles, State, VE
 use super::nodes::Nodes;
 use super::numbers::Numbers;
 use super::plan::{VideoPlan, frame_steps};
+use crate::gate::drop_unread;
 use crate::onnx::proto::{
     GraphProto, ModelProto, TypeProto, ValueInfoProto,
     tensor_shape_proto::{Dimension, dimension::Value as Dim},
@@ -143,6 +144,16 @@ impl VideoModel<'_> {
         self.manifest(numbers, Role::Tiles, computed, limit)?
             .write(&mut model)?;
         Ok(model)
+    }
+
+    /// The output with the frame that each tile was computed from.
+    pub fn reference(&self) -> String {
+        next(FRAME_REFERENCE)
+    }
+
+    /// The output with a kept map.
+    pub fn map_output(&self, index: usize) -> String {
+        next(&map_state(index))
     }
 
     fn nodes(&self) -> Nodes {

@@ -128,7 +128,13 @@ fn order(graph: &Graph, stages: &[Stage]) -> Option<Vec<Unit>> {
             }
             let begun = done.insert(now, false).is_some();
             let own = nodes_of(now);
-            let before = own.iter().flat_map(|&n| reads(&graph.proto.node[n]));
+            // What a `Resize` of a stage reads besides its map is replaced.
+            let before = own.iter().flat_map(|&n| match now {
+                Unit::Stage(_) if matches!(graph.proto.node[n].op_type(), "Resize") => {
+                    graph.proto.node[n].input.first().cloned().into_iter().collect()
+                }
+                _ => reads(&graph.proto.node[n]),
+            });
             let before = before.filter_map(|name| graph.producer.get(name.as_str()).map(|&p| unit[p]));
             let open: Vec<Unit> = before.filter(|u| *u != now && done.get(u) != Some(&true)).collect();
             if open.is_empty() {

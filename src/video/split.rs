@@ -46,6 +46,7 @@ pub fn planned(graph: &Graph, shapes: &Shapes, frame: &str, wanted: CutFor) -> O
         graph,
         shapes,
         line: &line,
+        name: frame,
         frame: [height, width],
         wanted,
     };
@@ -171,6 +172,7 @@ struct Finder<'a> {
     graph: &'a Graph<'a>,
     shapes: &'a Shapes,
     line: &'a Line,
+    name: &'a str,
     frame: [usize; 2],
     wanted: CutFor,
 }
@@ -237,8 +239,11 @@ impl Finder<'_> {
             }
             let dense = dense_work(self.graph, self.shapes, &part, &outputs)?;
             let tiled = self.tiled(&part, &outputs);
+            let first = part.iter().any(|l| l.maps.iter().any(|m| m == self.name));
             match tiled {
-                Some((work, stage)) if work < dense => {
+                // A frame that only nodes on whole maps read saves nothing.
+                None if first => return None,
+                Some((work, stage)) if work < dense || first => {
                     all.work += work;
                     all.stages.push(stage);
                 }

@@ -8,16 +8,18 @@ use crate::channels::Shapes;
 use crate::onnx::Graph;
 
 /// Nanoseconds for one multiply-accumulate of a convolution over all channels, and of a depthwise one.
-const MAC: f64 = 0.03;
-const DEPTHWISE_MAC: f64 = 0.12;
+const MAC: f64 = 0.009;
+const DEPTHWISE_MAC: f64 = 0.014;
 /// Nanoseconds for an element that a node makes: one that is written, one that is a function with an exponential.
-const WRITTEN: f64 = 0.3;
-const EXPONENTIAL: f64 = 1.2;
+const WRITTEN: f64 = 0.08;
+const EXPONENTIAL: f64 = 0.5;
 /// Nanoseconds for an element that is gathered or put back with its change, and for one that is copied with its map.
 const MOVED: f64 = 2.0;
-const COPIED: f64 = 0.15;
+const COPIED: f64 = 0.25;
 /// Nanoseconds that the small nodes of a stage take together.
-const STAGE: f64 = 50_000.0;
+const STAGE: f64 = 80_000.0;
+/// What nodes take on windows over what they take on as many places of a whole map.
+const IN_WINDOWS: f64 = 1.5;
 
 /// Channels, rows and columns by map.
 pub(super) type Extents<'a> = &'a dyn Fn(&str) -> Option<[usize; 3]>;
@@ -84,6 +86,6 @@ pub(super) fn stage_work(graph: &Graph, stage: &Stage, tiles: usize) -> Option<f
         .filter_map(|o| stage.maps.get(o))
         .map(|m| m.dims.iter().product::<usize>());
     let copied = kept.sum::<usize>() as f64 * COPIED;
-    let each = run + (moved(&stage.inputs) * 0.5 + moved(&stage.outputs)) * MOVED;
+    let each = run * IN_WINDOWS + (moved(&stage.inputs) * 0.5 + moved(&stage.outputs)) * MOVED;
     Some(STAGE + copied + each * tiles as f64)
 }
