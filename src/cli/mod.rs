@@ -21,6 +21,7 @@ mod sink;
 mod stdout;
 mod unanswered;
 mod verify;
+mod video;
 mod widths;
 mod zoo;
 mod zoo_worker;

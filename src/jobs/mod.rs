@@ -23,6 +23,7 @@ mod store;
 mod tensor_file;
 mod turn;
 mod verify;
+mod video;
 mod widths;
 mod workloads;
 
@@ -42,5 +43,6 @@ pub use source::{ModelSource, is_stream};
 pub use store::StoreSettings;
 pub use turn::take_turn;
 pub use verify::{VerifySettings, verify};
+pub use video::{VideoMade, make_video};
 pub use widths::{PredictedLayer, PredictedWidths, WidthsSettings, predict_widths};
 pub use workloads::{WorkloadShape, open_workloads};

@@ -17,6 +17,7 @@ mod provenance;
 mod roofline;
 mod table;
 mod terminal;
+mod video;
 mod visible;
 
 pub use compared::bench_table;
@@ -32,4 +33,5 @@ pub use provenance::{Written, with_plan, with_provenance};
 pub use roofline::roofline_text;
 pub(crate) use table::table;
 pub use terminal::{Listed, metric_text, outcome_text, task_text};
+pub use video::video_text;
 pub use visible::visible;
