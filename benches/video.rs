@@ -23,7 +23,9 @@ fn main() {
     let files = VideoFiles::find(Path::new(files), None).unwrap();
     let model = load(files.plain.as_ref().expect("the model beside its files")).unwrap();
     let specs = input_specs(&Graph::of(&model.proto).unwrap(), &ShapeOptions::default()).unwrap();
-    let frames = Dataset::read(Path::new(frames), &specs, Preprocessing::default()).unwrap().in_runs_of(1);
+    let frames = Dataset::read(Path::new(frames), &specs, Preprocessing::default())
+        .unwrap()
+        .in_runs_of(1);
     let mut video = Video::load(&device, &files).unwrap();
     let mut plain = device.deployed(&model.into_bytes()).unwrap();
     println!("| frames | ms | original ms | difference | resident, MiB |");
@@ -45,13 +47,24 @@ fn main() {
         let want = plain.run(&inputs).unwrap();
         original += start.elapsed().as_secs_f64() * 1e3;
         for ((_, made), (_, want)) in made.outputs.iter().zip(&want) {
-            let (Some(made), Some(want)) = (made.floats(), want.floats()) else { continue };
+            let (Some(made), Some(want)) = (made.floats(), want.floats()) else {
+                continue;
+            };
             let most = want.iter().fold(1e-12f32, |most, v| most.max(v.abs()));
-            away = made.iter().zip(want.iter()).fold(away, |away, (a, b)| away.max((a - b).abs() / most));
+            away = made
+                .iter()
+                .zip(want.iter())
+                .fold(away, |away, (a, b)| away.max((a - b).abs() / most));
         }
         if (k + 1) % part == 0 {
             let each = part as f64;
-            println!("| {} | {:.3} | {:.3} | {away:.2e} | {:.1} |", k + 1, ms / each, original / each, resident());
+            println!(
+                "| {} | {:.3} | {:.3} | {away:.2e} | {:.1} |",
+                k + 1,
+                ms / each,
+                original / each,
+                resident()
+            );
             (ms, original, away) = (0.0, 0.0, 0.0);
         }
     }
@@ -61,5 +74,9 @@ fn main() {
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse::<f64>().ok())
+        .unwrap_or(0.0)
+        / 1024.0
 }

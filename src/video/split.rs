@@ -144,10 +144,14 @@ impl Line {
                 scored.push((live, at));
             }
         }
-        scored.sort();
-        scored.truncate(MOST_CUTS);
-        self.cuts = scored.into_iter().map(|(_, at)| at).collect();
-        self.cuts.sort_unstable();
+        // Evenly along the line, of each stretch where least passes.
+        let each = scored.len().div_ceil(MOST_CUTS).max(1);
+        let least = |few: &[(usize, usize)]| few.iter().min().map(|(_, at)| *at);
+        let ends = scored.iter().filter(|(live, _)| *live == 0).map(|(_, at)| *at);
+        let mut cuts: Vec<usize> = scored.chunks(each).filter_map(least).chain(ends).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        self.cuts = cuts;
     }
 
     fn live_behind(&self, graph: &Graph, local: &Local, at: usize) -> usize {
