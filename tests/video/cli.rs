@@ -5,8 +5,8 @@ use std::process::Command as Process;
 use snapprune::onnx::{encode, parse};
 use snapprune::video::{Manifest, Role};
 
+use crate::common::command::{fails, python, reported};
 use crate::common::net::Net;
-use crate::common::{fails, python, reported};
 use snapprune::onnx::Attributes;
 
 /// Convolutions that take long enough for tiles to pay.
