@@ -32,13 +32,13 @@ def _node(op, inputs, outputs, **attributes):
 
 
 def plain():
-    """y = 2 relu(conv(x))."""
+    """classes = 2 relu(conv(image))."""
     nodes = [
-        _node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
+        _node("Conv", ["image", "w"], ["c"], pads=[1] * 4),
         _node("Relu", ["c"], ["m"]),
-        _node("Mul", ["m", "two"], ["y"]),
+        _node("Mul", ["m", "two"], ["classes"]),
     ]
-    return _model(nodes, [("x", FRAME)], [("y", FRAME)], {"w": WEIGHTS, "two": np.float32(2)})
+    return _model(nodes, [("image", FRAME)], [("classes", FRAME)], {"w": WEIGHTS, "two": np.float32(2)})
 
 
 def dense():
@@ -46,7 +46,7 @@ def dense():
     model = plain()
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(BANDS, np.float32), "nothing"))
     model.graph.node.append(_node("Identity", ["nothing"], ["left_next"]))
-    model.graph.node.append(_node("Identity", ["x"], ["frame_next"]))
+    model.graph.node.append(_node("Identity", ["image"], ["frame_next"]))
     model.graph.node[1].output[0] = model.graph.node[2].input[0] = "map_next"
     model.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, FRAME) for n in ("frame_next", "map_next"))
     model.graph.output.append(helper.make_tensor_value_info("left_next", TensorProto.FLOAT, [BANDS]))
@@ -71,7 +71,7 @@ def tiles(count, threshold):
         "last": np.array([-1], np.int64),
     }
     nodes = [
-        _node("Sub", ["x", "frame"], ["d"]),
+        _node("Sub", ["image", "frame"], ["d"]),
         _node("Abs", ["d"], ["a"]),
         _node("Pad", ["a", "around"], ["a_around"]),
         _node("Gather", ["a_around", "rows"], ["a_tiles"], axis=2),
@@ -88,7 +88,7 @@ def tiles(count, threshold):
         _node("ReduceSum", ["best_over_n"], ["done_n"], keepdims=1),
         _node("Sub", ["all_n", "done_n"], ["snapprune_changed"]),
         # The bands with their halo, as a batch.
-        _node("Pad", ["x", "around"], ["x_around"]),
+        _node("Pad", ["image", "around"], ["x_around"]),
         _node("Gather", ["rows", "chosen"], ["chosen_rows"], axis=0),
         _node("Gather", ["x_around", "chosen_rows"], ["x_tiles"], axis=2),
         _node("Reshape", ["x_tiles", "batch"], ["x_batch"]),
@@ -100,24 +100,24 @@ def tiles(count, threshold):
         _node("ScatterND", ["map_flat", "places", "r_flat"], ["map_new"]),
         _node("Reshape", ["map_new", "frame_shape"], ["map_next"]),
         _node("Greater", ["a", "threshold"], ["a_over"]),
-        _node("Where", ["a_over", "x", "frame"], ["frame_next"]),
-        _node("Mul", ["map_next", "two"], ["y"]),
+        _node("Where", ["a_over", "image", "frame"], ["frame_next"]),
+        _node("Mul", ["map_next", "two"], ["classes"]),
     ]
     changed = ("snapprune_changed", [1], TensorProto.INT64)
     states = [("frame", FRAME), ("map", FRAME), ("left", [BANDS])]
-    outputs = [("y", FRAME), *((f"{name}_next", dims) for name, dims in states), changed]
-    return _model(nodes, [("x", FRAME), *states], outputs, stored)
+    outputs = [("classes", FRAME), *((f"{name}_next", dims) for name, dims in states), changed]
+    return _model(nodes, [("image", FRAME), *states], outputs, stored)
 
 
-def write(folder: Path, threshold: float, counts=(2, 4), halo=HALO) -> Path:
-    """Writes `bands.onnx` and its video files; with a `halo` of 0, what a frame changes is more than it seems."""
+def write(folder: Path, threshold: float, counts=(2, 4), halo=HALO, name="bands") -> Path:
+    """Writes a model of that name and its video files; with a `halo` of 0, what a frame changes is more than it seems."""
     states = [("frame", FRAME), ("map", FRAME), ("left", [BANDS])]
     states = [{"input": n, "output": f"{n}_next", "shape": dims, "type": "float32"} for n, dims in states]
     manifest = {
         "version": 1,
         "threshold": threshold,
         "frame_threshold": threshold,
-        "frame": {"input": "x", "tile": [BAND, SIDE], "halo": [halo, 0], "tiles": [BANDS, 1]},
+        "frame": {"input": "image", "tile": [BAND, SIDE], "halo": [halo, 0], "tiles": [BANDS, 1]},
         "limit": 0.6,
         "states": states,
         "reference": "frame_next",
@@ -130,8 +130,8 @@ def write(folder: Path, threshold: float, counts=(2, 4), halo=HALO) -> Path:
         model.metadata_props.add(key="snapprune.video", value=text)
         return model
 
-    onnx.save(plain(), folder / "bands.onnx")
-    onnx.save(said(dense(), "dense", BANDS), folder / "bands.snap.video-dense.onnx")
+    onnx.save(plain(), folder / f"{name}.onnx")
+    onnx.save(said(dense(), "dense", BANDS), folder / f"{name}.snap.video-dense.onnx")
     for count in counts:
-        onnx.save(said(tiles(count, threshold), "tiles", count), folder / f"bands.snap.video-{100 * count // BANDS}.onnx")
+        onnx.save(said(tiles(count, threshold), "tiles", count), folder / f"{name}.snap.video-{100 * count // BANDS}.onnx")
     return folder

@@ -106,6 +106,7 @@ class Video:
         shares = [file.manifest["share"] for file in tiles]
         counts = [stage["tiles"] for stage in self.manifest["stages"]]
         self._chooser = Chooser(counts, list(zip(shares, steps)), self.manifest["limit"], plain is not None)
+        self._some: numpy.ndarray | None = None
         self._last: numpy.ndarray | None = None
 
     def another(self) -> Video:
@@ -122,7 +123,7 @@ class Video:
 
     def _forget(self) -> None:
         self._chooser.reset()
-        self._last = None
+        self._some = self._last = None
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[dict[str, numpy.ndarray]]:
         """The outputs of each frame by name, as frames come."""
@@ -145,10 +146,7 @@ class Video:
         own = inputs.get(self.manifest["frame"]["input"])
         if own is None or own.shape != self._reference.shape:
             raise UsageError(f"a frame is '{self.manifest['frame']['input']}' of the shape {list(self._reference.shape)}")
-        before = self._reference.here() if self._chooser.has_states else None
-        if before is None:
-            before = self._last
-        changed = self._grid.count if before is None else self._grid.changed(own, before)
+        changed = self._changed(own)
         choice = self._chooser.choose(changed, self._grid.count)
         outputs, left = self._run(choice, inputs)
         computed, runs = self._share(choice), 1
@@ -159,19 +157,26 @@ class Video:
             self._chooser.left(choice, left, changed)
             computed += self._share(choice)
             runs += 1
-        if not self._chooser.has_states or self._reference.here() is None:
-            self._keep(own)
+        self._keep(own)
         role = choice if isinstance(choice, str) else "tiles"
         ms = (time.perf_counter() - start) * 1e3
         self.log.append(Played(changed / max(self._grid.count, 1), role, computed, runs, tuple(left), ms))
         return outputs
 
+    def _changed(self, frame: numpy.ndarray) -> int:
+        """Tiles that changed since they were computed, or since the frame before."""
+        if not self._chooser.has_states:
+            return self._grid.count if self._some is None else self._grid.changed_of_some(frame, self._some)
+        before = self._reference.here()
+        before = before if before is not None else self._last
+        return self._grid.count if before is None else self._grid.changed(frame, before)
+
     def _keep(self, frame: numpy.ndarray) -> None:
-        """Keeps a frame to compare the next one with; a camera may write into the same array again."""
-        if self._last is None:
-            self._last = frame.copy()
-        else:
-            numpy.copyto(self._last, frame)
+        """Keeps of a frame what the next one is compared with, where no state tells it: a camera may write into the same array again."""
+        if not self._chooser.has_states:
+            self._some = _copied(self._grid.some(frame), self._some)
+        elif self._reference.here() is None:
+            self._last = _copied(frame, self._last)
 
     def _share(self, choice: int | str) -> float:
         return 1.0 if isinstance(choice, str) else self._files[2][choice].manifest["share"]
@@ -186,6 +191,14 @@ class Video:
             state.turn()
         changed = outputs.pop(self.manifest["changed"], None)
         return outputs, [] if changed is None else [int(n) for n in changed]
+
+
+def _copied(values: numpy.ndarray, place: numpy.ndarray | None) -> numpy.ndarray:
+    """A copy, in the place of the last one."""
+    if place is None:
+        return values.copy()
+    numpy.copyto(place, values)
+    return place
 
 
 class _Files:

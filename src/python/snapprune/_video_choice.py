@@ -19,6 +19,9 @@ Choice = Union[int, str]
 #: What is learnt of a moment in which much was to be done fades by this factor a frame.
 _FADE = 0.98
 
+#: Every so-manieth row is looked at while everything changes.
+_SOME = 8
+
 
 class FrameTiles:
     """The tiles of a frame and the change that counts."""
@@ -31,21 +34,36 @@ class FrameTiles:
             [_window(side, tile, halo, k) for k in range(count)] for side, tile, halo, count in sides
         ]
         self._threshold = numpy.float32(threshold)
-        self._buffer: numpy.ndarray | None = None
+        self._step = min(_SOME, *(window.stop - window.start for window in self._rows))
+        self._buffers: dict[int, numpy.ndarray] = {}
         #: Tiles of the frame.
         self.count: int = len(self._rows) * len(self._columns)
 
     def changed(self, frame: numpy.ndarray, reference: numpy.ndarray) -> int:
         """Tiles in which, or around which, two frames differ by more than the threshold somewhere."""
-        if self._buffer is None or self._buffer.dtype != frame.dtype:
-            self._buffer = numpy.empty(frame.shape, frame.dtype if frame.dtype.kind == "f" else numpy.float32)
-        away = numpy.abs(numpy.subtract(frame, reference, out=self._buffer, casting="unsafe"), out=self._buffer)
+        return self._count(frame[0], reference[0], 1)
+
+    def some(self, frame: numpy.ndarray) -> numpy.ndarray:
+        """A few rows of a frame, some of each tile: enough to tell whether nearly everything changes."""
+        return frame[0, :, :: self._step]
+
+    def changed_of_some(self, frame: numpy.ndarray, reference: numpy.ndarray) -> int:
+        """Tiles that changed as far as these rows tell; ``reference`` is what :meth:`some` gave of another frame."""
+        return self._count(self.some(frame), reference, self._step)
+
+    def _count(self, frame: numpy.ndarray, reference: numpy.ndarray, step: int) -> int:
+        buffer = self._buffers.get(step)
+        if buffer is None:
+            kind = frame.dtype if frame.dtype.kind == "f" else numpy.float32
+            buffer = self._buffers[step] = numpy.empty(frame.shape, kind)
+        away = numpy.abs(numpy.subtract(frame, reference, out=buffer, casting="unsafe"), out=buffer)
         # What is no number is change.
-        places = ~(away[0] <= self._threshold).all(axis=0)
+        places = ~(away <= self._threshold).all(axis=0)
         if not places.any():
             return 0
         lines = numpy.stack([places[:, window].any(axis=1) for window in self._columns])
-        return int(sum(lines[:, window].any(axis=1).sum() for window in self._rows))
+        rows = (slice(-(-window.start // step), -(-window.stop // step)) for window in self._rows)
+        return int(sum(lines[:, window].any(axis=1).sum() for window in rows))
 
 
 def _window(side: int, tile: int, halo: int, k: int) -> slice:

@@ -172,12 +172,12 @@ pub(super) struct Line<'a> {
     pub reference: bool,
 }
 
-/// Values of the frames of a sequence, one below the other on the page.
-pub(super) fn timeline(lines: &[Line], side: &str, about: &str) -> String {
+/// Values of the frames of a sequence; the axis reaches to `least` at least.
+pub(super) fn timeline(lines: &[Line], side: &str, least: f64, about: &str) -> String {
     image_of(WIDE, about, |area| {
         let frames = lines.iter().map(|l| l.values.len()).max().unwrap_or(0).max(2);
         let all = || lines.iter().flat_map(|l| l.values).copied().filter(|v| v.is_finite());
-        let top = all().fold(1e-6, f64::max) * 1.1;
+        let top = all().fold(least, f64::max) * 1.1;
         let digits = (1.0 - top.log10().floor()).clamp(0.0, 6.0) as usize;
         let mut chart = axes!(
             area,

@@ -10,6 +10,9 @@ use crate::playback::{Taken, Timeline, TimelineFrame};
 use crate::report::played::{number_text, timeline_summary};
 use crate::verify::Verdict;
 
+/// A loss below this is nothing to look at.
+const LEAST_LOSS: f64 = 0.01;
+
 struct Picture {
     svg: String,
     caption: &'static str,
@@ -66,7 +69,7 @@ fn pictures(played: &Timeline) -> Vec<Picture> {
     let loss = of(&|f| f.loss.unwrap_or(f64::NAN));
     let both = |reference: &[f64], own: &[f64], side: &str, about: &str| {
         let line = |values, reference| Line { values, reference };
-        timeline(&[line(reference, true), line(own, false)], side, about)
+        timeline(&[line(reference, true), line(own, false)], side, 1e-6, about)
     };
     let mut pictures = vec![
         Picture {
@@ -90,7 +93,7 @@ fn pictures(played: &Timeline) -> Vec<Picture> {
             reference: false,
         };
         pictures.push(Picture {
-            svg: timeline(&[own], "loss", "What each frame lost"),
+            svg: timeline(&[own], "loss", LEAST_LOSS, "What each frame lost"),
             caption: "What each frame lost of the task's number, with the original's answer taken as right.",
         });
     }
