@@ -250,7 +250,7 @@ fn shells_complete_and_manuals_are_written() {
     let read = |name: &str| std::fs::read_to_string(manuals.join(name)).unwrap();
     assert!(read("snapprune.1").contains("target\\-latency"));
     for command in [
-        "bench", "doctor", "explain", "inspect", "profile", "plan", "apply", "pareto", "db", "widths",
+        "bench", "doctor", "explain", "inspect", "profile", "plan", "apply", "pareto", "play", "db", "widths",
     ] {
         assert!(
             read(&format!("snapprune-{command}.1")).contains(".SH NAME"),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::screen::Screen;
 use super::sink::{put, put_model, voice};
-use super::{interrupt, stdout};
+use super::{interrupt, stdout, video};
 use crate::flags::{MainArgs, add_hints, declined_hint, gates_hint, goal_flags};
 use crate::jobs::{ModelSource, Naming, is_stream, optimize_model, same_file};
 use crate::report::{Listed, outcome_text};
@@ -26,6 +26,9 @@ struct OutputPaths {
 pub(super) fn run(path: &Path, args: &MainArgs, command: &str) -> Result<bool> {
     let start = Instant::now();
     let source = ModelSource::of(path)?;
+    if args.video {
+        return video::run(&source, args);
+    }
     let output_paths = output_paths(&source, args)?;
     let talk = !args.quiet && !args.json;
     let say = voice(!talk, output_paths.model.as_deref());

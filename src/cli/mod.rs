@@ -12,6 +12,7 @@ mod interrupt;
 mod main_job;
 mod pareto;
 mod plan;
+mod play;
 mod profile;
 mod requests;
 mod screen;
@@ -20,6 +21,7 @@ mod sink;
 mod stdout;
 mod unanswered;
 mod verify;
+mod video;
 mod widths;
 mod zoo;
 mod zoo_worker;
@@ -96,6 +98,7 @@ fn command(args: impl Iterator<Item = std::ffi::OsString>) -> u8 {
         Some(Command::Inspect(inspect)) => inspect::run(inspect),
         Some(Command::Profile(profile)) => profile::run(profile),
         Some(Command::Pareto(pareto)) => pareto::run(pareto),
+        Some(Command::Play(play)) => play::run(play),
         Some(Command::Plan(plan)) => plan::run(plan),
         Some(Command::Apply(apply)) => apply::run(apply),
         Some(Command::Zoo(zoo)) => match zoo::run(zoo, matches.subcommand_matches("zoo").unwrap_or(&matches)) {

@@ -108,6 +108,11 @@ impl Executor for CpuDevice {
         let session = commit(self.runtime.builder(0, &[])?, model, &self.runtime.stop)?;
         Ok(Runner::new(session, &self.runtime.stop))
     }
+
+    fn deployed(&self, model: &[u8]) -> Result<Runner> {
+        let session = commit(self.runtime.builder(self.threads, &[])?, model, &self.runtime.stop)?;
+        Ok(Runner::new(session, &self.runtime.stop))
+    }
 }
 
 impl Timer for CpuDevice {

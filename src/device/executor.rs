@@ -45,6 +45,14 @@ pub trait Executor: Sync {
     /// When ONNX Runtime refuses the model.
     fn runner(&self, model: &[u8]) -> Result<Runner>;
 
+    /// Loads a model to be run many times as in a deployment: with the threads and settings that the device was opened with.
+    ///
+    /// # Errors
+    /// When ONNX Runtime refuses the model.
+    fn deployed(&self, model: &[u8]) -> Result<Runner> {
+        self.runner(model)
+    }
+
     /// Runs a model as often as `run` does. Where loading takes longer than a run, the device may keep the model loaded for the next time.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::inspect::{ExplainArgs, InspectArgs};
 use super::main_job::MainArgs;
 use super::pareto::ParetoArgs;
 use super::plan::{ApplyArgs, PlanArgs};
+use super::play::PlayArgs;
 use super::profile::ProfileArgs;
 use super::verify::VerifyArgs;
 use super::widths::WidthsArgs;
@@ -66,6 +67,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Applies a plan to a model, without timing anything.
     Apply(ApplyArgs),
+    /// Plays a sequence of frames with the files that --video wrote, beside the model that they were made of.
+    Play(PlayArgs),
     /// Latency against width of every convolution: the staircases.
     Profile(ProfileArgs),
     /// Many models: one command, one report. Goes on from where it was interrupted.

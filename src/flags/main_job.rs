@@ -29,6 +29,11 @@ pub struct MainArgs {
     /// Time further widths for so long, so that the report's staircases show more steps (0s: none).
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub staircases: Duration,
+    /// Write files for video in place of a narrower model: OUT.video-dense.onnx and some that compute only the tiles of a frame that changed, with
+    /// what they keep from frame to frame as inputs and outputs. It needs --calib: frames in their order, a folder or an .npz; --dynamic-drop
+    /// says what they may lose (0: nothing).
+    #[arg(long)]
+    pub video: bool,
     /// Print the report as JSON on standard output, and nothing else there.
     #[arg(long)]
     pub json: bool,

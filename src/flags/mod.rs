@@ -19,6 +19,7 @@ mod metric;
 mod pareto;
 mod plan;
 mod planning;
+mod play;
 mod profile;
 #[cfg(test)]
 mod roles;
@@ -50,6 +51,7 @@ pub use inspect::{ExplainArgs, InspectArgs};
 pub use main_job::MainArgs;
 pub use pareto::ParetoArgs;
 pub use plan::{ApplyArgs, PlanArgs};
+pub use play::PlayArgs;
 pub use profile::ProfileArgs;
 pub use typed::typed;
 pub use verify::VerifyArgs;

@@ -34,6 +34,7 @@ pub use fold::fold_factors;
 pub use fused::fusible;
 pub use layer::BranchLayer;
 pub use opset::raise_opset;
+pub(crate) use patch::drop_unread;
 pub use patch::gated;
 pub use pattern::Reason;
 pub use spec::{ChannelGate, Gate, GateForm, TileGate};

@@ -1,11 +1,12 @@
 //! Raising a model to the operators that gates need.
 
-use crate::onnx::proto::ModelProto;
+use crate::onnx::proto::{GraphProto, ModelProto};
+use crate::onnx::{Attributes, Tensor};
 
 /// The version with everything that gates are made of.
 const NEEDED: i64 = 11;
 /// Operators that mean the same from version 7 on, as written for that version.
-const SAME_SINCE_7: [&str; 30] = [
+const SAME_SINCE_7: [&str; 41] = [
     "Conv",
     "ConvTranspose",
     "Relu",
@@ -36,6 +37,17 @@ const SAME_SINCE_7: [&str; 30] = [
     "Identity",
     "Constant",
     "LRN",
+    "Shape",
+    "Gather",
+    "Unsqueeze",
+    "Squeeze",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Abs",
+    "Neg",
+    "Pow",
+    "ReduceMean",
 ];
 
 /// Makes the model's version at least 11, where every operator of it means the same there; a note if that changed it.
@@ -62,6 +74,9 @@ pub fn raise_opset(model: &mut ModelProto) -> Result<Option<String>, String> {
         ));
     }
     entry.version = Some(NEEDED);
+    if let Some(graph) = model.graph.as_mut().filter(|_| version < 10) {
+        slices_with_inputs(graph);
+    }
     Ok(Some(format!(
         "the dynamic file's opset is {NEEDED}, the model's was {version}"
     )))
@@ -72,8 +87,30 @@ fn same_here(node: &crate::onnx::proto::NodeProto, version: i64) -> bool {
     match node.op_type() {
         "BatchNormalization" => version >= 9 || !node.attribute.iter().any(|a| a.name() == "spatial"),
         "Dropout" => node.output.len() < 2,
+        "Slice" => version < 10 && node.ints("starts").is_some() && node.ints("ends").is_some(),
         _ => false,
     }
+}
+
+/// Bounds of slices are attributes up to version 9, and inputs from 10 on.
+fn slices_with_inputs(graph: &mut GraphProto) {
+    let mut constants = Vec::new();
+    for (index, node) in graph
+        .node
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, n)| n.op_type() == "Slice")
+    {
+        for list in ["starts", "ends", "axes"] {
+            if let Some(values) = node.ints(list) {
+                let name = format!("snapprune/slice{index}/{list}");
+                constants.push(Tensor::from_i64(&values).to_proto(&name));
+                node.input.push(name);
+            }
+        }
+        node.attribute.clear();
+    }
+    graph.initializer.extend(constants);
 }
 
 #[cfg(test)]

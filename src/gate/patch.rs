@@ -66,7 +66,7 @@ pub fn gated(model: &ModelProto, graph: &Graph, gates: &[&Gate], form: GateForm)
 }
 
 /// Drops nodes whose values nothing reads, and constants likewise.
-fn drop_unread(graph: &mut crate::onnx::proto::GraphProto) {
+pub(crate) fn drop_unread(graph: &mut crate::onnx::proto::GraphProto) {
     let outputs: HashSet<String> = graph.output.iter().map(|o| o.name().to_owned()).collect();
     let mut read = outputs;
     let mut kept = Vec::new();

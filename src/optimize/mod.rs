@@ -35,6 +35,7 @@ mod scope;
 mod session;
 mod sound;
 mod stopwatch;
+mod video;
 mod workload;
 
 pub use datasets::{Datasets, JudgedBy, SampleSources};
@@ -60,6 +61,7 @@ pub use reporter::{NoReporter, ProgressReporter, Step};
 pub use samples::Samples;
 pub use session::counts;
 pub use stopwatch::{StepTime, Stopwatch};
+pub use video::{VideoFile, VideoOptions, VideoOutcome, VideoStage, video};
 pub use workload::{Known, Workload};
 
 use crate::device::{Device, Limit};

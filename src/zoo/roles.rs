@@ -30,6 +30,7 @@ pub const ROLES: &[(&str, &[FlagRole])] = &[
     ("json", &[WholeZoo]),
     ("quiet", &[WholeZoo]),
     ("verbose", &[WholeZoo]),
+    ("video", &[WholeZoo]),
     // The device and the library.
     ("gpu", &[Place, Device, WholeZoo, Python]),
     ("cpu", &[Device, WholeZoo, Python]),

@@ -1,6 +1,7 @@
 //! Shared by the integration tests: ONNX Runtime, the real models, masked models, comparisons.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod bands;
 pub mod browser;
 pub mod chance;
 pub mod command;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::common::bands;
 use crate::common::line_reader::line_reader;
 use crate::common::net::Net;
 use ndarray::{Array1, Array4};
@@ -90,4 +91,32 @@ pub(super) fn pictures(folder: &Path) {
                   right = original[first].argmax(1) if labels is None or labels.ndim > 1 else labels\n    \
                   return (outputs[first].argmax(1) == right).mean()\n";
     std::fs::write(folder.join("metric.py"), metric).unwrap();
+}
+/// A folder with frames for the model, one with the files of a video, and frames for these.
+pub(super) fn camera(folder: &Path) {
+    let mut random = fastrand::Rng::with_seed(8);
+    std::fs::create_dir(folder.join("frames")).unwrap();
+    let mut pixels: Vec<u8> = (0..96 * 96 * 3).map(|_| random.u8(..)).collect();
+    for k in 0..10 {
+        // A bright square goes over noise that stays.
+        let frame = image::RgbImage::from_fn(96, 96, |x, y| {
+            let at = ((y * 96 + x) * 3) as usize;
+            let over = (8 * k..8 * k + 12).contains(&x) && (40..52).contains(&y);
+            image::Rgb(if over {
+                [240; 3]
+            } else {
+                [pixels[at], pixels[at + 1], pixels[at + 2]]
+            })
+        });
+        frame.save(folder.join(format!("frames/{k:02}.png"))).unwrap();
+    }
+    pixels.truncate(3 * bands::SIDE * bands::SIDE);
+    std::fs::create_dir(folder.join("camera")).unwrap();
+    bands::write(&folder.join("camera"), 0.5);
+    let frames = Array4::from_shape_fn((6, 3, bands::SIDE, bands::SIDE), |(_, c, y, x)| {
+        f32::from(pixels[(c * bands::SIDE + y) * bands::SIDE + x]) / 255.0
+    });
+    let mut file = NpzWriter::new(std::fs::File::create(folder.join("frames.npz")).unwrap());
+    file.add_array(bands::INPUT, &frames).unwrap();
+    file.finish().unwrap();
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::command::{model, python, snapprune};
-use given::{lines, pictures, samples, small};
+use given::{camera, lines, pictures, samples, small};
 use snapprune::onnx::encode;
 
 fn root() -> PathBuf {
@@ -81,6 +81,12 @@ impl Place {
         std::fs::create_dir(place.at("models")).unwrap();
         std::fs::copy(place.at("model.onnx"), place.at("models/model.onnx")).unwrap();
         pictures(place.0.path());
+        camera(place.0.path());
+        std::fs::copy(
+            root().join("models/video_scenes.py"),
+            place.at("models/video_scenes.py"),
+        )
+        .unwrap();
         std::os::unix::fs::symlink(root().join("examples"), place.at("examples")).unwrap();
         // Two files that only a gain makes, for a recorded device on which a model has one.
         let recorded = common::recorded::profile(place.0.path());

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy
 import onnx
 import pytest
+import video_files
 from onnx import TensorProto, helper, numpy_helper
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,10 @@ def test_it_runs(block, tmp_path, monkeypatch):
     random = numpy.random.default_rng(3)
     images = random.integers(0, 256, (80, 96, 96, 3), dtype=numpy.uint8)
     numpy.savez(tmp_path / "samples.npz", images=images, labels=random.integers(0, 10, 80))
+    (tmp_path / "camera").mkdir()
+    video_files.write(tmp_path / "camera", 0.5, name="model")
+    frames = random.random((6, *video_files.FRAME[1:]), dtype=numpy.float32)
+    numpy.savez(tmp_path / "frames.npz", image=frames)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     exec(compile(block, "<the documentation>", "exec"), {})

@@ -285,6 +285,12 @@ impl Executor for CudaDevice {
         Runner::new(session, &self.runtime.stop).on_gpu(self.gpu.index)
     }
 
+    fn deployed(&self, model: &[u8]) -> Result<Runner> {
+        let provider = self.options.provider(self.gpu.index).build().error_on_failure();
+        let session = commit(self.runtime.builder(0, &[provider])?, model, &self.runtime.stop)?;
+        Runner::new(session, &self.runtime.stop).on_gpu(self.gpu.index)
+    }
+
     fn with_runner(&self, model: &[u8], run: &mut dyn FnMut(&mut Runner) -> Result<()>) -> Result<()> {
         let hash = blake3::hash(model);
         let mut runner = match self.kept.take(&hash) {

@@ -220,6 +220,11 @@ impl Executor for PluginDevice {
         let session = commit(self.runtime.builder(0, &[])?, model, &self.runtime.stop)?;
         Ok(Runner::new(session, &self.runtime.stop))
     }
+
+    fn deployed(&self, model: &[u8]) -> Result<Runner> {
+        let session = self.session(model, CpuFallback::Allowed)?;
+        Ok(Runner::new(session, &self.runtime.stop))
+    }
 }
 
 impl Timer for PluginDevice {

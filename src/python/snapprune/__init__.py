@@ -14,6 +14,7 @@ from . import errors
 from ._jobs import apply, custom_ops_library, optimize, plan, profile
 from ._native import __version__
 from ._results import Applied, Gate, Group, Latency, LatencySteps, Plan, Profile, Report, Result, Step
+from ._video import Played, Video
 from ._zoo import Zoo, zoo
 from .errors import Error
 
@@ -25,10 +26,12 @@ __all__ = [
     "Latency",
     "LatencySteps",
     "Plan",
+    "Played",
     "Profile",
     "Report",
     "Result",
     "Step",
+    "Video",
     "Zoo",
     "__version__",
     "apply",

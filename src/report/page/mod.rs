@@ -6,8 +6,10 @@ mod nodes;
 mod pictures;
 mod plot;
 mod rows;
+mod timeline;
 
 pub use plot::latency_steps_svg;
+pub use timeline::timeline_html;
 
 use askama::Template;
 

@@ -21,9 +21,14 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// An image of `SIZE` with a text that says what it shows; empty where it cannot be drawn.
 fn image(about: &str, draw: impl FnOnce(&Area) -> Drawn) -> String {
+    image_of(SIZE, about, draw)
+}
+
+/// The same of another size.
+fn image_of(size: (u32, u32), about: &str, draw: impl FnOnce(&Area) -> Drawn) -> String {
     let mut svg = String::new();
     let drawn = {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         draw(&area).and_then(|()| Ok(area.present()?))
     };
     if drawn.is_err() {
@@ -158,3 +163,44 @@ pub(super) fn pareto(rows: &[ParetoRow], chosen: Option<&ChosenPoint>, about: &s
         Ok(())
     })
 }
+
+/// A line of a timeline.
+pub(super) struct Line<'a> {
+    /// A value for each frame.
+    pub values: &'a [f64],
+    /// Whether it is what is compared with.
+    pub reference: bool,
+}
+
+/// Values of the frames of a sequence; the axis reaches to `least` at least.
+pub(super) fn timeline(lines: &[Line], side: &str, least: f64, about: &str) -> String {
+    image_of(WIDE, about, |area| {
+        let frames = lines.iter().map(|l| l.values.len()).max().unwrap_or(0).max(2);
+        let all = || lines.iter().flat_map(|l| l.values).copied().filter(|v| v.is_finite());
+        let top = all().fold(least, f64::max) * 1.1;
+        let digits = (1.0 - top.log10().floor()).clamp(0.0, 6.0) as usize;
+        let mut chart = axes!(
+            area,
+            (0.0, frames as f64),
+            top,
+            "frame",
+            side,
+            |v: &f64| format!("{v:.0}"),
+            |v: &f64| format!("{v:.digits$}")
+        );
+        for line in lines {
+            let color = if line.reference { BEFORE } else { AFTER };
+            // A frame lasts until the next one.
+            let steps = line.values.iter().enumerate().filter(|(_, v)| v.is_finite());
+            let steps = steps.flat_map(|(k, v)| [(k as f64, *v), ((k + 1) as f64, *v)]);
+            chart.draw_series(LineSeries::new(
+                steps,
+                color.stroke_width(if line.reference { 1 } else { 2 }),
+            ))?;
+        }
+        Ok(())
+    })
+}
+
+/// The size of a timeline.
+const WIDE: (u32, u32) = (960, 190);

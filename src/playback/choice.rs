@@ -1,0 +1,203 @@
+//! Which file a frame takes.
+
+use crate::video::Manifest;
+
+/// A file that computes some of the tiles.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Share of the tiles that it computes.
+    pub share: f64,
+    /// Tiles that it computes in each stage.
+    pub computed: Vec<usize>,
+}
+
+/// What a frame is computed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// The model without states: everything changes all the time.
+    Plain,
+    /// The whole model, with the states that it makes.
+    Dense,
+    /// The `n`-th step of the ladder.
+    Tiles(usize),
+}
+
+/// What was done with the frame before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Plain,
+    Dense,
+    Tiles,
+}
+
+/// Chooses frame by frame; what a stage needs for a changed tile of the frame it learns from what was left.
+#[derive(Clone, Debug)]
+pub struct Chooser {
+    steps: Vec<Step>,
+    /// Tiles of each stage, the frame's first.
+    tiles: Vec<usize>,
+    limit: f64,
+    plain: bool,
+    before: Before,
+    /// Tiles of each stage that changed and were left.
+    pending: Vec<usize>,
+    /// Tiles that each stage has to compute for a changed tile of the frame.
+    spread: Vec<f64>,
+}
+
+/// What is learnt of a moment in which much was to be done fades by this factor a frame.
+const FADE: f64 = 0.98;
+
+impl Chooser {
+    /// A ladder from the smallest step to the largest. `plain`: whether there is a model without states.
+    pub fn new(dense: &Manifest, mut steps: Vec<Step>, plain: bool) -> Self {
+        steps.sort_by(|a, b| a.share.total_cmp(&b.share));
+        let tiles: Vec<usize> = dense.stages.iter().map(|s| s.tiles).collect();
+        let mut chooser = Self {
+            steps,
+            tiles,
+            limit: dense.limit,
+            plain,
+            before: Before::Nothing,
+            pending: Vec::new(),
+            spread: Vec::new(),
+        };
+        chooser.spread = (0..chooser.tiles.len()).map(|s| chooser.even(s)).collect();
+        chooser
+    }
+
+    /// The ladder, the smallest step first.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Forgets all frames.
+    pub fn reset(&mut self) {
+        self.before = Before::Nothing;
+        self.pending.clear();
+    }
+
+    /// Whether the frame before left states.
+    pub fn has_states(&self) -> bool {
+        matches!(self.before, Before::Dense | Before::Tiles)
+    }
+
+    /// What a frame takes of which `changed` of `of` tiles changed: against the states' reference where there are states, else against the
+    /// frame before.
+    pub fn choose(&mut self, changed: usize, of: usize) -> Choice {
+        let share = changed as f64 / of.max(1) as f64;
+        let restless = share > self.limit;
+        let choice = match self.before {
+            Before::Nothing => Choice::Dense,
+            Before::Plain if restless => Choice::Plain,
+            Before::Plain => Choice::Dense,
+            Before::Dense if restless && self.plain => Choice::Plain,
+            Before::Dense | Before::Tiles if restless => Choice::Dense,
+            Before::Dense | Before::Tiles => self.step(&self.wanted(changed), changed),
+        };
+        self.take(choice);
+        choice
+    }
+
+    /// What the same frame takes again, to compute what the run before left; `done`: the sum of the shares of its runs.
+    pub fn again(&mut self, done: f64) -> Choice {
+        let rounds = |step: &Step| {
+            let all = self.pending.iter().zip(&step.computed);
+            all.map(|(left, k)| left.div_ceil((*k).max(1))).max().unwrap_or(0)
+        };
+        let choice = match self.step(&self.pending, 0) {
+            Choice::Tiles(k) => match self.steps.get(k) {
+                Some(step) if done + step.share * rounds(step) as f64 <= self.limit => Choice::Tiles(k),
+                _ => Choice::Dense,
+            },
+            other => other,
+        };
+        self.take(choice);
+        choice
+    }
+
+    /// What a run of [`Choice::Tiles`] left in each stage, and for how many changed tiles of the frame.
+    pub fn left(&mut self, choice: Choice, pending: &[usize], changed: usize) {
+        if let Choice::Tiles(k) = choice {
+            for stage in 0..self.spread.len() {
+                let left = pending.get(stage).copied().unwrap_or(0);
+                let computed = self
+                    .steps
+                    .get(k)
+                    .and_then(|s| s.computed.get(stage))
+                    .copied()
+                    .unwrap_or(0);
+                let even = self.even(stage);
+                if let Some(spread) = self.spread.get_mut(stage) {
+                    let seen = match left {
+                        0 => 0.0,
+                        left => (computed + left) as f64 / changed.max(1) as f64,
+                    };
+                    *spread = (*spread * FADE).max(even).max(seen);
+                }
+            }
+        }
+        self.pending = pending.to_vec();
+    }
+
+    /// Whether something was left.
+    pub fn is_behind(&self) -> bool {
+        self.pending.iter().any(|n| *n > 0)
+    }
+
+    fn take(&mut self, choice: Choice) {
+        self.before = match choice {
+            Choice::Plain => Before::Plain,
+            Choice::Dense => Before::Dense,
+            Choice::Tiles(_) => Before::Tiles,
+        };
+        if !matches!(choice, Choice::Tiles(_)) {
+            self.pending.clear();
+        }
+    }
+
+    /// Tiles of a stage for a tile of the frame, where change does not spread.
+    fn even(&self, stage: usize) -> f64 {
+        let of = |s: usize| self.tiles.get(s).copied().unwrap_or(1).max(1) as f64;
+        of(stage) / of(0)
+    }
+
+    /// Tiles that each stage should compute.
+    fn wanted(&self, changed: usize) -> Vec<usize> {
+        let all = self.tiles.iter().zip(&self.spread).enumerate();
+        all.map(|(stage, (tiles, spread))| {
+            let left = self.pending.get(stage).copied().unwrap_or(0);
+            (left + (spread * changed as f64).ceil() as usize).min(*tiles)
+        })
+        .collect()
+    }
+
+    /// The smallest step that holds what each stage wants; where none does, the largest, or the whole model where the frame alone is too
+    /// much for it, or so much is left that the whole model is faster.
+    fn step(&self, wanted: &[usize], changed: usize) -> Choice {
+        let holds = |step: &Step| wanted.iter().zip(&step.computed).all(|(want, k)| room(*k) >= *want);
+        if let Some(k) = self.steps.iter().position(holds) {
+            return Choice::Tiles(k);
+        }
+        let behind = self.pending.iter().zip(&self.tiles);
+        let behind = behind
+            .map(|(left, of)| *left as f64 / (*of).max(1) as f64)
+            .fold(0.0, f64::max);
+        match self.steps.last() {
+            Some(last) if behind <= self.limit && last.computed.first().is_none_or(|k| room(*k) >= changed) => {
+                Choice::Tiles(self.steps.len() - 1)
+            }
+            _ => Choice::Dense,
+        }
+    }
+}
+
+/// Tiles that a run has for change: where it computes several, one of them is refreshed in turn.
+fn room(computed: usize) -> usize {
+    computed.saturating_sub(1).max(computed.min(1))
+}
+
+#[cfg(test)]
+#[path = "choice_tests.rs"]
+mod tests;

@@ -1,0 +1,155 @@
+"""Which file of a video a frame takes: the same rules as the command's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+import numpy
+
+from .errors import ModelError
+
+PLAIN = "plain"
+DENSE = "dense"
+
+#: ``PLAIN``, ``DENSE``, or the place of a file that computes tiles.
+Choice = Union[int, str]
+
+#: What is learnt of a moment in which much was to be done fades by this factor a frame.
+_FADE = 0.98
+
+#: Every so-manieth row is looked at while everything changes.
+_SOME = 8
+
+
+class FrameTiles:
+    """The tiles of a frame and the change that counts."""
+
+    def __init__(self, frame: Mapping[str, Any], shape: Sequence[int], threshold: float) -> None:
+        if len(shape) != 4 or shape[0] != 1:
+            raise ModelError(f"a frame of the shape {list(shape)} is not handled")
+        sides = zip(shape[2:], frame["tile"], frame["halo"], frame["tiles"])
+        self._rows, self._columns = [
+            [_window(side, tile, halo, k) for k in range(count)] for side, tile, halo, count in sides
+        ]
+        self._threshold = numpy.float32(threshold)
+        self._step = min(_SOME, *(window.stop - window.start for window in self._rows))
+        self._buffers: dict[int, numpy.ndarray] = {}
+        #: Tiles of the frame.
+        self.count: int = len(self._rows) * len(self._columns)
+
+    def changed(self, frame: numpy.ndarray, reference: numpy.ndarray) -> int:
+        """Tiles in which, or around which, two frames differ by more than the threshold somewhere."""
+        return self._count(frame[0], reference[0], 1)
+
+    def some(self, frame: numpy.ndarray) -> numpy.ndarray:
+        """A few rows of a frame, some of each tile: enough to tell whether nearly everything changes."""
+        return frame[0, :, :: self._step]
+
+    def changed_of_some(self, frame: numpy.ndarray, reference: numpy.ndarray) -> int:
+        """Tiles that changed as far as these rows tell; ``reference`` is what :meth:`some` gave of another frame."""
+        return self._count(self.some(frame), reference, self._step)
+
+    def _count(self, frame: numpy.ndarray, reference: numpy.ndarray, step: int) -> int:
+        buffer = self._buffers.get(step)
+        if buffer is None:
+            kind = frame.dtype if frame.dtype.kind == "f" else numpy.float32
+            buffer = self._buffers[step] = numpy.empty(frame.shape, kind)
+        away = numpy.abs(numpy.subtract(frame, reference, out=buffer, casting="unsafe"), out=buffer)
+        # What is no number is change.
+        places = ~(away <= self._threshold).all(axis=0)
+        if not places.any():
+            return 0
+        lines = numpy.stack([places[:, window].any(axis=1) for window in self._columns])
+        rows = (slice(-(-window.start // step), -(-window.stop // step)) for window in self._rows)
+        return int(sum(lines[:, window].any(axis=1).sum() for window in rows))
+
+
+def _window(side: int, tile: int, halo: int, k: int) -> slice:
+    start = min(k * tile, side - tile)
+    return slice(max(start - halo, 0), min(start + tile + halo, side))
+
+
+class Chooser:
+    """Chooses frame by frame; what a stage needs for a changed tile of the frame it learns from what was left."""
+
+    def __init__(self, tiles: list[int], steps: list[tuple[float, list[int]]], limit: float, plain: bool) -> None:
+        self._tiles, self._steps, self._limit, self._plain = tiles, steps, limit, plain
+        self._even = [count / max(tiles[0], 1) for count in tiles]
+        self._spread = list(self._even)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all frames."""
+        self._before: str | None = None
+        self._pending: list[int] = []
+
+    @property
+    def has_states(self) -> bool:
+        """Whether the frame before left states."""
+        return self._before not in (None, PLAIN)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something was left."""
+        return any(self._pending)
+
+    def choose(self, changed: int, of: int) -> Choice:
+        """What a frame takes of which so many tiles changed."""
+        restless = changed / max(of, 1) > self._limit
+        if self._before is None:
+            choice: Choice = DENSE
+        elif self._before == PLAIN:
+            choice = PLAIN if restless else DENSE
+        elif restless:
+            choice = PLAIN if self._before == DENSE and self._plain else DENSE
+        else:
+            choice = self._step(self._wanted(changed), changed)
+        return self._take(choice)
+
+    def again(self, done: float) -> Choice:
+        """What the same frame takes again; ``done``: the sum of the shares of its runs."""
+        choice = self._step(self._pending, 0)
+        if not isinstance(choice, str):
+            share, computed = self._steps[choice]
+            rounds = max((-(-left // max(k, 1)) for left, k in zip(self._pending, computed)), default=0)
+            if done + share * rounds > self._limit:
+                choice = DENSE
+        return self._take(choice)
+
+    def left(self, choice: Choice, pending: list[int], changed: int) -> None:
+        """What a run left in each stage, and for how many changed tiles of the frame."""
+        if not isinstance(choice, str):
+            computed = self._steps[choice][1]
+            for stage, (left, k) in enumerate(zip(pending, computed)):
+                seen = (k + left) / max(changed, 1) if left else 0.0
+                self._spread[stage] = max(self._spread[stage] * _FADE, self._even[stage], seen)
+        self._pending = list(pending)
+
+    def _take(self, choice: Choice) -> Choice:
+        self._before = choice if isinstance(choice, str) else "tiles"
+        if isinstance(choice, str):
+            self._pending = []
+        return choice
+
+    def _wanted(self, changed: int) -> list[int]:
+        pending = self._pending or [0] * len(self._tiles)
+        return [
+            min(left + math.ceil(spread * changed), count)
+            for left, spread, count in zip(pending, self._spread, self._tiles)
+        ]
+
+    def _step(self, wanted: list[int], changed: int) -> Choice:
+        for k, (_, computed) in enumerate(self._steps):
+            if all(_room(own) >= want for own, want in zip(computed, wanted)):
+                return k
+        behind = max((left / max(count, 1) for left, count in zip(self._pending, self._tiles)), default=0.0)
+        if self._steps and behind <= self._limit and _room(self._steps[-1][1][0]) >= changed:
+            return len(self._steps) - 1
+        return DENSE
+
+
+def _room(computed: int) -> int:
+    """Tiles that a run has for change: where it computes several, one of them is refreshed in turn."""
+    return max(computed - 1, min(computed, 1))

@@ -1,0 +1,250 @@
+//! The graph of a file that computes tiles.
+
+use std::collections::HashMap;
+
+use super::change::{FIRST, frame_change, tile_change};
+use super::emitter::{COUNTER, Emitter, FRAME_REFERENCE, map_state, next, pending_state};
+use super::nodes::Nodes;
+use super::numbers::Numbers;
+use super::plan::{Unit, VideoPlan};
+use super::stage::{Stage, StageMap};
+use super::tables::{core_pixels, run_length, window_pixels, window_runs};
+use crate::onnx::proto::NodeProto;
+use crate::onnx::{Graph, NodeBuilder, Tensor};
+use crate::{Error, Result};
+
+/// The nodes and constants of a file that computes `computed` tiles of each stage; the names of the counts of tiles left.
+///
+/// # Errors
+/// When the plan does not fit the graph.
+pub(super) fn emitted(
+    graph: &Graph,
+    plan: &VideoPlan,
+    numbers: &Numbers,
+    computed: &[usize],
+    opset: i64,
+) -> Result<(NodeBuilder, Vec<String>)> {
+    let mut e = Emitter {
+        nodes: Nodes {
+            builder: NodeBuilder::new("snapprune/video"),
+            opset,
+        },
+        graph,
+        plan,
+        numbers,
+        changes: HashMap::new(),
+        turns: HashMap::new(),
+        left: vec![String::new(); plan.stages.len()],
+    };
+    e.whole(computed)
+        .ok_or_else(|| Error::Model("the stages of a video file do not fit its graph".to_owned()))?;
+    Ok((e.nodes.builder, e.left))
+}
+
+impl Emitter<'_> {
+    fn whole(&mut self, computed: &[usize]) -> Option<()> {
+        let one = self.nodes.builder.ints(&[1]);
+        self.nodes.builder.named("Add", &[COUNTER, &one], &[], &next(COUNTER));
+        let changed = frame_change(self)?;
+        self.changes.insert(self.plan.frame.clone(), changed);
+        let plan = self.plan;
+        for unit in &plan.order {
+            match *unit {
+                Unit::Node(n) => {
+                    let node = self.graph.proto.node.get(n)?;
+                    self.nodes.builder.nodes.push(node.clone());
+                    for output in &node.output {
+                        self.track(output)?;
+                    }
+                }
+                Unit::Stage(s) => self.stage(s, *computed.get(s)?)?,
+            }
+        }
+        Some(())
+    }
+
+    fn kept(&self, name: &str) -> Option<usize> {
+        self.plan.kept.iter().position(|k| k == name)
+    }
+
+    /// Rows and changes of a map that a node made as a whole, if a stage reads it.
+    fn track(&mut self, name: &str) -> Option<()> {
+        let Some(index) = self.kept(name) else {
+            return Some(());
+        };
+        let map = self.plan.stages.iter().find_map(|s| s.maps.get(name))?;
+        let state = map_state(index);
+        let rows = self.nodes.as_rows(name, map.dims[0]);
+        let each = self.nodes.change(&rows, &state, 1, 0);
+        self.nodes.named(&rows, &next(&state));
+        self.changed(name, map, &each)
+    }
+
+    /// Notes how much each place of a map changed, from one number a pixel.
+    fn changed(&mut self, name: &str, map: &StageMap, each: &str) -> Option<()> {
+        let scale = self.nodes.floats(&[], &[1.0 / self.numbers.range(name)?]);
+        let scaled = self.nodes.builder.op("Mul", &[each, &scale], &[]);
+        let shaped = self
+            .nodes
+            .builder
+            .reshape(&scaled, &[1, 1, map.dims[1] as i64, map.dims[2] as i64]);
+        self.changes.insert(name.to_owned(), shaped);
+        Some(())
+    }
+
+    fn stage(&mut self, index: usize, keep: usize) -> Option<()> {
+        let stage = &self.plan.stages[index];
+        let chosen = self.choice(index, stage, keep)?;
+        let mut names: HashMap<String, String> = HashMap::new();
+        for input in &stage.inputs {
+            let gathered = self.gathered(input, stage.maps.get(input)?, stage, &chosen)?;
+            names.insert(input.clone(), gathered);
+        }
+        for local in &stage.nodes {
+            let node = self.graph.proto.node.get(local.node)?;
+            let mut own = node.clone();
+            for name in own.input.iter_mut() {
+                if let Some(inner) = names.get(name.as_str()) {
+                    inner.clone_into(name);
+                }
+            }
+            for name in own.output.iter_mut().filter(|n| !n.is_empty()) {
+                let inner = format!("snapprune/video/{index}/{name}");
+                names.insert(name.clone(), inner.clone());
+                *name = inner;
+            }
+            own.name = Some(format!("snapprune/video/{index}/node_{}", local.node));
+            if let Some(scales) = local.scales {
+                self.rescale(&mut own, scales)?;
+            }
+            self.nodes.builder.nodes.push(own);
+        }
+        for output in &stage.outputs {
+            self.put_back(output, names.get(output)?.clone(), stage, keep, &chosen)?;
+        }
+        Some(())
+    }
+
+    /// Gives a `Resize` factors in place of the sizes of the whole map.
+    fn rescale(&mut self, node: &mut NodeProto, scales: [i64; 2]) -> Option<()> {
+        let [rows, columns] = scales.map(|s| s as f32);
+        let scales = self
+            .nodes
+            .builder
+            .constant(&Tensor::from_f32(vec![4], &[1.0, 1.0, rows, columns]));
+        let x = node.input.first()?.clone();
+        node.input = if self.nodes.opset < 11 {
+            vec![x, scales]
+        } else {
+            vec![x, String::new(), scales]
+        };
+        node.attribute
+            .retain(|a| !matches!(a.name(), "axes" | "keep_aspect_ratio_policy"));
+        Some(())
+    }
+
+    /// The numbers of the tiles to compute; what the others miss becomes the state, and is counted.
+    fn choice(&mut self, index: usize, stage: &Stage, keep: usize) -> Option<String> {
+        let state = pending_state(index);
+        let change = tile_change(self, stage)?;
+        let count = stage.tiles();
+        let turn = self.turn(count);
+        let numbers: Vec<i64> = (0..count as i64).collect();
+        let numbers = self.nodes.builder.table(&[count], &numbers);
+        let score = self.nodes.builder.op("Add", &[&state, &change], &[]);
+        let own = self.nodes.builder.op("Equal", &[&numbers, &turn], &[]);
+        let first = self.nodes.floats(&[], &[FIRST]);
+        let ranked = self.nodes.builder.op("Where", &[&own, &first, &score], &[]);
+        let k = self.nodes.builder.ints(&[keep as i64]);
+        let chosen = self.nodes.builder.op("TopK", &[&ranked, &k], &[("axis", &[0])]);
+        let values = self.nodes.builder.fresh("values");
+        self.nodes.builder.nodes.last_mut()?.output.insert(0, values);
+        let zeros = self.nodes.floats(&[keep], &vec![0.0; keep]);
+        let left = next(&state);
+        self.nodes
+            .builder
+            .named("ScatterElements", &[&score, &chosen, &zeros], &[("axis", &[0])], &left);
+        let limit = self.nodes.floats(&[], &[self.numbers.threshold()]);
+        let above = self.nodes.builder.op("Greater", &[&left, &limit], &[]);
+        let ones = self.nodes.builder.op("Cast", &[&above], &[("to", &[7])]);
+        self.left[index] = self.nodes.builder.op("ReduceSum", &[&ones], &[("keepdims", &[1])]);
+        Some(chosen)
+    }
+
+    /// Windows of an input: tiles × channels × rows × columns.
+    fn gathered(&mut self, name: &str, map: &StageMap, stage: &Stage, chosen: &str) -> Option<String> {
+        if name == self.plan.frame {
+            let (dims, table) = window_runs(stage, map);
+            let table = self.nodes.builder.table(&dims, &table);
+            let runs = self
+                .nodes
+                .builder
+                .reshape(&next(FRAME_REFERENCE), &[-1, run_length(map) as i64]);
+            let at = self.nodes.rows(&table, chosen);
+            let taken = self.nodes.rows(&runs, &at);
+            let [rows, columns] = map.window.map(|n| n as i64);
+            return Some(
+                self.nodes
+                    .builder
+                    .reshape(&taken, &[-1, map.dims[0] as i64, rows, columns]),
+            );
+        }
+        let (dims, table) = window_pixels(stage, map);
+        let table = self.nodes.builder.table(&dims, &table);
+        let at = self.nodes.rows(&table, chosen);
+        let taken = self.nodes.rows(&next(&map_state(self.kept(name)?)), &at);
+        Some(
+            self.nodes
+                .builder
+                .op("Transpose", &[&taken], &[("perm", &[0, 3, 1, 2])]),
+        )
+    }
+
+    /// Writes the tiles of an output into its kept map.
+    fn put_back(&mut self, name: &str, made: String, stage: &Stage, keep: usize, chosen: &str) -> Option<()> {
+        let map = *stage.maps.get(name)?;
+        let state = map_state(self.kept(name)?);
+        let (dims, global, local) = core_pixels(stage, &map);
+        let own = self.nodes.as_rows(&made, map.dims[0]);
+        let new = if dims[1] == map.window[0] * map.window[1] {
+            own
+        } else {
+            let plane = map.window[0] * map.window[1];
+            let starts: Vec<i64> = (0..keep).map(|k| (k * plane) as i64).collect();
+            let starts = self.nodes.builder.table(&[keep, 1], &starts);
+            let local = self.nodes.builder.table(&dims, &local);
+            let inner = self.nodes.rows(&local, chosen);
+            let inner = self.nodes.builder.op("Add", &[&inner, &starts], &[]);
+            let inner = self.nodes.builder.reshape(&inner, &[-1]);
+            self.nodes.rows(&own, &inner)
+        };
+        let global = self.nodes.builder.table(&[dims[0], dims[1], 1], &global);
+        let at = self.nodes.rows(&global, chosen);
+        let at = self.nodes.builder.reshape(&at, &[-1, 1]);
+        let rows = next(&state);
+        if self.plan.stages.iter().any(|s| s.inputs.iter().any(|i| i == name)) {
+            let flat = self.nodes.builder.reshape(&at, &[-1]);
+            let old = self.nodes.rows(&state, &flat);
+            let each = self.nodes.change(&new, &old, 1, 0);
+            let pixels = map.dims[1] * map.dims[2];
+            let zeros = self.nodes.floats(&[pixels], &vec![0.0; pixels]);
+            let spread = self.nodes.builder.op("ScatterND", &[&zeros, &at, &each], &[]);
+            self.changed(name, &map, &spread)?;
+        }
+        self.nodes.builder.named("ScatterND", &[&state, &at, &new], &[], &rows);
+        let inside = |n: usize| {
+            stage.nodes.iter().any(|l| l.node == n)
+                || self.plan.stages.iter().any(|s| s.nodes.iter().any(|l| l.node == n))
+        };
+        let seen = self.graph.is_seen_outside(name);
+        let read = self
+            .graph
+            .consumers
+            .get(name)
+            .is_some_and(|all| all.iter().any(|&n| !inside(n)));
+        if seen || read {
+            self.nodes.as_map(&rows, map.dims, name);
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,221 @@
+//! Whole models: the one that computes everything and makes all states, and those that compute tiles.
+
+use super::emit::emitted;
+use super::emitter::{COUNTER, FRAME_REFERENCE, map_state, next, pending_state};
+use super::manifest::{CHANGED, FrameInput, Manifest, Role, StageTiles, State, VERSION};
+use super::nodes::Nodes;
+use super::numbers::Numbers;
+use super::plan::{VideoPlan, frame_steps};
+use crate::gate::drop_unread;
+use crate::onnx::proto::{
+    GraphProto, ModelProto, TypeProto, ValueInfoProto,
+    tensor_shape_proto::{Dimension, dimension::Value as Dim},
+    type_proto::{Tensor as TensorType, Value as Kind},
+};
+use crate::onnx::{Dtype, Graph, NodeBuilder, Tensor, standard_opset};
+use crate::{Error, Result};
+
+/// A model and its plan.
+#[derive(Clone, Copy)]
+pub struct VideoModel<'a> {
+    /// The original, at fixed shapes.
+    pub model: &'a ModelProto,
+    /// Look-ups over it.
+    pub graph: &'a Graph<'a>,
+    /// Its stages.
+    pub plan: &'a VideoPlan,
+}
+
+/// A state with what it begins with.
+struct Kept {
+    state: State,
+    dtype: Dtype,
+}
+
+impl VideoModel<'_> {
+    /// States in the order of inputs and outputs.
+    fn states(&self) -> Result<Vec<Kept>> {
+        let kept = |name: &str, shape: Vec<usize>, dtype: Dtype| Kept {
+            state: State {
+                input: name.to_owned(),
+                output: next(name),
+                shape,
+                dtype: if dtype == Dtype::Int64 { "int64" } else { "float32" }.to_owned(),
+            },
+            dtype,
+        };
+        let [c, h, w] = self.plan.frame_dims;
+        let mut all = vec![
+            kept(FRAME_REFERENCE, vec![1, c, h, w], Dtype::Float),
+            kept(COUNTER, vec![1], Dtype::Int64),
+        ];
+        for (k, name) in self.plan.kept.iter().enumerate() {
+            let map = self.plan.stages.iter().find_map(|s| s.maps.get(name));
+            let [c, h, w] = map.ok_or_else(unfit)?.dims;
+            all.push(kept(&map_state(k), vec![h * w, c], Dtype::Float));
+        }
+        for (s, stage) in self.plan.stages.iter().enumerate() {
+            all.push(kept(&pending_state(s), vec![stage.tiles()], Dtype::Float));
+        }
+        Ok(all)
+    }
+
+    /// What a file says of itself.
+    fn manifest(&self, numbers: &Numbers, role: Role, computed: &[usize], limit: f64) -> Result<Manifest> {
+        let first = self.plan.first().ok_or_else(unfit)?;
+        let at = first.inputs.iter().position(|i| *i == self.plan.frame);
+        let halo = at.and_then(|at| first.halos.get(at)).ok_or_else(unfit)?;
+        let stage = |(s, k): (&super::stage::Stage, &usize)| StageTiles {
+            name: s.outputs.first().cloned().unwrap_or_default(),
+            tiles: s.tiles(),
+            computed: *k,
+        };
+        let first_share = self.plan.stages.iter().zip(computed);
+        let first_share = first_share.filter(|(s, _)| s.inputs.contains(&self.plan.frame));
+        let share = first_share
+            .map(|(s, k)| *k as f64 / s.tiles() as f64)
+            .fold(1.0, f64::min);
+        Ok(Manifest {
+            version: VERSION,
+            role,
+            share,
+            threshold: f64::from(numbers.factor),
+            frame_threshold: f64::from(numbers.frame_threshold()),
+            frame: FrameInput {
+                input: self.plan.frame.clone(),
+                tile: frame_steps(first, &self.plan.frame).ok_or_else(unfit)?,
+                halo: halo.map(|(before, after)| before.max(after)),
+                tiles: [0, 1].map(|a| first.axes[a].starts.len()),
+            },
+            limit,
+            states: self.states()?.into_iter().map(|k| k.state).collect(),
+            reference: next(FRAME_REFERENCE),
+            stages: self.plan.stages.iter().zip(computed).map(stage).collect(),
+            changed: CHANGED.to_owned(),
+        })
+    }
+
+    /// The model that computes the whole frame and makes all states.
+    ///
+    /// # Errors
+    /// When the plan does not fit the model.
+    pub fn dense(&self, numbers: &Numbers, limit: f64) -> Result<ModelProto> {
+        let mut nodes = self.nodes();
+        let states = self.states()?;
+        nodes.named(&self.plan.frame, &next(FRAME_REFERENCE));
+        let zero = nodes.builder.ints(&[0]);
+        nodes.named(&zero, &next(COUNTER));
+        for (k, name) in self.plan.kept.iter().enumerate() {
+            let channels = states.get(2 + k).and_then(|s| s.state.shape.last()).copied();
+            let rows = nodes.as_rows(name, channels.ok_or_else(unfit)?);
+            nodes.named(&rows, &next(&map_state(k)));
+        }
+        for (s, stage) in self.plan.stages.iter().enumerate() {
+            let zeros = nodes.floats(&[stage.tiles()], &vec![0.0; stage.tiles()]);
+            nodes.named(&zeros, &next(&pending_state(s)));
+        }
+        let all: Vec<usize> = self.plan.stages.iter().map(super::stage::Stage::tiles).collect();
+        let mut model = self.model.clone();
+        let body = body(&mut model)?;
+        body.node.extend(nodes.builder.nodes);
+        body.initializer.extend(nodes.builder.constants);
+        body.output.extend(states.iter().map(|s| described(&s.state.output, s)));
+        self.manifest(numbers, Role::Dense, &all, limit)?.write(&mut model)?;
+        Ok(model)
+    }
+
+    /// The model that computes so many tiles of each stage.
+    ///
+    /// # Errors
+    /// When the plan does not fit the model.
+    pub fn tiles(&self, numbers: &Numbers, computed: &[usize], limit: f64) -> Result<ModelProto> {
+        let opset = standard_opset(self.model);
+        let (mut builder, left) = emitted(self.graph, self.plan, numbers, computed, opset)?;
+        let left: Vec<&str> = left.iter().map(String::as_str).collect();
+        builder.named("Concat", &left, &[("axis", &[0])], CHANGED);
+        let states = self.states()?;
+        let mut model = self.model.clone();
+        let body = body(&mut model)?;
+        body.node = builder.nodes;
+        body.initializer.extend(builder.constants);
+        body.value_info.clear();
+        body.input.extend(states.iter().map(|s| described(&s.state.input, s)));
+        body.output.extend(states.iter().map(|s| described(&s.state.output, s)));
+        body.output.push(info(CHANGED, Dtype::Int64, &[self.plan.stages.len()]));
+        // Shape arithmetic that nothing asks for any more reads values that are windows now.
+        drop_unread(body);
+        self.manifest(numbers, Role::Tiles, computed, limit)?
+            .write(&mut model)?;
+        Ok(model)
+    }
+
+    /// The output with the frame that each tile was computed from.
+    pub fn reference(&self) -> String {
+        next(FRAME_REFERENCE)
+    }
+
+    /// The output with a kept map.
+    pub fn map_output(&self, index: usize) -> String {
+        next(&map_state(index))
+    }
+
+    fn nodes(&self) -> Nodes {
+        Nodes {
+            builder: NodeBuilder::new("snapprune/video"),
+            opset: standard_opset(self.model),
+        }
+    }
+
+    /// What states are before the first frame, where only shapes matter: zeros.
+    ///
+    /// # Errors
+    /// When the plan does not fit the model.
+    pub fn blank_states(&self) -> Result<Vec<(String, Tensor)>> {
+        let blank = |k: Kept| {
+            let count = k.state.shape.iter().product();
+            let mut tensor = match k.dtype {
+                Dtype::Int64 => Tensor::from_i64(&vec![0; count]),
+                _ => Tensor::from_f32(k.state.shape.clone(), &vec![0.0; count]),
+            };
+            tensor.dims = k.state.shape;
+            (k.state.input, tensor)
+        };
+        Ok(self.states()?.into_iter().map(blank).collect())
+    }
+}
+
+fn body(model: &mut ModelProto) -> Result<&mut GraphProto> {
+    model
+        .graph
+        .as_mut()
+        .ok_or_else(|| Error::Model("the model has no graph".to_owned()))
+}
+
+fn unfit() -> Error {
+    Error::Model("the stages of a video file do not fit its graph".to_owned())
+}
+
+fn described(name: &str, kept: &Kept) -> ValueInfoProto {
+    info(name, kept.dtype, &kept.state.shape)
+}
+
+/// The description of a tensor.
+fn info(name: &str, dtype: Dtype, dims: &[usize]) -> ValueInfoProto {
+    let dim = |d: &usize| Dimension {
+        value: Some(Dim::DimValue(*d as i64)),
+        ..Default::default()
+    };
+    ValueInfoProto {
+        name: Some(name.to_owned()),
+        r#type: Some(TypeProto {
+            value: Some(Kind::TensorType(TensorType {
+                elem_type: Some(dtype as i32),
+                shape: Some(crate::onnx::proto::TensorShapeProto {
+                    dim: dims.iter().map(dim).collect(),
+                }),
+            })),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}

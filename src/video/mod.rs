@@ -1,0 +1,23 @@
+//! Video: a model as plain files with state that compute only the tiles of a frame that changed.
+
+mod change;
+mod emit;
+mod emitter;
+mod files;
+mod local;
+mod manifest;
+mod need;
+mod nodes;
+mod numbers;
+mod plan;
+mod scale;
+mod split;
+mod stage;
+mod tables;
+mod work;
+
+pub use files::VideoModel;
+pub use manifest::{CHANGED, FrameInput, Manifest, PROPERTY, Role, StageTiles, State, VERSION};
+pub use numbers::Numbers;
+pub use plan::VideoPlan;
+pub use split::{CutFor, planned};

@@ -1,0 +1,28 @@
+//! How many tiles of a stage a share of a frame touches.
+
+use super::stage::Stage;
+
+/// Objects that the changed part of a frame is taken for.
+const OBJECTS: f64 = 2.0;
+
+/// Tiles of a stage that square objects touch which cover this share of the frame of so many rows and columns: more than the share, as
+/// objects do not end with tiles and reach as far as windows do. One more is for the tile whose turn it is.
+pub(super) fn needed(stage: &Stage, frame: [usize; 2], share: f64) -> usize {
+    let count = stage.tiles();
+    let Some(output) = stage.outputs.first().and_then(|o| stage.maps.get(o)) else {
+        return count;
+    };
+    let area = (frame[0] * frame[1]) as f64;
+    let side = (share * area / OBJECTS).sqrt();
+    let along = |a: usize| {
+        let ratio = frame[a] as f64 / output.dims[a + 1] as f64;
+        let tile = (stage.axes[a].step * output.scale[a]) as f64 * ratio;
+        let halo = stage.inputs.iter().zip(&stage.halos).filter_map(|(name, halo)| {
+            let map = stage.maps.get(name)?;
+            Some((halo[a].0 + halo[a].1) as f64 * frame[a] as f64 / map.dims[a + 1] as f64)
+        });
+        ((side + halo.fold(0.0, f64::max)) / tile + 1.0).min(stage.axes[a].starts.len() as f64)
+    };
+    let tiles = (OBJECTS * along(0) * along(1)).ceil() as usize + 1;
+    tiles.clamp(1, count)
+}

@@ -1,0 +1,60 @@
+//! Nodes and constants of a video file, with what differs between versions of the operators.
+
+use crate::onnx::{NodeBuilder, Tensor};
+
+/// What the nodes of a video file are made with.
+pub(super) struct Nodes {
+    /// The nodes and constants so far.
+    pub builder: NodeBuilder,
+    /// Version of ONNX's operators.
+    pub opset: i64,
+}
+
+impl Nodes {
+    /// A constant of floats.
+    pub(super) fn floats(&mut self, dims: &[usize], values: &[f32]) -> String {
+        self.builder.constant(&Tensor::from_f32(dims.to_vec(), values))
+    }
+
+    /// The largest along an axis: an attribute up to version 17, an input from 18 on.
+    pub(super) fn greatest(&mut self, x: &str, axis: i64, keep: i64) -> String {
+        if self.opset < 18 {
+            return self
+                .builder
+                .op("ReduceMax", &[x], &[("axes", &[axis]), ("keepdims", &[keep])]);
+        }
+        let axes = self.builder.ints(&[axis]);
+        self.builder.op("ReduceMax", &[x, &axes], &[("keepdims", &[keep])])
+    }
+
+    /// The largest |a − b| along an axis.
+    pub(super) fn change(&mut self, a: &str, b: &str, axis: i64, keep: i64) -> String {
+        let apart = self.builder.op("Sub", &[a, b], &[]);
+        let size = self.builder.op("Abs", &[&apart], &[]);
+        self.greatest(&size, axis, keep)
+    }
+
+    /// Rows of `x` by index.
+    pub(super) fn rows(&mut self, x: &str, at: &str) -> String {
+        self.builder.op("Gather", &[x, at], &[("axis", &[0])])
+    }
+
+    /// `x` under another name.
+    pub(super) fn named(&mut self, x: &str, name: &str) {
+        self.builder.named("Identity", &[x], &[], name);
+    }
+
+    /// 1×C×H×W as rows of pixels: H·W × C.
+    pub(super) fn as_rows(&mut self, x: &str, channels: usize) -> String {
+        let turned = self.builder.op("Transpose", &[x], &[("perm", &[0, 2, 3, 1])]);
+        self.builder.reshape(&turned, &[-1, channels as i64])
+    }
+
+    /// Rows of pixels as 1×C×H×W, called `name`.
+    pub(super) fn as_map(&mut self, rows: &str, dims: [usize; 3], name: &str) {
+        let [channels, height, width] = dims.map(|d| d as i64);
+        let shaped = self.builder.reshape(rows, &[1, height, width, channels]);
+        self.builder
+            .named("Transpose", &[&shaped], &[("perm", &[0, 3, 1, 2])], name);
+    }
+}

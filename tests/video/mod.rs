@@ -1,0 +1,5 @@
+//! Video files against the model that they are made of: frame after frame, the same outputs.
+
+mod cli;
+mod exact;
+mod play;

@@ -1,0 +1,130 @@
+//! A set of files made and played in memory.
+
+use std::collections::HashMap;
+
+use snapprune::channels::Shapes;
+use snapprune::device::{Executor, InputSpec, NamedTensor, ShapeOptions, input_specs, observe};
+use snapprune::onnx::proto::ModelProto;
+use snapprune::onnx::{Graph, Tensor, encode};
+use snapprune::video::{CHANGED, CutFor, Manifest, Numbers, Role, VideoModel, VideoPlan, planned};
+
+use crate::common::{cpu, difference, runtime};
+
+/// Files of one model.
+pub struct Files {
+    pub original: Vec<u8>,
+    pub dense: Vec<u8>,
+    pub tiles: Vec<u8>,
+    pub manifest: Manifest,
+    pub spec: InputSpec,
+    outputs: usize,
+}
+
+/// A frame with every value drawn.
+pub fn noise(spec: &InputSpec, random: &mut fastrand::Rng) -> Vec<f32> {
+    (0..spec.dims.iter().product())
+        .map(|_| random.f32() * 2.0 - 1.0)
+        .collect()
+}
+
+/// Draws a rectangle of the frame anew.
+pub fn touch(frame: &mut [f32], spec: &InputSpec, random: &mut fastrand::Rng, share: f64) {
+    let (channels, height, width) = (spec.dims[1], spec.dims[2], spec.dims[3]);
+    let side = |n: usize| ((n as f64 * share.sqrt()) as usize).clamp(1, n);
+    let (rows, columns) = (side(height), side(width));
+    let (top, left) = (random.usize(0..=height - rows), random.usize(0..=width - columns));
+    for c in 0..channels {
+        for r in top..top + rows {
+            for x in left..left + columns {
+                frame[(c * height + r) * width + x] = random.f32() * 2.0 - 1.0;
+            }
+        }
+    }
+}
+
+/// Shapes of a model and the spec of its frame.
+pub fn opened(model: &ModelProto) -> (Shapes, InputSpec) {
+    let graph = Graph::new(model.graph.as_ref().unwrap()).unwrap();
+    let mut specs = input_specs(&graph, &ShapeOptions::default()).unwrap();
+    let shapes = observe(&runtime(), model, &specs).unwrap().shapes;
+    (shapes, specs.remove(0))
+}
+
+impl Files {
+    /// The files of a model whose frames change by about `share`.
+    pub fn new(model: &ModelProto, weight: f64, share: f64) -> Self {
+        let (shapes, spec) = opened(model);
+        let graph = Graph::new(model.graph.as_ref().unwrap()).unwrap();
+        let plan = planned(&graph, &shapes, &spec.name, CutFor { share, weight }).expect("no plan");
+        Self::of(model, &graph, &plan, spec, share)
+    }
+
+    pub fn of(model: &ModelProto, graph: &Graph, plan: &VideoPlan, spec: InputSpec, share: f64) -> Self {
+        let numbers = Numbers {
+            frame_range: 2.0,
+            ranges: plan.kept().iter().map(|k| (k.clone(), 1.0)).collect(),
+            factor: 0.0,
+        };
+        let video = VideoModel { model, graph, plan };
+        let dense = video.dense(&numbers, 0.5).unwrap();
+        let tiles = video.tiles(&numbers, &plan.computed(share), 0.5).unwrap();
+        let manifest = Manifest::of(&tiles).unwrap().unwrap();
+        assert_eq!(Manifest::of(&dense).unwrap().unwrap().role, Role::Dense);
+        Self {
+            original: encode(model),
+            dense: encode(&dense),
+            tiles: encode(&tiles),
+            manifest,
+            spec,
+            outputs: model.graph.as_ref().unwrap().output.len(),
+        }
+    }
+
+    /// Plays frames and holds the outputs against the original's once nothing is left; the greatest difference over the range, and how many runs of
+    /// the tiles' file that took.
+    pub fn apart(&self, frames: usize, share: f64, seed: u64) -> (f64, usize) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let device = cpu();
+        let mut frame = noise(&self.spec, &mut random);
+        let given = |frame: &[f32]| (self.spec.name.clone(), Tensor::from_f32(self.spec.dims.clone(), frame));
+        let mut original = device.runner(&self.original).unwrap();
+        let mut tiles = device.runner(&self.tiles).unwrap();
+        let first = device.outputs(&self.dense, &[given(&frame)]).unwrap();
+        let expected = original.run_tensors(&[given(&frame)]).unwrap();
+        let mut worst = difference(&expected, &first[..self.outputs], &expected).raw;
+        let mut states = self.states(&first);
+        let mut runs = 0;
+        for _ in 0..frames {
+            touch(&mut frame, &self.spec, &mut random, share);
+            let expected = original.run_tensors(&[given(&frame)]).unwrap();
+            for round in 0.. {
+                assert!(round < 400, "tiles stay left");
+                runs += 1;
+                let mut inputs: Vec<NamedTensor> = vec![given(&frame)];
+                inputs.extend(states.clone());
+                let made = tiles.run_tensors(&inputs).unwrap();
+                states = self.states(&made);
+                let left = made.iter().find(|(n, _)| n == CHANGED).unwrap().1.to_i64().unwrap();
+                assert_eq!(left.len(), self.manifest.stages.len());
+                if left.iter().all(|&n| n == 0) {
+                    worst = worst.max(difference(&expected, &made[..self.outputs], &expected).raw);
+                    break;
+                }
+            }
+        }
+        (worst, runs)
+    }
+
+    /// What a run hands to the next.
+    fn states(&self, made: &[NamedTensor]) -> Vec<NamedTensor> {
+        let by_name: HashMap<&str, &Tensor> = made.iter().map(|(n, t)| (n.as_str(), t)).collect();
+        let states = self.manifest.states.iter();
+        states
+            .map(|s| {
+                let tensor = by_name[s.output.as_str()];
+                assert_eq!(tensor.dims, s.shape, "{}", s.output);
+                (s.input.clone(), tensor.clone())
+            })
+            .collect()
+    }
+}
