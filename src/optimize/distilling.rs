@@ -1,5 +1,6 @@
 //! The last step of a fit: all weights together, by gradients.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::distillation::Distillation;
@@ -7,6 +8,7 @@ use super::fitting::Fitted;
 use super::memory::held_bytes;
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
+use crate::data::Dataset;
 use crate::device::{Device, Limit};
 use crate::distill::{Distilled, Schedule, Teaching, distill};
 use crate::onnx::Graph;
@@ -30,15 +32,27 @@ pub struct Distilling {
 /// How many times the values of a run are held: as they are, as gradients, and as what both are made of.
 const COPIES: u64 = 4;
 
+/// Why gradient steps on some runs would not fit in memory, if they do not.
+pub(super) fn too_large(data: &Dataset, runs: &Range<usize>, how: Distilling) -> Option<String> {
+    let (needed, free) = (needed(data, runs, how), held_bytes());
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    (needed > free).then(|| {
+        format!(
+            "they would take some {:.1} GiB of memory, and {:.1} are free for them",
+            gib(needed),
+            gib(free)
+        )
+    })
+}
+
 /// Bytes that gradient steps take: the samples as float32, and the values of a run.
-fn needed(samples: &Samples, how: Distilling) -> u64 {
-    let data = &samples.data;
-    let inputs = data.run(samples.fit.start).inputs;
+fn needed(data: &Dataset, runs: &Range<usize>, how: Distilling) -> u64 {
+    let inputs = data.run(runs.start).inputs;
     let elements: u64 = inputs
         .iter()
         .map(|(_, t)| t.dims.iter().map(|&d| d as u64).product::<u64>())
         .sum();
-    let rows = 4 * elements.saturating_mul(samples.fit.len() as u64);
+    let rows = 4 * elements.saturating_mul(runs.len() as u64);
     rows.saturating_add(COPIES * how.values.saturating_mul(data.batch().max(1) as u64))
 }
 
@@ -69,14 +83,8 @@ pub fn distilled(
     if limit.is_up() {
         return stays("no time is left".to_owned());
     }
-    let (needed, free) = (needed(samples, how), held_bytes());
-    if needed > free {
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-        return stays(format!(
-            "they would take some {:.1} GiB of memory, and {:.1} are free for them",
-            gib(needed),
-            gib(free)
-        ));
+    if let Some(why) = too_large(&samples.data, &samples.fit, how) {
+        return stays(why);
     }
     reporter.step(Step::Distill);
     let began = Instant::now();
