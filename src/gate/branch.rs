@@ -54,7 +54,10 @@ pub(super) fn branch(
         let layer = match step {
             BranchStep::Pointwise(nodes) => {
                 let within = gate.around(s).and(kept);
-                x = emitter.cloned(nodes, &x, within.as_deref());
+                x = match form {
+                    GateForm::Masked => emitter.same(nodes, &x),
+                    _ => emitter.cloned(nodes, &x, within.as_deref()),
+                };
                 continue;
             }
             BranchStep::Conv(layer) => layer,
@@ -65,8 +68,8 @@ pub(super) fn branch(
                 x = filled(emitter, c, &x, indices);
             }
             let next = made.map(|c| channel_choice(emitter, c, &x, form, None));
-            // The layer's own node: its weights keep their names, so that they can be trained through this form.
-            x = emitter.cloned(&[layer.node], &x, None);
+            // The layer as it is: its weights and what it makes keep their names, so that it can be fitted and trained in this form.
+            x = emitter.same(&[layer.node], &x);
             chosen = next.or(chosen.filter(|_| read.is_none()));
             continue;
         }

@@ -34,7 +34,6 @@ pub(super) fn products(tape: &mut Tape, node: &NodeProto, of: &[Option<String>])
         "MatMul" => matmul::matmul(tape, node, dy),
         "BatchNormalization" => norm::batch_norm(tape, node, dy),
         "Add" | "Sub" | "Mul" | "Div" => pointwise::arithmetic(tape, node, dy),
-        "Cast" if is_compared(tape, node) => Some(Vec::new()),
         "Identity" | "Dropout" => Some(vec![(0, dy.to_owned())]),
         "Softmax" => norm::softmax(tape, node, dy),
         "MaxPool" => pool::max_pool(tape, node, dy),
@@ -51,14 +50,4 @@ pub(super) fn products(tape: &mut Tape, node: &NodeProto, of: &[Option<String>])
         "Slice" => slice::slice(tape, node, dy),
         _ => pointwise::function(tape, node, dy),
     }
-}
-
-/// Whether a node reads what a comparison says: that is flat wherever it has a slope, so gates and masks pass no gradient to what they are chosen by.
-fn is_compared(tape: &Tape, node: &NodeProto) -> bool {
-    let maker = node.input.first().and_then(|x| tape.graph.producer.get(x.as_str()));
-    let kind = maker.and_then(|&i| tape.graph.proto.node.get(i)).map(NodeProto::op_type);
-    matches!(
-        kind,
-        Some("Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" | "And" | "Or" | "Xor" | "Not")
-    )
 }

@@ -98,7 +98,7 @@ impl GateSearch<'_> {
             }
         };
         let fitted = session.options.goals.any() && session.samples.is_some();
-        let trains = session.options.distill > 0 && session.samples.is_some();
+        let trains = session.samples.is_some();
         let Split { calibrate, judge } = match fitted {
             true => Split::of_fitted(&data, &found),
             false => Split::of(&data, &found, trains),

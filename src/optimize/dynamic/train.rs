@@ -1,7 +1,7 @@
 //! Weights that make up for what gates leave out: gradient steps through the reference form, with the model without gates as the teacher
 //! (AntiDote trains with its gates in place: arXiv 2008.06543; here without labels).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -11,13 +11,20 @@ use super::super::outcome::Dynamic;
 use super::super::reporter::Step;
 use super::judge::Judge;
 use super::search::GateSearch;
+use crate::channels::IndexRemaps;
 use crate::data::Dataset;
 use crate::distill::{Schedule, Teaching, distill};
 use crate::gate::{Gate, GateForm, gated};
 use crate::onnx::Graph;
-use crate::onnx::proto::{ModelProto, TensorProto};
+use crate::onnx::proto::{ModelProto, NodeProto, TensorProto};
+use crate::reconstruct::{Change, FitSamples, Settings, reconstruct};
 use crate::score::{Watch, value_bytes};
 use crate::{Error, Result};
+
+/// One in so many of the runs judges layer by layer what least squares give.
+const JUDGING: usize = 8;
+/// Places of every sample that a layer is fitted at, at most.
+const PLACES: usize = 16;
 
 /// The samples that weights behind gates are trained on, and what chooses between weights.
 #[derive(Clone, Copy)]
@@ -95,8 +102,8 @@ impl GateSearch<'_> {
 }
 
 impl GateSearch<'_> {
-    /// The model with weights that lose least through gates: those of this search's model, those from before, or what steps make of the better
-    /// of both. `None`: the model's own.
+    /// The model with the weights that lose least through gates: those of this search's model or those from before, then what least squares make of
+    /// the better ones, then what gradient steps make of these, where they are asked for. `None`: the model's own.
     ///
     /// # Errors
     /// When a run fails.
@@ -107,42 +114,109 @@ impl GateSearch<'_> {
         lessons: Lessons,
         dynamic: &mut Dynamic,
     ) -> Result<Option<ModelProto>> {
-        let judged = |model: &ModelProto| -> Result<ModelProto> {
-            gated(model, &Graph::of(model)?, gates, GateForm::Masked)
+        let masked = |model: &ModelProto| gated(model, &Graph::of(model)?, gates, GateForm::Masked);
+        let loss = |model: &ModelProto| -> Result<f64> { Ok(lessons.judge.judgement(&masked(model)?)?.loss()) };
+        let own = loss(self.model)?;
+        let mut best = (own, None);
+        let take = |best: (f64, Option<ModelProto>), model: ModelProto| -> Result<(f64, Option<ModelProto>)> {
+            let found = loss(&model)?;
+            Ok(if found < best.0 { (found, Some(model)) } else { best })
         };
-        let loss = |model: &ModelProto| -> Result<f64> { Ok(lessons.judge.judgement(&judged(model)?)?.loss()) };
-        let mut start = None;
-        if let Some(before) = before
-            && loss(&before)? < loss(self.model)?
-        {
-            start = Some(before);
+        if let Some(before) = before {
+            best = take(best, before)?;
         }
-        let model = start.as_ref().unwrap_or(self.model);
-        let found = self.on(model, &Graph::of(model)?).trained(gates, lessons)?;
-        let weights = match found {
-            Trained::Not(why) => {
-                dynamic.notes.push(format!("no gradient steps were made: {why}"));
-                start
+        let start = best.1.as_ref().unwrap_or(self.model).clone();
+        if let Some(fitted) = self.fitted(masked(&start)?, &start, lessons)? {
+            best = take(best, fitted)?;
+        }
+        dynamic.fitted = Some([own, best.0]);
+        if self.session.options.distill > 0 {
+            let start = best.1.as_ref().unwrap_or(self.model).clone();
+            match self.on(&start, &Graph::of(&start)?).trained(gates, lessons)? {
+                Trained::Not(why) => dynamic.notes.push(format!("no gradient steps were made: {why}")),
+                Trained::Steps(found, told) => {
+                    dynamic.distillation = Some(told);
+                    best.1 = found.or(best.1);
+                }
             }
-            Trained::Steps(found, told) => {
-                dynamic.distillation = Some(told);
-                found.or(start)
-            }
+        }
+        dynamic.held_out_drop = Some(lessons.judge.drop_of(&masked(best.1.as_ref().unwrap_or(self.model))?)?);
+        Ok(best.1)
+    }
+
+    /// The model with every layer behind a mask fitted to what it makes in the model without, by least squares on what masks let through; `None`
+    /// where the samples are too few to hold some back.
+    fn fitted(&self, masked: ModelProto, start: &ModelProto, lessons: Lessons) -> Result<Option<ModelProto>> {
+        let session = self.session;
+        let all = lessons.runs.clone();
+        let fit = all.start..all.end - all.len().div_ceil(JUDGING);
+        if fit.is_empty() {
+            return Ok(None);
+        }
+        session.reporter.step(Step::FitWeights);
+        let change = Change {
+            model: self.model,
+            graph: self.graph,
+            analysis: session.analysis(),
+            remaps: &IndexRemaps::default(),
+            branches: &BTreeSet::new(),
         };
-        dynamic.held_out_drop = Some(lessons.judge.drop_of(&judged(weights.as_ref().unwrap_or(self.model))?)?);
-        Ok(weights)
+        let on = FitSamples {
+            data: lessons.data,
+            runs: fit.clone(),
+            judge: fit.end..all.end,
+        };
+        let settings = Settings {
+            places: PLACES,
+            seed: session.options.seed,
+            ..Settings::default()
+        };
+        let progress = session.progress();
+        let watch = Watch {
+            limit: &session.limit,
+            progress: &progress,
+        };
+        let fitted = reconstruct(session.device, change, masked, on, settings, watch)?.proto;
+        Ok(Some(with_weights_of(start, &fitted)))
     }
 }
 
-/// A model with the initializers that another has under the same names.
-fn with_weights_of(model: &ModelProto, trained: &ModelProto) -> ModelProto {
+/// A model with the weights that another has: initializers of the same names, and those that layers which make the same value read.
+fn with_weights_of(model: &ModelProto, other: &ModelProto) -> ModelProto {
     let mut copy = model.clone();
-    let graph = trained.graph.iter().flat_map(|g| &g.initializer);
-    let stored: HashMap<&str, &TensorProto> = graph.map(|t| (t.name(), t)).collect();
-    for own in copy.graph.iter_mut().flat_map(|g| &mut g.initializer) {
+    let (Some(graph), Some(there)) = (copy.graph.as_mut(), other.graph.as_ref()) else {
+        return copy;
+    };
+    let stored: HashMap<&str, &TensorProto> = there.initializer.iter().map(|t| (t.name(), t)).collect();
+    for own in &mut graph.initializer {
         if let Some(other) = stored.get(own.name()) {
             own.clone_from(other);
         }
     }
+    let makers = there.node.iter().filter_map(|n| Some((n.output.first()?.as_str(), n)));
+    let makers: HashMap<&str, &NodeProto> = makers.collect();
+    let mut added: Vec<&str> = Vec::new();
+    for node in &mut graph.node {
+        let same = node.output.first().and_then(|o| makers.get(o.as_str()));
+        let Some(same) = same.filter(|s| s.op_type() == node.op_type()) else {
+            continue;
+        };
+        for (i, name) in same.input.iter().enumerate().skip(1) {
+            let known = graph.initializer.iter().any(|t| t.name() == name) || added.contains(&name.as_str());
+            if node.input.get(i) == Some(name) || !stored.contains_key(name.as_str()) {
+                continue;
+            }
+            if !known {
+                added.push(name);
+            }
+            node.input.resize(node.input.len().max(i + 1), String::new());
+            if let Some(input) = node.input.get_mut(i) {
+                input.clone_from(name);
+            }
+        }
+    }
+    graph
+        .initializer
+        .extend(added.iter().filter_map(|n| stored.get(n)).map(|t| (*t).clone()));
     copy
 }
