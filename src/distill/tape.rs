@@ -118,7 +118,17 @@ impl<'g> Tape<'g> {
 /// Whether what a node makes does not change with small changes of what it reads: masks pass no gradient to what they are chosen by.
 fn is_flat(node: &NodeProto) -> bool {
     let kinds = [
-        "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor", "Not", "ArgMax", "ArgMin",
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "And",
+        "Or",
+        "Xor",
+        "Not",
+        "ArgMax",
+        "ArgMin",
     ];
     kinds.contains(&node.op_type())
 }

@@ -118,7 +118,10 @@ pub(super) fn branch(
         }
         chosen = next.or(chosen.filter(|_| read.is_none()));
     }
-    let added = gate.tiles.as_ref().filter(|_| block.other.is_some() && form == GateForm::Compact);
+    let added = gate
+        .tiles
+        .as_ref()
+        .filter(|_| block.other.is_some() && form == GateForm::Compact);
     if let (Some(t), Some(BranchStep::Pointwise(_))) = (added, block.steps.last()) {
         let fill: Vec<f32> = t.fill.iter().map(|v| -v).collect();
         x = emitter.plus(&x, &fill);

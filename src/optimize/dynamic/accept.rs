@@ -22,9 +22,9 @@ const ATTEMPTS: usize = 4;
 /// A more careful choice loses, gate by gate, so much of what the one before loses: by how much that was too much, within these.
 const LEAST_STEP: f64 = 0.3;
 const MOST_STEP: f64 = 0.8;
-/// What gates may lose before weights are trained, over what is allowed after, and in all.
-const MADE_UP: f64 = 20.0;
-const MOST_UNTRAINED: f64 = 0.4;
+/// What gates may lose with the weights as they are, over what is allowed with weights of their own, and in all.
+const MADE_UP: f64 = 4.0;
+const MOST_UNFITTED: f64 = 0.4;
 /// Gates whose worth to the whole model is measured, for so many seconds, and the gain that makes one worth nothing.
 const ENTRIES: usize = 8;
 const SECONDS: f64 = 6.0;
@@ -43,7 +43,7 @@ impl GateSearch<'_> {
         let allowed = self.dynamics.most_drop;
         let mut bounds = Bounds {
             drop: match lessons {
-                Some(_) => (MADE_UP * allowed).min(MOST_UNTRAINED),
+                Some(_) => (MADE_UP * allowed).min(MOST_UNFITTED),
                 None => allowed,
             },
             loss: f64::INFINITY,

@@ -113,11 +113,14 @@ impl GateSearch<'_> {
             return Ok(dynamic);
         }
         let judge = self.judge(&mut candidates, &data, judge)?;
-        let lessons = judge.as_ref().filter(|_| trains && !taught.is_empty()).map(|judge| Lessons {
-            data: &data,
-            runs: &taught,
-            judge,
-        });
+        let lessons = judge
+            .as_ref()
+            .filter(|_| trains && !taught.is_empty())
+            .map(|judge| Lessons {
+                data: &data,
+                runs: &taught,
+                judge,
+            });
         let accepted = self.accepted(&mut candidates, judge.as_ref(), lessons, &mut dynamic)?;
         dynamic
             .gates
