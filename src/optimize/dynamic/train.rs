@@ -39,7 +39,7 @@ pub(super) enum Trained {
     /// Why none were made.
     Not(String),
     /// The model without gates, with the weights to be gated; `None` where those it had lose least. What they lose through the gates.
-    Steps(Option<ModelProto>, Distillation),
+    Steps(Option<Box<ModelProto>>, Distillation),
 }
 
 impl GateSearch<'_> {
@@ -101,7 +101,9 @@ impl GateSearch<'_> {
             taken: found.model.is_some(),
             seconds: began.elapsed().as_secs_f64(),
         };
-        let weights = found.model.map(|trained| with_weights_of(self.model, &trained));
+        let weights = found
+            .model
+            .map(|trained| Box::new(with_weights_of(self.model, &trained)));
         Ok(Trained::Steps(weights, told))
     }
 }
@@ -141,7 +143,7 @@ impl GateSearch<'_> {
                 Trained::Not(why) => dynamic.notes.push(format!("no gradient steps were made: {why}")),
                 Trained::Steps(found, told) => {
                     dynamic.distillation = Some(told);
-                    best.1 = found.or(best.1);
+                    best.1 = found.map(|model| *model).or(best.1);
                 }
             }
         }
