@@ -82,6 +82,11 @@ pub struct IndexRemaps {
 }
 
 impl IndexRemaps {
+    /// Whether every axis stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.by_axis.is_empty()
+    }
+
     /// Works out the new order of every axis.
     ///
     /// A new channel appears wherever the replicated one does, after the latter's block of adjacent

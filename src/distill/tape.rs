@@ -42,7 +42,7 @@ impl<'g> Tape<'g> {
         weights: &HashSet<String>,
     ) -> Self {
         let mut depends = weights.clone();
-        for node in &graph.proto.node {
+        for node in graph.proto.node.iter().filter(|n| !is_flat(n)) {
             let captured = captured_names(node);
             if node.input.iter().chain(&captured).any(|i| depends.contains(i)) {
                 depends.extend(node.output.iter().filter(|o| !o.is_empty()).cloned());
@@ -113,4 +113,22 @@ impl<'g> Tape<'g> {
     pub fn gradient(&self, value: &str) -> Option<&String> {
         self.gradients.get(value).filter(|_| !self.stopped.contains(value))
     }
+}
+
+/// Whether what a node makes does not change with small changes of what it reads: masks pass no gradient to what they are chosen by.
+fn is_flat(node: &NodeProto) -> bool {
+    let kinds = [
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "And",
+        "Or",
+        "Xor",
+        "Not",
+        "ArgMax",
+        "ArgMin",
+    ];
+    kinds.contains(&node.op_type())
 }

@@ -59,17 +59,19 @@ pub struct CalibArgs {
     #[arg(long, value_enum, value_name = "METHOD", requires = "calib")]
     pub requantize: Option<CalibrationMethod>,
     /// Train all weights of the narrower model together on these samples for at most so many gradient steps, with the original as the teacher;
-    /// taken where the model then loses less. In a job they take a quarter longer than the search and the fit at most, or ten minutes.
+    /// taken where the model then loses less. In a job they take a quarter longer than the search and the fit at most, or ten minutes. The dynamic
+    /// variant is trained with its gates in place, for as many steps whatever they take.
     #[arg(long, value_name = "STEPS", default_value_t = 0, requires = "calib")]
     pub distill: usize,
 }
 
 impl GoalArgs {
-    /// That the scales of activations are chosen anew only where a goal makes the model narrower.
+    /// That the scales of activations are chosen anew only where a goal makes the model narrower, and weights are trained only where it does or
+    /// gates are put in.
     ///
     /// # Errors
     /// When they are, and no goal is given.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, gates: bool) -> Result<()> {
         let goals = self.goals();
         let any = goals.max_drop.is_some() || Metric::ALL.iter().any(|&m| goals.limits[m].is_some());
         if self.calib.requantize.is_some() && !any {
@@ -77,9 +79,9 @@ impl GoalArgs {
                 "--requantize chooses the scales of a model that becomes narrower: give a goal too, such as --target-macs 0.7x".to_owned(),
             ));
         }
-        if self.calib.distill > 0 && !any {
+        if self.calib.distill > 0 && !any && !gates {
             return Err(Error::Usage(
-                "--distill trains a model that becomes narrower: give a goal too, such as --target-macs 0.7x"
+                "--distill trains a model that becomes narrower or gets gates: give a goal too, such as --target-macs 0.7x, or let gates be made"
                     .to_owned(),
             ));
         }

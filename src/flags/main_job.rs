@@ -52,7 +52,7 @@ impl MainArgs {
     /// When a flag is not written as it should be.
     pub fn settings(&self) -> Result<MainSettings> {
         let work = &self.work;
-        work.goals.check()?;
+        work.goals.check(work.dynamic.dynamics().is_some())?;
         let mut settings = work.setup.settings(&work.goals)?;
         if settings.options.deploy_dtype.is_some() && work.dynamic.asked() {
             return Err(Error::Usage(

@@ -95,7 +95,7 @@ impl PlanArgs {
     /// # Errors
     /// When a flag is not written as it should be.
     pub fn settings(&self) -> Result<MainSettings> {
-        self.goals.check()?;
+        self.goals.check(false)?;
         let mut settings = self.setup.settings(&self.goals)?;
         settings.options.metric = self.metric.metric()?;
         Ok(settings)

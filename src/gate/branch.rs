@@ -54,14 +54,27 @@ pub(super) fn branch(
         let layer = match step {
             BranchStep::Pointwise(nodes) => {
                 let within = gate.around(s).and(kept);
-                x = emitter.cloned(nodes, &x, within.as_deref());
+                x = match form {
+                    GateForm::Masked => emitter.same(nodes, &x),
+                    _ => emitter.cloned(nodes, &x, within.as_deref()),
+                };
                 continue;
             }
             BranchStep::Conv(layer) => layer,
         };
         let (read, made) = (gate.read_at(s), gate.made_at(s));
+        if form == GateForm::Masked {
+            if let (Some(c), Some(indices)) = (read, &chosen) {
+                x = filled(emitter, c, &x, indices);
+            }
+            let next = made.map(|c| channel_choice(emitter, c, &x, form, None));
+            // The layer as it is: its weights and what it makes keep their names, so that it can be fitted and trained in this form.
+            x = emitter.same(&[layer.node], &x);
+            chosen = next.or(chosen.filter(|_| read.is_none()));
+            continue;
+        }
         if let (Some(c), Some(indices)) = (read, &chosen) {
-            x = without_fill(emitter, c, &x, indices, form);
+            x = without_fill(emitter, c, &x, indices);
         }
         let before = read.map(|c| Before {
             fill: &c.fill,
@@ -85,7 +98,7 @@ pub(super) fn branch(
         }
         let between = gate.around(s).and(kept.as_deref());
         let cut = CutChannels {
-            outputs: next.as_deref().filter(|_| form == GateForm::Compact).or(between),
+            outputs: next.as_deref().or(between),
             inputs: read.and(kept.as_deref()),
             groups: gate.around(s).filter(|_| between.is_some()).map(|c| c.keep),
         };
@@ -105,7 +118,10 @@ pub(super) fn branch(
         }
         chosen = next.or(chosen.filter(|_| read.is_none()));
     }
-    let added = gate.tiles.as_ref().filter(|_| block.other.is_some());
+    let added = gate
+        .tiles
+        .as_ref()
+        .filter(|_| block.other.is_some() && form == GateForm::Compact);
     if let (Some(t), Some(BranchStep::Pointwise(_))) = (added, block.steps.last()) {
         let fill: Vec<f32> = t.fill.iter().map(|v| -v).collect();
         x = emitter.plus(&x, &fill);
@@ -113,17 +129,20 @@ pub(super) fn branch(
     Ok(x)
 }
 
-/// Subtracts each hidden channel's fill value, so that a skipped channel is zero.
-fn without_fill(emitter: &mut GateEmitter, c: &ChannelGate, x: &str, indices: &str, form: GateForm) -> String {
-    let dims = [1, c.fill.len(), 1, 1];
-    let all = emitter.floats(&dims, &c.fill);
-    if form == GateForm::Compact {
-        let own = emitter.builder.op("Gather", &[&all, indices], &[("axis", &[1])]);
-        return emitter.builder.op("Sub", &[x, &own], &[]);
-    }
-    let deviation = emitter.builder.op("Sub", &[x, &all], &[]);
+/// Subtracts the fill value of each hidden channel that is there, so that a skipped one would be zero.
+fn without_fill(emitter: &mut GateEmitter, c: &ChannelGate, x: &str, indices: &str) -> String {
+    let all = emitter.floats(&[1, c.fill.len(), 1, 1], &c.fill);
+    let own = emitter.builder.op("Gather", &[&all, indices], &[("axis", &[1])]);
+    emitter.builder.op("Sub", &[x, &own], &[])
+}
+
+/// All hidden channels, with the fill value in the place of those that are skipped.
+fn filled(emitter: &mut GateEmitter, c: &ChannelGate, x: &str, indices: &str) -> String {
+    let less: Vec<f32> = c.fill.iter().map(|v| -v).collect();
+    let deviation = emitter.plus(x, &less);
     let mask = channel_mask(emitter, c, indices);
-    emitter.builder.op("Mul", &[&deviation, &mask], &[])
+    let kept = emitter.builder.op("Mul", &[&deviation, &mask], &[]);
+    emitter.plus(&kept, &c.fill)
 }
 
 /// Adds what the fill values of all hidden channels contribute: the consumer on a map of ones, with its weights summed over

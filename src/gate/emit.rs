@@ -64,7 +64,9 @@ fn emit_plain(emitter: &mut GateEmitter, form: GateForm) -> Result<()> {
         (Some((t, chosen)), Some(other)) => {
             let placed = if form == GateForm::Masked {
                 let mask = tile_mask(emitter, t, chosen);
-                let kept = emitter.builder.op("Mul", &[&branch, &mask], &[]);
+                let less: Vec<f32> = t.fill.iter().map(|v| -v).collect();
+                let deviation = emitter.plus(&branch, &less);
+                let kept = emitter.builder.op("Mul", &[&deviation, &mask], &[]);
                 emitter.builder.op("Add", &[other, &kept], &[])
             } else {
                 scattered(emitter, t, chosen, &branch)

@@ -20,6 +20,13 @@ pub(super) struct GateEmitter<'a> {
     pub opset: i64,
 }
 
+/// What copies of nodes call what they make.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Fresh,
+    Own,
+}
+
 impl GateEmitter<'_> {
     /// A constant in the block's float type.
     pub(super) fn floats(&mut self, dims: &[usize], values: &[f32]) -> String {
@@ -48,6 +55,16 @@ impl GateEmitter<'_> {
 
     /// Nodes of the original on another input, which has the channels `kept` only; the value that the last one makes.
     pub(super) fn cloned(&mut self, nodes: &[usize], x: &str, kept: Option<&str>) -> String {
+        self.copied(nodes, x, kept, Names::Fresh)
+    }
+
+    /// Nodes of the original on another input, each under its own name; only the block's output gets another, as it may yet be masked. The
+    /// value that the last one makes.
+    pub(super) fn same(&mut self, nodes: &[usize], x: &str) -> String {
+        self.copied(nodes, x, None, Names::Own)
+    }
+
+    fn copied(&mut self, nodes: &[usize], x: &str, kept: Option<&str>, names_of: Names) -> String {
         let all = &self.graph.proto.node;
         let mut names: HashMap<&str, String> = HashMap::new();
         let made: Vec<&str> = nodes
@@ -71,8 +88,15 @@ impl GateEmitter<'_> {
                     x.clone_into(input);
                 }
             }
-            last = self.builder.fresh(all[index].op_type());
-            node.name = Some(format!("{last}_node"));
+            let own = all[index].output.first().filter(|o| **o != self.gate.block.output);
+            last = match own.filter(|_| names_of == Names::Own) {
+                Some(own) => own.clone(),
+                None => {
+                    let fresh = self.builder.fresh(all[index].op_type());
+                    node.name = Some(format!("{fresh}_node"));
+                    fresh
+                }
+            };
             node.output = vec![last.clone()];
             if let Some(name) = all[index].output.first() {
                 names.insert(name, last.clone());

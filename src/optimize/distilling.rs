@@ -1,5 +1,6 @@
 //! The last step of a fit: all weights together, by gradients.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::distillation::Distillation;
@@ -7,11 +8,12 @@ use super::fitting::Fitted;
 use super::memory::held_bytes;
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
+use crate::data::Dataset;
 use crate::device::{Device, Limit};
 use crate::distill::{Distilled, Schedule, Teaching, distill, samples_of_a_step};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::score::{Reference, StagedExecutor, Watch};
+use crate::score::{Objective, Reference, StagedExecutor, Watch};
 use crate::{Error, Result};
 
 /// How many gradient steps are made.
@@ -30,15 +32,36 @@ pub struct Distilling {
 /// How many times the values of a run are held: as they are, as gradients, and as what both are made of.
 const COPIES: u64 = 4;
 
+/// Why gradient steps on some runs would not fit in memory, if they do not.
+pub(super) fn too_large(data: &Dataset, runs: &Range<usize>, how: Distilling) -> Option<String> {
+    let (needed, free) = (needed(data, runs, how, data.batch()), held_bytes());
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    (needed > free).then(|| {
+        format!(
+            "they would take some {:.1} GiB of memory, and {:.1} are free for them",
+            gib(needed),
+            gib(free)
+        )
+    })
+}
+
+/// How many samples memory holds the values of at once: those of a step, or those of a run.
+pub(super) fn at_once(data: &Dataset, runs: &Range<usize>, how: Distilling, objectives: &[Objective]) -> usize {
+    let whole = samples_of_a_step(objectives);
+    match needed(data, runs, how, whole) <= held_bytes() {
+        true => whole,
+        false => data.batch(),
+    }
+}
+
 /// Bytes that gradient steps take: the samples as float32, and the values of a run of `batch`.
-fn needed(samples: &Samples, how: Distilling, batch: usize) -> u64 {
-    let data = &samples.data;
-    let inputs = data.run(samples.fit.start).inputs;
+fn needed(data: &Dataset, runs: &Range<usize>, how: Distilling, batch: usize) -> u64 {
+    let inputs = data.run(runs.start).inputs;
     let elements: u64 = inputs
         .iter()
         .map(|(_, t)| t.dims.iter().map(|&d| d as u64).product::<u64>())
         .sum();
-    let rows = 4 * elements.saturating_mul(samples.fit.len() as u64);
+    let rows = 4 * elements.saturating_mul(runs.len() as u64);
     rows.saturating_add(COPIES * how.values.saturating_mul(batch.max(1) as u64))
 }
 
@@ -69,16 +92,8 @@ pub fn distilled(
     if limit.is_up() {
         return stays("no time is left".to_owned());
     }
-    let (free, batch) = (held_bytes(), samples.data.batch());
-    let needed_by = |batch| needed(samples, how, batch);
-    let needed = needed_by(batch);
-    if needed > free {
-        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-        return stays(format!(
-            "they would take some {:.1} GiB of memory, and {:.1} are free for them",
-            gib(needed),
-            gib(free)
-        ));
+    if let Some(why) = too_large(&samples.data, &samples.fit, how) {
+        return stays(why);
     }
     reporter.step(Step::Distill);
     let began = Instant::now();
@@ -88,17 +103,13 @@ pub fn distilled(
     let judge = |model: &ModelProto| reference.judge(&executor, model, &Graph::of(model)?, 0);
     let progress = |done, total| reporter.progress(done, total);
     let objectives = reference.objectives();
-    let whole = samples_of_a_step(&objectives);
     let teaching = Teaching {
         teacher: original,
         objectives: &objectives,
         data: &samples.data,
         runs: &samples.fit,
         unseen: &samples.judge,
-        most: match needed_by(whole) <= free {
-            true => whole,
-            false => batch,
-        },
+        most: at_once(&samples.data, &samples.fit, how, &objectives),
     };
     let schedule = Schedule {
         steps: how.steps,

@@ -263,7 +263,7 @@ fn fit(
 fn todo(change: Change, pruned: &ModelProto, settings: Settings) -> Result<(Vec<LinearOp>, Vec<ReconstructionTarget>)> {
     let rewritten = Graph::of(pruned)?;
     let gone = Gone::new(change, settings.in_front);
-    let behind = affected::layers(change, &gone);
+    let behind = affected::layers(change, &rewritten, &gone);
     let there = |m: &LinearOp| rewritten.producer.contains_key(m.output.as_str());
     let layers = linear_ops(change.graph).into_iter().filter(there);
     let with_targets = layers.map(|m| {

@@ -55,7 +55,7 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "ratio_dynamic_original": dynamic.and_then(|d| d.ratio_original),
         "dynamic": dynamic.map(|d| json!({
             "written": d.model.is_some(), "declined": d.declined, "notes": d.notes, "reference": d.reference,
-            "held_out_drop": d.held_out_drop, "eval_drop": d.eval_drop,
+            "held_out_drop": d.held_out_drop, "fitted": d.fitted, "distillation": d.distillation, "eval_drop": d.eval_drop,
         })),
         "gates": dynamic.map_or(&[][..], |d| &d.gates),
         "noise": outcome.noise,

@@ -230,6 +230,9 @@ fn dynamic_text(dynamic: &Dynamic, listed: Listed) -> String {
     if let Some(macs) = dynamic.macs {
         let _ = writeln!(text, "work      {} multiply-accumulates executed a sample", big(macs));
     }
+    if let Some(d) = &dynamic.distillation {
+        let _ = writeln!(text, "distilled {}", d.text());
+    }
     if let Some(drop) = dynamic.held_out_drop {
         let _ = writeln!(
             text,

@@ -1,6 +1,7 @@
 //! Weights trained by gradients: rules against differences, and models that lose less.
 
 mod detections;
+mod gated;
 mod quantized;
 mod rules;
 mod stops;

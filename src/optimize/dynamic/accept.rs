@@ -6,16 +6,25 @@ use super::super::options::Placement;
 use super::super::outcome::{Dynamic, NoGates};
 use super::super::reporter::Step;
 use super::candidates::GateCandidate;
-use super::choose::{Choice, fastest, picked, saved, within, worth_judging};
+use super::choose::{Bounds, Choice, fastest, picked, saved, within, worth_judging};
 use super::evaluate::Accepted;
 use super::judge::Judge;
 use super::search::GateSearch;
+use super::train::Lessons;
 use crate::Result;
 use crate::data::Dataset;
 use crate::gate::Gate;
+use crate::onnx::Graph;
+use crate::onnx::proto::ModelProto;
 
 /// Choices that are made, each more careful, while the evaluation samples lose too much.
 const ATTEMPTS: usize = 4;
+/// A more careful choice loses, gate by gate, so much of what the one before loses: by how much that was too much, within these.
+const LEAST_STEP: f64 = 0.3;
+const MOST_STEP: f64 = 0.8;
+/// What gates may lose with the weights as they are, over what is allowed with weights of their own, and in all.
+const MADE_UP: f64 = 4.0;
+const MOST_UNFITTED: f64 = 0.4;
 /// Gates whose worth to the whole model is measured, for so many seconds, and the gain that makes one worth nothing.
 const ENTRIES: usize = 8;
 const SECONDS: f64 = 6.0;
@@ -28,53 +37,85 @@ impl GateSearch<'_> {
         &self,
         candidates: &mut [Vec<GateCandidate>],
         judge: Option<&Judge>,
+        lessons: Option<Lessons>,
         dynamic: &mut Dynamic,
     ) -> Result<Accepted> {
         let allowed = self.dynamics.most_drop;
-        let mut most = allowed;
+        let mut bounds = Bounds {
+            drop: match lessons {
+                Some(_) => (MADE_UP * allowed).min(MOST_UNFITTED),
+                None => allowed,
+            },
+            loss: f64::INFINITY,
+        };
+        let mut weights: Option<ModelProto> = None;
         let none = || -> Accepted {
             let none: Choice = vec![None; candidates.len()];
             Accepted {
                 wished: none.clone(),
                 chosen: none,
+                weights: None,
             }
         };
         if self.session.limit.is_up() {
             return Ok(none());
         }
         let before = self.evaluated()?;
-        for attempt in 0..ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             if self.session.limit.is_up() {
                 dynamic.declined = Some(NoGates::NotJudged);
                 break;
             }
-            let wished = self.choose(candidates, judge, most, dynamic)?;
+            let wished = self.choose(candidates, judge, bounds, dynamic)?;
             let wished = wished.unwrap_or_else(|| vec![None; candidates.len()]);
             let chosen = match self.dynamics.placement {
                 Placement::Everywhere => wished.clone(),
                 Placement::WherePaying => self.cut_back(candidates, wished.clone())?,
             };
             let gates: Vec<&Gate> = picked(candidates, &chosen).map(|o| &o.gate).collect();
-            let Some(before) = before.as_ref().filter(|_| !gates.is_empty()) else {
-                return Ok(Accepted { wished, chosen });
+            if gates.is_empty() {
+                return Ok(Accepted {
+                    wished,
+                    chosen,
+                    weights: None,
+                });
+            }
+            if let Some(lessons) = lessons {
+                weights = self.taught(&gates, weights, lessons, dynamic)?;
+            }
+            let lost = match &before {
+                Some(before) => {
+                    let model = weights.as_ref().unwrap_or(self.model);
+                    let graph = Graph::of(model)?;
+                    let seen = self.on(model, &graph).seen_drop(before, &gates)?;
+                    dynamic.eval_drop = Some(seen.drop);
+                    dynamic.task = seen.task;
+                    seen.drop
+                }
+                None if lessons.is_some() => dynamic.held_out_drop.unwrap_or(0.0),
+                None => 0.0,
             };
-            let seen = self.seen_drop(before, &gates)?;
             let share = self.dynamics.keep.is_some();
-            dynamic.eval_drop = Some(seen.drop);
-            dynamic.task = seen.task;
-            if share || seen.drop <= allowed {
-                return Ok(Accepted { wished, chosen });
+            if share || lost <= allowed {
+                dynamic.declined = None;
+                return Ok(Accepted {
+                    wished,
+                    chosen,
+                    weights,
+                });
             }
-            dynamic.declined = Some(NoGates::DropTooGreat {
-                drop: seen.drop,
-                interval: dynamic.task.as_ref().map(|t| t.drop_interval),
-                allowed,
-                held_out: dynamic.held_out_drop.unwrap_or(0.0),
+            dynamic.declined = Some(match before {
+                None => NoGates::AllLoseTooMuch,
+                Some(_) => NoGates::DropTooGreat {
+                    drop: lost,
+                    interval: dynamic.task.as_ref().map(|t| t.drop_interval),
+                    allowed,
+                    held_out: dynamic.held_out_drop.unwrap_or(0.0),
+                },
             });
-            if attempt + 1 < ATTEMPTS {
-                // As much less as it was too much, and at least by half.
-                most *= (allowed / seen.drop.max(1e-12)).min(0.5);
-            }
+            // What calibration samples allow may be all that there is: what gates lose one by one goes down in any case.
+            let less = (allowed / lost.max(1e-12)).clamp(LEAST_STEP, MOST_STEP);
+            bounds.loss = less * picked(candidates, &wished).filter_map(|o| o.loss).sum::<f64>();
         }
         Ok(none())
     }
@@ -109,7 +150,7 @@ impl GateSearch<'_> {
         &self,
         candidates: &[Vec<GateCandidate>],
         judge: Option<&Judge>,
-        most: f64,
+        bounds: Bounds,
         dynamic: &mut Dynamic,
     ) -> Result<Option<Choice>> {
         let placement = self.dynamics.placement;
@@ -123,7 +164,7 @@ impl GateSearch<'_> {
         }
         let Some(judge) = judge else { return Ok(None) };
         self.session.reporter.step(Step::ChooseGates);
-        let found = within(candidates, judge, most)?;
+        let found = within(candidates, judge, bounds)?;
         dynamic.held_out_drop = found.as_ref().map(|f| f.drop);
         let few = judge.samples() < (2.0 / self.dynamics.most_drop.max(1e-9)) as usize;
         if found.is_some() && few && self.session.eval.is_none() && dynamic.notes.is_empty() {

@@ -54,13 +54,16 @@ pub(super) struct Split {
 }
 
 impl Split {
-    /// No run is both, unless there is only one; at most half calibrate.
-    pub fn of(data: &Dataset, blocks: &[Block]) -> Self {
+    /// No run is both, unless there is only one; at most half calibrate, three quarters where weights are trained on them, too: all that
+    /// do not judge.
+    pub fn of(data: &Dataset, blocks: &[Block], trains: bool) -> Self {
         let runs = data.distinct_runs();
-        let calibrate = affordable(data, blocks).clamp(1, (runs / 2).max(1)).min(runs);
+        let most = if trains { runs * 3 / 4 } else { runs / 2 };
+        let calibrate = affordable(data, blocks).clamp(1, most.max(1)).min(runs);
+        let from = if trains { most.max(calibrate) } else { calibrate };
         Self {
             calibrate: 0..calibrate,
-            judge: if calibrate < runs { calibrate..runs } else { 0..runs },
+            judge: if from < runs { from..runs } else { 0..runs },
         }
     }
 

@@ -98,12 +98,27 @@ fn frontier(candidates: &[Vec<GateCandidate>], placement: Placement) -> Vec<Choi
 /// Losses below this count alike.
 const TINY: f64 = 1e-6;
 
-/// The choice that saves most while the whole model drops at most `most`. The choices in between are
-/// halved, so a drop that does not grow along them is not looked for. When the time is up, the best so far stands.
-pub(super) fn within(candidates: &[Vec<GateCandidate>], judge: &Judge, most: f64) -> Result<Option<Judged>> {
+/// What a choice may lose.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// The whole model: see [`Judge::accuracy_drop`].
+    pub drop: f64,
+    /// The sum of what its gates lose alone.
+    pub loss: f64,
+}
+
+/// What the gates of a choice lose alone, together.
+fn losses(candidates: &[Vec<GateCandidate>], choice: &Choice) -> f64 {
+    picked(candidates, choice).map(loss).sum()
+}
+
+/// The choice that saves most within bounds. The choices in between are halved, so a drop that does not grow along them is not
+/// looked for. When the time is up, the best so far stands.
+pub(super) fn within(candidates: &[Vec<GateCandidate>], judge: &Judge, bounds: Bounds) -> Result<Option<Judged>> {
     let (session, placement) = (judge.search.session, judge.search.dynamics.placement);
     let progress = session.progress();
-    let all = frontier(candidates, placement);
+    let mut all = frontier(candidates, placement);
+    all.retain(|choice| losses(candidates, choice) <= bounds.loss);
     let mut best = None;
     let (mut low, mut high) = (0, all.len());
     let rounds = (usize::BITS - all.len().leading_zeros()) as usize;
@@ -113,7 +128,7 @@ pub(super) fn within(candidates: &[Vec<GateCandidate>], judge: &Judge, most: f64
         let middle = (low + high) / 2;
         let gates: Vec<_> = picked(candidates, &all[middle]).map(|o| &o.gate).collect();
         let drop = judge.accuracy_drop(&gates)?;
-        if drop <= most {
+        if drop <= bounds.drop {
             best = Some(Judged {
                 choice: all[middle].clone(),
                 drop,
@@ -125,7 +140,7 @@ pub(super) fn within(candidates: &[Vec<GateCandidate>], judge: &Judge, most: f64
         done += 1;
     }
     if let Some(found) = best.take() {
-        best = Some(stepped(candidates, judge, found, most)?);
+        best = Some(stepped(candidates, judge, found, bounds)?);
     }
     progress(done, done);
     Ok(best)
@@ -134,9 +149,8 @@ pub(super) fn within(candidates: &[Vec<GateCandidate>], judge: &Judge, most: f64
 /// Single changes that are tried between two choices of the frontier.
 const STEPS: usize = 8;
 
-/// A choice with more single gates, or bolder ones, as long as the whole model drops at most `most`; those that save most
-/// for what they lose are tried first.
-fn stepped(candidates: &[Vec<GateCandidate>], judge: &Judge, from: Judged, most: f64) -> Result<Judged> {
+/// A choice with more single gates, or bolder ones, within the same bounds; those that save most for what they lose are tried first.
+fn stepped(candidates: &[Vec<GateCandidate>], judge: &Judge, from: Judged, bounds: Bounds) -> Result<Judged> {
     let Judged { mut choice, mut drop } = from;
     let (session, placement) = (judge.search.session, judge.search.dynamics.placement);
     let mut tried: Vec<(usize, usize)> = Vec::new();
@@ -166,9 +180,12 @@ fn stepped(candidates: &[Vec<GateCandidate>], judge: &Judge, from: Judged, most:
         tried.push((block, candidate));
         let mut more = choice.clone();
         more[block] = Some(candidate);
+        if losses(candidates, &more) > bounds.loss {
+            continue;
+        }
         let gates: Vec<_> = picked(candidates, &more).map(|o| &o.gate).collect();
         let found = judge.accuracy_drop(&gates)?;
-        if found <= most {
+        if found <= bounds.drop {
             (choice, drop) = (more, found);
         }
     }

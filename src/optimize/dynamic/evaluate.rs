@@ -8,11 +8,13 @@ use super::search::GateSearch;
 use crate::Result;
 use crate::data::Dataset;
 use crate::gate::Gate;
+use crate::onnx::proto::ModelProto;
 use crate::task::TaskKind;
 use crate::verify::{Answers, Certainty, Task, answers, task_of};
 
-/// The gates that were wished for, and those that stand.
+/// The gates that were wished for, those that stand, and the model that they stand in where its weights were trained.
 pub(super) struct Accepted {
+    pub weights: Option<ModelProto>,
     pub wished: Choice,
     pub chosen: Choice,
 }

@@ -9,7 +9,8 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::gate::{Gate, GateForm, gated};
 use crate::onnx::Graph;
-use crate::score::{Judgement, Reference, StagedExecutor};
+use crate::onnx::proto::ModelProto;
+use crate::score::{Judgement, Objective, Reference, StagedExecutor};
 
 /// The model's own outputs, which gated ones are compared with.
 pub(super) struct Judge<'a> {
@@ -23,6 +24,11 @@ pub(super) struct Judge<'a> {
 const FEW: usize = 128;
 
 impl<'a> Judge<'a> {
+    /// The runs that it judges on.
+    pub fn runs(&self) -> &Range<usize> {
+        &self.runs
+    }
+
     /// Runs the model on the samples of some runs.
     pub fn new(search: &'a GateSearch<'a>, data: &'a Dataset, runs: Range<usize>) -> Result<Self> {
         let executor = StagedExecutor::new(search.session.device, data, runs.clone())?;
@@ -69,8 +75,23 @@ impl<'a> Judge<'a> {
     /// What all gates together lose: one minus the share of samples with the same class, for classifiers; else the loss.
     pub fn accuracy_drop(&self, gates: &[&Gate]) -> Result<f64> {
         let executor = StagedExecutor::new(self.search.session.device, self.data, self.runs.clone())?;
-        let judged = self.rest(&executor, gates)?;
-        Ok(judged.agreement().map_or(judged.loss(), |a| 1.0 - a))
+        Ok(drop(self.rest(&executor, gates)?))
+    }
+
+    /// The same of a model with gates on weights of its own.
+    pub fn drop_of(&self, model: &ModelProto) -> Result<f64> {
+        Ok(drop(self.judgement(model)?))
+    }
+
+    /// What any model that takes the same inputs loses against the one without gates.
+    pub fn judgement(&self, model: &ModelProto) -> Result<Judgement> {
+        let executor = StagedExecutor::new(self.search.session.device, self.data, self.runs.clone())?;
+        self.reference.judge(&executor, model, &Graph::of(model)?, 0)
+    }
+
+    /// What outputs are compared as.
+    pub fn objectives(&self) -> Vec<Objective> {
+        self.reference.objectives()
     }
 
     /// Runs the rest of the gated model.
@@ -86,4 +107,9 @@ impl<'a> Judge<'a> {
         let from = place(self.search.graph, &own, executor.at());
         self.reference.judge(executor, &with, &own, from)
     }
+}
+
+/// A loss as the drop that is allowed is counted.
+fn drop(judged: Judgement) -> f64 {
+    judged.agreement().map_or(judged.loss(), |a| 1.0 - a)
 }

@@ -9,6 +9,7 @@ mod judge;
 mod rows;
 mod search;
 mod timing;
+mod train;
 
 use super::options::{Dynamics, Mode, Placement};
 use super::outcome::{Dynamic, NoGates, Outcome};
@@ -25,6 +26,7 @@ use choose::{eligible, picked};
 use rows::{bare, rows};
 use search::GateSearch;
 use timing::time;
+use train::Lessons;
 
 /// Samples that stand in for real ones where gates are wanted without any.
 const STAND_INS: usize = 16;
@@ -96,10 +98,12 @@ impl GateSearch<'_> {
             }
         };
         let fitted = session.options.goals.any() && session.samples.is_some();
+        let trains = session.samples.is_some();
         let Split { calibrate, judge } = match fitted {
             true => Split::of_fitted(&data, &found),
-            false => Split::of(&data, &found),
+            false => Split::of(&data, &found, trains),
         };
+        let taught = 0..judge.start;
         session.reporter.step(Step::CalibrateGates);
         let mut candidates = candidates(self, &found, &data, calibrate)?;
         session.reporter.step(Step::TimeGates);
@@ -109,7 +113,15 @@ impl GateSearch<'_> {
             return Ok(dynamic);
         }
         let judge = self.judge(&mut candidates, &data, judge)?;
-        let accepted = self.accepted(&mut candidates, judge.as_ref(), &mut dynamic)?;
+        let lessons = judge
+            .as_ref()
+            .filter(|_| trains && !taught.is_empty())
+            .map(|judge| Lessons {
+                data: &data,
+                runs: &taught,
+                judge,
+            });
+        let accepted = self.accepted(&mut candidates, judge.as_ref(), lessons, &mut dynamic)?;
         dynamic
             .gates
             .extend(rows(&found, &candidates, &accepted, self.dynamics));
@@ -118,7 +130,10 @@ impl GateSearch<'_> {
             dynamic.declined.get_or_insert_with(|| self.no_gates(&candidates));
             return Ok(dynamic);
         }
-        self.finish(dynamic, &gates)
+        match &accepted.weights {
+            Some(model) => self.on(model, &Graph::of(model)?).finish(dynamic, &gates),
+            None => self.finish(dynamic, &gates),
+        }
     }
 
     /// Why none of the candidates was chosen.

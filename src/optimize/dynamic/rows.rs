@@ -14,7 +14,9 @@ pub(super) fn rows(
     accepted: &Accepted,
     dynamics: Dynamics,
 ) -> Vec<GateRow> {
-    let Accepted { wished, chosen: used } = accepted;
+    let Accepted {
+        wished, chosen: used, ..
+    } = accepted;
     let mut all = Vec::new();
     for (b, (block, list)) in blocks.iter().zip(candidates).enumerate() {
         let at = used[b];

@@ -37,6 +37,11 @@ impl GateSearch<'_> {
         }
     }
 
+    /// The same over a model with other weights.
+    pub fn on<'b>(&'b self, model: &'b ModelProto, graph: &'b Graph<'b>) -> GateSearch<'b> {
+        GateSearch { model, graph, ..*self }
+    }
+
     /// The model with gates in it.
     pub fn model_of(&self, gates: &[&Gate], form: GateForm) -> Result<Vec<u8>> {
         Ok(encode(&gated(self.model, self.graph, gates, form)?))

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::super::distillation::Distillation;
 use super::no_gates::NoGates;
 use crate::profile::Summary;
 use crate::verify::{Agreement, Task};
@@ -31,6 +32,10 @@ pub struct Dynamic {
     pub held_out_drop: Option<f64>,
     /// The same on the evaluation samples (top-1 lost, where they have labels), which decide where they are given.
     pub eval_drop: Option<f64>,
+    /// What gates lose on the samples that choose with the model's own weights, and with the best of those and of weights fitted behind gates.
+    pub fitted: Option<[f64; 2]>,
+    /// What gradient steps on the weights behind gates gave.
+    pub distillation: Option<Distillation>,
     /// What the user should know.
     pub notes: Vec<String>,
 }

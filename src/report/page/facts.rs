@@ -234,6 +234,8 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
             .held_out_drop
             .map(|v| format!("{:.2} % on calibration samples held out", 100.0 * v));
         facts.extend(drop.map(|v| fact("dynamic drop", v)));
+        let trained = d.distillation.as_ref();
+        facts.extend(trained.map(|d| fact("distillation behind gates", d.text())));
     }
     if facts.is_empty() {
         facts.push(fact(
