@@ -212,51 +212,6 @@ fn masks_compute_everything_and_any_batch() {
     same_in_python(folder.path(), &file, &[1, 2]);
 }
 
-/// Weights behind gates make up for what these leave out: by least squares, then by gradient steps, judged on samples that neither saw.
-#[test]
-fn weights_behind_gates_lose_less() {
-    let folder = tempfile::tempdir().unwrap();
-    let (file, samples) = common::small::small(folder.path());
-    let out = folder.path().join("out.onnx");
-    let output = snapprune()
-        .arg(&file)
-        .args([
-            "--cpu",
-            "--threads",
-            "1",
-            "--staircases",
-            "0s",
-            "--json",
-            "--distill",
-            "8",
-        ])
-        .args(["--dynamic", "channels", "--dynamic-keep", "0.5", "--dynamic-all"])
-        .arg("--calib")
-        .arg(&samples)
-        .arg("-o")
-        .arg(&out)
-        .arg("--db")
-        .arg(shared_times())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let report: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
-    let dynamic = &report["dynamic"];
-    let number = |v: &Value| v.as_f64().unwrap_or_else(|| panic!("{dynamic}"));
-    let [own, fitted] = [0, 1].map(|k| number(&dynamic["fitted"][k]));
-    assert!(fitted < 0.1 * own, "{dynamic}");
-    let trained = &dynamic["distillation"];
-    assert_eq!(trained["steps"], 8, "{dynamic}");
-    assert_eq!((&trained["tensors"], &trained["out_of_reach"]), (&8.into(), &0.into()));
-    let [before, after] = ["loss_before", "loss_after"].map(|k| number(&trained[k]));
-    assert!((before - fitted).abs() < 1e-6 && after <= before, "{dynamic}");
-    assert_eq!(trained["taken"], after < before, "{dynamic}");
-    assert!(number(&dynamic["reference"]["max_rel_diff"]) < 1e-3);
-    // Both files stand side by side, and only the dynamic one has other weights.
-    let written = folder.path().join("out.dynamic.onnx");
-    assert!(written.is_file(), "{report}");
-}
-
 /// A network without a shortcut: its convolutions are one chain, both of whose inner maps lose channels at once.
 #[test]
 fn plain_chains_are_gated() {

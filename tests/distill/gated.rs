@@ -1,9 +1,11 @@
-//! Gradients through the reference form of gates.
+//! Gradients through the reference form of gates, and the weights behind gates that a job writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::rules::{follows_for, numbers};
 use super::teaching::classifier;
+use crate::common::command::{shared_times, snapprune};
 use crate::common::{Case, cpu};
+use serde_json::Value;
 use snapprune::device::Executor;
 use snapprune::gate::{ChannelGate, Gate, GateForm, TileGate, blocks, gated, tilings};
 use snapprune::onnx::{Graph, Tensor, encode};
@@ -45,4 +47,55 @@ fn weights_are_trained_through_gates() {
         let taught = vec![(y.clone(), Tensor::from_f32(made.dims.clone(), &some(made.len())))];
         follows_for(gate.kind(), &model, &inputs, &taught, &[numbers(&y)], 8);
     }
+}
+
+/// Weights behind gates make up for what these leave out: by least squares, then by gradient steps, judged on samples that neither saw.
+#[test]
+fn weights_behind_gates_lose_less() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, samples) = crate::common::small::small(folder.path());
+    let out = folder.path().join("out.onnx");
+    let output = snapprune()
+        .arg(&file)
+        .args([
+            "--cpu",
+            "--threads",
+            "1",
+            "--staircases",
+            "0s",
+            "--json",
+            "--distill",
+            "8",
+        ])
+        .args(["--dynamic", "channels", "--dynamic-keep", "0.5", "--dynamic-all"])
+        .arg("--calib")
+        .arg(&samples)
+        .arg("-o")
+        .arg(&out)
+        .arg("--db")
+        .arg(shared_times())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {output:?}"));
+    let dynamic = &report["dynamic"];
+    let number = |v: &Value| v.as_f64().unwrap_or_else(|| panic!("{dynamic}"));
+    let [own, fitted] = [0, 1].map(|k| number(&dynamic["fitted"][k]));
+    assert!(fitted < 0.1 * own, "{dynamic}");
+    let trained = &dynamic["distillation"];
+    assert_eq!(trained["steps"], 8, "{dynamic}");
+    assert_eq!((&trained["tensors"], &trained["out_of_reach"]), (&8.into(), &0.into()));
+    let [before, after] = ["loss_before", "loss_after"].map(|k| number(&trained[k]));
+    assert!((before - fitted).abs() < 1e-6, "{dynamic}");
+    let views = [0, 1].map(|k| trained["loss_on_views"][k].as_f64());
+    let ratio = match views {
+        [Some(before_them), Some(after_them)] => 0.5 * (after / before + after_them / before_them),
+        _ => after / before,
+    };
+    assert!(ratio <= 1.0, "{dynamic}");
+    assert_eq!(trained["taken"], ratio < 1.0, "{dynamic}");
+    assert!(number(&dynamic["reference"]["max_rel_diff"]) < 1e-3);
+    // Both files stand side by side, and only the dynamic one has other weights.
+    let written = folder.path().join("out.dynamic.onnx");
+    assert!(written.is_file(), "{report}");
 }

@@ -32,10 +32,27 @@ const WORTHLESS: f64 = 0.002;
 
 impl GateSearch<'_> {
     /// Chooses gates by what they lose on held-out calibration samples. Where evaluation samples are given, these decide: as
-    /// long as the choice loses too much there, a more careful one is made.
+    /// long as the choice loses too much there, a more careful one is made. Gates that lose too much with weights of their own give way to
+    /// those that lose little with the model's.
     pub(super) fn accepted(
         &self,
-        candidates: &mut [Vec<GateCandidate>],
+        candidates: &[Vec<GateCandidate>],
+        judge: Option<&Judge>,
+        lessons: Option<Lessons>,
+        dynamic: &mut Dynamic,
+    ) -> Result<Accepted> {
+        let accepted = self.attempts(candidates, judge, lessons, dynamic)?;
+        let any = accepted.chosen.iter().any(Option::is_some);
+        if any || lessons.is_none() || self.session.limit.is_up() {
+            return Ok(accepted);
+        }
+        (dynamic.fitted, dynamic.distillation, dynamic.declined) = (None, None, None);
+        self.attempts(candidates, judge, None, dynamic)
+    }
+
+    fn attempts(
+        &self,
+        candidates: &[Vec<GateCandidate>],
         judge: Option<&Judge>,
         lessons: Option<Lessons>,
         dynamic: &mut Dynamic,

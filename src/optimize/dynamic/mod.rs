@@ -121,7 +121,7 @@ impl GateSearch<'_> {
                 runs: &taught,
                 judge,
             });
-        let accepted = self.accepted(&mut candidates, judge.as_ref(), lessons, &mut dynamic)?;
+        let accepted = self.accepted(&candidates, judge.as_ref(), lessons, &mut dynamic)?;
         dynamic
             .gates
             .extend(rows(&found, &candidates, &accepted, self.dynamics));
