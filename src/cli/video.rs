@@ -8,7 +8,10 @@ use super::sink::{put, put_model, voice};
 use super::{interrupt, stdout};
 use crate::flags::MainArgs;
 use crate::jobs::{ModelSource, is_stream, make_video, same_file};
+use crate::onnx::load;
+use crate::playback::VideoFiles;
 use crate::report::video_text;
+use crate::video::Manifest;
 use crate::{Error, Result};
 
 /// `true` when files were written.
@@ -35,6 +38,9 @@ pub(super) fn run(source: &ModelSource, args: &MainArgs) -> Result<bool> {
     ));
     let done = make_video(&context, source, &settings, args.work.dynamic.dynamic_drop, &screen)?;
     let mut written = Vec::new();
+    if !done.outcome.files.is_empty() {
+        remove_others(&place)?;
+    }
     for file in &done.outcome.files {
         let path = place.with_extension(format!("video-{}.onnx", file.part));
         written.extend(put_model(Some(&path), &file.model, args.work.save.weights())?);
@@ -53,6 +59,20 @@ pub(super) fn run(source: &ModelSource, args: &MainArgs) -> Result<bool> {
         files => say(format!("written   {} in {seconds:.1} s\n", files.join(", "))),
     }
     Ok(!written.is_empty())
+}
+
+/// Removes the files of an earlier run under the same name, which would not go with those of this one.
+fn remove_others(place: &Path) -> Result<()> {
+    let Ok(earlier) = VideoFiles::find(&place.with_extension("video-dense.onnx"), None) else {
+        return Ok(());
+    };
+    for file in earlier.tiles {
+        let ours = load(&file).is_ok_and(|model| matches!(Manifest::of(&model.proto), Ok(Some(_))));
+        if ours {
+            std::fs::remove_file(&file).map_err(|e| Error::file(&file, e))?;
+        }
+    }
+    Ok(())
 }
 
 /// What the files are called after.

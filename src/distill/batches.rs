@@ -33,12 +33,11 @@ impl<'d> Batches<'d> {
     /// Of the samples in `runs`, `size` of them at a time where their number is open.
     pub fn new(data: &'d Dataset, runs: Range<usize>, size: usize, seed: u64) -> Self {
         let rows = rows(data, runs.clone());
-        let all = data.samples_of(runs.clone()).max(1);
         Self {
             data,
             // A model that mixes the samples of a run has runs of one.
             size: match data.is_open() && data.batch() > 1 && rows.is_some() {
-                true => size.clamp(1, all),
+                true => size.max(1),
                 false => data.batch().max(1),
             },
             rows,
@@ -89,8 +88,13 @@ impl<'d> Batches<'d> {
         };
         let all = self.data.samples_of(self.runs.clone());
         if self.left.len() < size {
-            self.left = (0..all).collect();
-            self.random.shuffle(&mut self.left);
+            self.left.clear();
+        }
+        // Fewer samples than a batch holds come several times.
+        while self.left.len() < size && all > 0 {
+            let mut round: Vec<usize> = (0..all).collect();
+            self.random.shuffle(&mut round);
+            self.left.extend(round);
         }
         let taken = self.left.split_off(self.left.len().saturating_sub(size));
         let batch = rows.iter().map(|input| {
@@ -146,6 +150,23 @@ mod tests {
     use crate::onnx::Dtype;
 
     #[test]
+    fn batches_are_full_where_samples_are_few() -> crate::Result<()> {
+        let spec = InputSpec {
+            name: "x".to_owned(),
+            dims: vec![1, 3, 16, 16],
+            dtype: Dtype::Float,
+            open: vec![0],
+            assumed: vec![],
+        };
+        let data = Dataset::random(std::slice::from_ref(&spec), 10, 1)?;
+        let mut batches = Batches::new(&data, 0..data.runs(), 64, 5);
+        for batch in [batches.next(), batches.next_view().unwrap_or_default()] {
+            assert_eq!(batch.first().map(|(_, t)| t.dims.clone()), Some(vec![64, 3, 16, 16]));
+        }
+        Ok(())
+    }
+
+    #[test]
     fn a_round_gives_every_sample_once() -> crate::Result<()> {
         let spec = InputSpec {
             name: "x".to_owned(),
@@ -154,11 +175,11 @@ mod tests {
             open: vec![0],
             assumed: vec![],
         };
-        let data = Dataset::random(std::slice::from_ref(&spec), 64, 1)?;
+        let data = Dataset::random(std::slice::from_ref(&spec), 100, 1)?;
         let runs = 0..data.runs();
-        let mut batches = Batches::new(&data, runs.clone(), 16, 5);
+        let mut batches = Batches::new(&data, runs.clone(), 20, 5);
         let mut round = || -> Vec<Vec<u8>> {
-            let all = (0..64 / batches.size()).flat_map(|_| batches.next());
+            let all = (0..100 / batches.size()).flat_map(|_| batches.next());
             all.flat_map(|(_, t)| t.bytes.chunks(8).map(<[u8]>::to_vec).collect::<Vec<_>>())
                 .collect()
         };

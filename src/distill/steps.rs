@@ -30,7 +30,7 @@ const WARM_UP: f64 = 0.1;
 const JUDGED: usize = 8;
 /// Batches of other views that weights are judged on, at most.
 const VIEWS: usize = 4;
-/// Steps of the whole for one such batch of a judgement: judging takes an eighth of the time at most.
+/// Steps of the whole for one such batch of a judgement, so that judging takes some eighth of the time.
 const PER_VIEWS: usize = 9;
 /// Steps that tell how long one takes; twice as many tell it anew, and so on.
 const TIMED: usize = 3;
@@ -102,6 +102,25 @@ pub fn distill(
     judge: &dyn Fn(&ModelProto) -> Result<f64>,
     watch: Watch,
 ) -> Result<Distilled> {
+    let run = teaching.data.batch();
+    match made(device, model, teaching, schedule, judge, watch) {
+        // A device may hold a run, and no more.
+        Err(Error::Session(_)) if teaching.most > run => {
+            let fewer = Teaching { most: run, ..teaching };
+            made(device, model, fewer, schedule, judge, watch)
+        }
+        found => found,
+    }
+}
+
+fn made(
+    device: &dyn Device,
+    model: &ModelProto,
+    teaching: Teaching,
+    schedule: Schedule,
+    judge: &dyn Fn(&ModelProto) -> Result<f64>,
+    watch: Watch,
+) -> Result<Distilled> {
     let samples = samples_of_a_step(teaching.objectives);
     let most = teaching.most.clamp(1, samples);
     let mut batches = Batches::new(teaching.data, teaching.runs.clone(), most, schedule.seed);
@@ -130,7 +149,11 @@ pub fn distill(
     let mut teacher = device.runner(&encode(teaching.teacher))?;
     let before = judge(model)?;
     let held = Batches::new(teaching.data, teaching.unseen.clone(), most, schedule.seed);
-    let count = (schedule.steps / (JUDGED * PER_VIEWS)).clamp(1, VIEWS);
+    // How many steps fit into a limited time is not known yet.
+    let count = match schedule.at_most {
+        Duration::MAX => (schedule.steps / (JUDGED * PER_VIEWS)).clamp(1, VIEWS),
+        _ => 1,
+    };
     let views = UnseenViews::of(held, &mut teacher, teaching.objectives, count)?;
     let computed = |weights: &[Vec<f32>]| -> Vec<Tensor> {
         let pairs = trained.iter().zip(weights);
@@ -222,14 +245,21 @@ struct Best {
     weights: Option<Vec<Vec<f32>>>,
 }
 
-/// What weights lose over what others lose, by the judge and on other views alike.
+/// Losses below this one count as none: differences of them are rounding.
+const NO_LOSS: f64 = 1e-6;
+/// What weights may lose by the judge over what those from before lose, where they lose less in the mean.
+const MOST_JUDGED: f64 = 1.25;
+
+/// What weights lose over what others lose, by the judge and on other views alike; infinite where they lose far more by the judge.
 fn mean_ratio(losses: (f64, Option<f64>), before: (f64, Option<f64>)) -> f64 {
-    let ratio = |now: f64, then: f64| now / then.max(f64::MIN_POSITIVE);
+    let ratio = |now: f64, then: f64| (now.max(0.0) + NO_LOSS) / (then.max(0.0) + NO_LOSS);
     let judged = ratio(losses.0, before.0);
-    match losses.1.zip(before.1) {
-        Some((now, then)) => 0.5 * (judged + ratio(now, then)),
+    let mean = match losses.1.zip(before.1) {
+        Some((now, then)) if now.is_finite() => 0.5 * (judged + ratio(now, then)),
+        Some(_) => f64::INFINITY,
         None => judged,
-    }
+    };
+    if judged <= MOST_JUDGED { mean } else { f64::INFINITY }
 }
 
 /// How many steps that take `each` fit into a time.
@@ -267,13 +297,23 @@ fn with_weights(model: &ModelProto, trained: &[Trainable], weights: &[Vec<f32>])
 mod tests {
     use std::time::Duration;
 
-    use super::{RATE, fitting, rate};
+    use super::{RATE, fitting, mean_ratio, rate};
 
     #[test]
     fn as_many_steps_as_fit() {
         let ms = Duration::from_millis;
         assert_eq!((fitting(ms(1000), ms(30)), fitting(ms(10), ms(30))), (33, 0));
         assert_eq!(fitting(Duration::MAX, Duration::ZERO), usize::MAX);
+    }
+
+    #[test]
+    fn weights_are_judged_in_the_mean() {
+        // A little more by the judge for much less on views; far more never; nothing lost stays nothing.
+        assert!(mean_ratio((1.1, Some(0.5)), (1.0, Some(1.0))) < 1.0);
+        assert!(mean_ratio((1.5, Some(0.1)), (1.0, Some(1.0))) > 1.0);
+        assert!(mean_ratio((0.9, None), (1.0, None)) < 1.0 && mean_ratio((1.1, None), (1.0, None)) > 1.0);
+        assert!((mean_ratio((0.0, Some(-1e-9)), (0.0, Some(0.0))) - 1.0).abs() < 1e-9);
+        assert!(mean_ratio((0.5, Some(f64::NAN)), (1.0, Some(1.0))) > 1.0);
     }
 
     #[test]

@@ -13,11 +13,11 @@ pub struct Distillation {
     pub stopped_by: Vec<String>,
     /// The loss before, on the samples that choose; no number, like that after, where no weight can be trained.
     pub loss_before: f64,
-    /// The least one on the way, on the same samples.
+    /// That of the weights that did best, on the same samples.
     pub loss_after: f64,
     /// Before and after on other views of the same samples (moved, and mixed with one another), where they are images.
     pub loss_on_views: Option<[f64; 2]>,
-    /// Whether the model has these weights: they lose less.
+    /// Whether the model has these weights: they lose less in the mean of both.
     pub taken: bool,
     /// Seconds that it took.
     pub seconds: f64,

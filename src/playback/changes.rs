@@ -34,7 +34,10 @@ impl FrameTiles {
         let &[batch, planes, rows, columns] = dims else {
             return Err(wrong());
         };
-        let cut = |side: usize, tile: usize, tiles: usize| tile > 0 && tile <= side && tiles == side.div_ceil(tile);
+        let cut = |side: usize, tile: usize, tiles: usize| {
+            // Without pads fewer tiles than the frame has room for.
+            tile > 0 && tile <= side && tiles > 0 && (tiles - 1) * tile < side
+        };
         let [height, width] = frame.tile;
         let [down, across] = frame.tiles;
         if batch != 1 || !cut(rows, height, down) || !cut(columns, width, across) {

@@ -129,10 +129,12 @@ impl Chooser {
                     .copied()
                     .unwrap_or(0);
                 let even = self.even(stage);
+                // What earlier frames left says nothing of this one's change.
+                let before = self.pending.get(stage).copied().unwrap_or(0);
                 if let Some(spread) = self.spread.get_mut(stage) {
                     let seen = match left {
-                        0 => 0.0,
-                        left => (computed + left) as f64 / changed.max(1) as f64,
+                        _ if left == 0 || changed == 0 => 0.0,
+                        left => (computed + left).saturating_sub(before) as f64 / changed as f64,
                     };
                     *spread = (*spread * FADE).max(even).max(seen);
                 }

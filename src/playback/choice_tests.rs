@@ -27,6 +27,7 @@ fn chooser(plain: bool) -> Chooser {
         reference: String::new(),
         stages: vec![stage(100), stage(25)],
         changed: CHANGED.to_owned(),
+        set: String::new(),
     };
     let step = |share: f64| Step {
         share,

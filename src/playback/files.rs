@@ -50,7 +50,7 @@ impl VideoFiles {
         names.sort_unstable();
         let prefix = match model.as_deref().map(|name| (name, part(name))) {
             Some((_, Some((prefix, _)))) => prefix.to_owned(),
-            Some((name, None)) => format!("{}.snap.", name.trim_end_matches(".onnx")),
+            Some((name, None)) => format!("{}.snap.", name.strip_suffix(".onnx").unwrap_or(name)),
             None => only_prefix(&names, folder)?,
         };
         let parts = names.iter().filter_map(|name| Some((name, part(name)?)));
@@ -70,7 +70,8 @@ impl VideoFiles {
             .filter_map(|(n, part)| Some((part.parse().ok()?, *n)))
             .collect();
         tiles.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let original = format!("{}.onnx", prefix.trim_end_matches('.').trim_end_matches(".snap"));
+        let name = prefix.strip_suffix('.').unwrap_or(&prefix);
+        let original = format!("{}.onnx", name.strip_suffix(".snap").unwrap_or(name));
         let beside = Some(folder.join(original)).filter(|p| p.is_file());
         Ok(Self {
             dense: folder.join(dense),
@@ -102,6 +103,18 @@ mod tests {
     use std::path::Path;
 
     use super::VideoFiles;
+
+    #[test]
+    fn files_of_a_narrower_model_are_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let names = ["a.onnx", "a.snap.onnx", "a.snap.snap.video-dense.onnx"];
+        names.iter().for_each(|n| std::fs::write(at(n), "").unwrap());
+        for path in [folder.path().to_path_buf(), at("a.snap.onnx")] {
+            let found = VideoFiles::find(&path, None).unwrap();
+            assert_eq!(found.plain, Some(at("a.snap.onnx")), "{path:?}");
+        }
+    }
 
     #[test]
     fn files_are_found_by_folder_by_one_of_them_and_by_the_model() {

@@ -75,7 +75,10 @@ impl Video {
         let mut tiles = Vec::new();
         for path in &files.tiles {
             let (runner, own) = opened(device, path, Role::Tiles)?;
-            if own.states != manifest.states || own.frame != manifest.frame || own.stages.len() != manifest.stages.len()
+            if own.set != manifest.set
+                || own.states != manifest.states
+                || own.frame != manifest.frame
+                || own.stages.len() != manifest.stages.len()
             {
                 return Err(Error::Usage(format!(
                     "{} was not made together with {}",

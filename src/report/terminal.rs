@@ -236,7 +236,7 @@ fn dynamic_text(dynamic: &Dynamic, listed: Listed) -> String {
     if let Some(drop) = dynamic.held_out_drop {
         let _ = writeln!(
             text,
-            "drop      {:.2} % on calibration samples that were held out",
+            "drop      {:.2} % on the calibration samples that chose the gates",
             100.0 * drop
         );
     }

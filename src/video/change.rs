@@ -57,7 +57,8 @@ pub(super) fn tile_change(e: &mut Emitter, stage: &Stage) -> Option<String> {
             let (step, extent) = (stage.axes[a].step * map.scale[a] / unit[a], map.dims[a + 1] / unit[a]);
             let (before, after) = (halo[a].0.div_ceil(unit[a]), halo[a].1.div_ceil(unit[a]));
             let tiles = stage.axes[a].starts.len();
-            let behind = (tiles * step + after).checked_sub(extent)?;
+            // Rows that no tile reads are left over where nothing pads a layer.
+            let behind = (tiles * step + after).saturating_sub(extent);
             kernel[a] = (step + before + after) as i64;
             strides[a] = step as i64;
             pads[a] = before as i64;

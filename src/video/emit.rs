@@ -133,10 +133,11 @@ impl Emitter<'_> {
             .builder
             .constant(&Tensor::from_f32(vec![4], &[1.0, 1.0, rows, columns]));
         let x = node.input.first()?.clone();
-        node.input = if self.nodes.opset < 11 {
-            vec![x, scales]
-        } else {
-            vec![x, String::new(), scales]
+        // Before opset 13 the region of interest is not optional; nothing here reads it.
+        let region = self.nodes.builder.constant(&Tensor::from_f32(vec![0], &[]));
+        node.input = match self.nodes.opset {
+            ..11 => vec![x, scales],
+            _ => vec![x, region, scales],
         };
         node.attribute
             .retain(|a| !matches!(a.name(), "axes" | "keep_aspect_ratio_policy"));

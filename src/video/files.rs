@@ -12,7 +12,7 @@ use crate::onnx::proto::{
     tensor_shape_proto::{Dimension, dimension::Value as Dim},
     type_proto::{Tensor as TensorType, Value as Kind},
 };
-use crate::onnx::{Dtype, Graph, NodeBuilder, Tensor, standard_opset};
+use crate::onnx::{Dtype, Graph, NodeBuilder, Tensor, encode, standard_opset};
 use crate::{Error, Result};
 
 /// A model and its plan.
@@ -75,7 +75,7 @@ impl VideoModel<'_> {
         let share = first_share
             .map(|(s, k)| *k as f64 / s.tiles() as f64)
             .fold(1.0, f64::min);
-        Ok(Manifest {
+        let mut manifest = Manifest {
             version: VERSION,
             role,
             share,
@@ -92,7 +92,15 @@ impl VideoModel<'_> {
             reference: next(FRAME_REFERENCE),
             stages: self.plan.stages.iter().zip(computed).map(stage).collect(),
             changed: CHANGED.to_owned(),
-        })
+            set: String::new(),
+        };
+        let mut hash = blake3::Hasher::new();
+        hash.update(&encode(self.model));
+        let tiles: Vec<usize> = manifest.stages.iter().map(|s| s.tiles).collect();
+        let cut = (&manifest.frame, &manifest.states, &tiles, numbers.factor);
+        hash.update(format!("{cut:?}").as_bytes());
+        manifest.set = hash.finalize().to_hex().to_string();
+        Ok(manifest)
     }
 
     /// The model that computes the whole frame and makes all states.

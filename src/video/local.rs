@@ -111,7 +111,10 @@ impl Local {
             "MaxPool" | "AveragePool" => pooled(node, outputs.len())?,
             "SpaceToDepth" | "DepthToSpace" => blocks(node)?,
             "Slice" => sliced(graph, node, input)?,
-            "Concat" if node.int("axis", 1) == 1 || node.int("axis", 1) == -3 => [Reach::SAME; 2],
+            // A constant of a whole map is none of a tile.
+            "Concat" if matches!(node.int("axis", 1), 1 | -3) && node.input.iter().all(|i| maps.contains(i)) => {
+                [Reach::SAME; 2]
+            }
             "Split" if node.int("axis", 0) == 1 || node.int("axis", 0) == -3 => [Reach::SAME; 2],
             "BatchNormalization" if outputs.len() == 1 => [Reach::SAME; 2],
             op if same && UNARY.contains(&op) => [Reach::SAME; 2],
@@ -251,7 +254,7 @@ fn sliced(graph: &Graph, node: &NodeProto, input: [usize; 3]) -> Option<[Reach; 
     for (((axis, start), end), step) in axes.iter().zip(&starts).zip(&ends).zip(&steps) {
         let axis = if *axis < 0 { axis + 4 } else { *axis };
         match axis {
-            0 | 1 => (),
+            1 => (),
             2 | 3 => {
                 let at = axis as usize - 2;
                 let sound = *step >= 1 && (0..*step).contains(start) && *end >= input[at + 1] as i64;

@@ -85,6 +85,9 @@ pub struct Manifest {
     pub stages: Vec<StageTiles>,
     /// The output that counts tiles that changed and were left.
     pub changed: String,
+    /// A hash of the model and of how it was cut: files of one job have one, and no others go together.
+    #[serde(default)]
+    pub set: String,
 }
 
 impl Manifest {
@@ -158,6 +161,7 @@ mod tests {
                 computed: 10,
             }],
             changed: CHANGED.to_owned(),
+            set: "of one job".to_owned(),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::common::zoo_model;
 use snapprune::gate::raise_opset;
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Attributes, parse};
+use snapprune::playback::FrameTiles;
 
 /// Everything is cut: nothing is expected to cost anything.
 const ALWAYS: f64 = 1e-9;
@@ -18,6 +19,14 @@ fn exact(name: &str, model: &ModelProto) {
         files.manifest.stages.len()
     );
     assert!(apart <= 1e-5, "{name} is {apart} apart");
+    let stages = &files.manifest.stages;
+    assert!(stages.iter().any(|s| s.computed < s.tiles), "{name}: {stages:?}");
+    let reference = files
+        .manifest
+        .states
+        .iter()
+        .find(|s| s.output == files.manifest.reference);
+    FrameTiles::new(&files.manifest.frame, &reference.unwrap().shape, 0.0).unwrap();
 }
 
 fn plain(height: usize, width: usize) -> Net {
@@ -46,6 +55,49 @@ fn chains_with_strides_and_odd_extents_come_out_the_same() {
         net.output(&x);
         exact(&format!("chain {height}x{width}"), &net.model());
     }
+}
+
+/// Rows that no window reads, and maps smaller than what was read.
+#[test]
+fn layers_without_pads_come_out_the_same() {
+    for (side, kernel, stride, pool) in [
+        (97, 2, 2, true),
+        (66, 3, 2, false),
+        (64, 5, 1, false),
+        (65, 7, 3, false),
+    ] {
+        let mut net = plain(side, side);
+        let x = match pool {
+            true => net.node("MaxPool", &["image"], |n| {
+                n.set_ints("kernel_shape", vec![kernel; 2]);
+                n.set_ints("strides", vec![stride; 2]);
+            }),
+            false => {
+                let w = net.weights(&[8, 3, kernel as usize, kernel as usize]);
+                net.node("Conv", &["image", &w], |n| n.set_ints("strides", vec![stride; 2]))
+            }
+        };
+        let x = net.conv(&x, if pool { 3 } else { 8 }, 8, 3, 1);
+        let x = net.node("Relu", &[&x], |_| {});
+        let x = net.conv(&x, 8, 8, 3, 1);
+        net.output(&x);
+        exact(&format!("{side} by {kernel}/{stride}"), &net.model());
+    }
+}
+
+/// Maps of coordinates are joined with the whole map only.
+#[test]
+fn constant_maps_come_out_the_same() {
+    let mut net = plain(64, 64);
+    let x = strided(&mut net, "image", 3, 8, 1);
+    let places: Vec<f32> = (0..2 * 64 * 64).map(|k| k as f32 / 8192.0).collect();
+    let places = net.constant(&snapprune::onnx::Tensor::from_f32(vec![1, 2, 64, 64], &places));
+    let x = net.node("Concat", &[&x, &places], |n| n.set_int("axis", 1));
+    let x = net.conv(&x, 10, 8, 3, 1);
+    let x = net.node("Relu", &[&x], |_| {});
+    let x = net.conv(&x, 8, 8, 3, 1);
+    net.output(&x);
+    exact("coordinates", &net.model());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::judge::Judge;
 use super::search::GateSearch;
 use crate::Result;
 use crate::data::Dataset;
-use crate::gate::Gate;
+use crate::gate::{Gate, GateForm, gated};
 use crate::onnx::proto::ModelProto;
 use crate::task::TaskKind;
 use crate::verify::{Answers, Certainty, Task, answers, task_of};
@@ -60,8 +60,9 @@ impl<'a> GateSearch<'a> {
         session.reporter.step(Step::RunRealInputsDynamic);
         let (data, own) = match before {
             Before::Outputs(judge) => {
+                let masked = gated(self.model, self.graph, gates, GateForm::Masked)?;
                 return Ok(EvaluatedDrop {
-                    drop: judge.accuracy_drop(gates)?,
+                    drop: judge.drop_of(&masked)?,
                     task: None,
                 });
             }

@@ -51,7 +51,11 @@ impl GateSearch<'_> {
         let session = self.session;
         let how = Distilling {
             steps: session.options.distill,
-            at_most: session.options.time_budget.unwrap_or(std::time::Duration::MAX),
+            at_most: match session.limit.end() {
+                // The rest is for judging what comes of them.
+                Some(end) => end.saturating_duration_since(Instant::now()) / 2,
+                None => std::time::Duration::MAX,
+            },
             seed: session.options.seed,
             values: value_bytes(session.analysis(), lessons.data.declared()),
         };
@@ -143,7 +147,13 @@ impl GateSearch<'_> {
         if self.session.options.distill > 0 {
             let start = best.1.as_ref().unwrap_or(self.model).clone();
             match self.on(&start, &Graph::of(&start)?).trained(gates, lessons)? {
-                Trained::Not(why) => dynamic.notes.push(format!("no gradient steps were made: {why}")),
+                Trained::Not(why) => {
+                    dynamic.distillation = None;
+                    let note = format!("no gradient steps were made: {why}");
+                    if !dynamic.notes.contains(&note) {
+                        dynamic.notes.push(note);
+                    }
+                }
                 Trained::Steps(found, told) => {
                     dynamic.distillation = Some(told);
                     best.1 = found.map(|model| *model).or(best.1);

@@ -83,6 +83,9 @@ pub fn video(
         ));
     }
     let data = &data.in_runs_of(1);
+    if data.count() < 2 {
+        return Ok(declined("one frame shows no change: give several, in their order"));
+    }
     let spec = judged(&model, &opened.specs, device, Some(data), &options.judging)?;
     let reading = spec
         .reading
@@ -110,6 +113,9 @@ pub fn video(
     }
     search.run(&plans)
 }
+
+/// A file pays that takes no more than this of the model's time.
+const PAYS: f64 = 0.98;
 
 impl VideoSearch<'_> {
     fn run(&self, plans: &[VideoPlan]) -> Result<VideoOutcome> {
@@ -221,7 +227,7 @@ impl VideoSearch<'_> {
         for ((share, computed), ms) in steps.into_iter().zip(tiles) {
             let part = format!("{:.0}", (share * 100.0).max(1.0));
             let taken = outcome.files.iter().any(|f| f.part == part);
-            if *ms < *original && share < 1.0 && !taken {
+            if *ms < PAYS * *original && share < 1.0 && !taken {
                 outcome.files.push(file(part, share, *ms, computed));
             }
         }

@@ -84,7 +84,7 @@ class Video:
         tiles = [_File(opened(file), file, "tiles") for file in files.tiles]
         tiles.sort(key=lambda file: file.manifest["share"])
         for file in tiles:
-            if any(file.manifest[key] != dense.manifest[key] for key in ("states", "frame")):
+            if any(file.manifest.get(key) != dense.manifest.get(key) for key in ("set", "states", "frame")):
                 raise ModelError(f"{file.path} was not made together with {files.dense}")
         self._files = (_File(opened(files.plain), files.plain, None) if files.plain else None, dense, tiles)
         self._start(log_frames)

@@ -122,8 +122,10 @@ class Chooser:
         """What a run left in each stage, and for how many changed tiles of the frame."""
         if not isinstance(choice, str):
             computed = self._steps[choice][1]
-            for stage, (left, k) in enumerate(zip(pending, computed)):
-                seen = (k + left) / max(changed, 1) if left else 0.0
+            earlier = self._pending or [0] * len(self._tiles)
+            for stage, (left, k, before) in enumerate(zip(pending, computed, earlier)):
+                # What earlier frames left says nothing of this one's change.
+                seen = max(k + left - before, 0) / changed if left and changed else 0.0
                 self._spread[stage] = max(self._spread[stage] * _FADE, self._even[stage], seen)
         self._pending = list(pending)
 

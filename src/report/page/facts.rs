@@ -232,7 +232,7 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
         facts.extend(d.task.as_ref().map(|t| fact("static → dynamic", task(t))));
         let drop = d
             .held_out_drop
-            .map(|v| format!("{:.2} % on calibration samples held out", 100.0 * v));
+            .map(|v| format!("{:.2} % on the calibration samples that chose the gates", 100.0 * v));
         facts.extend(drop.map(|v| fact("dynamic drop", v)));
         let trained = d.distillation.as_ref();
         facts.extend(trained.map(|d| fact("distillation behind gates", d.text())));
