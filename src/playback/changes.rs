@@ -34,13 +34,13 @@ impl FrameTiles {
         let &[batch, planes, rows, columns] = dims else {
             return Err(wrong());
         };
-        let cut = |side: usize, tile: usize, tiles: usize| {
-            // Without pads fewer tiles than the frame has room for.
-            tile > 0 && tile <= side && tiles > 0 && (tiles - 1) * tile < side
+        // Without pads the last rows are those that the halo reads, or less than a tile that nothing reads.
+        let cut = |side: usize, tile: usize, halo: usize, tiles: usize| {
+            tile > 0 && tile <= side && tiles > 0 && (tiles - 1) * tile < side && side < (tiles + 1) * tile + halo
         };
         let [height, width] = frame.tile;
         let [down, across] = frame.tiles;
-        if batch != 1 || !cut(rows, height, down) || !cut(columns, width, across) {
+        if batch != 1 || !cut(rows, height, frame.halo[0], down) || !cut(columns, width, frame.halo[1], across) {
             return Err(wrong());
         }
         Ok(Self {
@@ -168,7 +168,8 @@ mod tests {
     fn tiles_that_do_not_cut_the_frame_are_refused() {
         assert!(tiles([2, 4], [3, 2], &[1, 2, 5, 6]).is_some());
         for (tile, grid, dims) in [
-            ([2, 4], [2, 2], &[1usize, 2, 5, 6][..]),
+            ([2, 4], [1, 2], &[1usize, 2, 5, 6][..]),
+            ([2, 4], [4, 2], &[1, 2, 5, 6]),
             ([0, 4], [3, 2], &[1, 2, 5, 6]),
             ([6, 4], [1, 2], &[1, 2, 5, 6]),
             ([2, 4], [3, 2], &[2, 2, 5, 6]),
