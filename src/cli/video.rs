@@ -24,6 +24,13 @@ pub(super) fn run(source: &ModelSource, args: &MainArgs) -> Result<bool> {
             "files for video hold the model as it is: make a narrower one first, then its files".to_owned(),
         ));
     }
+    let work = &args.work;
+    if work.dynamic.asked() || settings.options.distill > 0 || settings.options.deploy_dtype.is_some() {
+        return Err(Error::Usage(
+            "files for video have the model's weights, all of its channels and no gates: --dynamic, --dynamic-keep, --dynamic-all, --distill and --deploy-dtype are for other jobs"
+                .to_owned(),
+        ));
+    }
     if settings.options.calib.is_none() {
         return Err(Error::Usage(
             "--video needs --calib: frames in their order, a folder or an .npz".to_owned(),

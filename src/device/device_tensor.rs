@@ -130,6 +130,11 @@ impl Runner {
         })
     }
 
+    /// Names of the outputs, in the order of the file.
+    pub fn output_names(&self) -> Vec<String> {
+        names(self.session.outputs())
+    }
+
     /// Runs once; every output with its name, in the order of the file.
     ///
     /// # Errors

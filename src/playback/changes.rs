@@ -34,9 +34,13 @@ impl FrameTiles {
         let &[batch, planes, rows, columns] = dims else {
             return Err(wrong());
         };
-        // Without pads the last rows are those that the halo reads, or less than a tile that nothing reads.
+        // Without pads the last rows are those that the halo reads, or less than a tile that nothing reads; wide pads make more rows.
         let cut = |side: usize, tile: usize, halo: usize, tiles: usize| {
-            tile > 0 && tile <= side && tiles > 0 && (tiles - 1) * tile < side && side < (tiles + 1) * tile + halo
+            tile > 0
+                && tile <= side
+                && tiles > 0
+                && (tiles - 1) * tile < side + halo.max(1)
+                && side < (tiles + 1) * tile + halo
         };
         let [height, width] = frame.tile;
         let [down, across] = frame.tiles;

@@ -1,6 +1,7 @@
 //! A video that is being played.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -106,6 +107,17 @@ impl Video {
             None => None,
         };
         let (tiles, steps): (Vec<TilesFile>, Vec<Step>) = tiles.into_iter().unzip();
+        if let (Some(plain), Some(path)) = (&plain, &files.plain) {
+            let made = |runner: &Runner| runner.output_names();
+            let others: HashSet<String> = made(&dense).into_iter().collect();
+            if made(plain).iter().any(|name| !others.contains(name)) {
+                return Err(Error::Usage(format!(
+                    "{} is not the model that {} was made of: its outputs are others",
+                    path.display(),
+                    files.dense.display()
+                )));
+            }
+        }
         let reference = manifest.states.iter().find(|s| s.output == manifest.reference);
         let reference = reference.ok_or_else(|| {
             let why = Error::Model(format!("state '{}' is missing", manifest.reference));

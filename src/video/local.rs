@@ -198,7 +198,14 @@ fn windowed(spec: &ConvSpec) -> Option<[Reach; 2]> {
         let (stride, span) = (spec.strides[a] as i64, i64::try_from(spec.span(a)).ok()?);
         // Where the padding follows from the size, it is at most this on either side.
         let before = match spec.padding {
-            crate::ops::Padding::Explicit { .. } => spec.pads(a, 0)[0] as i64,
+            crate::ops::Padding::Explicit { .. } => {
+                let pads = spec.pads(a, 0).map(|p| p as i64);
+                // Windows that see nothing of the map are none of a tile.
+                if pads.iter().any(|&p| p >= span) {
+                    return None;
+                }
+                pads[0]
+            }
             _ => return Some(around(stride, span)),
         };
         Some(Reach {

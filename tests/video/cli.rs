@@ -80,4 +80,12 @@ fn what_is_missing_is_told() {
     let model = "models/shapes96.onnx";
     assert!(fails(&[model, "--video"], 2).contains("frames in their order"));
     assert!(fails(&[model, "--video", "--calib", "models", "-o", "-"], 2).contains("standard output"));
+    for other in [
+        ["--distill", "3"],
+        ["--dynamic-keep", "0.5"],
+        ["--deploy-dtype", "int8"],
+    ] {
+        let asked = [&[model, "--video", "--calib", "models"][..], &other].concat();
+        assert!(fails(&asked, 2).contains("for other jobs"), "{other:?}");
+    }
 }

@@ -190,3 +190,19 @@ fn models_of_the_zoo_come_out_the_same() {
         assert!(apart <= 1e-4, "{name} is {apart} apart");
     }
 }
+
+/// Maps that grow. Windows that see nothing of the map are none of a tile.
+#[test]
+fn wide_pads_come_out_the_same() {
+    for pads in [[2, 2, 2, 2], [0, 1, 2, 2]] {
+        let mut net = plain(64, 64);
+        let w = net.weights(&[8, 3, 3, 3]);
+        let x = net.node("Conv", &["image", &w], |n| n.set_ints("pads", pads.to_vec()));
+        let x = net.node("Relu", &[&x], |_| {});
+        let x = net.conv(&x, 8, 8, 3, 1);
+        let x = net.node("Relu", &[&x], |_| {});
+        let x = net.conv(&x, 8, 8, 3, 1);
+        net.output(&x);
+        exact(&format!("pads {pads:?}"), &net.model());
+    }
+}

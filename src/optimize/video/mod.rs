@@ -166,6 +166,15 @@ impl VideoSearch<'_> {
         }
         self.reporter.step(Step::JudgeGates);
         let chosen = self.threshold(&video, &numbers, &mut outcome)?;
+        // A few frames tell what files lose before the runner learns how far change spreads, and no more.
+        if outcome.predicted_ratio > PAYS && outcome.frames[1] > FEW {
+            outcome.files.clear();
+            outcome.declined = Some(format!(
+                "frames like these take {:.2} of the model's time with files that are each faster: too much of them changes",
+                outcome.predicted_ratio
+            ));
+            return Ok(outcome);
+        }
         let models = self.files(&video, &numbers, &outcome, chosen)?;
         for (file, model) in outcome.files.iter_mut().zip(models) {
             file.model = model;
