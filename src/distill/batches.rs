@@ -30,13 +30,13 @@ struct Rows {
 }
 
 impl<'d> Batches<'d> {
-    /// Of the samples in `runs`, `size` of them at a time where their number is open.
-    pub fn new(data: &'d Dataset, runs: Range<usize>, size: usize, seed: u64) -> Self {
+    /// Of the samples in `runs`, `size` of them at a time where their number is open: in the file, or as the model is run here.
+    pub fn new(data: &'d Dataset, runs: Range<usize>, (size, opened): (usize, bool), seed: u64) -> Self {
         let rows = rows(data, runs.clone());
         Self {
             data,
             // A model that mixes the samples of a run has runs of one.
-            size: match data.is_open() && data.batch() > 1 && rows.is_some() {
+            size: match (opened || (data.is_open() && data.batch() > 1)) && rows.is_some() {
                 true => size.max(1),
                 false => data.batch().max(1),
             },
@@ -159,7 +159,7 @@ mod tests {
             assumed: vec![],
         };
         let data = Dataset::random(std::slice::from_ref(&spec), 10, 1)?;
-        let mut batches = Batches::new(&data, 0..data.runs(), 64, 5);
+        let mut batches = Batches::new(&data, 0..data.runs(), (64, false), 5);
         for batch in [batches.next(), batches.next_view().unwrap_or_default()] {
             assert_eq!(batch.first().map(|(_, t)| t.dims.clone()), Some(vec![64, 3, 16, 16]));
         }
@@ -177,7 +177,7 @@ mod tests {
         };
         let data = Dataset::random(std::slice::from_ref(&spec), 100, 1)?;
         let runs = 0..data.runs();
-        let mut batches = Batches::new(&data, runs.clone(), 20, 5);
+        let mut batches = Batches::new(&data, runs.clone(), (20, false), 5);
         let mut round = || -> Vec<Vec<u8>> {
             let all = (0..100 / batches.size()).flat_map(|_| batches.next());
             all.flat_map(|(_, t)| t.bytes.chunks(8).map(<[u8]>::to_vec).collect::<Vec<_>>())

@@ -7,10 +7,13 @@
 mod adam;
 mod backward;
 mod batches;
+mod choice;
 mod codes;
 mod ends;
 mod gradients;
 mod loss;
+mod open_batch;
+mod rate;
 mod rules;
 mod seen;
 mod steps;
@@ -18,6 +21,8 @@ mod tape;
 mod unseen_views;
 mod views;
 
+pub use choice::Judged;
 pub use ends::Trainable;
 pub use gradients::{Gradients, Stopped};
+pub use open_batch::open_batch;
 pub use steps::{Distilled, Schedule, Teaching, distill, samples_of_a_step};

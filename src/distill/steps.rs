@@ -4,10 +4,15 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
+
 use super::adam::Adam;
 use super::batches::Batches;
+use super::choice::{Choice, Judged};
 use super::ends::Trainable;
 use super::gradients::Gradients;
+use super::open_batch::{TRIED, open_batch};
+use super::rate::{fitting, rate, size};
 use super::unseen_views::UnseenViews;
 use crate::data::Dataset;
 use crate::device::Device;
@@ -20,12 +25,6 @@ use crate::{Error, Result};
 const SAMPLES: usize = 64;
 /// The same where every sample has answers at many places.
 const OF_PLACES: usize = 16;
-/// The largest step of a weight, over the root of the mean square of its tensor.
-const RATE: f64 = 3e-3;
-/// Tensors of smaller numbers count as of this size.
-const SMALL: f32 = 1e-3;
-/// The share of the steps in which the rate rises.
-const WARM_UP: f64 = 0.1;
 /// How often the weights are judged.
 const JUDGED: usize = 8;
 /// Batches of other views that weights are judged on, at most.
@@ -78,11 +77,11 @@ pub struct Distilled {
     pub model: Option<ModelProto>,
     /// Steps that were made.
     pub steps: usize,
-    /// What the model lost before, and what it loses with the weights that did best, on the samples that choose; no numbers where no weight
-    /// can be trained.
-    pub losses: [f64; 2],
-    /// The same on other views of them, where there are any.
-    pub on_views: Option<[f64; 2]>,
+    /// What the model lost before, and what it loses with the weights that did best, on the samples that choose; `None` where no weight can be
+    /// trained.
+    pub losses: Option<[Judged; 2]>,
+    /// All weights on the way that were judged.
+    pub judged: Vec<Judged>,
     /// Weights that were trained, and those that no gradient reaches.
     pub tensors: [usize; 2],
     /// Operators that gradients do not pass.
@@ -103,17 +102,30 @@ pub fn distill(
     watch: Watch,
 ) -> Result<Distilled> {
     let run = teaching.data.batch();
-    match made(device, model, teaching, schedule, judge, watch) {
+    match trained(device, model, teaching, schedule, judge, watch) {
         // A device may hold a run, and no more.
         Err(Error::Session(_)) if teaching.most > run => {
             let fewer = Teaching { most: run, ..teaching };
-            made(device, model, fewer, schedule, judge, watch)
+            trained(device, model, fewer, schedule, judge, watch)
         }
         found => found,
     }
 }
 
-fn made(
+/// Teacher and model with an open number of samples in a run, where the file's is fixed and more fit into memory.
+fn opened(device: &dyn Device, model: &ModelProto, teaching: Teaching) -> Result<Option<[ModelProto; 2]>> {
+    let data = teaching.data;
+    if teaching.most <= data.batch() || (data.is_open() && data.batch() > 1) {
+        return Ok(None);
+    }
+    let runs: Vec<_> = teaching.runs.clone().take(TRIED).map(|k| data.run(k).inputs).collect();
+    let Some(teacher) = open_batch(device, teaching.teacher, &runs)? else {
+        return Ok(None);
+    };
+    Ok(open_batch(device, model, &runs)?.map(|model| [teacher, model]))
+}
+
+fn trained(
     device: &dyn Device,
     model: &ModelProto,
     teaching: Teaching,
@@ -123,16 +135,23 @@ fn made(
 ) -> Result<Distilled> {
     let samples = samples_of_a_step(teaching.objectives);
     let most = teaching.most.clamp(1, samples);
-    let mut batches = Batches::new(teaching.data, teaching.runs.clone(), most, schedule.seed);
-    let of = Gradients::of(device, model, &batches.next(), teaching.objectives)?;
+    let opened = opened(device, model, teaching)?;
+    let is_open = opened.is_some();
+    let [teacher, pupil] = match &opened {
+        Some([teacher, pupil]) => [teacher, pupil],
+        None => [teaching.teacher, model],
+    };
+    let batches = |runs: &Range<usize>| Batches::new(teaching.data, runs.clone(), (most, is_open), schedule.seed);
+    let (mut own, mut held) = (batches(teaching.runs), Some(batches(teaching.unseen)));
+    let of = Gradients::of(device, pupil, &own.next(), teaching.objectives)?;
     let mut gradients = match of {
         Ok(gradients) => gradients,
         Err(stopped) => {
             return Ok(Distilled {
                 model: None,
                 steps: 0,
-                losses: [f64::NAN; 2],
-                on_views: None,
+                losses: None,
+                judged: Vec::new(),
                 tensors: [0, stopped.weights],
                 stopped_by: stopped.by,
             });
@@ -146,138 +165,90 @@ fn made(
     }
     let sizes: Vec<f32> = weights.iter().map(|w| size(w)).collect();
     let mut moments: Vec<Adam> = weights.iter().map(|w| Adam::new(w.len())).collect();
-    let mut teacher = device.runner(&encode(teaching.teacher))?;
-    let before = judge(model)?;
-    let held = Batches::new(teaching.data, teaching.unseen.clone(), most, schedule.seed);
-    // How many steps fit into a limited time is not known yet.
-    let count = match schedule.at_most {
-        Duration::MAX => (schedule.steps / (JUDGED * PER_VIEWS)).clamp(1, VIEWS),
-        _ => 1,
-    };
-    let views = UnseenViews::of(held, &mut teacher, teaching.objectives, count)?;
+    let mut teacher = device.runner(&encode(teacher))?;
     let computed = |weights: &[Vec<f32>]| -> Vec<Tensor> {
-        let pairs = trained.iter().zip(weights);
+        let pairs = trained.par_iter().zip(weights);
         pairs.map(|(t, values)| t.computed(values)).collect()
     };
-    let views_before = match &views {
-        Some(views) => Some(views.loss(&mut gradients, &computed(&weights))?),
-        None => None,
+    let first = computed(&weights);
+    let mut before = Judged {
+        step: 0,
+        loss: judge(model)?,
+        on_views: None,
     };
-    let mut best = Best {
-        score: 1.0,
-        losses: (before, views_before),
-        weights: None,
-    };
-    let parts = samples.div_ceil(batches.size()).max(1);
-    let (mut planned, mut made) = (schedule.steps, 0);
+    let (mut views, mut choice) = (None, None);
+    let parts = samples.div_ceil(own.size()).max(1);
+    let (mut planned, mut done) = (schedule.steps, 0);
     let started = Instant::now();
     // The first steps of a GPU take long, as it chooses its kernels then.
     let (mut timed, mut since, mut marked) = (TIMED, 0, started);
-    while made < planned {
+    while done < planned {
         watch.limit.check()?;
         let late = schedule.at_most.saturating_add(schedule.at_most / 4);
-        if watch.limit.is_up() || (made >= TIMED && started.elapsed() > late) {
+        if watch.limit.is_up() || (done >= TIMED && started.elapsed() > late) {
             break;
         }
-        (watch.progress)(made, planned);
+        (watch.progress)(done, planned);
         let tensors = computed(&weights);
         let mut sum: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
         for _ in 0..parts {
-            let inputs = batches.next();
+            let inputs = own.next();
             let mut taught = teacher.run_tensors(&inputs)?;
-            taught.extend(Objective::counts(teaching.objectives, &taught, batches.size()));
+            taught.extend(Objective::counts(teaching.objectives, &taught, own.size()));
             let (_, found) = gradients.at(&tensors, &inputs, &taught)?;
-            for (into, from) in sum.iter_mut().zip(&found) {
-                into.iter_mut().zip(from).for_each(|(a, g)| *a += g / parts as f32);
-            }
+            let pairs = sum.par_iter_mut().zip(&found);
+            pairs.for_each(|(into, from)| into.iter_mut().zip(from).for_each(|(a, g)| *a += g / parts as f32));
         }
-        if sum.iter().flatten().any(|g| !g.is_finite()) {
+        if sum.par_iter().flatten().any(|g| !g.is_finite()) {
             break;
         }
-        let rate = rate(made, planned) as f32;
-        let each = weights.iter_mut().zip(&sum).zip(&sizes).zip(&trained);
-        for ((((values, gradient), size), trained), adam) in each.zip(&mut moments) {
-            adam.step(values, gradient, rate * size);
-            trained.hold(values);
-        }
-        made += 1;
-        if made == timed && (made == TIMED || started.elapsed() < schedule.at_most / 2) {
-            let each = marked.elapsed() / (made - since).max(1) as u32;
+        let rate = rate(done, planned) as f32;
+        let each = weights.par_iter_mut().zip(&sum).zip(&sizes).zip(&trained);
+        each.zip(&mut moments)
+            .for_each(|((((values, gradient), size), trained), adam)| {
+                adam.step(values, gradient, rate * size);
+                trained.hold(values);
+            });
+        done += 1;
+        if done == timed && (done == TIMED || started.elapsed() < schedule.at_most / 2) {
+            let each = marked.elapsed() / (done - since).max(1) as u32;
             let left = schedule.at_most.saturating_sub(started.elapsed());
-            planned = made.saturating_add(fitting(left, each)).min(schedule.steps).max(TIMED);
-            timed = (2 * made).min(planned.saturating_sub(1)).max(made + 1);
-            (since, marked) = (made, Instant::now());
+            planned = done.saturating_add(fitting(left, each)).min(schedule.steps).max(TIMED);
+            timed = (2 * done).min(planned.saturating_sub(1)).max(done + 1);
+            (since, marked) = (done, Instant::now());
         }
-        if made % planned.div_ceil(JUDGED) == 0 || made == planned {
-            let loss = judge(&with_weights(model, &trained, &weights))?;
-            let on_views = match &views {
-                Some(views) => Some(views.loss(&mut gradients, &computed(&weights))?),
-                None => None,
-            };
-            let score = mean_ratio((loss, on_views), (before, views_before));
-            if score < best.score {
-                best = Best {
-                    score,
-                    losses: (loss, on_views),
-                    weights: Some(weights.clone()),
-                };
+        if done % planned.div_ceil(JUDGED) == 0 || done == planned {
+            // How many steps there will be, and so how many views judging may take, is known by now.
+            if let Some(batches) = held.take() {
+                let count = (planned / (JUDGED * PER_VIEWS)).clamp(1, VIEWS);
+                views = UnseenViews::of(batches, &mut teacher, teaching.objectives, count)?;
+                before.on_views = on_views(&views, &mut gradients, &first)?;
             }
+            let judged = Judged {
+                step: done,
+                loss: judge(&with_weights(model, &trained, &weights))?,
+                on_views: on_views(&views, &mut gradients, &computed(&weights))?,
+            };
+            choice
+                .get_or_insert_with(|| Choice::new(before))
+                .offer(judged, &weights);
         }
     }
     (watch.progress)(planned, planned);
+    let choice = choice.unwrap_or_else(|| Choice::new(before));
     Ok(Distilled {
-        model: best.weights.map(|weights| with_weights(model, &trained, &weights)),
-        steps: made,
-        losses: [before, best.losses.0],
-        on_views: views_before.zip(best.losses.1).map(<[f64; 2]>::from),
+        model: choice.taken().map(|weights| with_weights(model, &trained, weights)),
+        steps: done,
+        losses: Some(choice.losses()),
+        judged: choice.all,
         tensors: [trained.len(), gradients.stopped.weights],
         stopped_by: gradients.stopped.by,
     })
 }
 
-/// The weights that did best so far.
-struct Best {
-    /// What they lose over what those from before lose.
-    score: f64,
-    /// What they lose by the judge, and on other views.
-    losses: (f64, Option<f64>),
-    /// `None`: those from before.
-    weights: Option<Vec<Vec<f32>>>,
-}
-
-/// Losses below this one count as none: differences of them are rounding.
-const NO_LOSS: f64 = 1e-6;
-/// What weights may lose by the judge over what those from before lose, where they lose less in the mean.
-const MOST_JUDGED: f64 = 1.25;
-
-/// What weights lose over what others lose, by the judge and on other views alike; infinite where they lose far more by the judge.
-fn mean_ratio(losses: (f64, Option<f64>), before: (f64, Option<f64>)) -> f64 {
-    let ratio = |now: f64, then: f64| (now.max(0.0) + NO_LOSS) / (then.max(0.0) + NO_LOSS);
-    let judged = ratio(losses.0, before.0);
-    let mean = match losses.1.zip(before.1) {
-        Some((now, then)) if now.is_finite() => 0.5 * (judged + ratio(now, then)),
-        Some(_) => f64::INFINITY,
-        None => judged,
-    };
-    if judged <= MOST_JUDGED { mean } else { f64::INFINITY }
-}
-
-/// How many steps that take `each` fit into a time.
-fn fitting(time: Duration, each: Duration) -> usize {
-    usize::try_from(time.as_nanos() / each.as_nanos().max(1)).unwrap_or(usize::MAX)
-}
-
-/// A rate that rises and then falls as half a cosine (Loshchilov and Hutter, 2017).
-fn rate(step: usize, of: usize) -> f64 {
-    let (step, of) = (step as f64, of.max(1) as f64);
-    let rise = ((step + 1.0) / (WARM_UP * of).max(1.0)).min(1.0);
-    RATE * rise * 0.5 * (1.0 + (std::f64::consts::PI * step / of).cos())
-}
-
-/// The root of the mean square: layers with many inputs have small weights, which take small steps (You et al., 2020).
-fn size(weights: &[f32]) -> f32 {
-    let squares: f32 = weights.iter().map(|w| w * w).sum();
-    (squares / weights.len().max(1) as f32).sqrt().max(SMALL)
+/// What weights lose on other views, where there are any.
+fn on_views(views: &Option<UnseenViews>, gradients: &mut Gradients, weights: &[Tensor]) -> Result<Option<f64>> {
+    views.as_ref().map(|views| views.loss(gradients, weights)).transpose()
 }
 
 /// The model with these weights.
@@ -291,34 +262,4 @@ fn with_weights(model: &ModelProto, trained: &[Trainable], weights: &[Vec<f32>])
         }
     }
     copy
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{RATE, fitting, mean_ratio, rate};
-
-    #[test]
-    fn as_many_steps_as_fit() {
-        let ms = Duration::from_millis;
-        assert_eq!((fitting(ms(1000), ms(30)), fitting(ms(10), ms(30))), (33, 0));
-        assert_eq!(fitting(Duration::MAX, Duration::ZERO), usize::MAX);
-    }
-
-    #[test]
-    fn weights_are_judged_in_the_mean() {
-        // A little more by the judge for much less on views; far more never; nothing lost stays nothing.
-        assert!(mean_ratio((1.1, Some(0.5)), (1.0, Some(1.0))) < 1.0);
-        assert!(mean_ratio((1.5, Some(0.1)), (1.0, Some(1.0))) > 1.0);
-        assert!(mean_ratio((0.9, None), (1.0, None)) < 1.0 && mean_ratio((1.1, None), (1.0, None)) > 1.0);
-        assert!((mean_ratio((0.0, Some(-1e-9)), (0.0, Some(0.0))) - 1.0).abs() < 1e-9);
-        assert!(mean_ratio((0.5, Some(f64::NAN)), (1.0, Some(1.0))) > 1.0);
-    }
-
-    #[test]
-    fn the_rate_rises_and_falls() {
-        assert!(rate(0, 100) < 0.2 * RATE && rate(10, 100) > 0.9 * RATE);
-        assert!(rate(99, 100) < 0.01 * RATE && rate(0, 1) > 0.0);
-    }
 }

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::onnx::{Dtype, Tensor};
 
 /// Images are shifted by up to one part in so many of their shorter side.
@@ -18,24 +20,39 @@ pub(super) fn moved(images: &Tensor, random: &mut fastrand::Rng) -> Option<Tenso
         return None;
     }
     let values = images.to_f32()?;
-    let mut out = Vec::with_capacity(values.len());
-    for image in values.chunks_exact(channels * height * width).take(n) {
-        let mirrored = random.bool();
-        let (down, right) = (random.i64(-most..=most), random.i64(-most..=most));
-        for map in image.chunks_exact(height * width) {
-            let mean = map.iter().sum::<f32>() / map.len() as f32;
-            for y in 0..height as i64 {
-                for x in 0..width as i64 {
-                    let x = if mirrored { width as i64 - 1 - x } else { x };
-                    let (y, x) = (y - down, x - right);
-                    let inside = (0..height as i64).contains(&y) && (0..width as i64).contains(&x);
-                    let at = (y * width as i64 + x) as usize;
-                    out.push(map.get(at).copied().filter(|_| inside).unwrap_or(mean));
-                }
-            }
+    let place = |_| (random.bool(), random.i64(-most..=most), random.i64(-most..=most));
+    let places: Vec<(bool, i64, i64)> = (0..n).map(place).collect();
+    let mut out = vec![0.0f32; values.len()];
+    let pairs = out
+        .par_chunks_exact_mut((height * width).max(1))
+        .zip(values.par_chunks_exact((height * width).max(1)));
+    pairs.enumerate().for_each(|(k, (to, from))| {
+        let (mirrored, down, right) = places.get(k / channels).copied().unwrap_or_default();
+        to.fill(from.iter().sum::<f32>() / from.len() as f32);
+        for (y, row) in to.chunks_exact_mut(width).enumerate() {
+            let above = usize::try_from(y as i64 - down).ok();
+            let Some(own) = above.and_then(|y| from.chunks_exact(width).nth(y)) else {
+                continue;
+            };
+            shifted(own, row, mirrored, right);
         }
-    }
+    });
     Some(Tensor::from_f32(images.dims.clone(), &out))
+}
+
+/// A row that starts `right` places further right; mirrored, its last place comes first, before it is shifted the other way.
+fn shifted(from: &[f32], to: &mut [f32], mirrored: bool, right: i64) {
+    let by = right.unsigned_abs() as usize;
+    // Mirrored rows are filled from their end, so that both kinds move by as much.
+    let (skipped, left) = match right >= 0 {
+        true => (0, by),
+        false => (by, 0),
+    };
+    let own = from.iter().skip(skipped);
+    match mirrored {
+        false => to.iter_mut().skip(left).zip(own).for_each(|(a, b)| *a = *b),
+        true => to.iter_mut().rev().skip(left).zip(own).for_each(|(a, b)| *a = *b),
+    }
 }
 
 /// Each image of N×C×H×W with another: in half of them both shine through with any share (Zhang et al., 2018), in the others a rectangle is
@@ -51,27 +68,32 @@ pub(super) fn mixed(images: &Tensor, random: &mut fastrand::Rng) -> Option<Tenso
     let values = images.to_f32()?;
     let mut others: Vec<usize> = (0..n).collect();
     random.shuffle(&mut others);
+    let each_with = |other: usize| {
+        let (share, blended) = (random.f32(), random.bool());
+        let (rows, columns) = match blended {
+            true => (0..0, 0..0),
+            false => (part(height, share, random), part(width, share, random)),
+        };
+        (other, share, blended, rows, columns)
+    };
+    let mixes: Vec<_> = others.into_iter().map(each_with).collect();
     let mut out = values.to_vec();
-    for (own, &other) in out.chunks_exact_mut(each).zip(&others) {
-        let other = values.get(other * each..(other + 1) * each)?;
-        let share = random.f32();
-        if random.bool() {
+    let pairs = out.par_chunks_exact_mut(each).zip(&mixes);
+    pairs.for_each(|(own, (other, share, blended, rows, columns))| {
+        let Some(other) = values.get(other * each..(other + 1) * each) else {
+            return;
+        };
+        if *blended {
             own.iter_mut().zip(other).for_each(|(a, b)| *a += share * (b - *a));
-            continue;
+            return;
         }
-        let (rows, columns) = (part(height, share, random), part(width, share, random));
-        for (own, other) in own
-            .chunks_exact_mut(width)
-            .zip(other.chunks_exact(width))
-            .enumerate()
-            .filter_map(|(y, pair)| rows.contains(&(y % height)).then_some(pair))
-        {
-            let (Some(own), Some(other)) = (own.get_mut(columns.clone()), other.get(columns.clone())) else {
-                continue;
-            };
-            own.copy_from_slice(other);
+        let lines = own.chunks_exact_mut(width).zip(other.chunks_exact(width)).enumerate();
+        for (_, (own, other)) in lines.filter(|(y, _)| rows.contains(&(y % height))) {
+            if let Some((own, other)) = own.get_mut(columns.clone()).zip(other.get(columns.clone())) {
+                own.copy_from_slice(other);
+            }
         }
-    }
+    });
     Some(Tensor::from_f32(images.dims.clone(), &out))
 }
 

@@ -1,5 +1,7 @@
 //! What training all weights together gave.
 
+use crate::distill::{Distilled, Judged};
+
 /// What gradient steps gave.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Distillation {
@@ -17,13 +19,33 @@ pub struct Distillation {
     pub loss_after: f64,
     /// Before and after on other views of the same samples (moved, and mixed with one another), where they are images.
     pub loss_on_views: Option<[f64; 2]>,
-    /// Whether the model has these weights: they lose less in the mean of both.
+    /// What weights on the way lost, the first without a step.
+    pub judged: Vec<Judged>,
+    /// Whether the model has the weights that did best: they lose less than those from before, by both losses.
     pub taken: bool,
     /// Seconds that it took.
     pub seconds: f64,
 }
 
 impl Distillation {
+    /// Of what steps gave; `constant`: weights of what is not to be trained.
+    pub(super) fn of(found: &Distilled, constant: usize, seconds: f64) -> Self {
+        let losses = found.losses;
+        let loss = |k: usize| losses.map_or(f64::NAN, |l| l[k].loss);
+        Self {
+            steps: found.steps,
+            tensors: found.tensors[0],
+            out_of_reach: found.tensors[1].saturating_sub(constant),
+            stopped_by: found.stopped_by.clone(),
+            loss_before: loss(0),
+            loss_after: loss(1),
+            loss_on_views: losses.and_then(|[before, after]| before.on_views.zip(after.on_views).map(<[f64; 2]>::from)),
+            judged: found.judged.clone(),
+            taken: found.model.is_some(),
+            seconds,
+        }
+    }
+
     /// In words.
     pub fn text(&self) -> String {
         if self.tensors == 0 {
@@ -45,9 +67,20 @@ impl Distillation {
                 let views = views.unwrap_or_default();
                 format!("{steps}: loss {before:.4} → {after:.4} on the samples that choose{views}")
             }
-            false => format!(
-                "{steps} gave nothing: the weights from before lose least on the samples that choose ({before:.4})"
-            ),
+            false => {
+                let last = self.judged.last().filter(|j| j.step > 0);
+                let last = last.map(|j| {
+                    let views = j.on_views.zip(self.loss_on_views);
+                    let views = views.map(|(now, [then, _])| format!(", {then:.4} → {now:.4} on other views of them"));
+                    format!(
+                        " → {:.4} on the samples that choose{}",
+                        j.loss,
+                        views.unwrap_or_default()
+                    )
+                });
+                let last = last.unwrap_or_else(|| " on the samples that choose".to_owned());
+                format!("{steps} gave nothing, and the weights from before stay: loss {before:.4}{last}")
+            }
         };
         match self.out_of_reach {
             0 => what,

@@ -10,7 +10,7 @@ use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
 use crate::data::Dataset;
 use crate::device::{Device, Limit};
-use crate::distill::{Distilled, Schedule, Teaching, distill, samples_of_a_step};
+use crate::distill::{Schedule, Teaching, distill, samples_of_a_step};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::score::{Objective, Reference, StagedExecutor, Watch};
@@ -129,26 +129,8 @@ pub fn distilled(
         }
         Err(other) => return Err(other),
     };
-    let Distilled {
-        model,
-        steps,
-        losses: [loss_before, loss_after],
-        on_views,
-        tensors: [tensors, out_of_reach],
-        stopped_by,
-    } = found;
-    let told = Distillation {
-        steps,
-        tensors,
-        out_of_reach,
-        stopped_by,
-        loss_before,
-        loss_after,
-        loss_on_views: on_views,
-        taken: model.is_some(),
-        seconds: began.elapsed().as_secs_f64(),
-    };
-    let Some(proto) = model else {
+    let told = Distillation::of(&found, 0, began.elapsed().as_secs_f64());
+    let Some(proto) = found.model else {
         return Ok(Fitted {
             distillation: Some(told),
             ..fitted

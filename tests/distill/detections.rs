@@ -11,9 +11,9 @@ use common::cpu;
 use common::net::Net;
 use snapprune::data::Dataset;
 use snapprune::device::{Executor, Limit, NamedTensor, ShapeOptions, input_specs};
-use snapprune::distill::{Schedule, Teaching, distill};
+use snapprune::distill::{Schedule, Teaching, distill, open_batch};
 use snapprune::onnx::proto::ModelProto;
-use snapprune::onnx::{Attributes, Graph, Tensor, encode};
+use snapprune::onnx::{Attributes, Dtype, Graph, Tensor, encode};
 use snapprune::score::{LossSpec, Objective, ObjectiveKind, Reference, StagedExecutor, Watch};
 use snapprune::task::{Boxes, DetectLayout, How, LayoutKind, Reading, TaskKind};
 
@@ -151,4 +151,46 @@ fn a_detector_comes_nearer_to_what_the_original_finds() {
     let trained = found.model.expect("some weights did better");
     let [before, after] = [&student, &trained].map(|model| loss(model, 112..128).unwrap().0);
     assert!(after < 0.5 * before, "{before} before, {after} after");
+}
+
+/// A model that was exported for one sample runs many at once, where each gives what it gives alone.
+#[test]
+fn a_fixed_batch_is_opened_where_samples_stay_apart() {
+    let device = cpu();
+    let runs = |model: &ModelProto| -> Vec<Vec<NamedTensor>> {
+        let data = samples(model, 5);
+        (0..data.runs()).map(|k| data.run(k).inputs).collect()
+    };
+    let (model, _) = detector(4, false);
+    let own = runs(&model);
+    assert_eq!(own.len(), 5);
+    let open = open_batch(&device, &model, &own[..3])
+        .unwrap()
+        .expect("samples stay apart");
+    let many: Vec<u8> = own.iter().flat_map(|run| run[0].1.bytes.to_vec()).collect();
+    let many = Tensor {
+        dims: vec![5, 3, 8, 8],
+        dtype: Dtype::Float,
+        bytes: many.into(),
+    };
+    let all = device.outputs(&encode(&open), &[("x".to_owned(), many)]).unwrap();
+    for (k, run) in own.iter().enumerate() {
+        for ((_, all), (name, one)) in all.iter().zip(device.outputs(&encode(&model), run).unwrap()) {
+            let (all, one) = (all.to_f32().unwrap(), one.to_f32().unwrap());
+            let part = &all[k * one.len()..(k + 1) * one.len()];
+            let off = part.iter().zip(&one).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 1e-5, "{name} of sample {k}: {off}");
+        }
+    }
+    // What is taken off the mean of all samples hangs on which others there are.
+    let mut net = Net::new(17, 6);
+    net.input("x", &[1, 3, 8, 8]);
+    let y = net.conv("x", 3, 4, 3, 1);
+    let mean = net.node("ReduceMean", &[&y], |n| n.set_ints("axes", vec![0]));
+    let half = net.floats(&[1], 0.5, 0.5);
+    let mean = net.node("Mul", &[&mean, &half], |_| {});
+    let y = net.node("Sub", &[&y, &mean], |_| {});
+    net.output(&y);
+    let mixing = net.model();
+    assert!(open_batch(&device, &mixing, &runs(&mixing)[..3]).unwrap().is_none());
 }

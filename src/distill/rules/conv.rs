@@ -138,15 +138,30 @@ fn of_weights(
             tape.builder.op("Gemm", &[&rows, &windows], &[("transB", &[1])])
         }
         false => {
-            let rows = tape.builder.reshape(narrow, &[n, g, m, places]);
-            let columns = tape.builder.op("Transpose", &[&windows], &[("perm", &[0, 1, 3, 2])]);
-            let each = tape.builder.op("MatMul", &[&rows, &columns], &[]);
+            // Windows are many times as large as the gradients, so these are turned.
+            let columns = match m {
+                1 => tape.builder.reshape(narrow, &[n, g, places, 1]),
+                _ => {
+                    let rows = tape.builder.reshape(narrow, &[n, g, m, places]);
+                    tape.builder.op("Transpose", &[&rows], &[("perm", &[0, 1, 3, 2])])
+                }
+            };
+            let each = tape.builder.op("MatMul", &[&windows, &columns], &[]);
             let first = tape.builder.ints(&[0]);
             tape.builder.op("ReduceSum", &[&each, &first], &[("keepdims", &[0])])
         }
     };
-    let split = tape.builder.reshape(&sum, &[g, m, spec.taps() as i64, c]);
-    let turned = tape.builder.op("Transpose", &[&split], &[("perm", &[0, 1, 3, 2])]);
+    let taps = spec.taps() as i64;
+    let turned = match whole {
+        true => {
+            let split = tape.builder.reshape(&sum, &[g, m, taps, c]);
+            tape.builder.op("Transpose", &[&split], &[("perm", &[0, 1, 3, 2])])
+        }
+        false => {
+            let split = tape.builder.reshape(&sum, &[g, taps, c, m]);
+            tape.builder.op("Transpose", &[&split], &[("perm", &[0, 3, 2, 1])])
+        }
+    };
     let dims: Vec<i64> = w.iter().map(|&d| d as i64).collect();
     Some(tape.builder.reshape(&turned, &dims))
 }

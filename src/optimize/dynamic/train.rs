@@ -95,19 +95,8 @@ impl GateSearch<'_> {
             .iter()
             .map(|g| usize::from(g.tiles.is_some()) + 2 * g.channels.len())
             .sum();
-        let [loss_before, loss_after] = found.losses;
-        let told = Distillation {
-            steps: found.steps,
-            tensors: found.tensors[0],
-            // What attention is made of is constant.
-            out_of_reach: found.tensors[1].saturating_sub(attention),
-            stopped_by: found.stopped_by,
-            loss_before,
-            loss_after,
-            loss_on_views: found.on_views,
-            taken: found.model.is_some(),
-            seconds: began.elapsed().as_secs_f64(),
-        };
+        // What attention is made of is constant.
+        let told = Distillation::of(&found, attention, began.elapsed().as_secs_f64());
         let weights = found
             .model
             .map(|trained| Box::new(with_weights_of(self.model, &trained)));
