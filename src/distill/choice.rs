@@ -11,27 +11,11 @@ pub struct Judged {
     pub on_views: Option<f64>,
 }
 
-/// Losses below this one count as none: differences of them are rounding.
-const NO_LOSS: f64 = 1e-6;
-/// How much more other views count than the samples themselves, of which there are few.
-const VIEWS_COUNT: f64 = 2.0;
-/// What weights may lose by the judge over what those from before lose, where they lose less on other views.
-const MOST_JUDGED: f64 = 2.0;
-
 impl Judged {
-    /// What weights lose over what those from before lose: the geometric mean of both losses' ratios; infinite where they lose far more by the judge.
-    fn score(self, before: Self) -> f64 {
-        let ratio = |now: f64, then: f64| (now.max(0.0) + NO_LOSS) / (then.max(0.0) + NO_LOSS);
-        let judged = ratio(self.loss, before.loss);
-        let score = match self.on_views.zip(before.on_views) {
-            Some((now, then)) if now.is_finite() => {
-                let logs = judged.ln() + VIEWS_COUNT * ratio(now, then).ln();
-                (logs / (1.0 + VIEWS_COUNT)).exp()
-            }
-            Some(_) => f64::INFINITY,
-            None => judged,
-        };
-        if judged <= MOST_JUDGED { score } else { f64::INFINITY }
+    /// The mean of both losses; infinite where one is no number.
+    pub fn total(self) -> f64 {
+        let total = self.on_views.map_or(self.loss, |views| 0.5 * (self.loss + views));
+        if total.is_nan() { f64::INFINITY } else { total }
     }
 }
 
@@ -56,8 +40,8 @@ impl Choice {
     /// Weights that may do better than all so far.
     pub fn offer(&mut self, judged: Judged, weights: &[Vec<f32>]) {
         self.all.push(judged);
-        let least = self.best.as_ref().map_or(1.0, |(best, _)| best.score(self.before));
-        if judged.score(self.before) < least {
+        let [before, best] = self.losses();
+        if judged.total() < best.total() && judged.on_views.is_some() == before.on_views.is_some() {
             self.best = Some((judged, weights.to_vec()));
         }
     }
@@ -85,17 +69,16 @@ mod tests {
     }
 
     #[test]
-    fn other_views_count_twice() {
-        let before = judged(0, 1.0, Some(1.0));
-        let score = |loss, views| judged(1, loss, Some(views)).score(before);
-        // More by the judge for much less on views; far more never; nothing lost stays nothing.
-        assert!(score(1.5, 0.6) < 1.0 && score(1.5, 0.9) > 1.0 && score(0.6, 1.5) > 1.0);
-        assert!(score(2.5, 0.1) > 1.0 && score(0.5, f64::NAN) > 1.0);
-        let alone = judged(0, 1.0, None);
-        assert!(judged(1, 0.9, None).score(alone) < 1.0 && judged(1, 1.1, None).score(alone) > 1.0);
-        let none = judged(0, 0.0, Some(0.0));
-        assert!((judged(1, 0.0, Some(-1e-9)).score(none) - 1.0).abs() < 1e-9);
-        assert!(judged(1, f64::NAN, Some(0.1)).score(before) > 1.0);
+    fn views_and_samples_count_alike() {
+        assert!((judged(1, 0.1, Some(0.5)).total() - 0.3).abs() < 1e-12 && judged(1, 0.1, None).total() == 0.1);
+        assert!(judged(1, 0.1, Some(f64::NAN)).total() == f64::INFINITY);
+        // A loss that is small may grow for one that is large, and not the other way round.
+        let mut choice = Choice::new(judged(0, 0.02, Some(0.2)));
+        choice.offer(judged(8, 0.02, Some(0.25)), &[]);
+        choice.offer(judged(8, 0.25, Some(0.1)), &[]);
+        assert!(choice.taken().is_none());
+        choice.offer(judged(16, 0.05, Some(0.12)), &[]);
+        assert!(choice.taken().is_some());
     }
 
     #[test]

@@ -111,6 +111,26 @@ fn convolutions() {
         });
         follows(&format!("{k}×{k}, {groups} groups, stride {stride}"), net, &y, &X, 4);
     }
+    for (k, stride, pads, dilation) in [
+        (3, 1, [1; 4], 1),
+        (3, 2, [1; 4], 1),
+        (3, 2, [0, 0, 1, 1], 1),
+        (5, 3, [2, 1, 0, 2], 1),
+        (3, 1, [2; 4], 2),
+        (2, 3, [0; 4], 1),
+        (1, 2, [0; 4], 1),
+        (1, 1, [1; 4], 1),
+    ] {
+        let (mut net, y) = map(k as u64);
+        let (w, b) = (net.weights(&[4, 1, k, k]), net.floats(&[4], -0.3, 0.3));
+        let y = net.node("Conv", &[&y, &w, &b], |n| {
+            n.set_int("group", 4);
+            n.set_ints("strides", vec![stride; 2]);
+            n.set_ints("dilations", vec![dilation; 2]);
+            n.set_ints("pads", pads.to_vec());
+        });
+        follows(&format!("{k}×{k} by channels, stride {stride}, pads {pads:?}"), net, &y, &X, 4);
+    }
     let (mut net, y) = map(11);
     let w = net.weights(&[4, 4, 3, 3]);
     let y = net.node("Conv", &[&y, &w], |n| {

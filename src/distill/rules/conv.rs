@@ -15,6 +15,12 @@ pub fn conv(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
         found.push((1, of_weights(tape, &spec, (input, &x), (dy, &y), &w)?));
     }
     if tape.wants(node, 0) {
+        let depthwise = spec.groups == *x.get(1)? && spec.groups == *y.get(1)?;
+        let direct = depthwise.then(|| by_channels(tape, &spec, (&x, &y), dy, weights));
+        if let Some(gradient) = direct.flatten() {
+            found.push((0, gradient));
+            return Some(found);
+        }
         let sizes = x.get(2..)?.iter().zip(y.get(2..)?).enumerate();
         let more = sizes.map(|(axis, (&rows, &made))| {
             let [begin, end] = spec.pads(axis, rows);
@@ -28,6 +34,55 @@ pub fn conv(tape: &mut Tape, node: &NodeProto, dy: &str) -> Option<Products> {
         found.push((0, tape.builder.op("ConvTranspose", &[dy, weights], &attributes)));
     }
     Some(found)
+}
+
+/// The gradient of a depthwise convolution's input as a convolution with turned weights, over gradients with zeros between them where it strides: devices
+/// have fast kernels for that, and slow ones for transposed convolutions of many groups. `None` where that needs negative pads.
+fn by_channels(
+    tape: &mut Tape,
+    spec: &ConvSpec,
+    (x, y): (&[usize], &[usize]),
+    dy: &str,
+    weights: &str,
+) -> Option<String> {
+    let rank = spec.rank();
+    let (n, c) = (*y.first()? as i64, *y.get(1)? as i64);
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let mut spread = dy.to_owned();
+    for axis in 0..rank {
+        let (rows, made) = (*x.get(2 + axis)?, *y.get(2 + axis)?);
+        let left = (spec.span(axis) - 1).checked_sub(spec.pads(axis, rows)[0])?;
+        let reached = made * spec.strides[axis] + left;
+        before.push(left as i64);
+        after.push((rows + spec.span(axis) - 1).checked_sub(reached)? as i64);
+    }
+    if spec.strides.iter().any(|&s| s > 1) {
+        let places = |step: &dyn Fn(usize) -> i64| -> Vec<i64> {
+            let each = (0..rank).flat_map(|axis| [y[2 + axis] as i64, step(axis)]);
+            [n, c].into_iter().chain(each).collect()
+        };
+        let single = places(&|_| 1);
+        spread = tape.builder.reshape(&spread, &single);
+        let more = (0..rank).flat_map(|axis| [0, spec.strides[axis] as i64 - 1]);
+        let pads: Vec<i64> = std::iter::repeat_n(0, 2 * rank + 4).chain(more).collect();
+        let pads = tape.builder.ints(&pads);
+        spread = tape.builder.op("Pad", &[&spread, &pads], &[]);
+        let sizes = (0..rank).map(|axis| (y[2 + axis] * spec.strides[axis]) as i64);
+        let sizes: Vec<i64> = [n, c].into_iter().chain(sizes).collect();
+        spread = tape.builder.reshape(&spread, &sizes);
+    }
+    let list = |tape: &mut Tape, of: &dyn Fn(usize) -> i64| tape.builder.ints(&(0..rank).map(of).collect::<Vec<_>>());
+    let (from, to) = (list(tape, &|_| -1), list(tape, &|axis| -1 - spec.kernel[axis] as i64));
+    let (axes, steps) = (list(tape, &|axis| 2 + axis as i64), list(tape, &|_| -1));
+    let turned = tape.builder.op("Slice", &[weights, &from, &to, &axes, &steps], &[]);
+    let dilations: Vec<i64> = spec.dilations.iter().map(|&d| d as i64).collect();
+    let attributes = [
+        ("pads", [before, after].concat()),
+        ("dilations", dilations),
+        ("group", vec![c]),
+    ];
+    let attributes: Vec<(&str, &[i64])> = attributes.iter().map(|(n, v)| (*n, v.as_slice())).collect();
+    Some(tape.builder.op("Conv", &[&spread, &turned], &attributes))
 }
 
 /// `ConvTranspose`: N×C×…, C×M/g×…, M. What it does to its input, `Conv` does to the gradient.
