@@ -11,6 +11,7 @@ use crate::device::Device;
 use crate::onnx::Tensor;
 use crate::onnx::proto::ModelProto;
 use crate::score::Watch;
+use crate::error::SessionErrorKind;
 use crate::{Error, Result};
 
 /// What the steps gave.
@@ -47,7 +48,7 @@ pub fn distill(
     let run = teaching.data.batch();
     match trained(device, model, teaching, schedule, judge, watch) {
         // A device may hold a run, and no more.
-        Err(Error::Session(_)) if teaching.most > run => {
+        Err(Error::Session(why)) if why.kind == SessionErrorKind::OutOfMemory && teaching.most > run => {
             let fewer = Teaching { most: run, ..teaching };
             trained(device, model, fewer, schedule, judge, watch)
         }

@@ -356,7 +356,7 @@ def apply(
     """Applies a plan, measured or edited, without timing anything; with ``calib`` samples weights are fitted.
 
     Args:
-        plan: a :class:`Plan`, or the file of one.
+        plan: a :class:`Plan`, or the file of one; the JSON report of a job does, too.
         other_weights: the model is the network that the plan was made for, with other weights.
         distill_budget: plan as many gradient steps as this time allows, such as ``"5m"``; all of them otherwise.
         gpu: fit weights and run models on this NVIDIA GPU, not on the CPU.
