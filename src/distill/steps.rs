@@ -8,10 +8,10 @@ use super::ends::Trainable;
 use super::teaching::{Schedule, Teaching};
 use super::training::Training;
 use crate::device::Device;
+use crate::error::SessionErrorKind;
 use crate::onnx::Tensor;
 use crate::onnx::proto::ModelProto;
 use crate::score::Watch;
-use crate::error::SessionErrorKind;
 use crate::{Error, Result};
 
 /// What the steps gave.

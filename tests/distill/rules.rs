@@ -129,7 +129,13 @@ fn convolutions() {
             n.set_ints("dilations", vec![dilation; 2]);
             n.set_ints("pads", pads.to_vec());
         });
-        follows(&format!("{k}×{k} by channels, stride {stride}, pads {pads:?}"), net, &y, &X, 4);
+        follows(
+            &format!("{k}×{k} by channels, stride {stride}, pads {pads:?}"),
+            net,
+            &y,
+            &X,
+            4,
+        );
     }
     let (mut net, y) = map(11);
     let w = net.weights(&[4, 4, 3, 3]);
