@@ -6,10 +6,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::candidates::Candidates;
 use super::estimate::Estimate;
 use super::layer_groups::{ChannelCounts, LayerGroups, LayerWidths, LayersAt};
+use super::layer_sum::LayerSum;
 use super::layer_times::{LayerTime, LayerTimes};
 use super::overhead::Overhead;
 use super::resource::Resource;
-use super::space::{Decomposition, SearchSpace};
+use super::space::SearchSpace;
 use crate::Result;
 use crate::channels::Analysis;
 use crate::device::NodeClock;
@@ -31,7 +32,7 @@ pub struct LatencyModel {
     pub(super) groups: LayerGroups,
     pub(super) times: Vec<LayerTimes>,
     /// How each layer's time is written as a sum.
-    sums: Vec<Decomposition>,
+    sums: Vec<LayerSum>,
     /// What a layer takes in the model over what its probe takes.
     pub(super) factors: Vec<f64>,
     pub(super) shares: Overhead,
@@ -62,7 +63,7 @@ impl LatencyModel {
             base: analysis.groups.iter().map(|g| g.classes.len()).collect(),
             groups: LayerGroups::new(analysis, layers),
             times: vec![LayerTimes::default(); layers.len()],
-            sums: vec![Decomposition::Joint; layers.len()],
+            sums: vec![LayerSum::joint(); layers.len()],
             factors: vec![1.0; layers.len()],
             shares: Overhead::new(graph, analysis),
             overhead: 0.0,
@@ -90,7 +91,7 @@ impl LatencyModel {
         let known = |&l: &usize| self.unknown.contains(&l) || !self.times[l].is_empty();
         let layer = |l: usize| match self.widths_at(l, counts).is_gone() {
             true => 0.0,
-            false => self.sums[l].at(&self.base, counts, &|c| self.scaled_time(l, c)),
+            false => self.sums[l].at(&self.base, counts, &|c| self.scaled_time(l, c), &|c| self.work(l, c)),
         };
         let overhead = || {
             let moved = self.shares.groups().map(|g| self.shares.of_group(g, counts));
@@ -109,13 +110,15 @@ impl LatencyModel {
         let mut factors = Vec::new();
         for layer in self.all() {
             let known: RefCell<HashMap<LayerWidths, f64>> = RefCell::default();
-            let (sum, own) = Decomposition::new(space, &self.groups.groups_of(layer), &|counts| {
+            let time = |counts: &ChannelCounts| {
                 let widths = self.widths_at(layer, counts);
                 *known
                     .borrow_mut()
                     .entry(widths)
                     .or_insert_with(|| self.scaled_time(layer, counts))
-            });
+            };
+            let work = |counts: &ChannelCounts| self.work(layer, counts);
+            let (sum, own) = LayerSum::new(space, &self.groups.groups_of(layer), &time, &work);
             factors.extend(space.gone_with(self.groups.gone_with(layer), own));
             self.sums[layer] = sum;
         }
@@ -130,6 +133,17 @@ impl LatencyModel {
             factors.extend(space.factors(&groups, &|counts| -self.gone_ms(branch, counts)));
         }
         Resource { factors }
+    }
+
+    /// What a layer's time is linear in where it has many groups: the product of its widths, or the one width of a depthwise layer.
+    fn work(&self, layer: usize, counts: &ChannelCounts) -> f64 {
+        let widths = self.widths_at(layer, counts);
+        let input = if self.layers[layer].problem.is_depthwise() {
+            1
+        } else {
+            widths.input
+        };
+        (input * widths.output) as f64
     }
 
     /// What goes with a branch besides its layers and its groups' shares: the time of its other nodes, and the gaps behind them.

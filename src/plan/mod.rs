@@ -12,6 +12,7 @@ mod file;
 mod gone_with;
 mod latency;
 mod layer_groups;
+mod layer_sum;
 mod layer_times;
 mod liveness;
 mod metric;
