@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::candidates::{GateCandidate, Timed};
+use super::candidate::{GateCandidate, Timed};
 use super::search::GateSearch;
 use crate::Result;
 use crate::device::{CpuFallback, NamedTensor};
