@@ -280,9 +280,14 @@ fn todo(change: Change, pruned: &ModelProto, settings: Settings) -> Result<(Vec<
     let rewritten = Graph::of(pruned)?;
     let gone = Gone::new(change, settings.in_front);
     let behind = affected::layers(change, &rewritten, &gone);
-    let there = |m: &LinearOp| rewritten.producer.contains_key(m.output.as_str());
-    let layers = linear_ops(change.graph).into_iter().filter(there);
-    let with_targets = layers.map(|m| {
+    let there = |m: &LinearOp| rewritten.producer.get(m.output.as_str()).copied();
+    let mut layers: Vec<LinearOp> = linear_ops(change.graph)
+        .into_iter()
+        .filter(|m| there(m).is_some())
+        .collect();
+    // Both networks are run front to back, and masks are put in where a block ends.
+    layers.sort_by_key(there);
+    let with_targets = layers.into_iter().map(|m| {
         let target = ReconstructionTarget::of(change, &rewritten, &gone, &m);
         (m, target)
     });
