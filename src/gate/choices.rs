@@ -1,7 +1,8 @@
 //! Which channels a gate takes: the same ones for every input, or some by what attention sees beyond these.
 
 use super::calibrate::{Attention, AttentionOrigin, best, channel_gate, fitting};
-use super::reader::{MadeUp, ReaderView};
+use super::made_up::MadeUp;
+use super::reader::ReaderView;
 use super::regress;
 use super::spec::ChannelGate;
 use super::statistics::GateStatistics;

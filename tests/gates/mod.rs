@@ -1,15 +1,15 @@
 //! Gates against their reference forms and against the original, on real graphs and with every kind of gate.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod fixed;
+
 use crate::common;
 
 use std::path::Path;
 
 use common::net::Net;
 use common::{Case, cpu, difference, zoo_model};
-use snapprune::channels::{ChannelChange, IndexRemaps};
-use snapprune::data::Dataset;
-use snapprune::device::{Executor, Limit, NamedTensor};
+use snapprune::device::{Executor, NamedTensor};
 use snapprune::gate::{
     Block, BranchStep, ChannelGate, Gate, GateForm, TileGate, Tiling, blocks, fold_factors, fusible, gated, pairs,
     tilings,
@@ -17,8 +17,6 @@ use snapprune::gate::{
 use snapprune::onnx::Attributes;
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Graph, Tensor, encode};
-use snapprune::reconstruct::{Change, FitSamples, Settings, reconstruct};
-use snapprune::score::Watch;
 
 fn own(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
@@ -336,112 +334,4 @@ fn plain_chains_make_what_their_reference_form_makes() {
         let far = unlike(&case, &gates.iter().collect::<Vec<_>>(), 1);
         assert!(far < 1e-4, "{far} from the original with all channels kept");
     }
-}
-
-/// Gates without attention on every pair of a model, which take a share of the channels.
-fn fixed(case: &Case, dice: &mut Dice, share: f64) -> Vec<Gate> {
-    let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
-    let (found, _) = blocks(&graph, &case.analysis);
-    let gates = found.into_iter().map(|block| {
-        let of = |producer| {
-            let mut channels = dice.channels(&block, producer, share);
-            channels.attention.fill(0.0);
-            channels.fill.fill(0.0);
-            channels
-        };
-        let channels = pairs(&block).into_iter().map(of).collect();
-        Gate {
-            block,
-            tiles: None,
-            channels,
-        }
-    });
-    gates.collect()
-}
-
-#[test]
-fn gates_without_attention_are_narrower_layers() {
-    let mut dice = Dice(fastrand::Rng::with_seed(6));
-    for batch in [1, 2] {
-        let case = Case::new(&fold_factors(chained(batch)).unwrap()).unwrap();
-        let mut gates = fixed(&case, &mut dice, 0.4);
-        let list: Vec<&Gate> = gates.iter().collect();
-        let far = apart(&case, &list, batch);
-        assert!(far < 1e-4, "{far} apart from the reference form");
-        let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
-        let compact = gated(&case.proto, &graph, &list, GateForm::Compact).unwrap();
-        let of = |op: &str| {
-            let nodes = &compact.graph.as_ref().unwrap().node;
-            nodes.iter().filter(|n| n.op_type() == op).count()
-        };
-        // Nothing is chosen at run time, and nothing turned so that it can be.
-        let ops = ["TopK", "ConvTranspose", "Sub"].map(of);
-        assert_eq!((ops, of("Conv")), ([0, 0, 0], 8));
-        let before = gates[1].macs();
-        gates[1].channels[0].attention[0] = 1.0;
-        assert_eq!(gates[1].macs(), before + gates[1].channels[0].attention.len() as u64);
-        assert!(gates[1].takes_one_sample() && !gates[0].takes_one_sample());
-    }
-}
-
-/// Behind masks that never change, layers are fitted as in the model without the channels.
-#[test]
-fn fixed_channels_lose_what_a_narrower_model_loses() {
-    let mut dice = Dice(fastrand::Rng::with_seed(8));
-    let case = Case::new(&fold_factors(chained(4)).unwrap()).unwrap();
-    let graph = Graph::new(case.proto.graph.as_ref().unwrap()).unwrap();
-    let gates = fixed(&case, &mut dice, 0.5);
-    let mut change = ChannelChange::default();
-    for gate in &gates {
-        for channels in &gate.channels {
-            let BranchStep::Conv(layer) = &gate.block.steps[channels.producer] else {
-                panic!("no convolution makes the channels");
-            };
-            let dependencies = &case.analysis.dependencies;
-            let made = dependencies.by_name(&graph.proto.node[layer.node].output[0]).unwrap();
-            let kept = channels.fixed().unwrap();
-            let gone = (0..layer.outputs).filter(|c| !kept.contains(c));
-            let classes = gone.map(|c| dependencies.class(dependencies.atom(made, 1, c)));
-            change.removed.extend(classes);
-        }
-    }
-    let data = Dataset::random(&case.specs, 160, 3).unwrap();
-    let device = cpu();
-    let fit = |model: ModelProto, remaps: &IndexRemaps| {
-        let parts = Change {
-            model: &case.proto,
-            graph: &graph,
-            analysis: &case.analysis,
-            remaps,
-            branches: &change.branches,
-        };
-        let on = FitSamples {
-            data: &data,
-            runs: 0..32,
-            judge: 32..40,
-        };
-        let watch = Watch {
-            limit: &Limit::default(),
-            progress: &|_, _| {},
-        };
-        let found = reconstruct(&device, parts, model, on, Settings::default(), watch).unwrap();
-        assert!(found.of >= 4 && found.left == 0, "{} of {}", found.left, found.of);
-        found.proto
-    };
-    let list: Vec<&Gate> = gates.iter().collect();
-    let masked = gated(&case.proto, &graph, &list, GateForm::Masked).unwrap();
-    let cut = case.apply(&change).unwrap();
-    let remaps = IndexRemaps::new(&case.analysis.dependencies, &case.analysis.groups, &change);
-    let given = inputs(&case, 4, 11);
-    let run = |model: &ModelProto| device.outputs(&encode(model), &given).unwrap();
-    let original = run(&case.proto);
-    let (behind, narrower) = (
-        run(&fit(masked.clone(), &IndexRemaps::default())),
-        run(&fit(cut.clone(), &remaps)),
-    );
-    let far = |a: &[_], b: &[_]| difference(a, b, &original).raw;
-    assert!(far(&run(&masked), &run(&cut)) < 1e-5);
-    assert!(far(&behind, &narrower) < 1e-3, "{}", far(&behind, &narrower));
-    let (lost, kept) = (far(&original, &run(&cut)), far(&original, &narrower));
-    assert!(kept < 0.7 * lost, "{kept} of {lost}");
 }
