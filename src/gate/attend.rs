@@ -53,6 +53,13 @@ pub(super) fn channel_choice(
     before: Option<Before>,
 ) -> String {
     let channels = gate.fill.len();
+    if let Some(fixed) = gate.fixed() {
+        let indices: Vec<i64> = fixed.into_iter().map(|c| c as i64).collect();
+        return match form {
+            GateForm::Masked => emitter.builder.table(&[1, gate.keep], &indices),
+            _ => emitter.builder.table(&[gate.keep], &indices),
+        };
+    }
     let pooled = emitter.builder.op("GlobalAveragePool", &[x], &[]);
     let inputs = gate.attention.len() / channels.max(1);
     let mut weights = emitter.floats(&[channels, inputs, 1, 1], &gate.attention);

@@ -103,7 +103,10 @@ pub(super) fn branch(
             groups: gate.around(s).filter(|_| between.is_some()).map(|c| c.keep),
         };
         let tiling = tiles.map(|t| t.tiling);
-        x = match turned(emitter, layer, s, tiling, cut) {
+        // Weights that never change are cut once, and lie best as they are.
+        let varies = read.is_none_or(|c| c.fixed().is_none());
+        let turn = turned(emitter, layer, s, tiling, cut).filter(|_| varies);
+        x = match turn {
             Some(turned) => turned_convolved(emitter, &turned, &weights, &x)?,
             None => convolved(emitter, layer, &weights, tiling, cut, &x),
         };
@@ -131,6 +134,9 @@ pub(super) fn branch(
 
 /// Subtracts the fill value of each hidden channel that is there, so that a skipped one would be zero.
 fn without_fill(emitter: &mut GateEmitter, c: &ChannelGate, x: &str, indices: &str) -> String {
+    if c.fill.iter().all(|&v| v == 0.0) {
+        return x.to_owned();
+    }
     let all = emitter.floats(&[1, c.fill.len(), 1, 1], &c.fill);
     let own = emitter.builder.op("Gather", &[&all, indices], &[("axis", &[1])]);
     emitter.builder.op("Sub", &[x, &own], &[])

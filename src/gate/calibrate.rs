@@ -28,12 +28,30 @@ pub enum AttentionOrigin {
     Plain,
     /// Least squares on samples.
     Fitted,
+    /// None: the same parts for every input.
+    Fixed,
 }
 
 impl Attention {
     /// Whether the weights were fitted to samples.
     pub fn is_fitted(&self) -> bool {
         self.origin == AttentionOrigin::Fitted
+    }
+
+    /// No attention: channels by their importance, whatever the input.
+    pub(super) fn fixed(statistics: &GateStatistics, importance: &[f32]) -> Self {
+        let weights = vec![0.0; statistics.parts * statistics.features.width];
+        Self::new(statistics, weights, importance.to_vec(), AttentionOrigin::Fixed)
+    }
+
+    /// Weights fitted to samples.
+    pub(super) fn fitted(statistics: &GateStatistics, weights: Vec<f32>, constants: Vec<f32>) -> Self {
+        Self::new(statistics, weights, constants, AttentionOrigin::Fitted)
+    }
+
+    /// The parts that are taken of every sample.
+    pub(super) fn chosen(&self, keep: usize) -> Vec<&[usize]> {
+        self.orders.iter().map(|o| &o[..keep.min(o.len())]).collect()
     }
 
     fn new(statistics: &GateStatistics, weights: Vec<f32>, constants: Vec<f32>, origin: AttentionOrigin) -> Self {
@@ -85,7 +103,8 @@ pub fn channel_attentions(
         .collect()
 }
 
-fn fitting(samples: usize) -> usize {
+/// Samples that attention is fitted on, of so many; the rest judges.
+pub(super) fn fitting(samples: usize) -> usize {
     ((samples as f64 * FITTED) as usize).clamp(1.min(samples), samples)
 }
 

@@ -12,8 +12,8 @@ use crate::onnx::proto::{
 };
 use crate::{Error, Result};
 
-/// The model with gates, in graph order. Weights that nothing reads any more go. With gated channels the batch becomes
-/// one sample, whatever it was.
+/// The model with gates, in graph order. Weights that nothing reads any more go. Where attention chooses channels
+/// the batch becomes one sample, whatever it was.
 ///
 /// # Errors
 /// When a weight cannot be read.
@@ -52,7 +52,7 @@ pub fn gated(model: &ModelProto, graph: &Graph, gates: &[&Gate], form: GateForm)
     // Notes on values inside may name what is no longer there.
     body.value_info.clear();
     drop_unread(body);
-    if gates.iter().any(|g| !g.channels.is_empty()) && form != GateForm::Masked {
+    if gates.iter().any(|g| g.takes_one_sample()) && form != GateForm::Masked {
         one_sample(body);
     }
     let ours = |n: &crate::onnx::proto::NodeProto| n.domain() == crate::fused::DOMAIN;

@@ -55,6 +55,18 @@ pub struct ChannelGate {
 }
 
 impl ChannelGate {
+    /// The channels that are taken whatever the input, where no attention has a say: those of the greatest constant parts, in their order.
+    pub fn fixed(&self) -> Option<Vec<usize>> {
+        if self.attention.iter().any(|&w| w != 0.0) {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..self.bias.len()).collect();
+        order.sort_by(|&a, &b| self.bias[b].total_cmp(&self.bias[a]).then(a.cmp(&b)));
+        order.truncate(self.keep);
+        order.sort_unstable();
+        Some(order)
+    }
+
     /// Index of the step that reads the channels.
     pub fn consumer(&self, block: &Block) -> usize {
         block.consumer(self.producer)
@@ -69,6 +81,11 @@ impl Gate {
             (Some(_), true) => "tiles",
             _ => "channels",
         }
+    }
+
+    /// Whether it takes one sample at a time: where attention chooses channels, it chooses weights.
+    pub fn takes_one_sample(&self) -> bool {
+        self.channels.iter().any(|c| c.fixed().is_none())
     }
 
     /// Whether channels that are not computed count as zero.
@@ -131,7 +148,12 @@ impl Gate {
             sum += times * layer.macs(dim);
         }
         let tiles = self.tiles.as_ref().map_or(0, |t| t.attention.len() * t.tiling.tiles());
-        let channels: usize = self.channels.iter().map(|c| c.attention.len()).sum();
+        let channels: usize = self
+            .channels
+            .iter()
+            .filter(|c| c.fixed().is_none())
+            .map(|c| c.attention.len())
+            .sum();
         sum + (tiles + channels) as u64
     }
 }

@@ -78,14 +78,14 @@ pub struct GateStatistics {
 }
 
 /// Values of all runs by sample.
-struct Values {
+pub(super) struct Values {
     /// Channels, rows and columns.
-    dims: [usize; 3],
-    samples: Vec<Vec<f32>>,
+    pub dims: [usize; 3],
+    pub samples: Vec<Vec<f32>>,
 }
 
 impl Values {
-    fn of(executor: &StagedExecutor, name: &str) -> Result<Self> {
+    pub(super) fn of(executor: &StagedExecutor, name: &str) -> Result<Self> {
         let mut found = Self {
             dims: [0; 3],
             samples: Vec::new(),

@@ -66,6 +66,13 @@ pub struct Change<'a> {
     pub branches: &'a BTreeSet<usize>,
 }
 
+impl Change<'_> {
+    /// Whether neither channels nor branches went, so that what differs are masks.
+    pub(super) fn masks(&self) -> bool {
+        self.remaps.is_empty() && self.branches.is_empty()
+    }
+}
+
 /// The samples that weights are fitted on, and those that say layer by layer whether they are better for it.
 #[derive(Clone, Debug)]
 pub struct FitSamples<'a> {

@@ -10,6 +10,7 @@ mod aims;
 mod change;
 mod flat;
 mod gone;
+mod heard;
 mod local;
 mod outputs;
 mod quantized;
@@ -29,6 +30,7 @@ use through::{Kept, fit_through};
 
 use aims::Places;
 use gone::Gone;
+use heard::Heard;
 use refine::missed;
 
 use std::ops::Range;
@@ -152,10 +154,17 @@ fn fit(
         };
         StagedExecutor::advance_both((&mut after, there), (&mut before, here))?;
         let target = target.within(&after);
-        let Some(weights) = new.weights(&graph) else { continue };
+        let Some(whole) = new.weights(&graph) else { continue };
+        // Where channels are cut none is left without weights to tell; masks leave many.
+        let heard = match change.masks() {
+            true => Heard::of(&after, &new),
+            false => Heard::all(&new),
+        };
+        let weights = heard.cut(whole.clone());
+        let read = &heard.layer;
         let bias = new.bias(&graph);
         let kept = kept_outputs(change, old);
-        let (mut sums, mut judging) = (Sums::new(&new), Sums::new(&new));
+        let (mut sums, mut judging) = (Sums::new(read), Sums::new(read));
         let choice = target.leaves_choice() && settings.steps > 0;
         let (mut fitting, mut others, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut through = match choice || target.carries() {
@@ -166,7 +175,7 @@ fn fit(
         let last = after.runs().len();
         let places = [0..fitted_on.min(last), fitted_on.min(last)..last].map(|runs| {
             let samples = runs.map(|run| after.samples(run)).sum();
-            settings.places_for(new.columns() + 1, samples)
+            settings.places_for(read.columns() + 1, samples)
         });
         let mut seen = [Places::default(), Places::default()];
         let last = after.runs().len().saturating_sub(1);
@@ -177,12 +186,14 @@ fn fit(
                 let seed = place_seed(settings.seed, old.node, run);
                 let picked = picked(&new, &out, after.samples(run), places[usize::from(!fits)], seed);
                 let into = &mut seen[usize::from(!fits)];
-                after.input_rows(run, &new.input, (&new, &out), &picked, &mut into.inputs)?;
+                let mut rows = Vec::new();
+                after.input_rows(run, &new.input, (&new, &out), &picked, &mut rows)?;
+                into.inputs.extend(heard.cut(rows));
                 into.aims
                     .extend(target.aims(&before, &after, run, &picked, (old, &new), &kept)?);
             }
             for (k, of) in seen.iter_mut().enumerate() {
-                if of.inputs.is_empty() || (run < last && of.inputs.len() < AT_A_TIME * new.all_columns()) {
+                if of.inputs.is_empty() || (run < last && of.inputs.len() < AT_A_TIME * read.all_columns()) {
                     continue;
                 }
                 let of = std::mem::take(of);
@@ -211,12 +222,12 @@ fn fit(
             match_deviation: settings.match_deviation && !target.carries(),
             ..settings
         };
-        let plain = Fit::new(&new, &sums, present, settings);
+        let plain = Fit::new(read, &sums, present, settings);
         let better = match &through {
             Some((f, on, others)) if !judging.is_empty() => {
                 let kept = (on, others);
                 fit_through(
-                    (&new, f),
+                    (read, f),
                     &mut sums,
                     kept,
                     (plain, present),
@@ -231,15 +242,15 @@ fn fit(
             _ => {
                 let refined = plain
                     .clone()
-                    .refined(&new, &sums, present, &fitting, (settings, device.products()))?;
-                let of = |fit: &Fit| missed(&new, &fit.weights, fit.bias.as_deref().unwrap_or(&bias), &others);
+                    .refined(read, &sums, present, &fitting, (settings, device.products()))?;
+                let of = |fit: &Fit| missed(read, &fit.weights, fit.bias.as_deref().unwrap_or(&bias), &others);
                 let (first, second) = (of(&refined), of(&plain));
                 let (fit, error) = if first <= second {
                     (refined, first)
                 } else {
                     (plain, second)
                 };
-                (error <= missed(&new, &weights, &bias, &others)).then_some(fit)
+                (error <= missed(read, &weights, &bias, &others)).then_some(fit)
             }
         };
         let Some(fit) = better else {
@@ -247,7 +258,12 @@ fn fit(
             continue;
         };
         // What the element type cannot hold leaves the layer as it was.
-        let _stored = store(&mut pruned, &new, &fit.weights, fit.bias.as_deref())?;
+        let _stored = store(
+            &mut pruned,
+            &new,
+            &heard.among(&fit.weights, whole),
+            fit.bias.as_deref(),
+        )?;
     }
     progress(todo.len(), todo.len());
     drop_unread(&mut pruned, change.graph);
@@ -264,9 +280,14 @@ fn todo(change: Change, pruned: &ModelProto, settings: Settings) -> Result<(Vec<
     let rewritten = Graph::of(pruned)?;
     let gone = Gone::new(change, settings.in_front);
     let behind = affected::layers(change, &rewritten, &gone);
-    let there = |m: &LinearOp| rewritten.producer.contains_key(m.output.as_str());
-    let layers = linear_ops(change.graph).into_iter().filter(there);
-    let with_targets = layers.map(|m| {
+    let there = |m: &LinearOp| rewritten.producer.get(m.output.as_str()).copied();
+    let mut layers: Vec<LinearOp> = linear_ops(change.graph)
+        .into_iter()
+        .filter(|m| there(m).is_some())
+        .collect();
+    // Both networks are run front to back, and masks are put in where a block ends.
+    layers.sort_by_key(there);
+    let with_targets = layers.into_iter().map(|m| {
         let target = ReconstructionTarget::of(change, &rewritten, &gone, &m);
         (m, target)
     });

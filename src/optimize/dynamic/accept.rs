@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::options::Placement;
 use super::super::outcome::{Dynamic, NoGates};
 use super::super::reporter::Step;
-use super::candidates::GateCandidate;
+use super::candidate::GateCandidate;
 use super::choose::{Bounds, Choice, fastest, picked, saved, within, worth_judging};
 use super::evaluate::Accepted;
 use super::judge::Judge;
@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 4;
 const LEAST_STEP: f64 = 0.3;
 const MOST_STEP: f64 = 0.8;
 /// What gates may lose with the weights as they are, over what is allowed with weights of their own, and in all.
-const MADE_UP: f64 = 4.0;
+const MADE_UP: f64 = 2.5;
 const MOST_UNFITTED: f64 = 0.4;
 /// Gates whose worth to the whole model is measured, for so many seconds, and the gain that makes one worth nothing.
 const ENTRIES: usize = 8;
@@ -97,9 +97,11 @@ impl GateSearch<'_> {
                     weights: None,
                 });
             }
-            if let Some(lessons) = lessons {
-                weights = self.taught(&gates, weights, lessons, dynamic)?;
-            }
+            let made_up = self.made_up(picked(candidates, &chosen))?;
+            weights = match lessons {
+                Some(lessons) => self.taught(&gates, weights.into_iter().chain(made_up), lessons, dynamic)?,
+                None => made_up,
+            };
             let lost = match &before {
                 Some(before) => {
                     let model = weights.as_ref().unwrap_or(self.model);
@@ -174,7 +176,7 @@ impl GateSearch<'_> {
         if self.dynamics.keep.is_some() {
             let choice = fastest(candidates, placement);
             if let Some(judge) = judge {
-                let gates: Vec<&Gate> = picked(candidates, &choice).map(|o| &o.gate).collect();
+                let gates: Vec<&GateCandidate> = picked(candidates, &choice).collect();
                 dynamic.held_out_drop = Some(judge.accuracy_drop(&gates)?);
             }
             return Ok(Some(choice));

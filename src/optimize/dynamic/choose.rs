@@ -1,7 +1,7 @@
 //! Which gates: the fastest at a given share, or those that save most within a loss.
 
 use super::super::options::Placement;
-use super::candidates::GateCandidate;
+use super::candidate::GateCandidate;
 use super::judge::Judge;
 use crate::Result;
 
@@ -71,7 +71,7 @@ fn spread(front: &[usize]) -> Vec<usize> {
 }
 
 /// Candidates of a block and of one fill whose loss is measured, at most.
-const JUDGED: usize = 8;
+const JUDGED: usize = 6;
 
 /// Choices along the trade between time and loss, the most careful first.
 fn frontier(candidates: &[Vec<GateCandidate>], placement: Placement) -> Vec<Choice> {
@@ -126,7 +126,7 @@ pub(super) fn within(candidates: &[Vec<GateCandidate>], judge: &Judge, bounds: B
     while low < high && !session.limit.is_up() {
         progress(done, rounds.max(done + 1));
         let middle = (low + high) / 2;
-        let gates: Vec<_> = picked(candidates, &all[middle]).map(|o| &o.gate).collect();
+        let gates: Vec<_> = picked(candidates, &all[middle]).collect();
         let drop = judge.accuracy_drop(&gates)?;
         if drop <= bounds.drop {
             best = Some(Judged {
@@ -183,7 +183,7 @@ fn stepped(candidates: &[Vec<GateCandidate>], judge: &Judge, from: Judged, bound
         if losses(candidates, &more) > bounds.loss {
             continue;
         }
-        let gates: Vec<_> = picked(candidates, &more).map(|o| &o.gate).collect();
+        let gates: Vec<_> = picked(candidates, &more).collect();
         let found = judge.accuracy_drop(&gates)?;
         if found <= bounds.drop {
             (choice, drop) = (more, found);

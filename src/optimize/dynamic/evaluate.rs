@@ -70,8 +70,7 @@ impl<'a> GateSearch<'a> {
         };
         let mask = self.dynamics.mode == Mode::Mask;
         let model = self.model_of(gates, self.written_form())?;
-        // Gated channels are for one sample at a time.
-        let single = gates.iter().any(|g| !g.channels.is_empty()) && !mask;
+        let single = gates.iter().any(|g| g.takes_one_sample()) && !mask;
         let data = if single { data.in_runs_of(1) } else { data.clone() };
         let reading = session.judged.reading.as_ref();
         let after = answers(session.device, &model, &data, reading, &session.progress())?;

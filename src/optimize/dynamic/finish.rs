@@ -83,8 +83,20 @@ impl GateSearch<'_> {
     /// What the user should know before the file is used.
     fn notes(&self, gates: &[&Gate], model: &[u8]) -> Vec<String> {
         let mut notes = Vec::new();
-        if gates.iter().any(|g| !g.channels.is_empty()) && self.dynamics.mode != Mode::Mask {
+        if gates.iter().any(|g| g.takes_one_sample()) && self.dynamics.mode != Mode::Mask {
             notes.push("gated channels are for one sample at a time: the dynamic file's batch is 1".to_owned());
+        }
+        let fixed = |g: &&&Gate| g.tiles.is_none() && !g.takes_one_sample();
+        match gates.iter().filter(fixed).count() {
+            0 => {}
+            all if all == gates.len() => notes.push(
+                "all gates take the same channels for every input: the dynamic file is a narrower model, and serves any batch"
+                    .to_owned(),
+            ),
+            some => notes.push(format!(
+                "{some} of {} gates take the same channels for every input, as narrower layers do",
+                gates.len()
+            )),
         }
         let device = self.session.device;
         let whole = |model: &[u8]| {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::candidates::GateCandidate;
+use super::candidate::GateCandidate;
 use super::search::GateSearch;
 use super::timing::place;
 use crate::Result;
@@ -65,15 +65,15 @@ impl<'a> Judge<'a> {
                     executor = StagedExecutor::new(search.session.device, self.data, judged.clone())?;
                 }
                 executor.advance(search.model, search.graph, first, &[])?;
-                candidate.loss = Some(self.rest(&executor, &[&candidate.gate])?.loss());
+                candidate.loss = Some(self.rest(&executor, &[&*candidate])?.loss());
             }
         }
         progress(total, total);
         Ok(())
     }
 
-    /// What all gates together lose: one minus the share of samples with the same class, for classifiers; else the loss.
-    pub fn accuracy_drop(&self, gates: &[&Gate]) -> Result<f64> {
+    /// What all gates together lose, where each layer makes up for its own: one minus the share of samples with the same class, for classifiers; else the loss.
+    pub fn accuracy_drop(&self, gates: &[&GateCandidate]) -> Result<f64> {
         let executor = StagedExecutor::new(self.search.session.device, self.data, self.runs.clone())?;
         Ok(drop(self.rest(&executor, gates)?))
     }
@@ -94,15 +94,18 @@ impl<'a> Judge<'a> {
         self.reference.objectives()
     }
 
-    /// Runs the rest of the gated model.
-    fn rest(&self, executor: &StagedExecutor, gates: &[&Gate]) -> Result<Judgement> {
-        // Masks serve any batch; tiles do so in the compact form, which is quicker.
-        let form = if gates.iter().any(|g| !g.channels.is_empty()) {
+    /// Runs the rest of the gated model, whose layers make up for what is left out.
+    fn rest(&self, executor: &StagedExecutor, candidates: &[&GateCandidate]) -> Result<Judgement> {
+        let gates: Vec<&Gate> = candidates.iter().map(|c| &c.gate).collect();
+        // Masks serve any batch; the compact form, which is quicker, where it does, too.
+        let form = if gates.iter().any(|g| g.takes_one_sample()) {
             GateForm::Masked
         } else {
             GateForm::Compact
         };
-        let with = gated(self.search.model, self.search.graph, gates, form)?;
+        let model = self.search.made_up(candidates.iter().copied())?;
+        let model = model.as_ref().unwrap_or(self.search.model);
+        let with = gated(model, &Graph::of(model)?, &gates, form)?;
         let own = Graph::of(&with)?;
         let from = place(self.search.graph, &own, executor.at());
         self.reference.judge(executor, &with, &own, from)

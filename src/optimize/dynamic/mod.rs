@@ -1,7 +1,9 @@
 //! The dynamic variant of a model: which blocks get which gates, by measured time and measured loss.
 
 mod accept;
+mod candidate;
 mod candidates;
+mod channels;
 mod choose;
 mod evaluate;
 mod finish;
@@ -21,7 +23,8 @@ use crate::device::DeviceKind;
 use crate::gate::{Gate, blocks, fold_factors, raise_opset};
 use crate::onnx::{Graph, parse};
 use crate::plan::Metric;
-use candidates::{GateCandidate, Split, candidates};
+use candidate::GateCandidate;
+use candidates::{Split, candidates};
 use choose::{eligible, picked};
 use rows::{bare, rows};
 use search::GateSearch;

@@ -2,10 +2,10 @@
 
 use super::super::options::{Dynamics, Placement};
 use super::super::outcome::GateRow;
-use super::candidates::GateCandidate;
+use super::candidate::GateCandidate;
 use super::choose::saved;
 use super::evaluate::Accepted;
-use crate::gate::Block;
+use crate::gate::{AttentionOrigin, Block};
 
 /// A line for every block.
 pub(super) fn rows(
@@ -84,7 +84,11 @@ fn row(block: &Block, candidate: Option<&GateCandidate>) -> GateRow {
         flops_share: candidate.map(|o| o.gate.macs() as f64 / macs),
         loss: candidate.and_then(|o| o.loss),
         retained_energy: candidate.map(|o| o.retained_energy),
-        attention: candidate.map(|o| if o.fitted { "fitted" } else { "mean" }),
+        attention: candidate.map(|o| match o.attention {
+            AttentionOrigin::Plain => "mean",
+            AttentionOrigin::Fitted => "fitted",
+            AttentionOrigin::Fixed => "fixed",
+        }),
         ..GateRow::default()
     }
 }

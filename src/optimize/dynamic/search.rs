@@ -2,10 +2,13 @@
 
 use super::super::options::{Dynamics, Mode};
 use super::super::session::Session;
+use super::candidate::GateCandidate;
 use crate::Result;
 use crate::gate::{Gate, GateForm, gated};
 use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
+use crate::ops::LinearOp;
+use crate::reconstruct::store;
 
 /// What the search for gates works with.
 pub(super) struct GateSearch<'a> {
@@ -22,6 +25,29 @@ pub(super) struct GateSearch<'a> {
 }
 
 impl GateSearch<'_> {
+    /// The model whose layers make up for what some gates leave out, as far as each was told alone; `None` where none does.
+    ///
+    /// # Errors
+    /// When weights do not fit their layer.
+    pub fn made_up<'c>(&self, gates: impl IntoIterator<Item = &'c GateCandidate>) -> Result<Option<ModelProto>> {
+        let mut found: Option<ModelProto> = None;
+        for (node, made_up) in gates.into_iter().flat_map(|g| &g.made_up) {
+            let Some(layer) = LinearOp::of(self.graph, *node) else {
+                continue;
+            };
+            let Some(weights) = layer.weights(self.graph) else {
+                continue;
+            };
+            let (weights, gained) = made_up.read_through(&weights, layer.taps);
+            let mut bias = layer.bias(self.graph);
+            bias.iter_mut().zip(gained).for_each(|(b, g)| *b += g as f32);
+            let model = found.get_or_insert_with(|| self.model.clone());
+            // What the element type cannot hold leaves the layer as it was.
+            let _stored = store(model, &layer, &weights, Some(&bias))?;
+        }
+        Ok(found)
+    }
+
     /// The greatest batch of all workloads.
     pub fn batch(&self) -> usize {
         let specs = self.session.workloads.iter().map(|w| w.opened.specs.first());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::candidates::{GateCandidate, Timed};
+use super::candidate::{GateCandidate, Timed};
 use super::search::GateSearch;
 use crate::Result;
 use crate::device::{CpuFallback, NamedTensor};
@@ -11,10 +11,13 @@ use crate::gate::{Block, Gate, gated};
 use crate::onnx::{Graph, encode};
 use crate::ops::{LinearKind, LinearSpec};
 use crate::score::{StagedExecutor, read_from};
-use crate::verify::{Verdict, benchmark};
+use crate::verify::{Entry, Verdict, benchmark};
 
-/// Seconds for each entry of a block's benchmark.
+/// Seconds for each entry of a block's benchmark, and of the short one before it.
 const ENTRY_SECONDS: f64 = 0.2;
+const SHORT_SECONDS: f64 = 0.04;
+/// A gate that takes so many times what the dense block takes in the short one is not measured again.
+const HOPELESS: f64 = 1.1;
 /// Nodes looked at on each side for a convolution, whose layout the block's neighbours share.
 const NEIGHBOURS: usize = 6;
 
@@ -47,38 +50,62 @@ pub(super) fn time(search: &GateSearch, inputs: &[NamedTensor], candidates: &mut
             continue;
         };
         let mut entries = vec![encode(&dense)];
-        let mut benchmarked = Vec::new();
+        let mut benchmarked: Vec<usize> = Vec::new();
         for (at, candidate) in list.iter().enumerate() {
             if let Some(entry) = entry(search, &executor, &candidate.gate, from..to, &keep)? {
                 entries.push(entry);
                 benchmarked.push(at);
             }
         }
-        let side_by_side = |entries: &[Vec<u8>]| {
-            let entries: Vec<&[u8]> = entries.iter().map(Vec::as_slice).collect();
-            benchmark(timer, &entries, &given, ENTRY_SECONDS * entries.len() as f64)
+        let refused = |k: usize| timer.load(&entries[k], &given, CpuFallback::Allowed).is_err();
+        let side_by_side = |which: &[usize], seconds: f64| {
+            let models: Vec<&[u8]> = which
+                .iter()
+                .filter_map(|&k| entries.get(k))
+                .map(Vec::as_slice)
+                .collect();
+            benchmark(timer, &models, &given, seconds * models.len() as f64)
         };
-        let times = match side_by_side(&entries) {
+        let mut which: Vec<usize> = (0..entries.len()).collect();
+        let short = match side_by_side(&which, SHORT_SECONDS) {
             Ok(times) => times,
             // Rarely one is refused; then each is tried, and the others are timed.
             Err(_) => {
-                let runs = |k: &usize| *k == 0 || timer.load(&entries[*k], &given, CpuFallback::Allowed).is_ok();
-                let fit: Vec<usize> = (0..entries.len()).filter(runs).collect();
-                benchmarked = fit[1..].iter().map(|&k| benchmarked[k - 1]).collect();
-                side_by_side(&fit.iter().map(|&k| entries[k].clone()).collect::<Vec<_>>())?
+                which.retain(|&k| k == 0 || !refused(k));
+                side_by_side(&which, SHORT_SECONDS)?
             }
         };
-        let dense_ms = times[0].summary().median;
-        for (&at, entry) in benchmarked.iter().zip(&times[1..]) {
-            list[at].timed = Some(Timed {
-                dense_ms,
-                gated_ms: dense_ms * entry.ratio(),
-                faster: entry.verdict() == Verdict::Faster,
-            });
+        for (&k, entry) in which.iter().zip(&short) {
+            note(list, &benchmarked, k, (&short, entry));
+        }
+        let close: Vec<usize> = which
+            .iter()
+            .zip(&short)
+            .filter(|(k, entry)| **k == 0 || entry.ratio() < HOPELESS)
+            .map(|(&k, _)| k)
+            .collect();
+        if close.len() > 1 {
+            let times = side_by_side(&close, ENTRY_SECONDS)?;
+            for (&k, entry) in close.iter().zip(&times) {
+                note(list, &benchmarked, k, (&times, entry));
+            }
         }
     }
     progress(total, total);
     Ok(())
+}
+
+/// Notes the time of entry `k` of a block's benchmark, whose first is the dense block and whose others are those candidates.
+fn note(list: &mut [GateCandidate], candidates: &[usize], k: usize, (all, entry): (&[Entry], &Entry)) {
+    let dense = all.first().map(|d| d.summary().median);
+    let at = k.checked_sub(1).and_then(|k| candidates.get(k));
+    if let (Some(dense_ms), Some(candidate)) = (dense, at.and_then(|&at| list.get_mut(at))) {
+        candidate.timed = Some(Timed {
+            dense_ms,
+            gated_ms: dense_ms * entry.ratio(),
+            faster: entry.verdict() == Verdict::Faster,
+        });
+    }
 }
 
 /// The part of the gated model between the neighbours; `None` when it makes nothing.

@@ -105,7 +105,7 @@ impl GateSearch<'_> {
 }
 
 impl GateSearch<'_> {
-    /// The model with the weights that lose least through gates: those of this search's model or those from before, then what least squares make of
+    /// The model with the weights that lose least through gates: those of this search's model or those given, then what least squares make of
     /// the better ones, then what gradient steps make of these, where they are asked for. `None`: the model's own.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl GateSearch<'_> {
     pub(super) fn taught(
         &self,
         gates: &[&Gate],
-        before: Option<ModelProto>,
+        before: impl IntoIterator<Item = ModelProto>,
         lessons: Lessons,
         dynamic: &mut Dynamic,
     ) -> Result<Option<ModelProto>> {
@@ -125,7 +125,7 @@ impl GateSearch<'_> {
             let found = loss(&model)?;
             Ok(if found < best.0 { (found, Some(model)) } else { best })
         };
-        if let Some(before) = before {
+        for before in before {
             best = take(best, before)?;
         }
         let start = best.1.as_ref().unwrap_or(self.model).clone();

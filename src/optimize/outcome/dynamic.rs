@@ -75,7 +75,7 @@ pub struct GateRow {
     pub loss: Option<f64>,
     /// The share of what the block adds that the kept parts hold, on samples that the attention was not fitted on.
     pub retained_energy: Option<f64>,
-    /// `fitted`, or `mean` for equal weights.
+    /// `fitted`, `mean` for equal weights, or `fixed` where the same channels are taken for every input.
     pub attention: Option<&'static str>,
     /// Why it is used or not.
     pub reason: String,
