@@ -34,6 +34,7 @@ pub(super) fn emitted(
         numbers,
         changes: HashMap::new(),
         turns: HashMap::new(),
+        tables: HashMap::new(),
         left: vec![String::new(); plan.stages.len()],
     };
     e.whole(computed)
@@ -63,7 +64,7 @@ impl Emitter<'_> {
         Some(())
     }
 
-    fn kept(&self, name: &str) -> Option<usize> {
+    pub(super) fn kept(&self, name: &str) -> Option<usize> {
         self.plan.kept.iter().position(|k| k == name)
     }
 
@@ -74,9 +75,9 @@ impl Emitter<'_> {
         };
         let map = self.plan.stages.iter().find_map(|s| s.maps.get(name))?;
         let state = map_state(index);
-        let rows = self.nodes.as_rows(name, map.dims[0]);
-        let each = self.nodes.change(&rows, &state, 1, 0);
-        self.nodes.named(&rows, &next(&state));
+        self.nodes.as_state(name, map.dims[0], &next(&state));
+        let each = self.nodes.change(&next(&state), &state, 1, 0);
+        let each = self.nodes.first_rows(&each, map.dims[1] * map.dims[2]);
         self.changed(name, map, &each)
     }
 
@@ -95,6 +96,14 @@ impl Emitter<'_> {
     fn stage(&mut self, index: usize, keep: usize) -> Option<()> {
         let stage = &self.plan.stages[index];
         let chosen = self.choice(index, stage, keep)?;
+        if stage.is_of_places() {
+            let made = self.computed_rows(stage, &chosen)?;
+            let at = self.nodes.builder.reshape(&chosen, &[-1, 1]);
+            for (output, rows) in stage.outputs.iter().zip(made) {
+                self.replace(output, &rows, &at, &chosen, stage)?;
+            }
+            return Some(());
+        }
         let mut names: HashMap<String, String> = HashMap::new();
         for input in &stage.inputs {
             let gathered = self.gathered(input, stage.maps.get(input)?, stage, &chosen)?;
@@ -147,10 +156,13 @@ impl Emitter<'_> {
     /// The numbers of the tiles to compute; what the others miss becomes the state, and is counted.
     fn choice(&mut self, index: usize, stage: &Stage, keep: usize) -> Option<String> {
         let state = pending_state(index);
-        let change = tile_change(self, stage)?;
-        let count = stage.tiles();
-        let turn = self.turn(count);
-        let numbers: Vec<i64> = (0..count as i64).collect();
+        let change = match stage.is_of_places() {
+            true => self.place_change(stage)?,
+            false => tile_change(self, stage)?,
+        };
+        let (count, each) = (stage.tiles(), stage.refreshed());
+        let turn = self.turn(count.div_ceil(each));
+        let numbers: Vec<i64> = (0..count).map(|n| (n / each) as i64).collect();
         let numbers = self.nodes.builder.table(&[count], &numbers);
         let score = self.nodes.builder.op("Add", &[&state, &change], &[]);
         let own = self.nodes.builder.op("Equal", &[&numbers, &turn], &[]);
@@ -204,7 +216,6 @@ impl Emitter<'_> {
     /// Writes the tiles of an output into its kept map.
     fn put_back(&mut self, name: &str, made: String, stage: &Stage, keep: usize, chosen: &str) -> Option<()> {
         let map = *stage.maps.get(name)?;
-        let state = map_state(self.kept(name)?);
         let (dims, global, local) = core_pixels(stage, &map);
         let own = self.nodes.as_rows(&made, map.dims[0]);
         let new = if dims[1] == map.window[0] * map.window[1] {
@@ -221,18 +232,25 @@ impl Emitter<'_> {
         };
         let global = self.nodes.builder.table(&[dims[0], dims[1], 1], &global);
         let at = self.nodes.rows(&global, chosen);
+        let flat = self.nodes.builder.reshape(&at, &[-1]);
         let at = self.nodes.builder.reshape(&at, &[-1, 1]);
+        self.replace(name, &new, &at, &flat, stage)
+    }
+
+    /// Writes rows into a kept map, `at` places (a column of indices, and flat), and notes what changed.
+    fn replace(&mut self, name: &str, new: &str, at: &str, flat: &str, stage: &Stage) -> Option<()> {
+        let map = *stage.maps.get(name)?;
+        let state = map_state(self.kept(name)?);
         let rows = next(&state);
         if self.plan.stages.iter().any(|s| s.inputs.iter().any(|i| i == name)) {
-            let flat = self.nodes.builder.reshape(&at, &[-1]);
-            let old = self.nodes.rows(&state, &flat);
-            let each = self.nodes.change(&new, &old, 1, 0);
+            let old = self.nodes.rows(&state, flat);
+            let each = self.nodes.change(new, &old, 1, 0);
             let pixels = map.dims[1] * map.dims[2];
             let zeros = self.nodes.floats(&[pixels], &vec![0.0; pixels]);
-            let spread = self.nodes.builder.op("ScatterND", &[&zeros, &at, &each], &[]);
+            let spread = self.nodes.builder.op("ScatterND", &[&zeros, at, &each], &[]);
             self.changed(name, &map, &spread)?;
         }
-        self.nodes.builder.named("ScatterND", &[&state, &at, &new], &[], &rows);
+        self.nodes.builder.named("ScatterND", &[&state, at, new], &[], &rows);
         let inside = |n: usize| {
             stage.nodes.iter().any(|l| l.node == n)
                 || self.plan.stages.iter().any(|s| s.nodes.iter().any(|l| l.node == n))

@@ -52,7 +52,8 @@ impl VideoModel<'_> {
         for (k, name) in self.plan.kept.iter().enumerate() {
             let map = self.plan.stages.iter().find_map(|s| s.maps.get(name));
             let [c, h, w] = map.ok_or_else(unfit)?.dims;
-            all.push(kept(&map_state(k), vec![h * w, c], Dtype::Float));
+            // The last row is zeros: what windows read beyond the edges.
+            all.push(kept(&map_state(k), vec![h * w + 1, c], Dtype::Float));
         }
         for (s, stage) in self.plan.stages.iter().enumerate() {
             all.push(kept(&pending_state(s), vec![stage.tiles()], Dtype::Float));
@@ -69,6 +70,7 @@ impl VideoModel<'_> {
             name: s.outputs.first().cloned().unwrap_or_default(),
             tiles: s.tiles(),
             computed: *k,
+            refreshed: s.refreshed(),
         };
         let first_share = self.plan.stages.iter().zip(computed);
         let first_share = first_share.filter(|(s, _)| s.inputs.contains(&self.plan.frame));
@@ -115,8 +117,7 @@ impl VideoModel<'_> {
         nodes.named(&zero, &next(COUNTER));
         for (k, name) in self.plan.kept.iter().enumerate() {
             let channels = states.get(2 + k).and_then(|s| s.state.shape.last()).copied();
-            let rows = nodes.as_rows(name, channels.ok_or_else(unfit)?);
-            nodes.named(&rows, &next(&map_state(k)));
+            nodes.as_state(name, channels.ok_or_else(unfit)?, &next(&map_state(k)));
         }
         for (s, stage) in self.plan.stages.iter().enumerate() {
             let zeros = nodes.floats(&[stage.tiles()], &vec![0.0; stage.tiles()]);

@@ -2,6 +2,7 @@
 
 mod change;
 mod emit;
+mod emit_places;
 mod emitter;
 mod files;
 mod local;
@@ -9,11 +10,13 @@ mod manifest;
 mod need;
 mod nodes;
 mod numbers;
+mod places;
 mod plan;
 mod scale;
 mod split;
 mod stage;
 mod tables;
+mod taps;
 mod work;
 
 pub use files::VideoModel;

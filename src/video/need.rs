@@ -6,7 +6,7 @@ use super::stage::Stage;
 const OBJECTS: f64 = 2.0;
 
 /// Tiles of a stage that square objects touch which cover this share of the frame of so many rows and columns: more than the share, as
-/// objects do not end with tiles and reach as far as windows do. One more is for the tile whose turn it is.
+/// objects do not end with tiles and reach as far as windows do. Some more are for the tiles whose turn it is.
 pub(super) fn needed(stage: &Stage, frame: [usize; 2], share: f64) -> usize {
     let count = stage.tiles();
     let Some(output) = stage.outputs.first().and_then(|o| stage.maps.get(o)) else {
@@ -23,6 +23,6 @@ pub(super) fn needed(stage: &Stage, frame: [usize; 2], share: f64) -> usize {
         });
         ((side + halo.fold(0.0, f64::max)) / tile + 1.0).min(stage.axes[a].starts.len() as f64)
     };
-    let tiles = (OBJECTS * along(0) * along(1)).ceil() as usize + 1;
+    let tiles = (OBJECTS * along(0) * along(1)).ceil() as usize + stage.refreshed();
     tiles.clamp(1, count)
 }

@@ -260,11 +260,12 @@ impl Finder<'_> {
     /// The best tiles for nodes.
     fn tiled(&self, part: &[Local], outputs: &[String]) -> Option<(f64, Stage)> {
         let mut best: Option<(f64, Stage)> = None;
-        for tile in TILES {
-            let stage = Stage::new(self.graph, self.shapes, part.to_vec(), outputs.to_vec(), [tile; 2]);
-            let Some(stage) = stage.filter(|s| (FEWEST..=MOST).contains(&s.tiles())) else {
-                continue;
-            };
+        let places = Stage::places(self.graph, self.shapes, part.to_vec(), outputs.to_vec(), self.name);
+        let tiled = TILES.iter().map(|tile| {
+            let stage = Stage::new(self.graph, self.shapes, part.to_vec(), outputs.to_vec(), [*tile; 2]);
+            stage.filter(|s| (FEWEST..=MOST).contains(&s.tiles()))
+        });
+        for stage in std::iter::once(places).chain(tiled).flatten() {
             let tiles = needed(&stage, self.frame, self.wanted.share);
             let work = stage_work(self.graph, &stage, tiles)? * self.wanted.weight;
             if best.as_ref().is_none_or(|(least, _)| work < *least) {

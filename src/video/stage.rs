@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::local::{Local, map_dims};
 use super::scale::scales;
+use super::taps::Taps;
 use crate::channels::Shapes;
 use crate::onnx::Graph;
 
@@ -42,6 +43,8 @@ pub(super) struct Stage {
     pub axes: [StageAxis; 2],
     /// Of every input map the places before and behind a tile that it depends on, by axis.
     pub halos: Vec<[(usize, usize); 2]>,
+    /// Of a stage of single places, what each node reads; otherwise empty.
+    pub taps: Vec<Taps>,
 }
 
 impl Stage {
@@ -82,6 +85,7 @@ impl Stage {
             maps,
             axes: Default::default(),
             halos: Vec::new(),
+            taps: Vec::new(),
         };
         let mut halos = [Vec::new(), Vec::new()];
         for axis in 0..2 {
