@@ -37,6 +37,8 @@ pub struct Chooser {
     steps: Vec<Step>,
     /// Tiles of each stage, the frame's first.
     tiles: Vec<usize>,
+    /// Those of each stage that a run computes in their turn.
+    refreshed: Vec<usize>,
     limit: f64,
     plain: bool,
     before: Before,
@@ -57,13 +59,14 @@ impl Chooser {
         let mut chooser = Self {
             steps,
             tiles,
+            refreshed: dense.stages.iter().map(|s| s.refreshed).collect(),
             limit: dense.limit,
             plain,
             before: Before::Nothing,
             pending: Vec::new(),
             spread: Vec::new(),
         };
-        chooser.spread = (0..chooser.tiles.len()).map(|s| chooser.even(s)).collect();
+        chooser.spread = (0..chooser.tiles.len()).map(Self::least).collect();
         chooser
     }
 
@@ -128,7 +131,6 @@ impl Chooser {
                     .and_then(|s| s.computed.get(stage))
                     .copied()
                     .unwrap_or(0);
-                let even = self.even(stage);
                 // What earlier frames left says nothing of this one's change.
                 let before = self.pending.get(stage).copied().unwrap_or(0);
                 if let Some(spread) = self.spread.get_mut(stage) {
@@ -136,7 +138,7 @@ impl Chooser {
                         _ if left == 0 || changed == 0 => 0.0,
                         left => (computed + left).saturating_sub(before) as f64 / changed as f64,
                     };
-                    *spread = (*spread * FADE).max(even).max(seen);
+                    *spread = (*spread * FADE).max(Self::least(stage)).max(seen);
                 }
             }
         }
@@ -159,10 +161,9 @@ impl Chooser {
         }
     }
 
-    /// Tiles of a stage for a tile of the frame, where change does not spread.
-    fn even(&self, stage: usize) -> f64 {
-        let of = |s: usize| self.tiles.get(s).copied().unwrap_or(1).max(1) as f64;
-        of(stage) / of(0)
+    /// Tiles of a stage for a tile of the frame, where nothing is known: steps hold in all stages what they hold in the first.
+    fn least(stage: usize) -> f64 {
+        if stage == 0 { 1.0 } else { 0.0 }
     }
 
     /// Tiles that each stage should compute.
@@ -178,26 +179,28 @@ impl Chooser {
     /// The smallest step that holds what each stage wants; where none does, the largest, or the whole model where the frame alone is too
     /// much for it, or so much is left that the whole model is faster.
     fn step(&self, wanted: &[usize], changed: usize) -> Choice {
-        let holds = |step: &Step| wanted.iter().zip(&step.computed).all(|(want, k)| room(*k) >= *want);
+        let holds = |step: &Step| {
+            let all = wanted.iter().zip(&step.computed).enumerate();
+            all.into_iter().all(|(stage, (want, k))| self.room(stage, *k) >= *want)
+        };
         if let Some(k) = self.steps.iter().position(holds) {
             return Choice::Tiles(k);
         }
-        let behind = self.pending.iter().zip(&self.tiles);
-        let behind = behind
-            .map(|(left, of)| *left as f64 / (*of).max(1) as f64)
-            .fold(0.0, f64::max);
+        let held = |last: &Step| {
+            let mut left = self.pending.iter().zip(&last.computed);
+            left.all(|(left, k)| left <= k) && last.computed.first().is_none_or(|k| self.room(0, *k) >= changed)
+        };
         match self.steps.last() {
-            Some(last) if behind <= self.limit && last.computed.first().is_none_or(|k| room(*k) >= changed) => {
-                Choice::Tiles(self.steps.len() - 1)
-            }
+            Some(last) if held(last) => Choice::Tiles(self.steps.len() - 1),
             _ => Choice::Dense,
         }
     }
-}
 
-/// Tiles that a run has for change: where it computes several, one of them is refreshed in turn.
-fn room(computed: usize) -> usize {
-    computed.saturating_sub(1).max(computed.min(1))
+    /// Tiles that a run of a stage has for change: where it computes more, some are refreshed in turn.
+    fn room(&self, stage: usize, computed: usize) -> usize {
+        let refreshed = self.refreshed.get(stage).copied().unwrap_or(1);
+        computed.saturating_sub(refreshed).max(computed.min(1))
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ fn chooser(plain: bool) -> Chooser {
         name: String::new(),
         tiles,
         computed: tiles,
+        refreshed: 1,
     };
     let dense = Manifest {
         version: VERSION,

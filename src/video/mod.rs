@@ -17,6 +17,7 @@ mod split;
 mod stage;
 mod tables;
 mod taps;
+mod touched;
 mod work;
 
 pub use files::VideoModel;
@@ -24,3 +25,4 @@ pub use manifest::{CHANGED, FrameInput, Manifest, PROPERTY, Role, StageTiles, St
 pub use numbers::Numbers;
 pub use plan::VideoPlan;
 pub use split::{CutFor, planned};
+pub use touched::TouchedTiles;

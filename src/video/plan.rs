@@ -74,6 +74,16 @@ impl VideoPlan {
         stages.map(|s| needed(s, [height, width], share)).collect()
     }
 
+    /// Tiles of each stage, and how many are computed in their turn.
+    pub fn tiles(&self) -> Vec<(usize, usize)> {
+        self.stages.iter().map(|s| (s.tiles(), s.refreshed())).collect()
+    }
+
+    /// The place of the first stage that reads the frame.
+    pub fn first_index(&self) -> Option<usize> {
+        self.stages.iter().position(|s| s.inputs.contains(&self.frame))
+    }
+
     /// The kept maps.
     pub fn kept(&self) -> &[String] {
         &self.kept

@@ -1,0 +1,107 @@
+//! How many tiles of each stage the frames touch: what the files of a ladder compute follows from it.
+
+use super::context::VideoSearch;
+use crate::Result;
+use crate::onnx::encode;
+use crate::video::{Numbers, TouchedTiles, VideoModel, VideoPlan};
+
+/// Frames that are looked at, at most: the first ones, in their order.
+const FRAMES: usize = 48;
+/// Of the frames, this share finds room in what a file computes for its share of changed tiles.
+const HELD: f64 = 0.85;
+/// Room besides.
+const ROOM: f64 = 1.1;
+
+/// Tiles of each stage that a frame touches, for one share of the range that counts as change.
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    /// The share of the range.
+    pub factor: f64,
+    /// By frame, from the second on.
+    frames: Vec<Vec<usize>>,
+}
+
+/// Counts for several shares of the range, from one run of the whole model a frame.
+pub(super) fn counts(
+    search: &VideoSearch,
+    video: &VideoModel,
+    numbers: &Numbers,
+    factors: &[f64],
+    frames: usize,
+) -> Result<Vec<Counts>> {
+    let kept = video.plan.kept();
+    let mut touched: Vec<TouchedTiles> = Vec::new();
+    for factor in factors {
+        let numbers = Numbers {
+            factor: *factor as f32,
+            ..numbers.clone()
+        };
+        touched.push(TouchedTiles::new(video.plan, numbers.thresholds(kept)));
+    }
+    let mut all: Vec<Counts> = factors
+        .iter()
+        .map(|factor| Counts {
+            factor: *factor,
+            frames: Vec::new(),
+        })
+        .collect();
+    let dense = encode(&video.dense(numbers, 1.0)?);
+    let names: Vec<String> = std::iter::once(video.reference())
+        .chain((0..kept.len()).map(|k| video.map_output(k)))
+        .collect();
+    let taken = search.data.runs().min(frames).min(FRAMES);
+    let mut inputs = (0..taken).map(|k| search.data.run(k).inputs);
+    let mut done = 0;
+    search.device.each_output(&dense, &mut inputs, &mut |made| {
+        let value = |name: &String| made.iter().find(|(n, _)| n == name).and_then(|(_, t)| t.to_f32());
+        let values: Vec<Vec<f32>> = names.iter().map(|n| value(n).unwrap_or_default()).collect();
+        for (touched, all) in touched.iter_mut().zip(&mut all) {
+            let own = touched.next(&values);
+            if done > 0 {
+                all.frames.push(own);
+            }
+        }
+        done += 1;
+        search.reporter.progress(done, taken);
+    })?;
+    Ok(all)
+}
+
+impl Counts {
+    /// The share of the tiles of the stage that reads the frame which a frame in the middle touches.
+    pub(super) fn typical(&self, plan: &VideoPlan) -> Option<f64> {
+        let first = plan.first_index()?;
+        let (tiles, _) = *plan.tiles().get(first)?;
+        let mut shares: Vec<f64> = self.shares(first, tiles);
+        shares.sort_by(f64::total_cmp);
+        shares.get(shares.len() / 2).copied().filter(|share| *share > 0.0)
+    }
+
+    fn shares(&self, first: usize, tiles: usize) -> Vec<f64> {
+        let of = |frame: &Vec<usize>| frame.get(first).copied().unwrap_or(0) as f64 / tiles.max(1) as f64;
+        self.frames.iter().map(of).collect()
+    }
+
+    /// Tiles of each stage for frames that touch this share of the tiles of the stage that reads the frame; `None` where no frame changed.
+    pub(super) fn computed(&self, plan: &VideoPlan, share: f64) -> Option<Vec<usize>> {
+        let first = plan.first_index()?;
+        let all = plan.tiles();
+        let shares = self.shares(first, all.get(first)?.0);
+        let moved: Vec<(&Vec<usize>, f64)> = self.frames.iter().zip(shares).filter(|(_, s)| *s > 0.0).collect();
+        if moved.is_empty() {
+            return None;
+        }
+        let one = |(stage, (tiles, refreshed)): (usize, &(usize, usize))| {
+            let mut each: Vec<f64> = moved
+                .iter()
+                .map(|(frame, share)| frame.get(stage).copied().unwrap_or(0) as f64 / share)
+                .collect();
+            each.sort_by(f64::total_cmp);
+            let at = ((each.len() as f64 * HELD) as usize).min(each.len() - 1);
+            let held = each.get(at).copied().unwrap_or(0.0) * share;
+            let held = if stage == first { held } else { held * ROOM };
+            ((held.ceil() as usize) + refreshed).min(*tiles)
+        };
+        Some(all.iter().enumerate().map(one).collect())
+    }
+}
