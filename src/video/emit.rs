@@ -169,7 +169,10 @@ impl Emitter<'_> {
         let first = self.nodes.floats(&[], &[FIRST]);
         let ranked = self.nodes.builder.op("Where", &[&own, &first, &score], &[]);
         let k = self.nodes.builder.ints(&[keep as i64]);
-        let chosen = self.nodes.builder.op("TopK", &[&ranked, &k], &[("axis", &[0])]);
+        let chosen = self
+            .nodes
+            .builder
+            .op("TopK", &[&ranked, &k], &[("axis", &[0]), ("sorted", &[0])]);
         let values = self.nodes.builder.fresh("values");
         self.nodes.builder.nodes.last_mut()?.output.insert(0, values);
         let zeros = self.nodes.floats(&[keep], &vec![0.0; keep]);

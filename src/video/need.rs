@@ -5,6 +5,23 @@ use super::stage::Stage;
 /// Objects that the changed part of a frame is taken for.
 const OBJECTS: f64 = 2.0;
 
+/// Tiles of a stage that hold square objects which cover this share of its places.
+pub(super) fn holding(stage: &Stage, share: f64) -> usize {
+    let count = stage.tiles();
+    if stage.is_of_places() {
+        return ((share * count as f64).ceil() as usize + stage.refreshed()).min(count);
+    }
+    let Some(output) = stage.outputs.first().and_then(|o| stage.maps.get(o)) else {
+        return count;
+    };
+    let side = (share * (output.dims[1] * output.dims[2]) as f64 / OBJECTS).sqrt();
+    let along = |a: usize| {
+        let tile = (stage.axes[a].step * output.scale[a]) as f64;
+        (side / tile + 1.0).min(stage.axes[a].starts.len() as f64)
+    };
+    ((OBJECTS * along(0) * along(1)).ceil() as usize + 1).clamp(1, count)
+}
+
 /// Tiles of a stage that square objects touch which cover this share of the frame of so many rows and columns: more than the share, as
 /// objects do not end with tiles and reach as far as windows do. Some more are for the tiles whose turn it is.
 pub(super) fn needed(stage: &Stage, frame: [usize; 2], share: f64) -> usize {

@@ -35,7 +35,7 @@ pub(super) enum Unit {
 }
 
 /// Cells of a frame are no larger.
-const LARGEST_CELL: usize = 16;
+const LARGEST_CELL: usize = 4;
 
 impl VideoPlan {
     /// Stages as a plan; `None` where one would have to run before and behind another, or none reads the frame.
@@ -77,6 +77,16 @@ impl VideoPlan {
     /// Tiles of each stage, and how many are computed in their turn.
     pub fn tiles(&self) -> Vec<(usize, usize)> {
         self.stages.iter().map(|s| (s.tiles(), s.refreshed())).collect()
+    }
+
+    /// The share of the tiles of each stage as shares of the places of its outputs.
+    pub fn shares(&self, computed: &[usize]) -> HashMap<String, f64> {
+        let all = self.stages.iter().zip(computed);
+        let each = all.flat_map(|(s, k)| {
+            let share = *k as f64 / s.tiles().max(1) as f64;
+            s.outputs.iter().map(move |o| (o.clone(), share))
+        });
+        each.collect()
     }
 
     /// The place of the first stage that reads the frame.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::local::Local;
-use super::need::needed;
+use super::need::{holding, needed};
 use super::plan::VideoPlan;
 use super::stage::Stage;
 use super::work::{dense_work, stage_work};
@@ -38,8 +38,15 @@ struct Line {
     last_read: HashMap<String, usize>,
 }
 
-/// The plan that is expected to take least; `None` where no stage is.
-pub fn planned(graph: &Graph, shapes: &Shapes, frame: &str, wanted: CutFor) -> Option<VideoPlan> {
+/// The plan that is expected to take least; `None` where no stage is. `seen`: shares of the places of maps that frames were seen to touch; others
+/// follow from the share of the frame.
+pub fn planned(
+    graph: &Graph,
+    shapes: &Shapes,
+    frame: &str,
+    wanted: CutFor,
+    seen: &HashMap<String, f64>,
+) -> Option<VideoPlan> {
     let line = Line::of(graph, shapes, frame);
     let [_, height, width] = super::local::map_dims(shapes, frame)?;
     let finder = Finder {
@@ -49,6 +56,7 @@ pub fn planned(graph: &Graph, shapes: &Shapes, frame: &str, wanted: CutFor) -> O
         name: frame,
         frame: [height, width],
         wanted,
+        seen,
     };
     let stages = finder.best()?;
     VideoPlan::new(graph, shapes, frame, stages)
@@ -179,6 +187,7 @@ struct Finder<'a> {
     name: &'a str,
     frame: [usize; 2],
     wanted: CutFor,
+    seen: &'a HashMap<String, f64>,
 }
 
 impl Finder<'_> {
@@ -266,7 +275,16 @@ impl Finder<'_> {
             stage.filter(|s| (FEWEST..=MOST).contains(&s.tiles()))
         });
         for stage in std::iter::once(places).chain(tiled).flatten() {
-            let tiles = needed(&stage, self.frame, self.wanted.share);
+            let tiles = match stage
+                .outputs
+                .iter()
+                .filter_map(|o| self.seen.get(o))
+                .copied()
+                .reduce(f64::max)
+            {
+                Some(share) => holding(&stage, share),
+                None => needed(&stage, self.frame, self.wanted.share),
+            };
             let work = stage_work(self.graph, &stage, tiles)? * self.wanted.weight;
             if best.as_ref().is_none_or(|(least, _)| work < *least) {
                 best = Some((work, stage));

@@ -55,7 +55,7 @@ impl Files {
     pub fn new(model: &ModelProto, weight: f64, share: f64) -> Self {
         let (shapes, spec) = opened(model);
         let graph = Graph::new(model.graph.as_ref().unwrap()).unwrap();
-        let plan = planned(&graph, &shapes, &spec.name, CutFor { share, weight }).expect("no plan");
+        let plan = planned(&graph, &shapes, &spec.name, CutFor { share, weight }, &HashMap::new()).expect("no plan");
         Self::of(model, &graph, &plan, spec, share)
     }
 

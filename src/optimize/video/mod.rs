@@ -9,7 +9,7 @@ mod outcome;
 mod ranges;
 mod timing;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::options::Judging;
 use super::reporter::{ProgressReporter, Step};
@@ -29,9 +29,10 @@ use timing::{Entry, timed};
 
 pub use outcome::{VideoFile, VideoOutcome, VideoStage};
 
-/// Shares of the frame that cuts are made for; the last is taken for frames that show no change.
-const SHARES: [f64; 2] = [0.02, 0.08];
+/// The share of the frame that cuts are chosen at where frames show no change.
 const TYPICAL: f64 = 0.08;
+/// What stages are taken to cost so that everything becomes one: then frames show what they touch everywhere.
+const ALWAYS: f64 = 1e-9;
 /// What stages are taken to cost over what is expected, from cut to cut.
 const WEIGHTS: [f64; 3] = [0.6, 1.0, 1.7];
 /// Shares of the range that may count as change, the largest first.
@@ -104,10 +105,16 @@ pub fn video(
     reporter.step(Step::SearchPlans);
     let mut plans: Vec<VideoPlan> = Vec::new();
     let mut known = HashSet::new();
-    for (share, weight) in SHARES.iter().flat_map(|share| WEIGHTS.map(|weight| (*share, weight))) {
-        let wanted = CutFor { share, weight };
-        let plan = planned(&graph, &opened.shapes, &frame.name, wanted);
-        plans.extend(plan.filter(|p| known.insert(format!("{:?}", p.described()))));
+    let plan = |weight: f64, seen: &HashMap<String, f64>| {
+        let share = TYPICAL;
+        planned(&graph, &opened.shapes, &frame.name, CutFor { share, weight }, seen)
+    };
+    let seen = match plan(ALWAYS, &HashMap::new()) {
+        Some(plan) => search.seen(&plan)?,
+        None => HashMap::new(),
+    };
+    for weight in WEIGHTS {
+        plans.extend(plan(weight, &seen).filter(|p| known.insert(format!("{:?}", p.described()))));
     }
     if plans.is_empty() {
         return Ok(declined("nothing of the model can be computed by tiles"));
@@ -164,6 +171,21 @@ impl VideoSearch<'_> {
         Ok(outcome)
     }
 
+    fn counts(&self, video: &VideoModel, numbers: &Numbers) -> Result<Vec<Counts>> {
+        let factors: Vec<f64> = match self.most_drop > 0.0 {
+            true => FACTORS.iter().copied().chain([0.0]).collect(),
+            false => vec![0.0],
+        };
+        counts(self, video, numbers, &factors, (self.data.count() * 2 / 3).max(2))
+    }
+
+    /// The shares of the places of maps that a frame in the middle touches; empty where none changes.
+    fn seen(&self, plan: &VideoPlan) -> Result<HashMap<String, f64>> {
+        let video = self.of(plan);
+        let counts = self.counts(&video, &ranges(self, &video)?)?;
+        Ok(typical(plan, &counts).map_or_else(HashMap::new, |computed| plan.shares(&computed)))
+    }
+
     fn of<'v>(&'v self, plan: &'v VideoPlan) -> VideoModel<'v> {
         VideoModel {
             model: self.model,
@@ -174,19 +196,13 @@ impl VideoSearch<'_> {
 
     /// The plan whose file for a frame like most takes least, with the ranges of its maps and the tiles that frames touch.
     fn fastest<'p>(&self, plans: &'p [VideoPlan]) -> Result<Option<Candidate<'p>>> {
-        let factors: Vec<f64> = match self.most_drop > 0.0 {
-            true => FACTORS.iter().copied().chain([0.0]).collect(),
-            false => vec![0.0],
-        };
         let mut all = Vec::new();
         let mut entries = Vec::new();
         for plan in plans {
             let video = self.of(plan);
             let numbers = ranges(self, &video)?;
-            let counts = counts(self, &video, &numbers, &factors, (self.data.count() * 2 / 3).max(2))?;
-            let middle = counts.get(counts.len() / 2);
-            let typical = middle.and_then(|c| c.computed(plan, c.typical(plan)?));
-            let computed = typical.unwrap_or_else(|| plan.computed(TYPICAL));
+            let counts = self.counts(&video, &numbers)?;
+            let computed = typical(plan, &counts).unwrap_or_else(|| plan.computed(TYPICAL));
             let model = encode(&video.tiles(&numbers, &computed, 1.0)?);
             entries.push(Entry::tiles(self, &video, &numbers, model)?);
             all.push(Candidate { plan, numbers, counts });
@@ -199,6 +215,12 @@ impl VideoSearch<'_> {
             .map(|(k, _)| k);
         Ok(best.and_then(|k| all.into_iter().nth(k)))
     }
+}
+
+/// Tiles of each stage for a frame in the middle, at the largest share of the range but one: cameras' noise is mostly below it.
+fn typical(plan: &VideoPlan, counts: &[Counts]) -> Option<Vec<usize>> {
+    let middle = counts.get(1).or(counts.first())?;
+    middle.computed(plan, middle.typical(plan)?)
 }
 
 /// A plan with what frames show of it.
