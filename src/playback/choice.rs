@@ -37,8 +37,6 @@ pub struct Chooser {
     steps: Vec<Step>,
     /// Tiles of each stage, the frame's first.
     tiles: Vec<usize>,
-    /// Those of each stage that a run computes in their turn.
-    refreshed: Vec<usize>,
     limit: f64,
     plain: bool,
     before: Before,
@@ -59,7 +57,6 @@ impl Chooser {
         let mut chooser = Self {
             steps,
             tiles,
-            refreshed: dense.stages.iter().map(|s| s.refreshed).collect(),
             limit: dense.limit,
             plain,
             before: Before::Nothing,
@@ -180,27 +177,26 @@ impl Chooser {
     /// much for it, or so much is left that the whole model is faster.
     fn step(&self, wanted: &[usize], changed: usize) -> Choice {
         let holds = |step: &Step| {
-            let all = wanted.iter().zip(&step.computed).enumerate();
-            all.into_iter().all(|(stage, (want, k))| self.room(stage, *k) >= *want)
+            let mut all = wanted.iter().zip(&step.computed);
+            all.all(|(want, k)| room(*k) >= *want)
         };
         if let Some(k) = self.steps.iter().position(holds) {
             return Choice::Tiles(k);
         }
         let held = |last: &Step| {
             let mut left = self.pending.iter().zip(&last.computed);
-            left.all(|(left, k)| left <= k) && last.computed.first().is_none_or(|k| self.room(0, *k) >= changed)
+            left.all(|(left, k)| left <= k) && last.computed.first().is_none_or(|k| room(*k) >= changed)
         };
         match self.steps.last() {
             Some(last) if held(last) => Choice::Tiles(self.steps.len() - 1),
             _ => Choice::Dense,
         }
     }
+}
 
-    /// Tiles that a run of a stage has for change: where it computes more, some are refreshed in turn.
-    fn room(&self, stage: usize, computed: usize) -> usize {
-        let refreshed = self.refreshed.get(stage).copied().unwrap_or(1);
-        computed.saturating_sub(refreshed).max(computed.min(1))
-    }
+/// Tiles that a run has for change: where it computes several, one of them is refreshed.
+fn room(computed: usize) -> usize {
+    computed.saturating_sub(1).max(computed.min(1))
 }
 
 #[cfg(test)]

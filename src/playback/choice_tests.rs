@@ -9,7 +9,6 @@ fn chooser(plain: bool) -> Chooser {
         name: String::new(),
         tiles,
         computed: tiles,
-        refreshed: 1,
     };
     let dense = Manifest {
         version: VERSION,

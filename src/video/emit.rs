@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::change::{FIRST, frame_change, tile_change};
 use super::emitter::{COUNTER, Emitter, FRAME_REFERENCE, map_state, next, pending_state};
+use super::manifest::CHANGED;
 use super::nodes::Nodes;
 use super::numbers::Numbers;
 use super::plan::{Unit, VideoPlan};
@@ -13,7 +14,10 @@ use crate::onnx::proto::NodeProto;
 use crate::onnx::{Graph, NodeBuilder, Tensor};
 use crate::{Error, Result};
 
-/// The nodes and constants of a file that computes `computed` tiles of each stage; the names of the counts of tiles left.
+/// What a place that is left waits for counts as this much of the threshold, run by run.
+const WAITED: f32 = 1e-3;
+
+/// The nodes and constants of a file that computes `computed` tiles of each stage.
 ///
 /// # Errors
 /// When the plan does not fit the graph.
@@ -23,7 +27,7 @@ pub(super) fn emitted(
     numbers: &Numbers,
     computed: &[usize],
     opset: i64,
-) -> Result<(NodeBuilder, Vec<String>)> {
+) -> Result<NodeBuilder> {
     let mut e = Emitter {
         nodes: Nodes {
             builder: NodeBuilder::new("snapprune/video"),
@@ -35,11 +39,10 @@ pub(super) fn emitted(
         changes: HashMap::new(),
         turns: HashMap::new(),
         tables: HashMap::new(),
-        left: vec![String::new(); plan.stages.len()],
     };
     e.whole(computed)
         .ok_or_else(|| Error::Model("the stages of a video file do not fit its graph".to_owned()))?;
-    Ok((e.nodes.builder, e.left))
+    Ok(e.nodes.builder)
 }
 
 impl Emitter<'_> {
@@ -61,6 +64,26 @@ impl Emitter<'_> {
                 Unit::Stage(s) => self.stage(s, *computed.get(s)?)?,
             }
         }
+        self.count_left()
+    }
+
+    /// Counts the tiles of each stage that changed and were left.
+    fn count_left(&mut self) -> Option<()> {
+        let stages = self.plan.stages.iter();
+        let tiles: Vec<i64> = stages.map(|s| s.tiles() as i64).collect();
+        let left: Vec<String> = (0..tiles.len()).map(|s| next(&pending_state(s))).collect();
+        let left: Vec<&str> = left.iter().map(String::as_str).collect();
+        let all = self.nodes.builder.op("Concat", &left, &[("axis", &[0])]);
+        let limit = self.nodes.floats(&[], &[self.numbers.threshold()]);
+        let above = self.nodes.builder.op("Greater", &[&all, &limit], &[]);
+        let ones = self.nodes.builder.op("Cast", &[&above], &[("to", &[7])]);
+        let parts = self.nodes.split(&ones, &tiles);
+        let counts: Vec<String> = parts
+            .iter()
+            .map(|part| self.nodes.builder.op("ReduceSum", &[part], &[("keepdims", &[1])]))
+            .collect();
+        let counts: Vec<&str> = counts.iter().map(String::as_str).collect();
+        self.nodes.builder.named("Concat", &counts, &[("axis", &[0])], CHANGED);
         Some(())
     }
 
@@ -97,12 +120,7 @@ impl Emitter<'_> {
         let stage = &self.plan.stages[index];
         let chosen = self.choice(index, stage, keep)?;
         if stage.is_of_places() {
-            let made = self.computed_rows(stage, &chosen)?;
-            let at = self.nodes.builder.reshape(&chosen, &[-1, 1]);
-            for (output, rows) in stage.outputs.iter().zip(made) {
-                self.replace(output, &rows, &at, &chosen, stage)?;
-            }
-            return Some(());
+            return self.computed_rows(stage, &chosen);
         }
         let mut names: HashMap<String, String> = HashMap::new();
         for input in &stage.inputs {
@@ -156,18 +174,25 @@ impl Emitter<'_> {
     /// The numbers of the tiles to compute; what the others miss becomes the state, and is counted.
     fn choice(&mut self, index: usize, stage: &Stage, keep: usize) -> Option<String> {
         let state = pending_state(index);
-        let change = match stage.is_of_places() {
-            true => self.place_change(stage)?,
-            false => tile_change(self, stage)?,
+        let count = stage.tiles();
+        let limit = self.nodes.floats(&[], &[self.numbers.threshold()]);
+        let (score, ranked) = if stage.is_of_places() {
+            let change = self.place_change(stage)?;
+            // What waits grows, so that those places come first that were left longest.
+            let waited = self.nodes.floats(&[], &[self.numbers.threshold() * WAITED]);
+            let score = self.nodes.builder.op("Sum", &[&state, &change, &waited], &[]);
+            (score.clone(), score)
+        } else {
+            let change = tile_change(self, stage)?;
+            let turn = self.turn(count);
+            let numbers: Vec<i64> = (0..count as i64).collect();
+            let numbers = self.nodes.builder.table(&[count], &numbers);
+            let score = self.nodes.builder.op("Add", &[&state, &change], &[]);
+            let own = self.nodes.builder.op("Equal", &[&numbers, &turn], &[]);
+            let first = self.nodes.floats(&[], &[FIRST]);
+            let ranked = self.nodes.builder.op("Where", &[&own, &first, &score], &[]);
+            (score, ranked)
         };
-        let (count, each) = (stage.tiles(), stage.refreshed());
-        let turn = self.turn(count.div_ceil(each));
-        let numbers: Vec<i64> = (0..count).map(|n| (n / each) as i64).collect();
-        let numbers = self.nodes.builder.table(&[count], &numbers);
-        let score = self.nodes.builder.op("Add", &[&state, &change], &[]);
-        let own = self.nodes.builder.op("Equal", &[&numbers, &turn], &[]);
-        let first = self.nodes.floats(&[], &[FIRST]);
-        let ranked = self.nodes.builder.op("Where", &[&own, &first, &score], &[]);
         let k = self.nodes.builder.ints(&[keep as i64]);
         let chosen = self
             .nodes
@@ -177,13 +202,15 @@ impl Emitter<'_> {
         self.nodes.builder.nodes.last_mut()?.output.insert(0, values);
         let zeros = self.nodes.floats(&[keep], &vec![0.0; keep]);
         let left = next(&state);
-        self.nodes
-            .builder
-            .named("ScatterElements", &[&score, &chosen, &zeros], &[("axis", &[0])], &left);
-        let limit = self.nodes.floats(&[], &[self.numbers.threshold()]);
-        let above = self.nodes.builder.op("Greater", &[&left, &limit], &[]);
-        let ones = self.nodes.builder.op("Cast", &[&above], &[("to", &[7])]);
-        self.left[index] = self.nodes.builder.op("ReduceSum", &[&ones], &[("keepdims", &[1])]);
+        let lists: [(&str, &[i64]); 1] = [("axis", &[0])];
+        let inputs = [score.as_str(), &chosen, &zeros];
+        if stage.inner.is_empty() {
+            self.nodes.builder.named("ScatterElements", &inputs, &lists, &left);
+        } else {
+            let own = self.nodes.builder.op("ScatterElements", &inputs, &lists);
+            let carried = self.carried(&own, stage, &limit);
+            self.nodes.builder.named("Max", &[&own, &carried], &[], &left);
+        }
         Some(chosen)
     }
 
@@ -241,7 +268,7 @@ impl Emitter<'_> {
     }
 
     /// Writes rows into a kept map, `at` places (a column of indices, and flat), and notes what changed.
-    fn replace(&mut self, name: &str, new: &str, at: &str, flat: &str, stage: &Stage) -> Option<()> {
+    pub(super) fn replace(&mut self, name: &str, new: &str, at: &str, flat: &str, stage: &Stage) -> Option<()> {
         let map = *stage.maps.get(name)?;
         let state = map_state(self.kept(name)?);
         let rows = next(&state);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::emitter::{Emitter, map_state, next};
 use super::local::Local;
+use super::places::Depends;
 use super::stage::Stage;
 use super::taps::{Outside, Taps};
 use crate::onnx::proto::NodeProto;
@@ -21,46 +22,60 @@ struct Rows<'a> {
 impl Emitter<'_> {
     /// The greatest change that each place of a stage depends on, one number a place.
     pub(super) fn place_change(&mut self, stage: &Stage) -> Option<String> {
-        let mut pairs: Vec<(&String, Taps)> = Vec::new();
-        for (local, taps) in stage.nodes.iter().zip(&stage.taps) {
-            for name in local.maps.iter().filter(|m| stage.inputs.contains(m)) {
-                if !pairs.contains(&(name, *taps)) {
-                    pairs.push((name, *taps));
-                }
-            }
-        }
-        let count = stage.tiles() as i64;
         let mut scores: Vec<String> = Vec::new();
-        for (name, taps) in pairs {
-            let change = self.changes.get(name)?.clone();
-            scores.push(if taps.is_same() {
-                self.nodes.builder.reshape(&change, &[count])
-            } else if taps.up != [1; 2] {
+        for Depends { input, taps, spread } in &stage.depends {
+            let mut change = self.changes.get(input)?.clone();
+            let mut own = *taps;
+            if taps.up != [1; 2] {
                 let flat = self.nodes.builder.reshape(&change, &[-1]);
-                let table = self.table(&taps, Outside::Zeros);
-                let at = self.nodes.builder.reshape(&table, &[count]);
-                self.nodes.rows(&flat, &at)
-            } else {
-                let pair = |of: &dyn Fn(usize) -> usize| [of(0) as i64, of(1) as i64];
-                let (kernel, strides) = (pair(&|a| taps.span(a)), pair(&|a| taps.strides[a]));
-                let (before, behind) = (pair(&|a| taps.before[a]), pair(&|a| taps.behind(a)));
-                let pads = [before, behind].concat();
-                let lists: [(&str, &[i64]); 3] = [("kernel_shape", &kernel), ("strides", &strides), ("pads", &pads)];
-                let most = self.nodes.builder.op("MaxPool", &[&change], &lists);
-                self.nodes.builder.reshape(&most, &[count])
-            });
+                let table = self.table(taps, Outside::Zeros);
+                let at = self.nodes.builder.reshape(&table, &[-1]);
+                let flat = self.nodes.rows(&flat, &at);
+                change = self
+                    .nodes
+                    .builder
+                    .reshape(&flat, &[1, 1, taps.to[0] as i64, taps.to[1] as i64]);
+                own = Taps::same(taps.to);
+            }
+            let wide = own.widened(*spread);
+            if !wide.is_same() {
+                change = self.greatest_around(&change, &wide);
+            }
+            scores.push(change);
         }
-        match scores.as_slice() {
-            [one] => Some(one.clone()),
+        let most = match scores.as_slice() {
+            [one] => one.clone(),
             several => {
                 let several: Vec<&str> = several.iter().map(String::as_str).collect();
-                Some(self.nodes.builder.op("Max", &several, &[]))
+                self.nodes.builder.op("Max", &several, &[])
             }
-        }
+        };
+        Some(self.nodes.builder.reshape(&most, &[-1]))
     }
 
-    /// The nodes of a stage, for places by index; the rows of its outputs.
-    pub(super) fn computed_rows(&mut self, stage: &Stage, chosen: &str) -> Option<Vec<String>> {
+    /// The greatest of the places that are read of 1×1×rows×columns.
+    fn greatest_around(&mut self, x: &str, taps: &Taps) -> String {
+        let pads = [taps.before[0], taps.before[1], taps.behind(0), taps.behind(1)].map(|n| n as i64);
+        let (kernel, strides) = (taps.kernel.map(|n| n as i64), taps.strides.map(|n| n as i64));
+        let lists: [(&str, &[i64]); 3] = [("kernel_shape", &kernel), ("strides", &strides), ("pads", &pads)];
+        self.nodes.builder.op("MaxPool", &[x], &lists)
+    }
+
+    /// Scores that count as change, and how far layers of the stage carry what they stand for.
+    pub(super) fn carried(&mut self, left: &str, stage: &Stage, limit: &str) -> String {
+        let plane = [0, 1].map(|a| stage.axes[a].starts.len());
+        let above = self.nodes.builder.op("Greater", &[left, limit], &[]);
+        let zero = self.nodes.floats(&[], &[0.0]);
+        let counted = self.nodes.builder.op("Where", &[&above, left, &zero], &[]);
+        let shape = [1, 1, plane[0] as i64, plane[1] as i64];
+        let shaped = self.nodes.builder.reshape(&counted, &shape);
+        let most = self.greatest_around(&shaped, &Taps::same(plane).widened(stage.spread()));
+        self.nodes.builder.reshape(&most, &[-1])
+    }
+
+    /// The nodes of a stage, for places by index.
+    pub(super) fn computed_rows(&mut self, stage: &Stage, chosen: &str) -> Option<()> {
+        let at = self.nodes.builder.reshape(chosen, &[-1, 1]);
         let mut rows = Rows {
             stage,
             chosen,
@@ -85,13 +100,21 @@ impl Emitter<'_> {
                 }
                 _ => self.at_place(&mut rows, node, local, taps)?,
             }
+            for name in node
+                .output
+                .iter()
+                .filter(|o| stage.inner.contains(o) || stage.outputs.contains(o))
+            {
+                let made = rows.made.get(name)?.clone();
+                self.replace(name, &made, &at, chosen, stage)?;
+            }
         }
-        stage.outputs.iter().map(|o| rows.made.get(o).cloned()).collect()
+        Some(())
     }
 
     /// Rows of a map: places × channels, or places × taps × channels.
     fn read(&mut self, rows: &mut Rows, name: &str, taps: &Taps, outside: Outside) -> Option<String> {
-        if let Some(made) = rows.made.get(name) {
+        if let Some(made) = rows.made.get(name).filter(|_| taps.is_same()) {
             return Some(made.clone());
         }
         let key = (name.to_owned(), *taps, outside);

@@ -40,6 +40,4 @@ pub(super) struct Emitter<'a> {
     pub turns: HashMap<usize, String>,
     /// Constants with the taps of all places.
     pub tables: HashMap<(Taps, Outside), String>,
-    /// The names with the counts of tiles that are left, by stage.
-    pub left: Vec<String>,
 }

@@ -70,7 +70,6 @@ impl VideoModel<'_> {
             name: s.outputs.first().cloned().unwrap_or_default(),
             tiles: s.tiles(),
             computed: *k,
-            refreshed: s.refreshed(),
         };
         let first_share = self.plan.stages.iter().zip(computed);
         let first_share = first_share.filter(|(s, _)| s.inputs.contains(&self.plan.frame));
@@ -139,9 +138,7 @@ impl VideoModel<'_> {
     /// When the plan does not fit the model.
     pub fn tiles(&self, numbers: &Numbers, computed: &[usize], limit: f64) -> Result<ModelProto> {
         let opset = standard_opset(self.model);
-        let (mut builder, left) = emitted(self.graph, self.plan, numbers, computed, opset)?;
-        let left: Vec<&str> = left.iter().map(String::as_str).collect();
-        builder.named("Concat", &left, &[("axis", &[0])], CHANGED);
+        let builder = emitted(self.graph, self.plan, numbers, computed, opset)?;
         let states = self.states()?;
         let mut model = self.model.clone();
         let body = body(&mut model)?;

@@ -58,13 +58,6 @@ pub struct StageTiles {
     pub tiles: usize,
     /// Tiles that a run computes.
     pub computed: usize,
-    /// How many of these are computed in their turn, whether they changed or not.
-    #[serde(default = "one")]
-    pub refreshed: usize,
-}
-
-fn one() -> usize {
-    1
 }
 
 /// What a video file says of itself.
@@ -166,7 +159,6 @@ mod tests {
                 name: "stem".to_owned(),
                 tiles: 80,
                 computed: 10,
-                refreshed: 1,
             }],
             changed: CHANGED.to_owned(),
             set: "of one job".to_owned(),

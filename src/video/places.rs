@@ -1,4 +1,4 @@
-//! A stage of single places: one layer that reads places around its own, and what follows at the same place.
+//! A stage of single places: layers that read places around their own, and what follows at the same place.
 
 use std::collections::HashMap;
 
@@ -8,27 +8,54 @@ use super::taps::Taps;
 use crate::channels::Shapes;
 use crate::onnx::Graph;
 
-/// Runs after which every place was computed anew in its turn.
-const TURNS: usize = 256;
+/// Of so many places one more is computed than change wants: those that were left longest.
+const SPARE: usize = 256;
+
+/// Places before and behind, by axis.
+pub(super) type Around = [(usize, usize); 2];
+
+/// An input of a stage of single places, as it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Depends {
+    /// The map.
+    pub input: String,
+    /// What the layer that reads it reads.
+    pub taps: Taps,
+    /// How far around a place other layers of the stage carry that.
+    pub spread: Around,
+}
+
+impl Depends {
+    /// The places along an axis that an output place depends on: from, and up to.
+    pub(super) fn range(&self, axis: usize, o: usize) -> (usize, usize) {
+        let (taps, (before, behind)) = (&self.taps, self.spread[axis]);
+        let at = |o: usize| o / taps.up[axis] * taps.strides[axis];
+        let end = (at(o + behind) + taps.span(axis)).saturating_sub(taps.before[axis]);
+        let padding = taps.before[axis] + before.saturating_sub(o) * taps.strides[axis];
+        (at(o.saturating_sub(before)).saturating_sub(padding), end)
+    }
+}
 
 impl Stage {
-    /// Nodes as a stage whose tiles are single places; `None` where one reads places around its own of what another makes, or an
-    /// operator has no form for rows.
+    /// Nodes as a stage whose tiles are single places; `None` where an operator has no form for rows, or one reads places around its own of what
+    /// another makes, and that is not wanted (`runs`).
     pub(super) fn places(
         graph: &Graph,
         shapes: &Shapes,
         nodes: Vec<Local>,
         outputs: Vec<String>,
         frame: &str,
+        runs: bool,
     ) -> Option<Self> {
         let [_, rows, columns] = map_dims(shapes, outputs.first()?)?;
         let made = |name: &String| nodes.iter().any(|n| graph.proto.node[n.node].output.contains(name));
         let mut maps = HashMap::new();
-        let (mut inputs, mut taps): (Vec<String>, Vec<Taps>) = (Vec::new(), Vec::new());
-        let mut reach: HashMap<&str, [(usize, usize); 2]> = HashMap::new();
+        let (mut inputs, mut inner): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+        let mut taps: Vec<Taps> = Vec::new();
         for local in &nodes {
             let own = Taps::of(graph, shapes, local)?;
-            if own.to != [rows, columns] || !own.is_same() && local.maps.iter().any(&made) {
+            let within = local.maps.iter().any(&made);
+            if own.to != [rows, columns] || within && !own.is_same() && !(runs && own.stays()) {
                 return None;
             }
             let node = graph.proto.node.get(local.node)?;
@@ -40,14 +67,14 @@ impl Stage {
                 };
                 maps.insert(name.clone(), map);
             }
-            for name in local.maps.iter().filter(|m| !made(m)) {
-                if !inputs.contains(name) {
-                    inputs.push(name.clone());
-                }
-                let far = reach.entry(name).or_default();
-                for (axis, far) in far.iter_mut().enumerate() {
-                    let behind = (own.span(axis) - 1).saturating_sub(own.before[axis]);
-                    *far = (far.0.max(own.before[axis]), far.1.max(behind));
+            for name in &local.maps {
+                let list = match made(name) {
+                    true if own.is_same() => continue,
+                    true => &mut inner,
+                    false => &mut inputs,
+                };
+                if !list.contains(name) {
+                    list.push(name.clone());
                 }
             }
             taps.push(own);
@@ -55,10 +82,22 @@ impl Stage {
         if inputs.iter().any(|i| i == frame) || rows * columns < 2 {
             return None;
         }
-        let halos = inputs
-            .iter()
-            .map(|name| reach.get(name.as_str()).copied().unwrap_or_default())
-            .collect();
+        let depends = depends(graph, &nodes, &taps, &inputs)?;
+        let halo = |input: &String| {
+            let own = depends.iter().filter(|d| d.input == *input);
+            own.fold([(0, 0); 2], |far: Around, d| {
+                [0, 1].map(|a| {
+                    let (before, behind) = d.spread[a];
+                    let stride = d.taps.strides[a];
+                    let after = (d.taps.span(a) - 1).saturating_sub(d.taps.before[a]);
+                    (
+                        far[a].0.max(d.taps.before[a] + before * stride),
+                        far[a].1.max(after + behind * stride),
+                    )
+                })
+            })
+        };
+        let halos = inputs.iter().map(halo).collect();
         let axis = |n: usize| StageAxis {
             step: 1,
             starts: (0..n).collect(),
@@ -71,6 +110,8 @@ impl Stage {
             axes: [axis(rows), axis(columns)],
             halos,
             taps,
+            inner,
+            depends,
         })
     }
 
@@ -79,11 +120,51 @@ impl Stage {
         !self.taps.is_empty()
     }
 
-    /// Tiles, beside each other, whose turn it is at a time.
-    pub(super) fn refreshed(&self) -> usize {
+    /// How far around a place its layers carry what they make of it themselves.
+    pub(super) fn spread(&self) -> Around {
+        self.depends.iter().fold([(0, 0); 2], |far, d| {
+            [0, 1].map(|a| (far[a].0.max(d.spread[a].0), far[a].1.max(d.spread[a].1)))
+        })
+    }
+
+    /// Tiles that are computed besides those that changed.
+    pub(super) fn spare(&self) -> usize {
         match self.is_of_places() {
-            true => self.tiles().div_ceil(TURNS),
+            true => self.tiles().div_ceil(SPARE),
             false => 1,
         }
     }
+}
+
+/// What the places of a stage depend on.
+fn depends(graph: &Graph, nodes: &[Local], taps: &[Taps], inputs: &[String]) -> Option<Vec<Depends>> {
+    let mut around: HashMap<&str, Around> = HashMap::new();
+    let mut all: Vec<Depends> = Vec::new();
+    for (local, own) in nodes.iter().zip(taps).rev() {
+        let made = graph.proto.node.get(local.node)?.output.iter();
+        let wanted = made.filter_map(|o| around.get(o.as_str())).copied();
+        let spread = wanted.fold([(0, 0); 2], wider);
+        for name in &local.maps {
+            if inputs.contains(name) {
+                match all.iter_mut().find(|d| d.input == *name && d.taps == *own) {
+                    Some(known) => known.spread = wider(known.spread, spread),
+                    None => all.push(Depends {
+                        input: name.clone(),
+                        taps: *own,
+                        spread,
+                    }),
+                }
+            } else {
+                let behind = |a: usize| own.span(a) - 1 - own.before[a];
+                let far = [0, 1].map(|a| (spread[a].0 + own.before[a], spread[a].1 + behind(a)));
+                let known = around.entry(name).or_default();
+                *known = wider(*known, far);
+            }
+        }
+    }
+    Some(all)
+}
+
+fn wider(a: Around, b: Around) -> Around {
+    [0, 1].map(|k| (a[k].0.max(b[k].0), a[k].1.max(b[k].1)))
 }

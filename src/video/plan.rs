@@ -42,7 +42,10 @@ impl VideoPlan {
     pub(super) fn new(graph: &Graph, shapes: &Shapes, frame: &str, stages: Vec<Stage>) -> Option<Self> {
         let frame_dims = super::local::map_dims(shapes, frame)?;
         let mut kept: Vec<String> = Vec::new();
-        for name in stages.iter().flat_map(|s| s.outputs.iter().chain(&s.inputs)) {
+        for name in stages
+            .iter()
+            .flat_map(|s| s.outputs.iter().chain(&s.inputs).chain(&s.inner))
+        {
             if name != frame && !kept.contains(name) {
                 kept.push(name.clone());
             }
@@ -74,9 +77,14 @@ impl VideoPlan {
         stages.map(|s| needed(s, [height, width], share)).collect()
     }
 
-    /// Tiles of each stage, and how many are computed in their turn.
+    /// Tiles of each stage, and how many are computed besides those that changed.
     pub fn tiles(&self) -> Vec<(usize, usize)> {
-        self.stages.iter().map(|s| (s.tiles(), s.refreshed())).collect()
+        self.stages.iter().map(|s| (s.tiles(), s.spare())).collect()
+    }
+
+    /// Whether the layers of a stage read around a place what others of it made: then what is left of a frame is only made up for in time.
+    pub fn is_run(&self, stage: usize) -> bool {
+        self.stages.get(stage).is_some_and(|s| !s.inner.is_empty())
     }
 
     /// The share of the tiles of each stage as shares of the places of its outputs.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::local::{Local, map_dims};
+use super::places::Depends;
 use super::scale::scales;
 use super::taps::Taps;
 use crate::channels::Shapes;
@@ -45,6 +46,10 @@ pub(super) struct Stage {
     pub halos: Vec<[(usize, usize); 2]>,
     /// Of a stage of single places, what each node reads; otherwise empty.
     pub taps: Vec<Taps>,
+    /// Of a stage of single places, those of its own maps that are read around a place, and kept for that.
+    pub inner: Vec<String>,
+    /// Of a stage of single places, what each place depends on.
+    pub depends: Vec<Depends>,
 }
 
 impl Stage {
@@ -86,6 +91,8 @@ impl Stage {
             axes: Default::default(),
             halos: Vec::new(),
             taps: Vec::new(),
+            inner: Vec::new(),
+            depends: Vec::new(),
         };
         let mut halos = [Vec::new(), Vec::new()];
         for axis in 0..2 {

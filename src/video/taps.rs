@@ -105,6 +105,25 @@ impl Taps {
         *self == Self::same(self.from)
     }
 
+    /// Whether what is made has the places of what is read, each among those that it is made from.
+    pub(super) fn stays(&self) -> bool {
+        self.from == self.to
+            && self.strides == [1; 2]
+            && self.up == [1; 2]
+            && (0..2).all(|a| self.before[a] < self.span(a))
+    }
+
+    /// The same and all places around that far in what is made, without gaps.
+    pub(super) fn widened(&self, around: [(usize, usize); 2]) -> Self {
+        let far = |a: usize| self.strides[a] * around[a].0;
+        Self {
+            kernel: [0, 1].map(|a| self.span(a) + far(a) + self.strides[a] * around[a].1),
+            dilations: [1; 2],
+            before: [0, 1].map(|a| self.before[a] + far(a)),
+            ..*self
+        }
+    }
+
     /// Taps of a place.
     pub(super) fn count(&self) -> usize {
         self.kernel.iter().product()

@@ -2,7 +2,6 @@
 
 use super::plan::VideoPlan;
 use super::stage::Stage;
-use super::taps::Taps;
 
 /// Places that changed, row by row.
 struct Mask {
@@ -16,8 +15,11 @@ pub struct TouchedTiles<'a> {
     plan: &'a VideoPlan,
     /// What counts as change in the frame and in each kept map.
     thresholds: Vec<f32>,
-    /// What places were computed from last: the frame, plane by plane, then kept maps as rows of pixels.
-    references: Vec<Vec<f32>>,
+    /// What cells of the frame were computed from last, plane by plane, and those that changed.
+    frame: Vec<f32>,
+    changed: Option<Mask>,
+    /// What places of kept maps were, as rows of pixels.
+    maps: Vec<Vec<f32>>,
 }
 
 impl<'a> TouchedTiles<'a> {
@@ -26,35 +28,44 @@ impl<'a> TouchedTiles<'a> {
         Self {
             plan,
             thresholds,
-            references: Vec::new(),
+            frame: Vec::new(),
+            changed: None,
+            maps: Vec::new(),
         }
     }
 
-    /// Tiles of each stage that the next frame touches, from the frame and the kept maps; all tiles of the first.
-    pub fn next(&mut self, values: &[Vec<f32>]) -> Vec<usize> {
-        if self.references.len() != values.len() {
-            self.references = values.to_vec();
-            return self.plan.stages.iter().map(Stage::tiles).collect();
+    /// What the next frame is computed from: where it did not change, what earlier ones were.
+    pub fn seen(&mut self, frame: &[f32]) -> &[f32] {
+        if self.frame.len() == frame.len() {
+            let threshold = self.thresholds.first().copied().unwrap_or(0.0);
+            self.changed = self.plan.frame_mask(&mut self.frame, frame, threshold);
+        } else {
+            self.frame = frame.to_vec();
         }
-        let thresholds = self.thresholds.iter().copied().chain(std::iter::repeat(0.0));
-        let pairs = self.references.iter_mut().zip(values).zip(thresholds).enumerate();
+        &self.frame
+    }
+
+    /// Tiles of each stage that this frame touches, from the kept maps that the model makes of it; `None` of the first.
+    pub fn touched(&mut self, maps: Vec<Vec<f32>>) -> Option<Vec<usize>> {
+        if self.maps.len() != maps.len() {
+            self.maps = maps;
+            return None;
+        }
+        let thresholds = self.thresholds.iter().skip(1);
+        let pairs = self.maps.iter_mut().zip(&maps).zip(thresholds).enumerate();
         let masks: Vec<Option<Mask>> = pairs
-            .map(|(k, ((old, new), threshold))| match k {
-                0 => self.plan.frame_mask(old, new, threshold),
-                _ => self.plan.map_mask(k - 1, old, new, threshold),
-            })
+            .map(|(k, ((old, new), threshold))| self.plan.map_mask(k, old, new, *threshold))
             .collect();
-        let mask = |name: &str| {
-            let at = match name == self.plan.frame {
-                true => Some(0),
-                false => self.plan.kept.iter().position(|k| k == name).map(|k| k + 1),
-            };
-            masks.get(at?)?.as_ref()
+        let mask = |name: &str| match name == self.plan.frame {
+            true => self.changed.as_ref(),
+            false => masks.get(self.plan.kept.iter().position(|k| k == name)?)?.as_ref(),
         };
         let stages = self.plan.stages.iter();
-        stages
-            .map(|s| self.plan.touched(s, &mask).unwrap_or_else(|| s.tiles()))
-            .collect()
+        Some(
+            stages
+                .map(|s| self.plan.touched_tiles(s, &mask).unwrap_or_else(|| s.tiles()))
+                .collect(),
+        )
     }
 }
 
@@ -98,14 +109,12 @@ impl VideoPlan {
     }
 
     /// Tiles of a stage that depend on a place that changed.
-    fn touched<'m>(&self, stage: &Stage, mask: &dyn Fn(&str) -> Option<&'m Mask>) -> Option<usize> {
+    fn touched_tiles<'m>(&self, stage: &Stage, mask: &dyn Fn(&str) -> Option<&'m Mask>) -> Option<usize> {
         let mut all = vec![false; stage.tiles()];
         if stage.is_of_places() {
-            for (local, taps) in stage.nodes.iter().zip(&stage.taps) {
-                for name in local.maps.iter().filter(|m| stage.inputs.contains(m)) {
-                    let along = |a: usize| (0..taps.to[a]).map(|o| read(taps, a, o)).collect();
-                    mask(name)?.spread(&along(0), &along(1), &mut all);
-                }
+            for depends in &stage.depends {
+                let along = |a: usize| (0..depends.taps.to[a]).map(|o| depends.range(a, o)).collect();
+                mask(&depends.input)?.spread(&along(0), &along(1), &mut all);
             }
         } else {
             for (name, halo) in stage.inputs.iter().zip(&stage.halos) {
@@ -124,13 +133,6 @@ impl VideoPlan {
         }
         Some(all.iter().filter(|t| **t).count())
     }
-}
-
-/// The places along an axis that a place reads: from, and up to.
-fn read(taps: &Taps, axis: usize, o: usize) -> (usize, usize) {
-    let start = o / taps.up[axis] * taps.strides[axis];
-    let end = (start + taps.span(axis)).saturating_sub(taps.before[axis]);
-    (start.saturating_sub(taps.before[axis]), end)
 }
 
 impl Mask {

@@ -23,6 +23,8 @@ const ROW_MOVED: f64 = 0.15;
 const ROW_COPIED: f64 = 0.12;
 const NOTED: f64 = 8.0;
 const PLACES: f64 = 45_000.0;
+/// Nanoseconds that the small nodes of one more layer of a stage take.
+const LAYER: f64 = 8_000.0;
 /// Nanoseconds that the small nodes of a stage take together.
 const STAGE: f64 = 80_000.0;
 /// What nodes take on windows over what they take on as many places of a whole map.
@@ -73,13 +75,18 @@ fn places_work(graph: &Graph, stage: &Stage, places: usize) -> Option<f64> {
     let mut each = 0.0;
     for (local, taps) in stage.nodes.iter().zip(&stage.taps) {
         each += node_work(graph, local, &extents)? * (ROW_MAC / MAC);
-        let read = local.maps.iter().filter(|m| stage.inputs.contains(m));
+        let read = local
+            .maps
+            .iter()
+            .filter(|m| stage.inputs.contains(m) || !taps.is_same());
         let channels: usize = read.filter_map(|m| extents(m)).map(|d| d[0]).sum();
         each += (channels * taps.count()) as f64 * ROW_MOVED;
     }
     let made: usize = stage.outputs.iter().filter_map(|o| extents(o)).map(|d| d[0]).sum();
-    let map = (made * stage.tiles()) as f64 * ROW_COPIED + stage.tiles() as f64 * NOTED;
-    Some(PLACES + map + places as f64 * (each + made as f64 * 4.0 * ROW_MOVED))
+    let inner: usize = stage.inner.iter().filter_map(|o| extents(o)).map(|d| d[0]).sum();
+    let map = ((made + inner) * stage.tiles()) as f64 * ROW_COPIED + stage.tiles() as f64 * NOTED;
+    let fixed = PLACES + stage.inner.len() as f64 * LAYER;
+    Some(fixed + map + places as f64 * (each + made as f64 * 4.0 * ROW_MOVED))
 }
 
 /// Nanoseconds of a stage that computes so many tiles.

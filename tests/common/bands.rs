@@ -166,7 +166,6 @@ pub fn write(folder: &Path, threshold: f64) -> PathBuf {
             name: "map".to_owned(),
             tiles: BANDS,
             computed,
-            refreshed: 1,
         }],
         changed: CHANGED.to_owned(),
         set: String::new(),

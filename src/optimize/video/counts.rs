@@ -2,11 +2,11 @@
 
 use super::context::VideoSearch;
 use crate::Result;
-use crate::onnx::encode;
+use crate::onnx::{Tensor, encode};
 use crate::video::{Numbers, TouchedTiles, VideoModel, VideoPlan};
 
 /// Frames that are looked at, at most: the first ones, in their order.
-const FRAMES: usize = 48;
+const FRAMES: usize = 24;
 /// Of the frames, this share finds room in what a file computes for its share of changed tiles.
 const HELD: f64 = 0.85;
 /// Room besides.
@@ -15,55 +15,42 @@ const ROOM: f64 = 1.1;
 /// Tiles of each stage that a frame touches, for one share of the range that counts as change.
 #[derive(Clone, Debug)]
 pub(super) struct Counts {
-    /// The share of the range.
-    pub factor: f64,
     /// By frame, from the second on.
     frames: Vec<Vec<usize>>,
 }
 
-/// Counts for several shares of the range, from one run of the whole model a frame.
+/// Counts of the first frames, in their order.
 pub(super) fn counts(
     search: &VideoSearch,
     video: &VideoModel,
     numbers: &Numbers,
-    factors: &[f64],
+    factor: f64,
     frames: usize,
-) -> Result<Vec<Counts>> {
+) -> Result<Counts> {
+    let numbers = Numbers {
+        factor: factor as f32,
+        ..numbers.clone()
+    };
     let kept = video.plan.kept();
-    let mut touched: Vec<TouchedTiles> = Vec::new();
-    for factor in factors {
-        let numbers = Numbers {
-            factor: *factor as f32,
-            ..numbers.clone()
-        };
-        touched.push(TouchedTiles::new(video.plan, numbers.thresholds(kept)));
-    }
-    let mut all: Vec<Counts> = factors
-        .iter()
-        .map(|factor| Counts {
-            factor: *factor,
-            frames: Vec::new(),
-        })
-        .collect();
-    let dense = encode(&video.dense(numbers, 1.0)?);
-    let names: Vec<String> = std::iter::once(video.reference())
-        .chain((0..kept.len()).map(|k| video.map_output(k)))
-        .collect();
+    let mut touched = TouchedTiles::new(video.plan, numbers.thresholds(kept));
+    let dense = encode(&video.dense(&numbers, 1.0)?);
+    let names: Vec<String> = (0..kept.len()).map(|k| video.map_output(k)).collect();
+    let mut runner = search.device.runner(&dense)?;
+    let mut all = Counts { frames: Vec::new() };
     let taken = search.data.runs().min(frames).min(FRAMES);
-    let mut inputs = (0..taken).map(|k| search.data.run(k).inputs);
-    let mut done = 0;
-    search.device.each_output(&dense, &mut inputs, &mut |made| {
-        let value = |name: &String| made.iter().find(|(n, _)| n == name).and_then(|(_, t)| t.to_f32());
-        let values: Vec<Vec<f32>> = names.iter().map(|n| value(n).unwrap_or_default()).collect();
-        for (touched, all) in touched.iter_mut().zip(&mut all) {
-            let own = touched.next(&values);
-            if done > 0 {
-                all.frames.push(own);
+    for k in 0..taken {
+        let mut inputs = search.data.run(k).inputs;
+        for (_, tensor) in &mut inputs {
+            if let Some(values) = tensor.to_f32() {
+                *tensor = Tensor::from_f32(tensor.dims.clone(), touched.seen(&values));
             }
         }
-        done += 1;
-        search.reporter.progress(done, taken);
-    })?;
+        let made = runner.run_tensors(&inputs)?;
+        let value = |name: &String| made.iter().find(|(n, _)| n == name).and_then(|(_, t)| t.to_f32());
+        let maps = names.iter().map(|n| value(n).unwrap_or_default()).collect();
+        all.frames.extend(touched.touched(maps));
+        search.reporter.progress(k + 1, taken);
+    }
     Ok(all)
 }
 
@@ -91,7 +78,7 @@ impl Counts {
         if moved.is_empty() {
             return None;
         }
-        let one = |(stage, (tiles, refreshed)): (usize, &(usize, usize))| {
+        let one = |(stage, (tiles, spare)): (usize, &(usize, usize))| {
             let mut each: Vec<f64> = moved
                 .iter()
                 .map(|(frame, share)| frame.get(stage).copied().unwrap_or(0) as f64 / share)
@@ -100,7 +87,7 @@ impl Counts {
             let at = ((each.len() as f64 * HELD) as usize).min(each.len() - 1);
             let held = each.get(at).copied().unwrap_or(0.0) * share;
             let held = if stage == first { held } else { held * ROOM };
-            ((held.ceil() as usize) + refreshed).min(*tiles)
+            ((held.ceil() as usize) + spare).min(*tiles)
         };
         Some(all.iter().enumerate().map(one).collect())
     }

@@ -1,17 +1,17 @@
 //! Files for several shares of changed tiles: what they compute, what they take, and from what difference on change counts.
 
-use super::FEW;
 use super::context::VideoSearch;
 use super::counts::Counts;
 use super::loss::{Played, played};
 use super::outcome::{VideoFile, VideoOutcome};
 use super::timing::{Entry, timed};
+use super::{FACTORS, FEW};
 use crate::Result;
 use crate::onnx::encode;
 use crate::video::{Manifest, Numbers, VideoModel};
 
 /// Shares of the tiles that files are made for, over that of a frame in the middle.
-const STEPS: [f64; 4] = [0.6, 1.0, 1.6, 2.6];
+const STEPS: [f64; 5] = [0.5, 0.75, 1.0, 1.5, 2.5];
 /// Shares of the frame where no frame shows any change.
 const SHARES: [f64; 4] = [0.03, 0.08, 0.2, 0.4];
 /// No file is made for more of the tiles.
@@ -26,23 +26,24 @@ impl VideoSearch<'_> {
         &self,
         video: &VideoModel,
         numbers: &Numbers,
-        counts: &[Counts],
         outcome: &mut VideoOutcome,
     ) -> Result<Vec<Vec<u8>>> {
         let count = self.data.count();
         let first = (count * 2 / 3).max(1);
         let last = if count >= FEW { first..count } else { 0..count };
         outcome.frames = [first, last.len()];
-        for counts in counts {
-            self.ladder(video, numbers, counts, outcome)?;
+        let factors = FACTORS.iter().copied().filter(|_| self.most_drop > 0.0);
+        for factor in factors.chain([0.0]) {
+            let counts = self.counts(video, numbers, factor)?;
+            self.ladder(video, numbers, &counts, outcome)?;
             if outcome.files.len() < 2 {
                 outcome.files.clear();
                 outcome.declined = Some("no file is faster than the model itself".to_owned());
                 return Ok(Vec::new());
             }
-            let models = self.files(video, numbers, outcome, counts.factor)?;
-            let loses = |loss: Option<f64>| counts.factor > 0.0 && loss.is_none_or(|loss| loss > self.most_drop);
-            if counts.factor > 0.0 && loses(played(self, outcome, &models, 0..first)?.loss) {
+            let models = self.files(video, numbers, outcome, factor)?;
+            let loses = |loss: Option<f64>| factor > 0.0 && loss.is_none_or(|loss| loss > self.most_drop);
+            if factor > 0.0 && loses(played(self, outcome, &models, 0..first)?.loss) {
                 continue;
             }
             let Played {
@@ -54,7 +55,7 @@ impl VideoSearch<'_> {
             if loses(loss) {
                 continue;
             }
-            outcome.threshold = counts.factor;
+            outcome.threshold = factor;
             outcome.loss = loss;
             outcome.measure = measure;
             outcome.changed = changed;
@@ -140,7 +141,7 @@ impl VideoSearch<'_> {
         outcome.files.iter().map(one).collect()
     }
 
-    /// The whole file and one of tiles as exact ones, which compute a quarter of the tiles or more: runs are bounded.
+    /// The whole file and one of tiles as exact ones, which compute a quarter of the tiles or more, and all of those of several layers: runs are bounded.
     pub(super) fn exact_files(
         &self,
         video: &VideoModel,
@@ -150,8 +151,10 @@ impl VideoSearch<'_> {
         let mut some = outcome.clone();
         some.files.dedup_by(|b, a| a.part != "dense" && b.part != "dense");
         for file in &mut some.files {
-            let all = file.computed.iter_mut().zip(&outcome.stages);
-            all.for_each(|(k, stage)| *k = (*k).max(stage.tiles.div_ceil(4)));
+            for (at, (k, stage)) in file.computed.iter_mut().zip(&outcome.stages).enumerate() {
+                let least = if video.plan.is_run(at) { 1 } else { 4 };
+                *k = (*k).max(stage.tiles.div_ceil(least));
+            }
         }
         self.files(video, numbers, &some, 0.0)
     }

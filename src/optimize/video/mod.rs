@@ -105,16 +105,24 @@ pub fn video(
     reporter.step(Step::SearchPlans);
     let mut plans: Vec<VideoPlan> = Vec::new();
     let mut known = HashSet::new();
-    let plan = |weight: f64, seen: &HashMap<String, f64>| {
+    let plan = |weight: f64, seen: &HashMap<String, f64>, runs: bool| {
         let share = TYPICAL;
-        planned(&graph, &opened.shapes, &frame.name, CutFor { share, weight }, seen)
+        planned(
+            &graph,
+            &opened.shapes,
+            &frame.name,
+            CutFor { share, weight, runs },
+            seen,
+        )
     };
-    let seen = match plan(ALWAYS, &HashMap::new()) {
+    let seen = match plan(ALWAYS, &HashMap::new(), false) {
         Some(plan) => search.seen(&plan)?,
         None => HashMap::new(),
     };
+    // Exact files go on until nothing is left, which runs of layers do not promise.
+    let runs = options.most_drop > 0.0;
     for weight in WEIGHTS {
-        plans.extend(plan(weight, &seen).filter(|p| known.insert(format!("{:?}", p.described()))));
+        plans.extend(plan(weight, &seen, runs).filter(|p| known.insert(format!("{:?}", p.described()))));
     }
     if plans.is_empty() {
         return Ok(declined("nothing of the model can be computed by tiles"));
@@ -132,11 +140,10 @@ impl VideoSearch<'_> {
             ));
         }
         self.reporter.step(Step::TimeGates);
-        let Some(found) = self.fastest(plans)? else {
+        let Some((plan, numbers)) = self.fastest(plans)? else {
             outcome.declined = Some("nothing of the model can be computed by tiles".to_owned());
             return Ok(outcome);
         };
-        let Candidate { plan, numbers, counts } = found;
         let video = self.of(plan);
         outcome.stages = plan
             .described()
@@ -150,7 +157,7 @@ impl VideoSearch<'_> {
             })
             .collect();
         self.reporter.step(Step::JudgeGates);
-        let models = self.chosen(&video, &numbers, &counts, &mut outcome)?;
+        let models = self.chosen(&video, &numbers, &mut outcome)?;
         if outcome.declined.is_some() {
             return Ok(outcome);
         }
@@ -171,19 +178,21 @@ impl VideoSearch<'_> {
         Ok(outcome)
     }
 
-    fn counts(&self, video: &VideoModel, numbers: &Numbers) -> Result<Vec<Counts>> {
-        let factors: Vec<f64> = match self.most_drop > 0.0 {
-            true => FACTORS.iter().copied().chain([0.0]).collect(),
-            false => vec![0.0],
-        };
-        counts(self, video, numbers, &factors, (self.data.count() * 2 / 3).max(2))
+    /// The share of the range that plans are made for: the largest but one, as cameras' noise is mostly below it.
+    fn planned_for(&self) -> f64 {
+        if self.most_drop > 0.0 { FACTORS[1] } else { 0.0 }
+    }
+
+    fn counts(&self, video: &VideoModel, numbers: &Numbers, factor: f64) -> Result<Counts> {
+        counts(self, video, numbers, factor, (self.data.count() * 2 / 3).max(2))
     }
 
     /// The shares of the places of maps that a frame in the middle touches; empty where none changes.
     fn seen(&self, plan: &VideoPlan) -> Result<HashMap<String, f64>> {
         let video = self.of(plan);
-        let counts = self.counts(&video, &ranges(self, &video)?)?;
-        Ok(typical(plan, &counts).map_or_else(HashMap::new, |computed| plan.shares(&computed)))
+        let counts = self.counts(&video, &ranges(self, &video)?, self.planned_for())?;
+        let computed = counts.typical(plan).and_then(|share| counts.computed(plan, share));
+        Ok(computed.map_or_else(HashMap::new, |computed| plan.shares(&computed)))
     }
 
     fn of<'v>(&'v self, plan: &'v VideoPlan) -> VideoModel<'v> {
@@ -194,18 +203,19 @@ impl VideoSearch<'_> {
         }
     }
 
-    /// The plan whose file for a frame like most takes least, with the ranges of its maps and the tiles that frames touch.
-    fn fastest<'p>(&self, plans: &'p [VideoPlan]) -> Result<Option<Candidate<'p>>> {
+    /// The plan whose file for a frame like most takes least, with the ranges of its maps.
+    fn fastest<'p>(&self, plans: &'p [VideoPlan]) -> Result<Option<(&'p VideoPlan, Numbers)>> {
         let mut all = Vec::new();
         let mut entries = Vec::new();
         for plan in plans {
             let video = self.of(plan);
             let numbers = ranges(self, &video)?;
-            let counts = self.counts(&video, &numbers)?;
-            let computed = typical(plan, &counts).unwrap_or_else(|| plan.computed(TYPICAL));
+            let counts = self.counts(&video, &numbers, self.planned_for())?;
+            let computed = counts.typical(plan).and_then(|share| counts.computed(plan, share));
+            let computed = computed.unwrap_or_else(|| plan.computed(TYPICAL));
             let model = encode(&video.tiles(&numbers, &computed, 1.0)?);
             entries.push(Entry::tiles(self, &video, &numbers, model)?);
-            all.push(Candidate { plan, numbers, counts });
+            all.push((plan, numbers));
         }
         let times = timed(self, entries)?;
         let best = times
@@ -215,18 +225,4 @@ impl VideoSearch<'_> {
             .map(|(k, _)| k);
         Ok(best.and_then(|k| all.into_iter().nth(k)))
     }
-}
-
-/// Tiles of each stage for a frame in the middle, at the largest share of the range but one: cameras' noise is mostly below it.
-fn typical(plan: &VideoPlan, counts: &[Counts]) -> Option<Vec<usize>> {
-    let middle = counts.get(1).or(counts.first())?;
-    middle.computed(plan, middle.typical(plan)?)
-}
-
-/// A plan with what frames show of it.
-struct Candidate<'a> {
-    plan: &'a VideoPlan,
-    numbers: Numbers,
-    /// By the share of the range that counts as change, the largest first.
-    counts: Vec<Counts>,
 }

@@ -105,8 +105,7 @@ class Video:
         steps = [[stage["computed"] for stage in file.manifest["stages"]] for file in tiles]
         shares = [file.manifest["share"] for file in tiles]
         counts = [stage["tiles"] for stage in self.manifest["stages"]]
-        refreshed = [stage.get("refreshed", 1) for stage in self.manifest["stages"]]
-        self._chooser = Chooser(counts, list(zip(shares, steps)), self.manifest["limit"], plain is not None, refreshed)
+        self._chooser = Chooser(counts, list(zip(shares, steps)), self.manifest["limit"], plain is not None)
         self._some: numpy.ndarray | None = None
         self._last: numpy.ndarray | None = None
 

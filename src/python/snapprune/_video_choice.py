@@ -74,16 +74,8 @@ def _window(side: int, tile: int, halo: int, k: int) -> slice:
 class Chooser:
     """Chooses frame by frame; what a stage needs for a changed tile of the frame it learns from what was left."""
 
-    def __init__(
-        self,
-        tiles: list[int],
-        steps: list[tuple[float, list[int]]],
-        limit: float,
-        plain: bool,
-        refreshed: list[int] | None = None,
-    ) -> None:
+    def __init__(self, tiles: list[int], steps: list[tuple[float, list[int]]], limit: float, plain: bool) -> None:
         self._tiles, self._steps, self._limit, self._plain = tiles, steps, limit, plain
-        self._refreshed = refreshed or [1] * len(tiles)
         # Where nothing is known, steps hold in all stages what they hold in the first.
         self._least = [float(stage == 0) for stage in range(len(tiles))]
         self._spread = list(self._least)
@@ -153,15 +145,15 @@ class Chooser:
 
     def _step(self, wanted: list[int], changed: int) -> Choice:
         for k, (_, computed) in enumerate(self._steps):
-            if all(_room(*own) >= want for *own, want in zip(computed, self._refreshed, wanted)):
+            if all(_room(own) >= want for own, want in zip(computed, wanted)):
                 return k
         last = self._steps[-1][1] if self._steps else []
         held = all(left <= k for left, k in zip(self._pending, last))
-        if last and held and _room(last[0], self._refreshed[0]) >= changed:
+        if last and held and _room(last[0]) >= changed:
             return len(self._steps) - 1
         return DENSE
 
 
-def _room(computed: int, refreshed: int) -> int:
-    """Tiles that a run of a stage has for change: where it computes more, some are refreshed in turn."""
-    return max(computed - refreshed, min(computed, 1))
+def _room(computed: int) -> int:
+    """Tiles that a run has for change: where it computes several, one of them is refreshed."""
+    return max(computed - 1, min(computed, 1))
