@@ -38,6 +38,7 @@ pub struct Chooser {
     /// Tiles of each stage, the frame's first.
     tiles: Vec<usize>,
     limit: f64,
+    exact: bool,
     plain: bool,
     before: Before,
     /// Tiles of each stage that changed and were left.
@@ -58,6 +59,7 @@ impl Chooser {
             steps,
             tiles,
             limit: dense.limit,
+            exact: dense.threshold == 0.0,
             plain,
             before: Before::Nothing,
             pending: Vec::new(),
@@ -108,7 +110,7 @@ impl Chooser {
         };
         let choice = match self.step(&self.pending, 0) {
             Choice::Tiles(k) => match self.steps.get(k) {
-                Some(step) if done + step.share * rounds(step) as f64 <= self.limit => Choice::Tiles(k),
+                Some(step) if done <= 1.0 && step.share * rounds(step) as f64 <= self.limit => Choice::Tiles(k),
                 _ => Choice::Dense,
             },
             other => other,
@@ -130,9 +132,10 @@ impl Chooser {
                     .unwrap_or(0);
                 // What earlier frames left says nothing of this one's change.
                 let before = self.pending.get(stage).copied().unwrap_or(0);
+                let waits = self.waits(computed);
                 if let Some(spread) = self.spread.get_mut(stage) {
                     let seen = match left {
-                        _ if left == 0 || changed == 0 => 0.0,
+                        _ if left <= waits || changed == 0 => 0.0,
                         left => (computed + left).saturating_sub(before) as f64 / changed as f64,
                     };
                     *spread = (*spread * FADE).max(Self::least(stage)).max(seen);
@@ -140,6 +143,12 @@ impl Chooser {
             }
         }
         self.pending = pending.to_vec();
+    }
+
+    /// Tiles that may wait for the next frame where a run computes so many: the exact files run again for each, the others have those wait that
+    /// changed least.
+    fn waits(&self, computed: usize) -> usize {
+        if self.exact { 0 } else { computed }
     }
 
     /// Whether something was left.

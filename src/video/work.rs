@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::local::Local;
 use super::stage::Stage;
 use crate::channels::Shapes;
-use crate::onnx::Graph;
+use crate::onnx::{Attributes, Graph};
 
 /// Nanoseconds for one multiply-accumulate of a convolution over all channels, and of a depthwise one.
 const MAC: f64 = 0.009;
@@ -21,6 +21,8 @@ const COPIED: f64 = 0.25;
 const ROW_MAC: f64 = 0.0105;
 const ROW_MOVED: f64 = 0.15;
 const ROW_COPIED: f64 = 0.12;
+/// Nanoseconds for one tap of a depthwise layer in rows: weighted and summed.
+const ROW_WEIGHTED: f64 = 0.26;
 const NOTED: f64 = 8.0;
 const PLACES: f64 = 45_000.0;
 /// Nanoseconds that the small nodes of one more layer of a stage take.
@@ -80,7 +82,12 @@ fn places_work(graph: &Graph, stage: &Stage, places: usize) -> Option<f64> {
             .iter()
             .filter(|m| stage.inputs.contains(m) || !taps.is_same());
         let channels: usize = read.filter_map(|m| extents(m)).map(|d| d[0]).sum();
-        each += (channels * taps.count()) as f64 * ROW_MOVED;
+        let node = graph.proto.node.get(local.node)?;
+        let weighted = match node.op_type() == "Conv" && node.int("group", 1) > 1 {
+            true => ROW_WEIGHTED,
+            false => 0.0,
+        };
+        each += (channels * taps.count()) as f64 * (ROW_MOVED + weighted);
     }
     let made: usize = stage.outputs.iter().filter_map(|o| extents(o)).map(|d| d[0]).sum();
     let inner: usize = stage.inner.iter().filter_map(|o| extents(o)).map(|d| d[0]).sum();

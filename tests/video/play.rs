@@ -79,7 +79,12 @@ impl Files {
             ranges: plan.kept().iter().map(|k| (k.clone(), 1.0)).collect(),
             factor: 0.0,
         };
-        let video = VideoModel { model, graph, plan };
+        let video = VideoModel {
+            model,
+            graph,
+            plan,
+            origin: "this model",
+        };
         let dense = video.dense(&numbers, 0.5).unwrap();
         // Half of the tiles at most, so that some are left.
         let whole = Manifest::of(&dense).unwrap().unwrap().stages;

@@ -34,6 +34,12 @@ impl VideoSearch<'_> {
         outcome.frames = [first, last.len()];
         let factors = FACTORS.iter().copied().filter(|_| self.most_drop > 0.0);
         for factor in factors.chain([0.0]) {
+            if !outcome.files.is_empty() && self.limit.is_up() {
+                outcome.files.clear();
+                outcome.declined =
+                    Some("the time was up before a threshold was found that loses little enough".to_owned());
+                return Ok(Vec::new());
+            }
             let counts = self.counts(video, numbers, factor)?;
             self.ladder(video, numbers, &counts, outcome)?;
             if outcome.files.len() < 2 {

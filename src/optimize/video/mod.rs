@@ -16,7 +16,7 @@ use super::reporter::{ProgressReporter, Step};
 use super::{Opened, judged};
 use crate::Result;
 use crate::data::Dataset;
-use crate::device::Device;
+use crate::device::{Device, Limit};
 use crate::error::Error;
 use crate::gate::raise_opset;
 use crate::onnx::{Dtype, Graph, encode};
@@ -49,6 +49,8 @@ pub struct VideoOptions {
     pub most_drop: f64,
     /// The model's task.
     pub judging: Judging,
+    /// How long the search may go on.
+    pub limit: Limit,
 }
 
 /// Makes the files of a model from frames in their order.
@@ -92,15 +94,18 @@ pub fn video(
     let reading = spec
         .reading
         .ok_or_else(|| Error::Usage("the outputs hold no numbers".to_owned()))?;
+    let origin = blake3::hash(&encode(&model)).to_hex().to_string();
     let search = VideoSearch {
         device,
         timer: device.require_timer()?,
         reporter,
         model: &model,
+        origin: &origin,
         graph: &graph,
         data,
         reading: &reading,
         most_drop: options.most_drop,
+        limit: &options.limit,
     };
     reporter.step(Step::SearchPlans);
     let mut plans: Vec<VideoPlan> = Vec::new();
@@ -163,7 +168,7 @@ impl VideoSearch<'_> {
         }
         self.reporter.step(Step::VerifyDynamic);
         let exact = self.exact_files(&video, &numbers, &outcome)?;
-        let difference = apart(self, &exact)?;
+        let difference = apart(self, &video, &exact)?;
         outcome.exact_difference = Some(difference);
         if difference > EXACT {
             outcome.files.clear();
@@ -200,6 +205,7 @@ impl VideoSearch<'_> {
             model: self.model,
             graph: self.graph,
             plan,
+            origin: self.origin,
         }
     }
 
@@ -208,6 +214,9 @@ impl VideoSearch<'_> {
         let mut all = Vec::new();
         let mut entries = Vec::new();
         for plan in plans {
+            if !entries.is_empty() && self.limit.is_up() {
+                break;
+            }
             let video = self.of(plan);
             let numbers = ranges(self, &video)?;
             let counts = self.counts(&video, &numbers, self.planned_for())?;

@@ -74,7 +74,11 @@ def _window(side: int, tile: int, halo: int, k: int) -> slice:
 class Chooser:
     """Chooses frame by frame; what a stage needs for a changed tile of the frame it learns from what was left."""
 
-    def __init__(self, tiles: list[int], steps: list[tuple[float, list[int]]], limit: float, plain: bool) -> None:
+    def __init__(
+        self, tiles: list[int], steps: list[tuple[float, list[int]]], limit: float, plain: bool, exact: bool = True
+    ) -> None:
+        # The exact files run again for each tile that is left, the others have those wait that changed least.
+        self._waits = not exact
         self._tiles, self._steps, self._limit, self._plain = tiles, steps, limit, plain
         # Where nothing is known, steps hold in all stages what they hold in the first.
         self._least = [float(stage == 0) for stage in range(len(tiles))]
@@ -115,7 +119,7 @@ class Chooser:
         if not isinstance(choice, str):
             share, computed = self._steps[choice]
             rounds = max((-(-left // max(k, 1)) for left, k in zip(self._pending, computed)), default=0)
-            if done + share * rounds > self._limit:
+            if done > 1 or share * rounds > self._limit:
                 choice = DENSE
         return self._take(choice)
 
@@ -126,7 +130,7 @@ class Chooser:
             earlier = self._pending or [0] * len(self._tiles)
             for stage, (left, k, before) in enumerate(zip(pending, computed, earlier)):
                 # What earlier frames left says nothing of this one's change.
-                seen = max(k + left - before, 0) / changed if left and changed else 0.0
+                seen = max(k + left - before, 0) / changed if left > k * self._waits and changed else 0.0
                 self._spread[stage] = max(self._spread[stage] * _FADE, self._least[stage], seen)
         self._pending = list(pending)
 
