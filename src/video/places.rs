@@ -11,6 +11,9 @@ use crate::onnx::Graph;
 /// Of so many places one more is computed than change wants: those that were left longest.
 const SPARE: usize = 256;
 
+/// Rows of a matrix product for which its weights are read once.
+const ROWS: usize = 12;
+
 /// Places before and behind, by axis.
 pub(super) type Around = [(usize, usize); 2];
 
@@ -125,6 +128,14 @@ impl Stage {
         self.depends.iter().fold([(0, 0); 2], |far, d| {
             [0, 1].map(|a| (far[a].0.max(d.spread[a].0), far[a].1.max(d.spread[a].1)))
         })
+    }
+
+    /// Tiles that take hardly longer than one.
+    pub(super) fn fewest(&self) -> usize {
+        match self.is_of_places() {
+            true => self.tiles().min(ROWS),
+            false => 1,
+        }
     }
 
     /// Tiles that are computed besides those that changed.

@@ -77,9 +77,9 @@ impl VideoPlan {
         stages.map(|s| needed(s, [height, width], share)).collect()
     }
 
-    /// Tiles of each stage, and how many are computed besides those that changed.
-    pub fn tiles(&self) -> Vec<(usize, usize)> {
-        self.stages.iter().map(|s| (s.tiles(), s.spare())).collect()
+    /// Tiles of each stage, how many are computed besides those that changed, and how many at least.
+    pub fn tiles(&self) -> Vec<(usize, usize, usize)> {
+        self.stages.iter().map(|s| (s.tiles(), s.spare(), s.fewest())).collect()
     }
 
     /// Whether the layers of a stage read around a place what others of it made: then what is left of a frame is only made up for in time.

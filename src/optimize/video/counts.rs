@@ -8,9 +8,9 @@ use crate::video::{Numbers, TouchedTiles, VideoModel, VideoPlan};
 /// Frames that are looked at, at most: the first ones, in their order.
 const FRAMES: usize = 24;
 /// Of the frames, this share finds room in what a file computes for its share of changed tiles.
-const HELD: f64 = 0.85;
-/// Room besides.
-const ROOM: f64 = 1.1;
+const HELD: f64 = 0.75;
+/// Objects that the changed part of a frame is taken for.
+const OBJECTS: f64 = 2.0;
 
 /// Tiles of each stage that a frame touches, for one share of the range that counts as change.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ impl Counts {
     /// The share of the tiles of the stage that reads the frame which a frame in the middle touches.
     pub(super) fn typical(&self, plan: &VideoPlan) -> Option<f64> {
         let first = plan.first_index()?;
-        let (tiles, _) = *plan.tiles().get(first)?;
+        let (tiles, ..) = *plan.tiles().get(first)?;
         let mut shares: Vec<f64> = self.shares(first, tiles);
         shares.sort_by(f64::total_cmp);
         shares.get(shares.len() / 2).copied().filter(|share| *share > 0.0)
@@ -78,17 +78,44 @@ impl Counts {
         if moved.is_empty() {
             return None;
         }
-        let one = |(stage, (tiles, spare)): (usize, &(usize, usize))| {
+        let one = |(stage, (tiles, spare, fewest)): (usize, &(usize, usize, usize))| {
             let mut each: Vec<f64> = moved
                 .iter()
-                .map(|(frame, share)| frame.get(stage).copied().unwrap_or(0) as f64 / share)
+                .map(|(frame, seen)| grown(frame.get(stage).copied().unwrap_or(0), *tiles, *seen, share))
                 .collect();
             each.sort_by(f64::total_cmp);
             let at = ((each.len() as f64 * HELD) as usize).min(each.len() - 1);
-            let held = each.get(at).copied().unwrap_or(0.0) * share;
-            let held = if stage == first { held } else { held * ROOM };
-            ((held.ceil() as usize) + spare).min(*tiles)
+            let held = each.get(at).copied().unwrap_or(0.0);
+            let held = if stage == first { share * *tiles as f64 } else { held };
+            ((held.ceil() as usize) + spare).max(*fewest).min(*tiles)
         };
         Some(all.iter().enumerate().map(one).collect())
+    }
+}
+
+/// Tiles of a stage of `tiles` that a frame touches which touches the share `wanted` of the frame's tiles, from one that touches `touched` at the share
+/// `seen`: objects are squares, and what layers read around them does not grow with them.
+fn grown(touched: usize, tiles: usize, seen: f64, wanted: f64) -> f64 {
+    let side = |share: f64| (share * tiles as f64 / OBJECTS).sqrt();
+    let around = (touched as f64 / OBJECTS).sqrt() - side(seen);
+    if around <= 0.0 {
+        return touched as f64 * wanted / seen;
+    }
+    OBJECTS * (side(wanted) + around).powi(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grown;
+
+    #[test]
+    fn what_layers_read_around_objects_does_not_grow_with_them() {
+        // Two objects of 10 × 10 in 2000 tiles, and two places around each.
+        let touched = 2 * 14 * 14;
+        assert!((grown(touched, 2000, 0.1, 0.1) - 392.0).abs() < 1e-9);
+        assert!((grown(touched, 2000, 0.1, 0.4) - 2.0 * 24.0 * 24.0).abs() < 1e-9);
+        assert!((grown(touched, 2000, 0.1, 0.025) - 2.0 * 9.0 * 9.0).abs() < 1e-9);
+        // What vanishes on the way does so at all shares.
+        assert!((grown(50, 2000, 0.1, 0.2) - 100.0).abs() < 1e-9);
     }
 }
