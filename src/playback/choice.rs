@@ -132,7 +132,7 @@ impl Chooser {
                     .unwrap_or(0);
                 // What earlier frames left says nothing of this one's change.
                 let before = self.pending.get(stage).copied().unwrap_or(0);
-                let waits = self.waits(computed);
+                let waits = self.waits(stage, computed);
                 if let Some(spread) = self.spread.get_mut(stage) {
                     let seen = match left {
                         _ if left <= waits || changed == 0 => 0.0,
@@ -145,10 +145,10 @@ impl Chooser {
         self.pending = pending.to_vec();
     }
 
-    /// Tiles that may wait for the next frame where a run computes so many: the exact files run again for each, the others have those wait that
-    /// changed least.
-    fn waits(&self, computed: usize) -> usize {
-        if self.exact { 0 } else { computed }
+    /// Tiles that may wait for the next frame where a run computes so many: none of the frame's own; the exact files run again for each, the others
+    /// have those wait that changed least.
+    fn waits(&self, stage: usize, computed: usize) -> usize {
+        if self.exact || stage == 0 { 0 } else { computed }
     }
 
     /// Whether something was left.

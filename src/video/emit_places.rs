@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::depends::Depends;
 use super::emitter::{Emitter, map_state, next};
 use super::local::Local;
-use super::places::Depends;
 use super::stage::Stage;
 use super::taps::{Outside, Taps};
 use crate::onnx::proto::NodeProto;

@@ -1,6 +1,7 @@
 //! Video: a model as plain files with state that compute only the tiles of a frame that changed.
 
 mod change;
+mod depends;
 mod emit;
 mod emit_places;
 mod emitter;

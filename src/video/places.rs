@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::depends::{Around, depends};
 use super::local::{Local, map_dims};
 use super::stage::{Stage, StageAxis, StageMap};
 use super::taps::Taps;
@@ -13,31 +14,6 @@ const SPARE: usize = 256;
 
 /// Rows of a matrix product for which its weights are read once.
 const ROWS: usize = 12;
-
-/// Places before and behind, by axis.
-pub(super) type Around = [(usize, usize); 2];
-
-/// An input of a stage of single places, as it is read.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Depends {
-    /// The map.
-    pub input: String,
-    /// What the layer that reads it reads.
-    pub taps: Taps,
-    /// How far around a place other layers of the stage carry that.
-    pub spread: Around,
-}
-
-impl Depends {
-    /// The places along an axis that an output place depends on: from, and up to.
-    pub(super) fn range(&self, axis: usize, o: usize) -> (usize, usize) {
-        let (taps, (before, behind)) = (&self.taps, self.spread[axis]);
-        let at = |o: usize| o / taps.up[axis] * taps.strides[axis];
-        let end = (at(o + behind) + taps.span(axis)).saturating_sub(taps.before[axis]);
-        let padding = taps.before[axis] + before.saturating_sub(o) * taps.strides[axis];
-        (at(o.saturating_sub(before)).saturating_sub(padding), end)
-    }
-}
 
 impl Stage {
     /// Nodes as a stage whose tiles are single places; `None` where an operator has no form for rows, or one reads places around its own of what
@@ -145,37 +121,4 @@ impl Stage {
             false => 1,
         }
     }
-}
-
-/// What the places of a stage depend on.
-fn depends(graph: &Graph, nodes: &[Local], taps: &[Taps], inputs: &[String]) -> Option<Vec<Depends>> {
-    let mut around: HashMap<&str, Around> = HashMap::new();
-    let mut all: Vec<Depends> = Vec::new();
-    for (local, own) in nodes.iter().zip(taps).rev() {
-        let made = graph.proto.node.get(local.node)?.output.iter();
-        let wanted = made.filter_map(|o| around.get(o.as_str())).copied();
-        let spread = wanted.fold([(0, 0); 2], wider);
-        for name in &local.maps {
-            if inputs.contains(name) {
-                match all.iter_mut().find(|d| d.input == *name && d.taps == *own) {
-                    Some(known) => known.spread = wider(known.spread, spread),
-                    None => all.push(Depends {
-                        input: name.clone(),
-                        taps: *own,
-                        spread,
-                    }),
-                }
-            } else {
-                let behind = |a: usize| own.span(a) - 1 - own.before[a];
-                let far = [0, 1].map(|a| (spread[a].0 + own.before[a], spread[a].1 + behind(a)));
-                let known = around.entry(name).or_default();
-                *known = wider(*known, far);
-            }
-        }
-    }
-    Some(all)
-}
-
-fn wider(a: Around, b: Around) -> Around {
-    [0, 1].map(|k| (a[k].0.max(b[k].0), a[k].1.max(b[k].1)))
 }

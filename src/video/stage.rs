@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::depends::Depends;
 use super::local::{Local, map_dims};
-use super::places::Depends;
 use super::scale::scales;
 use super::taps::Taps;
 use crate::channels::Shapes;

@@ -77,7 +77,7 @@ class Chooser:
     def __init__(
         self, tiles: list[int], steps: list[tuple[float, list[int]]], limit: float, plain: bool, exact: bool = True
     ) -> None:
-        # The exact files run again for each tile that is left, the others have those wait that changed least.
+        # The exact files run again for each tile that is left, in deeper stages of the others those wait that changed least.
         self._waits = not exact
         self._tiles, self._steps, self._limit, self._plain = tiles, steps, limit, plain
         # Where nothing is known, steps hold in all stages what they hold in the first.
@@ -130,7 +130,7 @@ class Chooser:
             earlier = self._pending or [0] * len(self._tiles)
             for stage, (left, k, before) in enumerate(zip(pending, computed, earlier)):
                 # What earlier frames left says nothing of this one's change.
-                seen = max(k + left - before, 0) / changed if left > k * self._waits and changed else 0.0
+                seen = max(k + left - before, 0) / changed if left > k * (self._waits and stage > 0) and changed else 0.0
                 self._spread[stage] = max(self._spread[stage] * _FADE, self._least[stage], seen)
         self._pending = list(pending)
 
