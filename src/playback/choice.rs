@@ -104,16 +104,10 @@ impl Chooser {
 
     /// What the same frame takes again, to compute what the run before left; `done`: the sum of the shares of its runs.
     pub fn again(&mut self, done: f64) -> Choice {
-        let rounds = |step: &Step| {
-            let all = self.pending.iter().zip(&step.computed);
-            all.map(|(left, k)| left.div_ceil((*k).max(1))).max().unwrap_or(0)
-        };
+        // Each run is to be the last; where much was done and more came up, that is not believed again.
         let choice = match self.step(&self.pending, 0) {
-            Choice::Tiles(k) => match self.steps.get(k) {
-                Some(step) if done <= 1.0 && step.share * rounds(step) as f64 <= self.limit => Choice::Tiles(k),
-                _ => Choice::Dense,
-            },
-            other => other,
+            Choice::Tiles(k) if done <= self.limit => Choice::Tiles(k),
+            _ => Choice::Dense,
         };
         self.take(choice);
         choice

@@ -121,8 +121,8 @@ fn the_same_frame_goes_on_until_the_whole_model_is_cheaper() {
     own.left(Choice::Tiles(0), &[0, 9], 0);
     // What was done is done: 9 tiles want the largest step once.
     assert_eq!(own.again(0.2), Choice::Tiles(2));
-    // More than it computes would take two runs of it, which the whole model does in less.
-    own.left(Choice::Tiles(2), &[0, 20], 0);
+    // Much was done, and more came up.
+    own.left(Choice::Tiles(2), &[0, 1], 0);
     assert_eq!(own.again(0.6), Choice::Dense);
     assert!(!own.is_behind() && own.has_states());
 }

@@ -115,12 +115,8 @@ class Chooser:
 
     def again(self, done: float) -> Choice:
         """What the same frame takes again; ``done``: the sum of the shares of its runs."""
-        choice = self._step(self._pending, 0)
-        if not isinstance(choice, str):
-            share, computed = self._steps[choice]
-            rounds = max((-(-left // max(k, 1)) for left, k in zip(self._pending, computed)), default=0)
-            if done > 1 or share * rounds > self._limit:
-                choice = DENSE
+        # Each run is to be the last; where much was done and more came up, that is not believed again.
+        choice = self._step(self._pending, 0) if done <= self._limit else DENSE
         return self._take(choice)
 
     def left(self, choice: Choice, pending: list[int], changed: int) -> None:
