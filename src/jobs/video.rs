@@ -1,11 +1,14 @@
 //! Files for video, made of a model.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::context::DeviceContext;
 use super::main_job::MainSettings;
 use super::source::ModelSource;
 use super::turn::take_turn;
+use crate::device::Limit;
 use crate::optimize::{ProgressReporter, Step, VideoOptions, VideoOutcome, video};
 use crate::{Error, Result};
 
@@ -40,9 +43,11 @@ pub fn make_video(
     data.notes().iter().for_each(|note| reporter.note(note));
     let device = context.device.as_ref();
     let turn = take_turn(device, settings.on_busy, &context.runtime.stop, reporter)?;
+    let end = settings.options.time_budget.and_then(|b| Instant::now().checked_add(b));
     let options = VideoOptions {
         most_drop,
         judging: settings.options.judging.clone(),
+        limit: Limit::new(context.runtime.stop.clone(), end),
     };
     let outcome = video(&opened, device, &data, &options, reporter)?;
     drop(turn);

@@ -105,7 +105,7 @@ impl NodeBuilder {
 }
 
 /// Attributes that are one integer.
-const SINGLE: [&str; 8] = [
+const SINGLE: [&str; 9] = [
     "axis",
     "group",
     "exclusive",
@@ -114,4 +114,5 @@ const SINGLE: [&str; 8] = [
     "largest",
     "transA",
     "transB",
+    "sorted",
 ];

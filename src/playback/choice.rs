@@ -38,6 +38,7 @@ pub struct Chooser {
     /// Tiles of each stage, the frame's first.
     tiles: Vec<usize>,
     limit: f64,
+    exact: bool,
     plain: bool,
     before: Before,
     /// Tiles of each stage that changed and were left.
@@ -58,12 +59,13 @@ impl Chooser {
             steps,
             tiles,
             limit: dense.limit,
+            exact: dense.threshold == 0.0,
             plain,
             before: Before::Nothing,
             pending: Vec::new(),
             spread: Vec::new(),
         };
-        chooser.spread = (0..chooser.tiles.len()).map(|s| chooser.even(s)).collect();
+        chooser.spread = (0..chooser.tiles.len()).map(Self::least).collect();
         chooser
     }
 
@@ -102,16 +104,10 @@ impl Chooser {
 
     /// What the same frame takes again, to compute what the run before left; `done`: the sum of the shares of its runs.
     pub fn again(&mut self, done: f64) -> Choice {
-        let rounds = |step: &Step| {
-            let all = self.pending.iter().zip(&step.computed);
-            all.map(|(left, k)| left.div_ceil((*k).max(1))).max().unwrap_or(0)
-        };
+        // Each run is to be the last; where much was done and more came up, that is not believed again.
         let choice = match self.step(&self.pending, 0) {
-            Choice::Tiles(k) => match self.steps.get(k) {
-                Some(step) if done + step.share * rounds(step) as f64 <= self.limit => Choice::Tiles(k),
-                _ => Choice::Dense,
-            },
-            other => other,
+            Choice::Tiles(k) if done <= self.limit => Choice::Tiles(k),
+            _ => Choice::Dense,
         };
         self.take(choice);
         choice
@@ -128,19 +124,25 @@ impl Chooser {
                     .and_then(|s| s.computed.get(stage))
                     .copied()
                     .unwrap_or(0);
-                let even = self.even(stage);
                 // What earlier frames left says nothing of this one's change.
                 let before = self.pending.get(stage).copied().unwrap_or(0);
+                let waits = self.waits(stage, computed);
                 if let Some(spread) = self.spread.get_mut(stage) {
                     let seen = match left {
-                        _ if left == 0 || changed == 0 => 0.0,
+                        _ if left <= waits || changed == 0 => 0.0,
                         left => (computed + left).saturating_sub(before) as f64 / changed as f64,
                     };
-                    *spread = (*spread * FADE).max(even).max(seen);
+                    *spread = (*spread * FADE).max(Self::least(stage)).max(seen);
                 }
             }
         }
         self.pending = pending.to_vec();
+    }
+
+    /// Tiles that may wait for the next frame where a run computes so many: none of the frame's own; the exact files run again for each, the others
+    /// have those wait that changed least.
+    fn waits(&self, stage: usize, computed: usize) -> usize {
+        if self.exact || stage == 0 { 0 } else { computed }
     }
 
     /// Whether something was left.
@@ -159,10 +161,9 @@ impl Chooser {
         }
     }
 
-    /// Tiles of a stage for a tile of the frame, where change does not spread.
-    fn even(&self, stage: usize) -> f64 {
-        let of = |s: usize| self.tiles.get(s).copied().unwrap_or(1).max(1) as f64;
-        of(stage) / of(0)
+    /// Tiles of a stage for a tile of the frame, where nothing is known: steps hold in all stages what they hold in the first.
+    fn least(stage: usize) -> f64 {
+        if stage == 0 { 1.0 } else { 0.0 }
     }
 
     /// Tiles that each stage should compute.
@@ -178,24 +179,25 @@ impl Chooser {
     /// The smallest step that holds what each stage wants; where none does, the largest, or the whole model where the frame alone is too
     /// much for it, or so much is left that the whole model is faster.
     fn step(&self, wanted: &[usize], changed: usize) -> Choice {
-        let holds = |step: &Step| wanted.iter().zip(&step.computed).all(|(want, k)| room(*k) >= *want);
+        let holds = |step: &Step| {
+            let mut all = wanted.iter().zip(&step.computed);
+            all.all(|(want, k)| room(*k) >= *want)
+        };
         if let Some(k) = self.steps.iter().position(holds) {
             return Choice::Tiles(k);
         }
-        let behind = self.pending.iter().zip(&self.tiles);
-        let behind = behind
-            .map(|(left, of)| *left as f64 / (*of).max(1) as f64)
-            .fold(0.0, f64::max);
+        let held = |last: &Step| {
+            let mut left = self.pending.iter().zip(&last.computed);
+            left.all(|(left, k)| left <= k) && last.computed.first().is_none_or(|k| room(*k) >= changed)
+        };
         match self.steps.last() {
-            Some(last) if behind <= self.limit && last.computed.first().is_none_or(|k| room(*k) >= changed) => {
-                Choice::Tiles(self.steps.len() - 1)
-            }
+            Some(last) if held(last) => Choice::Tiles(self.steps.len() - 1),
             _ => Choice::Dense,
         }
     }
 }
 
-/// Tiles that a run has for change: where it computes several, one of them is refreshed in turn.
+/// Tiles that a run has for change: where it computes several, one of them is refreshed.
 fn room(computed: usize) -> usize {
     computed.saturating_sub(1).max(computed.min(1))
 }

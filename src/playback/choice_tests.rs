@@ -97,6 +97,21 @@ fn what_was_left_counts_for_the_next_frames() {
 }
 
 #[test]
+fn files_that_are_not_exact_have_some_tiles_wait() {
+    let mut own = chooser(true);
+    own.exact = false;
+    quiet(&mut own, 100);
+    let choice = own.choose(5, 100);
+    // As many as the second stage computes in a run of this step: the step stays.
+    own.left(choice, &[0, 4], 5);
+    own.left(choice, &[0, 2], 5);
+    assert_eq!(own.choose(5, 100), Choice::Tiles(0));
+    // More than that tells that change spreads.
+    own.left(choice, &[0, 8], 5);
+    assert_ne!(own.choose(5, 100), Choice::Tiles(0));
+}
+
+#[test]
 fn the_same_frame_goes_on_until_the_whole_model_is_cheaper() {
     let mut own = chooser(true);
     quiet(&mut own, 100);
@@ -104,7 +119,10 @@ fn the_same_frame_goes_on_until_the_whole_model_is_cheaper() {
     own.left(choice, &[0, 3], 5);
     assert_eq!(own.again(0.1), Choice::Tiles(0));
     own.left(Choice::Tiles(0), &[0, 9], 0);
-    // 9 tiles want the largest step, which would be more than the limit together with what was done.
-    assert_eq!(own.again(0.2), Choice::Dense);
+    // What was done is done: 9 tiles want the largest step once.
+    assert_eq!(own.again(0.2), Choice::Tiles(2));
+    // Much was done, and more came up.
+    own.left(Choice::Tiles(2), &[0, 1], 0);
+    assert_eq!(own.again(0.6), Choice::Dense);
     assert!(!own.is_behind() && own.has_states());
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::change::{FIRST, frame_change, tile_change};
 use super::emitter::{COUNTER, Emitter, FRAME_REFERENCE, map_state, next, pending_state};
+use super::manifest::CHANGED;
 use super::nodes::Nodes;
 use super::numbers::Numbers;
 use super::plan::{Unit, VideoPlan};
@@ -13,7 +14,10 @@ use crate::onnx::proto::NodeProto;
 use crate::onnx::{Graph, NodeBuilder, Tensor};
 use crate::{Error, Result};
 
-/// The nodes and constants of a file that computes `computed` tiles of each stage; the names of the counts of tiles left.
+/// What a place that is left waits for counts as this much of the threshold, run by run.
+const WAITED: f32 = 1e-3;
+
+/// The nodes and constants of a file that computes `computed` tiles of each stage.
 ///
 /// # Errors
 /// When the plan does not fit the graph.
@@ -23,7 +27,7 @@ pub(super) fn emitted(
     numbers: &Numbers,
     computed: &[usize],
     opset: i64,
-) -> Result<(NodeBuilder, Vec<String>)> {
+) -> Result<NodeBuilder> {
     let mut e = Emitter {
         nodes: Nodes {
             builder: NodeBuilder::new("snapprune/video"),
@@ -34,11 +38,11 @@ pub(super) fn emitted(
         numbers,
         changes: HashMap::new(),
         turns: HashMap::new(),
-        left: vec![String::new(); plan.stages.len()],
+        tables: HashMap::new(),
     };
     e.whole(computed)
         .ok_or_else(|| Error::Model("the stages of a video file do not fit its graph".to_owned()))?;
-    Ok((e.nodes.builder, e.left))
+    Ok(e.nodes.builder)
 }
 
 impl Emitter<'_> {
@@ -60,10 +64,30 @@ impl Emitter<'_> {
                 Unit::Stage(s) => self.stage(s, *computed.get(s)?)?,
             }
         }
+        self.count_left()
+    }
+
+    /// Counts the tiles of each stage that changed and were left.
+    fn count_left(&mut self) -> Option<()> {
+        let stages = self.plan.stages.iter();
+        let tiles: Vec<i64> = stages.map(|s| s.tiles() as i64).collect();
+        let left: Vec<String> = (0..tiles.len()).map(|s| next(&pending_state(s))).collect();
+        let left: Vec<&str> = left.iter().map(String::as_str).collect();
+        let all = self.nodes.builder.op("Concat", &left, &[("axis", &[0])]);
+        let limit = self.nodes.floats(&[], &[self.numbers.threshold()]);
+        let above = self.nodes.builder.op("Greater", &[&all, &limit], &[]);
+        let ones = self.nodes.builder.op("Cast", &[&above], &[("to", &[7])]);
+        let parts = self.nodes.split(&ones, &tiles);
+        let counts: Vec<String> = parts
+            .iter()
+            .map(|part| self.nodes.builder.op("ReduceSum", &[part], &[("keepdims", &[1])]))
+            .collect();
+        let counts: Vec<&str> = counts.iter().map(String::as_str).collect();
+        self.nodes.builder.named("Concat", &counts, &[("axis", &[0])], CHANGED);
         Some(())
     }
 
-    fn kept(&self, name: &str) -> Option<usize> {
+    pub(super) fn kept(&self, name: &str) -> Option<usize> {
         self.plan.kept.iter().position(|k| k == name)
     }
 
@@ -74,9 +98,9 @@ impl Emitter<'_> {
         };
         let map = self.plan.stages.iter().find_map(|s| s.maps.get(name))?;
         let state = map_state(index);
-        let rows = self.nodes.as_rows(name, map.dims[0]);
-        let each = self.nodes.change(&rows, &state, 1, 0);
-        self.nodes.named(&rows, &next(&state));
+        self.nodes.as_state(name, map.dims[0], &next(&state));
+        let each = self.nodes.change(&next(&state), &state, 1, 0);
+        let each = self.nodes.first_rows(&each, map.dims[1] * map.dims[2]);
         self.changed(name, map, &each)
     }
 
@@ -95,6 +119,9 @@ impl Emitter<'_> {
     fn stage(&mut self, index: usize, keep: usize) -> Option<()> {
         let stage = &self.plan.stages[index];
         let chosen = self.choice(index, stage, keep)?;
+        if stage.is_of_places() {
+            return self.computed_rows(stage, &chosen);
+        }
         let mut names: HashMap<String, String> = HashMap::new();
         for input in &stage.inputs {
             let gathered = self.gathered(input, stage.maps.get(input)?, stage, &chosen)?;
@@ -147,28 +174,43 @@ impl Emitter<'_> {
     /// The numbers of the tiles to compute; what the others miss becomes the state, and is counted.
     fn choice(&mut self, index: usize, stage: &Stage, keep: usize) -> Option<String> {
         let state = pending_state(index);
-        let change = tile_change(self, stage)?;
         let count = stage.tiles();
-        let turn = self.turn(count);
-        let numbers: Vec<i64> = (0..count as i64).collect();
-        let numbers = self.nodes.builder.table(&[count], &numbers);
-        let score = self.nodes.builder.op("Add", &[&state, &change], &[]);
-        let own = self.nodes.builder.op("Equal", &[&numbers, &turn], &[]);
-        let first = self.nodes.floats(&[], &[FIRST]);
-        let ranked = self.nodes.builder.op("Where", &[&own, &first, &score], &[]);
+        let limit = self.nodes.floats(&[], &[self.numbers.threshold()]);
+        let (score, ranked) = if stage.is_of_places() {
+            let change = self.place_change(stage)?;
+            // What waits grows, so that those places come first that were left longest.
+            let waited = self.nodes.floats(&[], &[self.numbers.threshold() * WAITED]);
+            let score = self.nodes.builder.op("Sum", &[&state, &change, &waited], &[]);
+            (score.clone(), score)
+        } else {
+            let change = tile_change(self, stage)?;
+            let turn = self.turn(count);
+            let numbers: Vec<i64> = (0..count as i64).collect();
+            let numbers = self.nodes.builder.table(&[count], &numbers);
+            let score = self.nodes.builder.op("Add", &[&state, &change], &[]);
+            let own = self.nodes.builder.op("Equal", &[&numbers, &turn], &[]);
+            let first = self.nodes.floats(&[], &[FIRST]);
+            let ranked = self.nodes.builder.op("Where", &[&own, &first, &score], &[]);
+            (score, ranked)
+        };
         let k = self.nodes.builder.ints(&[keep as i64]);
-        let chosen = self.nodes.builder.op("TopK", &[&ranked, &k], &[("axis", &[0])]);
+        let chosen = self
+            .nodes
+            .builder
+            .op("TopK", &[&ranked, &k], &[("axis", &[0]), ("sorted", &[0])]);
         let values = self.nodes.builder.fresh("values");
         self.nodes.builder.nodes.last_mut()?.output.insert(0, values);
         let zeros = self.nodes.floats(&[keep], &vec![0.0; keep]);
         let left = next(&state);
-        self.nodes
-            .builder
-            .named("ScatterElements", &[&score, &chosen, &zeros], &[("axis", &[0])], &left);
-        let limit = self.nodes.floats(&[], &[self.numbers.threshold()]);
-        let above = self.nodes.builder.op("Greater", &[&left, &limit], &[]);
-        let ones = self.nodes.builder.op("Cast", &[&above], &[("to", &[7])]);
-        self.left[index] = self.nodes.builder.op("ReduceSum", &[&ones], &[("keepdims", &[1])]);
+        let lists: [(&str, &[i64]); 1] = [("axis", &[0])];
+        let inputs = [score.as_str(), &chosen, &zeros];
+        if stage.inner.is_empty() {
+            self.nodes.builder.named("ScatterElements", &inputs, &lists, &left);
+        } else {
+            let own = self.nodes.builder.op("ScatterElements", &inputs, &lists);
+            let carried = self.carried(&own, stage, &limit);
+            self.nodes.builder.named("Max", &[&own, &carried], &[], &left);
+        }
         Some(chosen)
     }
 
@@ -204,7 +246,6 @@ impl Emitter<'_> {
     /// Writes the tiles of an output into its kept map.
     fn put_back(&mut self, name: &str, made: String, stage: &Stage, keep: usize, chosen: &str) -> Option<()> {
         let map = *stage.maps.get(name)?;
-        let state = map_state(self.kept(name)?);
         let (dims, global, local) = core_pixels(stage, &map);
         let own = self.nodes.as_rows(&made, map.dims[0]);
         let new = if dims[1] == map.window[0] * map.window[1] {
@@ -221,18 +262,25 @@ impl Emitter<'_> {
         };
         let global = self.nodes.builder.table(&[dims[0], dims[1], 1], &global);
         let at = self.nodes.rows(&global, chosen);
+        let flat = self.nodes.builder.reshape(&at, &[-1]);
         let at = self.nodes.builder.reshape(&at, &[-1, 1]);
+        self.replace(name, &new, &at, &flat, stage)
+    }
+
+    /// Writes rows into a kept map, `at` places (a column of indices, and flat), and notes what changed.
+    pub(super) fn replace(&mut self, name: &str, new: &str, at: &str, flat: &str, stage: &Stage) -> Option<()> {
+        let map = *stage.maps.get(name)?;
+        let state = map_state(self.kept(name)?);
         let rows = next(&state);
         if self.plan.stages.iter().any(|s| s.inputs.iter().any(|i| i == name)) {
-            let flat = self.nodes.builder.reshape(&at, &[-1]);
-            let old = self.nodes.rows(&state, &flat);
-            let each = self.nodes.change(&new, &old, 1, 0);
+            let old = self.nodes.rows(&state, flat);
+            let each = self.nodes.change(new, &old, 1, 0);
             let pixels = map.dims[1] * map.dims[2];
             let zeros = self.nodes.floats(&[pixels], &vec![0.0; pixels]);
-            let spread = self.nodes.builder.op("ScatterND", &[&zeros, &at, &each], &[]);
+            let spread = self.nodes.builder.op("ScatterND", &[&zeros, at, &each], &[]);
             self.changed(name, &map, &spread)?;
         }
-        self.nodes.builder.named("ScatterND", &[&state, &at, &new], &[], &rows);
+        self.nodes.builder.named("ScatterND", &[&state, at, new], &[], &rows);
         let inside = |n: usize| {
             stage.nodes.iter().any(|l| l.node == n)
                 || self.plan.stages.iter().any(|s| s.nodes.iter().any(|l| l.node == n))

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::nodes::Nodes;
 use super::numbers::Numbers;
 use super::plan::VideoPlan;
+use super::taps::{Outside, Taps};
 use crate::onnx::Graph;
 
 /// The frame that each tile was computed from.
@@ -37,6 +38,6 @@ pub(super) struct Emitter<'a> {
     pub changes: HashMap<String, String>,
     /// By number of tiles: whose turn it is.
     pub turns: HashMap<usize, String>,
-    /// The names with the counts of tiles that are left, by stage.
-    pub left: Vec<String>,
+    /// Constants with the taps of all places.
+    pub tables: HashMap<(Taps, Outside), String>,
 }

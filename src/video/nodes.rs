@@ -27,6 +27,17 @@ impl Nodes {
         self.builder.op("ReduceMax", &[x, &axes], &[("keepdims", &[keep])])
     }
 
+    /// The sum along an axis: an attribute up to version 12, an input from 13 on.
+    pub(super) fn sum(&mut self, x: &str, axis: i64) -> String {
+        if self.opset < 13 {
+            return self
+                .builder
+                .op("ReduceSum", &[x], &[("axes", &[axis]), ("keepdims", &[0])]);
+        }
+        let axes = self.builder.ints(&[axis]);
+        self.builder.op("ReduceSum", &[x, &axes], &[("keepdims", &[0])])
+    }
+
     /// The largest |a − b| along an axis.
     pub(super) fn change(&mut self, a: &str, b: &str, axis: i64, keep: i64) -> String {
         let apart = self.builder.op("Sub", &[a, b], &[]);
@@ -39,9 +50,38 @@ impl Nodes {
         self.builder.op("Gather", &[x, at], &[("axis", &[0])])
     }
 
+    /// `x` in parts of these lengths: an attribute up to version 12, an input from 13 on.
+    pub(super) fn split(&mut self, x: &str, lengths: &[i64]) -> Vec<String> {
+        let first = match self.opset {
+            ..13 => self.builder.op("Split", &[x], &[("axis", &[0]), ("split", lengths)]),
+            _ => {
+                let lengths = self.builder.ints(lengths);
+                self.builder.op("Split", &[x, &lengths], &[("axis", &[0])])
+            }
+        };
+        let others: Vec<String> = lengths.iter().skip(1).map(|_| self.builder.fresh("Split")).collect();
+        if let Some(node) = self.builder.nodes.last_mut() {
+            node.output.extend(others.iter().cloned());
+        }
+        std::iter::once(first).chain(others).collect()
+    }
+
     /// `x` under another name.
     pub(super) fn named(&mut self, x: &str, name: &str) {
         self.builder.named("Identity", &[x], &[], name);
+    }
+
+    /// 1×C×H×W as a state: rows of pixels, and one of zeros behind them.
+    pub(super) fn as_state(&mut self, x: &str, channels: usize, name: &str) {
+        let rows = self.as_rows(x, channels);
+        let zeros = self.floats(&[1, channels], &vec![0.0; channels]);
+        self.builder.named("Concat", &[&rows, &zeros], &[("axis", &[0])], name);
+    }
+
+    /// The first so many rows.
+    pub(super) fn first_rows(&mut self, x: &str, count: usize) -> String {
+        let [start, end] = [0, count as i64].map(|n| self.builder.ints(&[n]));
+        self.builder.op("Slice", &[x, &start, &end, &start], &[])
     }
 
     /// 1×C×H×W as rows of pixels: H·W × C.
@@ -50,10 +90,11 @@ impl Nodes {
         self.builder.reshape(&turned, &[-1, channels as i64])
     }
 
-    /// Rows of pixels as 1×C×H×W, called `name`.
+    /// A state as 1×C×H×W, called `name`.
     pub(super) fn as_map(&mut self, rows: &str, dims: [usize; 3], name: &str) {
+        let rows = self.first_rows(rows, dims[1] * dims[2]);
         let [channels, height, width] = dims.map(|d| d as i64);
-        let shaped = self.builder.reshape(rows, &[1, height, width, channels]);
+        let shaped = self.builder.reshape(&rows, &[1, height, width, channels]);
         self.builder
             .named("Transpose", &[&shaped], &[("perm", &[0, 3, 1, 2])], name);
     }

@@ -18,13 +18,21 @@ pub struct Numbers {
 
 impl Numbers {
     /// What a |difference| in the frame's numbers must be above to count.
-    pub(super) fn frame_threshold(&self) -> f32 {
+    pub fn frame_threshold(&self) -> f32 {
         self.factor * self.frame_range
     }
 
     /// What a tile's score, a share of the range, must be above to count as left.
     pub(super) fn threshold(&self) -> f32 {
         self.factor.max(ROUNDING)
+    }
+
+    /// What counts as change in the frame, then in each of the maps.
+    pub fn thresholds(&self, kept: &[String]) -> Vec<f32> {
+        let maps = kept
+            .iter()
+            .map(|name| self.threshold() * self.range(name).unwrap_or(1.0));
+        std::iter::once(self.frame_threshold()).chain(maps).collect()
     }
 
     /// The range of a kept map.

@@ -35,14 +35,17 @@ pub(super) enum Unit {
 }
 
 /// Cells of a frame are no larger.
-const LARGEST_CELL: usize = 16;
+const LARGEST_CELL: usize = 4;
 
 impl VideoPlan {
     /// Stages as a plan; `None` where one would have to run before and behind another, or none reads the frame.
     pub(super) fn new(graph: &Graph, shapes: &Shapes, frame: &str, stages: Vec<Stage>) -> Option<Self> {
         let frame_dims = super::local::map_dims(shapes, frame)?;
         let mut kept: Vec<String> = Vec::new();
-        for name in stages.iter().flat_map(|s| s.outputs.iter().chain(&s.inputs)) {
+        for name in stages
+            .iter()
+            .flat_map(|s| s.outputs.iter().chain(&s.inputs).chain(&s.inner))
+        {
             if name != frame && !kept.contains(name) {
                 kept.push(name.clone());
             }
@@ -72,6 +75,31 @@ impl VideoPlan {
         let [_, height, width] = self.frame_dims;
         let stages = self.stages.iter();
         stages.map(|s| needed(s, [height, width], share)).collect()
+    }
+
+    /// Tiles of each stage, how many are computed besides those that changed, and how many at least.
+    pub fn tiles(&self) -> Vec<(usize, usize, usize)> {
+        self.stages.iter().map(|s| (s.tiles(), s.spare(), s.fewest())).collect()
+    }
+
+    /// Whether the layers of a stage read around a place what others of it made: then what is left of a frame is only made up for in time.
+    pub fn is_run(&self, stage: usize) -> bool {
+        self.stages.get(stage).is_some_and(|s| !s.inner.is_empty())
+    }
+
+    /// The share of the tiles of each stage as shares of the places of its outputs.
+    pub fn shares(&self, computed: &[usize]) -> HashMap<String, f64> {
+        let all = self.stages.iter().zip(computed);
+        let each = all.flat_map(|(s, k)| {
+            let share = *k as f64 / s.tiles().max(1) as f64;
+            s.outputs.iter().map(move |o| (o.clone(), share))
+        });
+        each.collect()
+    }
+
+    /// The place of the first stage that reads the frame.
+    pub fn first_index(&self) -> Option<usize> {
+        self.stages.iter().position(|s| s.inputs.contains(&self.frame))
     }
 
     /// The kept maps.

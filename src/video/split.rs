@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::local::Local;
-use super::need::needed;
+use super::need::{around, holding, needed};
 use super::plan::VideoPlan;
 use super::stage::Stage;
 use super::work::{dense_work, stage_work};
@@ -16,7 +16,7 @@ const TILES: [usize; 5] = [4, 6, 8, 16, 32];
 const FEWEST: usize = 4;
 const MOST: usize = 600;
 /// Places where a model may be cut, at most; and nodes of a stage.
-const MOST_CUTS: usize = 60;
+const MOST_CUTS: usize = 110;
 const MOST_NODES: usize = 120;
 
 /// What cuts are chosen for.
@@ -26,6 +26,8 @@ pub struct CutFor {
     pub share: f64,
     /// What a stage is taken to cost besides its nodes, over what it is expected to: more means fewer stages.
     pub weight: f64,
+    /// Whether a stage may hold several layers that read around a place: that takes less, and what is left of a frame is only made up for in time.
+    pub runs: bool,
 }
 
 /// Local nodes that the frame reaches, in an order in which each comes behind those it reads, with the number of other nodes
@@ -38,8 +40,15 @@ struct Line {
     last_read: HashMap<String, usize>,
 }
 
-/// The plan that is expected to take least; `None` where no stage is.
-pub fn planned(graph: &Graph, shapes: &Shapes, frame: &str, wanted: CutFor) -> Option<VideoPlan> {
+/// The plan that is expected to take least; `None` where no stage is. `seen`: shares of the places of maps that frames were seen to touch; others
+/// follow from the share of the frame.
+pub fn planned(
+    graph: &Graph,
+    shapes: &Shapes,
+    frame: &str,
+    wanted: CutFor,
+    seen: &HashMap<String, f64>,
+) -> Option<VideoPlan> {
     let line = Line::of(graph, shapes, frame);
     let [_, height, width] = super::local::map_dims(shapes, frame)?;
     let finder = Finder {
@@ -49,6 +58,7 @@ pub fn planned(graph: &Graph, shapes: &Shapes, frame: &str, wanted: CutFor) -> O
         name: frame,
         frame: [height, width],
         wanted,
+        seen,
     };
     let stages = finder.best()?;
     VideoPlan::new(graph, shapes, frame, stages)
@@ -179,6 +189,7 @@ struct Finder<'a> {
     name: &'a str,
     frame: [usize; 2],
     wanted: CutFor,
+    seen: &'a HashMap<String, f64>,
 }
 
 impl Finder<'_> {
@@ -260,12 +271,30 @@ impl Finder<'_> {
     /// The best tiles for nodes.
     fn tiled(&self, part: &[Local], outputs: &[String]) -> Option<(f64, Stage)> {
         let mut best: Option<(f64, Stage)> = None;
-        for tile in TILES {
-            let stage = Stage::new(self.graph, self.shapes, part.to_vec(), outputs.to_vec(), [tile; 2]);
-            let Some(stage) = stage.filter(|s| (FEWEST..=MOST).contains(&s.tiles())) else {
-                continue;
+        let places = Stage::places(
+            self.graph,
+            self.shapes,
+            part.to_vec(),
+            outputs.to_vec(),
+            self.name,
+            self.wanted.runs,
+        );
+        let tiled = TILES.iter().map(|tile| {
+            let stage = Stage::new(self.graph, self.shapes, part.to_vec(), outputs.to_vec(), [*tile; 2]);
+            stage.filter(|s| (FEWEST..=MOST).contains(&s.tiles()))
+        });
+        for stage in std::iter::once(places).chain(tiled).flatten() {
+            let seen = |name: &str| self.seen.get(name).copied();
+            let known = match stage.inner.is_empty() {
+                true => stage
+                    .outputs
+                    .iter()
+                    .filter_map(|o| seen(o))
+                    .reduce(f64::max)
+                    .map(|s| holding(&stage, s)),
+                false => around(&stage, &seen),
             };
-            let tiles = needed(&stage, self.frame, self.wanted.share);
+            let tiles = known.unwrap_or_else(|| needed(&stage, self.frame, self.wanted.share));
             let work = stage_work(self.graph, &stage, tiles)? * self.wanted.weight;
             if best.as_ref().is_none_or(|(least, _)| work < *least) {
                 best = Some((work, stage));

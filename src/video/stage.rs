@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::depends::Depends;
 use super::local::{Local, map_dims};
 use super::scale::scales;
+use super::taps::Taps;
 use crate::channels::Shapes;
 use crate::onnx::Graph;
 
@@ -42,6 +44,12 @@ pub(super) struct Stage {
     pub axes: [StageAxis; 2],
     /// Of every input map the places before and behind a tile that it depends on, by axis.
     pub halos: Vec<[(usize, usize); 2]>,
+    /// Of a stage of single places, what each node reads; otherwise empty.
+    pub taps: Vec<Taps>,
+    /// Of a stage of single places, those of its own maps that are read around a place, and kept for that.
+    pub inner: Vec<String>,
+    /// Of a stage of single places, what each place depends on.
+    pub depends: Vec<Depends>,
 }
 
 impl Stage {
@@ -82,6 +90,9 @@ impl Stage {
             maps,
             axes: Default::default(),
             halos: Vec::new(),
+            taps: Vec::new(),
+            inner: Vec::new(),
+            depends: Vec::new(),
         };
         let mut halos = [Vec::new(), Vec::new()];
         for axis in 0..2 {

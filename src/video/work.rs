@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::local::Local;
 use super::stage::Stage;
 use crate::channels::Shapes;
-use crate::onnx::Graph;
+use crate::onnx::{Attributes, Graph};
 
 /// Nanoseconds for one multiply-accumulate of a convolution over all channels, and of a depthwise one.
 const MAC: f64 = 0.009;
@@ -16,6 +16,17 @@ const EXPONENTIAL: f64 = 0.5;
 /// Nanoseconds for an element that is gathered or put back with its change, and for one that is copied with its map.
 const MOVED: f64 = 2.0;
 const COPIED: f64 = 0.25;
+/// The same where single places are computed: of a matrix product, of an element gathered or put back, of one that is copied, and of each
+/// place of the map whose change is noted.
+const ROW_MAC: f64 = 0.0105;
+const ROW_MOVED: f64 = 0.15;
+const ROW_COPIED: f64 = 0.12;
+/// Nanoseconds for one tap of a depthwise layer in rows: weighted and summed.
+const ROW_WEIGHTED: f64 = 0.26;
+const NOTED: f64 = 8.0;
+const PLACES: f64 = 45_000.0;
+/// Nanoseconds that the small nodes of one more layer of a stage take.
+const LAYER: f64 = 8_000.0;
 /// Nanoseconds that the small nodes of a stage take together.
 const STAGE: f64 = 80_000.0;
 /// What nodes take on windows over what they take on as many places of a whole map.
@@ -60,8 +71,36 @@ pub(super) fn dense_work(graph: &Graph, shapes: &Shapes, nodes: &[Local], output
     Some(run + noted as f64)
 }
 
+/// Nanoseconds of a stage that computes so many places.
+fn places_work(graph: &Graph, stage: &Stage, places: usize) -> Option<f64> {
+    let extents = |name: &str| stage.maps.get(name).map(|m| [m.dims[0], 1, 1]);
+    let mut each = 0.0;
+    for (local, taps) in stage.nodes.iter().zip(&stage.taps) {
+        each += node_work(graph, local, &extents)? * (ROW_MAC / MAC);
+        let read = local
+            .maps
+            .iter()
+            .filter(|m| stage.inputs.contains(m) || !taps.is_same());
+        let channels: usize = read.filter_map(|m| extents(m)).map(|d| d[0]).sum();
+        let node = graph.proto.node.get(local.node)?;
+        let weighted = match node.op_type() == "Conv" && node.int("group", 1) > 1 {
+            true => ROW_WEIGHTED,
+            false => 0.0,
+        };
+        each += (channels * taps.count()) as f64 * (ROW_MOVED + weighted);
+    }
+    let made: usize = stage.outputs.iter().filter_map(|o| extents(o)).map(|d| d[0]).sum();
+    let inner: usize = stage.inner.iter().filter_map(|o| extents(o)).map(|d| d[0]).sum();
+    let map = ((made + inner) * stage.tiles()) as f64 * ROW_COPIED + stage.tiles() as f64 * NOTED;
+    let fixed = PLACES + stage.inner.len() as f64 * LAYER;
+    Some(fixed + map + places as f64 * (each + made as f64 * 4.0 * ROW_MOVED))
+}
+
 /// Nanoseconds of a stage that computes so many tiles.
 pub(super) fn stage_work(graph: &Graph, stage: &Stage, tiles: usize) -> Option<f64> {
+    if stage.is_of_places() {
+        return places_work(graph, stage, tiles);
+    }
     let window: HashMap<&str, [usize; 3]> = stage
         .maps
         .iter()

@@ -173,6 +173,53 @@ fn modules_that_see_everything_run_on_whole_maps_between_stages() {
     exact("squeeze and excite", &net.model());
 }
 
+/// Layers, also of single channels and with strides, pools, what is enlarged and joined, all as rows of single places.
+fn branched() -> ModelProto {
+    let mut net = plain(96, 80);
+    let x = strided(&mut net, "image", 3, 8, 2);
+    let x = net.node("Relu", &[&x], |_| {});
+    let mut x = strided(&mut net, &x, 8, 16, 1);
+    for _ in 0..2 {
+        let a = net.conv(&x, 16, 16, 3, 16);
+        let a = net.node("Sigmoid", &[&a], |_| {});
+        let b = net.conv(&a, 16, 16, 1, 1);
+        x = net.node("Add", &[&x, &b], |_| {});
+    }
+    let pooled = net.node("MaxPool", &[&x], |n| {
+        n.set_ints("kernel_shape", vec![3; 2]);
+        n.set_ints("strides", vec![2; 2]);
+        n.set_ints("pads", vec![1; 4]);
+    });
+    let deep = strided(&mut net, &pooled, 16, 16, 1);
+    let scales = net.constant(&snapprune::onnx::Tensor::from_f32(vec![4], &[1.0, 1.0, 2.0, 2.0]));
+    let up = net.node("Resize", &[&deep, "", &scales], |n| {
+        set_text(n, "coordinate_transformation_mode", "asymmetric");
+        set_text(n, "nearest_mode", "floor");
+    });
+    let both = net.node("Concat", &[&up, &x], |n| n.set_int("axis", 1));
+    let last = net.conv(&both, 32, 8, 3, 1);
+    net.output(&last);
+    net.model()
+}
+
+#[test]
+fn single_places_come_out_the_same() {
+    let files = Files::new(&branched(), 1e-6, 0.02);
+    let single = |s: &&snapprune::video::StageTiles| s.tiles == 48 * 40 || s.tiles == 24 * 20;
+    let stages = &files.manifest.stages;
+    assert!(stages.iter().filter(single).count() > 2, "{stages:?}");
+    let (apart, _) = files.apart(4, 0.02, 5);
+    assert!(apart <= 1e-5, "{apart}");
+}
+
+#[test]
+fn runs_of_layers_come_out_the_same_where_all_of_their_places_are_computed() {
+    let files = Files::cut(&branched(), 1e-6, 0.02, true);
+    assert!(files.runs > 0, "{:?}", files.manifest.stages);
+    let (apart, _) = files.apart(4, 0.02, 5);
+    assert!(apart <= 1e-5, "{apart}");
+}
+
 #[test]
 fn models_of_the_zoo_come_out_the_same() {
     for name in ["ultraface_rfb_320", "resnet18", "yolox_nano"] {

@@ -17,6 +17,8 @@ pub struct Files {
     pub tiles: Vec<u8>,
     pub manifest: Manifest,
     pub spec: InputSpec,
+    /// Stages of several layers.
+    pub runs: usize,
     outputs: usize,
 }
 
@@ -53,9 +55,21 @@ pub fn opened(model: &ModelProto) -> (Shapes, InputSpec) {
 impl Files {
     /// The files of a model whose frames change by about `share`.
     pub fn new(model: &ModelProto, weight: f64, share: f64) -> Self {
+        Self::cut(model, weight, share, false)
+    }
+
+    /// The same; `runs`: with several layers a stage, all of whose places are computed.
+    pub fn cut(model: &ModelProto, weight: f64, share: f64, runs: bool) -> Self {
         let (shapes, spec) = opened(model);
         let graph = Graph::new(model.graph.as_ref().unwrap()).unwrap();
-        let plan = planned(&graph, &shapes, &spec.name, CutFor { share, weight }).expect("no plan");
+        let plan = planned(
+            &graph,
+            &shapes,
+            &spec.name,
+            CutFor { share, weight, runs },
+            &HashMap::new(),
+        )
+        .expect("no plan");
         Self::of(model, &graph, &plan, spec, share)
     }
 
@@ -65,12 +79,21 @@ impl Files {
             ranges: plan.kept().iter().map(|k| (k.clone(), 1.0)).collect(),
             factor: 0.0,
         };
-        let video = VideoModel { model, graph, plan };
+        let video = VideoModel {
+            model,
+            graph,
+            plan,
+            origin: "this model",
+        };
         let dense = video.dense(&numbers, 0.5).unwrap();
         // Half of the tiles at most, so that some are left.
         let whole = Manifest::of(&dense).unwrap().unwrap().stages;
-        let computed = plan.computed(share).into_iter().zip(&whole);
-        let computed: Vec<usize> = computed.map(|(k, stage)| k.min(stage.tiles.div_ceil(2))).collect();
+        let computed = plan.computed(share).into_iter().zip(&whole).enumerate();
+        let computed = computed.map(|(at, (k, stage))| match plan.is_run(at) {
+            true => stage.tiles,
+            false => k.min(stage.tiles.div_ceil(2)),
+        });
+        let computed: Vec<usize> = computed.collect();
         let tiles = video.tiles(&numbers, &computed, 0.5).unwrap();
         let manifest = Manifest::of(&tiles).unwrap().unwrap();
         assert_eq!(Manifest::of(&dense).unwrap().unwrap().role, Role::Dense);
@@ -80,6 +103,7 @@ impl Files {
             tiles: encode(&tiles),
             manifest,
             spec,
+            runs: (0..whole.len()).filter(|&s| plan.is_run(s)).count(),
             outputs: model.graph.as_ref().unwrap().output.len(),
         }
     }

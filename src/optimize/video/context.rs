@@ -2,7 +2,7 @@
 
 use super::super::reporter::ProgressReporter;
 use crate::data::Dataset;
-use crate::device::{Device, Timer};
+use crate::device::{Device, Limit, Timer};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::task::Reading;
@@ -13,8 +13,11 @@ pub(super) struct VideoSearch<'a> {
     pub timer: &'a dyn Timer,
     pub reporter: &'a dyn ProgressReporter,
     pub model: &'a ModelProto,
+    /// A hash of the model.
+    pub origin: &'a str,
     pub graph: &'a Graph<'a>,
     pub data: &'a Dataset,
     pub reading: &'a Reading,
     pub most_drop: f64,
+    pub limit: &'a Limit,
 }

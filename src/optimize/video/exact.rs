@@ -1,11 +1,11 @@
 //! Exact files against the model: once nothing is left, outputs are the same.
 
 use super::context::VideoSearch;
+use super::timing::states;
 use crate::Result;
 use crate::device::NamedTensor;
 use crate::onnx::encode;
-use crate::onnx::parse;
-use crate::video::Manifest;
+use crate::video::{CHANGED, VideoModel};
 
 /// Frames that are compared.
 const FRAMES: usize = 4;
@@ -13,19 +13,16 @@ const FRAMES: usize = 4;
 const MOST_RUNS: usize = 200;
 
 /// The largest difference of an output, over its range.
-pub(super) fn apart(search: &VideoSearch, files: &[Vec<u8>]) -> Result<f64> {
+pub(super) fn apart(search: &VideoSearch, video: &VideoModel, files: &[Vec<u8>]) -> Result<f64> {
     let (Some(dense), Some(tiles)) = (files.first(), files.last()) else {
         return Ok(0.0);
-    };
-    let Some(manifest) = Manifest::of(&parse(tiles.clone())?.proto)? else {
-        return Ok(f64::INFINITY);
     };
     let original = encode(search.model);
     let mut plain = search.device.runner(&original)?;
     let mut runner = search.device.runner(tiles)?;
     let made = search.device.outputs(dense, &search.data.run(0).inputs)?;
     let mut worst = difference(&plain.run_tensors(&search.data.run(0).inputs)?, &made);
-    let mut states = handed(&manifest, &made);
+    let mut kept = states(video, &made)?;
     let runs = search.data.runs();
     let taken = (runs.saturating_sub(1)).min(FRAMES);
     for k in 1..=taken {
@@ -35,13 +32,10 @@ pub(super) fn apart(search: &VideoSearch, files: &[Vec<u8>]) -> Result<f64> {
         let mut own = f64::INFINITY;
         for _ in 0..MOST_RUNS {
             let mut inputs = frame.clone();
-            inputs.append(&mut states);
+            inputs.append(&mut kept);
             let made = runner.run_tensors(&inputs)?;
-            states = handed(&manifest, &made);
-            let left = made
-                .iter()
-                .find(|(n, _)| *n == manifest.changed)
-                .and_then(|(_, t)| t.to_i64());
+            kept = states(video, &made)?;
+            let left = made.iter().find(|(n, _)| n == CHANGED).and_then(|(_, t)| t.to_i64());
             if left.is_some_and(|all| all.iter().all(|&n| n == 0)) {
                 own = difference(&expected, &made);
                 break;
@@ -50,14 +44,6 @@ pub(super) fn apart(search: &VideoSearch, files: &[Vec<u8>]) -> Result<f64> {
         worst = worst.max(own);
     }
     Ok(worst)
-}
-
-fn handed(manifest: &Manifest, made: &[NamedTensor]) -> Vec<NamedTensor> {
-    let one = |s: &crate::video::State| {
-        let (_, tensor) = made.iter().find(|(n, _)| *n == s.output)?;
-        Some((s.input.clone(), tensor.clone()))
-    };
-    manifest.states.iter().filter_map(one).collect()
 }
 
 /// The largest difference of any output that both have, over its range; infinite where one is no number and the other is.

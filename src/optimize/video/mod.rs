@@ -1,36 +1,38 @@
 //! A model as files for video: cuts by measured time, change that counts by measured loss.
 
 mod context;
+mod counts;
 mod exact;
+mod ladder;
 mod loss;
 mod outcome;
 mod ranges;
 mod timing;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::options::Judging;
 use super::reporter::{ProgressReporter, Step};
 use super::{Opened, judged};
 use crate::Result;
 use crate::data::Dataset;
-use crate::device::Device;
+use crate::device::{Device, Limit};
 use crate::error::Error;
 use crate::gate::raise_opset;
 use crate::onnx::{Dtype, Graph, encode};
-use crate::video::{CutFor, Manifest, Numbers, VideoModel, VideoPlan, planned};
+use crate::video::{CutFor, Numbers, VideoModel, VideoPlan, planned};
 use context::VideoSearch;
+use counts::{Counts, counts};
 use exact::apart;
-use loss::{Played, played};
 use ranges::ranges;
 use timing::{Entry, timed};
 
 pub use outcome::{VideoFile, VideoOutcome, VideoStage};
 
-/// Shares of the frame that files are made for.
-const LADDER: [f64; 4] = [0.03, 0.08, 0.2, 0.4];
-/// The share that cuts are chosen at.
+/// The share of the frame that cuts are chosen at where frames show no change.
 const TYPICAL: f64 = 0.08;
+/// What stages are taken to cost so that everything becomes one: then frames show what they touch everywhere.
+const ALWAYS: f64 = 1e-9;
 /// What stages are taken to cost over what is expected, from cut to cut.
 const WEIGHTS: [f64; 3] = [0.6, 1.0, 1.7];
 /// Shares of the range that may count as change, the largest first.
@@ -47,6 +49,8 @@ pub struct VideoOptions {
     pub most_drop: f64,
     /// The model's task.
     pub judging: Judging,
+    /// How long the search may go on.
+    pub limit: Limit,
 }
 
 /// Makes the files of a model from frames in their order.
@@ -90,32 +94,46 @@ pub fn video(
     let reading = spec
         .reading
         .ok_or_else(|| Error::Usage("the outputs hold no numbers".to_owned()))?;
+    let origin = blake3::hash(&encode(&model)).to_hex().to_string();
     let search = VideoSearch {
         device,
         timer: device.require_timer()?,
         reporter,
         model: &model,
+        origin: &origin,
         graph: &graph,
         data,
         reading: &reading,
         most_drop: options.most_drop,
+        limit: &options.limit,
     };
     reporter.step(Step::SearchPlans);
     let mut plans: Vec<VideoPlan> = Vec::new();
     let mut known = HashSet::new();
+    let plan = |weight: f64, seen: &HashMap<String, f64>, runs: bool| {
+        let share = TYPICAL;
+        planned(
+            &graph,
+            &opened.shapes,
+            &frame.name,
+            CutFor { share, weight, runs },
+            seen,
+        )
+    };
+    let seen = match plan(ALWAYS, &HashMap::new(), false) {
+        Some(plan) => search.seen(&plan)?,
+        None => HashMap::new(),
+    };
+    // Exact files go on until nothing is left, which runs of layers do not promise.
+    let runs = options.most_drop > 0.0;
     for weight in WEIGHTS {
-        let wanted = CutFor { share: TYPICAL, weight };
-        let plan = planned(&graph, &opened.shapes, &frame.name, wanted);
-        plans.extend(plan.filter(|p| known.insert(format!("{:?}", p.described()))));
+        plans.extend(plan(weight, &seen, runs).filter(|p| known.insert(format!("{:?}", p.described()))));
     }
     if plans.is_empty() {
         return Ok(declined("nothing of the model can be computed by tiles"));
     }
     search.run(&plans)
 }
-
-/// A file pays that takes no more than this of the model's time.
-const PAYS: f64 = 0.98;
 
 impl VideoSearch<'_> {
     fn run(&self, plans: &[VideoPlan]) -> Result<VideoOutcome> {
@@ -131,11 +149,7 @@ impl VideoSearch<'_> {
             outcome.declined = Some("nothing of the model can be computed by tiles".to_owned());
             return Ok(outcome);
         };
-        let video = VideoModel {
-            model: self.model,
-            graph: self.graph,
-            plan,
-        };
+        let video = self.of(plan);
         outcome.stages = plan
             .described()
             .into_iter()
@@ -147,15 +161,14 @@ impl VideoSearch<'_> {
                 windows,
             })
             .collect();
-        self.ladder(&video, &numbers, &mut outcome)?;
-        if outcome.files.len() < 2 {
-            outcome.files.clear();
-            outcome.declined = Some("no file is faster than the model itself".to_owned());
+        self.reporter.step(Step::JudgeGates);
+        let models = self.chosen(&video, &numbers, &mut outcome)?;
+        if outcome.declined.is_some() {
             return Ok(outcome);
         }
         self.reporter.step(Step::VerifyDynamic);
-        let exact = self.files(&video, &numbers, &outcome, 0.0)?;
-        let difference = apart(self, &exact)?;
+        let exact = self.exact_files(&video, &numbers, &outcome)?;
+        let difference = apart(self, &video, &exact)?;
         outcome.exact_difference = Some(difference);
         if difference > EXACT {
             outcome.files.clear();
@@ -164,36 +177,52 @@ impl VideoSearch<'_> {
             ));
             return Ok(outcome);
         }
-        self.reporter.step(Step::JudgeGates);
-        let chosen = self.threshold(&video, &numbers, &mut outcome)?;
-        // A few frames tell what files lose before the runner learns how far change spreads, and no more.
-        if outcome.predicted_ratio > PAYS && outcome.frames[1] > FEW {
-            outcome.files.clear();
-            outcome.declined = Some(format!(
-                "frames like these take {:.2} of the model's time with files that are each faster: too much of them changes",
-                outcome.predicted_ratio
-            ));
-            return Ok(outcome);
-        }
-        let models = self.files(&video, &numbers, &outcome, chosen)?;
         for (file, model) in outcome.files.iter_mut().zip(models) {
             file.model = model;
         }
         Ok(outcome)
     }
 
-    /// The plan whose file for a typical share takes least, with the ranges of its maps.
+    /// The share of the range that plans are made for: the largest but one, as cameras' noise is mostly below it.
+    fn planned_for(&self) -> f64 {
+        if self.most_drop > 0.0 { FACTORS[1] } else { 0.0 }
+    }
+
+    fn counts(&self, video: &VideoModel, numbers: &Numbers, factor: f64) -> Result<Counts> {
+        counts(self, video, numbers, factor, (self.data.count() * 2 / 3).max(2))
+    }
+
+    /// The shares of the places of maps that a frame in the middle touches; empty where none changes.
+    fn seen(&self, plan: &VideoPlan) -> Result<HashMap<String, f64>> {
+        let video = self.of(plan);
+        let counts = self.counts(&video, &ranges(self, &video)?, self.planned_for())?;
+        let computed = counts.typical(plan).and_then(|share| counts.computed(plan, share));
+        Ok(computed.map_or_else(HashMap::new, |computed| plan.shares(&computed)))
+    }
+
+    fn of<'v>(&'v self, plan: &'v VideoPlan) -> VideoModel<'v> {
+        VideoModel {
+            model: self.model,
+            graph: self.graph,
+            plan,
+            origin: self.origin,
+        }
+    }
+
+    /// The plan whose file for a frame like most takes least, with the ranges of its maps.
     fn fastest<'p>(&self, plans: &'p [VideoPlan]) -> Result<Option<(&'p VideoPlan, Numbers)>> {
         let mut all = Vec::new();
         let mut entries = Vec::new();
         for plan in plans {
-            let video = VideoModel {
-                model: self.model,
-                graph: self.graph,
-                plan,
-            };
+            if !entries.is_empty() && self.limit.is_up() {
+                break;
+            }
+            let video = self.of(plan);
             let numbers = ranges(self, &video)?;
-            let model = encode(&video.tiles(&numbers, &plan.computed(TYPICAL), 1.0)?);
+            let counts = self.counts(&video, &numbers, self.planned_for())?;
+            let computed = counts.typical(plan).and_then(|share| counts.computed(plan, share));
+            let computed = computed.unwrap_or_else(|| plan.computed(TYPICAL));
+            let model = encode(&video.tiles(&numbers, &computed, 1.0)?);
             entries.push(Entry::tiles(self, &video, &numbers, model)?);
             all.push((plan, numbers));
         }
@@ -204,99 +233,5 @@ impl VideoSearch<'_> {
             .min_by(|a, b| a.1.total_cmp(b.1))
             .map(|(k, _)| k);
         Ok(best.and_then(|k| all.into_iter().nth(k)))
-    }
-
-    /// Times the files of all shares beside the model, and notes those that pay.
-    fn ladder(&self, video: &VideoModel, numbers: &Numbers, outcome: &mut VideoOutcome) -> Result<()> {
-        let dense = encode(&video.dense(numbers, 1.0)?);
-        let mut entries = vec![Entry::whole(self, encode(self.model)), Entry::whole(self, dense)];
-        let mut steps = Vec::new();
-        for share in LADDER {
-            let computed = video.plan.computed(share);
-            let proto = video.tiles(numbers, &computed, 1.0)?;
-            let share = Manifest::of(&proto)?.map_or(share, |m| m.share);
-            entries.push(Entry::tiles(self, video, numbers, encode(&proto))?);
-            steps.push((share, computed));
-        }
-        let times = timed(self, entries)?;
-        let [original, whole, tiles @ ..] = times.as_slice() else {
-            return Ok(());
-        };
-        outcome.original_ms = *original;
-        let all: Vec<usize> = outcome.stages.iter().map(|s| s.tiles).collect();
-        let file = |part: String, share, ms: f64, computed| VideoFile {
-            part,
-            share,
-            ms,
-            ratio: ms / original,
-            computed,
-            model: Vec::new(),
-        };
-        outcome.files = vec![file("dense".to_owned(), 1.0, *whole, all)];
-        for ((share, computed), ms) in steps.into_iter().zip(tiles) {
-            let part = format!("{:.0}", (share * 100.0).max(1.0));
-            let taken = outcome.files.iter().any(|f| f.part == part);
-            if *ms < PAYS * *original && share < 1.0 && !taken {
-                outcome.files.push(file(part, share, *ms, computed));
-            }
-        }
-        outcome.limit = outcome.files.iter().skip(1).map(|f| f.share).fold(0.0, f64::max);
-        Ok(())
-    }
-
-    /// The files with a share of the range that counts as change, in the outcome's order.
-    fn files(
-        &self,
-        video: &VideoModel,
-        numbers: &Numbers,
-        outcome: &VideoOutcome,
-        factor: f64,
-    ) -> Result<Vec<Vec<u8>>> {
-        let numbers = Numbers {
-            factor: factor as f32,
-            ..numbers.clone()
-        };
-        let one = |file: &VideoFile| {
-            let model = match file.part.as_str() {
-                "dense" => video.dense(&numbers, outcome.limit)?,
-                _ => video.tiles(&numbers, &file.computed, outcome.limit)?,
-            };
-            Ok(encode(&model))
-        };
-        outcome.files.iter().map(one).collect()
-    }
-
-    /// The largest share that loses no more than allowed, on the first frames and on the last.
-    fn threshold(&self, video: &VideoModel, numbers: &Numbers, outcome: &mut VideoOutcome) -> Result<f64> {
-        let count = self.data.count();
-        let first = (count * 2 / 3).max(1);
-        let last = if count >= FEW { first..count } else { 0..count };
-        outcome.frames = [first, last.len()];
-        let factors = FACTORS.iter().copied().filter(|_| self.most_drop > 0.0);
-        for factor in factors.chain([0.0]) {
-            let models = self.files(video, numbers, outcome, factor)?;
-            if factor > 0.0 {
-                let tried = played(self, outcome, &models, 0..first)?;
-                if tried.loss.is_none_or(|loss| loss > self.most_drop) {
-                    continue;
-                }
-            }
-            let Played {
-                loss,
-                measure,
-                changed,
-                ratio,
-            } = played(self, outcome, &models, last.clone())?;
-            if factor > 0.0 && loss.is_none_or(|loss| loss > self.most_drop) {
-                continue;
-            }
-            outcome.threshold = factor;
-            outcome.loss = loss;
-            outcome.measure = measure;
-            outcome.changed = changed;
-            outcome.predicted_ratio = ratio;
-            break;
-        }
-        Ok(outcome.threshold)
     }
 }

@@ -10,6 +10,8 @@ use crate::video::{Numbers, VideoModel};
 /// Rounds in which every file runs once; the first few do not count.
 const ROUNDS: usize = 41;
 const WARM_UP: usize = 3;
+/// Rounds that are run when the time is up.
+const FEWEST: usize = 12;
 
 /// A model and the inputs that it is timed on.
 pub(super) struct Entry {
@@ -52,6 +54,9 @@ pub(super) fn timed(search: &VideoSearch, entries: Vec<Entry>) -> Result<Vec<f64
     let mut sessions = entries.iter().map(load).collect::<Result<Vec<_>>>()?;
     let mut times = vec![Vec::new(); sessions.len()];
     for round in 0..ROUNDS {
+        if round >= FEWEST && search.limit.is_up() {
+            break;
+        }
         search.reporter.progress(round, ROUNDS);
         let own = one_round(&mut sessions, round)?;
         if round >= WARM_UP {

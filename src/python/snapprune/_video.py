@@ -105,7 +105,8 @@ class Video:
         steps = [[stage["computed"] for stage in file.manifest["stages"]] for file in tiles]
         shares = [file.manifest["share"] for file in tiles]
         counts = [stage["tiles"] for stage in self.manifest["stages"]]
-        self._chooser = Chooser(counts, list(zip(shares, steps)), self.manifest["limit"], plain is not None)
+        limit, exact = self.manifest["limit"], self.manifest["threshold"] == 0
+        self._chooser = Chooser(counts, list(zip(shares, steps)), limit, plain is not None, exact)
         self._some: numpy.ndarray | None = None
         self._last: numpy.ndarray | None = None
 

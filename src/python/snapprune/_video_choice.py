@@ -74,10 +74,15 @@ def _window(side: int, tile: int, halo: int, k: int) -> slice:
 class Chooser:
     """Chooses frame by frame; what a stage needs for a changed tile of the frame it learns from what was left."""
 
-    def __init__(self, tiles: list[int], steps: list[tuple[float, list[int]]], limit: float, plain: bool) -> None:
+    def __init__(
+        self, tiles: list[int], steps: list[tuple[float, list[int]]], limit: float, plain: bool, exact: bool = True
+    ) -> None:
+        # The exact files run again for each tile that is left, in deeper stages of the others those wait that changed least.
+        self._waits = not exact
         self._tiles, self._steps, self._limit, self._plain = tiles, steps, limit, plain
-        self._even = [count / max(tiles[0], 1) for count in tiles]
-        self._spread = list(self._even)
+        # Where nothing is known, steps hold in all stages what they hold in the first.
+        self._least = [float(stage == 0) for stage in range(len(tiles))]
+        self._spread = list(self._least)
         self.reset()
 
     def reset(self) -> None:
@@ -110,12 +115,8 @@ class Chooser:
 
     def again(self, done: float) -> Choice:
         """What the same frame takes again; ``done``: the sum of the shares of its runs."""
-        choice = self._step(self._pending, 0)
-        if not isinstance(choice, str):
-            share, computed = self._steps[choice]
-            rounds = max((-(-left // max(k, 1)) for left, k in zip(self._pending, computed)), default=0)
-            if done + share * rounds > self._limit:
-                choice = DENSE
+        # Each run is to be the last; where much was done and more came up, that is not believed again.
+        choice = self._step(self._pending, 0) if done <= self._limit else DENSE
         return self._take(choice)
 
     def left(self, choice: Choice, pending: list[int], changed: int) -> None:
@@ -125,8 +126,8 @@ class Chooser:
             earlier = self._pending or [0] * len(self._tiles)
             for stage, (left, k, before) in enumerate(zip(pending, computed, earlier)):
                 # What earlier frames left says nothing of this one's change.
-                seen = max(k + left - before, 0) / changed if left and changed else 0.0
-                self._spread[stage] = max(self._spread[stage] * _FADE, self._even[stage], seen)
+                seen = max(k + left - before, 0) / changed if left > k * (self._waits and stage > 0) and changed else 0.0
+                self._spread[stage] = max(self._spread[stage] * _FADE, self._least[stage], seen)
         self._pending = list(pending)
 
     def _take(self, choice: Choice) -> Choice:
@@ -146,12 +147,13 @@ class Chooser:
         for k, (_, computed) in enumerate(self._steps):
             if all(_room(own) >= want for own, want in zip(computed, wanted)):
                 return k
-        behind = max((left / max(count, 1) for left, count in zip(self._pending, self._tiles)), default=0.0)
-        if self._steps and behind <= self._limit and _room(self._steps[-1][1][0]) >= changed:
+        last = self._steps[-1][1] if self._steps else []
+        held = all(left <= k for left, k in zip(self._pending, last))
+        if last and held and _room(last[0]) >= changed:
             return len(self._steps) - 1
         return DENSE
 
 
 def _room(computed: int) -> int:
-    """Tiles that a run has for change: where it computes several, one of them is refreshed in turn."""
+    """Tiles that a run has for change: where it computes several, one of them is refreshed."""
     return max(computed - 1, min(computed, 1))
