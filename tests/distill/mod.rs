@@ -1,5 +1,6 @@
 //! Weights trained by gradients: rules against differences, and models that lose less.
 
+mod convolutions;
 mod detections;
 mod gated;
 mod quantized;
