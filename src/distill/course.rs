@@ -38,6 +38,8 @@ pub(super) struct Course<'c> {
     planned: usize,
     pace: Pace,
     choice: Option<Choice>,
+    /// The last step that weights were judged at.
+    judged_at: usize,
     watch: Watch<'c>,
 }
 
@@ -50,6 +52,7 @@ impl<'c> Course<'c> {
             planned: schedule.steps,
             pace: Pace::new(schedule.steps, schedule.at_most),
             choice: None,
+            judged_at: 0,
             watch,
         }
     }
@@ -65,8 +68,14 @@ impl<'c> Course<'c> {
         let start = self.pace.made;
         while self.pace.made < self.planned {
             let of = self.planned - start;
-            if self.step(training, rate(most, self.pace.made - start, of))? != Step::Made {
-                break;
+            match self.step(training, rate(most, self.pace.made - start, of))? {
+                Step::Made => {}
+                // What was reached counts.
+                Step::NoTime if self.pace.made > self.judged_at => {
+                    self.judged(training)?;
+                    break;
+                }
+                _ => break,
             }
             let made = self.pace.made - start;
             if made.is_multiple_of(of.div_ceil(JUDGED)) || self.pace.made == self.planned {
@@ -92,8 +101,10 @@ impl<'c> Course<'c> {
     fn best_rate(&mut self, training: &mut Training) -> Result<Option<f64>> {
         let [largest, ..] = RATES;
         while self.planned >= FEW && !self.pace.is_known() {
-            if self.step(training, rate(largest, self.pace.made, self.planned))? != Step::Made {
-                return Ok(None);
+            match self.step(training, rate(largest, self.pace.made, self.planned))? {
+                Step::Made => {}
+                Step::NoNumbers => break,
+                Step::NoTime => return Ok(None),
             }
         }
         if self.planned < FEW {
@@ -156,6 +167,7 @@ impl<'c> Course<'c> {
         };
         choice.offer(judged, &training.weights);
         self.pace.mark();
+        self.judged_at = self.pace.made;
         Ok(judged)
     }
 }

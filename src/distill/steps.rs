@@ -45,7 +45,10 @@ pub fn distill(
     judge: &dyn Fn(&ModelProto) -> Result<f64>,
     watch: Watch,
 ) -> Result<Distilled> {
-    let run = teaching.data.batch();
+    let run = match teaching.data.is_open() {
+        true => (teaching.most / 4).max(1),
+        false => teaching.data.batch(),
+    };
     match trained(device, model, teaching, schedule, judge, watch) {
         // A device may hold a run, and no more.
         Err(Error::Session(why)) if why.kind == SessionErrorKind::OutOfMemory && teaching.most > run => {

@@ -104,7 +104,7 @@ pub fn channel_attentions(
 }
 
 /// Samples that attention is fitted on, of so many; the rest judges.
-pub(super) fn fitting(samples: usize) -> usize {
+pub fn fitting(samples: usize) -> usize {
     ((samples as f64 * FITTED) as usize).clamp(1.min(samples), samples)
 }
 

@@ -30,7 +30,8 @@ mod window;
 
 pub use block::{Block, BranchStep};
 pub use calibrate::{
-    Attention, AttentionOrigin, best, channel_attentions, channel_gate, retained_energy, tile_attentions, tile_gate,
+    Attention, AttentionOrigin, best, channel_attentions, channel_gate, fitting, retained_energy, tile_attentions,
+    tile_gate,
 };
 pub use choices::{ChannelChoice, channel_choices};
 pub use detect::blocks;

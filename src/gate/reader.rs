@@ -126,7 +126,7 @@ impl ReaderView {
         let missed = Mat::from_fn(x.nrows(), c, |r, j| x[(r, j)] - made[(r, j)] - offset[j]);
         let apart = Mat::from_fn(x.nrows(), c, |r, j| x[(r, j)] - mean_x[j]);
         let (missed, all) = (self.weighed(&missed), self.weighed(&apart));
-        let kept = if all > 0.0 { (1.0 - missed / all).max(0.0) } else { 1.0 };
+        let kept = if all == 0.0 { 1.0 } else { (1.0 - missed / all).max(0.0) };
         let mix = Mat::from_fn(c, c, |i, j| mix[(i, j)] as f32);
         Ok(Some((MadeUp { mix, offset }, kept)))
     }

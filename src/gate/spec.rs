@@ -39,7 +39,7 @@ pub struct TileGate {
 }
 
 /// One convolution makes, and the next reads, some channels only; depthwise ones between run on these. For one sample at
-/// a time.
+/// a time, unless the choice is fixed.
 #[derive(Clone, Debug)]
 pub struct ChannelGate {
     /// Index of the step that makes the channels; the next convolution of the branch reads them.

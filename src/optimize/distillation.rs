@@ -21,7 +21,7 @@ pub struct Distillation {
     pub loss_on_views: Option<[f64; 2]>,
     /// What weights on the way lost, the first without a step.
     pub judged: Vec<Judged>,
-    /// Whether the model has the weights that did best: they lose less than those from before, by both losses.
+    /// Whether the model has the weights that did best: the mean of both losses is less than that of those from before.
     pub taken: bool,
     /// Seconds that it took.
     pub seconds: f64,

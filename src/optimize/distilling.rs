@@ -34,7 +34,9 @@ const COPIES: u64 = 4;
 
 /// Why gradient steps on some runs would not fit in memory, if they do not.
 pub(super) fn too_large(data: &Dataset, runs: &Range<usize>, how: Distilling) -> Option<String> {
-    let (needed, free) = (needed(data, runs, how, data.batch()), held_bytes());
+    // An open batch may be as small as one sample.
+    let least = if data.is_open() { 1 } else { data.batch() };
+    let (needed, free) = (needed(data, runs, how, least), held_bytes());
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     (needed > free).then(|| {
         format!(
@@ -48,10 +50,12 @@ pub(super) fn too_large(data: &Dataset, runs: &Range<usize>, how: Distilling) ->
 /// How many samples memory holds the values of at once: those of a step, or those of a run.
 pub(super) fn at_once(data: &Dataset, runs: &Range<usize>, how: Distilling, objectives: &[Objective]) -> usize {
     let whole = samples_of_a_step(objectives);
-    match needed(data, runs, how, whole) <= held_bytes() {
-        true => whole,
-        false => data.batch(),
+    if !data.is_open() && needed(data, runs, how, whole) > held_bytes() {
+        return data.batch();
     }
+    let halves = std::iter::successors(Some(whole), |n| (*n > 1).then_some(n / 2));
+    let fits = |n: &usize| needed(data, runs, how, *n) <= held_bytes();
+    halves.into_iter().find(fits).unwrap_or(1)
 }
 
 /// Bytes that gradient steps take: the samples as float32, and the values of a run of `batch`.

@@ -34,7 +34,8 @@ impl Line {
         self.ms + self.slope * (work - self.work)
     }
 
-    /// Through the time at `base`, with the slope that is nearest to those of `plans` (least squares).
+    /// Through the time at `base`, with the slope that is nearest to those of `plans` (least squares); in proportion to the work where steps hide it,
+    /// so that less work never takes longer, nor no work less than nothing.
     fn through(base: &ChannelCounts, plans: &[ChannelCounts], time: OfCounts, work: OfCounts) -> Self {
         let (ms, own) = (time(base), work(base));
         let (mut both, mut squares) = (0.0, 0.0);
@@ -43,7 +44,12 @@ impl Line {
             both += more * (time(plan) - ms);
             squares += more * more;
         }
-        let slope = if squares > 0.0 { both / squares } else { 0.0 };
+        let proportional = if own > 0.0 { ms / own } else { 0.0 };
+        let fitted = if squares > 0.0 { both / squares } else { 0.0 };
+        let slope = match (0.0..=proportional).contains(&fitted) {
+            true => fitted,
+            false => proportional,
+        };
         Self { ms, work: own, slope }
     }
 }
@@ -134,15 +140,21 @@ mod tests {
     #[test]
     fn steps_that_every_group_crosses_are_not_added_up() {
         // Ten times as slow off the multiples of four, as depthwise layers are.
-        let jagged = |c: &Vec<usize>| {
-            width(c)
-                * if (width(c) as usize).is_multiple_of(4) {
-                    0.1
-                } else {
-                    1.0
-                }
-        };
-        assert!(worst(&jagged) < 80.0, "{}", worst(&jagged));
+        let slow = |width: f64| !(width as usize).is_multiple_of(4);
+        let jagged = |c: &Vec<usize>| width(c) * if slow(width(c)) { 1.0 } else { 0.1 };
+        for (present, least, most) in [(8, 1, 8), (4, 1, 8), (8, 8, 16)] {
+            let space = SearchSpace {
+                options: vec![(least..=most).collect(); 12],
+                base: vec![present; 12],
+                ..space()
+            };
+            let (sum, _) = LayerSum::new(&space, &(0..12).collect::<BTreeSet<_>>(), &jagged, &|c| width(c));
+            let at = |each: usize| sum.at(&space.base, &vec![each; 12], &jagged, &|c| width(c));
+            for each in (least..=most).step_by(4) {
+                let right = jagged(&vec![each; 12]);
+                assert!((0.5 * right..2.0 * right).contains(&at(each)), "{present} to {each}");
+            }
+        }
         let blocks = |c: &Vec<usize>| (width(c) / 16.0).ceil();
         assert!(worst(&blocks) < 2.0, "{}", worst(&blocks));
     }

@@ -47,6 +47,7 @@ impl GateSearch<'_> {
             return Ok(accepted);
         }
         (dynamic.fitted, dynamic.distillation, dynamic.declined) = (None, None, None);
+        (dynamic.eval_drop, dynamic.task, dynamic.held_out_drop) = (None, None, None);
         self.attempts(candidates, judge, None, dynamic)
     }
 

@@ -8,7 +8,7 @@ use super::search::GateSearch;
 use crate::Result;
 use crate::gate::{
     AttentionOrigin, Block, ChannelChoice, Gate, ReaderView, best, channel_attentions, channel_choices, channel_gate,
-    pairs, seen_channels,
+    fitting, pairs, seen_channels,
 };
 use crate::score::StagedExecutor;
 
@@ -41,7 +41,10 @@ pub(super) fn gated_channels(
             true => ReaderView::of(executor, graph, block, producer)?,
             false => None,
         };
-        let importance = view.as_ref().map(|v| v.importance(0..seen.samples)).transpose()?;
+        let importance = view
+            .as_ref()
+            .map(|v| v.importance(0..fitting(seen.samples)))
+            .transpose()?;
         for (keep, timing_only) in counts(seen.parts, &SHARES, dynamics.keep) {
             let mut choices = match view.as_ref().zip(importance.as_ref()) {
                 Some((view, ranked)) => channel_choices(&seen, (view, ranked), &attentions, (producer, keep))?,

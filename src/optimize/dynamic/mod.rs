@@ -107,8 +107,15 @@ impl GateSearch<'_> {
             false => Split::of(&data, &found, trains),
         };
         let taught = 0..judge.start;
+        let held_out = judge.start >= calibrate.end;
         session.reporter.step(Step::CalibrateGates);
         let mut candidates = candidates(self, &found, &data, calibrate)?;
+        if !held_out && trains {
+            // What is fitted to the samples that judge looks better than it is.
+            candidates.iter_mut().flatten().for_each(|c| c.made_up.clear());
+            let note = "the samples make one run of the model, which chooses the gates and judges them: no weights are fitted behind them";
+            dynamic.notes.push(note.to_owned());
+        }
         session.reporter.step(Step::TimeGates);
         time(self, &session.inputs[0].0, &mut candidates)?;
         if session.limit.is_up() {

@@ -93,7 +93,10 @@ impl GateSearch<'_> {
         };
         let attention: usize = gates
             .iter()
-            .map(|g| usize::from(g.tiles.is_some()) + 2 * g.channels.len())
+            .map(|g| {
+                let attended = g.channels.iter().filter(|c| c.fixed().is_none()).count();
+                usize::from(g.tiles.is_some()) + 2 * attended
+            })
             .sum();
         // What attention is made of is constant.
         let told = Distillation::of(&found, attention, began.elapsed().as_secs_f64());
