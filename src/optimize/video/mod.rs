@@ -121,7 +121,10 @@ pub fn video(
         )
     };
     let seen = match plan(ALWAYS, &HashMap::new(), false) {
-        Some(plan) => search.seen(&plan)?,
+        Some(plan) => match search.seen(&plan) {
+            Err(Error::Session(_)) => HashMap::new(),
+            seen => seen?,
+        },
         None => HashMap::new(),
     };
     // Exact files go on until nothing is left, which runs of layers do not promise.
@@ -209,22 +212,38 @@ impl VideoSearch<'_> {
         }
     }
 
+    /// The file of a plan for a frame like most, with the ranges of its maps.
+    fn entry(&self, plan: &VideoPlan) -> Result<(Entry, Numbers)> {
+        let video = self.of(plan);
+        let numbers = ranges(self, &video)?;
+        let counts = self.counts(&video, &numbers, self.planned_for())?;
+        let computed = counts.typical(plan).and_then(|share| counts.computed(plan, share));
+        let computed = computed.unwrap_or_else(|| plan.computed(TYPICAL));
+        let model = encode(&video.tiles(&numbers, &computed, 1.0)?);
+        Ok((Entry::tiles(self, &video, &numbers, model)?, numbers))
+    }
+
     /// The plan whose file for a frame like most takes least, with the ranges of its maps.
     fn fastest<'p>(&self, plans: &'p [VideoPlan]) -> Result<Option<(&'p VideoPlan, Numbers)>> {
         let mut all = Vec::new();
         let mut entries = Vec::new();
+        let mut refused = None;
         for plan in plans {
             if !entries.is_empty() && self.limit.is_up() {
                 break;
             }
-            let video = self.of(plan);
-            let numbers = ranges(self, &video)?;
-            let counts = self.counts(&video, &numbers, self.planned_for())?;
-            let computed = counts.typical(plan).and_then(|share| counts.computed(plan, share));
-            let computed = computed.unwrap_or_else(|| plan.computed(TYPICAL));
-            let model = encode(&video.tiles(&numbers, &computed, 1.0)?);
-            entries.push(Entry::tiles(self, &video, &numbers, model)?);
-            all.push((plan, numbers));
+            match self.entry(plan) {
+                Ok((entry, numbers)) => {
+                    entries.push(entry);
+                    all.push((plan, numbers));
+                }
+                // Another plan may be one that ONNX Runtime takes.
+                Err(Error::Session(e)) => refused = Some(Error::Session(e)),
+                Err(e) => return Err(e),
+            }
+        }
+        if let Some(e) = refused.filter(|_| all.is_empty()) {
+            return Err(e);
         }
         let times = timed(self, entries)?;
         let best = times
