@@ -24,6 +24,9 @@ pub struct TimelineFrame {
     pub computed: f64,
     /// Runs.
     pub runs: usize,
+    /// The share of the tiles that each run computed.
+    #[serde(skip)]
+    pub shares: Vec<f64>,
     /// Tiles of each stage that changed and were left.
     pub left: Vec<usize>,
     /// What it took, in milliseconds.
@@ -104,7 +107,8 @@ pub fn play(
                 Choice::Tiles(_) => "tiles",
             },
             computed: frame.computed,
-            runs: frame.runs,
+            runs: frame.shares.len(),
+            shares: frame.shares,
             left: frame.left,
             ms: frame.ms,
             original_ms,

@@ -8,6 +8,7 @@ use super::timing::{Entry, timed};
 use super::{FACTORS, FEW};
 use crate::Result;
 use crate::onnx::encode;
+use crate::onnx::proto::ModelProto;
 use crate::video::{Manifest, Numbers, VideoModel};
 
 /// Shares of the tiles that files are made for, over that of a frame in the middle.
@@ -138,10 +139,11 @@ impl VideoSearch<'_> {
             ..numbers.clone()
         };
         let one = |file: &VideoFile| {
-            let model = match file.part.as_str() {
+            let mut model = match file.part.as_str() {
                 "dense" => video.dense(&numbers, outcome.limit)?,
                 _ => video.tiles(&numbers, &file.computed, outcome.limit)?,
             };
+            note_ratio(&mut model, file.ratio)?;
             Ok(encode(&model))
         };
         outcome.files.iter().map(one).collect()
@@ -164,4 +166,13 @@ impl VideoSearch<'_> {
         }
         self.files(video, numbers, &some, 0.0)
     }
+}
+
+/// Has a file say what a run takes over what the model takes.
+fn note_ratio(model: &mut ModelProto, ratio: f64) -> Result<()> {
+    if let Some(mut manifest) = Manifest::of(model)? {
+        manifest.ratio = ratio;
+        manifest.write(model)?;
+    }
+    Ok(())
 }
