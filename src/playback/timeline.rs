@@ -107,7 +107,7 @@ pub fn play(
                 Choice::Tiles(_) => "tiles",
             },
             computed: frame.computed,
-            runs: frame.shares.len(),
+            runs: frame.runs,
             shares: frame.shares,
             left: frame.left,
             ms: frame.ms,

@@ -28,7 +28,9 @@ pub struct Frame {
     pub choice: Choice,
     /// The share of the tiles that its runs computed, together.
     pub computed: f64,
-    /// The share of the tiles that each run computed.
+    /// Runs.
+    pub runs: usize,
+    /// The share of the tiles that each of them computed.
     pub shares: Vec<f64>,
     /// Tiles of each stage that changed and were left for the next frame.
     pub left: Vec<usize>,
@@ -214,6 +216,7 @@ impl Video {
             changed: changed as f64 / self.grid.count().max(1) as f64,
             choice,
             computed: shares.iter().sum(),
+            runs: shares.len(),
             shares,
             left,
             ms: start.elapsed().as_secs_f64() * 1e3,
