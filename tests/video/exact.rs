@@ -29,13 +29,13 @@ fn exact(name: &str, model: &ModelProto) {
     FrameTiles::new(&files.manifest.frame, &reference.unwrap().shape, 0.0).unwrap();
 }
 
-fn plain(height: usize, width: usize) -> Net {
+pub fn plain(height: usize, width: usize) -> Net {
     let mut net = Net::new(13, 1);
     net.input("image", &[1, 3, height, width]);
     net
 }
 
-fn strided(net: &mut Net, x: &str, cin: usize, cout: usize, stride: i64) -> String {
+pub fn strided(net: &mut Net, x: &str, cin: usize, cout: usize, stride: i64) -> String {
     let w = net.weights(&[cout, cin, 3, 3]);
     net.node("Conv", &[x, &w], |n| {
         n.set_ints("pads", vec![1; 4]);
