@@ -21,6 +21,8 @@ use crate::onnx::{Graph, captured_names};
 pub struct Shapes {
     /// Extents by value name.
     pub dims: HashMap<String, Vec<usize>>,
+    /// Values whose elements are not 32-bit floats.
+    pub no_floats: HashSet<String>,
     /// Axes whose size depends on the inputs' symbolic dimensions.
     pub dynamic: HashSet<(String, usize)>,
     /// Bytes of one element by value name, where they are not 4.

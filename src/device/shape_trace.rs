@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::inputs::{InputSpec, random_inputs, unsettled};
 use super::runtime::Runtime;
-use super::values::{odd_element_bytes, shape};
+use super::values::{is_float, odd_element_bytes, shape};
 use crate::channels::Shapes;
 use crate::error::SessionErrorKind;
 use crate::onnx::proto::{
@@ -12,7 +12,7 @@ use crate::onnx::proto::{
     tensor_shape_proto::{Dimension, dimension::Value as Dim},
     type_proto::Value as Kind,
 };
-use crate::onnx::{element_size, encode};
+use crate::onnx::{Dtype, element_size, encode};
 use crate::{Error, Result};
 
 /// What a run showed.
@@ -29,6 +29,7 @@ struct Seen {
     dims: HashMap<String, Vec<usize>>,
     /// Where they are not 4.
     element_bytes: HashMap<String, usize>,
+    no_floats: HashSet<String>,
 }
 
 /// The model without notes on inner values; ONNX Runtime infers them again.
@@ -74,7 +75,10 @@ pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Re
         let given = specs
             .iter()
             .filter_map(|s| Some((s.name.clone(), element_size(s.dtype).filter(|&n| n != 4)?)));
+        let others = outputs.iter().filter(|(_, v)| !is_float(v)).map(|(name, _)| name);
+        let other_inputs = specs.iter().filter(|s| s.dtype != Dtype::Float).map(|s| &s.name);
         Ok(Seen {
+            no_floats: others.chain(other_inputs).cloned().collect(),
             dims: dims
                 .chain(specs.iter().map(|s| (s.name.clone(), s.dims.clone())))
                 .collect(),
@@ -87,7 +91,11 @@ pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Re
             stale_value_info,
         });
     }
-    let Seen { dims, element_bytes } = run(specs).map_err(|e| refused(specs, e))?;
+    let Seen {
+        dims,
+        element_bytes,
+        no_floats,
+    } = run(specs).map_err(|e| refused(specs, e))?;
     let dynamic = match other_extents(specs) {
         None => HashSet::new(),
         Some(others) => match run(&others) {
@@ -99,6 +107,7 @@ pub fn observe(runtime: &Runtime, model: &ModelProto, specs: &[InputSpec]) -> Re
     Ok(Observed {
         shapes: Shapes {
             dims,
+            no_floats,
             dynamic,
             element_bytes,
         },
@@ -159,6 +168,7 @@ fn at_small_batches(specs: &[InputSpec], run: &dyn Fn(&[InputSpec]) -> Result<Se
     Some(Shapes {
         dynamic: differing(&a.dims, &b.dims),
         dims,
+        no_floats: a.no_floats,
         element_bytes: a.element_bytes,
     })
 }

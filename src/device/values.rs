@@ -96,6 +96,17 @@ pub(super) fn shape(value: &DynValue) -> Option<Vec<usize>> {
     }
 }
 
+/// Whether a value holds 32-bit floats.
+pub(super) fn is_float(value: &DynValue) -> bool {
+    matches!(
+        value.dtype(),
+        ValueType::Tensor {
+            ty: TensorElementType::Float32,
+            ..
+        }
+    )
+}
+
 /// The bytes of one element of a value, where that is known and not 4.
 pub(super) fn odd_element_bytes(value: &DynValue) -> Option<usize> {
     let ValueType::Tensor { ty, .. } = value.dtype() else {

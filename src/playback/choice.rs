@@ -9,6 +9,15 @@ pub struct Step {
     pub share: f64,
     /// Tiles that it computes in each stage.
     pub computed: Vec<usize>,
+    /// What a run takes over what the model without states takes; 0 where that is not known.
+    pub ratio: f64,
+}
+
+impl Step {
+    /// What a run takes, as a share of what the model takes.
+    fn cost(&self) -> f64 {
+        if self.ratio > 0.0 { self.ratio } else { RUN + self.share }
+    }
 }
 
 /// What a frame is computed by.
@@ -38,6 +47,8 @@ pub struct Chooser {
     /// Tiles of each stage, the frame's first.
     tiles: Vec<usize>,
     limit: f64,
+    /// What the whole model with states takes, as a share of what the model takes.
+    whole: f64,
     exact: bool,
     plain: bool,
     before: Before,
@@ -47,6 +58,8 @@ pub struct Chooser {
     spread: Vec<f64>,
 }
 
+/// What a run of few tiles takes of the model's time besides them, where it was not timed.
+const RUN: f64 = 0.3;
 /// What is learnt of a moment in which much was to be done fades by this factor a frame.
 const FADE: f64 = 0.98;
 
@@ -59,6 +72,7 @@ impl Chooser {
             steps,
             tiles,
             limit: dense.limit,
+            whole: if dense.ratio > 0.0 { dense.ratio } else { 1.0 },
             exact: dense.threshold == 0.0,
             plain,
             before: Before::Nothing,
@@ -102,20 +116,31 @@ impl Chooser {
         choice
     }
 
-    /// What the same frame takes again, to compute what the run before left; `done`: the sum of the shares of its runs.
+    /// What the same frame takes again, to compute what the run before left; `done`: what its runs took together ([`Chooser::cost`]).
     pub fn again(&mut self, done: f64) -> Choice {
-        // Each run is to be the last; where much was done and more came up, that is not believed again.
+        // All runs on tiles together take no more than the whole model.
         let choice = match self.step(&self.pending, 0) {
-            Choice::Tiles(k) if done <= self.limit => Choice::Tiles(k),
+            Choice::Tiles(k) if done + self.cost(Choice::Tiles(k)) < self.whole => Choice::Tiles(k),
             _ => Choice::Dense,
         };
         self.take(choice);
         choice
     }
 
+    /// What a run takes, as a share of what the model takes.
+    pub fn cost(&self, choice: Choice) -> f64 {
+        match choice {
+            Choice::Plain => 1.0,
+            Choice::Dense => self.whole,
+            Choice::Tiles(k) => self.steps.get(k).map_or(self.whole, Step::cost),
+        }
+    }
+
     /// What a run of [`Choice::Tiles`] left in each stage, and for how many changed tiles of the frame.
     pub fn left(&mut self, choice: Choice, pending: &[usize], changed: usize) {
         if let Choice::Tiles(k) = choice {
+            // Whether a stage above had something left: what it computes now comes up here, and is not of this frame.
+            let mut behind = false;
             for stage in 0..self.spread.len() {
                 let left = pending.get(stage).copied().unwrap_or(0);
                 let computed = self
@@ -129,11 +154,12 @@ impl Chooser {
                 let waits = self.waits(stage, computed);
                 if let Some(spread) = self.spread.get_mut(stage) {
                     let seen = match left {
-                        _ if left <= waits || changed == 0 => 0.0,
+                        _ if left <= waits || changed == 0 || behind => 0.0,
                         left => (computed + left).saturating_sub(before) as f64 / changed as f64,
                     };
                     *spread = (*spread * FADE).max(Self::least(stage)).max(seen);
                 }
+                behind |= before > 0;
             }
         }
         self.pending = pending.to_vec();

@@ -24,6 +24,9 @@ pub struct TimelineFrame {
     pub computed: f64,
     /// Runs.
     pub runs: usize,
+    /// The share of the tiles that each run computed.
+    #[serde(skip)]
+    pub shares: Vec<f64>,
     /// Tiles of each stage that changed and were left.
     pub left: Vec<usize>,
     /// What it took, in milliseconds.
@@ -105,6 +108,7 @@ pub fn play(
             },
             computed: frame.computed,
             runs: frame.runs,
+            shares: frame.shares,
             left: frame.left,
             ms: frame.ms,
             original_ms,

@@ -30,6 +30,8 @@ pub struct Frame {
     pub computed: f64,
     /// Runs.
     pub runs: usize,
+    /// The share of the tiles that each of them computed.
+    pub shares: Vec<f64>,
     /// Tiles of each stage that changed and were left for the next frame.
     pub left: Vec<usize>,
     /// Time from its inputs to its outputs, in milliseconds.
@@ -93,6 +95,7 @@ impl Video {
                 Step {
                     share: own.share,
                     computed,
+                    ratio: own.ratio,
                 },
             );
             tiles.push((TilesFile { share, runner }, step));
@@ -195,14 +198,14 @@ impl Video {
         let changed = self.changed(&values);
         let mut choice = self.chooser.choose(changed, self.grid.count());
         let (mut outputs, mut left) = self.run(choice, inputs)?;
-        let (mut computed, mut runs) = (self.share(choice), 1);
+        let (mut shares, mut done) = (vec![self.share(choice)], self.chooser.cost(choice));
         self.chooser.left(choice, &left, changed);
         while self.manifest.threshold == 0.0 && self.chooser.is_behind() {
-            choice = self.chooser.again(computed);
+            choice = self.chooser.again(done);
             (outputs, left) = self.run(choice, inputs)?;
             self.chooser.left(choice, &left, changed);
-            computed += self.share(choice);
-            runs += 1;
+            shares.push(self.share(choice));
+            done += self.chooser.cost(choice);
         }
         if self.readable_reference().is_none() {
             self.last.clear();
@@ -212,8 +215,9 @@ impl Video {
             outputs,
             changed: changed as f64 / self.grid.count().max(1) as f64,
             choice,
-            computed,
-            runs,
+            computed: shares.iter().sum(),
+            runs: shares.len(),
+            shares,
             left,
             ms: start.elapsed().as_secs_f64() * 1e3,
         })

@@ -18,6 +18,11 @@ pub(super) fn frame_change(e: &mut Emitter) -> Option<String> {
     let lists: [(&str, &[i64]); 2] = [("kernel_shape", &size), ("strides", &size)];
     let pooled = e.nodes.builder.op("MaxPool", &[&apart], &lists);
     let cells = e.nodes.greatest(&pooled, 1, 1);
+    // The largest leaves out what is no number, a sum does not.
+    let channels = plan.frame_dims[0];
+    let ones = e.nodes.floats(&[1, channels, ch, cw], &vec![1.0; channels * ch * cw]);
+    let sums = e.nodes.builder.op("Conv", &[&apart, &ones], &[("strides", &size)]);
+    let cells = e.nodes.number(&sums, &cells);
     let limit = e.nodes.floats(&[], &[e.numbers.frame_threshold()]);
     let changed = e.nodes.builder.op("Greater", &[&cells, &limit], &[]);
     // The tile whose turn it is gets a new reference, too.

@@ -16,6 +16,8 @@ use crate::{Error, Result};
 
 /// What a place that is left waits for counts as this much of the threshold, run by run.
 const WAITED: f32 = 1e-3;
+/// Waiting alone comes to no more than this much of the threshold.
+const MOST_WAITED: f32 = 0.5;
 
 /// The nodes and constants of a file that computes `computed` tiles of each stage.
 ///
@@ -178,9 +180,8 @@ impl Emitter<'_> {
         let limit = self.nodes.floats(&[], &[self.numbers.threshold()]);
         let (score, ranked) = if stage.is_of_places() {
             let change = self.place_change(stage)?;
-            // What waits grows, so that those places come first that were left longest.
-            let waited = self.nodes.floats(&[], &[self.numbers.threshold() * WAITED]);
-            let score = self.nodes.builder.op("Sum", &[&state, &change, &waited], &[]);
+            let score = self.nodes.builder.op("Add", &[&state, &change], &[]);
+            let score = self.waited(&score);
             (score.clone(), score)
         } else {
             let change = tile_change(self, stage)?;
@@ -212,6 +213,19 @@ impl Emitter<'_> {
             self.nodes.builder.named("Max", &[&own, &carried], &[], &left);
         }
         Some(chosen)
+    }
+
+    /// Scores of places: what is below the threshold grows while it waits, so that of little change that comes first which was left longest.
+    fn waited(&mut self, score: &str) -> String {
+        let threshold = self.numbers.threshold();
+        let [once, most, zero] =
+            [threshold * WAITED, threshold * MOST_WAITED, 0.0].map(|v| self.nodes.floats(&[], &[v]));
+        let b = &mut self.nodes.builder;
+        let grown = b.op("Add", &[score, &once], &[]);
+        let bounded = b.op("Min", &[&grown, &most], &[]);
+        let more = b.op("Max", &[score, &bounded], &[]);
+        let waits = b.op("Greater", &[score, &zero], &[]);
+        b.op("Where", &[&waits, &more, score], &[])
     }
 
     /// Windows of an input: tiles × channels × rows × columns.

@@ -95,6 +95,7 @@ impl VideoModel<'_> {
             reference: next(FRAME_REFERENCE),
             stages: self.plan.stages.iter().zip(computed).map(stage).collect(),
             changed: CHANGED.to_owned(),
+            ratio: 0.0,
             set: String::new(),
         };
         let mut hash = blake3::Hasher::new();

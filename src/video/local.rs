@@ -89,6 +89,11 @@ impl Local {
         let maps = maps_of(graph, node)?;
         let dims: Vec<[usize; 3]> = maps.iter().map(|m| map_dims(shapes, m)).collect::<Option<_>>()?;
         let input = *dims.first()?;
+        // States are floats, and so is all that is held against them.
+        let other = |name: &String| shapes.no_floats.contains(name);
+        if maps.iter().any(other) || node.output.iter().any(other) {
+            return None;
+        }
         if !node.is_standard() || dims.iter().any(|d| d[1..] != input[1..]) {
             return None;
         }

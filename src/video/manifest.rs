@@ -85,6 +85,9 @@ pub struct Manifest {
     pub stages: Vec<StageTiles>,
     /// The output that counts tiles that changed and were left.
     pub changed: String,
+    /// What a run takes over what the plain model takes; 0 where it was not timed.
+    #[serde(default)]
+    pub ratio: f64,
     /// A hash of the model and of how it was cut: files of one job have one, and no others go together.
     #[serde(default)]
     pub set: String,
@@ -161,6 +164,7 @@ mod tests {
                 computed: 10,
             }],
             changed: CHANGED.to_owned(),
+            ratio: 0.4,
             set: "of one job".to_owned(),
         }
     }

@@ -2,6 +2,9 @@
 
 use crate::onnx::{NodeBuilder, Tensor};
 
+/// The change of what is no number.
+const MUCH: f32 = 1e20;
+
 /// What the nodes of a video file are made with.
 pub(super) struct Nodes {
     /// The nodes and constants so far.
@@ -42,7 +45,15 @@ impl Nodes {
     pub(super) fn change(&mut self, a: &str, b: &str, axis: i64, keep: i64) -> String {
         let apart = self.builder.op("Sub", &[a, b], &[]);
         let size = self.builder.op("Abs", &[&apart], &[]);
-        self.greatest(&size, axis, keep)
+        let most = self.greatest(&size, axis, keep);
+        self.number(&most, &most)
+    }
+
+    /// `most`, and where `told` is no number, what is above every threshold.
+    pub(super) fn number(&mut self, told: &str, most: &str) -> String {
+        let nan = self.builder.op("IsNaN", &[told], &[]);
+        let much = self.floats(&[], &[MUCH]);
+        self.builder.op("Where", &[&nan, &much, most], &[])
     }
 
     /// Rows of `x` by index.

@@ -168,6 +168,7 @@ pub fn write(folder: &Path, threshold: f64) -> PathBuf {
             computed,
         }],
         changed: CHANGED.to_owned(),
+        ratio: 0.0,
         set: String::new(),
     };
     let save = |name: &str, mut model: ModelProto, manifest: Manifest| {

@@ -5,7 +5,7 @@ use crate::common::net::{Net, set_text};
 use crate::common::zoo_model;
 use snapprune::gate::raise_opset;
 use snapprune::onnx::proto::ModelProto;
-use snapprune::onnx::{Attributes, parse};
+use snapprune::onnx::{Attributes, Dtype, parse};
 use snapprune::playback::FrameTiles;
 
 /// Everything is cut: nothing is expected to cost anything.
@@ -29,13 +29,13 @@ fn exact(name: &str, model: &ModelProto) {
     FrameTiles::new(&files.manifest.frame, &reference.unwrap().shape, 0.0).unwrap();
 }
 
-fn plain(height: usize, width: usize) -> Net {
+pub fn plain(height: usize, width: usize) -> Net {
     let mut net = Net::new(13, 1);
     net.input("image", &[1, 3, height, width]);
     net
 }
 
-fn strided(net: &mut Net, x: &str, cin: usize, cout: usize, stride: i64) -> String {
+pub fn strided(net: &mut Net, x: &str, cin: usize, cout: usize, stride: i64) -> String {
     let w = net.weights(&[cout, cin, 3, 3]);
     net.node("Conv", &[x, &w], |n| {
         n.set_ints("pads", vec![1; 4]);
@@ -252,4 +252,37 @@ fn wide_pads_come_out_the_same() {
         net.output(&x);
         exact(&format!("pads {pads:?}"), &net.model());
     }
+}
+
+/// States are 32-bit floats: what is of another type is computed as a whole.
+#[test]
+fn maps_of_other_types_come_out_the_same() {
+    let types = [Dtype::Float16, Dtype::Int32, Dtype::Int64];
+    for dtype in types {
+        let mut net = plain(64, 64);
+        let x = strided(&mut net, "image", 3, 8, 1);
+        let x = net.node("Relu", &[&x], |_| {});
+        let other = net.node("Cast", &[&x], |n| n.set_int("to", dtype as i64));
+        let other = net.node("Add", &[&other, &other], |_| {});
+        let other = net.node("Identity", &[&other], |_| {});
+        let back = net.node("Cast", &[&other], |n| n.set_int("to", Dtype::Float as i64));
+        let both = net.node("Add", &[&x, &back], |_| {});
+        let last = net.conv(&both, 8, 8, 3, 1);
+        net.output(&last);
+        exact(&format!("{dtype:?}"), &net.model());
+    }
+}
+
+/// The places of a map of classes, as models for segmentation end.
+#[test]
+fn maps_of_classes_come_out_the_same() {
+    let mut net = plain(64, 64);
+    let x = strided(&mut net, "image", 3, 8, 1);
+    let x = net.node("Relu", &[&x], |_| {});
+    let x = net.conv(&x, 8, 8, 3, 1);
+    let best = net.node("ArgMax", &[&x], |n| n.set_int("axis", 1));
+    let best = net.node("Identity", &[&best], |_| {});
+    net.output(&best);
+    net.output(&x);
+    exact("classes", &net.model());
 }

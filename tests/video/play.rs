@@ -143,6 +143,46 @@ impl Files {
         (worst, runs)
     }
 
+    /// Plays six frames, each made of the one before, and compares the outputs once nothing is left: the greatest difference, infinite where only one
+    /// of two is a number, and how many values were none.
+    pub fn apart_with(&self, seed: u64, change: &mut dyn FnMut(&mut [f32], &mut fastrand::Rng)) -> (f32, usize) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let device = cpu();
+        let mut frame = noise(&self.spec, &mut random);
+        let given = |frame: &[f32]| (self.spec.name.clone(), Tensor::from_f32(self.spec.dims.clone(), frame));
+        let mut original = device.runner(&self.original).unwrap();
+        let mut tiles = device.runner(&self.tiles).unwrap();
+        let mut states = self.states(&device.outputs(&self.dense, &[given(&frame)]).unwrap());
+        let (mut worst, mut none) = (0.0f32, 0);
+        for _ in 0..6 {
+            change(&mut frame, &mut random);
+            let expected = original.run_tensors(&[given(&frame)]).unwrap();
+            for round in 0.. {
+                assert!(round < 400, "tiles stay left");
+                let mut inputs: Vec<NamedTensor> = vec![given(&frame)];
+                inputs.extend(states.clone());
+                let made = tiles.run_tensors(&inputs).unwrap();
+                states = self.states(&made);
+                let left = made.iter().find(|(n, _)| n == CHANGED).unwrap().1.to_i64().unwrap();
+                if left.iter().any(|&n| n > 0) {
+                    continue;
+                }
+                for ((_, want), (_, own)) in expected.iter().zip(&made[..self.outputs]) {
+                    for (a, b) in want.to_f32().unwrap().iter().zip(own.to_f32().unwrap()) {
+                        none += usize::from(a.is_nan());
+                        worst = match (a.is_nan(), b.is_nan()) {
+                            (true, true) => worst,
+                            (false, false) => worst.max((a - b).abs()),
+                            _ => f32::INFINITY,
+                        };
+                    }
+                }
+                break;
+            }
+        }
+        (worst, none)
+    }
+
     /// What a run hands to the next.
     fn states(&self, made: &[NamedTensor]) -> Vec<NamedTensor> {
         let by_name: HashMap<&str, &Tensor> = made.iter().map(|(n, t)| (n.as_str(), t)).collect();

@@ -8,6 +8,7 @@ use super::timing::{Entry, timed};
 use super::{FACTORS, FEW};
 use crate::Result;
 use crate::onnx::encode;
+use crate::onnx::proto::ModelProto;
 use crate::video::{Manifest, Numbers, VideoModel};
 
 /// Shares of the tiles that files are made for, over that of a frame in the middle.
@@ -21,31 +22,31 @@ const PAYS: f64 = 0.98;
 
 impl VideoSearch<'_> {
     /// The files with the largest share of the range that loses no more than allowed, on the first frames and on the last; none, and why, where
-    /// none pays.
+    /// none pays. `None` where all shares lose too much and the plan is none of exact files.
     pub(super) fn chosen(
         &self,
         video: &VideoModel,
         numbers: &Numbers,
         outcome: &mut VideoOutcome,
-    ) -> Result<Vec<Vec<u8>>> {
+    ) -> Result<Option<Vec<Vec<u8>>>> {
         let count = self.data.count();
         let first = (count * 2 / 3).max(1);
         let last = if count >= FEW { first..count } else { 0..count };
         outcome.frames = [first, last.len()];
-        let factors = FACTORS.iter().copied().filter(|_| self.most_drop > 0.0);
-        for factor in factors.chain([0.0]) {
+        let has_runs = (0..outcome.stages.len()).any(|s| video.plan.is_run(s));
+        for factor in factors(self.most_drop, has_runs) {
             if !outcome.files.is_empty() && self.limit.is_up() {
                 outcome.files.clear();
                 outcome.declined =
                     Some("the time was up before a threshold was found that loses little enough".to_owned());
-                return Ok(Vec::new());
+                return Ok(Some(Vec::new()));
             }
             let counts = self.counts(video, numbers, factor)?;
             self.ladder(video, numbers, &counts, outcome)?;
             if outcome.files.len() < 2 {
                 outcome.files.clear();
                 outcome.declined = Some("no file is faster than the model itself".to_owned());
-                return Ok(Vec::new());
+                return Ok(Some(Vec::new()));
             }
             let models = self.files(video, numbers, outcome, factor)?;
             let loses = |loss: Option<f64>| factor > 0.0 && loss.is_none_or(|loss| loss > self.most_drop);
@@ -73,9 +74,9 @@ impl VideoSearch<'_> {
                     "frames like these take {ratio:.2} of the model's time with files that are each faster: too much of them changes"
                 ));
             }
-            return Ok(models);
+            return Ok(Some(models));
         }
-        Ok(Vec::new())
+        Ok(None)
     }
 
     /// Times the files of all shares beside the model, and notes those that pay.
@@ -138,10 +139,11 @@ impl VideoSearch<'_> {
             ..numbers.clone()
         };
         let one = |file: &VideoFile| {
-            let model = match file.part.as_str() {
+            let mut model = match file.part.as_str() {
                 "dense" => video.dense(&numbers, outcome.limit)?,
                 _ => video.tiles(&numbers, &file.computed, outcome.limit)?,
             };
+            note_ratio(&mut model, file.ratio)?;
             Ok(encode(&model))
         };
         outcome.files.iter().map(one).collect()
@@ -163,5 +165,32 @@ impl VideoSearch<'_> {
             }
         }
         self.files(video, numbers, &some, 0.0)
+    }
+}
+
+/// Shares of the range to try, the largest first. Exact files (0) have no runs of layers, which leave some of a frame for later.
+fn factors(most_drop: f64, has_runs: bool) -> impl Iterator<Item = f64> {
+    let shares = FACTORS.iter().copied().filter(move |_| most_drop > 0.0);
+    shares.chain((!has_runs).then_some(0.0))
+}
+
+/// Has a file say what a run takes over what the model takes.
+fn note_ratio(model: &mut ModelProto, ratio: f64) -> Result<()> {
+    if let Some(mut manifest) = Manifest::of(model)? {
+        manifest.ratio = ratio;
+        manifest.write(model)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FACTORS, factors};
+
+    #[test]
+    fn exact_files_are_made_of_plans_without_runs_of_layers() {
+        assert!(factors(0.0, false).eq([0.0]));
+        assert!(factors(0.01, true).eq(FACTORS));
+        assert!(factors(0.01, false).eq(FACTORS.into_iter().chain([0.0])));
     }
 }

@@ -44,27 +44,12 @@ pub(super) fn played(
     let report = |done, all| search.reporter.progress(done, all);
     let timeline = play(&mut video, &mut runner, &data, search.reading, &report)?;
     let number = timeline.numbers.first();
-    let whole = outcome.files.first().map_or(0.0, |f| f.ms);
-    let ms = |role: &str, computed: f64, runs: usize| match role {
-        "plain" => outcome.original_ms,
-        "dense" => whole,
-        _ => {
-            let each = computed / runs.max(1) as f64;
-            let apart = |f: &&VideoFile| (f.share - each).abs();
-            let own = outcome
-                .files
-                .iter()
-                .skip(1)
-                .min_by(|a, b| apart(a).total_cmp(&apart(b)));
-            own.map_or(whole, |f| f.ms) * runs.max(1) as f64
-        }
-    };
     // The first frame is computed whole whatever comes.
     let later: Vec<f64> = timeline
         .frames
         .iter()
         .skip(1)
-        .map(|f| ms(f.role, f.computed, f.runs))
+        .map(|f| taken(outcome, f.role, &f.shares))
         .collect();
     let mean = later.iter().sum::<f64>() / later.len().max(1) as f64;
     Ok(Played {
@@ -73,4 +58,49 @@ pub(super) fn played(
         changed: timeline.mean_changed(),
         ratio: mean / outcome.original_ms.max(1e-12),
     })
+}
+
+/// Milliseconds of all runs of a frame that computed such shares of the tiles, from the times of the files; `role` is that of the last.
+fn taken(outcome: &VideoOutcome, role: &str, shares: &[f64]) -> f64 {
+    let whole = outcome.files.first().map_or(0.0, |f| f.ms);
+    let tiles = |share: f64| {
+        let apart = |f: &&VideoFile| (f.share - share).abs();
+        let files = outcome.files.iter().skip(1);
+        files
+            .min_by(|a, b| apart(a).total_cmp(&apart(b)))
+            .map_or(whole, |f| f.ms)
+    };
+    let (last, before) = match (role, shares) {
+        ("plain", [before @ .., _]) => (outcome.original_ms, before),
+        ("dense", [before @ .., _]) => (whole, before),
+        (_, all) => (0.0, all),
+    };
+    last + before.iter().map(|share| tiles(*share)).sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{VideoFile, VideoOutcome, taken};
+
+    #[test]
+    fn all_runs_of_a_frame_count() {
+        let file = |share: f64, ms: f64| VideoFile {
+            part: String::new(),
+            share,
+            ms,
+            ratio: ms / 10.0,
+            computed: Vec::new(),
+            model: Vec::new(),
+        };
+        let outcome = VideoOutcome {
+            files: vec![file(1.0, 11.0), file(0.1, 3.0), file(0.4, 6.0)],
+            original_ms: 10.0,
+            ..VideoOutcome::default()
+        };
+        let of = |role, shares: &[f64]| taken(&outcome, role, shares);
+        assert_eq!(of("plain", &[1.0]), 10.0);
+        assert_eq!(of("dense", &[1.0]), 11.0);
+        assert_eq!(of("tiles", &[0.1, 0.4, 0.1]), 12.0);
+        assert_eq!(of("dense", &[0.1, 0.4, 1.0]), 20.0);
+    }
 }

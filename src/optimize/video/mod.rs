@@ -15,6 +15,7 @@ use super::options::Judging;
 use super::reporter::{ProgressReporter, Step};
 use super::{Opened, judged};
 use crate::Result;
+use crate::channels::Shapes;
 use crate::data::Dataset;
 use crate::device::{Device, Limit};
 use crate::error::Error;
@@ -107,36 +108,45 @@ pub fn video(
         most_drop: options.most_drop,
         limit: &options.limit,
     };
-    reporter.step(Step::SearchPlans);
-    let mut plans: Vec<VideoPlan> = Vec::new();
-    let mut known = HashSet::new();
-    let plan = |weight: f64, seen: &HashMap<String, f64>, runs: bool| {
-        let share = TYPICAL;
-        planned(
-            &graph,
-            &opened.shapes,
-            &frame.name,
-            CutFor { share, weight, runs },
-            seen,
-        )
-    };
-    let seen = match plan(ALWAYS, &HashMap::new(), false) {
-        Some(plan) => search.seen(&plan)?,
-        None => HashMap::new(),
-    };
-    // Exact files go on until nothing is left, which runs of layers do not promise.
-    let runs = options.most_drop > 0.0;
-    for weight in WEIGHTS {
-        plans.extend(plan(weight, &seen, runs).filter(|p| known.insert(format!("{:?}", p.described()))));
+    if let Some(outcome) = search.run(&search.plans(&opened.shapes, &frame.name)?)? {
+        return Ok(outcome);
     }
-    if plans.is_empty() {
-        return Ok(declined("nothing of the model can be computed by tiles"));
+    if search.limit.is_up() {
+        return Ok(declined(
+            "the time was up before a threshold was found that loses little enough",
+        ));
     }
-    search.run(&plans)
+    let exact = VideoSearch {
+        most_drop: 0.0,
+        ..search
+    };
+    let outcome = exact.run(&exact.plans(&opened.shapes, &frame.name)?)?;
+    Ok(outcome.unwrap_or_default())
 }
 
 impl VideoSearch<'_> {
-    fn run(&self, plans: &[VideoPlan]) -> Result<VideoOutcome> {
+    fn plans(&self, shapes: &Shapes, frame: &str) -> Result<Vec<VideoPlan>> {
+        self.reporter.step(Step::SearchPlans);
+        let share = TYPICAL;
+        let plan = |weight: f64, seen: &HashMap<String, f64>, runs: bool| {
+            planned(self.graph, shapes, frame, CutFor { share, weight, runs }, seen)
+        };
+        let seen = match plan(ALWAYS, &HashMap::new(), false) {
+            Some(plan) => match self.seen(&plan) {
+                Err(Error::Session(_)) => HashMap::new(),
+                seen => seen?,
+            },
+            None => HashMap::new(),
+        };
+        // Exact files go on until nothing is left, which runs of layers do not promise.
+        let runs = self.most_drop > 0.0;
+        let mut known = HashSet::new();
+        let plans = WEIGHTS.iter().filter_map(|weight| plan(*weight, &seen, runs));
+        Ok(plans.filter(|p| known.insert(format!("{:?}", p.described()))).collect())
+    }
+
+    /// What comes of the plans; `None` where files of a plan with runs of layers lose too much with every threshold.
+    fn run(&self, plans: &[VideoPlan]) -> Result<Option<VideoOutcome>> {
         let mut outcome = VideoOutcome::default();
         if self.data.count() < FEW {
             outcome.notes.push(format!(
@@ -147,7 +157,7 @@ impl VideoSearch<'_> {
         self.reporter.step(Step::TimeGates);
         let Some((plan, numbers)) = self.fastest(plans)? else {
             outcome.declined = Some("nothing of the model can be computed by tiles".to_owned());
-            return Ok(outcome);
+            return Ok(Some(outcome));
         };
         let video = self.of(plan);
         outcome.stages = plan
@@ -162,9 +172,11 @@ impl VideoSearch<'_> {
             })
             .collect();
         self.reporter.step(Step::JudgeGates);
-        let models = self.chosen(&video, &numbers, &mut outcome)?;
+        let Some(models) = self.chosen(&video, &numbers, &mut outcome)? else {
+            return Ok(None);
+        };
         if outcome.declined.is_some() {
-            return Ok(outcome);
+            return Ok(Some(outcome));
         }
         self.reporter.step(Step::VerifyDynamic);
         let exact = self.exact_files(&video, &numbers, &outcome)?;
@@ -175,12 +187,12 @@ impl VideoSearch<'_> {
             outcome.declined = Some(format!(
                 "the outputs of exact files differ by {difference:.1e} of their range"
             ));
-            return Ok(outcome);
+            return Ok(Some(outcome));
         }
         for (file, model) in outcome.files.iter_mut().zip(models) {
             file.model = model;
         }
-        Ok(outcome)
+        Ok(Some(outcome))
     }
 
     /// The share of the range that plans are made for: the largest but one, as cameras' noise is mostly below it.
@@ -209,22 +221,38 @@ impl VideoSearch<'_> {
         }
     }
 
+    /// The file of a plan for a frame like most, with the ranges of its maps.
+    fn entry(&self, plan: &VideoPlan) -> Result<(Entry, Numbers)> {
+        let video = self.of(plan);
+        let numbers = ranges(self, &video)?;
+        let counts = self.counts(&video, &numbers, self.planned_for())?;
+        let computed = counts.typical(plan).and_then(|share| counts.computed(plan, share));
+        let computed = computed.unwrap_or_else(|| plan.computed(TYPICAL));
+        let model = encode(&video.tiles(&numbers, &computed, 1.0)?);
+        Ok((Entry::tiles(self, &video, &numbers, model)?, numbers))
+    }
+
     /// The plan whose file for a frame like most takes least, with the ranges of its maps.
     fn fastest<'p>(&self, plans: &'p [VideoPlan]) -> Result<Option<(&'p VideoPlan, Numbers)>> {
         let mut all = Vec::new();
         let mut entries = Vec::new();
+        let mut refused = None;
         for plan in plans {
             if !entries.is_empty() && self.limit.is_up() {
                 break;
             }
-            let video = self.of(plan);
-            let numbers = ranges(self, &video)?;
-            let counts = self.counts(&video, &numbers, self.planned_for())?;
-            let computed = counts.typical(plan).and_then(|share| counts.computed(plan, share));
-            let computed = computed.unwrap_or_else(|| plan.computed(TYPICAL));
-            let model = encode(&video.tiles(&numbers, &computed, 1.0)?);
-            entries.push(Entry::tiles(self, &video, &numbers, model)?);
-            all.push((plan, numbers));
+            match self.entry(plan) {
+                Ok((entry, numbers)) => {
+                    entries.push(entry);
+                    all.push((plan, numbers));
+                }
+                // Another plan may be one that ONNX Runtime takes.
+                Err(Error::Session(e)) => refused = Some(Error::Session(e)),
+                Err(e) => return Err(e),
+            }
+        }
+        if let Some(e) = refused.filter(|_| all.is_empty()) {
+            return Err(e);
         }
         let times = timed(self, entries)?;
         let best = times

@@ -1,6 +1,6 @@
 //! The ranges of the frame and of all kept maps over the frames.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::context::VideoSearch;
 use crate::Result;
@@ -19,13 +19,18 @@ pub(super) fn ranges(search: &VideoSearch, video: &VideoModel) -> Result<Numbers
         factor: 0.0,
     };
     let dense = encode(&video.dense(&unit, 1.0)?);
+    let maps: HashSet<String> = (0..kept.len()).map(|k| video.map_output(k)).collect();
     let mut ends: HashMap<String, (f32, f32)> = HashMap::new();
     let runs = search.data.runs();
     let taken = runs.min(FRAMES);
     let mut frames = (0..taken).map(|k| search.data.run(k * runs / taken.max(1)).inputs);
     search.device.each_output(&dense, &mut frames, &mut |made| {
         for (name, tensor) in made {
-            let Some(values) = tensor.to_f32() else { continue };
+            let Some(mut values) = tensor.to_f32() else { continue };
+            if let Some(channels) = tensor.dims.last().filter(|_| maps.contains(&name)) {
+                // The row of zeros behind a map is none of it.
+                values.truncate(values.len().saturating_sub(*channels));
+            }
             let own = values
                 .iter()
                 .fold((f32::INFINITY, f32::NEG_INFINITY), |a, v| (a.0.min(*v), a.1.max(*v)));

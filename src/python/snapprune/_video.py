@@ -106,7 +106,8 @@ class Video:
         shares = [file.manifest["share"] for file in tiles]
         counts = [stage["tiles"] for stage in self.manifest["stages"]]
         limit, exact = self.manifest["limit"], self.manifest["threshold"] == 0
-        self._chooser = Chooser(counts, list(zip(shares, steps)), limit, plain is not None, exact)
+        ratios = [file.manifest.get("ratio", 0.0) for file in (dense, *tiles)]
+        self._chooser = Chooser(counts, list(zip(shares, steps)), limit, plain is not None, exact, ratios)
         self._some: numpy.ndarray | None = None
         self._last: numpy.ndarray | None = None
 
@@ -150,13 +151,14 @@ class Video:
         changed = self._changed(own)
         choice = self._chooser.choose(changed, self._grid.count)
         outputs, left = self._run(choice, inputs)
-        computed, runs = self._share(choice), 1
+        computed, done, runs = self._share(choice), self._chooser.cost(choice), 1
         self._chooser.left(choice, left, changed)
         while self.manifest["threshold"] == 0 and self._chooser.is_behind:
-            choice = self._chooser.again(computed)
+            choice = self._chooser.again(done)
             outputs, left = self._run(choice, inputs)
             self._chooser.left(choice, left, changed)
             computed += self._share(choice)
+            done += self._chooser.cost(choice)
             runs += 1
         self._keep(own)
         role = choice if isinstance(choice, str) else "tiles"

@@ -16,6 +16,9 @@ DENSE = "dense"
 #: ``PLAIN``, ``DENSE``, or the place of a file that computes tiles.
 Choice = Union[int, str]
 
+#: What a run of few tiles takes of the model's time besides them, where it was not timed.
+_RUN = 0.3
+
 #: What is learnt of a moment in which much was to be done fades by this factor a frame.
 _FADE = 0.98
 
@@ -75,11 +78,21 @@ class Chooser:
     """Chooses frame by frame; what a stage needs for a changed tile of the frame it learns from what was left."""
 
     def __init__(
-        self, tiles: list[int], steps: list[tuple[float, list[int]]], limit: float, plain: bool, exact: bool = True
+        self,
+        tiles: list[int],
+        steps: list[tuple[float, list[int]]],
+        limit: float,
+        plain: bool,
+        exact: bool = True,
+        ratios: Sequence[float] = (),
     ) -> None:
         # The exact files run again for each tile that is left, in deeper stages of the others those wait that changed least.
         self._waits = not exact
         self._tiles, self._steps, self._limit, self._plain = tiles, steps, limit, plain
+        # What the whole model with states takes, and each step, as shares of what the model takes; 0 and none are not known.
+        whole, *each = ratios or [0.0] * (len(steps) + 1)
+        self._whole = whole or 1.0
+        self._costs = [ratio or _RUN + share for ratio, (share, _) in zip(each, steps)]
         # Where nothing is known, steps hold in all stages what they hold in the first.
         self._least = [float(stage == 0) for stage in range(len(tiles))]
         self._spread = list(self._least)
@@ -114,20 +127,30 @@ class Chooser:
         return self._take(choice)
 
     def again(self, done: float) -> Choice:
-        """What the same frame takes again; ``done``: the sum of the shares of its runs."""
-        # Each run is to be the last; where much was done and more came up, that is not believed again.
-        choice = self._step(self._pending, 0) if done <= self._limit else DENSE
-        return self._take(choice)
+        """What the same frame takes again; ``done``: what its runs took together (:meth:`cost`)."""
+        # All runs on tiles together take no more than the whole model.
+        choice = self._step(self._pending, 0)
+        return self._take(choice if done + self.cost(choice) < self._whole else DENSE)
+
+    def cost(self, choice: Choice) -> float:
+        """What a run takes, as a share of what the model takes."""
+        if isinstance(choice, str):
+            return 1.0 if choice == PLAIN else self._whole
+        return self._costs[choice]
 
     def left(self, choice: Choice, pending: list[int], changed: int) -> None:
         """What a run left in each stage, and for how many changed tiles of the frame."""
         if not isinstance(choice, str):
             computed = self._steps[choice][1]
             earlier = self._pending or [0] * len(self._tiles)
+            # Whether a stage above had something left: what it computes now comes up here, and is not of this frame.
+            behind = False
             for stage, (left, k, before) in enumerate(zip(pending, computed, earlier)):
                 # What earlier frames left says nothing of this one's change.
-                seen = max(k + left - before, 0) / changed if left > k * (self._waits and stage > 0) and changed else 0.0
+                told = left > k * (self._waits and stage > 0) and changed and not behind
+                seen = max(k + left - before, 0) / changed if told else 0.0
                 self._spread[stage] = max(self._spread[stage] * _FADE, self._least[stage], seen)
+                behind = behind or before > 0
         self._pending = list(pending)
 
     def _take(self, choice: Choice) -> Choice:
