@@ -12,8 +12,9 @@ fn places_without_a_number_are_computed_as_they_come_and_go() {
     let x = net.node("Relu", &[&x], |_| {});
     let x = net.conv(&x, 8, 8, 3, 1);
     net.output(&x);
+    let model = net.model();
     for weight in [1e-9, 1e-6] {
-        let files = Files::new(&net.model(), weight, 0.1);
+        let files = Files::new(&model, weight, 0.1);
         let (apart, seen) = files.apart_with(7, &mut |frame, random| {
             let side = 64 * 64;
             match frame.iter().position(|v| v.is_nan()) {
