@@ -39,7 +39,7 @@ impl Pace {
     pub fn step(&mut self) -> Option<usize> {
         self.made += 1;
         if self.made == FIRST && self.next == FIRST + TIMED {
-            (self.since, self.marked) = (self.made, Instant::now());
+            self.mark();
         }
         let early = self.next == FIRST + TIMED || self.started.elapsed() < self.at_most / 2;
         if self.made < self.next || !early {
@@ -48,7 +48,7 @@ impl Pace {
         let each = self.marked.elapsed() / (self.made - self.since).max(1) as u32;
         let left = self.at_most.saturating_sub(self.started.elapsed());
         self.next = 2 * self.made;
-        (self.since, self.marked) = (self.made, Instant::now());
+        self.mark();
         Some(self.made.saturating_add(fitting(left, each)).min(self.most))
     }
 

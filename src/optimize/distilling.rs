@@ -50,12 +50,14 @@ pub(super) fn too_large(data: &Dataset, runs: &Range<usize>, how: Distilling) ->
 /// How many samples memory holds the values of at once: those of a step, or those of a run.
 pub(super) fn at_once(data: &Dataset, runs: &Range<usize>, how: Distilling, objectives: &[Objective]) -> usize {
     let whole = samples_of_a_step(objectives);
-    if !data.is_open() && needed(data, runs, how, whole) > held_bytes() {
-        return data.batch();
-    }
-    let halves = std::iter::successors(Some(whole), |n| (*n > 1).then_some(n / 2));
     let fits = |n: &usize| needed(data, runs, how, *n) <= held_bytes();
-    halves.into_iter().find(fits).unwrap_or(1)
+    match data.is_open() {
+        true => std::iter::successors(Some(whole), |n| (*n > 1).then_some(n / 2))
+            .find(fits)
+            .unwrap_or(1),
+        false if fits(&whole) => whole,
+        false => data.batch(),
+    }
 }
 
 /// Bytes that gradient steps take: the samples as float32, and the values of a run of `batch`.
