@@ -75,6 +75,11 @@ impl DeviceTensor {
         Some(Cow::Owned(data.iter().map(|&v| v as f32).collect()))
     }
 
+    /// The values to write to; `None` for other than float32, and in a device's memory.
+    pub fn floats_mut(&mut self) -> Option<&mut [f32]> {
+        self.0.try_extract_tensor_mut::<f32>().ok().map(|(_, data)| data)
+    }
+
     /// A copy as a tensor of ours; `None` for what is no tensor of numbers, and in a device's memory.
     pub fn tensor(&self) -> Option<Tensor> {
         from_value(&self.0)

@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 
-use super::views::{mixed, moved};
+use super::views::Image;
+use crate::Result;
 use crate::data::Dataset;
-use crate::device::NamedTensor;
+use crate::device::DeviceTensor;
 use crate::onnx::{Dtype, Tensor};
+
+/// Values by name. Those of images stand in memory that the next batch is written to: a large allocation costs more than what is done with it.
+pub(super) type Batch = Vec<(String, DeviceTensor)>;
 
 /// Batches of samples of some runs.
 pub(super) struct Batches<'d> {
@@ -13,6 +17,8 @@ pub(super) struct Batches<'d> {
     runs: Range<usize>,
     /// Rows of each input, where samples may be mixed between runs.
     rows: Option<Vec<Rows>>,
+    /// The samples as images, where they have other views.
+    images: Option<Images>,
     /// Samples of a batch.
     size: usize,
     /// Samples, or runs, that this round has not given yet.
@@ -29,19 +35,72 @@ struct Rows {
     bytes: Vec<u8>,
 }
 
+/// The images of a model's one input.
+struct Images {
+    image: Image,
+    name: String,
+    /// Extents of a batch.
+    dims: Vec<usize>,
+    values: Vec<f32>,
+    /// A batch that is moved and not yet mixed.
+    moved: Vec<f32>,
+}
+
+impl Images {
+    /// Of an input's rows; `None` where these are no images.
+    fn of(rows: &Rows, size: usize) -> Option<Self> {
+        let image = Image::of(&rows.dims).filter(|_| rows.dtype == Dtype::Float)?;
+        Some(Self {
+            image,
+            name: rows.name.clone(),
+            dims: [&[size], rows.dims.as_slice()].concat(),
+            values: rows
+                .bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&b| f32::from_le_bytes(b))
+                .collect(),
+            moved: vec![0.0; size * image.len()],
+        })
+    }
+
+    /// Writes views of some samples to a batch.
+    fn write(&mut self, taken: &[usize], batch: &mut Batch, random: &mut fastrand::Rng) -> Result<()> {
+        let each = self.image.len();
+        let picked = taken.iter().filter_map(|&i| self.values.get(i * each..(i + 1) * each));
+        self.image.moved(&picked.collect::<Vec<_>>(), &mut self.moved, random);
+        if let Some(to) = batch.first_mut().and_then(|(_, value)| value.floats_mut()) {
+            self.image.mixed(&self.moved, to, random);
+            return Ok(());
+        }
+        let mut mixed = vec![0.0; self.moved.len()];
+        self.image.mixed(&self.moved, &mut mixed, random);
+        let value = DeviceTensor::new(&self.name, &Tensor::from_f32(self.dims.clone(), &mixed))?;
+        *batch = vec![(self.name.clone(), value)];
+        Ok(())
+    }
+}
+
 impl<'d> Batches<'d> {
     /// Of the samples in `runs`, `size` of them at a time where their number is open: in the file, or as the model is run here.
     pub fn new(data: &'d Dataset, runs: Range<usize>, (size, opened): (usize, bool), seed: u64) -> Self {
-        let rows = rows(data, runs.clone());
+        let mut rows = rows(data, runs.clone());
+        // A model that mixes the samples of a run has runs of one.
+        let size = match (opened || (data.is_open() && data.batch() > 1)) && rows.is_some() {
+            true => size.max(1),
+            false => data.batch().max(1),
+        };
+        let images = match rows.as_deref_mut() {
+            Some([one]) => Images::of(one, size).inspect(|_| one.bytes = Vec::new()),
+            _ => None,
+        };
         Self {
             data,
-            // A model that mixes the samples of a run has runs of one.
-            size: match (opened || (data.is_open() && data.batch() > 1)) && rows.is_some() {
-                true => size.max(1),
-                false => data.batch().max(1),
-            },
-            rows,
             runs,
+            rows,
+            images,
+            size,
             left: Vec::new(),
             random: fastrand::Rng::with_seed(seed),
         }
@@ -52,65 +111,78 @@ impl<'d> Batches<'d> {
         self.size
     }
 
-    /// The next batch; of images, other views of them.
-    pub fn next(&mut self) -> Vec<NamedTensor> {
-        let mut batch = self.taken();
-        if let Some(view) = self.view(&batch) {
-            batch = view;
+    /// The next batch; of images, other views of them. It takes the place of another one, or of an empty one.
+    ///
+    /// # Errors
+    /// When ONNX Runtime has no such type.
+    pub fn next(&mut self, batch: &mut Batch) -> Result<()> {
+        if self.next_view(batch)? {
+            return Ok(());
         }
-        batch
+        let named = match self.rows.is_some() {
+            true => self.samples(),
+            false => {
+                if self.left.is_empty() {
+                    self.left = self.runs.clone().collect();
+                    self.random.shuffle(&mut self.left);
+                }
+                let run = self.left.pop().unwrap_or(self.runs.start);
+                self.data.run(run).inputs
+            }
+        };
+        let held = named.into_iter().map(|(name, tensor)| {
+            let value = DeviceTensor::new(&name, &tensor)?;
+            Ok((name, value))
+        });
+        *batch = held.collect::<Result<_>>()?;
+        Ok(())
     }
 
-    /// The next batch as other views; `None` where samples have none.
-    pub fn next_view(&mut self) -> Option<Vec<NamedTensor>> {
-        let batch = self.taken();
-        self.view(&batch)
+    /// The next batch as other views; `false` where samples have none.
+    ///
+    /// # Errors
+    /// When ONNX Runtime has no such type.
+    pub fn next_view(&mut self, batch: &mut Batch) -> Result<bool> {
+        if self.images.is_none() {
+            return Ok(false);
+        }
+        let taken = self.taken();
+        if let Some(images) = &mut self.images {
+            images.write(&taken, batch, &mut self.random)?;
+        }
+        Ok(true)
     }
 
-    fn view(&mut self, batch: &[NamedTensor]) -> Option<Vec<NamedTensor>> {
-        let [(name, image)] = batch else { return None };
-        self.rows.as_ref()?;
-        let other = moved(image, &mut self.random)?;
-        let view = mixed(&other, &mut self.random).unwrap_or(other);
-        Some(vec![(name.clone(), view)])
+    /// The values of the next samples, input by input.
+    fn samples(&mut self) -> Vec<(String, Tensor)> {
+        let taken = self.taken();
+        let all = self.data.samples_of(self.runs.clone()).max(1);
+        let named = self.rows.iter().flatten().map(|input| {
+            let each = input.bytes.len() / all;
+            let picked = taken.iter().filter_map(|&i| input.bytes.get(i * each..(i + 1) * each));
+            let tensor = Tensor {
+                dims: [&[taken.len()], input.dims.as_slice()].concat(),
+                dtype: input.dtype,
+                bytes: picked.collect::<Vec<_>>().concat().into(),
+            };
+            (input.name.clone(), tensor)
+        });
+        named.collect()
     }
 
     /// The samples of the next batch.
-    fn taken(&mut self) -> Vec<NamedTensor> {
-        let size = self.size;
-        let Some(rows) = &self.rows else {
-            if self.left.is_empty() {
-                self.left = self.runs.clone().collect();
-                self.random.shuffle(&mut self.left);
-            }
-            let run = self.left.pop().unwrap_or(self.runs.start);
-            return self.data.run(run).inputs;
-        };
+    fn taken(&mut self) -> Vec<usize> {
         let all = self.data.samples_of(self.runs.clone());
-        if self.left.len() < size {
+        if self.left.len() < self.size {
             self.left.clear();
         }
         // Fewer samples than a batch holds come several times.
-        while self.left.len() < size && all > 0 {
+        while self.left.len() < self.size && all > 0 {
             let mut round: Vec<usize> = (0..all).collect();
             self.random.shuffle(&mut round);
             self.left.extend(round);
         }
-        let taken = self.left.split_off(self.left.len().saturating_sub(size));
-        let batch = rows.iter().map(|input| {
-            let each = input.bytes.len() / all.max(1);
-            let picked = taken.iter().filter_map(|&i| input.bytes.get(i * each..(i + 1) * each));
-            let bytes: Vec<u8> = picked.flatten().copied().collect();
-            let mut dims = vec![taken.len()];
-            dims.extend(&input.dims);
-            let tensor = Tensor {
-                dims,
-                dtype: input.dtype,
-                bytes: bytes.into(),
-            };
-            (input.name.clone(), tensor)
-        });
-        batch.collect()
+        self.left.split_off(self.left.len().saturating_sub(self.size))
     }
 }
 
@@ -144,7 +216,7 @@ fn rows(data: &Dataset, runs: Range<usize>) -> Option<Vec<Rows>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Batches;
+    use super::{Batch, Batches};
     use crate::data::Dataset;
     use crate::device::InputSpec;
     use crate::onnx::Dtype;
@@ -160,9 +232,23 @@ mod tests {
         };
         let data = Dataset::random(std::slice::from_ref(&spec), 10, 1)?;
         let mut batches = Batches::new(&data, 0..data.runs(), (64, false), 5);
-        for batch in [batches.next(), batches.next_view().unwrap_or_default()] {
-            assert_eq!(batch.first().map(|(_, t)| t.dims.clone()), Some(vec![64, 3, 16, 16]));
+        let mut batch = Batch::new();
+        let mut before = Vec::new();
+        for _ in 0..3 {
+            batches.next(&mut batch)?;
+            assert_eq!(batch.first().map(|(_, t)| t.dims()), Some(vec![64, 3, 16, 16]));
+            let values = batch
+                .first()
+                .and_then(|(_, t)| t.floats())
+                .unwrap_or_default()
+                .into_owned();
+            assert!(
+                values.len() == 64 * 768 && values != before,
+                "every batch is another one"
+            );
+            before = values;
         }
+        assert!(batches.next_view(&mut batch)?);
         Ok(())
     }
 
@@ -178,12 +264,17 @@ mod tests {
         let data = Dataset::random(std::slice::from_ref(&spec), 100, 1)?;
         let runs = 0..data.runs();
         let mut batches = Batches::new(&data, runs.clone(), (20, false), 5);
-        let mut round = || -> Vec<Vec<u8>> {
-            let all = (0..100 / batches.size()).flat_map(|_| batches.next());
-            all.flat_map(|(_, t)| t.bytes.chunks(8).map(<[u8]>::to_vec).collect::<Vec<_>>())
-                .collect()
+        let mut round = || {
+            let mut all = Vec::new();
+            for _ in 0..100 / batches.size() {
+                let mut batch = Batch::new();
+                batches.next(&mut batch)?;
+                let tensors = batch.iter().filter_map(|(_, t)| t.tensor());
+                all.extend(tensors.flat_map(|t| t.bytes.chunks(8).map(<[u8]>::to_vec).collect::<Vec<_>>()));
+            }
+            Ok::<_, crate::Error>(all)
         };
-        let (mut first, mut second) = (round(), round());
+        let (mut first, mut second) = (round()?, round()?);
         assert_ne!(first, second);
         let mut own: Vec<Vec<u8>> = runs
             .flat_map(|k| data.run(k).inputs)

@@ -21,10 +21,11 @@ pub struct Trainable {
 }
 
 impl Trainable {
-    /// What the model computes with in the place of these weights.
-    pub(super) fn computed(&self, weights: &[f32]) -> Tensor {
-        let values = self.codes.as_ref().map(|codes| codes.rounded(weights));
-        Tensor::from_f32(self.tensor.dims.clone(), values.as_deref().unwrap_or(weights))
+    /// Writes what the model computes with in the place of these weights.
+    pub(super) fn compute(&self, weights: &[f32], into: &mut [f32]) {
+        let rounded = self.codes.as_ref().map(|codes| codes.rounded(weights));
+        let values = rounded.as_deref().unwrap_or(weights);
+        into.iter_mut().zip(values).for_each(|(a, v)| *a = *v);
     }
 
     /// Takes weights back to what their integers reach.

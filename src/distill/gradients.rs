@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use rayon::prelude::*;
+
 use super::backward::run;
+use super::batches::Batch;
 use super::codes::Codes;
 use super::ends::{Trainable, of_floats, with_inputs};
 use super::loss::seed;
@@ -171,41 +174,53 @@ impl Gradients {
         inputs: &[NamedTensor],
         taught: &[NamedTensor],
     ) -> Result<(f64, Vec<Vec<f32>>)> {
-        let mut held = HashMap::new();
-        for (weight, values) in self.weights.iter().zip(weights) {
-            held.insert(weight.name.clone(), DeviceTensor::new(&weight.name, values)?);
-        }
-        for (name, tensor) in inputs {
-            held.insert(name.clone(), DeviceTensor::new(name, tensor)?);
-        }
-        for (name, tensor) in taught {
-            let name = format!("{TAUGHT}{name}");
-            if self.taught.contains(&name) {
-                held.insert(name.clone(), DeviceTensor::new(&name, tensor)?);
-            }
-        }
-        let own: Vec<(&str, &DeviceTensor)> = held
-            .iter()
-            .filter(|(name, _)| !name.starts_with(TAUGHT))
-            .map(|(name, value)| (name.as_str(), value))
-            .collect();
-        let made = self.forward.run_staying(&own, &|_| true)?;
-        held.extend(made.into_iter().filter(|(name, _)| self.seen.contains(name)));
-        let values: Vec<(&str, &DeviceTensor)> = held
-            .iter()
-            .filter(|(name, _)| self.read.contains(*name))
-            .map(|(name, value)| (name.as_str(), value))
-            .collect();
-        let found: HashMap<String, DeviceTensor> = self.backward.run(&values)?.into_iter().collect();
-        let floats = |name: &str| -> Result<Vec<f32>> {
-            let value = found.get(name).and_then(DeviceTensor::floats);
-            value
-                .map(std::borrow::Cow::into_owned)
-                .ok_or_else(|| Error::Model(format!("gradient '{name}' is missing")))
+        let names = self.weights.iter().map(|w| w.name.as_str());
+        let values = names.zip(weights).map(|(name, values)| DeviceTensor::new(name, values));
+        let values: Vec<DeviceTensor> = values.collect::<Result<_>>()?;
+        let held = |all: &[NamedTensor]| -> Result<Batch> {
+            let each = all.iter().map(|(n, t)| Ok((n.clone(), DeviceTensor::new(n, t)?)));
+            each.collect()
         };
-        let loss = floats(LOSS)?.first().copied().unwrap_or(f32::NAN);
-        let gradients = self.outputs.iter().map(|name| floats(name)).collect::<Result<_>>()?;
-        Ok((f64::from(loss), gradients))
+        let mut sums: Vec<Vec<f32>> = self.weights.iter().map(|w| vec![0.0; w.tensor.len()]).collect();
+        let loss = self.add(&values, &held(inputs)?, &held(taught)?, 1.0, &mut sums)?;
+        Ok((loss, sums))
+    }
+
+    /// The loss on one run; `share` of the gradient of each weight is added to `sums`, where there are any.
+    ///
+    /// # Errors
+    /// When a run fails.
+    pub(super) fn add(
+        &mut self,
+        weights: &[DeviceTensor],
+        inputs: &Batch,
+        taught: &Batch,
+        share: f32,
+        sums: &mut [Vec<f32>],
+    ) -> Result<f64> {
+        let names = self.weights.iter().map(|w| w.name.as_str());
+        let inputs = inputs.iter().map(|(name, value)| (name.as_str(), value));
+        let own: Vec<(&str, &DeviceTensor)> = names.zip(weights).chain(inputs).collect();
+        let made = self.forward.run_staying(&own, &|_| true)?;
+        let taught = taught.iter().map(|(name, value)| (format!("{TAUGHT}{name}"), value));
+        let taught: Vec<(String, &DeviceTensor)> = taught.filter(|(name, _)| self.taught.contains(name)).collect();
+        let made = made.iter().map(|(name, value)| (name.as_str(), value));
+        let made = made.filter(|(name, _)| self.seen.contains(*name));
+        let own = own.into_iter().filter(|(name, _)| self.read.contains(*name));
+        let taught = taught.iter().map(|(name, value)| (name.as_str(), *value));
+        let values: Vec<(&str, &DeviceTensor)> = own.chain(made).chain(taught).collect();
+        let found: HashMap<String, DeviceTensor> = self.backward.run(&values)?.into_iter().collect();
+        let floats = |name: &str| {
+            let value = found.get(name).and_then(DeviceTensor::floats);
+            value.ok_or_else(|| Error::Model(format!("gradient '{name}' is missing")))
+        };
+        let pairs = sums.par_iter_mut().zip(&self.outputs);
+        pairs.try_for_each(|(sum, name)| {
+            let gradient = floats(name)?;
+            sum.iter_mut().zip(gradient.iter()).for_each(|(a, g)| *a += share * g);
+            Ok::<(), Error>(())
+        })?;
+        Ok(f64::from(floats(LOSS)?.first().copied().unwrap_or(f32::NAN)))
     }
 }
 

@@ -3,7 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::batches::Batch;
+use crate::Result;
 use crate::data::Dataset;
+use crate::device::{DeviceTensor, NamedTensor, Runner};
 use crate::onnx::proto::ModelProto;
 use crate::score::Objective;
 
@@ -45,4 +48,24 @@ pub fn samples_of_a_step(objectives: &[Objective]) -> usize {
         true => OF_PLACES,
         false => SAMPLES,
     }
+}
+
+/// What the teacher makes of a batch of `samples`, and how much its values count.
+///
+/// # Errors
+/// When the run fails.
+pub(super) fn taught(teacher: &mut Runner, objectives: &[Objective], inputs: &Batch, samples: usize) -> Result<Batch> {
+    let values: Vec<(&str, &DeviceTensor)> = inputs.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    let mut made = teacher.run(&values)?;
+    if objectives.iter().any(Objective::counts_values) {
+        let tensors = made
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.tensor()?)));
+        let tensors: Vec<NamedTensor> = tensors.collect();
+        for (name, tensor) in Objective::counts(objectives, &tensors, samples) {
+            let value = DeviceTensor::new(&name, &tensor)?;
+            made.push((name, value));
+        }
+    }
+    Ok(made)
 }

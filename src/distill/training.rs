@@ -5,17 +5,17 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::adam::Adam;
-use super::batches::Batches;
+use super::batches::{Batch, Batches};
 use super::choice::Judged;
 use super::ends::Trainable;
 use super::gradients::{Gradients, Stopped};
 use super::open_batch::{TRIED, open_batch};
 use super::rate::size;
-use super::teaching::{Teaching, samples_of_a_step};
+use super::teaching::{Teaching, samples_of_a_step, taught};
 use super::unseen_views::UnseenViews;
-use crate::device::{Device, Runner};
+use crate::device::{Device, DeviceTensor, NamedTensor, Runner};
+use crate::onnx::encode;
 use crate::onnx::proto::ModelProto;
-use crate::onnx::{Tensor, encode};
 use crate::score::Objective;
 use crate::{Error, Result};
 
@@ -25,6 +25,9 @@ pub(super) struct Training<'a> {
     teacher: Runner,
     gradients: Gradients,
     own: Batches<'a>,
+    /// The next batch, and memory for the one behind it.
+    batch: Batch,
+    spare: Batch,
     /// Samples that choose, until views of them are made.
     held: Option<Batches<'a>>,
     views: Option<UnseenViews>,
@@ -34,6 +37,9 @@ pub(super) struct Training<'a> {
     first: Vec<Vec<f32>>,
     sizes: Vec<f32>,
     moments: Vec<Adam>,
+    /// What the model computes with, and gradients: in the same memory step for step.
+    computed: Vec<DeviceTensor>,
+    sums: Vec<Vec<f32>>,
     /// Runs of a step.
     parts: usize,
 }
@@ -59,7 +65,13 @@ impl<'a> Training<'a> {
         };
         let batches = |runs: &Range<usize>| Batches::new(teaching.data, runs.clone(), (most, is_open), seed);
         let (mut own, held) = (batches(teaching.runs), Some(batches(teaching.unseen)));
-        let gradients = match Gradients::of(device, pupil, &own.next(), teaching.objectives)? {
+        let mut batch = Batch::new();
+        own.next(&mut batch)?;
+        let tensors = batch
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), value.tensor()?)));
+        let first: Vec<NamedTensor> = tensors.collect();
+        let gradients = match Gradients::of(device, pupil, &first, teaching.objectives)? {
             Ok(gradients) => gradients,
             Err(stopped) => return Ok(Err(stopped)),
         };
@@ -69,17 +81,23 @@ impl<'a> Training<'a> {
             let values = weight.tensor.to_f32();
             weights.push(values.ok_or_else(|| Error::tensor(&weight.name, "holds no floats".to_owned()))?);
         }
+        let computed = trained.iter().map(|t| DeviceTensor::new(&t.name, &t.tensor));
+        let computed: Vec<DeviceTensor> = computed.collect::<Result<_>>()?;
         Ok(Ok(Self {
             objectives: teaching.objectives,
             teacher: device.runner(&encode(teacher))?,
             parts: samples.div_ceil(own.size()).max(1),
             gradients,
             own,
+            batch,
+            spare: Batch::new(),
             held,
             views: None,
             trained,
             sizes: weights.iter().map(|w| size(w)).collect(),
             moments: weights.iter().map(|w| Adam::new(w.len())).collect(),
+            computed,
+            sums: weights.iter().map(|w| vec![0.0; w.len()]).collect(),
             first: weights.clone(),
             weights,
         }))
@@ -106,21 +124,29 @@ impl<'a> Training<'a> {
     /// # Errors
     /// When a run fails.
     pub fn step(&mut self, rate: f32) -> Result<bool> {
-        let tensors = computed(&self.trained, &self.weights);
-        let mut sum: Vec<Vec<f32>> = self.weights.iter().map(|w| vec![0.0; w.len()]).collect();
+        self.compute();
+        self.sums.par_iter_mut().for_each(|sum| sum.fill(0.0));
         for _ in 0..self.parts {
-            let inputs = self.own.next();
-            let mut taught = self.teacher.run_tensors(&inputs)?;
-            taught.extend(Objective::counts(self.objectives, &taught, self.own.size()));
-            let (_, found) = self.gradients.at(&tensors, &inputs, &taught)?;
-            let parts = self.parts as f32;
-            let pairs = sum.par_iter_mut().zip(&found);
-            pairs.for_each(|(into, from)| into.iter_mut().zip(from).for_each(|(a, g)| *a += g / parts));
+            let (teacher, gradients, sums) = (&mut self.teacher, &mut self.gradients, &mut self.sums);
+            let (own, spare) = (&mut self.own, &mut self.spare);
+            let (objectives, samples, share) = (self.objectives, own.size(), 1.0 / self.parts as f32);
+            let (computed, batch) = (&self.computed, &self.batch);
+            // A device computes while the next batch is made.
+            let (run, made) = rayon::join(
+                || {
+                    let taught = taught(teacher, objectives, batch, samples)?;
+                    gradients.add(computed, batch, &taught, share, sums)
+                },
+                || own.next(spare),
+            );
+            run?;
+            made?;
+            std::mem::swap(&mut self.batch, &mut self.spare);
         }
-        if sum.par_iter().flatten().any(|g| !g.is_finite()) {
+        if !self.sums.par_iter().all(|sum| sum.iter().all(|g| g.is_finite())) {
             return Ok(false);
         }
-        let each = self.weights.par_iter_mut().zip(&sum).zip(&self.sizes);
+        let each = self.weights.par_iter_mut().zip(&self.sums).zip(&self.sizes);
         each.zip(&self.trained)
             .zip(&mut self.moments)
             .for_each(|((((values, gradient), size), trained), adam)| {
@@ -128,6 +154,16 @@ impl<'a> Training<'a> {
                 trained.hold(values);
             });
         Ok(true)
+    }
+
+    /// Takes the weights over into what the model computes with.
+    fn compute(&mut self) {
+        let each = self.computed.par_iter_mut().zip(&self.weights).zip(&self.trained);
+        each.for_each(|((value, weights), trained)| {
+            if let Some(into) = value.floats_mut() {
+                trained.compute(weights, into);
+            }
+        });
     }
 
     /// What the weights lose on other views of the samples that choose, `count` batches of them, where there are any. The first call makes the
@@ -139,9 +175,9 @@ impl<'a> Training<'a> {
         if let Some(batches) = self.held.take() {
             self.views = UnseenViews::of(batches, &mut self.teacher, self.objectives, count)?;
         }
+        self.compute();
         let Some(views) = &self.views else { return Ok(None) };
-        let weights = computed(&self.trained, &self.weights);
-        views.loss(&mut self.gradients, &weights).map(Some)
+        views.loss(&mut self.gradients, &self.computed).map(Some)
     }
 
     /// The same of the weights from before, which lose `loss` by the judge.
@@ -174,10 +210,4 @@ fn opened(device: &dyn Device, model: &ModelProto, teaching: Teaching) -> Result
         return Ok(None);
     };
     Ok(open_batch(device, model, &runs)?.map(|model| [teacher, model]))
-}
-
-/// What a model computes with in the place of these weights.
-fn computed(trained: &[Trainable], weights: &[Vec<f32>]) -> Vec<Tensor> {
-    let pairs = trained.par_iter().zip(weights);
-    pairs.map(|(t, values)| t.computed(values)).collect()
 }

@@ -73,6 +73,11 @@ impl Objective {
         named
     }
 
+    /// Whether how much a value counts hangs on what the original makes of the sample.
+    pub fn counts_values(&self) -> bool {
+        matches!(self.kind, ObjectiveKind::Detections(_))
+    }
+
     /// Whether the output has answers at many places of a sample: a map, or a detector's.
     pub fn has_places(&self) -> bool {
         match &self.kind {
