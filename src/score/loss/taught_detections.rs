@@ -1,5 +1,7 @@
 //! What a detector is taught by: every score, and the boxes where something is.
 
+use rayon::prelude::*;
+
 use super::detections::BOX_ERROR;
 use super::head::{Compare, Head, JudgedRun};
 use crate::task::{DetectLayout, OutputValues};
@@ -47,8 +49,10 @@ impl TaughtDetections {
     pub(super) fn counts(&self, made: &[OutputValues], samples: usize) -> Option<Vec<Counted>> {
         let [scores, boxes] = self.factors.map(|factor| (factor / samples.max(1) as f64) as f32);
         let mut all: Vec<Counted> = vec![Counted::default(); self.layout.outputs.len()];
-        for k in 0..samples {
-            let counts = self.layout.counts(made, k, samples)?;
+        let each = (0..samples)
+            .into_par_iter()
+            .map(|k| self.layout.counts(made, k, samples));
+        for counts in each.collect::<Option<Vec<_>>>()? {
             for ([as_scores, as_boxes], own) in all.iter_mut().zip(counts) {
                 as_scores.extend(own.scores.iter().map(|c| c * scores));
                 as_boxes.extend(own.boxes.iter().map(|c| c * boxes));
