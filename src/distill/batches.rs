@@ -218,11 +218,12 @@ fn rows(data: &Dataset, runs: Range<usize>) -> Option<Vec<Rows>> {
 mod tests {
     use super::{Batch, Batches};
     use crate::data::Dataset;
-    use crate::device::InputSpec;
+    use crate::device::{InputSpec, Runtime};
     use crate::onnx::Dtype;
 
     #[test]
     fn batches_are_full_where_samples_are_few() -> crate::Result<()> {
+        Runtime::load(None)?;
         let spec = InputSpec {
             name: "x".to_owned(),
             dims: vec![1, 3, 16, 16],
@@ -254,6 +255,7 @@ mod tests {
 
     #[test]
     fn a_round_gives_every_sample_once() -> crate::Result<()> {
+        Runtime::load(None)?;
         let spec = InputSpec {
             name: "x".to_owned(),
             dims: vec![1, 2],

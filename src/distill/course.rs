@@ -93,7 +93,7 @@ impl<'c> Course<'c> {
             loss: self.before,
             on_views: None,
         };
-        (self.pace.made, self.choice.unwrap_or_else(|| Choice::new(before)))
+        (self.pace.made, self.choice.unwrap_or_else(|| Choice::new(before, true)))
     }
 
     /// The rate with which some of the steps lose least: of two that follow each other, the smaller one where it does better. `None` where no step
@@ -122,7 +122,7 @@ impl<'c> Course<'c> {
                 }
             }
             let total = match last {
-                Step::Made => self.judged(training)?.total(),
+                Step::Made => self.judged(training)?,
                 // A smaller rate may stay among numbers.
                 Step::NoNumbers => f64::INFINITY,
                 Step::NoTime => return Ok(None),
@@ -152,13 +152,16 @@ impl<'c> Course<'c> {
         Ok(Step::Made)
     }
 
-    /// What the weights lose now; they are taken if that is least.
-    fn judged(&mut self, training: &mut Training) -> Result<Judged> {
+    /// What the weights lose now, samples and views together; they are taken if that is least.
+    fn judged(&mut self, training: &mut Training) -> Result<f64> {
         // How many steps there will be, and so how many views judging may take, is known by now.
         let count = (self.planned / (JUDGED * PER_VIEWS)).clamp(1, VIEWS);
         let choice = match &mut self.choice {
             Some(choice) => choice,
-            None => self.choice.insert(Choice::new(training.before(self.before, count)?)),
+            None => {
+                let before = training.before(self.before, count)?;
+                self.choice.insert(Choice::new(before, training.is_judged_alike()))
+            }
         };
         let judged = Judged {
             step: self.pace.made,
@@ -166,8 +169,9 @@ impl<'c> Course<'c> {
             on_views: training.on_views(count)?,
         };
         choice.offer(judged, &training.weights);
+        let total = choice.total(judged);
         self.pace.mark();
         self.judged_at = self.pace.made;
-        Ok(judged)
+        Ok(total)
     }
 }

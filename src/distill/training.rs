@@ -108,6 +108,11 @@ impl<'a> Training<'a> {
         &self.trained
     }
 
+    /// Whether the judge measures what steps make smaller: scores of detectors are taught by a divergence, and judged by squared errors.
+    pub fn is_judged_alike(&self) -> bool {
+        !self.objectives.iter().any(Objective::counts_values)
+    }
+
     /// What no gradient reaches.
     pub fn stopped(&self) -> &Stopped {
         &self.gradients.stopped
