@@ -61,22 +61,6 @@ impl Nodes {
         self.builder.op("Gather", &[x, at], &[("axis", &[0])])
     }
 
-    /// `x` in parts of these lengths: an attribute up to version 12, an input from 13 on.
-    pub(super) fn split(&mut self, x: &str, lengths: &[i64]) -> Vec<String> {
-        let first = match self.opset {
-            ..13 => self.builder.op("Split", &[x], &[("axis", &[0]), ("split", lengths)]),
-            _ => {
-                let lengths = self.builder.ints(lengths);
-                self.builder.op("Split", &[x, &lengths], &[("axis", &[0])])
-            }
-        };
-        let others: Vec<String> = lengths.iter().skip(1).map(|_| self.builder.fresh("Split")).collect();
-        if let Some(node) = self.builder.nodes.last_mut() {
-            node.output.extend(others.iter().cloned());
-        }
-        std::iter::once(first).chain(others).collect()
-    }
-
     /// `x` under another name.
     pub(super) fn named(&mut self, x: &str, name: &str) {
         self.builder.named("Identity", &[x], &[], name);

@@ -2,5 +2,6 @@
 
 mod cli;
 mod exact;
+mod in_place;
 mod nan;
 mod play;
