@@ -109,7 +109,7 @@ impl Emitter<'_> {
         };
         let map = self.plan.stages.iter().find_map(|s| s.maps.get(name))?;
         let state = map_state(index);
-        self.nodes.as_state(name, map.dims[0], &next(&state));
+        self.nodes.as_state(name, map.dims, &next(&state));
         let each = self.nodes.change(&next(&state), &state, 1, 0);
         let each = self.nodes.first_rows(&each, map.dims[1] * map.dims[2]);
         let each = self.scaled(name, &each)?;

@@ -117,8 +117,8 @@ impl VideoModel<'_> {
         let zero = nodes.builder.ints(&[0]);
         nodes.named(&zero, &next(COUNTER));
         for (k, name) in self.plan.kept.iter().enumerate() {
-            let channels = states.get(1 + k).and_then(|s| s.state.shape.last()).copied();
-            nodes.as_state(name, channels.ok_or_else(unfit)?, &next(&map_state(k)));
+            let map = self.plan.stages.iter().find_map(|s| s.maps.get(name));
+            nodes.as_state(name, map.ok_or_else(unfit)?.dims, &next(&map_state(k)));
         }
         for (s, stage) in self.plan.stages.iter().enumerate() {
             let zeros = nodes.floats(&[stage.tiles()], &vec![0.0; stage.tiles()]);

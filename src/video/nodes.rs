@@ -67,8 +67,12 @@ impl Nodes {
     }
 
     /// 1×C×H×W as a state: rows of pixels, and one of zeros behind them.
-    pub(super) fn as_state(&mut self, x: &str, channels: usize, name: &str) {
-        let rows = self.as_rows(x, channels);
+    pub(super) fn as_state(&mut self, x: &str, [channels, height, width]: [usize; 3], name: &str) {
+        let turned = self.builder.op("Transpose", &[x], &[("perm", &[0, 2, 3, 1])]);
+        // ONNX Runtime takes some pools that round up for larger than they come out: the rows are told.
+        let rows = self
+            .builder
+            .reshape(&turned, &[(height * width) as i64, channels as i64]);
         let zeros = self.floats(&[1, channels], &vec![0.0; channels]);
         self.builder.named("Concat", &[&rows, &zeros], &[("axis", &[0])], name);
     }

@@ -11,7 +11,7 @@ use snapprune::playback::FrameTiles;
 /// Everything is cut: nothing is expected to cost anything.
 const ALWAYS: f64 = 1e-9;
 
-fn exact(name: &str, model: &ModelProto) {
+pub fn exact(name: &str, model: &ModelProto) {
     let files = Files::new(model, ALWAYS, 0.1);
     let (apart, runs) = files.apart(4, 0.05, 3);
     println!(

@@ -5,3 +5,4 @@ mod exact;
 mod in_place;
 mod nan;
 mod play;
+mod pools;
