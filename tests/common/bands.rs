@@ -143,7 +143,8 @@ pub fn write(folder: &Path, threshold: f64) -> PathBuf {
         output: format!("{name}_next"),
         shape: shape.to_vec(),
         dtype: "float32".to_owned(),
-        in_place: false,
+        // Nothing reads the map that was kept but what writes the new one.
+        in_place: name == "map",
     };
     let manifest = |role, computed: usize| Manifest {
         version: VERSION,

@@ -107,7 +107,7 @@ def tiles(count, threshold):
 def write(folder: Path, threshold: float, counts=(2, 4), halo=HALO, name="bands") -> Path:
     """Writes a model of that name and its video files; with a `halo` of 0, what a frame changes is more than it seems."""
     states = [("map", FRAME), ("left", [BANDS])]
-    states = [{"input": n, "output": f"{n}_next", "shape": dims, "type": "float32"} for n, dims in states]
+    states = [{"input": n, "output": f"{n}_next", "shape": dims, "type": "float32", "in_place": n == "map"} for n, dims in states]
     manifest = {
         "version": 2,
         "threshold": threshold,
