@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::screen::Screen;
-use super::sink::{put, put_model, voice};
+use super::sink::{put, put_model, voice, writable};
 use super::{interrupt, stdout, video};
 use crate::flags::{MainArgs, add_hints, declined_hint, gates_hint, goal_flags};
 use crate::jobs::{ModelSource, Naming, is_stream, optimize_model, same_file};
@@ -159,16 +159,7 @@ fn output_paths(source: &ModelSource, args: &MainArgs) -> Result<OutputPaths> {
                 file.display()
             )));
         }
-        let folder = match file.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        tempfile::tempfile_in(folder).map_err(|e| {
-            Error::Usage(format!(
-                "{} cannot be written to ({e}); name another place with -o",
-                folder.display()
-            ))
-        })?;
+        writable(file)?;
     }
     Ok(output_paths)
 }

@@ -9,6 +9,23 @@ use crate::onnx::{LARGEST, Weights, save, save_model};
 use crate::report::visible;
 use crate::{Error, Result};
 
+/// Whether a file can be made at a place.
+///
+/// # Errors
+/// When its folder is missing or takes no files.
+pub(super) fn writable(file: &Path) -> Result<()> {
+    let folder = match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    tempfile::tempfile_in(folder).map(drop).map_err(|e| {
+        Error::Usage(format!(
+            "{} cannot be written to ({e}); name another place with -o",
+            folder.display()
+        ))
+    })
+}
+
 /// Writes a file, or to standard output; the name for people.
 pub(super) fn put(place: Option<&Path>, bytes: &[u8]) -> Result<String> {
     match place {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::screen::Screen;
-use super::sink::{put, put_model, voice};
+use super::sink::{put, put_model, voice, writable};
 use super::{interrupt, stdout};
 use crate::flags::MainArgs;
 use crate::jobs::{ModelSource, is_stream, make_video, same_file};
@@ -97,5 +97,6 @@ fn place(source: &ModelSource, args: &MainArgs) -> Result<PathBuf> {
             source.path.display()
         )));
     }
+    writable(&place)?;
     Ok(place)
 }

@@ -103,6 +103,44 @@ fn named(order: Vec<String>, outputs: &mut SessionOutputs) -> Result<Vec<(String
     held.collect()
 }
 
+/// A run with all values bound; `memory`: where outputs stay that are not to come to this machine's memory.
+fn bound<'m>(
+    session: &mut Session,
+    stop: &Stop,
+    inputs: &[(&str, &DeviceTensor)],
+    values: &mut [InPlace],
+    memory: &dyn Fn(&str) -> Option<&'m MemoryInfo<'static>>,
+) -> Result<Vec<(String, DeviceTensor)>> {
+    let _call = stop.enter(ForeignCall::Model)?;
+    let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
+    let mut binding = session.create_binding()?;
+    for (name, value) in inputs {
+        binding.bind_input(*name, &value.0)?;
+    }
+    for own in values.iter_mut() {
+        binding.bind_input(own.input, &own.value.0)?;
+        binding.bind_output(own.output, &mut own.value.0)?;
+    }
+    let mut order = names(session.outputs());
+    order.retain(|name| values.iter().all(|own| own.output != name));
+    for name in &order {
+        binding.bind_output_to_device(name.as_str(), memory(name).unwrap_or(&host))?;
+    }
+    let mut outputs = session.run_binding(&binding)?;
+    named(order, &mut outputs)
+}
+
+/// A value that a run reads and writes in the same memory.
+#[derive(Debug)]
+pub struct InPlace<'v> {
+    /// The input that reads it.
+    pub input: &'v str,
+    /// The output that writes it.
+    pub output: &'v str,
+    /// The value, which a run of this device made.
+    pub value: &'v mut DeviceTensor,
+}
+
 /// A loaded model whose inputs and outputs stay with ONNX Runtime.
 #[derive(Debug)]
 pub struct Runner {
@@ -166,17 +204,23 @@ impl Runner {
         let Some(memory) = self.memory.as_ref().filter(|_| order.iter().any(|n| stays(n))) else {
             return self.run(inputs);
         };
-        let _call = self.stop.enter(ForeignCall::Model)?;
-        let host = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?;
-        let mut binding = self.session.create_binding()?;
-        for (name, value) in inputs {
-            binding.bind_input(*name, &value.0)?;
-        }
-        for name in &order {
-            binding.bind_output_to_device(name.as_str(), if stays(name) { memory } else { &host })?;
-        }
-        let mut outputs = self.session.run_binding(&binding)?;
-        named(order, &mut outputs)
+        let memory = |name: &str| stays(name).then_some(memory);
+        bound(&mut self.session, &self.stop, inputs, &mut [], &memory)
+    }
+
+    /// The same, with values that it writes where it reads them, which are none of the outputs then. The model must read none of them once it is
+    /// written. After an error they hold anything.
+    ///
+    /// # Errors
+    /// When the run fails, or a value is none that a run made.
+    pub fn run_in_place(
+        &mut self,
+        inputs: &[(&str, &DeviceTensor)],
+        values: &mut [InPlace],
+        stays: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<(String, DeviceTensor)>> {
+        let memory = |name: &str| self.memory.as_ref().filter(|_| stays(name));
+        bound(&mut self.session, &self.stop, inputs, values, &memory)
     }
 
     /// Runs once on tensors of ours.

@@ -42,7 +42,7 @@ pub use conditions::Conditions;
 pub use constant_weights::{ConstantWeights, constant_weights};
 pub use cpu::CpuDevice;
 pub use cuda::{CudaDevice, CudaOptions, CudnnAlgo, gpu_count, gpu_present, provider_beside};
-pub use device_tensor::{DeviceTensor, Runner};
+pub use device_tensor::{DeviceTensor, InPlace, Runner};
 pub use environments::python_interpreter;
 pub use executor::{Executor, RunInputs};
 pub use foreign::{ForeignCall, PLUGIN_PATIENCE, check_left_behind, leave_behind};

@@ -69,7 +69,7 @@ pub fn raise_opset(model: &mut ModelProto) -> Result<Option<String>, String> {
         .find(|n| version < 7 || !SAME_SINCE_7.contains(&n.op_type()) && !same_here(n, version));
     if let Some(node) = other {
         return Err(format!(
-            "gates need opset {NEEDED}; the model has {version}, where {} may mean something else: convert it first",
+            "gates and files for video need opset {NEEDED}; the model has {version}, where {} may mean something else: convert it first",
             node.op_type()
         ));
     }

@@ -1,4 +1,4 @@
-//! How many tiles of a frame changed.
+//! Which cells of a frame changed, and how many tiles.
 
 use std::ops::Range;
 
@@ -16,35 +16,42 @@ pub struct FrameTiles {
     tile: [usize; 2],
     halo: [usize; 2],
     tiles: [usize; 2],
+    cell: [usize; 2],
     threshold: f32,
 }
 
+/// The change of what is no number.
+const MUCH: f32 = 1e20;
+
 impl FrameTiles {
-    /// The tiles of a frame of the shape \[1, channels, rows, columns\]. |difference| above `threshold` is change.
+    /// The tiles of a frame. |difference| above `threshold` is change.
     ///
     /// # Errors
-    /// When the tiles do not cut a frame of that shape.
-    pub fn new(frame: &FrameInput, dims: &[usize], threshold: f64) -> Result<Self> {
+    /// When the tiles or cells do not cut a frame of its shape.
+    pub fn new(frame: &FrameInput, threshold: f64) -> Result<Self> {
         let wrong = || {
             Error::Model(format!(
-                "{:?} tiles of {:?} do not cut a frame '{}' of {dims:?}",
-                frame.tiles, frame.tile, frame.input
+                "{:?} tiles of {:?} and cells of {:?} do not cut a frame '{}' of {:?}",
+                frame.tiles, frame.tile, frame.cell, frame.input, frame.shape
             ))
         };
-        let &[batch, planes, rows, columns] = dims else {
+        let &[1, planes, rows, columns] = frame.shape.as_slice() else {
             return Err(wrong());
         };
         // Without pads the last rows are those that the halo reads, or less than a tile that nothing reads; wide pads make more rows.
-        let cut = |side: usize, tile: usize, halo: usize, tiles: usize| {
+        let cut = |side: usize, tile: usize, halo: usize, tiles: usize, cell: usize| {
             tile > 0
                 && tile <= side
                 && tiles > 0
                 && (tiles - 1) * tile < side + halo.max(1)
                 && side < (tiles + 1) * tile + halo
+                && cell > 0
+                && side.is_multiple_of(cell)
+                && tile.is_multiple_of(cell)
         };
-        let [height, width] = frame.tile;
-        let [down, across] = frame.tiles;
-        if batch != 1 || !cut(rows, height, frame.halo[0], down) || !cut(columns, width, frame.halo[1], across) {
+        let sides = [rows, columns];
+        let sound = |a: usize| cut(sides[a], frame.tile[a], frame.halo[a], frame.tiles[a], frame.cell[a]);
+        if !sound(0) || !sound(1) {
             return Err(wrong());
         }
         Ok(Self {
@@ -54,6 +61,7 @@ impl FrameTiles {
             tile: frame.tile,
             halo: frame.halo,
             tiles: frame.tiles,
+            cell: frame.cell,
             threshold: threshold as f32,
         })
     }
@@ -63,123 +71,100 @@ impl FrameTiles {
         self.tiles.iter().product()
     }
 
-    /// Tiles in which, or around which, two frames differ by more than the threshold somewhere or hold what is no number; all of them for
-    /// frames of another size.
-    pub fn changed(&self, frame: &[f32], reference: &[f32]) -> usize {
+    /// Rows and columns of cells.
+    pub fn cells(&self) -> [usize; 2] {
+        [self.rows / self.cell[0], self.columns / self.cell[1]]
+    }
+
+    /// The largest |difference| of each cell of two frames, row by row; of frames of another size all are much.
+    pub fn differences(&self, frame: &[f32], reference: &[f32], cells: &mut Vec<f32>) {
+        let ([down, across], [height, width]) = (self.cells(), self.cell);
+        cells.clear();
+        cells.resize(down * across, MUCH);
         let size = self.planes * self.rows * self.columns;
-        let [down, across] = self.tiles;
         if size == 0 || frame.len() != size || reference.len() != size {
-            return self.count();
+            return;
         }
-        // Of each row, around which tiles of a band it changed.
-        let mut changed = vec![false; self.rows * across];
-        for plane in 0..self.planes {
-            let lines = plane * self.rows * self.columns..(plane + 1) * self.rows * self.columns;
-            let (Some(now), Some(before)) = (frame.get(lines.clone()), reference.get(lines)) else {
-                return self.count();
-            };
-            let lines = now.chunks_exact(self.columns).zip(before.chunks_exact(self.columns));
-            for (known, (now, before)) in changed.chunks_exact_mut(across).zip(lines) {
-                for (k, known) in known.iter_mut().enumerate().filter(|(_, known)| !**known) {
-                    let window = self.window(1, k, self.columns);
-                    let both = now.get(window.clone()).zip(before.get(window));
-                    *known = both.is_none_or(|(now, before)| differs(now, before, self.threshold));
-                }
+        let mut most = vec![0.0f32; self.columns];
+        for (band, cells) in cells.chunks_exact_mut(across).enumerate() {
+            most.fill(0.0);
+            for plane in 0..self.planes {
+                let start = (plane * self.rows + band * height) * self.columns;
+                let lines = start..start + height * self.columns;
+                let now = frame.get(lines.clone()).unwrap_or_default().chunks_exact(self.columns);
+                let before = reference.get(lines).unwrap_or_default().chunks_exact(self.columns);
+                now.zip(before).for_each(|(now, before)| raise(&mut most, now, before));
+            }
+            for (cell, places) in cells.iter_mut().zip(most.chunks_exact(width)) {
+                *cell = places.iter().fold(0.0, |a, b| if *b > a { *b } else { a });
             }
         }
+    }
+
+    /// Tiles in which, or around which, a cell changed by more than the threshold.
+    pub fn changed(&self, cells: &[f32]) -> usize {
+        let across = self.cells()[1];
+        // Of each row of cells, around which tiles of a band it changed.
+        let columns: Vec<Range<usize>> = (0..self.tiles[1]).map(|k| self.window(1, k, self.columns)).collect();
+        let touched = |line: &[f32]| -> Vec<bool> {
+            let any = |window: &Range<usize>| line.get(window.clone()).is_none_or(|own| self.any(own));
+            columns.iter().map(any).collect()
+        };
+        let lines: Vec<Vec<bool>> = cells.chunks_exact(across.max(1)).map(touched).collect();
         let is_changed = |band: usize, k: usize| {
             let rows = self.window(0, band, self.rows);
-            let mut lines = changed.chunks_exact(across).skip(rows.start).take(rows.len());
+            let mut lines = lines.iter().skip(rows.start).take(rows.len());
             lines.any(|line| line.get(k) == Some(&true))
         };
-        (0..down)
-            .map(|band| (0..across).filter(|&k| is_changed(band, k)).count())
+        let [bands, tiles] = self.tiles;
+        (0..bands)
+            .map(|band| (0..tiles).filter(|&k| is_changed(band, k)).count())
             .sum()
     }
 
-    /// What the `k`-th tile depends on along an axis.
+    /// Takes over into `reference` the cells that changed, and those of one tile, whose turn it is; the difference of the others is 0 from then on.
+    pub fn take(&self, frame: &[f32], reference: &mut [f32], cells: &mut [f32], turn: usize) {
+        let ([_, across], [height, width], plane) = (self.cells(), self.cell, self.rows * self.columns);
+        let count = self.count().max(1);
+        let turn = [turn % count / self.tiles[1], turn % count % self.tiles[1]];
+        let owns = |a: usize, at: usize| (at * self.cell[a] / self.tile[a]).min(self.tiles[a] - 1) == turn[a];
+        for (at, difference) in cells.iter_mut().enumerate() {
+            let (row, column) = (at / across, at % across);
+            if *difference <= self.threshold && !(owns(0, row) && owns(1, column)) {
+                *difference = 0.0;
+                continue;
+            }
+            let first = row * height * self.columns + column * width;
+            for start in (0..self.planes * height).map(|k| k / height * plane + first + k % height * self.columns) {
+                let own = reference.get_mut(start..start + width);
+                if let Some((own, new)) = own.zip(frame.get(start..start + width)) {
+                    own.copy_from_slice(new);
+                }
+            }
+        }
+    }
+
+    fn any(&self, cells: &[f32]) -> bool {
+        cells.iter().fold(false, |any, d| any | (*d > self.threshold))
+    }
+
+    /// The cells that the `k`-th tile depends on along an axis.
     fn window(&self, axis: usize, k: usize, side: usize) -> Range<usize> {
-        let (tile, halo) = (self.tile[axis], self.halo[axis]);
+        let (tile, halo, cell) = (self.tile[axis], self.halo[axis], self.cell[axis]);
         let start = (k * tile).min(side.saturating_sub(tile));
-        start.saturating_sub(halo)..(start + tile + halo).min(side)
+        start.saturating_sub(halo) / cell..(start + tile + halo).min(side).div_ceil(cell)
     }
 }
 
-/// Whether two rows differ by more than the threshold somewhere, or hold what is no number. No branch depends on a place, so that many are
-/// computed at once.
-fn differs(now: &[f32], before: &[f32], threshold: f32) -> bool {
-    let away = now.iter().zip(before).map(|(a, b)| (a - b).abs());
-    away.fold(false, |any, d| any | (d > threshold) | d.is_nan())
+/// Raises each place to |difference|. No branch depends on a place, so that many are computed at once.
+fn raise(most: &mut [f32], now: &[f32], before: &[f32]) {
+    for (most, (a, b)) in most.iter_mut().zip(now.iter().zip(before)) {
+        let away = (a - b).abs();
+        let away = if away.is_nan() { MUCH } else { away };
+        *most = if away > *most { away } else { *most };
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::FrameTiles;
-    use crate::video::FrameInput;
-
-    fn around(halo: [usize; 2], tile: [usize; 2], tiles: [usize; 2], dims: &[usize]) -> Option<FrameTiles> {
-        let input = "x".to_owned();
-        let frame = FrameInput {
-            input,
-            tile,
-            halo,
-            tiles,
-        };
-        FrameTiles::new(&frame, dims, 0.5).ok()
-    }
-
-    fn tiles(tile: [usize; 2], tiles: [usize; 2], dims: &[usize]) -> Option<FrameTiles> {
-        around([0, 0], tile, tiles, dims)
-    }
-
-    #[test]
-    fn each_tile_counts_once_and_the_last_ones_reach_back_into_the_frame() {
-        let tiles = tiles([2, 4], [3, 2], &[1, 2, 5, 6]).unwrap();
-        assert_eq!(tiles.count(), 6);
-        let before = vec![0.0f32; 60];
-        let at = |places: &[(usize, usize, usize, f32)]| {
-            let mut frame = before.clone();
-            places.iter().for_each(|&(c, y, x, v)| frame[(c * 5 + y) * 6 + x] = v);
-            tiles.changed(&frame, &before)
-        };
-        assert_eq!(at(&[]), 0);
-        assert_eq!(at(&[(0, 0, 0, 0.5), (1, 4, 5, -0.5)]), 0);
-        assert_eq!(at(&[(0, 0, 0, 0.6), (1, 1, 1, -0.7)]), 1);
-        // Columns 2 and 3 belong to both tiles of a band, row 3 to both of the last bands.
-        assert_eq!(at(&[(1, 0, 3, 1.0)]), 2);
-        assert_eq!(at(&[(1, 3, 0, 1.0)]), 2);
-        assert_eq!(at(&[(1, 3, 2, 1.0)]), 4);
-        assert_eq!(at(&[(0, 4, 5, f32::NAN)]), 1);
-        assert_eq!(tiles.changed(&before[..59], &before), 6);
-    }
-
-    #[test]
-    fn change_around_a_tile_counts_too() {
-        let tiles = around([1, 2], [2, 4], [4, 2], &[1, 1, 8, 8]).unwrap();
-        let before = vec![0.0f32; 64];
-        let at = |y: usize, x: usize| {
-            let mut frame = before.clone();
-            frame[y * 8 + x] = 1.0;
-            tiles.changed(&frame, &before)
-        };
-        assert_eq!(
-            [at(0, 0), at(1, 0), at(2, 1), at(3, 2), at(4, 5), at(7, 7)],
-            [1, 2, 2, 4, 4, 1]
-        );
-    }
-
-    #[test]
-    fn tiles_that_do_not_cut_the_frame_are_refused() {
-        assert!(tiles([2, 4], [3, 2], &[1, 2, 5, 6]).is_some());
-        for (tile, grid, dims) in [
-            ([2, 4], [1, 2], &[1usize, 2, 5, 6][..]),
-            ([2, 4], [4, 2], &[1, 2, 5, 6]),
-            ([0, 4], [3, 2], &[1, 2, 5, 6]),
-            ([6, 4], [1, 2], &[1, 2, 5, 6]),
-            ([2, 4], [3, 2], &[2, 2, 5, 6]),
-            ([2, 4], [3, 2], &[2, 5, 6]),
-        ] {
-            assert!(tiles(tile, grid, dims).is_none(), "{tile:?} {grid:?} {dims:?}");
-        }
-    }
-}
+#[path = "changes_tests.rs"]
+mod tests;

@@ -61,7 +61,7 @@ pub struct Chooser {
 /// What a run of few tiles takes of the model's time besides them, where it was not timed.
 const RUN: f64 = 0.3;
 /// What is learnt of a moment in which much was to be done fades by this factor a frame.
-const FADE: f64 = 0.98;
+const FADE: f64 = 0.9;
 
 impl Chooser {
     /// A ladder from the smallest step to the largest. `plain`: whether there is a model without states.
@@ -206,8 +206,8 @@ impl Chooser {
     /// much for it, or so much is left that the whole model is faster.
     fn step(&self, wanted: &[usize], changed: usize) -> Choice {
         let holds = |step: &Step| {
-            let mut all = wanted.iter().zip(&step.computed);
-            all.all(|(want, k)| room(*k) >= *want)
+            let mut all = wanted.iter().zip(&step.computed).enumerate();
+            all.all(|(stage, (want, k))| room(*k) + self.waits(stage, *k) >= *want)
         };
         if let Some(k) = self.steps.iter().position(holds) {
             return Choice::Tiles(k);

@@ -18,13 +18,15 @@ fn chooser(plain: bool) -> Chooser {
         frame_threshold: 0.0,
         frame: FrameInput {
             input: "x".to_owned(),
+            shape: vec![1, 1, 10, 10],
             tile: [1, 1],
             halo: [0, 0],
             tiles: [10, 10],
+            cell: [1, 1],
+            change: "change".to_owned(),
         },
         limit: 0.5,
         states: Vec::new(),
-        reference: String::new(),
         stages: vec![stage(100), stage(25)],
         changed: CHANGED.to_owned(),
         ratio: 0.0,
@@ -106,6 +108,7 @@ fn files_that_are_not_exact_have_some_tiles_wait() {
     let choice = own.choose(5, 100);
     // As many as the second stage computes in a run of this step: the step stays.
     own.left(choice, &[0, 4], 5);
+    assert_eq!(own.choose(5, 100), choice);
     own.left(choice, &[0, 2], 5);
     assert_eq!(own.choose(5, 100), Choice::Tiles(0));
     // More than that tells that change spreads.

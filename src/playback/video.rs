@@ -1,21 +1,16 @@
 //! A video that is being played.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
-use super::changes::FrameTiles;
 use super::choice::{Choice, Chooser, Step};
 use super::files::VideoFiles;
+use super::stream::{Outputs, Stream};
 use crate::device::{Device, DeviceTensor, Runner};
-use crate::error::{SamplesError, SamplesFault};
 use crate::onnx::load;
 use crate::video::{Manifest, Role};
 use crate::{Error, Result};
-
-/// Outputs by name.
-type Outputs = Vec<(String, DeviceTensor)>;
 
 /// What came of a frame, and what was done with it.
 #[derive(Debug)]
@@ -48,16 +43,11 @@ struct TilesFile {
 /// One stream of frames through the files of a video. States stay where the device keeps them; frames are given in their order.
 #[derive(Debug)]
 pub struct Video {
-    manifest: Manifest,
-    grid: FrameTiles,
+    stream: Stream,
     plain: Option<Runner>,
     dense: Runner,
     tiles: Vec<TilesFile>,
     chooser: Chooser,
-    /// By the names of inputs.
-    states: Vec<(String, DeviceTensor)>,
-    /// The last frame, where no state that can be read here tells what to compare the next one with.
-    last: Vec<f32>,
 }
 
 impl Video {
@@ -121,26 +111,18 @@ impl Video {
                 )));
             }
         }
-        let reference = manifest.states.iter().find(|s| s.output == manifest.reference);
-        let reference = reference.ok_or_else(|| {
-            let why = Error::Model(format!("state '{}' is missing", manifest.reference));
-            why.in_model(&files.dense)
-        })?;
         Ok(Self {
-            grid: FrameTiles::new(&manifest.frame, &reference.shape, manifest.frame_threshold)?,
             chooser: Chooser::new(&manifest, steps, plain.is_some()),
-            manifest,
+            stream: Stream::new(manifest).map_err(|e| e.in_model(&files.dense))?,
             plain,
             dense,
             tiles,
-            states: Vec::new(),
-            last: Vec::new(),
         })
     }
 
     /// What the files say of themselves.
     pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+        self.stream.manifest()
     }
 
     /// The shares of the tiles that its files compute, the smallest first.
@@ -151,8 +133,7 @@ impl Video {
     /// Forgets all frames: the next one is computed whole.
     pub fn reset(&mut self) {
         self.chooser.reset();
-        self.states.clear();
-        self.last.clear();
+        self.stream.forget();
     }
 
     /// Runs every file once or twice on a frame, for what only first runs do, and forgets it.
@@ -161,6 +142,7 @@ impl Video {
     /// When the frame does not fit the files, or a run fails.
     pub fn warm_up(&mut self, inputs: &[(&str, &DeviceTensor)]) -> Result<()> {
         self.reset();
+        self.stream.compare(inputs)?;
         if self.plain.is_some() {
             self.run(Choice::Plain, inputs)?;
         }
@@ -186,34 +168,21 @@ impl Video {
 
     fn played(&mut self, inputs: &[(&str, &DeviceTensor)]) -> Result<Frame> {
         let start = Instant::now();
-        let frame = inputs.iter().find(|(name, _)| *name == self.manifest.frame.input);
-        let values = frame.and_then(|(_, value)| numbers(value)).ok_or_else(|| {
-            let what = format!(
-                "input '{}' of a frame is missing, or holds no numbers",
-                self.manifest.frame.input
-            );
-            let fault = SamplesFault::Contents(what);
-            Error::Samples(SamplesError { path: None, fault })
-        })?;
-        let changed = self.changed(&values);
-        let mut choice = self.chooser.choose(changed, self.grid.count());
+        let changed = self.stream.compare(inputs)?;
+        let mut choice = self.chooser.choose(changed, self.stream.count());
         let (mut outputs, mut left) = self.run(choice, inputs)?;
         let (mut shares, mut done) = (vec![self.share(choice)], self.chooser.cost(choice));
         self.chooser.left(choice, &left, changed);
-        while self.manifest.threshold == 0.0 && self.chooser.is_behind() {
+        while self.manifest().threshold == 0.0 && self.chooser.is_behind() {
             choice = self.chooser.again(done);
             (outputs, left) = self.run(choice, inputs)?;
             self.chooser.left(choice, &left, changed);
             shares.push(self.share(choice));
             done += self.chooser.cost(choice);
         }
-        if self.readable_reference().is_none() {
-            self.last.clear();
-            self.last.extend_from_slice(&values);
-        }
         Ok(Frame {
             outputs,
-            changed: changed as f64 / self.grid.count().max(1) as f64,
+            changed: changed as f64 / self.stream.count().max(1) as f64,
             choice,
             computed: shares.iter().sum(),
             runs: shares.len(),
@@ -221,25 +190,6 @@ impl Video {
             left,
             ms: start.elapsed().as_secs_f64() * 1e3,
         })
-    }
-
-    /// Tiles that changed since they were computed, or since the frame before.
-    fn changed(&self, values: &[f32]) -> usize {
-        match self.readable_reference() {
-            Some(reference) => self.grid.changed(values, &reference),
-            None => self.grid.changed(values, &self.last),
-        }
-    }
-
-    /// The frame that each tile was computed from last, where it lies in this machine's memory.
-    fn readable_reference(&self) -> Option<Cow<'_, [f32]>> {
-        let state = self
-            .manifest
-            .states
-            .iter()
-            .find(|s| s.output == self.manifest.reference)?;
-        let (_, value) = self.states.iter().find(|(name, _)| *name == state.input)?;
-        numbers(value)
     }
 
     fn share(&self, choice: Choice) -> f64 {
@@ -251,48 +201,17 @@ impl Video {
 
     /// One run; the model's outputs, and what was left.
     fn run(&mut self, choice: Choice, inputs: &[(&str, &DeviceTensor)]) -> Result<(Outputs, Vec<usize>)> {
-        let states = &self.manifest.states;
-        let stays = |name: &str| states.iter().any(|s| s.output == name);
-        let made = match choice {
-            Choice::Plain => {
-                let plain = self.plain.as_mut().unwrap_or(&mut self.dense);
-                plain.run_staying(inputs, &stays)?
-            }
-            Choice::Dense => self.dense.run_staying(inputs, &stays)?,
-            Choice::Tiles(k) => {
+        let runner = match (choice, &mut self.plain) {
+            (Choice::Plain, Some(plain)) => plain,
+            (Choice::Plain | Choice::Dense, _) => &mut self.dense,
+            (Choice::Tiles(k), _) => {
                 let file = self.tiles.get_mut(k);
                 let file = file.ok_or_else(|| Error::Model(format!("there is no file {k} that computes tiles")))?;
-                let own = self.states.iter().map(|(name, value)| (name.as_str(), value));
-                let all: Vec<(&str, &DeviceTensor)> = inputs.iter().copied().chain(own).collect();
-                file.runner.run_staying(&all, &stays)?
+                return self.stream.tiles(&mut file.runner, inputs);
             }
         };
-        let (mut outputs, mut left) = (Vec::new(), Vec::new());
-        self.states.clear();
-        for (name, value) in made {
-            if let Some(state) = states.iter().find(|s| s.output == name) {
-                self.states.push((state.input.clone(), value));
-            } else if name == self.manifest.changed {
-                let counts = value.tensor().and_then(|t| t.to_i64()).unwrap_or_default();
-                left = counts.into_iter().map(|n| usize::try_from(n).unwrap_or(0)).collect();
-            } else {
-                outputs.push((name, value));
-            }
-        }
-        if choice == Choice::Plain {
-            self.states.clear();
-        }
-        Ok((outputs, left))
+        Ok((self.stream.whole(runner, inputs)?, Vec::new()))
     }
-}
-
-/// A value as numbers, borrowed where they are floats.
-fn numbers(value: &DeviceTensor) -> Option<Cow<'_, [f32]>> {
-    if let Some(floats) = value.floats() {
-        return Some(floats);
-    }
-    let whole = value.tensor()?.to_i64()?;
-    Some(Cow::Owned(whole.into_iter().map(|v| v as f32).collect()))
 }
 
 /// A file and what it says of itself.

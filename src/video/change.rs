@@ -1,53 +1,16 @@
-//! What changed: cells of the frame against the one that they were computed from, and what that means for the tiles of each stage.
+//! What changed: cells of the frame, and what that means for the tiles of each stage.
 
-use super::emitter::{COUNTER, Emitter, FRAME_REFERENCE, next};
-use super::plan::frame_steps;
+use super::emitter::{COUNTER, Emitter};
+use super::manifest::CHANGE;
 use super::stage::Stage;
 
 /// Above every score.
 pub(super) const FIRST: f32 = 1e30;
 
-/// The new reference and how much each cell of it changed, as a share of the frame's range: 1×1×rows×columns, 0 where it was kept.
-pub(super) fn frame_change(e: &mut Emitter) -> Option<String> {
-    let (plan, frame) = (e.plan, e.plan.frame.clone());
-    let ([_, height, width], [ch, cw]) = (plan.frame_dims, plan.cell);
-    let (rows, columns) = (height / ch, width / cw);
-    let apart = e.nodes.builder.op("Sub", &[&frame, FRAME_REFERENCE], &[]);
-    let apart = e.nodes.builder.op("Abs", &[&apart], &[]);
-    let size = [ch as i64, cw as i64];
-    let lists: [(&str, &[i64]); 2] = [("kernel_shape", &size), ("strides", &size)];
-    let pooled = e.nodes.builder.op("MaxPool", &[&apart], &lists);
-    let cells = e.nodes.greatest(&pooled, 1, 1);
-    // The largest leaves out what is no number, a sum does not.
-    let channels = plan.frame_dims[0];
-    let ones = e.nodes.floats(&[1, channels, ch, cw], &vec![1.0; channels * ch * cw]);
-    let sums = e.nodes.builder.op("Conv", &[&apart, &ones], &[("strides", &size)]);
-    let cells = e.nodes.number(&sums, &cells);
-    let limit = e.nodes.floats(&[], &[e.numbers.frame_threshold()]);
-    let changed = e.nodes.builder.op("Greater", &[&cells, &limit], &[]);
-    // The tile whose turn it is gets a new reference, too.
-    let stage = plan.first()?;
-    let steps = frame_steps(stage, &frame)?;
-    let count = [0, 1].map(|a| stage.axes[a].starts.len());
-    let tile =
-        |r: usize, c: usize| (r * ch / steps[0]).min(count[0] - 1) * count[1] + (c * cw / steps[1]).min(count[1] - 1);
-    let owners: Vec<i64> = (0..rows)
-        .flat_map(|r| (0..columns).map(move |c| tile(r, c) as i64))
-        .collect();
-    let owners = e.nodes.builder.table(&[1, 1, rows, columns], &owners);
-    let turn = e.turn(stage.tiles());
-    let own = e.nodes.builder.op("Equal", &[&owners, &turn], &[]);
-    let taken = e.nodes.builder.op("Or", &[&changed, &own], &[]);
-    let b = &mut e.nodes.builder;
-    let spread = b.reshape(&taken, &[rows as i64, 1, columns as i64, 1]);
-    let shape = b.ints(&[rows as i64, ch as i64, columns as i64, cw as i64]);
-    let spread = b.op("Expand", &[&spread, &shape], &[]);
-    let mask = b.reshape(&spread, &[1, 1, height as i64, width as i64]);
-    b.named("Where", &[&mask, &frame, FRAME_REFERENCE], &[], &next(FRAME_REFERENCE));
-    let zero = e.nodes.floats(&[], &[0.0]);
-    let lost = e.nodes.builder.op("Where", &[&taken, &cells, &zero], &[]);
+/// How much each cell of the frame changed, as a share of the frame's range: 1×1×rows×columns.
+pub(super) fn frame_change(e: &mut Emitter) -> String {
     let scale = e.nodes.floats(&[], &[1.0 / e.numbers.frame_range]);
-    Some(e.nodes.builder.op("Mul", &[&lost, &scale], &[]))
+    e.nodes.builder.op("Mul", &[CHANGE, &scale], &[])
 }
 
 /// The greatest change that each tile of a stage depends on, over all its inputs: one number a tile.

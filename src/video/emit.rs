@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::change::{FIRST, frame_change, tile_change};
-use super::emitter::{COUNTER, Emitter, FRAME_REFERENCE, map_state, next, pending_state};
+use super::emitter::{COUNTER, Emitter, map_state, next, pending_state};
 use super::manifest::CHANGED;
 use super::nodes::Nodes;
 use super::numbers::Numbers;
@@ -51,7 +51,7 @@ impl Emitter<'_> {
     fn whole(&mut self, computed: &[usize]) -> Option<()> {
         let one = self.nodes.builder.ints(&[1]);
         self.nodes.builder.named("Add", &[COUNTER, &one], &[], &next(COUNTER));
-        let changed = frame_change(self)?;
+        let changed = frame_change(self);
         self.changes.insert(self.plan.frame.clone(), changed);
         let plan = self.plan;
         for unit in &plan.order {
@@ -69,23 +69,32 @@ impl Emitter<'_> {
         self.count_left()
     }
 
-    /// Counts the tiles of each stage that changed and were left.
+    /// Counts the tiles of each stage that changed and were left: those up to the end of each, less those up to the end of the one before.
     fn count_left(&mut self) -> Option<()> {
         let stages = self.plan.stages.iter();
-        let tiles: Vec<i64> = stages.map(|s| s.tiles() as i64).collect();
-        let left: Vec<String> = (0..tiles.len()).map(|s| next(&pending_state(s))).collect();
+        let ends = stages.scan(0, |end, s| {
+            *end += s.tiles() as i64;
+            Some(*end)
+        });
+        let ends: Vec<i64> = ends.collect();
+        let left: Vec<String> = (0..ends.len()).map(|s| next(&pending_state(s))).collect();
         let left: Vec<&str> = left.iter().map(String::as_str).collect();
-        let all = self.nodes.builder.op("Concat", &left, &[("axis", &[0])]);
         let limit = self.nodes.floats(&[], &[self.numbers.threshold()]);
-        let above = self.nodes.builder.op("Greater", &[&all, &limit], &[]);
-        let ones = self.nodes.builder.op("Cast", &[&above], &[("to", &[7])]);
-        let parts = self.nodes.split(&ones, &tiles);
-        let counts: Vec<String> = parts
-            .iter()
-            .map(|part| self.nodes.builder.op("ReduceSum", &[part], &[("keepdims", &[1])]))
+        let none = self.nodes.floats(&[1], &[0.0]);
+        let left: Vec<&str> = std::iter::once(none.as_str()).chain(left).collect();
+        let starts: Vec<i64> = std::iter::once(0)
+            .chain(ends.iter().copied())
+            .take(ends.len())
             .collect();
-        let counts: Vec<&str> = counts.iter().map(String::as_str).collect();
-        self.nodes.builder.named("Concat", &counts, &[("axis", &[0])], CHANGED);
+        let [starts, ends] = [&starts, &ends].map(|list| self.nodes.builder.ints(list));
+        let b = &mut self.nodes.builder;
+        let all = b.op("Concat", &left, &[("axis", &[0])]);
+        let above = b.op("Greater", &[&all, &limit], &[]);
+        let ones = b.op("Cast", &[&above], &[("to", &[7])]);
+        let axis = b.table(&[], &[0]);
+        let sums = b.op("CumSum", &[&ones, &axis], &[]);
+        let [starts, ends] = [starts, ends].map(|at| b.op("Gather", &[&sums, &at], &[("axis", &[0])]));
+        b.named("Sub", &[&ends, &starts], &[], CHANGED);
         Some(())
     }
 
@@ -100,22 +109,25 @@ impl Emitter<'_> {
         };
         let map = self.plan.stages.iter().find_map(|s| s.maps.get(name))?;
         let state = map_state(index);
-        self.nodes.as_state(name, map.dims[0], &next(&state));
+        self.nodes.as_state(name, map.dims, &next(&state));
         let each = self.nodes.change(&next(&state), &state, 1, 0);
         let each = self.nodes.first_rows(&each, map.dims[1] * map.dims[2]);
-        self.changed(name, map, &each)
+        let each = self.scaled(name, &each)?;
+        self.changed(name, map, &each);
+        Some(())
     }
 
-    /// Notes how much each place of a map changed, from one number a pixel.
-    fn changed(&mut self, name: &str, map: &StageMap, each: &str) -> Option<()> {
-        let scale = self.nodes.floats(&[], &[1.0 / self.numbers.range(name)?]);
-        let scaled = self.nodes.builder.op("Mul", &[each, &scale], &[]);
-        let shaped = self
-            .nodes
-            .builder
-            .reshape(&scaled, &[1, 1, map.dims[1] as i64, map.dims[2] as i64]);
+    /// Notes how much each place of a map changed, as a share of its range.
+    fn changed(&mut self, name: &str, map: &StageMap, each: &str) {
+        let shape = [1, 1, map.dims[1] as i64, map.dims[2] as i64];
+        let shaped = self.nodes.builder.reshape(each, &shape);
         self.changes.insert(name.to_owned(), shaped);
-        Some(())
+    }
+
+    /// Changes of a map as shares of its range.
+    fn scaled(&mut self, name: &str, each: &str) -> Option<String> {
+        let scale = self.nodes.floats(&[], &[1.0 / self.numbers.range(name)?]);
+        Some(self.nodes.builder.op("Mul", &[each, &scale], &[]))
     }
 
     fn stage(&mut self, index: usize, keep: usize) -> Option<()> {
@@ -233,10 +245,7 @@ impl Emitter<'_> {
         if name == self.plan.frame {
             let (dims, table) = window_runs(stage, map);
             let table = self.nodes.builder.table(&dims, &table);
-            let runs = self
-                .nodes
-                .builder
-                .reshape(&next(FRAME_REFERENCE), &[-1, run_length(map) as i64]);
+            let runs = self.nodes.builder.reshape(name, &[-1, run_length(map) as i64]);
             let at = self.nodes.rows(&table, chosen);
             let taken = self.nodes.rows(&runs, &at);
             let [rows, columns] = map.window.map(|n| n as i64);
@@ -281,20 +290,32 @@ impl Emitter<'_> {
         self.replace(name, &new, &at, &flat, stage)
     }
 
+    /// A column of indices that is known no sooner than a column of changes, which are never below zero: what these read is read before anything is
+    /// written.
+    fn behind(&mut self, each: &str, at: &str) -> String {
+        let zero = self.nodes.floats(&[], &[0.0]);
+        let first = self.nodes.builder.ints(&[0]);
+        let below = self.nodes.builder.op("Less", &[each, &zero], &[]);
+        self.nodes.builder.op("Where", &[&below, &first, at], &[])
+    }
+
     /// Writes rows into a kept map, `at` places (a column of indices, and flat), and notes what changed.
     pub(super) fn replace(&mut self, name: &str, new: &str, at: &str, flat: &str, stage: &Stage) -> Option<()> {
         let map = *stage.maps.get(name)?;
         let state = map_state(self.kept(name)?);
         let rows = next(&state);
+        let mut at = at.to_owned();
         if self.plan.stages.iter().any(|s| s.inputs.iter().any(|i| i == name)) {
             let old = self.nodes.rows(&state, flat);
-            let each = self.nodes.change(new, &old, 1, 0);
+            let each = self.nodes.change(new, &old, 1, 1);
+            at = self.behind(&each, &at);
+            let each = self.scaled(name, &each)?;
             let pixels = map.dims[1] * map.dims[2];
-            let zeros = self.nodes.floats(&[pixels], &vec![0.0; pixels]);
-            let spread = self.nodes.builder.op("ScatterND", &[&zeros, at, &each], &[]);
-            self.changed(name, &map, &spread)?;
+            let zeros = self.nodes.floats(&[pixels, 1], &vec![0.0; pixels]);
+            let spread = self.nodes.builder.op("ScatterND", &[&zeros, &at, &each], &[]);
+            self.changed(name, &map, &spread);
         }
-        self.nodes.builder.named("ScatterND", &[&state, at, new], &[], &rows);
+        self.nodes.builder.named("ScatterND", &[&state, &at, new], &[], &rows);
         let inside = |n: usize| {
             stage.nodes.iter().any(|l| l.node == n)
                 || self.plan.stages.iter().any(|s| s.nodes.iter().any(|l| l.node == n))

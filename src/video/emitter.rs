@@ -8,8 +8,6 @@ use super::plan::VideoPlan;
 use super::taps::{Outside, Taps};
 use crate::onnx::Graph;
 
-/// The frame that each tile was computed from.
-pub(super) const FRAME_REFERENCE: &str = "snapprune_reference";
 /// Frames so far.
 pub(super) const COUNTER: &str = "snapprune_frames";
 

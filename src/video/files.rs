@@ -1,8 +1,8 @@
 //! Whole models: the one that computes everything and makes all states, and those that compute tiles.
 
 use super::emit::emitted;
-use super::emitter::{COUNTER, FRAME_REFERENCE, map_state, next, pending_state};
-use super::manifest::{CHANGED, FrameInput, Manifest, Role, StageTiles, State, VERSION};
+use super::emitter::{COUNTER, map_state, next, pending_state};
+use super::manifest::{CHANGE, CHANGED, FrameInput, Manifest, Role, StageTiles, State, VERSION};
 use super::nodes::Nodes;
 use super::numbers::Numbers;
 use super::plan::{VideoPlan, frame_steps};
@@ -12,7 +12,7 @@ use crate::onnx::proto::{
     tensor_shape_proto::{Dimension, dimension::Value as Dim},
     type_proto::{Tensor as TensorType, Value as Kind},
 };
-use crate::onnx::{Dtype, Graph, NodeBuilder, Tensor, standard_opset};
+use crate::onnx::{Dtype, Graph, NodeBuilder, standard_opset};
 use crate::{Error, Result};
 
 /// A model and its plan.
@@ -37,8 +37,9 @@ struct Kept {
 impl VideoModel<'_> {
     /// States in the order of inputs and outputs.
     fn states(&self) -> Result<Vec<Kept>> {
-        let kept = |name: &str, shape: Vec<usize>, dtype: Dtype| Kept {
+        let kept = |name: &str, shape: Vec<usize>, dtype: Dtype, in_place: bool| Kept {
             state: State {
+                in_place,
                 input: name.to_owned(),
                 output: next(name),
                 shape,
@@ -46,19 +47,16 @@ impl VideoModel<'_> {
             },
             dtype,
         };
-        let [c, h, w] = self.plan.frame_dims;
-        let mut all = vec![
-            kept(FRAME_REFERENCE, vec![1, c, h, w], Dtype::Float),
-            kept(COUNTER, vec![1], Dtype::Int64),
-        ];
+        let mut all = vec![kept(COUNTER, vec![1], Dtype::Int64, false)];
         for (k, name) in self.plan.kept.iter().enumerate() {
             let map = self.plan.stages.iter().find_map(|s| s.maps.get(name));
             let [c, h, w] = map.ok_or_else(unfit)?.dims;
             // The last row is zeros: what windows read beyond the edges.
-            all.push(kept(&map_state(k), vec![h * w + 1, c], Dtype::Float));
+            let made = self.plan.stages.iter().any(|s| s.makes(name));
+            all.push(kept(&map_state(k), vec![h * w + 1, c], Dtype::Float, made));
         }
         for (s, stage) in self.plan.stages.iter().enumerate() {
-            all.push(kept(&pending_state(s), vec![stage.tiles()], Dtype::Float));
+            all.push(kept(&pending_state(s), vec![stage.tiles()], Dtype::Float, false));
         }
         Ok(all)
     }
@@ -86,13 +84,15 @@ impl VideoModel<'_> {
             frame_threshold: f64::from(numbers.frame_threshold()),
             frame: FrameInput {
                 input: self.plan.frame.clone(),
+                shape: std::iter::once(1).chain(self.plan.frame_dims).collect(),
                 tile: frame_steps(first, &self.plan.frame).ok_or_else(unfit)?,
                 halo: halo.map(|(before, after)| before.max(after)),
                 tiles: [0, 1].map(|a| first.axes[a].starts.len()),
+                cell: self.plan.cell,
+                change: CHANGE.to_owned(),
             },
             limit,
             states: self.states()?.into_iter().map(|k| k.state).collect(),
-            reference: next(FRAME_REFERENCE),
             stages: self.plan.stages.iter().zip(computed).map(stage).collect(),
             changed: CHANGED.to_owned(),
             ratio: 0.0,
@@ -114,12 +114,11 @@ impl VideoModel<'_> {
     pub fn dense(&self, numbers: &Numbers, limit: f64) -> Result<ModelProto> {
         let mut nodes = self.nodes();
         let states = self.states()?;
-        nodes.named(&self.plan.frame, &next(FRAME_REFERENCE));
         let zero = nodes.builder.ints(&[0]);
         nodes.named(&zero, &next(COUNTER));
         for (k, name) in self.plan.kept.iter().enumerate() {
-            let channels = states.get(2 + k).and_then(|s| s.state.shape.last()).copied();
-            nodes.as_state(name, channels.ok_or_else(unfit)?, &next(&map_state(k)));
+            let map = self.plan.stages.iter().find_map(|s| s.maps.get(name));
+            nodes.as_state(name, map.ok_or_else(unfit)?.dims, &next(&map_state(k)));
         }
         for (s, stage) in self.plan.stages.iter().enumerate() {
             let zeros = nodes.floats(&[stage.tiles()], &vec![0.0; stage.tiles()]);
@@ -148,6 +147,7 @@ impl VideoModel<'_> {
         body.node = builder.nodes;
         body.initializer.extend(builder.constants);
         body.value_info.clear();
+        body.input.push(info(CHANGE, Dtype::Float, &self.change_dims()));
         body.input.extend(states.iter().map(|s| described(&s.state.input, s)));
         body.output.extend(states.iter().map(|s| described(&s.state.output, s)));
         body.output.push(info(CHANGED, Dtype::Int64, &[self.plan.stages.len()]));
@@ -158,9 +158,10 @@ impl VideoModel<'_> {
         Ok(model)
     }
 
-    /// The output with the frame that each tile was computed from.
-    pub fn reference(&self) -> String {
-        next(FRAME_REFERENCE)
+    /// Extents of the input with the change of each cell.
+    fn change_dims(&self) -> [usize; 4] {
+        let ([_, height, width], [down, across]) = (self.plan.frame_dims, self.plan.cell);
+        [1, 1, height / down.max(1), width / across.max(1)]
     }
 
     /// The output with a kept map.
@@ -173,23 +174,6 @@ impl VideoModel<'_> {
             builder: NodeBuilder::new("snapprune/video"),
             opset: standard_opset(self.model),
         }
-    }
-
-    /// What states are before the first frame, where only shapes matter: zeros.
-    ///
-    /// # Errors
-    /// When the plan does not fit the model.
-    pub fn blank_states(&self) -> Result<Vec<(String, Tensor)>> {
-        let blank = |k: Kept| {
-            let count = k.state.shape.iter().product();
-            let mut tensor = match k.dtype {
-                Dtype::Int64 => Tensor::from_i64(&vec![0; count]),
-                _ => Tensor::from_f32(k.state.shape.clone(), &vec![0.0; count]),
-            };
-            tensor.dims = k.state.shape;
-            (k.state.input, tensor)
-        };
-        Ok(self.states()?.into_iter().map(blank).collect())
     }
 }
 

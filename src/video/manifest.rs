@@ -8,9 +8,12 @@ use crate::{Error, Result};
 /// The name of the metadata property.
 pub const PROPERTY: &str = "snapprune.video";
 /// The version of [`Manifest`] that this program writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The output with the tiles of each stage that changed and were left, int64 \[stages\].
 pub const CHANGED: &str = "snapprune_changed";
+
+/// The input of a file that computes tiles with how much each cell of the frame changed, float32 \[1, 1, rows, columns\] of cells.
+pub const CHANGE: &str = "snapprune_change";
 
 /// What a file computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +30,19 @@ pub enum Role {
 pub struct FrameInput {
     /// Name of the model's input.
     pub input: String,
+    /// Its extents: 1, channels, rows, columns.
+    pub shape: Vec<usize>,
     /// Rows and columns of the frame that a tile of the first stage stands for, without its halo.
     pub tile: [usize; 2],
     /// Rows and columns around a tile that it depends on, too.
     pub halo: [usize; 2],
     /// Rows and columns of tiles; where they do not divide the frame, the last of a row or column ends with it.
     pub tiles: [usize; 2],
+    /// Rows and columns of the cells that are taken over together.
+    pub cell: [usize; 2],
+    /// The input of files that compute tiles with the largest |difference| of each cell to what it was computed from last, in the numbers of the frame;
+    /// 0 where the frame that is given still holds that.
+    pub change: String,
 }
 
 /// A value that one run makes and the next reads.
@@ -47,6 +57,9 @@ pub struct State {
     /// Element type as NumPy calls it: `float32`, `int64`.
     #[serde(rename = "type")]
     pub dtype: String,
+    /// Whether a run may write it where it reads it: nothing reads what it was once it is written.
+    #[serde(default)]
+    pub in_place: bool,
 }
 
 /// A stretch of the model that is computed by tiles.
@@ -79,8 +92,6 @@ pub struct Manifest {
     pub limit: f64,
     /// What a run hands to the next.
     pub states: Vec<State>,
-    /// The state that holds the frame that each tile was computed from last (its name as an output), in the shape of the input.
-    pub reference: String,
     /// The stages, front to back.
     pub stages: Vec<StageTiles>,
     /// The output that counts tiles that changed and were left.
@@ -134,7 +145,7 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHANGED, FrameInput, Manifest, PROPERTY, Role, StageTiles, State, VERSION};
+    use super::{CHANGE, CHANGED, FrameInput, Manifest, PROPERTY, Role, StageTiles, State, VERSION};
     use crate::onnx::proto::ModelProto;
 
     fn manifest() -> Manifest {
@@ -146,18 +157,21 @@ mod tests {
             frame_threshold: 0.0,
             frame: FrameInput {
                 input: "images".to_owned(),
+                shape: vec![1, 3, 240, 320],
                 tile: [32, 32],
                 halo: [7, 7],
                 tiles: [8, 10],
+                cell: [4, 4],
+                change: CHANGE.to_owned(),
             },
             limit: 0.4,
             states: vec![State {
-                input: "snapprune_reference".to_owned(),
-                output: "snapprune_reference_next".to_owned(),
-                shape: vec![1, 3, 240, 320],
+                input: "snapprune_map_0".to_owned(),
+                output: "snapprune_map_0_next".to_owned(),
+                shape: vec![4801, 16],
                 dtype: "float32".to_owned(),
+                in_place: true,
             }],
-            reference: "snapprune_reference_next".to_owned(),
             stages: vec![StageTiles {
                 name: "stem".to_owned(),
                 tiles: 80,

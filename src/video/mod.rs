@@ -22,7 +22,7 @@ mod touched;
 mod work;
 
 pub use files::VideoModel;
-pub use manifest::{CHANGED, FrameInput, Manifest, PROPERTY, Role, StageTiles, State, VERSION};
+pub use manifest::{CHANGE, CHANGED, FrameInput, Manifest, PROPERTY, Role, StageTiles, State, VERSION};
 pub use numbers::Numbers;
 pub use plan::VideoPlan;
 pub use split::{CutFor, planned};

@@ -61,30 +61,18 @@ impl Nodes {
         self.builder.op("Gather", &[x, at], &[("axis", &[0])])
     }
 
-    /// `x` in parts of these lengths: an attribute up to version 12, an input from 13 on.
-    pub(super) fn split(&mut self, x: &str, lengths: &[i64]) -> Vec<String> {
-        let first = match self.opset {
-            ..13 => self.builder.op("Split", &[x], &[("axis", &[0]), ("split", lengths)]),
-            _ => {
-                let lengths = self.builder.ints(lengths);
-                self.builder.op("Split", &[x, &lengths], &[("axis", &[0])])
-            }
-        };
-        let others: Vec<String> = lengths.iter().skip(1).map(|_| self.builder.fresh("Split")).collect();
-        if let Some(node) = self.builder.nodes.last_mut() {
-            node.output.extend(others.iter().cloned());
-        }
-        std::iter::once(first).chain(others).collect()
-    }
-
     /// `x` under another name.
     pub(super) fn named(&mut self, x: &str, name: &str) {
         self.builder.named("Identity", &[x], &[], name);
     }
 
     /// 1×C×H×W as a state: rows of pixels, and one of zeros behind them.
-    pub(super) fn as_state(&mut self, x: &str, channels: usize, name: &str) {
-        let rows = self.as_rows(x, channels);
+    pub(super) fn as_state(&mut self, x: &str, [channels, height, width]: [usize; 3], name: &str) {
+        let turned = self.builder.op("Transpose", &[x], &[("perm", &[0, 2, 3, 1])]);
+        // ONNX Runtime takes some pools that round up for larger than they come out: the rows are told.
+        let rows = self
+            .builder
+            .reshape(&turned, &[(height * width) as i64, channels as i64]);
         let zeros = self.floats(&[1, channels], &vec![0.0; channels]);
         self.builder.named("Concat", &[&rows, &zeros], &[("axis", &[0])], name);
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::need::needed;
+use super::places::rows;
 use super::stage::Stage;
 use crate::channels::Shapes;
 use crate::onnx::Graph;
@@ -35,7 +36,7 @@ pub(super) enum Unit {
 }
 
 /// Cells of a frame are no larger.
-const LARGEST_CELL: usize = 4;
+const LARGEST_CELL: usize = 2;
 
 impl VideoPlan {
     /// Stages as a plan; `None` where one would have to run before and behind another, or none reads the frame.
@@ -80,6 +81,14 @@ impl VideoPlan {
     /// Tiles of each stage, how many are computed besides those that changed, and how many at least.
     pub fn tiles(&self) -> Vec<(usize, usize, usize)> {
         self.stages.iter().map(|s| (s.tiles(), s.spare(), s.fewest())).collect()
+    }
+
+    /// So many tiles of a stage, or a few less that would take as long as many more.
+    pub fn rows(&self, stage: usize, wanted: usize) -> usize {
+        match self.stages.get(stage) {
+            Some(stage) if stage.is_of_places() => rows(wanted),
+            _ => wanted,
+        }
     }
 
     /// Whether the layers of a stage read around a place what others of it made: then what is left of a frame is only made up for in time.

@@ -110,6 +110,11 @@ impl Stage {
         (stage.tiles() > 1).then_some(stage)
     }
 
+    /// Whether a map is one that its nodes put back into what was kept.
+    pub(super) fn makes(&self, name: &String) -> bool {
+        self.outputs.contains(name) || self.inner.contains(name)
+    }
+
     /// Tiles in all.
     pub(super) fn tiles(&self) -> usize {
         self.axes.iter().map(|a| a.starts.len()).product()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use snapprune::onnx::proto::{ModelProto, NodeProto};
 use snapprune::onnx::{Attributes, Dtype, Tensor, encode};
-use snapprune::video::{CHANGED, FrameInput, Manifest, Role, StageTiles, State, VERSION};
+use snapprune::video::{CHANGE, CHANGED, FrameInput, Manifest, Role, StageTiles, State, VERSION};
 
 use super::net::Net;
 
@@ -58,7 +58,7 @@ fn dense() -> ModelProto {
     let m = map(&mut net, INPUT, [1; 4]);
     head(&mut net, &m);
     let none = net.constant(&Tensor::from_f32(vec![BANDS], &[0.0; BANDS]));
-    for (value, state) in [(INPUT, "frame_next"), (&m, "map_next"), (&none, "left_next")] {
+    for (value, state) in [(&m, "map_next"), (&none, "left_next")] {
         net.node("Identity", &[value], named(state));
         net.output(state);
     }
@@ -70,7 +70,8 @@ fn tiles(count: usize, threshold: f32) -> ModelProto {
     let mut net = net();
     // The weights first, so that they are those of the others.
     let w = net.weights(&[1, CHANNELS, 3, 3]);
-    let [frame, before] = [("frame", FRAME), ("map", MAP)].map(|(name, dims)| net.input(name, &dims));
+    let before = net.input("map", &MAP);
+    let away = net.input(CHANGE, &[1, 1, SIDE, 1]);
     let left = net.input("left", &[BANDS]);
     let high = BAND + 2 * HALO;
     let rows: Vec<i64> = (0..BANDS)
@@ -88,8 +89,6 @@ fn tiles(count: usize, threshold: f32) -> ModelProto {
     let whole = |n: &mut NodeProto| n.set_int("to", Dtype::Int64 as i64);
     let op = |net: &mut Net, op: &str, inputs: &[&str]| net.node(op, inputs, |_| {});
 
-    let away = op(&mut net, "Sub", &[INPUT, &frame]);
-    let away = op(&mut net, "Abs", &[&away]);
     let wide = op(&mut net, "Pad", &[&away, &around]);
     let each = net.node("Gather", &[&wide, &rows], across);
     let change = net.node("ReduceMax", &[&each], |n| {
@@ -130,10 +129,8 @@ fn tiles(count: usize, threshold: f32) -> ModelProto {
     let kept = op(&mut net, "ScatterND", &[&kept, &places, &made]);
     let shape = net.ints(&MAP.map(|d| d as i64));
     net.node("Reshape", &[&kept, &shape], named("map_next"));
-    let over = op(&mut net, "Greater", &[&away, &threshold]);
-    net.node("Where", &[&over, INPUT, &frame], named("frame_next"));
     head(&mut net, "map_next");
-    for output in ["frame_next", "map_next", "left_next", CHANGED] {
+    for output in ["map_next", "left_next", CHANGED] {
         net.output(output);
     }
     net.model()
@@ -146,6 +143,8 @@ pub fn write(folder: &Path, threshold: f64) -> PathBuf {
         output: format!("{name}_next"),
         shape: shape.to_vec(),
         dtype: "float32".to_owned(),
+        // Nothing reads the map that was kept but what writes the new one.
+        in_place: name == "map",
     };
     let manifest = |role, computed: usize| Manifest {
         version: VERSION,
@@ -155,13 +154,15 @@ pub fn write(folder: &Path, threshold: f64) -> PathBuf {
         frame_threshold: threshold,
         frame: FrameInput {
             input: INPUT.to_owned(),
+            shape: FRAME.to_vec(),
             tile: [BAND, SIDE],
             halo: [HALO, 0],
             tiles: [BANDS, 1],
+            cell: [1, SIDE],
+            change: CHANGE.to_owned(),
         },
         limit: 0.6,
-        states: vec![state("frame", &FRAME), state("map", &MAP), state("left", &[BANDS])],
-        reference: "frame_next".to_owned(),
+        states: vec![state("map", &MAP), state("left", &[BANDS])],
         stages: vec![StageTiles {
             name: "map".to_owned(),
             tiles: BANDS,

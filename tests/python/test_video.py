@@ -92,8 +92,8 @@ def test_change_below_the_threshold_waits_and_never_adds_up(tmp_path):
     first = next(frames())
     outputs = list(video([first, first + 0.2, first + 0.4, first + 0.6]))
     np.testing.assert_array_equal(outputs[1]["classes"].shape, outputs[0]["classes"].shape)
-    # The reference is what was computed, so small steps in one direction are change in the end.
-    assert [played.changed for played in video.log] == [1, 0, 0, 1]
+    # The reference is what was computed, so small steps in one direction are change in the end; the first band was refreshed in turn.
+    assert [played.changed for played in video.log] == [1, 0, 0, 7 / 8]
     np.testing.assert_allclose(outputs[3]["classes"], want(folder, first + 0.6), atol=1e-5)
 
 
@@ -173,10 +173,18 @@ def test_nothing_grows_over_many_frames(exact):
     np.testing.assert_allclose(outputs["classes"], want(exact, frame), atol=1e-5)
 
 
+def tiles_of(shape, tile, halo, tiles, cell):
+    return FrameTiles({"shape": shape, "tile": tile, "halo": halo, "tiles": tiles, "cell": cell}, 0.5)
+
+
 def test_tiles_are_counted_alike_by_some_rows_and_by_all():
-    grid = FrameTiles({"tile": [5, 7], "halo": [1, 2], "tiles": [5, 4]}, (1, 2, 24, 25), 0.5)
+    grid = tiles_of([1, 2, 24, 25], [5, 7], [1, 2], [5, 4], [1, 1])
     random = np.random.default_rng(2)
     before = np.zeros((1, 2, 24, 25), np.float32)
+
+    def changed(frame):
+        return grid.changed(grid.differences(frame, before))
+
     for spots in (0, 1, 3, 40):
         frame = before.copy()
         frame.reshape(-1)[random.integers(0, frame.size, spots)] = 1
@@ -185,8 +193,22 @@ def test_tiles_are_counted_alike_by_some_rows_and_by_all():
             for column in range(4):
                 top, left = min(5 * row, 19), min(7 * column, 18)
                 want += frame[0, :, max(top - 1, 0) : top + 6, max(left - 2, 0) : left + 9].any()
-        assert grid.changed(frame, before) == want
+        assert changed(frame) == want
         assert grid.changed_of_some(frame, grid.some(before)) <= want
     frame[0, 0, 3, 3] = np.nan
-    assert grid.changed(frame, frame) >= 1
+    assert grid.changed(grid.differences(frame, frame)) >= 1
     assert grid.changed_of_some(np.full_like(before, 1), grid.some(before).copy()) == grid.count
+
+
+def test_what_changed_is_taken_over_with_its_cell_and_so_is_a_tile_in_turn():
+    grid = tiles_of([1, 2, 8, 8], [4, 4], [0, 0], [2, 2], [2, 2])
+    frame = (0.1 + np.arange(128, dtype=np.float32) / 1000).reshape(1, 2, 8, 8)
+    frame[0, 1, 5, 1], frame[0, 0, 0, 7] = -3, np.nan
+    reference = np.zeros((1, 2, 8, 8), np.float32)
+    cells = grid.differences(frame, reference)
+    assert cells.shape == (4, 4) and cells[2, 0] == 3 and cells[0, 3] == np.float32(1e20) and 0 < cells[0, 0] < 0.5
+    cells = grid.take(frame, reference, cells, 7)
+    taken = np.zeros((4, 4), bool)
+    taken[2, 0] = taken[0, 3] = taken[2:, 2:] = True
+    assert ((cells != 0) == taken).all()
+    np.testing.assert_array_equal(reference, np.where(taken.repeat(2, 0).repeat(2, 1), frame, 0))

@@ -42,13 +42,12 @@ def plain():
 
 
 def dense():
-    """The same, with the frame and the map as states, and with what is left of each band, which is nothing."""
+    """The same, with the map as a state, and with what is left of each band, which is nothing."""
     model = plain()
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(BANDS, np.float32), "nothing"))
     model.graph.node.append(_node("Identity", ["nothing"], ["left_next"]))
-    model.graph.node.append(_node("Identity", ["image"], ["frame_next"]))
     model.graph.node[1].output[0] = model.graph.node[2].input[0] = "map_next"
-    model.graph.output.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, FRAME) for n in ("frame_next", "map_next"))
+    model.graph.output.append(helper.make_tensor_value_info("map_next", TensorProto.FLOAT, FRAME))
     model.graph.output.append(helper.make_tensor_value_info("left_next", TensorProto.FLOAT, [BANDS]))
     return model
 
@@ -71,12 +70,10 @@ def tiles(count, threshold):
         "last": np.array([-1], np.int64),
     }
     nodes = [
-        _node("Sub", ["image", "frame"], ["d"]),
-        _node("Abs", ["d"], ["a"]),
-        _node("Pad", ["a", "around"], ["a_around"]),
+        _node("Pad", ["change", "around"], ["a_around"]),
         _node("Gather", ["a_around", "rows"], ["a_tiles"], axis=2),
-        _node("ReduceMax", ["a_tiles"], ["change"], axes=[0, 1, 3, 4], keepdims=0),
-        _node("Max", ["change", "left"], ["score"]),
+        _node("ReduceMax", ["a_tiles"], ["most"], axes=[0, 1, 3, 4], keepdims=0),
+        _node("Max", ["most", "left"], ["score"]),
         _node("TopK", ["score", "k"], ["best", "chosen"]),
         _node("ScatterElements", ["score", "chosen", "none"], ["left_next"]),
         # What is left: all bands above the threshold but those that are computed.
@@ -99,28 +96,33 @@ def tiles(count, threshold):
         _node("Reshape", ["r", "chosen_flat"], ["r_flat"]),
         _node("ScatterND", ["map_flat", "places", "r_flat"], ["map_new"]),
         _node("Reshape", ["map_new", "frame_shape"], ["map_next"]),
-        _node("Greater", ["a", "threshold"], ["a_over"]),
-        _node("Where", ["a_over", "image", "frame"], ["frame_next"]),
         _node("Mul", ["map_next", "two"], ["classes"]),
     ]
     changed = ("snapprune_changed", [1], TensorProto.INT64)
-    states = [("frame", FRAME), ("map", FRAME), ("left", [BANDS])]
+    states = [("map", FRAME), ("left", [BANDS])]
     outputs = [("classes", FRAME), *((f"{name}_next", dims) for name, dims in states), changed]
-    return _model(nodes, [("image", FRAME), *states], outputs, stored)
+    return _model(nodes, [("image", FRAME), ("change", [1, 1, SIDE, 1]), *states], outputs, stored)
 
 
 def write(folder: Path, threshold: float, counts=(2, 4), halo=HALO, name="bands") -> Path:
     """Writes a model of that name and its video files; with a `halo` of 0, what a frame changes is more than it seems."""
-    states = [("frame", FRAME), ("map", FRAME), ("left", [BANDS])]
-    states = [{"input": n, "output": f"{n}_next", "shape": dims, "type": "float32"} for n, dims in states]
+    states = [("map", FRAME), ("left", [BANDS])]
+    states = [{"input": n, "output": f"{n}_next", "shape": dims, "type": "float32", "in_place": n == "map"} for n, dims in states]
     manifest = {
-        "version": 1,
+        "version": 2,
         "threshold": threshold,
         "frame_threshold": threshold,
-        "frame": {"input": "image", "tile": [BAND, SIDE], "halo": [halo, 0], "tiles": [BANDS, 1]},
+        "frame": {
+            "input": "image",
+            "shape": FRAME,
+            "tile": [BAND, SIDE],
+            "halo": [halo, 0],
+            "tiles": [BANDS, 1],
+            "cell": [1, SIDE],
+            "change": "change",
+        },
         "limit": 0.6,
         "states": states,
-        "reference": "frame_next",
         "changed": "snapprune_changed",
     }
 

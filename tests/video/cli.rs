@@ -80,6 +80,8 @@ fn what_is_missing_is_told() {
     let model = "models/shapes96.onnx";
     assert!(fails(&[model, "--video"], 2).contains("frames in their order"));
     assert!(fails(&[model, "--video", "--calib", "models", "-o", "-"], 2).contains("standard output"));
+    let nowhere = fails(&[model, "--video", "--calib", "models", "-o", "/none/such/x.onnx"], 2);
+    assert!(nowhere.contains("/none/such cannot be written to"), "{nowhere}");
     for other in [
         ["--distill", "3"],
         ["--dynamic-keep", "0.5"],

@@ -2,5 +2,7 @@
 
 mod cli;
 mod exact;
+mod in_place;
 mod nan;
 mod play;
+mod pools;

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use snapprune::channels::Shapes;
-use snapprune::device::{Executor, InputSpec, NamedTensor, ShapeOptions, input_specs, observe};
+use snapprune::device::{DeviceTensor, Executor, InputSpec, NamedTensor, ShapeOptions, input_specs, observe};
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Graph, Tensor, encode};
-use snapprune::video::{CHANGED, CutFor, Manifest, Numbers, Role, VideoModel, VideoPlan, planned};
+use snapprune::playback::{Outputs, Stream};
+use snapprune::video::{CutFor, Manifest, Numbers, Role, VideoModel, VideoPlan, planned};
 
 use crate::common::{cpu, difference, runtime};
 
@@ -111,88 +112,83 @@ impl Files {
     /// Plays frames and holds the outputs against the original's once nothing is left; the greatest difference over the range, and how many runs of
     /// the tiles' file that took.
     pub fn apart(&self, frames: usize, share: f64, seed: u64) -> (f64, usize) {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let device = cpu();
-        let mut frame = noise(&self.spec, &mut random);
-        let given = |frame: &[f32]| (self.spec.name.clone(), Tensor::from_f32(self.spec.dims.clone(), frame));
-        let mut original = device.runner(&self.original).unwrap();
-        let mut tiles = device.runner(&self.tiles).unwrap();
-        let first = device.outputs(&self.dense, &[given(&frame)]).unwrap();
-        let expected = original.run_tensors(&[given(&frame)]).unwrap();
-        let mut worst = difference(&expected, &first[..self.outputs], &expected).raw;
-        let mut states = self.states(&first);
-        let mut runs = 0;
-        for _ in 0..frames {
-            touch(&mut frame, &self.spec, &mut random, share);
-            let expected = original.run_tensors(&[given(&frame)]).unwrap();
-            for round in 0.. {
-                assert!(round < 400, "tiles stay left");
-                runs += 1;
-                let mut inputs: Vec<NamedTensor> = vec![given(&frame)];
-                inputs.extend(states.clone());
-                let made = tiles.run_tensors(&inputs).unwrap();
-                states = self.states(&made);
-                let left = made.iter().find(|(n, _)| n == CHANGED).unwrap().1.to_i64().unwrap();
-                assert_eq!(left.len(), self.manifest.stages.len());
-                if left.iter().all(|&n| n == 0) {
-                    worst = worst.max(difference(&expected, &made[..self.outputs], &expected).raw);
-                    break;
-                }
-            }
-        }
+        let (mut worst, spec) = (0.0f64, &self.spec);
+        let mut change = |frame: &mut [f32], random: &mut fastrand::Rng| touch(frame, spec, random, share);
+        let runs = self.play(frames, seed, &mut change, &mut |expected, made| {
+            worst = worst.max(difference(expected, made, expected).raw);
+        });
         (worst, runs)
     }
 
     /// Plays six frames, each made of the one before, and compares the outputs once nothing is left: the greatest difference, infinite where only one
     /// of two is a number, and how many values were none.
     pub fn apart_with(&self, seed: u64, change: &mut dyn FnMut(&mut [f32], &mut fastrand::Rng)) -> (f32, usize) {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let device = cpu();
-        let mut frame = noise(&self.spec, &mut random);
-        let given = |frame: &[f32]| (self.spec.name.clone(), Tensor::from_f32(self.spec.dims.clone(), frame));
-        let mut original = device.runner(&self.original).unwrap();
-        let mut tiles = device.runner(&self.tiles).unwrap();
-        let mut states = self.states(&device.outputs(&self.dense, &[given(&frame)]).unwrap());
         let (mut worst, mut none) = (0.0f32, 0);
-        for _ in 0..6 {
-            change(&mut frame, &mut random);
-            let expected = original.run_tensors(&[given(&frame)]).unwrap();
-            for round in 0.. {
-                assert!(round < 400, "tiles stay left");
-                let mut inputs: Vec<NamedTensor> = vec![given(&frame)];
-                inputs.extend(states.clone());
-                let made = tiles.run_tensors(&inputs).unwrap();
-                states = self.states(&made);
-                let left = made.iter().find(|(n, _)| n == CHANGED).unwrap().1.to_i64().unwrap();
-                if left.iter().any(|&n| n > 0) {
-                    continue;
+        self.play(6, seed, change, &mut |expected, made| {
+            for ((_, want), (_, own)) in expected.iter().zip(made) {
+                for (a, b) in want.to_f32().unwrap().iter().zip(own.to_f32().unwrap()) {
+                    none += usize::from(a.is_nan());
+                    worst = match (a.is_nan(), b.is_nan()) {
+                        (true, true) => worst,
+                        (false, false) => worst.max((a - b).abs()),
+                        _ => f32::INFINITY,
+                    };
                 }
-                for ((_, want), (_, own)) in expected.iter().zip(&made[..self.outputs]) {
-                    for (a, b) in want.to_f32().unwrap().iter().zip(own.to_f32().unwrap()) {
-                        none += usize::from(a.is_nan());
-                        worst = match (a.is_nan(), b.is_nan()) {
-                            (true, true) => worst,
-                            (false, false) => worst.max((a - b).abs()),
-                            _ => f32::INFINITY,
-                        };
-                    }
-                }
-                break;
             }
-        }
+        });
         (worst, none)
     }
 
-    /// What a run hands to the next.
-    fn states(&self, made: &[NamedTensor]) -> Vec<NamedTensor> {
-        let by_name: HashMap<&str, &Tensor> = made.iter().map(|(n, t)| (n.as_str(), t)).collect();
-        let states = self.manifest.states.iter();
-        states
-            .map(|s| {
-                let tensor = by_name[s.output.as_str()];
-                assert_eq!(tensor.dims, s.shape, "{}", s.output);
-                (s.input.clone(), tensor.clone())
-            })
-            .collect()
+    /// Plays frames, each made of the one before; what the original and the files make of each goes to `see`, once nothing is left. Runs of the tiles' file.
+    fn play(
+        &self,
+        frames: usize,
+        seed: u64,
+        change: &mut dyn FnMut(&mut [f32], &mut fastrand::Rng),
+        see: &mut dyn FnMut(&[NamedTensor], &[NamedTensor]),
+    ) -> usize {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let device = cpu();
+        let load = |model| device.runner(model).unwrap();
+        let (mut original, mut dense, mut tiles) = (load(&self.original), load(&self.dense), load(&self.tiles));
+        let mut stream = Stream::new(self.manifest.clone()).unwrap();
+        let mut frame = noise(&self.spec, &mut random);
+        let mut runs = 0;
+        for k in 0..=frames {
+            if k > 0 {
+                change(&mut frame, &mut random);
+            }
+            let given = Tensor::from_f32(self.spec.dims.clone(), &frame);
+            let held = DeviceTensor::new(&self.spec.name, &given).unwrap();
+            let inputs = [(self.spec.name.as_str(), &held)];
+            let expected = original.run_tensors(&[(self.spec.name.clone(), given)]).unwrap();
+            stream.compare(&inputs).unwrap();
+            if k == 0 {
+                let made = stream.whole(&mut dense, &inputs).unwrap();
+                see(&expected, &tensors(made, self.outputs));
+                continue;
+            }
+            for round in 0.. {
+                assert!(round < 400, "tiles stay left");
+                runs += 1;
+                let (made, left) = stream.tiles(&mut tiles, &inputs).unwrap();
+                assert_eq!(left.len(), self.manifest.stages.len());
+                if left.iter().all(|&n| n == 0) {
+                    see(&expected, &tensors(made, self.outputs));
+                    break;
+                }
+            }
+        }
+        runs
     }
+}
+
+/// The first outputs as tensors of ours.
+fn tensors(made: Outputs, count: usize) -> Vec<NamedTensor> {
+    let mut all: Vec<NamedTensor> = made
+        .into_iter()
+        .map(|(n, value)| (n, value.tensor().unwrap()))
+        .collect();
+    all.truncate(count);
+    all
 }

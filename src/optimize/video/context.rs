@@ -2,7 +2,7 @@
 
 use super::super::reporter::ProgressReporter;
 use crate::data::Dataset;
-use crate::device::{Device, Limit, Timer};
+use crate::device::{Device, Limit};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
 use crate::task::Reading;
@@ -10,7 +10,6 @@ use crate::task::Reading;
 /// What the search works with.
 pub(super) struct VideoSearch<'a> {
     pub device: &'a dyn Device,
-    pub timer: &'a dyn Timer,
     pub reporter: &'a dyn ProgressReporter,
     pub model: &'a ModelProto,
     /// A hash of the model.

@@ -9,6 +9,8 @@ use crate::video::{Numbers, TouchedTiles, VideoModel, VideoPlan};
 const FRAMES: usize = 24;
 /// Of the frames, this share finds room in what a file computes for its share of changed tiles.
 const HELD: f64 = 0.75;
+/// Tiles of the frame that a file computes over its share: what the first stage leaves is behind in all others, which may leave some.
+const FIRST: f64 = 1.3;
 /// Objects that the changed part of a frame is taken for.
 const OBJECTS: f64 = 2.0;
 
@@ -86,8 +88,10 @@ impl Counts {
             each.sort_by(f64::total_cmp);
             let at = ((each.len() as f64 * HELD) as usize).min(each.len() - 1);
             let held = each.get(at).copied().unwrap_or(0.0);
-            let held = if stage == first { share * *tiles as f64 } else { held };
-            ((held.ceil() as usize) + spare).max(*fewest).min(*tiles)
+            if stage == first {
+                return ((FIRST * share * *tiles as f64).ceil() as usize + spare).min(*tiles);
+            }
+            plan.rows(stage, held.ceil() as usize + spare).max(*fewest).min(*tiles)
         };
         Some(all.iter().enumerate().map(one).collect())
     }

@@ -1,11 +1,11 @@
 //! Exact files against the model: once nothing is left, outputs are the same.
 
 use super::context::VideoSearch;
-use super::timing::states;
-use crate::Result;
-use crate::device::NamedTensor;
-use crate::onnx::encode;
-use crate::video::{CHANGED, VideoModel};
+use crate::device::{DeviceTensor, NamedTensor, Runner};
+use crate::onnx::{encode, parse};
+use crate::playback::{Outputs, Stream};
+use crate::video::Manifest;
+use crate::{Error, Result};
 
 /// Frames that are compared.
 const FRAMES: usize = 4;
@@ -13,37 +13,51 @@ const FRAMES: usize = 4;
 const MOST_RUNS: usize = 200;
 
 /// The largest difference of an output, over its range.
-pub(super) fn apart(search: &VideoSearch, video: &VideoModel, files: &[Vec<u8>]) -> Result<f64> {
+pub(super) fn apart(search: &VideoSearch, files: &[Vec<u8>]) -> Result<f64> {
     let (Some(dense), Some(tiles)) = (files.first(), files.last()) else {
         return Ok(0.0);
     };
     let original = encode(search.model);
     let mut plain = search.device.runner(&original)?;
-    let mut runner = search.device.runner(tiles)?;
-    let made = search.device.outputs(dense, &search.data.run(0).inputs)?;
-    let mut worst = difference(&plain.run_tensors(&search.data.run(0).inputs)?, &made);
-    let mut kept = states(video, &made)?;
+    let (mut whole, mut runner) = (search.device.runner(dense)?, search.device.runner(tiles)?);
+    let manifest = Manifest::of(&parse(tiles.clone())?.proto)?;
+    let manifest = manifest.ok_or_else(|| Error::Model("a video file says nothing of itself".to_owned()))?;
+    let mut stream = Stream::new(manifest)?;
     let runs = search.data.runs();
     let taken = (runs.saturating_sub(1)).min(FRAMES);
-    for k in 1..=taken {
-        search.reporter.progress(k - 1, taken);
-        let frame = search.data.run(k * runs.saturating_sub(1) / taken).inputs;
+    let mut worst = 0.0f64;
+    for k in 0..=taken {
+        search.reporter.progress(k, taken);
+        let frame = search.data.run(k * runs.saturating_sub(1) / taken.max(1)).inputs;
         let expected = plain.run_tensors(&frame)?;
-        let mut own = f64::INFINITY;
-        for _ in 0..MOST_RUNS {
-            let mut inputs = frame.clone();
-            inputs.append(&mut kept);
-            let made = runner.run_tensors(&inputs)?;
-            kept = states(video, &made)?;
-            let left = made.iter().find(|(n, _)| n == CHANGED).and_then(|(_, t)| t.to_i64());
-            if left.is_some_and(|all| all.iter().all(|&n| n == 0)) {
-                own = difference(&expected, &made);
-                break;
-            }
-        }
+        let held = frame.iter().map(|(n, t)| Ok((n.as_str(), DeviceTensor::new(n, t)?)));
+        let held = held.collect::<Result<Vec<_>>>()?;
+        let inputs: Vec<(&str, &DeviceTensor)> = held.iter().map(|(n, t)| (*n, t)).collect();
+        stream.compare(&inputs)?;
+        let made = match k {
+            0 => Some(stream.whole(&mut whole, &inputs)?),
+            _ => computed(&mut stream, &mut runner, &inputs)?,
+        };
+        let own = made.map_or(f64::INFINITY, |made| difference(&expected, &tensors(&made)));
         worst = worst.max(own);
     }
     Ok(worst)
+}
+
+/// What a file makes of a frame once nothing is left; `None` where something stays left.
+fn computed(stream: &mut Stream, runner: &mut Runner, inputs: &[(&str, &DeviceTensor)]) -> Result<Option<Outputs>> {
+    for _ in 0..MOST_RUNS {
+        let (made, left) = stream.tiles(runner, inputs)?;
+        if left.iter().all(|&n| n == 0) {
+            return Ok(Some(made));
+        }
+    }
+    Ok(None)
+}
+
+fn tensors(made: &Outputs) -> Vec<NamedTensor> {
+    let one = |(name, value): &(String, DeviceTensor)| Some((name.clone(), value.tensor()?));
+    made.iter().filter_map(one).collect()
 }
 
 /// The largest difference of any output that both have, over its range; infinite where one is no number and the other is.

@@ -12,7 +12,7 @@ use crate::onnx::proto::ModelProto;
 use crate::video::{Manifest, Numbers, VideoModel};
 
 /// Shares of the tiles that files are made for, over that of a frame in the middle.
-const STEPS: [f64; 5] = [0.5, 0.75, 1.0, 1.5, 2.5];
+const STEPS: [f64; 6] = [0.5, 0.75, 1.0, 1.25, 1.7, 2.5];
 /// Shares of the frame where no frame shows any change.
 const SHARES: [f64; 4] = [0.03, 0.08, 0.2, 0.4];
 /// No file is made for more of the tiles.
@@ -82,7 +82,7 @@ impl VideoSearch<'_> {
     /// Times the files of all shares beside the model, and notes those that pay.
     fn ladder(&self, video: &VideoModel, numbers: &Numbers, counts: &Counts, outcome: &mut VideoOutcome) -> Result<()> {
         let dense = encode(&video.dense(numbers, 1.0)?);
-        let mut entries = vec![Entry::whole(self, encode(self.model)), Entry::whole(self, dense)];
+        let mut entries = vec![Entry::whole(self, &encode(self.model))?, Entry::whole(self, &dense)?];
         let mut steps = Vec::new();
         let computed: Vec<Vec<usize>> = match counts.typical(video.plan) {
             Some(typical) => {
@@ -97,7 +97,7 @@ impl VideoSearch<'_> {
         for computed in computed {
             let proto = video.tiles(numbers, &computed, 1.0)?;
             let share = Manifest::of(&proto)?.map_or(1.0, |m| m.share);
-            entries.push(Entry::tiles(self, video, numbers, encode(&proto))?);
+            entries.push(Entry::tiles(self, video, numbers, &proto)?);
             steps.push((share, computed));
         }
         let times = timed(self, entries)?;

@@ -98,7 +98,6 @@ pub fn video(
     let origin = blake3::hash(&encode(&model)).to_hex().to_string();
     let search = VideoSearch {
         device,
-        timer: device.require_timer()?,
         reporter,
         model: &model,
         origin: &origin,
@@ -180,7 +179,7 @@ impl VideoSearch<'_> {
         }
         self.reporter.step(Step::VerifyDynamic);
         let exact = self.exact_files(&video, &numbers, &outcome)?;
-        let difference = apart(self, &video, &exact)?;
+        let difference = apart(self, &exact)?;
         outcome.exact_difference = Some(difference);
         if difference > EXACT {
             outcome.files.clear();
@@ -228,8 +227,8 @@ impl VideoSearch<'_> {
         let counts = self.counts(&video, &numbers, self.planned_for())?;
         let computed = counts.typical(plan).and_then(|share| counts.computed(plan, share));
         let computed = computed.unwrap_or_else(|| plan.computed(TYPICAL));
-        let model = encode(&video.tiles(&numbers, &computed, 1.0)?);
-        Ok((Entry::tiles(self, &video, &numbers, model)?, numbers))
+        let model = video.tiles(&numbers, &computed, 1.0)?;
+        Ok((Entry::tiles(self, &video, &numbers, &model)?, numbers))
     }
 
     /// The plan whose file for a frame like most takes least, with the ranges of its maps.

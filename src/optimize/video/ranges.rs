@@ -10,6 +10,18 @@ use crate::video::{Numbers, VideoModel};
 /// Frames that ranges are taken from, spread evenly.
 const FRAMES: usize = 16;
 
+/// The ends of no numbers.
+const NONE: (f32, f32) = (f32::INFINITY, f32::NEG_INFINITY);
+
+/// The smallest and the largest number.
+fn ends_of(values: &[f32]) -> (f32, f32) {
+    values.iter().fold(NONE, |ends, v| (ends.0.min(*v), ends.1.max(*v)))
+}
+
+fn wider(a: (f32, f32), b: (f32, f32)) -> (f32, f32) {
+    (a.0.min(b.0), a.1.max(b.1))
+}
+
 /// What change is held against.
 pub(super) fn ranges(search: &VideoSearch, video: &VideoModel) -> Result<Numbers> {
     let kept = video.plan.kept();
@@ -23,24 +35,29 @@ pub(super) fn ranges(search: &VideoSearch, video: &VideoModel) -> Result<Numbers
     let mut ends: HashMap<String, (f32, f32)> = HashMap::new();
     let runs = search.data.runs();
     let taken = runs.min(FRAMES);
-    let mut frames = (0..taken).map(|k| search.data.run(k * runs / taken.max(1)).inputs);
+    let frames: Vec<_> = (0..taken)
+        .map(|k| search.data.run(k * runs / taken.max(1)).inputs)
+        .collect();
+    let shown = frames.iter().flatten().filter_map(|(_, tensor)| tensor.to_f32());
+    let frame_ends = shown.fold(NONE, |all, values| wider(all, ends_of(&values)));
+    let mut frames = frames.into_iter();
     search.device.each_output(&dense, &mut frames, &mut |made| {
         for (name, tensor) in made {
-            let Some(mut values) = tensor.to_f32() else { continue };
-            if let Some(channels) = tensor.dims.last().filter(|_| maps.contains(&name)) {
-                // The row of zeros behind a map is none of it.
-                values.truncate(values.len().saturating_sub(*channels));
+            if !maps.contains(&name) {
+                continue;
             }
-            let own = values
-                .iter()
-                .fold((f32::INFINITY, f32::NEG_INFINITY), |a, v| (a.0.min(*v), a.1.max(*v)));
-            let all = ends.entry(name).or_insert(own);
-            *all = (all.0.min(own.0), all.1.max(own.1));
+            let Some((mut values, channels)) = tensor.to_f32().zip(tensor.dims.last()) else {
+                continue;
+            };
+            // The row of zeros behind a map is none of it.
+            values.truncate(values.len().saturating_sub(*channels));
+            let all = ends.entry(name).or_insert(NONE);
+            *all = wider(*all, ends_of(&values));
         }
     })?;
     let range = |name: String| ends.get(&name).map_or(1.0, |(low, high)| high - low);
     Ok(Numbers {
-        frame_range: range(video.reference()).max(f32::MIN_POSITIVE),
+        frame_range: (frame_ends.1 - frame_ends.0).max(f32::MIN_POSITIVE),
         ranges: kept
             .iter()
             .enumerate()

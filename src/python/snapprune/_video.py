@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Frame = Union[numpy.ndarray, Mapping[str, numpy.ndarray]]
 
 _PROPERTY = "snapprune.video"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,7 @@ class Video:
         self.log: deque[Played] = deque(maxlen=log_frames)
         self._lock = threading.Lock()
         self._states = [_State(state, dense.place) for state in self.manifest["states"]]
-        found = [state for state in self._states if state.output == self.manifest["reference"]]
-        if not found:
-            raise ModelError(f"{dense.path}: state '{self.manifest['reference']}' is missing")
-        self._reference = found[0]
-        self._grid = FrameTiles(self.manifest["frame"], self._reference.shape, self.manifest["frame_threshold"])
+        self._grid = FrameTiles(self.manifest["frame"], self.manifest["frame_threshold"])
         steps = [[stage["computed"] for stage in file.manifest["stages"]] for file in tiles]
         shares = [file.manifest["share"] for file in tiles]
         counts = [stage["tiles"] for stage in self.manifest["stages"]]
@@ -109,7 +105,10 @@ class Video:
         ratios = [file.manifest.get("ratio", 0.0) for file in (dense, *tiles)]
         self._chooser = Chooser(counts, list(zip(shares, steps)), limit, plain is not None, exact, ratios)
         self._some: numpy.ndarray | None = None
-        self._last: numpy.ndarray | None = None
+        #: What everything was computed from, how the frame differs from it, and runs on tiles since all was computed: whose turn it is.
+        self._reference: numpy.ndarray | None = None
+        self._cells: numpy.ndarray | None = None
+        self._turn = 0
 
     def another(self) -> Video:
         """A stream of its own over the same sessions, for another camera."""
@@ -125,7 +124,7 @@ class Video:
 
     def _forget(self) -> None:
         self._chooser.reset()
-        self._some = self._last = None
+        self._some = self._reference = None
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[dict[str, numpy.ndarray]]:
         """The outputs of each frame by name, as frames come."""
@@ -146,8 +145,9 @@ class Video:
         inputs = dict(frame) if isinstance(frame, Mapping) else {self.manifest["frame"]["input"]: frame}
         inputs = {name: numpy.ascontiguousarray(values) for name, values in inputs.items()}
         own = inputs.get(self.manifest["frame"]["input"])
-        if own is None or own.shape != self._reference.shape:
-            raise UsageError(f"a frame is '{self.manifest['frame']['input']}' of the shape {list(self._reference.shape)}")
+        shape = self.manifest["frame"]["shape"]
+        if own is None or list(own.shape) != shape:
+            raise UsageError(f"a frame is '{self.manifest['frame']['input']}' of the shape {shape}")
         changed = self._changed(own)
         choice = self._chooser.choose(changed, self._grid.count)
         outputs, left = self._run(choice, inputs)
@@ -168,18 +168,25 @@ class Video:
 
     def _changed(self, frame: numpy.ndarray) -> int:
         """Tiles that changed since they were computed, or since the frame before."""
-        if not self._chooser.has_states:
-            return self._grid.count if self._some is None else self._grid.changed_of_some(frame, self._some)
-        before = self._reference.here()
-        before = before if before is not None else self._last
-        return self._grid.count if before is None else self._grid.changed(frame, before)
+        if self._chooser.has_states and self._reference is not None:
+            self._cells = self._grid.differences(frame, self._reference)
+            return self._grid.changed(self._cells)
+        return self._grid.count if self._some is None else self._grid.changed_of_some(frame, self._some)
 
     def _keep(self, frame: numpy.ndarray) -> None:
-        """Keeps of a frame what the next one is compared with, where no state tells it: a camera may write into the same array again."""
+        """Keeps of a frame what the next one is compared with where there are no states: a camera may write into the same array again."""
         if not self._chooser.has_states:
             self._some = _copied(self._grid.some(frame), self._some)
-        elif self._reference.here() is None:
-            self._last = _copied(frame, self._last)
+
+    def _taken(self, inputs: dict[str, numpy.ndarray]) -> dict[str, numpy.ndarray]:
+        """The inputs of a file that computes tiles; the same frame again changes nothing."""
+        said = self.manifest["frame"]
+        if self._reference is None or self._cells is None:
+            raise ModelError("tiles are computed behind a whole frame")
+        cells = self._grid.take(inputs[said["input"]], self._reference, self._cells, self._turn)
+        self._cells = numpy.zeros_like(cells)
+        self._turn += 1
+        return {**inputs, said["input"]: self._reference, said["change"]: cells[None, None]}
 
     def _share(self, choice: int | str) -> float:
         return 1.0 if isinstance(choice, str) else self._files[2][choice].manifest["share"]
@@ -188,7 +195,13 @@ class Video:
         plain, dense, tiles = self._files
         if choice == PLAIN:
             return (plain or dense).run(inputs, []), []
-        file = dense if choice == DENSE else tiles[int(choice)]
+        if choice == DENSE:
+            file = dense
+            self._reference = _copied(inputs[self.manifest["frame"]["input"]], self._reference)
+            self._turn = 0
+        else:
+            file = tiles[int(choice)]
+            inputs = self._taken(inputs)
         outputs = file.run(inputs, self._states)
         for state in self._states:
             state.turn()
@@ -271,31 +284,20 @@ class _File:
 
 
 class _State:
-    """A state in two places, which take turns: one is read while the other is written."""
+    """A state: in one place, where a run may write it where it reads it, else in two, which take turns."""
 
     def __init__(self, state: Mapping[str, Any], place: tuple[str, int]) -> None:
         import onnxruntime
 
         self.input, self.output, self.shape = state["input"], state["output"], tuple(state["shape"])
         dtype = numpy.dtype(state["type"])
-        self._arrays: list[numpy.ndarray] | None = None
-        if place[0] == "cpu":
-            # Tensors of ONNX Runtime in memory of NumPy's, which can be read without a copy.
-            self._arrays = [numpy.zeros(self.shape, dtype) for _ in range(2)]
-            self.now, self.next = (onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in self._arrays)
-        else:
-            make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
-            self.now, self.next = (make(list(self.shape), dtype, *place) for _ in range(2))
-
-    def here(self) -> numpy.ndarray | None:
-        """Its values, where they lie in this machine's memory."""
-        return self._arrays[0] if self._arrays is not None else None
+        make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+        self.now = make(list(self.shape), dtype, *place)
+        self.next = self.now if state.get("in_place") else make(list(self.shape), dtype, *place)
 
     def turn(self) -> None:
         """What was written is what is read next."""
         self.now, self.next = self.next, self.now
-        if self._arrays is not None:
-            self._arrays.reverse()
 
 
 def _place(session: onnxruntime.InferenceSession) -> tuple[str, int]:

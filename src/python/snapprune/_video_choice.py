@@ -20,21 +20,29 @@ Choice = Union[int, str]
 _RUN = 0.3
 
 #: What is learnt of a moment in which much was to be done fades by this factor a frame.
-_FADE = 0.98
+_FADE = 0.9
 
 #: Every so-manieth row is looked at while everything changes.
 _SOME = 8
 
 
-class FrameTiles:
-    """The tiles of a frame and the change that counts."""
+#: The change of what is no number.
+_MUCH = numpy.float32(1e20)
 
-    def __init__(self, frame: Mapping[str, Any], shape: Sequence[int], threshold: float) -> None:
+
+class FrameTiles:
+    """The tiles and cells of a frame, and the change that counts."""
+
+    def __init__(self, frame: Mapping[str, Any], threshold: float) -> None:
+        shape = frame["shape"]
         if len(shape) != 4 or shape[0] != 1:
             raise ModelError(f"a frame of the shape {list(shape)} is not handled")
-        sides = zip(shape[2:], frame["tile"], frame["halo"], frame["tiles"])
-        self._rows, self._columns = [
-            [_window(side, tile, halo, k) for k in range(count)] for side, tile, halo, count in sides
+        self._cell, self._tile, self._tiles = (tuple(frame[key]) for key in ("cell", "tile", "tiles"))
+        sides = list(zip(shape[2:], self._tile, frame["halo"], self._tiles))
+        self._rows, self._columns = [[_window(side, tile, halo, k) for k in range(count)] for side, tile, halo, count in sides]
+        self._cells = [
+            [slice(window.start // cell, -(-window.stop // cell)) for window in windows]
+            for windows, cell in zip((self._rows, self._columns), self._cell)
         ]
         self._threshold = numpy.float32(threshold)
         self._step = min(_SOME, *(window.stop - window.start for window in self._rows))
@@ -42,9 +50,35 @@ class FrameTiles:
         #: Tiles of the frame.
         self.count: int = len(self._rows) * len(self._columns)
 
-    def changed(self, frame: numpy.ndarray, reference: numpy.ndarray) -> int:
-        """Tiles in which, or around which, two frames differ by more than the threshold somewhere."""
-        return self._count(frame[0], reference[0], 1)
+    def differences(self, frame: numpy.ndarray, reference: numpy.ndarray) -> numpy.ndarray:
+        """The largest difference of each cell of two frames: rows × columns of cells."""
+        most = self._away(frame[0], reference[0], 1).max(axis=0)
+        (height, width), (down, across) = most.shape, self._cell
+        most = most.reshape(height // down, down, width).max(axis=1)
+        most = most.reshape(height // down, width // across, across).max(axis=2)
+        return numpy.where(numpy.isnan(most), _MUCH, most).astype(numpy.float32, copy=False)
+
+    def changed(self, cells: numpy.ndarray) -> int:
+        """Tiles in which, or around which, a cell changed by more than the threshold."""
+        places = cells > self._threshold
+        return _touched(places, *self._cells) if places.any() else 0
+
+    def take(self, frame: numpy.ndarray, reference: numpy.ndarray, cells: numpy.ndarray, turn: int) -> numpy.ndarray:
+        """Takes over into ``reference`` the cells that changed, and those of one tile, whose turn it is; the difference of each, of the others 0."""
+        taken = cells > self._threshold
+        own = divmod(turn % self.count, self._tiles[1])
+        rows, columns = (self._owned(axis, own[axis], cells.shape[axis]) for axis in range(2))
+        taken[rows, columns] = True
+        (down, across), (height, width) = self._cell, cells.shape
+        blocks = [values.reshape(values.shape[1], height, down, width, across) for values in (reference, frame)]
+        i, j = numpy.nonzero(taken)
+        blocks[0][:, i, :, j] = blocks[1][:, i, :, j]
+        return numpy.where(taken, cells, numpy.float32(0))
+
+    def _owned(self, axis: int, tile: int, count: int) -> slice:
+        """The cells of a tile along an axis; what is behind the last is its own."""
+        each = self._tile[axis] // self._cell[axis]
+        return slice(tile * each, count if tile == self._tiles[axis] - 1 else (tile + 1) * each)
 
     def some(self, frame: numpy.ndarray) -> numpy.ndarray:
         """A few rows of a frame, some of each tile: enough to tell whether nearly everything changes."""
@@ -52,21 +86,24 @@ class FrameTiles:
 
     def changed_of_some(self, frame: numpy.ndarray, reference: numpy.ndarray) -> int:
         """Tiles that changed as far as these rows tell; ``reference`` is what :meth:`some` gave of another frame."""
-        return self._count(self.some(frame), reference, self._step)
+        # What is no number is change.
+        places = ~(self._away(self.some(frame), reference, self._step) <= self._threshold).all(axis=0)
+        step = self._step
+        rows = [slice(-(-window.start // step), -(-window.stop // step)) for window in self._rows]
+        return _touched(places, rows, self._columns) if places.any() else 0
 
-    def _count(self, frame: numpy.ndarray, reference: numpy.ndarray, step: int) -> int:
+    def _away(self, frame: numpy.ndarray, reference: numpy.ndarray, step: int) -> numpy.ndarray:
         buffer = self._buffers.get(step)
         if buffer is None:
             kind = frame.dtype if frame.dtype.kind == "f" else numpy.float32
             buffer = self._buffers[step] = numpy.empty(frame.shape, kind)
-        away = numpy.abs(numpy.subtract(frame, reference, out=buffer, casting="unsafe"), out=buffer)
-        # What is no number is change.
-        places = ~(away <= self._threshold).all(axis=0)
-        if not places.any():
-            return 0
-        lines = numpy.stack([places[:, window].any(axis=1) for window in self._columns])
-        rows = (slice(-(-window.start // step), -(-window.stop // step)) for window in self._rows)
-        return int(sum(lines[:, window].any(axis=1).sum() for window in rows))
+        return numpy.abs(numpy.subtract(frame, reference, out=buffer, casting="unsafe"), out=buffer)
+
+
+def _touched(places: numpy.ndarray, rows: Sequence[slice], columns: Sequence[slice]) -> int:
+    """Windows of rows and columns in which a place is set."""
+    lines = numpy.stack([places[:, window].any(axis=1) for window in columns])
+    return int(sum(lines[:, window].any(axis=1).sum() for window in rows))
 
 
 def _window(side: int, tile: int, halo: int, k: int) -> slice:
@@ -168,7 +205,8 @@ class Chooser:
 
     def _step(self, wanted: list[int], changed: int) -> Choice:
         for k, (_, computed) in enumerate(self._steps):
-            if all(_room(own) >= want for own, want in zip(computed, wanted)):
+            waits = [own * (self._waits and stage > 0) for stage, own in enumerate(computed)]
+            if all(_room(own) + more >= want for own, more, want in zip(computed, waits, wanted)):
                 return k
         last = self._steps[-1][1] if self._steps else []
         held = all(left <= k for left, k in zip(self._pending, last))
