@@ -60,6 +60,11 @@ pub(super) fn branch(
                 };
                 continue;
             }
+            BranchStep::Excite(module) => {
+                let within = gate.around(s).zip(chosen.as_deref());
+                x = module.emitted(emitter, &x, within, form);
+                continue;
+            }
             BranchStep::Conv(layer) => layer,
         };
         let (read, made) = (gate.read_at(s), gate.made_at(s));
