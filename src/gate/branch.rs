@@ -4,6 +4,7 @@ use super::attend::{Before, channel_choice, channel_mask};
 use super::block::BranchStep;
 use super::convolve::{ConvWeights, CutChannels, conv_weights, convolved, weight};
 use super::emitter::GateEmitter;
+use super::excited::excited;
 use super::layer::BranchLayer;
 use super::spec::{ChannelGate, GateForm};
 use super::turned::{turned, turned_convolved};
@@ -62,7 +63,7 @@ pub(super) fn branch(
             }
             BranchStep::Excite(module) => {
                 let within = gate.around(s).zip(chosen.as_deref());
-                x = module.emitted(emitter, &x, within, form);
+                x = excited(module, emitter, &x, within, form);
                 continue;
             }
             BranchStep::Conv(layer) => layer,

@@ -1,12 +1,7 @@
-//! Squeeze-and-excite modules inside of branches: each channel of a map times a number that is made of the means of all of them. Where channels are
-//! left out, the module reads zeros in the place of their means.
+//! Squeeze-and-excite modules inside of branches: each channel of a map times a number that is made of the means of all of them.
 
-use super::attend::channel_mask;
-use super::convolve::{CutChannels, conv_weights, convolved};
-use super::emitter::GateEmitter;
 use super::layer::BranchLayer;
 use super::pattern::{is_alone, is_unary, self_gated};
-use super::spec::{ChannelGate, GateForm};
 use crate::onnx::proto::NodeProto;
 use crate::onnx::{Attributes, Graph};
 
@@ -18,11 +13,11 @@ pub struct Excite {
     /// The convolution that reads the means.
     pub squeeze: BranchLayer,
     /// Nodes between it and the next, front to back.
-    between: Vec<usize>,
+    pub(super) between: Vec<usize>,
     /// The convolution that makes a number for each channel.
-    expand: BranchLayer,
+    pub(super) expand: BranchLayer,
     /// Nodes behind it, front to back.
-    behind: Vec<usize>,
+    pub(super) behind: Vec<usize>,
     /// The product.
     pub product: usize,
 }
@@ -61,52 +56,6 @@ impl Excite {
         let ends = [self.pool, self.squeeze.node, self.expand.node, self.product];
         let pointwise = self.between.iter().chain(&self.behind).copied();
         ends.into_iter().chain(pointwise).collect()
-    }
-
-    /// The module on a map of all channels, or within a gate on those that are chosen; the value that it makes.
-    pub(super) fn emitted(
-        &self,
-        emitter: &mut GateEmitter,
-        x: &str,
-        within: Option<(&ChannelGate, &str)>,
-        form: GateForm,
-    ) -> String {
-        let numbers = match form {
-            GateForm::Masked => {
-                let seen = match within {
-                    Some((gate, indices)) => {
-                        let mask = channel_mask(emitter, gate, indices);
-                        emitter.builder.op("Mul", &[x, &mask], &[])
-                    }
-                    None => x.to_owned(),
-                };
-                // Layers keep their names, so that they can be fitted and trained in this form.
-                let parts: [&[usize]; 5] = [
-                    &[self.pool],
-                    &[self.squeeze.node],
-                    &self.between,
-                    &[self.expand.node],
-                    &self.behind,
-                ];
-                parts.into_iter().fold(seen, |at, nodes| emitter.same(nodes, &at))
-            }
-            _ => {
-                let kept = within.map(|(_, indices)| indices);
-                let cut = |inputs, outputs| CutChannels {
-                    inputs,
-                    outputs,
-                    groups: None,
-                };
-                let at = emitter.cloned(&[self.pool], x, None);
-                let weights = conv_weights(emitter, &self.squeeze);
-                let at = convolved(emitter, &self.squeeze, &weights, None, cut(kept, None), &at);
-                let at = emitter.cloned(&self.between, &at, None);
-                let weights = conv_weights(emitter, &self.expand);
-                let at = convolved(emitter, &self.expand, &weights, None, cut(None, kept), &at);
-                emitter.cloned(&self.behind, &at, None)
-            }
-        };
-        emitter.builder.op("Mul", &[x, &numbers], &[])
     }
 }
 

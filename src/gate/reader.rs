@@ -11,19 +11,16 @@ use faer::{Mat, Side};
 use rayon::prelude::*;
 
 use super::block::Block;
+use super::damping::{DAMPING, damped, doubled, mean_of_diagonal, means};
 use super::excite::Excite;
 use super::made_up::{MadeUp, by_tap, taps_inside};
 use super::statistics::{Table, Values, pair_values};
 use crate::Result;
 use crate::onnx::Graph;
-use crate::score::{LayerConsumer, Moments, RIDGE, StagedExecutor, add_products, column_sums, rank};
+use crate::score::{LayerConsumer, Moments, RIDGE, StagedExecutor, add_products, rank};
 
 /// Places of every sample that are looked at, at most.
 const PLACES: usize = 8;
-/// λ over the mean of the variances of what is let through: the first one, and greater ones as long as these keep more on samples held out. Few samples of many channels
-/// need more.
-const DAMPING: [f64; 4] = [1e-3, 1e-2, 0.1, 1.0];
-
 /// The channels in front of a reader, at some places of every sample.
 #[derive(Clone, Debug)]
 pub struct ReaderView {
@@ -267,27 +264,6 @@ impl ReaderView {
         };
         (0..self.channels).map(column).sum()
     }
-}
-
-fn means(rows: &[f32], width: usize) -> Vec<f64> {
-    let count = (rows.len() / width.max(1)).max(1) as f64;
-    column_sums(rows, width).into_iter().map(|s| s / count).collect()
-}
-
-fn doubled(rows: &[f32], width: usize) -> Mat<f64> {
-    Mat::from_fn(rows.len() / width.max(1), width, |r, j| f64::from(rows[r * width + j]))
-}
-
-fn mean_of_diagonal(square: &Mat<f64>) -> f64 {
-    let present = (0..square.nrows()).map(|i| square[(i, i)]).filter(|&v| v > 0.0);
-    let (sum, count) = present.fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
-    sum / f64::max(count, 1.0)
-}
-
-fn damped(mut square: Mat<f64>, damping: f64) -> Mat<f64> {
-    let lambda = (damping * mean_of_diagonal(&square)).max(1e-12);
-    (0..square.nrows()).for_each(|i| square[(i, i)] += lambda);
-    square
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::dynamic::{GateDrop, shown_drop};
+use super::gate_drop::{GateDrop, shown_drop};
 
 /// Why there is no dynamic variant. It displays as the message for the user, without a full stop.
 #[derive(Clone, Debug, PartialEq)]

@@ -207,8 +207,8 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
         false => task(t) + &lost(t),
     };
     facts.extend(outcome.task.as_ref().map(|t| fact("real inputs", with_drop(t))));
-    let metric = |m: &MetricScores| fact("metric", format!("{}: {:.4} → {:.4}", m.name, m.original, m.rewritten));
-    facts.extend(outcome.metric.as_ref().map(metric));
+    let metric = |m: &MetricScores| format!("{}: {:.4} → {:.4}", m.name, m.original, m.rewritten);
+    facts.extend(outcome.metric.as_ref().map(|m| fact("metric", metric(m))));
     if let Some(c) = &outcome.calibration {
         let held_out = c
             .held_out_loss
@@ -238,12 +238,10 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
             .held_out_drop
             .map(|v| format!("{:.2} % on the calibration samples that chose the gates", 100.0 * v));
         facts.extend(drop.map(|v| fact("dynamic drop", v)));
-        let metric = |m: &MetricScores| format!("{}: {:.4} → {:.4}", m.name, m.original, m.rewritten);
         facts.extend(d.metric.as_ref().map(|m| fact("metric, static → dynamic", metric(m))));
-        let own = d.metric.is_some();
         facts.extend(
             d.eval_drop
-                .map(|drop| fact("dynamic drop in evaluation", drop.text(own))),
+                .map(|drop| fact("dynamic drop in evaluation", drop.text(d.metric.is_some()))),
         );
         let trained = d.distillation.as_ref();
         facts.extend(trained.map(|d| fact("distillation behind gates", d.text())));
