@@ -2,6 +2,7 @@
 //! other.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::super::options::Mode;
 use super::super::outcome::GateDrop;
@@ -16,6 +17,9 @@ use crate::verify::{Answers, Certainty, Interval, MetricJudge, MetricScores, Tas
 
 /// Samples that outputs other than classes are compared on, at most, in each half.
 const COMPARED: usize = 512;
+
+/// The user's metric has at least so long for the static model.
+const LEAST: Duration = Duration::from_secs(60);
 
 /// The evaluation samples.
 pub(super) struct Halves<'a> {
@@ -118,7 +122,8 @@ impl<'a> GateSearch<'a> {
         session.reporter.step(Step::RunRealInputs);
         let progress = session.progress();
         if let Some(metric) = &session.options.metric {
-            let (limit, own) = (session.limit.clone(), (session.device, self.base));
+            // What the job has found so far is not lost because time is short.
+            let (limit, own) = (session.limit.at_least(LEAST), (session.device, self.base));
             let judge = MetricJudge::within(limit, metric.clone(), own, data, &progress)?;
             return Ok(Before::Metric(data, Box::new(judge)));
         }
