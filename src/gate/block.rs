@@ -13,7 +13,7 @@ pub enum BranchStep {
     /// Nodes that change every element alone, from one value to another.
     Pointwise(Vec<usize>),
     /// A squeeze-and-excite module, which looks at the whole map; convolutions of the branch stand before and behind it.
-    Excite(Excite),
+    Excite(Box<Excite>),
 }
 
 impl BranchStep {
@@ -81,7 +81,7 @@ impl Block {
     pub fn excited(&self, step: usize) -> impl Iterator<Item = &Excite> {
         let between = self.steps.iter().take(self.consumer(step)).skip(step + 1);
         between.filter_map(|step| match step {
-            BranchStep::Excite(module) => Some(module),
+            BranchStep::Excite(module) => Some(module.as_ref()),
             _ => None,
         })
     }

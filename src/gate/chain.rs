@@ -95,7 +95,7 @@ fn behind<'g>(graph: &Graph<'g>, value: &str) -> Option<(BranchStep, &'g str)> {
             }
             let (before, module) = Excite::of(graph, product)?;
             let whole = before == value && module.pool == first;
-            whole.then_some((BranchStep::Excite(module), made(product)?))
+            whole.then_some((BranchStep::Excite(Box::new(module)), made(product)?))
         }),
         _ => None,
     }

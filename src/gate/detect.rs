@@ -158,7 +158,7 @@ fn walk_back<'g>(graph: &Graph<'g>, from: &'g str) -> (Vec<BranchStep>, &'g str)
         } else if let Some((before, module)) = Excite::of(graph, index).filter(|(before, _)| alone(before, 2))
             && steps.iter().any(|s: &BranchStep| s.layer().is_some())
         {
-            steps.push(BranchStep::Excite(module));
+            steps.push(BranchStep::Excite(Box::new(module)));
             (at, consumers) = (before, 2);
         } else {
             break;
