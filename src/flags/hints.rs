@@ -139,6 +139,7 @@ pub fn gates_hint(why: &NoGates) -> Option<&'static str> {
             Some("give samples with --calib that are more like those of --eval, or allow more with --dynamic-drop")
         }
         NoGates::NothingToMakeItFrom
+        | NoGates::NothingToLeaveOut
         | NoGates::NoStaticModel
         | NoGates::DeviceElsewhere
         | NoGates::Opset(_)
@@ -286,7 +287,7 @@ mod tests {
     use super::{declined_hint, declined_reason, gates_hint, hint};
     use crate::Error;
     use crate::error::{DeviceError, ErrorCode, LibraryError, SessionError};
-    use crate::optimize::{Declined, NoGates};
+    use crate::optimize::{Declined, GateDrop, NoGates};
 
     #[test]
     fn a_declined_job_comes_with_the_flag_that_helps() {
@@ -308,10 +309,15 @@ mod tests {
         );
 
         let lost = gates_hint(&NoGates::DropTooGreat {
-            drop: 0.2,
-            interval: None,
+            drop: GateDrop {
+                value: 0.2,
+                interval: None,
+                samples: 20,
+                searched_on: None,
+            },
             allowed: 0.1,
             held_out: 0.05,
+            own_metric: false,
         });
         assert!(lost.is_some_and(|hint| hint.contains("--eval") && hint.contains("--dynamic-drop")));
         assert!(gates_hint(&NoGates::NotBegun).is_some_and(|hint| hint.contains("--time-budget")));

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::excite::Excite;
 use super::layer::BranchLayer;
 
 /// A part of a branch.
@@ -11,6 +12,8 @@ pub enum BranchStep {
     Conv(BranchLayer),
     /// Nodes that change every element alone, from one value to another.
     Pointwise(Vec<usize>),
+    /// A squeeze-and-excite module, which looks at the whole map; convolutions of the branch stand before and behind it.
+    Excite(Box<Excite>),
 }
 
 impl BranchStep {
@@ -18,7 +21,16 @@ impl BranchStep {
     pub fn layer(&self) -> Option<&BranchLayer> {
         match self {
             Self::Conv(layer) => Some(layer),
-            Self::Pointwise(_) => None,
+            Self::Pointwise(_) | Self::Excite(_) => None,
+        }
+    }
+
+    /// The last node, if it is no convolution.
+    pub(super) fn last_of_others(&self) -> Option<usize> {
+        match self {
+            Self::Conv(_) => None,
+            Self::Pointwise(list) => list.last().copied(),
+            Self::Excite(module) => Some(module.product),
         }
     }
 }
@@ -65,6 +77,20 @@ impl Block {
         (step + 1..self.steps.len()).find(mixes).unwrap_or(step)
     }
 
+    /// The squeeze-and-excite modules between a step and the convolution that reads its channels.
+    pub fn excited(&self, step: usize) -> impl Iterator<Item = &Excite> {
+        let between = self.steps.iter().take(self.consumer(step)).skip(step + 1);
+        between.filter_map(|step| match step {
+            BranchStep::Excite(module) => Some(module.as_ref()),
+            _ => None,
+        })
+    }
+
+    /// Whether a part of it looks at the whole map.
+    pub fn is_excited(&self) -> bool {
+        self.steps.iter().any(|s| matches!(s, BranchStep::Excite(_)))
+    }
+
     /// Every node that a gate takes the place of.
     pub fn nodes(&self) -> HashSet<usize> {
         let mut nodes: HashSet<usize> = self.activation.into_iter().chain([self.end]).collect();
@@ -72,6 +98,7 @@ impl Block {
             match step {
                 BranchStep::Conv(l) => nodes.extend([l.node]),
                 BranchStep::Pointwise(list) => nodes.extend(list),
+                BranchStep::Excite(module) => nodes.extend(module.nodes()),
             }
         }
         nodes
@@ -89,7 +116,7 @@ impl Block {
             let before = all[all.len() - 1];
             all.push(match step {
                 BranchStep::Conv(l) => [0, 1].map(|a| l.spec.output_size(a, before[a]).unwrap_or(0)),
-                BranchStep::Pointwise(_) => before,
+                BranchStep::Pointwise(_) | BranchStep::Excite(_) => before,
             });
         }
         all

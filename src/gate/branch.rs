@@ -4,6 +4,7 @@ use super::attend::{Before, channel_choice, channel_mask};
 use super::block::BranchStep;
 use super::convolve::{ConvWeights, CutChannels, conv_weights, convolved, weight};
 use super::emitter::GateEmitter;
+use super::excited::excited;
 use super::layer::BranchLayer;
 use super::spec::{ChannelGate, GateForm};
 use super::turned::{turned, turned_convolved};
@@ -58,6 +59,11 @@ pub(super) fn branch(
                     GateForm::Masked => emitter.same(nodes, &x),
                     _ => emitter.cloned(nodes, &x, within.as_deref()),
                 };
+                continue;
+            }
+            BranchStep::Excite(module) => {
+                let within = gate.around(s).zip(chosen.as_deref());
+                x = excited(module, emitter, &x, within, form);
                 continue;
             }
             BranchStep::Conv(layer) => layer,

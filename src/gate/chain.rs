@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::block::{Block, BranchStep};
+use super::excite::Excite;
 use super::layer::BranchLayer;
-use super::pattern::{Reason, fixed_batch, is_unary, rows_and_columns, swish};
+use super::pattern::{Reason, fixed_batch, is_unary, rows_and_columns, self_gated};
 use crate::channels::{Analysis, never_negative};
 use crate::onnx::{Graph, label};
 
@@ -36,6 +37,7 @@ fn nodes_of(step: &BranchStep) -> Vec<usize> {
     match step {
         BranchStep::Conv(layer) => vec![layer.node],
         BranchStep::Pointwise(list) => list.clone(),
+        BranchStep::Excite(module) => module.nodes(),
     }
 }
 
@@ -47,14 +49,9 @@ fn steps_from(graph: &Graph, first: usize, taken: &HashSet<usize>) -> Option<Vec
     let mut mixing = usize::from(!layer.is_depthwise());
     let mut at = graph.proto.node[first].output.first()?.as_str();
     let mut steps = vec![BranchStep::Conv(layer)];
-    while let Some((nodes, output)) = behind(graph, at).filter(|(nodes, _)| nodes.iter().all(free)) {
-        let [node] = nodes[..] else {
-            steps.push(BranchStep::Pointwise(nodes));
-            at = output;
-            continue;
-        };
-        let Some(layer) = BranchLayer::of(graph, node) else {
-            steps.push(BranchStep::Pointwise(nodes));
+    while let Some((step, output)) = behind(graph, at).filter(|(step, _)| nodes_of(step).iter().all(free)) {
+        let BranchStep::Conv(layer) = step else {
+            steps.push(step);
             at = output;
             continue;
         };
@@ -66,12 +63,16 @@ fn steps_from(graph: &Graph, first: usize, taken: &HashSet<usize>) -> Option<Vec
         steps.push(BranchStep::Conv(layer));
         at = output;
     }
+    // A module whose channels no convolution of the chain reads stays outside.
+    let last = steps.iter().rposition(|s| s.layer().is_some()).unwrap_or(0);
+    if let Some(at) = steps.iter().skip(last).position(|s| matches!(s, BranchStep::Excite(_))) {
+        steps.truncate(last + at);
+    }
     Some(steps)
 }
 
-/// The nodes that alone read a value and make one of each of its elements, or a convolution that alone reads it; and what
-/// they make.
-fn behind<'g>(graph: &Graph<'g>, value: &str) -> Option<(Vec<usize>, &'g str)> {
+/// What alone reads a value: nodes that make one of each of its elements, a convolution, or a squeeze-and-excite module; and what it makes.
+fn behind<'g>(graph: &Graph<'g>, value: &str) -> Option<(BranchStep, &'g str)> {
     if graph.is_seen_outside(value) {
         return None;
     }
@@ -79,13 +80,22 @@ fn behind<'g>(graph: &Graph<'g>, value: &str) -> Option<(Vec<usize>, &'g str)> {
     let made = |n: usize| nodes[n].output.first().map(String::as_str);
     match graph.consumers.get(value)?[..] {
         [one] if nodes[one].input.first().is_some_and(|x| x == value) => {
-            let follows = is_unary(&nodes[one], graph) || BranchLayer::of(graph, one).is_some();
-            follows.then(|| made(one)).flatten().map(|y| (vec![one], y))
+            let step = match BranchLayer::of(graph, one) {
+                Some(layer) => BranchStep::Conv(layer),
+                None if is_unary(&nodes[one], graph) => BranchStep::Pointwise(vec![one]),
+                None => return None,
+            };
+            Some((step, made(one)?))
         }
-        [a, b] => [a, b].into_iter().find_map(|mul| {
-            let (before, sigmoid) = swish(graph, mul)?;
-            let whole = before == value && (sigmoid == a || sigmoid == b);
-            whole.then(|| made(mul)).flatten().map(|y| (vec![sigmoid, mul], y))
+        [a, b] => [(a, b), (b, a)].into_iter().find_map(|(product, first)| {
+            if let Some((before, factor)) = self_gated(graph, product) {
+                let whole = before == value && factor.first() == Some(&first);
+                let nodes = factor.into_iter().chain([product]).collect();
+                return whole.then_some((BranchStep::Pointwise(nodes), made(product)?));
+            }
+            let (before, module) = Excite::of(graph, product)?;
+            let whole = before == value && module.pool == first;
+            whole.then_some((BranchStep::Excite(Box::new(module)), made(product)?))
         }),
         _ => None,
     }

@@ -19,6 +19,19 @@ pub struct ChannelChoice {
     pub kept: f64,
     /// How the reader makes up for the rest, where that is known.
     pub made_up: Option<MadeUp>,
+    /// The same of the convolutions of squeeze-and-excite modules in front of it.
+    pub in_modules: Vec<Option<MadeUp>>,
+}
+
+/// What reads channels, as samples show it.
+#[derive(Clone, Copy)]
+pub struct Readers<'v> {
+    /// The convolution that reads them.
+    pub reader: &'v ReaderView,
+    /// How long each channel stays ([`ReaderView::importance`]).
+    pub importance: &'v [f32],
+    /// Those of squeeze-and-excite modules in front of it, which read their means.
+    pub modules: &'v [ReaderView],
 }
 
 /// Where fixed channels keep so much, attention has nothing to add.
@@ -27,16 +40,17 @@ const ENOUGH: f64 = 0.9995;
 const ALWAYS: f64 = 0.5;
 
 /// Ways to take `keep` channels of those that a step makes, where the reader's view of samples tells how well it makes up for the others: always the same ones, ranked by
-/// `importance` ([`ReaderView::importance`]), and the best attention where that keeps more.
+/// their importance, and the best attention where that keeps more.
 ///
 /// # Errors
 /// Those of the view.
 pub fn channel_choices(
     statistics: &GateStatistics,
-    (view, importance): (&ReaderView, &[f32]),
+    readers: Readers,
     attentions: &[Attention],
     (producer, keep): (usize, usize),
 ) -> Result<Vec<ChannelChoice>> {
+    let (view, importance) = (readers.reader, readers.importance);
     let fixed = Attention::fixed(statistics, importance);
     let mut found: Vec<ChannelChoice> = Vec::new();
     let judged = |attention: &Attention| -> Result<Option<ChannelChoice>> {
@@ -46,12 +60,22 @@ pub fn channel_choices(
             gate.fill.fill(0.0);
         }
         let chosen = attention.chosen(keep);
-        let made_up = view.made_up(&chosen, &gate.fill, fitting(statistics.samples))?;
-        Ok(made_up.map(|(made_up, kept)| ChannelChoice {
+        let fitted = fitting(statistics.samples);
+        let Some((made_up, kept)) = view.made_up(&chosen, &gate.fill, fitted)? else {
+            return Ok(None);
+        };
+        // A module sees zeros in the place of what is left out.
+        let nothing = vec![0.0; gate.fill.len()];
+        let mut in_modules = Vec::new();
+        for module in readers.modules {
+            in_modules.push(module.made_up(&chosen, &nothing, fitted)?.map(|(made_up, _)| made_up));
+        }
+        Ok(Some(ChannelChoice {
             gate,
             origin: attention.origin,
             kept,
             made_up: Some(made_up),
+            in_modules,
         }))
     };
     found.extend(judged(&fixed)?);

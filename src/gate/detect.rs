@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::block::{Block, BranchStep};
 use super::chain::chains;
+use super::excite::Excite;
 use super::layer::BranchLayer;
-use super::pattern::{Reason, fixed_batch, is_unary, rows_and_columns, swish};
+use super::pattern::{Reason, fixed_batch, is_unary, rows_and_columns, self_gated};
 use crate::channels::{Analysis, never_negative};
 use crate::onnx::{Graph, label};
 
@@ -151,16 +152,20 @@ fn walk_back<'g>(graph: &Graph<'g>, from: &'g str) -> (Vec<BranchStep>, &'g str)
         } else if is_unary(node, graph) {
             steps.push(BranchStep::Pointwise(vec![index]));
             at = &node.input[0];
-        } else if let Some((before, sigmoid)) = swish(graph, index).filter(|(before, _)| alone(before, 2)) {
-            steps.push(BranchStep::Pointwise(vec![sigmoid, index]));
+        } else if let Some((before, factor)) = self_gated(graph, index).filter(|(before, _)| alone(before, 2)) {
+            steps.push(BranchStep::Pointwise(factor.into_iter().chain([index]).collect()));
+            (at, consumers) = (before, 2);
+        } else if let Some((before, module)) = Excite::of(graph, index).filter(|(before, _)| alone(before, 2))
+            && steps.iter().any(|s: &BranchStep| s.layer().is_some())
+        {
+            steps.push(BranchStep::Excite(Box::new(module)));
             (at, consumers) = (before, 2);
         } else {
             break;
         }
     }
-    // Activations before the first convolution may stay dense: only what the convolutions save counts.
-    while let Some(BranchStep::Pointwise(list)) = steps.last() {
-        let last = list[list.len() - 1];
+    // What is before the first convolution may stay dense: only what the convolutions save counts.
+    while let Some(last) = steps.last().and_then(BranchStep::last_of_others) {
         at = nodes[last].output.first().map_or(at, String::as_str);
         steps.pop();
     }

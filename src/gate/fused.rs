@@ -16,6 +16,7 @@ pub fn fusible(graph: &Graph, block: &Block) -> bool {
     let fits = |s: &BranchStep| match s {
         BranchStep::Conv(l) => l.spec.groups == 1 && is_float32(graph, l),
         BranchStep::Pointwise(nodes) => matches!(nodes[..], [one] if relu(one)),
+        BranchStep::Excite(_) => false,
     };
     let twice = block
         .steps

@@ -10,9 +10,12 @@ mod calibrate;
 mod chain;
 mod choices;
 mod convolve;
+mod damping;
 mod detect;
 mod emit;
 mod emitter;
+mod excite;
+mod excited;
 mod fold;
 mod fused;
 mod layer;
@@ -33,8 +36,9 @@ pub use calibrate::{
     Attention, AttentionOrigin, best, channel_attentions, channel_gate, fitting, retained_energy, tile_attentions,
     tile_gate,
 };
-pub use choices::{ChannelChoice, channel_choices};
+pub use choices::{ChannelChoice, Readers, channel_choices};
 pub use detect::blocks;
+pub use excite::Excite;
 pub use fold::fold_factors;
 pub use fused::fusible;
 pub use layer::BranchLayer;

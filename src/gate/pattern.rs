@@ -1,6 +1,6 @@
 //! What places for gates are recognized by.
 
-use crate::channels::{Analysis, Reach, spec_of};
+use crate::channels::{Analysis, Operands, Reach, spec_of};
 use crate::onnx::Graph;
 use crate::onnx::proto::NodeProto;
 
@@ -25,32 +25,46 @@ pub(super) fn fixed_batch(analysis: &Analysis, name: &str) -> Option<usize> {
     analysis.dependencies.dims(id).first().copied().filter(|_| !open)
 }
 
-/// `x · sigmoid(x)` as two nodes: x, and the index of the sigmoid.
-pub(super) fn swish<'g>(graph: &Graph<'g>, mul: usize) -> Option<(&'g str, usize)> {
-    let node = &graph.proto.node[mul];
+/// `x · f(x)` as the last of some nodes (swish; hard swish and mish as their parts): x, and the nodes of f, front to back, whose values nothing else reads.
+pub(super) fn self_gated<'g>(graph: &Graph<'g>, product: usize) -> Option<(&'g str, Vec<usize>)> {
+    let node = &graph.proto.node[product];
     let [a, b] = &node.input[..] else { return None };
     if node.op_type() != "Mul" {
         return None;
     }
-    for (x, gate) in [(a, b), (b, a)] {
-        let at = *graph.producer.get(gate.as_str())?;
-        let sigmoid = &graph.proto.node[at];
-        let only = graph.consumers.get(gate.as_str()).is_some_and(|c| c.len() == 1) && !graph.is_seen_outside(gate);
-        if matches!(sigmoid.op_type(), "Sigmoid" | "HardSigmoid") && sigmoid.input.first() == Some(x) && only {
-            return Some((x, at));
+    [(a, b), (b, a)].into_iter().find_map(|(x, factor)| {
+        let (mut nodes, mut at) = (Vec::new(), factor);
+        while at != x && nodes.len() < LONGEST {
+            let index = *graph.producer.get(at.as_str()).filter(|_| is_alone(graph, at))?;
+            let node = graph.proto.node.get(index).filter(|n| is_unary(n, graph))?;
+            nodes.push(index);
+            at = node.input.first()?;
         }
-    }
-    None
+        nodes.reverse();
+        (at == x && !nodes.is_empty()).then_some((x.as_str(), nodes))
+    })
 }
 
-/// One input that is no constant, one output, and each element alone.
+/// Nodes of one such function, at most.
+const LONGEST: usize = 4;
+
+/// Whether one node alone reads a value.
+pub(super) fn is_alone(graph: &Graph, value: &str) -> bool {
+    graph.consumers.get(value).is_some_and(|c| c.len() == 1) && !graph.is_seen_outside(value)
+}
+
+/// One input that is no constant, one output, and each element alone: an activation, or a sum, a difference, a product or a quotient with one number.
 pub(super) fn is_unary(node: &NodeProto, graph: &Graph) -> bool {
-    let known = spec_of(node).is_some_and(|s| s.reach == Reach::Own);
-    let rest = node
-        .input
-        .iter()
-        .skip(1)
-        .all(|n| n.is_empty() || graph.constant(n).is_some());
+    let spec = spec_of(node);
+    let own = spec.is_some_and(|s| s.reach == Reach::Own);
+    let one_number = |n: &String| graph.constant(n).is_some_and(|t| t.len() == 1 && t.dims.len() <= 4);
+    let by_number = matches!(node.op_type(), "Add" | "Sub" | "Mul" | "Div")
+        && spec.is_some_and(|s| s.operands == Operands::Broadcast)
+        && node.input.len() == 2
+        && node.input.iter().skip(1).all(one_number);
+    let mut inputs = node.input.iter();
+    let first = inputs.next().is_some_and(|n| graph.constant(n).is_none());
+    let rest = inputs.all(|n| n.is_empty() || graph.constant(n).is_some());
     let outputs = node.output.iter().filter(|n| !n.is_empty()).count();
-    known && rest && outputs == 1
+    (own || by_number) && first && rest && outputs == 1
 }

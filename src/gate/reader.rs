@@ -2,7 +2,7 @@
 //!
 //! With x the channels at a place and z what a gate lets through, x ≈ A z + b by least squares: `A = cov(x, z) (cov(z) + λ I)⁻¹`. A reader
 //! with weights W at each tap then reads z through W A. What it misses is `(x − A z − b)ᵀ M (x − A z − b)`, where M is the sum of Wᵀ W over its
-//! taps, so that neighbouring places count as independent.
+//! taps, each as often as it lies in the map, so that neighbouring places count as independent.
 
 use std::ops::Range;
 
@@ -11,17 +11,16 @@ use faer::{Mat, Side};
 use rayon::prelude::*;
 
 use super::block::Block;
-use super::made_up::{MadeUp, by_tap};
+use super::damping::{DAMPING, damped, doubled, mean_of_diagonal, means};
+use super::excite::Excite;
+use super::made_up::{MadeUp, by_tap, taps_inside};
 use super::statistics::{Table, Values, pair_values};
 use crate::Result;
 use crate::onnx::Graph;
-use crate::score::{LayerConsumer, Moments, RIDGE, StagedExecutor, add_products, column_sums, rank};
+use crate::score::{LayerConsumer, Moments, RIDGE, StagedExecutor, add_products, rank};
 
 /// Places of every sample that are looked at, at most.
 const PLACES: usize = 8;
-/// λ over the mean of the variances of what is let through.
-const DAMPING: f64 = 1e-3;
-
 /// The channels in front of a reader, at some places of every sample.
 #[derive(Clone, Debug)]
 pub struct ReaderView {
@@ -32,6 +31,8 @@ pub struct ReaderView {
     rows: Vec<f32>,
     /// M: channels × channels.
     weight: Mat<f64>,
+    /// See [`MadeUp`].
+    inside: Vec<f64>,
 }
 
 impl ReaderView {
@@ -42,10 +43,11 @@ impl ReaderView {
     /// When a value cannot be seen.
     pub fn of(executor: &StagedExecutor, graph: &Graph, block: &Block, producer: usize) -> Result<Option<Self>> {
         let reader = block.steps.get(block.consumer(producer)).and_then(|s| s.layer());
-        let weights = reader.and_then(|l| Some((l.taps(), l.weights(graph)?)));
-        let (Some((taps, weights)), Some((_, hidden))) = (weights, pair_values(graph, block, producer)) else {
+        let weights = reader.and_then(|l| Some((&l.spec, l.weights(graph)?)));
+        let (Some((spec, weights)), Some((_, hidden))) = (weights, pair_values(graph, block, producer)) else {
             return Ok(None);
         };
+        let taps = spec.taps();
         let hidden = Values::of(executor, &hidden)?;
         let [channels, height, width] = hidden.dims;
         let all = height * width;
@@ -56,10 +58,14 @@ impl ReaderView {
             picked.iter().flat_map(row).collect::<Vec<f32>>()
         };
         let mut products = [Mat::zeros(channels, channels)];
-        let by_tap = by_tap(&weights, channels, taps);
+        let inside = taps_inside(spec, [height, width]);
+        let mut by_tap = by_tap(&weights, channels, taps);
+        let rows = by_tap.chunks_mut(channels.max(1)).zip(inside.iter().cycle());
+        rows.for_each(|(row, share)| row.iter_mut().for_each(|w| *w *= share.sqrt() as f32));
         add_products(&mut products, &by_tap, &by_tap, None)?;
         let [weight] = products;
         Ok(Some(Self {
+            inside,
             channels,
             places,
             rows: hidden
@@ -70,6 +76,28 @@ impl ReaderView {
                 .flatten_iter()
                 .collect(),
             weight,
+        }))
+    }
+
+    /// The view of the convolution of a squeeze-and-excite module that reads the means of a map's channels. The executor has been advanced as above.
+    ///
+    /// # Errors
+    /// As in [`Self::of`].
+    pub fn of_means(executor: &StagedExecutor, graph: &Graph, module: &Excite) -> Result<Option<Self>> {
+        let map = graph.proto.node.get(module.pool).and_then(|n| n.input.first());
+        let (Some(map), Some(weights)) = (map, module.squeeze.weights(graph)) else {
+            return Ok(None);
+        };
+        let means = Values::of(executor, map)?.tile_means([1, 1], |v| v);
+        let mut products = [Mat::zeros(means.width, means.width)];
+        add_products(&mut products, &weights, &weights, None)?;
+        let [weight] = products;
+        Ok(Some(Self {
+            channels: means.width,
+            places: 1,
+            rows: means.values,
+            weight,
+            inside: vec![1.0],
         }))
     }
 
@@ -112,23 +140,42 @@ impl ReaderView {
         let [cross] = products;
         let (mean_z, mean_x) = (seen.means(0), means(x, c));
         let centred = Mat::from_fn(c, c, |i, j| cross[(i, j)] / count - mean_z[i] * mean_x[j]);
-        let Some(factor) = damped(seen.covariance(0)).llt(Side::Lower).ok() else {
-            return Ok(None);
-        };
-        let mix = factor.solve(&centred);
-        let offset: Vec<f64> = (0..c)
-            .map(|j| mean_x[j] - (0..c).map(|i| mean_z[i] * mix[(i, j)]).sum::<f64>())
-            .collect();
         let from = if cut < self.rows.len() { cut } else { 0 };
         let of = |values: &[f32]| doubled(values.get(from..).unwrap_or_default(), c);
         let (x, z) = (of(&self.rows), of(&through));
-        let made = &z * &mix;
-        let missed = Mat::from_fn(x.nrows(), c, |r, j| x[(r, j)] - made[(r, j)] - offset[j]);
         let apart = Mat::from_fn(x.nrows(), c, |r, j| x[(r, j)] - mean_x[j]);
-        let (missed, all) = (self.weighed(&missed), self.weighed(&apart));
-        let kept = if all == 0.0 { 1.0 } else { (1.0 - missed / all).max(0.0) };
-        let mix = Mat::from_fn(c, c, |i, j| mix[(i, j)] as f32);
-        Ok(Some((MadeUp { mix, offset }, kept)))
+        let all = self.weighed(&apart);
+        let spread = seen.covariance(0);
+        let mut best: Option<(Mat<f64>, Vec<f64>, f64)> = None;
+        for damping in DAMPING {
+            let Ok(factor) = damped(spread.cloned(), damping).llt(Side::Lower) else {
+                continue;
+            };
+            let mix = factor.solve(&centred);
+            let offset: Vec<f64> = (0..c)
+                .map(|j| mean_x[j] - (0..c).map(|i| mean_z[i] * mix[(i, j)]).sum::<f64>())
+                .collect();
+            let made = &z * &mix;
+            let missed = Mat::from_fn(x.nrows(), c, |r, j| x[(r, j)] - made[(r, j)] - offset[j]);
+            let missed = self.weighed(&missed);
+            if best.as_ref().is_some_and(|(_, _, least)| missed >= *least) {
+                break;
+            }
+            best = Some((mix, offset, missed));
+            // Nothing that is held out could choose.
+            if from == 0 {
+                break;
+            }
+        }
+        Ok(best.map(|(mix, offset, missed)| {
+            let kept = if all == 0.0 { 1.0 } else { (1.0 - missed / all).max(0.0) };
+            let made_up = MadeUp {
+                mix: Mat::from_fn(c, c, |i, j| mix[(i, j)] as f32),
+                offset,
+                inside: self.inside.clone(),
+            };
+            (made_up, kept)
+        }))
     }
 
     /// What each channel adds beyond what `base` tells of it, as the reader weighs it, over the first samples: samples × channels, mean squares.
@@ -140,7 +187,7 @@ impl ReaderView {
         let seen = self.moments(0..samples)?;
         let (spread, means) = (seen.covariance(0), seen.means(0));
         let n = base.len();
-        let own = damped(Mat::from_fn(n, n, |i, j| spread[(base[i], base[j])]));
+        let own = damped(Mat::from_fn(n, n, |i, j| spread[(base[i], base[j])]), DAMPING[0]);
         let Ok(factor) = own.llt(Side::Lower) else {
             return Ok(None);
         };
@@ -219,27 +266,6 @@ impl ReaderView {
     }
 }
 
-fn means(rows: &[f32], width: usize) -> Vec<f64> {
-    let count = (rows.len() / width.max(1)).max(1) as f64;
-    column_sums(rows, width).into_iter().map(|s| s / count).collect()
-}
-
-fn doubled(rows: &[f32], width: usize) -> Mat<f64> {
-    Mat::from_fn(rows.len() / width.max(1), width, |r, j| f64::from(rows[r * width + j]))
-}
-
-fn mean_of_diagonal(square: &Mat<f64>) -> f64 {
-    let present = (0..square.nrows()).map(|i| square[(i, i)]).filter(|&v| v > 0.0);
-    let (sum, count) = present.fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
-    sum / f64::max(count, 1.0)
-}
-
-fn damped(mut square: Mat<f64>) -> Mat<f64> {
-    let lambda = (DAMPING * mean_of_diagonal(&square)).max(1e-12);
-    (0..square.nrows()).for_each(|i| square[(i, i)] += lambda);
-    square
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Mat, ReaderView, add_products, by_tap};
@@ -266,6 +292,7 @@ mod tests {
             places: 2,
             rows,
             weight,
+            inside: vec![1.0; 2],
         };
         Ok((view, weights))
     }

@@ -115,7 +115,7 @@ impl Values {
     }
 
     /// For every sample, means over tiles (`counts` by axis) of what `of` makes of each number; a row of channels a tile.
-    fn tile_means(&self, counts: [usize; 2], of: impl Fn(f32) -> f32 + Sync) -> Table {
+    pub(super) fn tile_means(&self, counts: [usize; 2], of: impl Fn(f32) -> f32 + Sync) -> Table {
         let [c, h, w] = self.dims;
         let (rows, columns) = (h / counts[0], w / counts[1]);
         let share = 1.0 / (rows * columns) as f32;
@@ -304,6 +304,8 @@ pub fn advance(
         if let Some((x, hidden)) = pair_values(graph, block, producer) {
             also.extend([x, hidden]);
         }
+        let pooled = block.excited(producer).map(|module| &graph.proto.node[module.pool]);
+        also.extend(pooled.filter_map(|pool| pool.input.first().cloned()));
     }
     let names: Vec<&str> = also.iter().map(String::as_str).collect();
     let to = block.end + usize::from(block.other.is_none());

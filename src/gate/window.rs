@@ -63,7 +63,7 @@ impl Tiling {
                     step: 0,
                     before: 0,
                 },
-                BranchStep::Pointwise(_) => behind[a],
+                BranchStep::Pointwise(_) | BranchStep::Excite(_) => behind[a],
                 BranchStep::Conv(l) => Window {
                     size: (behind[a].size - 1) * l.spec.strides[a] + l.spec.span(a),
                     step: behind[a].step * l.spec.strides[a],
@@ -133,8 +133,12 @@ impl Tiling {
     }
 }
 
-/// Tilings worth timing: those with the least halo first, at most `most`, and tiles of both kinds (bands and blocks).
+/// Tilings worth timing: those with the least halo first, at most `most`, and tiles of both kinds (bands and blocks). None where a part of the
+/// block looks at the whole map.
 pub fn tilings(block: &Block, most: usize) -> Vec<Tiling> {
+    if block.is_excited() {
+        return Vec::new();
+    }
     let [_, height, width] = block.output_dims;
     let divisors = |n: usize| (1..=n).filter(move |d| n.is_multiple_of(*d));
     let mut found: Vec<(f64, Tiling)> = Vec::new();

@@ -7,6 +7,7 @@ mod alone;
 mod datasets;
 mod distillation;
 mod distilling;
+mod drop_told;
 mod dynamic;
 mod equal;
 mod fitting;
@@ -52,8 +53,8 @@ pub use options::{
     WhenSlower,
 };
 pub use outcome::{
-    Calibration, ChosenPoint, Counted, Declined, Dynamic, GateRow, GoalAhead, GroupRow, LatencyCurve, LatencyStep,
-    LatencySteps, MeasuredPoint, MoveRow, NoGates, Outcome, ParetoRow, Pictures, Probes, ProviderSettings,
+    Calibration, ChosenPoint, Counted, Declined, Dynamic, GateDrop, GateRow, GoalAhead, GroupRow, LatencyCurve,
+    LatencyStep, LatencySteps, MeasuredPoint, MoveRow, NoGates, Outcome, ParetoRow, Pictures, Probes, ProviderSettings,
     SamplePicture, use_of,
 };
 pub use provider_race::{Contender, SettingsRace, race_settings};

@@ -56,6 +56,7 @@ pub fn outcome_json(path: &str, workloads: &[Workload], outcome: &Outcome) -> Va
         "dynamic": dynamic.map(|d| json!({
             "written": d.model.is_some(), "declined": d.declined, "notes": d.notes, "reference": d.reference,
             "held_out_drop": d.held_out_drop, "fitted": d.fitted, "distillation": d.distillation, "eval_drop": d.eval_drop,
+            "metric": d.metric.as_ref().map(|m| json!({"name": m.name, "static": m.original, "dynamic": m.rewritten})),
         })),
         "gates": dynamic.map_or(&[][..], |d| &d.gates),
         "noise": outcome.noise,
@@ -133,7 +134,13 @@ fn verify(outcome: &Outcome) -> Value {
         let drop =
             |t: &Task| json!({"value": t.accuracy_drop(), "low": t.drop_interval.low, "high": t.drop_interval.high});
         fields.insert("accuracy_drop".to_owned(), json!(outcome.task.as_ref().map(drop)));
-        fields.insert("accuracy_drop_dynamic".to_owned(), json!(gated.map(drop)));
+        let seen = outcome.dynamic.as_ref().and_then(|d| d.eval_drop);
+        let drop = seen
+            .map(|d| json!({"value": d.value, "low": d.interval.map(|i| i.low), "high": d.interval.map(|i| i.high)}));
+        fields.insert(
+            "accuracy_drop_dynamic".to_owned(),
+            json!(drop.filter(|_| gated.is_some())),
+        );
     }
     verify
 }

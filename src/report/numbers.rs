@@ -43,7 +43,8 @@ pub(super) fn percent(share: f64) -> String {
     if p >= 9.95 {
         format!("{p:.0} %")
     } else {
-        format!("{p:.1} %")
+        // Rounding leaves a sign with nothing behind it.
+        format!("{p:.1} %").replace("-0.0 %", "0.0 %")
     }
 }
 
@@ -62,5 +63,6 @@ mod tests {
             ["0.0123", "2.35", "123"]
         );
         assert_eq!([percent(0.0123), percent(0.5)], ["1.2 %", "50 %"]);
+        assert_eq!([percent(-0.0001), percent(-0.02)], ["0.0 %", "-2.0 %"]);
     }
 }

@@ -241,7 +241,17 @@ fn dynamic_text(dynamic: &Dynamic, listed: Listed) -> String {
         );
     }
     if let Some(task) = &dynamic.task {
-        let _ = write!(text, "static → dynamic\n{}", task_text(task));
+        let _ = write!(text, "static → dynamic\n{}", task_numbers(task));
+    }
+    if let Some(m) = &dynamic.metric {
+        let _ = writeln!(
+            text,
+            "metric    {} {:.4} → {:.4} static → dynamic",
+            m.name, m.original, m.rewritten
+        );
+    }
+    if let Some(drop) = &dynamic.eval_drop {
+        let _ = writeln!(text, "drop      {}", drop.text(dynamic.metric.is_some()));
     }
     for note in &dynamic.notes {
         let _ = writeln!(text, "note      {note}");
@@ -263,8 +273,21 @@ pub fn metric_text(scores: &MetricScores) -> String {
     )
 }
 
-/// Accuracy and agreement on real inputs.
+/// Accuracy and agreement on real inputs, and what is lost.
 pub fn task_text(task: &Task) -> String {
+    let mut text = task_numbers(task);
+    let _ = writeln!(
+        text,
+        "drop      {:.2} % ({:.2} to {:.2} % with 95 % confidence)",
+        100.0 * task.accuracy_drop(),
+        100.0 * task.drop_interval.low,
+        100.0 * task.drop_interval.high
+    );
+    text
+}
+
+/// Accuracy and agreement on real inputs.
+fn task_numbers(task: &Task) -> String {
     let mut text = String::new();
     if let (Some(one), Some(five)) = (task.top1, task.top5) {
         let _ = writeln!(
@@ -286,13 +309,6 @@ pub fn task_text(task: &Task) -> String {
     } else {
         text.push_str(&numbers_text(task));
     }
-    let _ = writeln!(
-        text,
-        "drop      {:.2} % ({:.2} to {:.2} % with 95 % confidence)",
-        100.0 * task.accuracy_drop(),
-        100.0 * task.drop_interval.low,
-        100.0 * task.drop_interval.high
-    );
     text
 }
 

@@ -18,6 +18,23 @@ pub struct Classes {
     pub not_numbers: usize,
 }
 
+impl Classes {
+    /// Those of two sets of samples, one behind the other; `None` where labels are known of one only.
+    pub(super) fn joined(&self, other: &Self) -> Option<Self> {
+        let both = |a: &[bool], b: &[bool]| a.iter().chain(b).copied().collect();
+        Some(Self {
+            best: self.best.iter().chain(&other.best).cloned().collect(),
+            right: match (self.right, other.right) {
+                (Some(a), Some(b)) => Some((a.0 + b.0, a.1 + b.1)),
+                (None, None) => None,
+                _ => return None,
+            },
+            hits: both(&self.hits, &other.hits),
+            not_numbers: self.not_numbers + other.not_numbers,
+        })
+    }
+}
+
 /// Runs a model on all samples and takes the first output as values of classes. `report` is given how many runs of how many are
 /// done.
 ///
@@ -79,8 +96,25 @@ fn best_classes(output: &Tensor, samples: usize) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::best_classes;
+    use super::{Classes, best_classes};
     use crate::onnx::Tensor;
+
+    #[test]
+    fn classes_of_two_sets_are_those_of_all() {
+        let one = |hits: &[bool]| Classes {
+            best: hits.iter().map(|&h| vec![usize::from(h), 2]).collect(),
+            right: Some((hits.iter().filter(|h| **h).count(), hits.len())),
+            hits: hits.to_vec(),
+            not_numbers: 1,
+        };
+        let both = one(&[true, false]).joined(&one(&[true]));
+        let all = Classes {
+            not_numbers: 2,
+            ..one(&[true, false, true])
+        };
+        assert_eq!(both, Some(all));
+        assert_eq!(one(&[true]).joined(&Classes::default()), None);
+    }
 
     #[test]
     fn ties_go_to_the_lower_class_and_maps_are_no_classes() {

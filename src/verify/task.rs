@@ -33,6 +33,30 @@ pub struct OtherAnswers {
     not_numbers: usize,
 }
 
+impl Answers {
+    /// Those for all samples of two sets, one behind the other; `None` where they are of different kinds, or labels tell what is right for one only.
+    pub fn joined(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Classes(a), Self::Classes(b)) => a.joined(b).map(Self::Classes),
+            (Self::Others(a), Self::Others(b)) => {
+                let truth = match (&a.truth, &b.truth) {
+                    (Some(x), Some(y)) => Some(x.iter().chain(y).cloned().collect()),
+                    (None, None) => None,
+                    _ => return None,
+                };
+                Some(Self::Others(OtherAnswers {
+                    kind: a.kind,
+                    answers: a.answers.iter().chain(&b.answers).cloned().collect(),
+                    truth,
+                    score: a.score,
+                    not_numbers: a.not_numbers + b.not_numbers,
+                }))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A number of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskNumber {

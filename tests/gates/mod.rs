@@ -1,6 +1,7 @@
 //! Gates against their reference forms and against the original, on real graphs and with every kind of gate.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod excited;
 mod fixed;
 
 use crate::common;

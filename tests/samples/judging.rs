@@ -3,10 +3,9 @@
 use super::{Bent, job, macs, narrowed, noise, opened, read, scaling, with_open, written};
 use snapprune::onnx::Attributes;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use crate::common::command::{model, python};
+use crate::common::command::model;
 use crate::common::cpu;
 use crate::common::net::Net;
 use crate::common::priced::{Silent, roomy};
@@ -15,9 +14,7 @@ use snapprune::data::{Dataset, Scaling};
 use snapprune::device::Limit;
 use snapprune::onnx::proto::ModelProto;
 use snapprune::onnx::{Graph, encode};
-use snapprune::optimize::{
-    Amount, Dynamics, Fitting, Goals, Mode, Opened, Options, SampleSource, Samples, WhenSlower, fitted,
-};
+use snapprune::optimize::{Amount, Fitting, Goals, Opened, Options, SampleSource, Samples, WhenSlower, fitted};
 use snapprune::plan::Metric;
 use snapprune::reconstruct::Change;
 use snapprune::report::{Listed, outcome_json, outcome_text};
@@ -227,54 +224,6 @@ fn what_may_be_dropped_is_told_with_what_the_samples_tell() {
     assert!(
         report["verify"]["accuracy_drop"]["high"].as_f64().unwrap()
             > report["verify"]["accuracy_drop"]["value"].as_f64().unwrap()
-    );
-}
-
-/// So many scenes of a seed as a file.
-fn scenes(folder: &Path, name: &str, count: usize, seed: usize) -> PathBuf {
-    let path = folder.join(name);
-    let mut command = Command::new(python());
-    command.arg(model("scenes.py")).arg(&path);
-    let done = command.args([count.to_string(), seed.to_string()]).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    path
-}
-
-#[test]
-fn evaluation_samples_decide_on_gates() {
-    let folder = tempfile::tempdir().unwrap();
-    let (calib, eval) = (
-        scenes(folder.path(), "calib.npz", 60, 3),
-        scenes(folder.path(), "eval.npz", 40, 2),
-    );
-    let options = Options {
-        calib: Some(SampleSource::new(calib, scaling())),
-        eval: Some(SampleSource::new(eval, scaling())),
-        dynamics: Some(Dynamics {
-            mode: Mode::Tiles,
-            most_drop: 0.1,
-            ..Dynamics::default()
-        }),
-        ..Options::default()
-    };
-    let on = |swayed: bool| {
-        let device = move |original: &ModelProto| Bent {
-            flat: Some(1.0),
-            swayed,
-            ..Bent::new(original)
-        };
-        job("scenes96.onnx", &device, &options).1.dynamic.unwrap()
-    };
-    let good = on(false);
-    assert!(good.model.is_some(), "{:?}", good.declined);
-    assert!(good.eval_drop.unwrap() <= 0.1 && good.task.is_some());
-    // On calibration samples the same gates look as good; on those that decide they do not.
-    let bad = on(true);
-    assert!(bad.model.is_none() && bad.held_out_drop.unwrap() <= 0.1);
-    let why = bad.declined.unwrap().to_string();
-    assert!(
-        why.contains("samples for evaluation") && why.contains("95 % confidence"),
-        "{why}"
     );
 }
 

@@ -3,12 +3,14 @@
 
 mod batches;
 mod declining;
+mod gates;
 mod judging;
 mod own_memory;
 mod own_metric;
 mod reading;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::command::model;
 use crate::common::priced::{Priced, Silent, known_prices};
@@ -69,8 +71,9 @@ struct Bent {
     flat: Option<f64>,
     /// Whether outputs of narrower models are NaN.
     broken: bool,
-    /// Whether gated models give other classes when they are run on many samples.
-    swayed: bool,
+    /// Whether gated models give other classes, by how often one was run on many samples before.
+    swayed: fn(usize) -> bool,
+    runs_of_gated: AtomicUsize,
 }
 
 impl Bent {
@@ -80,13 +83,15 @@ impl Bent {
             original: encode(original),
             flat: None,
             broken: false,
-            swayed: false,
+            swayed: |_| false,
+            runs_of_gated: AtomicUsize::new(0),
         }
     }
 
     fn is_gated(model: &[u8]) -> bool {
         let nodes = parse(model.to_vec()).unwrap().proto.graph.unwrap().node;
-        nodes.iter().any(|n| n.op_type() == "TopK")
+        let ours = |name: &String| name.starts_with("snapprune/gate");
+        nodes.iter().any(|n| n.output.iter().any(ours))
     }
 }
 
@@ -125,7 +130,7 @@ impl Executor for Bent {
     }
 
     fn each_output(&self, model: &[u8], runs: RunInputs, see: &mut dyn FnMut(Vec<NamedTensor>)) -> Result<()> {
-        let swayed = self.swayed && Self::is_gated(model);
+        let swayed = Self::is_gated(model) && (self.swayed)(self.runs_of_gated.fetch_add(1, Ordering::Relaxed));
         let mut runner = self.inner.runner(model)?;
         for inputs in runs {
             let mut outputs = runner.run_tensors(&inputs)?;

@@ -1,18 +1,16 @@
-//! Gates that stand: chosen by what they lose, cut back by what they save, and looked at on the evaluation samples.
+//! Gates that stand: choices that are made, each more careful, until one loses little enough on the samples that decide.
 
-use std::ops::Range;
-
+use super::super::drop_told::{cannot_tell, searched_on_all};
 use super::super::options::Placement;
-use super::super::outcome::{Dynamic, NoGates};
-use super::super::reporter::Step;
+use super::super::outcome::{Dynamic, NoGates, shown_drop};
+use super::attempt::{Accepted, Attempt};
 use super::candidate::GateCandidate;
-use super::choose::{Bounds, Choice, fastest, picked, saved, within, worth_judging};
-use super::evaluate::Accepted;
+use super::choose::{Bounds, picked};
+use super::evaluate::{Evaluation, Halves};
 use super::judge::Judge;
 use super::search::GateSearch;
 use super::train::Lessons;
 use crate::Result;
-use crate::data::Dataset;
 use crate::gate::Gate;
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
@@ -25,15 +23,29 @@ const MOST_STEP: f64 = 0.8;
 /// What gates may lose with the weights as they are, over what is allowed with weights of their own, and in all.
 const MADE_UP: f64 = 2.5;
 const MOST_UNFITTED: f64 = 0.4;
-/// Gates whose worth to the whole model is measured, for so many seconds, and the gain that makes one worth nothing.
-const ENTRIES: usize = 8;
-const SECONDS: f64 = 6.0;
-const WORTHLESS: f64 = 0.002;
+
+/// What choices are made of and judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Grounds<'a> {
+    pub candidates: &'a [Vec<GateCandidate>],
+    pub judge: Option<&'a Judge<'a>>,
+    /// The static model on the evaluation samples.
+    pub before: Option<&'a Evaluation<'a>>,
+}
+
+impl<'a> Grounds<'a> {
+    /// The gates of a choice that was tried.
+    pub fn gates(&self, attempt: &Attempt) -> Vec<&'a Gate> {
+        let lists = self.candidates.iter().zip(&attempt.gates.chosen);
+        lists.filter_map(|(list, at)| Some(&list.get((*at)?)?.gate)).collect()
+    }
+}
 
 impl GateSearch<'_> {
     /// Chooses gates by what they lose on held-out calibration samples. Where evaluation samples are given, these decide: as
     /// long as the choice loses too much there, a more careful one is made. Gates that lose too much with weights of their own give way to
-    /// those that lose little with the model's.
+    /// those that lose little with the model's. What is found so stands, unless gradient steps, which come last, let a bolder choice
+    /// stand or better weights.
     pub(super) fn accepted(
         &self,
         candidates: &[Vec<GateCandidate>],
@@ -41,23 +53,55 @@ impl GateSearch<'_> {
         lessons: Option<Lessons>,
         dynamic: &mut Dynamic,
     ) -> Result<Accepted> {
-        let accepted = self.attempts(candidates, judge, lessons, dynamic)?;
-        let any = accepted.chosen.iter().any(Option::is_some);
-        if any || lessons.is_none() || self.session.limit.is_up() {
-            return Ok(accepted);
+        if self.session.limit.is_up() {
+            return Ok(Accepted::none(candidates.len()));
         }
-        (dynamic.fitted, dynamic.distillation, dynamic.declined) = (None, None, None);
-        (dynamic.eval_drop, dynamic.task, dynamic.held_out_drop) = (None, None, None);
-        self.attempts(candidates, judge, None, dynamic)
+        let halves = Halves::of(self);
+        let before = halves.as_ref().map(|halves| self.evaluation(halves)).transpose()?;
+        let on = Grounds {
+            candidates,
+            judge,
+            before: before.as_ref(),
+        };
+        let tried = self.attempts(on, lessons, dynamic)?;
+        let fitted = tried.len();
+        let mut all = tried;
+        if !all.iter().any(Attempt::stands) && lessons.is_some() && !self.session.limit.is_up() {
+            all.extend(self.attempts(on, None, dynamic)?);
+        }
+        let steps = lessons.filter(|_| self.session.options.distill > 0);
+        let stepped = match steps.zip(all.get(..fitted)) {
+            Some((lessons, tried)) => self.with_steps(tried, (on, lessons), &mut dynamic.notes)?,
+            None => None,
+        };
+        let standing = all.iter().position(Attempt::stands);
+        let found = stepped.or_else(|| standing.and_then(|at| Some((at, all.get(at)?.clone()))));
+        if let Some((at, attempt)) = found {
+            let too_bold = all.iter().take(at).filter_map(|tried| self.too_bold(tried));
+            dynamic.notes.extend(too_bold);
+            if halves.as_ref().is_some_and(|halves| halves.too_few(self)) {
+                dynamic.notes.push(searched_on_all("gates were"));
+            }
+            let drop = attempt.drop().filter(|_| self.dynamics.keep.is_none());
+            let unsure = drop.and_then(|d| cannot_tell(d.interval?, d.samples, self.dynamics.most_drop));
+            dynamic.notes.extend(unsure);
+            return Ok(attempt.tell(dynamic));
+        }
+        let wished = all.last().filter(|last| last.is_empty()).map(|last| last.gates.clone());
+        // What loses least tells most.
+        let lost = |attempt: &Attempt| attempt.drop().map_or(f64::INFINITY, |drop| drop.value);
+        let refused = all.into_iter().filter(|attempt| attempt.refused.is_some());
+        if let Some(least) = refused.min_by(|a, b| lost(a).total_cmp(&lost(b))) {
+            least.tell(dynamic);
+        }
+        if self.session.limit.is_up() {
+            dynamic.declined = Some(NoGates::NotJudged);
+        }
+        Ok(wished.unwrap_or_else(|| Accepted::none(candidates.len())))
     }
 
-    fn attempts(
-        &self,
-        candidates: &[Vec<GateCandidate>],
-        judge: Option<&Judge>,
-        lessons: Option<Lessons>,
-        dynamic: &mut Dynamic,
-    ) -> Result<Accepted> {
+    /// Choices, each more careful than the one before; the last one stands, has no gates, or is the last that is tried.
+    fn attempts(&self, on: Grounds, lessons: Option<Lessons>, dynamic: &mut Dynamic) -> Result<Vec<Attempt>> {
         let allowed = self.dynamics.most_drop;
         let mut bounds = Bounds {
             drop: match lessons {
@@ -67,175 +111,82 @@ impl GateSearch<'_> {
             loss: f64::INFINITY,
         };
         let mut weights: Option<ModelProto> = None;
-        let none = || -> Accepted {
-            let none: Choice = vec![None; candidates.len()];
-            Accepted {
-                wished: none.clone(),
-                chosen: none,
-                weights: None,
-            }
-        };
-        if self.session.limit.is_up() {
-            return Ok(none());
-        }
-        let before = self.evaluated()?;
-        for _ in 0..ATTEMPTS {
-            if self.session.limit.is_up() {
-                dynamic.declined = Some(NoGates::NotJudged);
-                break;
-            }
-            let wished = self.choose(candidates, judge, bounds, dynamic)?;
-            let wished = wished.unwrap_or_else(|| vec![None; candidates.len()]);
+        let mut all: Vec<Attempt> = Vec::new();
+        while all.len() < ATTEMPTS && !self.session.limit.is_up() {
+            let (wished, held_out) = self.choose(on.candidates, on.judge, bounds, dynamic)?;
             let chosen = match self.dynamics.placement {
                 Placement::Everywhere => wished.clone(),
-                Placement::WherePaying => self.cut_back(candidates, wished.clone())?,
+                Placement::WherePaying => self.cut_back(on.candidates, wished.clone())?,
             };
-            let gates: Vec<&Gate> = picked(candidates, &chosen).map(|o| &o.gate).collect();
-            if gates.is_empty() {
-                return Ok(Accepted {
-                    wished,
-                    chosen,
-                    weights: None,
-                });
+            let mut attempt = Attempt::of(wished, chosen, held_out);
+            if attempt.is_empty() {
+                all.push(attempt);
+                break;
             }
-            let made_up = self.made_up(picked(candidates, &chosen))?;
+            let made_up = self.made_up(picked(on.candidates, &attempt.gates.chosen))?;
             weights = match lessons {
-                Some(lessons) => self.taught(&gates, weights.into_iter().chain(made_up), lessons, dynamic)?,
+                Some(lessons) => {
+                    let before = weights.into_iter().chain(made_up);
+                    let taught = self.taught(&on.gates(&attempt), before, lessons)?;
+                    (attempt.fitted, attempt.held_out_drop) = (Some(taught.losses), Some(taught.held_out_drop));
+                    taught.weights
+                }
                 None => made_up,
             };
-            let lost = match &before {
-                Some(before) => {
-                    let model = weights.as_ref().unwrap_or(self.model);
-                    let graph = Graph::of(model)?;
-                    let seen = self.on(model, &graph).seen_drop(before, &gates)?;
-                    dynamic.eval_drop = Some(seen.drop);
-                    dynamic.task = seen.task;
-                    seen.drop
-                }
-                None if lessons.is_some() => dynamic.held_out_drop.unwrap_or(0.0),
-                None => 0.0,
-            };
-            let share = self.dynamics.keep.is_some();
-            if share || lost <= allowed {
-                dynamic.declined = None;
-                return Ok(Accepted {
-                    wished,
-                    chosen,
-                    weights,
-                });
-            }
-            dynamic.declined = Some(match before {
-                None => NoGates::AllLoseTooMuch,
-                Some(_) => NoGates::DropTooGreat {
-                    drop: lost,
-                    interval: dynamic.task.as_ref().map(|t| t.drop_interval),
-                    allowed,
-                    held_out: dynamic.held_out_drop.unwrap_or(0.0),
-                },
-            });
+            attempt.gates.weights.clone_from(&weights);
+            let lost = self.weigh(on, &mut attempt, lessons.is_some())?;
+            let stands = attempt.stands();
             // What calibration samples allow may be all that there is: what gates lose one by one goes down in any case.
             let less = (allowed / lost.max(1e-12)).clamp(LEAST_STEP, MOST_STEP);
-            bounds.loss = less * picked(candidates, &wished).filter_map(|o| o.loss).sum::<f64>();
-        }
-        Ok(none())
-    }
-
-    /// The judge of the gates, which has measured what each loses alone; `None` where a share is given and nothing can be judged.
-    pub(super) fn judge<'j>(
-        &'j self,
-        candidates: &mut [Vec<GateCandidate>],
-        data: &'j Dataset,
-        runs: Range<usize>,
-    ) -> Result<Option<Judge<'j>>> {
-        if self.dynamics.keep.is_some() && self.session.samples.is_none() {
-            return Ok(None);
-        }
-        self.session.reporter.step(Step::JudgeGates);
-        let judge = Judge::new(self, data, runs)?;
-        if self.dynamics.keep.is_none() {
-            for list in candidates.iter_mut() {
-                // What is not judged cannot be chosen.
-                let wanted = worth_judging(list, self.dynamics.placement);
-                for (at, candidate) in list.iter_mut().enumerate() {
-                    candidate.timing_only |= !wanted.contains(&at);
-                }
+            let alone = picked(on.candidates, &attempt.gates.wished).filter_map(|o| o.loss);
+            bounds.loss = less * alone.sum::<f64>();
+            all.push(attempt);
+            if stands {
+                break;
             }
-            judge.losses(candidates, &|o| !o.timing_only)?;
         }
-        Ok(Some(judge))
+        Ok(all)
     }
 
-    /// The gates by the user's share, or by what they save within a drop of `most`.
-    fn choose(
-        &self,
-        candidates: &[Vec<GateCandidate>],
-        judge: Option<&Judge>,
-        bounds: Bounds,
-        dynamic: &mut Dynamic,
-    ) -> Result<Option<Choice>> {
-        let placement = self.dynamics.placement;
-        if self.dynamics.keep.is_some() {
-            let choice = fastest(candidates, placement);
-            if let Some(judge) = judge {
-                let gates: Vec<&GateCandidate> = picked(candidates, &choice).collect();
-                dynamic.held_out_drop = Some(judge.accuracy_drop(&gates)?);
-            }
-            return Ok(Some(choice));
+    /// Runs a choice on the samples that decide, and refuses it where it loses too much there; gives what it loses. Without evaluation
+    /// samples, calibration samples decide where weights are `fitted`, which change what they said of the choice.
+    pub(super) fn weigh(&self, on: Grounds, attempt: &mut Attempt, fitted: bool) -> Result<f64> {
+        let allowed = self.dynamics.most_drop;
+        if let Some(before) = on.before {
+            let model = attempt.gates.weights.as_ref().unwrap_or(self.model);
+            let graph = Graph::of(model)?;
+            let seen = self.on(model, &graph).evaluate(before, &on.gates(attempt), allowed)?;
+            attempt.seen = Some(seen);
         }
-        let Some(judge) = judge else { return Ok(None) };
-        self.session.reporter.step(Step::ChooseGates);
-        let found = within(candidates, judge, bounds)?;
-        dynamic.held_out_drop = found.as_ref().map(|f| f.drop);
-        let few = judge.samples() < (2.0 / self.dynamics.most_drop.max(1e-9)) as usize;
-        if found.is_some() && few && self.session.eval.is_none() && dynamic.notes.is_empty() {
-            dynamic.notes.push(format!(
-                "the drop was judged on {} samples; more calibration samples tell small drops better",
-                judge.samples()
-            ));
-        }
-        Ok(found.map(|f| f.choice))
-    }
-
-    /// The choice without gates that do not make the whole model faster.
-    fn cut_back(&self, candidates: &[Vec<GateCandidate>], choice: Choice) -> Result<Choice> {
-        let mut at: Vec<usize> = (0..choice.len()).filter(|&b| choice[b].is_some()).collect();
-        if at.len() < 2 {
-            return Ok(choice);
-        }
-        // The least certain first.
-        let gain = |b: &usize| {
-            choice[*b]
-                .and_then(|o| candidates[*b].get(o))
-                .map_or(0.0, |o| saved(o, Placement::WherePaying))
+        let held_out = attempt.held_out_drop.unwrap_or(0.0);
+        let lost = match attempt.drop() {
+            Some(drop) => drop.value,
+            None if fitted => held_out,
+            None => 0.0,
         };
-        at.sort_by(|a, b| gain(a).total_cmp(&gain(b)));
-        at.truncate(ENTRIES);
-        self.session.reporter.step(Step::MeasureModels);
-        let without = |b: usize| {
-            let mut less = choice.clone();
-            less[b] = None;
-            less
-        };
-        let choices: Vec<Choice> = [choice.clone()]
-            .into_iter()
-            .chain(at.iter().map(|&b| without(b)))
-            .collect();
-        let mut models = vec![self.base.to_vec()];
-        for choice in &choices {
-            models.push(self.model_of(
-                &picked(candidates, choice).map(|o| &o.gate).collect::<Vec<_>>(),
-                self.dynamics.form(),
-            )?);
-        }
-        let entries: Vec<&[u8]> = models.iter().map(Vec::as_slice).collect();
-        let benchmarked = self.session.race(&entries, self.session.seconds(SECONDS))?;
-        let whole = benchmarked[1].ratio();
-        let mut kept = choice;
-        for (entry, &b) in benchmarked[2..].iter().zip(&at) {
-            if entry.ratio() < whole - WORTHLESS {
-                kept[b] = None;
-            }
-        }
-        Ok(kept)
+        let holds = self.dynamics.keep.is_some() || lost <= allowed;
+        attempt.refused = (!holds).then(|| match attempt.drop() {
+            None => NoGates::AllLoseTooMuch,
+            Some(drop) => NoGates::DropTooGreat {
+                drop,
+                allowed,
+                held_out,
+                own_metric: self.session.options.metric.is_some(),
+            },
+        });
+        Ok(lost)
+    }
+
+    /// What the user should know of a choice that only the samples which it was searched on allow.
+    fn too_bold(&self, tried: &Attempt) -> Option<String> {
+        let drop = tried.drop().filter(|_| !tried.stands())?;
+        let shown = |v: f64| shown_drop(v, self.session.options.metric.is_some());
+        Some(format!(
+            "a bolder choice of gates lost {} on the samples that it was searched on and {} on the others, more than the {} that are \
+             allowed; a more careful one was taken",
+            shown(drop.searched_on?),
+            shown(drop.value),
+            shown(self.dynamics.most_drop)
+        ))
     }
 }

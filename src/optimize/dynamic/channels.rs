@@ -7,8 +7,8 @@ use super::candidate::{GateCandidate, NEAR, counts};
 use super::search::GateSearch;
 use crate::Result;
 use crate::gate::{
-    AttentionOrigin, Block, ChannelChoice, Gate, ReaderView, best, channel_attentions, channel_choices, channel_gate,
-    fitting, pairs, seen_channels,
+    AttentionOrigin, Block, ChannelChoice, Excite, Gate, ReaderView, Readers, best, channel_attentions,
+    channel_choices, channel_gate, fitting, pairs, seen_channels,
 };
 use crate::score::StagedExecutor;
 
@@ -45,9 +45,21 @@ pub(super) fn gated_channels(
             .as_ref()
             .map(|v| v.importance(0..fitting(seen.samples)))
             .transpose()?;
+        let modules: Vec<&Excite> = block.excited(producer).filter(|_| learns).collect();
+        let views = modules
+            .iter()
+            .map(|module| ReaderView::of_means(executor, graph, module));
+        let views: Vec<ReaderView> = views.collect::<Result<Option<_>>>()?.unwrap_or_default();
         for (keep, timing_only) in counts(seen.parts, &SHARES, dynamics.keep) {
             let mut choices = match view.as_ref().zip(importance.as_ref()) {
-                Some((view, ranked)) => channel_choices(&seen, (view, ranked), &attentions, (producer, keep))?,
+                Some((reader, importance)) => {
+                    let readers = Readers {
+                        reader,
+                        importance,
+                        modules: &views,
+                    };
+                    channel_choices(&seen, readers, &attentions, (producer, keep))?
+                }
                 None => {
                     let best = best(&seen, &attentions, keep);
                     let choice = best.map(|(attention, kept)| ChannelChoice {
@@ -55,6 +67,7 @@ pub(super) fn gated_channels(
                         origin: attention.origin,
                         kept,
                         made_up: None,
+                        in_modules: Vec::new(),
                     });
                     choice.into_iter().collect()
                 }
@@ -63,6 +76,11 @@ pub(super) fn gated_channels(
             for choice in wanted(choices, dynamics.keep) {
                 let reader = block.steps.get(block.consumer(producer)).and_then(|s| s.layer());
                 let made_up = choice.made_up.map(Arc::new);
+                let made_up = reader.map(|l| l.node).zip(made_up);
+                let squeezes = modules.iter().map(|module| module.squeeze.node);
+                let in_modules = squeezes
+                    .zip(choice.in_modules)
+                    .filter_map(|(node, m)| Some((node, Arc::new(m?))));
                 let candidate = GateCandidate {
                     gate: Gate {
                         block: block.clone(),
@@ -71,7 +89,7 @@ pub(super) fn gated_channels(
                     },
                     retained_energy: choice.kept,
                     attention: choice.origin,
-                    made_up: reader.map(|l| l.node).zip(made_up).into_iter().collect(),
+                    made_up: made_up.into_iter().chain(in_modules).collect(),
                     timing_only,
                     timed: None,
                     loss: None,

@@ -1,6 +1,8 @@
 //! The dynamic variant of a model: which blocks get which gates, by measured time and measured loss.
 
 mod accept;
+mod alike;
+mod attempt;
 mod candidate;
 mod candidates;
 mod channels;
@@ -8,12 +10,14 @@ mod choose;
 mod evaluate;
 mod finish;
 mod judge;
+mod pick;
 mod rows;
 mod search;
+mod steps;
 mod timing;
 mod train;
 
-use super::options::{Dynamics, Mode, Placement};
+use super::options::{Dynamics, Mode};
 use super::outcome::{Dynamic, NoGates, Outcome};
 use super::reporter::Step;
 use super::session::Session;
@@ -148,9 +152,11 @@ impl GateSearch<'_> {
 
     /// Why none of the candidates was chosen.
     fn no_gates(&self, candidates: &[Vec<GateCandidate>]) -> NoGates {
-        let pays = |c| eligible(c, Placement::WherePaying);
+        let pays = |c| eligible(c, self.dynamics.placement);
         if self.session.limit.is_up() {
             NoGates::NotJudged
+        } else if candidates.iter().all(Vec::is_empty) {
+            NoGates::NothingToLeaveOut
         } else if candidates.iter().flatten().any(pays) {
             NoGates::AllLoseTooMuch
         } else {

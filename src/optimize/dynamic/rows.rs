@@ -1,11 +1,11 @@
 //! One line for every block: its gate, or why it has none.
 
-use super::super::options::{Dynamics, Placement};
+use super::super::options::{Dynamics, Mode, Placement};
 use super::super::outcome::GateRow;
+use super::attempt::Accepted;
 use super::candidate::GateCandidate;
 use super::choose::saved;
-use super::evaluate::Accepted;
-use crate::gate::{AttentionOrigin, Block};
+use crate::gate::{AttentionOrigin, Block, pairs};
 
 /// A line for every block.
 pub(super) fn rows(
@@ -29,7 +29,7 @@ pub(super) fn rows(
             Some(_) if at.is_some() && dynamics.keep.is_some() => "measured faster",
             Some(_) if at.is_some() => "measured faster, within the loss allowed",
             Some(_) if wished[b].is_some() => "does not pay in the whole model",
-            None if list.is_empty() => "no tile divides it, and no channels can be left out",
+            None if list.is_empty() => nothing_to_leave_out(block, dynamics),
             None => "ONNX Runtime runs none of its gates",
             Some(o) if !o.timed.is_some_and(|t| t.faster) => "the gate takes longer than what it leaves out",
             Some(_) => "saves time, but loses more than is allowed",
@@ -43,6 +43,20 @@ pub(super) fn rows(
         });
     }
     all
+}
+
+/// Why a block has no gate that could be tried.
+fn nothing_to_leave_out(block: &Block, dynamics: Dynamics) -> &'static str {
+    let (channels, whole) = (pairs(block).is_empty(), block.is_excited());
+    match dynamics.mode {
+        Mode::Channels if channels => {
+            "no two of its convolutions follow each other that each mix all channels: grouped ones keep theirs"
+        }
+        Mode::Channels => "for several samples at once, channels are chosen by calibration samples",
+        _ if whole && dynamics.only_tiles() => "a part of it looks at the whole map, of which tiles are no part",
+        _ if dynamics.only_tiles() => "no tile divides its map without halos that cost more than they save",
+        _ => "no tile divides its map, and no two of its convolutions follow each other that each mix all channels",
+    }
 }
 
 /// The candidate that tells most about a block without a gate: of those that were judged the one that loses least, else the

@@ -1,13 +1,15 @@
 //! Every candidate timed as a whole against the dense block, in its place between its neighbours.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use super::alike::likeness;
 use super::candidate::{GateCandidate, Timed};
 use super::search::GateSearch;
 use crate::Result;
 use crate::device::{CpuFallback, NamedTensor};
 use crate::gate::{Block, Gate, gated};
+use crate::onnx::proto::ModelProto;
 use crate::onnx::{Graph, encode};
 use crate::ops::{LinearKind, LinearSpec};
 use crate::score::{StagedExecutor, read_from};
@@ -18,6 +20,8 @@ const ENTRY_SECONDS: f64 = 0.2;
 const SHORT_SECONDS: f64 = 0.04;
 /// A gate that takes so many times what the dense block takes in the short one is not measured again.
 const HOPELESS: f64 = 1.1;
+/// A gate that takes less than this share of another's time is clearly faster, in the short one too.
+const CLEARLY: f64 = 0.85;
 /// Nodes looked at on each side for a convolution, whose layout the block's neighbours share.
 const NEIGHBOURS: usize = 6;
 
@@ -30,6 +34,8 @@ pub(super) fn time(search: &GateSearch, inputs: &[NamedTensor], candidates: &mut
     let (model, graph, session) = (search.model, search.graph, search.session);
     let (device, timer, progress) = (session.device, session.timer()?, session.progress());
     let mut executor = StagedExecutor::of(device, inputs)?;
+    // Blocks that are alike are timed once.
+    let mut known: HashMap<[blake3::Hash; 2], Timed> = HashMap::new();
     let total = candidates.len();
     for (done, list) in candidates.iter_mut().enumerate() {
         progress(done, total);
@@ -49,13 +55,23 @@ pub(super) fn time(search: &GateSearch, inputs: &[NamedTensor], candidates: &mut
         let Some((dense, given)) = executor.subgraph(model, graph, from..to, &keep)? else {
             continue;
         };
+        let own = likeness(&dense, &given);
         let mut entries = vec![encode(&dense)];
         let mut benchmarked: Vec<usize> = Vec::new();
-        for (at, candidate) in list.iter().enumerate() {
+        let mut likenesses: Vec<[blake3::Hash; 2]> = Vec::new();
+        for (at, candidate) in list.iter_mut().enumerate() {
             if let Some(entry) = entry(search, &executor, &candidate.gate, from..to, &keep)? {
-                entries.push(entry);
-                benchmarked.push(at);
+                let alike = [own, likeness(&entry, &given)];
+                candidate.timed = known.get(&alike).copied();
+                if candidate.timed.is_none() {
+                    entries.push(encode(&entry));
+                    benchmarked.push(at);
+                    likenesses.push(alike);
+                }
             }
+        }
+        if benchmarked.is_empty() {
+            continue;
         }
         let refused = |k: usize| timer.load(&entries[k], &given, CpuFallback::Allowed).is_err();
         let side_by_side = |which: &[usize], seconds: f64| {
@@ -81,7 +97,7 @@ pub(super) fn time(search: &GateSearch, inputs: &[NamedTensor], candidates: &mut
         let close: Vec<usize> = which
             .iter()
             .zip(&short)
-            .filter(|(k, entry)| **k == 0 || entry.ratio() < HOPELESS)
+            .filter(|(k, entry)| **k == 0 || (entry.ratio() < HOPELESS && !outdone(list, &benchmarked, **k)))
             .map(|(&k, _)| k)
             .collect();
         if close.len() > 1 {
@@ -90,9 +106,32 @@ pub(super) fn time(search: &GateSearch, inputs: &[NamedTensor], candidates: &mut
                 note(list, &benchmarked, k, (&times, entry));
             }
         }
+        let timed = benchmarked.iter().filter_map(|&at| list.get(at)?.timed);
+        if benchmarked
+            .iter()
+            .all(|&at| list.get(at).is_some_and(|o| o.timed.is_some()))
+        {
+            known.extend(likenesses.into_iter().zip(timed));
+        }
     }
     progress(total, total);
     Ok(())
+}
+
+/// Whether entry `k` need not be measured again: another gate that leaves as little or as much behind was clearly faster, and keeps no less.
+fn outdone(list: &[GateCandidate], candidates: &[usize], k: usize) -> bool {
+    let at = k.checked_sub(1).and_then(|k| candidates.get(k));
+    let Some(own) = at.and_then(|&at| list.get(at)) else {
+        return false;
+    };
+    let ratio = |o: &GateCandidate| o.timed.map(|t| t.gated_ms / t.dense_ms);
+    let better = |o: &GateCandidate| {
+        o.gate.fills_zero() == own.gate.fills_zero()
+            && o.timing_only == own.timing_only
+            && o.retained_energy >= own.retained_energy
+            && ratio(o).zip(ratio(own)).is_some_and(|(o, own)| o < CLEARLY * own)
+    };
+    list.iter().any(better)
 }
 
 /// Notes the time of entry `k` of a block's benchmark, whose first is the dense block and whose others are those candidates.
@@ -115,13 +154,13 @@ fn entry(
     gate: &Gate,
     nodes: Range<usize>,
     keep: &dyn Fn(&str) -> bool,
-) -> Result<Option<Vec<u8>>> {
+) -> Result<Option<ModelProto>> {
     let graph = search.graph;
     let with = gated(search.model, graph, &[gate], search.dynamics.form())?;
     let own = Graph::of(&with)?;
     let range = place(graph, &own, nodes.start)..place(graph, &own, nodes.end);
     let part = executor.subgraph(&with, &own, range, keep)?;
-    Ok(part.map(|(part, _)| encode(&part)))
+    Ok(part.map(|(part, _)| part))
 }
 
 /// Where node `at` of a graph stands in a rewritten one whose nodes outside of blocks are the same: behind the last

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::super::distillation::Distillation;
 use super::super::distilling::{Distilling, at_once, too_large};
-use super::super::outcome::Dynamic;
 use super::super::reporter::Step;
 use super::judge::Judge;
 use super::search::GateSearch;
@@ -32,6 +31,16 @@ pub(super) struct Lessons<'a> {
     pub data: &'a Dataset,
     pub runs: &'a Range<usize>,
     pub judge: &'a Judge<'a>,
+}
+
+/// What least squares gave.
+pub(super) struct Taught {
+    /// The model with the weights that lose least; `None`: its own do.
+    pub weights: Option<ModelProto>,
+    /// The loss with the model's own weights, and with these.
+    pub losses: [f64; 2],
+    /// What gates lose with them on the samples that choose.
+    pub held_out_drop: f64,
 }
 
 /// What steps gave.
@@ -109,7 +118,7 @@ impl GateSearch<'_> {
 
 impl GateSearch<'_> {
     /// The model with the weights that lose least through gates: those of this search's model or those given, then what least squares make of
-    /// the better ones, then what gradient steps make of these, where they are asked for. `None`: the model's own.
+    /// the better ones.
     ///
     /// # Errors
     /// When a run fails.
@@ -118,8 +127,7 @@ impl GateSearch<'_> {
         gates: &[&Gate],
         before: impl IntoIterator<Item = ModelProto>,
         lessons: Lessons,
-        dynamic: &mut Dynamic,
-    ) -> Result<Option<ModelProto>> {
+    ) -> Result<Taught> {
         let masked = |model: &ModelProto| gated(model, &Graph::of(model)?, gates, GateForm::Masked);
         let loss = |model: &ModelProto| -> Result<f64> { Ok(lessons.judge.judgement(&masked(model)?)?.loss()) };
         let own = loss(self.model)?;
@@ -135,25 +143,19 @@ impl GateSearch<'_> {
         if let Some(fitted) = self.fitted(masked(&start)?, &start, lessons)? {
             best = take(best, fitted)?;
         }
-        dynamic.fitted = Some([own, best.0]);
-        if self.session.options.distill > 0 {
-            let start = best.1.as_ref().unwrap_or(self.model).clone();
-            match self.on(&start, &Graph::of(&start)?).trained(gates, lessons)? {
-                Trained::Not(why) => {
-                    dynamic.distillation = None;
-                    let note = format!("no gradient steps were made: {why}");
-                    if !dynamic.notes.contains(&note) {
-                        dynamic.notes.push(note);
-                    }
-                }
-                Trained::Steps(found, told) => {
-                    dynamic.distillation = Some(told);
-                    best.1 = found.map(|model| *model).or(best.1);
-                }
-            }
-        }
-        dynamic.held_out_drop = Some(lessons.judge.drop_of(&masked(best.1.as_ref().unwrap_or(self.model))?)?);
-        Ok(best.1)
+        Ok(Taught {
+            losses: [own, best.0],
+            held_out_drop: self.held_out_drop(best.1.as_ref(), gates, lessons)?,
+            weights: best.1,
+        })
+    }
+
+    /// What gates lose on the samples that choose, with these weights or the model's own.
+    pub(super) fn held_out_drop(&self, weights: Option<&ModelProto>, gates: &[&Gate], lessons: Lessons) -> Result<f64> {
+        let model = weights.unwrap_or(self.model);
+        lessons
+            .judge
+            .drop_of(&gated(model, &Graph::of(model)?, gates, GateForm::Masked)?)
     }
 
     /// The model with every layer behind a mask fitted to what it makes in the model without, by least squares on what masks let through; `None`

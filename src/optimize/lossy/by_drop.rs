@@ -5,6 +5,7 @@ use super::fit::fit;
 use super::search::Search;
 use crate::data::Dataset;
 use crate::onnx::encode;
+use crate::optimize::drop_told::{cannot_tell, searched_on_all};
 use crate::optimize::fitting::Fitted;
 use crate::optimize::outcome::{Declined, NoPlan};
 use crate::optimize::reporter::Step;
@@ -112,7 +113,7 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
     let (tried, mut notes) = match session.searched {
         Some(_) => DropJudge::new(session, search, data, allowed)?.confirmed(passing)?,
         None => match passing.pop() {
-            Some(tried) => (tried, vec![SEARCHED_ON_ALL.to_owned()]),
+            Some(tried) => (tried, vec![searched_on_all("the plan was")]),
             None => return Err(late.into()),
         },
     };
@@ -123,10 +124,6 @@ pub(super) fn by_drop(session: &Session, search: &Search, allowed: f64) -> std::
         ..Chosen::of(search, &tried.point)
     })
 }
-
-/// Where samples are too few to be divided.
-const SEARCHED_ON_ALL: &str = "the samples are too few to be divided, so the plan was searched on the very samples that its drop is of: \
-                                others may lose more";
 
 impl<'s> DropJudge<'s> {
     /// Runs the original on the samples.
@@ -304,13 +301,6 @@ fn told(judged: &Judged, most: f64) -> Vec<String> {
         percent(interval.low),
         percent(interval.high)
     )];
-    if interval.high > 2.0 * most.max(1e-9) {
-        notes.push(format!(
-            "{} samples cannot tell a drop of {} from one of {}; more samples for evaluation can",
-            task.samples,
-            percent(most),
-            percent(interval.high)
-        ));
-    }
+    notes.extend(cannot_tell(interval, task.samples, most));
     notes
 }

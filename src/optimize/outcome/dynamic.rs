@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::super::distillation::Distillation;
+use super::gate_drop::GateDrop;
 use super::no_gates::NoGates;
 use crate::profile::Summary;
-use crate::verify::{Agreement, Task};
+use crate::verify::{Agreement, MetricScores, Task};
 
 /// What became of the dynamic variant.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +31,10 @@ pub struct Dynamic {
     pub task: Option<Task>,
     /// The share of held-out samples whose class changes (the loss, for other outputs).
     pub held_out_drop: Option<f64>,
-    /// The same on the evaluation samples (top-1 lost, where they have labels), which decide where they are given.
-    pub eval_drop: Option<f64>,
+    /// What is lost on the evaluation samples, which decide where they are given.
+    pub eval_drop: Option<GateDrop>,
+    /// The static model and the dynamic one by the user's own metric, on the same samples.
+    pub metric: Option<MetricScores>,
     /// What gates lose on the samples that choose with the model's own weights, and with the best of those and of weights fitted behind gates.
     pub fitted: Option<[f64; 2]>,
     /// What gradient steps on the weights behind gates gave.

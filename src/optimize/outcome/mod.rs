@@ -3,6 +3,7 @@
 mod curve;
 mod declined;
 mod dynamic;
+mod gate_drop;
 mod group_row;
 mod latency_steps;
 mod no_gates;
@@ -15,6 +16,8 @@ pub use curve::{ChosenPoint, GoalAhead, MeasuredPoint, ParetoRow};
 pub use declined::Declined;
 pub(super) use declined::NoPlan;
 pub use dynamic::{Dynamic, GateRow};
+pub use gate_drop::GateDrop;
+pub(super) use gate_drop::shown_drop;
 pub use group_row::GroupRow;
 pub use latency_steps::{LatencyCurve, LatencyStep, LatencySteps, use_of};
 pub use no_gates::NoGates;

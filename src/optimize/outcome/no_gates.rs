@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::gate_drop::{GateDrop, shown_drop};
+
 /// Why there is no dynamic variant. It displays as the message for the user, without a full stop.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoGates {
@@ -23,6 +25,8 @@ pub enum NoGates {
     Opset(String),
     /// The model has no block that could have a gate.
     NoBlock,
+    /// Its blocks have nothing that a gate of the kind that is wanted could leave out.
+    NothingToLeaveOut,
     /// Gates save time, and all lose more than is allowed.
     AllLoseTooMuch,
     /// No gate is faster than its dense block.
@@ -32,14 +36,14 @@ pub enum NoGates {
     },
     /// The gates lose more on the evaluation samples than is allowed.
     DropTooGreat {
-        /// Accuracy lost on the evaluation samples, 0 to 1.
-        drop: f64,
-        /// Its 95 % interval, for classifiers.
-        interval: Option<crate::verify::Interval>,
-        /// Accuracy that may be lost, 0 to 1.
+        /// What is lost there.
+        drop: GateDrop,
+        /// What may be lost.
         allowed: f64,
-        /// Accuracy lost on held-out calibration samples, 0 to 1.
+        /// Lost on held-out calibration samples, 0 to 1.
         held_out: f64,
+        /// Whether a metric of the user's own is what is lost.
+        own_metric: bool,
     },
     /// The outputs differ from those of the reference form.
     OutputsDiffer,
@@ -64,27 +68,24 @@ impl fmt::Display for NoGates {
             Self::FusedNeedsGpu => "fused gates are for NVIDIA GPUs",
             Self::Opset(why) => why,
             Self::NoBlock => "it has no residual block and no chain whose convolutions could be left out",
-            Self::AllLoseTooMuch => "every gate that saves time costs more accuracy than is allowed",
+            Self::NothingToLeaveOut => "its blocks have no tiles and no channels that such a gate could leave out",
+            Self::AllLoseTooMuch => "every gate that could be used costs more accuracy than is allowed",
             Self::NoFasterGate { .. } => {
                 "no gate was measured to be faster than the dense block it would take the place of"
             }
             Self::OutputsDiffer => "its outputs differ from its reference form's; please report this model",
             Self::DropTooGreat {
                 drop,
-                interval,
                 allowed,
                 held_out,
+                own_metric,
             } => {
-                write!(f, "on the samples for evaluation its gates lose {:.2} %", 100.0 * drop)?;
-                if let Some(interval) = interval {
-                    let (low, high) = (100.0 * interval.low, 100.0 * interval.high);
-                    write!(f, " ({low:.2} to {high:.2} % with 95 % confidence)")?;
-                }
                 return write!(
                     f,
-                    ", more than the {:.2} % that are allowed, though {:.2} % on held-out calibration samples",
-                    100.0 * allowed,
-                    100.0 * held_out
+                    "its gates lose {}, more than the {} that are allowed, though {} on held-out calibration samples",
+                    drop.text(*own_metric),
+                    shown_drop(*allowed, *own_metric),
+                    shown_drop(*held_out, false)
                 );
             }
             Self::NotFaster { ratio } => {

@@ -202,9 +202,13 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
             t.samples
         )
     };
-    facts.extend(outcome.task.as_ref().map(|t| fact("real inputs", task(t))));
-    let metric = |m: &MetricScores| fact("metric", format!("{}: {:.4} → {:.4}", m.name, m.original, m.rewritten));
-    facts.extend(outcome.metric.as_ref().map(metric));
+    let with_drop = |t: &Task| match t.numbers.is_empty() {
+        true => task(t),
+        false => task(t) + &lost(t),
+    };
+    facts.extend(outcome.task.as_ref().map(|t| fact("real inputs", with_drop(t))));
+    let metric = |m: &MetricScores| format!("{}: {:.4} → {:.4}", m.name, m.original, m.rewritten);
+    facts.extend(outcome.metric.as_ref().map(|m| fact("metric", metric(m))));
     if let Some(c) = &outcome.calibration {
         let held_out = c
             .held_out_loss
@@ -234,6 +238,11 @@ pub(super) fn verified(outcome: &Outcome) -> Vec<Fact> {
             .held_out_drop
             .map(|v| format!("{:.2} % on the calibration samples that chose the gates", 100.0 * v));
         facts.extend(drop.map(|v| fact("dynamic drop", v)));
+        facts.extend(d.metric.as_ref().map(|m| fact("metric, static → dynamic", metric(m))));
+        facts.extend(
+            d.eval_drop
+                .map(|drop| fact("dynamic drop in evaluation", drop.text(d.metric.is_some()))),
+        );
         let trained = d.distillation.as_ref();
         facts.extend(trained.map(|d| fact("distillation behind gates", d.text())));
     }
@@ -256,10 +265,13 @@ fn numbers(task: &Task) -> String {
         labelled.into_iter().chain(agreed).collect::<Vec<_>>()
     };
     let all: Vec<String> = task.numbers.iter().flat_map(one).collect();
+    format!("{}; {} samples", all.join(", "), task.samples)
+}
+
+/// What is lost.
+fn lost(task: &Task) -> String {
     format!(
-        "{}; {} samples; a drop of {:.2} % ({:.2} to {:.2} % with 95 % confidence)",
-        all.join(", "),
-        task.samples,
+        "; a drop of {:.2} % ({:.2} to {:.2} % with 95 % confidence)",
         100.0 * task.accuracy_drop(),
         100.0 * task.drop_interval.low,
         100.0 * task.drop_interval.high

@@ -105,8 +105,16 @@ impl<'a> MetricJudge<'a> {
     /// # Errors
     /// Those of [`Self::of`].
     pub fn compared(&self, model: &[u8], report: &dyn Fn(usize, usize)) -> Result<MetricScores> {
+        self.compared_on(self.data, model, report)
+    }
+
+    /// The same of a model that takes another number of them at a time: `data` are the same samples in other runs.
+    ///
+    /// # Errors
+    /// Those of [`Self::of`].
+    pub fn compared_on(&self, data: &Dataset, model: &[u8], report: &dyn Fn(usize, usize)) -> Result<MetricScores> {
         let folder = self.folder.path().join("rewritten");
-        write_outputs(&folder, self.device, model, self.data, report)?;
+        write_outputs(&folder, self.device, model, data, report)?;
         Ok(MetricScores {
             name: self.metric.name().to_owned(),
             original: self.original,
