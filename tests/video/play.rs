@@ -108,9 +108,45 @@ impl Files {
         }
     }
 
-    /// Plays frames and holds the outputs against the original's once nothing is left; the greatest difference over the range, and how many runs of
-    /// the tiles' file that took.
+    /// Plays frames, a share of each of which is new, and holds the outputs against the original's once nothing is left; the greatest difference over
+    /// the range, and how many runs of the tiles' file that took.
     pub fn apart(&self, frames: usize, share: f64, seed: u64) -> (f64, usize) {
+        let mut worst = 0.0_f64;
+        let runs = self.played(
+            (frames, seed),
+            &mut |frame, random| touch(frame, &self.spec, random, share),
+            &mut |expected, made| worst = worst.max(difference(expected, made, expected).raw),
+        );
+        (worst, runs)
+    }
+
+    /// Plays six frames, each made of the one before, and compares the outputs once nothing is left: the greatest difference, infinite where only one
+    /// of two is a number, and how many values were none.
+    pub fn apart_with(&self, seed: u64, change: &mut dyn FnMut(&mut [f32], &mut fastrand::Rng)) -> (f32, usize) {
+        let (mut worst, mut none) = (0.0f32, 0);
+        self.played((6, seed), change, &mut |expected, made| {
+            for ((_, want), (_, own)) in expected.iter().zip(made) {
+                for (a, b) in want.to_f32().unwrap().iter().zip(own.to_f32().unwrap()) {
+                    none += usize::from(a.is_nan());
+                    worst = match (a.is_nan(), b.is_nan()) {
+                        (true, true) => worst,
+                        (false, false) => worst.max((a - b).abs()),
+                        _ => f32::INFINITY,
+                    };
+                }
+            }
+        });
+        (worst, none)
+    }
+
+    /// Plays so many frames after a first one and shows the original's outputs and those of the files once nothing is left; how many runs of the tiles'
+    /// file that took.
+    fn played(
+        &self,
+        (frames, seed): (usize, u64),
+        change: &mut dyn FnMut(&mut [f32], &mut fastrand::Rng),
+        see: &mut dyn FnMut(&[NamedTensor], &[NamedTensor]),
+    ) -> usize {
         let mut random = fastrand::Rng::with_seed(seed);
         let device = cpu();
         let mut frame = noise(&self.spec, &mut random);
@@ -118,12 +154,11 @@ impl Files {
         let mut original = device.runner(&self.original).unwrap();
         let mut tiles = device.runner(&self.tiles).unwrap();
         let first = device.outputs(&self.dense, &[given(&frame)]).unwrap();
-        let expected = original.run_tensors(&[given(&frame)]).unwrap();
-        let mut worst = difference(&expected, &first[..self.outputs], &expected).raw;
+        see(&original.run_tensors(&[given(&frame)]).unwrap(), &first[..self.outputs]);
         let mut states = self.states(&first);
         let mut runs = 0;
         for _ in 0..frames {
-            touch(&mut frame, &self.spec, &mut random, share);
+            change(&mut frame, &mut random);
             let expected = original.run_tensors(&[given(&frame)]).unwrap();
             for round in 0.. {
                 assert!(round < 400, "tiles stay left");
@@ -135,52 +170,12 @@ impl Files {
                 let left = made.iter().find(|(n, _)| n == CHANGED).unwrap().1.to_i64().unwrap();
                 assert_eq!(left.len(), self.manifest.stages.len());
                 if left.iter().all(|&n| n == 0) {
-                    worst = worst.max(difference(&expected, &made[..self.outputs], &expected).raw);
+                    see(&expected, &made[..self.outputs]);
                     break;
                 }
             }
         }
-        (worst, runs)
-    }
-
-    /// Plays six frames, each made of the one before, and compares the outputs once nothing is left: the greatest difference, infinite where only one
-    /// of two is a number, and how many values were none.
-    pub fn apart_with(&self, seed: u64, change: &mut dyn FnMut(&mut [f32], &mut fastrand::Rng)) -> (f32, usize) {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let device = cpu();
-        let mut frame = noise(&self.spec, &mut random);
-        let given = |frame: &[f32]| (self.spec.name.clone(), Tensor::from_f32(self.spec.dims.clone(), frame));
-        let mut original = device.runner(&self.original).unwrap();
-        let mut tiles = device.runner(&self.tiles).unwrap();
-        let mut states = self.states(&device.outputs(&self.dense, &[given(&frame)]).unwrap());
-        let (mut worst, mut none) = (0.0f32, 0);
-        for _ in 0..6 {
-            change(&mut frame, &mut random);
-            let expected = original.run_tensors(&[given(&frame)]).unwrap();
-            for round in 0.. {
-                assert!(round < 400, "tiles stay left");
-                let mut inputs: Vec<NamedTensor> = vec![given(&frame)];
-                inputs.extend(states.clone());
-                let made = tiles.run_tensors(&inputs).unwrap();
-                states = self.states(&made);
-                let left = made.iter().find(|(n, _)| n == CHANGED).unwrap().1.to_i64().unwrap();
-                if left.iter().any(|&n| n > 0) {
-                    continue;
-                }
-                for ((_, want), (_, own)) in expected.iter().zip(&made[..self.outputs]) {
-                    for (a, b) in want.to_f32().unwrap().iter().zip(own.to_f32().unwrap()) {
-                        none += usize::from(a.is_nan());
-                        worst = match (a.is_nan(), b.is_nan()) {
-                            (true, true) => worst,
-                            (false, false) => worst.max((a - b).abs()),
-                            _ => f32::INFINITY,
-                        };
-                    }
-                }
-                break;
-            }
-        }
-        (worst, none)
+        runs
     }
 
     /// What a run hands to the next.
