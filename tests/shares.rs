@@ -40,7 +40,7 @@ fn detector(ending: Ending) -> (ModelProto, LossSpec) {
             n.set_ints("kernel_shape", vec![2; 2]);
             n.set_ints("strides", vec![2; 2]);
         });
-        let mut head = |net: &mut Net, columns: usize, shared: bool| {
+        let head = |net: &mut Net, columns: usize, shared: bool| {
             let mut z = net.conv(&y, 8, columns, 1, 1);
             if shared && ending == Ending::Relu {
                 z = net.node("Relu", &[&z], |_| {});
@@ -191,7 +191,16 @@ fn a_mask_comes_back_where_a_bias_is_added_behind_its_layer() {
     let tensor = Tensor::read(proto).unwrap();
     let values: Vec<f32> = tensor.to_f32().unwrap().iter().map(|v| 0.3 * v).collect();
     Tensor::from_f32(tensor.dims, &values).store(proto);
-    let (found, [before, after]) = fitted(&teacher, &student, &LossSpec::default());
+    let spec = LossSpec {
+        reading: Some(Reading {
+            kind: TaskKind::Regress,
+            how: How::Values,
+            why: String::new(),
+            given: true,
+        }),
+        ..LossSpec::default()
+    };
+    let (found, [before, after]) = fitted(&teacher, &student, &spec);
     assert_eq!(found.unwrap().layers, 1);
     assert!(after < 0.2 * before, "{before} → {after}");
 }

@@ -3,7 +3,6 @@
 
 mod divided;
 mod interrupted;
-mod metric;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
