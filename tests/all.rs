@@ -41,6 +41,7 @@ mod requantize;
 mod requantize_quantizers;
 mod roofline;
 mod samples;
+mod shares;
 mod simulated;
 mod stored_plans;
 mod supported_ops;

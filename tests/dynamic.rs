@@ -6,7 +6,7 @@ use crate::common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::command::{fails, model, python, shared_times, snapprune};
+use common::command::{fails, job_on_a_core, model, python, shared_times, snapprune};
 use common::{cpu, difference};
 use ndarray::{ArrayD, IxDyn};
 use serde_json::Value;
@@ -31,26 +31,10 @@ fn scenes(folder: &Path, name: &str, count: usize, seed: usize) -> String {
 /// Runs the main job on Scenes-96; the exit status, the report, and the dynamic file.
 fn job(folder: &Path, extra: &[&str]) -> (Option<i32>, Value, PathBuf) {
     let out = folder.join("out.onnx");
-    let output = snapprune()
+    let output = job_on_a_core(&model("scenes96.onnx"), &out)
         // Whether gates pay is told by these times.
         .env_remove("SNAPPRUNE_BENCHMARKS")
-        .arg(model("scenes96.onnx"))
-        .args([
-            "--cpu",
-            "--threads",
-            "1",
-            "--staircases",
-            "0s",
-            "--json",
-            "--mean",
-            "0.5",
-            "--std",
-            "0.5",
-            "-o",
-        ])
-        .arg(&out)
-        .arg("--db")
-        .arg(shared_times())
+        .args(["--mean", "0.5", "--std", "0.5"])
         .args(extra)
         .output()
         .unwrap();

@@ -103,6 +103,11 @@ impl Images {
         Some(([height, width, channels], image.iter().copied().collect()))
     }
 
+    /// Numbers of one image.
+    pub(super) fn elements(&self) -> usize {
+        self.pixels.shape().iter().skip(1).product()
+    }
+
     /// Images `from..to` as the input takes them.
     pub(super) fn part(&self, from: usize, to: usize) -> Tensor {
         let mut pixels = self.pixels.slice_axis(Axis(0), Slice::from(from..to));

@@ -307,6 +307,12 @@ impl Dataset {
             .saturating_sub(runs.start * self.batch)
     }
 
+    /// Numbers of all inputs of a whole run.
+    pub fn run_elements(&self) -> usize {
+        let samples = self.batch.min(self.count);
+        self.inputs.iter().map(|(_, s, _)| s.elements(samples)).sum()
+    }
+
     /// Run `k`.
     pub fn run(&self, k: usize) -> SampleRun<'_> {
         let to = ((k + 1) * self.batch).min(self.count);

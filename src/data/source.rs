@@ -47,6 +47,15 @@ impl StoredSamples {
         }
     }
 
+    /// Numbers that so many samples take.
+    pub(super) fn elements(&self, samples: usize) -> usize {
+        match self {
+            Self::Values(t, _) => t.dims.iter().skip(1).product::<usize>() * samples,
+            Self::Shared(t) => t.len(),
+            Self::Images(i) => i.elements() * samples,
+        }
+    }
+
     /// Samples `from..to` as the input of `spec` takes them.
     pub(super) fn part(&self, from: usize, to: usize, rank: usize) -> Tensor {
         match self {

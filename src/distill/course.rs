@@ -70,12 +70,11 @@ impl<'c> Course<'c> {
             let of = self.planned - start;
             match self.step(training, rate(most, self.pace.made - start, of))? {
                 Step::Made => {}
-                // What was reached counts.
-                Step::NoTime if self.pace.made > self.judged_at => {
-                    self.judged(training)?;
+                Step::NoTime => {
+                    self.cut_off(training)?;
                     break;
                 }
-                _ => break,
+                Step::NoNumbers => break,
             }
             let made = self.pace.made - start;
             if made.is_multiple_of(of.div_ceil(JUDGED)) || self.pace.made == self.planned {
@@ -104,7 +103,7 @@ impl<'c> Course<'c> {
             match self.step(training, rate(largest, self.pace.made, self.planned))? {
                 Step::Made => {}
                 Step::NoNumbers => break,
-                Step::NoTime => return Ok(None),
+                Step::NoTime => return self.cut_off(training),
             }
         }
         if self.planned < FEW {
@@ -125,7 +124,7 @@ impl<'c> Course<'c> {
                 Step::Made => self.judged(training)?,
                 // A smaller rate may stay among numbers.
                 Step::NoNumbers => f64::INFINITY,
-                Step::NoTime => return Ok(None),
+                Step::NoTime => return self.cut_off(training),
             };
             if best.is_some_and(|(_, least)| total >= least && least < f64::INFINITY) {
                 break;
@@ -134,6 +133,14 @@ impl<'c> Course<'c> {
         }
         training.begin_again();
         Ok(best.map(|(most, _)| most))
+    }
+
+    /// Where time ends, what was reached counts: there is no rate to go on with.
+    fn cut_off(&mut self, training: &mut Training) -> Result<Option<f64>> {
+        if self.pace.made > self.judged_at {
+            self.judged(training)?;
+        }
+        Ok(None)
     }
 
     /// One step, if it can be made.

@@ -49,50 +49,60 @@ pub fn distill(
         true => (teaching.most / 4).max(1),
         false => teaching.data.batch(),
     };
-    match trained(device, model, teaching, schedule, judge, watch) {
+    let work = Work {
+        device,
+        model,
+        schedule,
+        judge,
+        watch,
+    };
+    match work.done(teaching) {
         // A device may hold a run, and no more.
         Err(Error::Session(why)) if why.kind == SessionErrorKind::OutOfMemory && teaching.most > run => {
-            let fewer = Teaching { most: run, ..teaching };
-            trained(device, model, fewer, schedule, judge, watch)
+            work.done(Teaching { most: run, ..teaching })
         }
         found => found,
     }
 }
 
-fn trained(
-    device: &dyn Device,
-    model: &ModelProto,
-    teaching: Teaching,
+/// What is done whatever number of samples is run at once.
+struct Work<'a> {
+    device: &'a dyn Device,
+    model: &'a ModelProto,
     schedule: Schedule,
-    judge: &dyn Fn(&ModelProto) -> Result<f64>,
-    watch: Watch,
-) -> Result<Distilled> {
-    let mut training = match Training::of(device, model, teaching, schedule.seed)? {
-        Ok(training) => training,
-        Err(stopped) => {
-            return Ok(Distilled {
-                model: None,
-                steps: 0,
-                losses: None,
-                judged: Vec::new(),
-                tensors: [0, stopped.weights],
-                stopped_by: stopped.by,
-            });
-        }
-    };
-    let loss = |training: &Training| judge(&with_weights(model, training.trained(), &training.weights));
-    let mut course = Course::new(judge(model)?, &loss, schedule, watch);
-    course.run(&mut training)?;
-    let (steps, choice) = course.ended();
-    let best = choice.taken();
-    Ok(Distilled {
-        model: best.map(|weights| with_weights(model, training.trained(), weights)),
-        steps,
-        losses: Some(choice.losses()),
-        tensors: [training.trained().len(), training.stopped().weights],
-        stopped_by: training.stopped().by.clone(),
-        judged: choice.all,
-    })
+    judge: &'a dyn Fn(&ModelProto) -> Result<f64>,
+    watch: Watch<'a>,
+}
+
+impl Work<'_> {
+    fn done(&self, teaching: Teaching) -> Result<Distilled> {
+        let mut training = match Training::of(self.device, self.model, teaching, self.schedule.seed)? {
+            Ok(training) => training,
+            Err(stopped) => {
+                return Ok(Distilled {
+                    model: None,
+                    steps: 0,
+                    losses: None,
+                    judged: Vec::new(),
+                    tensors: [0, stopped.weights],
+                    stopped_by: stopped.by,
+                });
+            }
+        };
+        let loss = |training: &Training| (self.judge)(&with_weights(self.model, training.trained(), &training.weights));
+        let mut course = Course::new((self.judge)(self.model)?, &loss, self.schedule, self.watch);
+        course.run(&mut training)?;
+        let (steps, choice) = course.ended();
+        let best = choice.taken();
+        Ok(Distilled {
+            model: best.map(|weights| with_weights(self.model, training.trained(), weights)),
+            steps,
+            losses: Some(choice.losses()),
+            tensors: [training.trained().len(), training.stopped().weights],
+            stopped_by: training.stopped().by.clone(),
+            judged: choice.all,
+        })
+    }
 }
 
 /// The model with these weights.

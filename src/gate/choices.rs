@@ -130,7 +130,6 @@ const FAR_ABOVE: f32 = 1e3;
 
 #[cfg(test)]
 mod tests {
-    use super::super::calibrate::AttentionOrigin;
     use super::super::spec::ChannelGate;
 
     #[test]
@@ -145,6 +144,5 @@ mod tests {
         assert_eq!(gate.fixed(), Some(vec![0, 1]));
         gate.attention[3] = 0.5;
         assert_eq!(gate.fixed(), None);
-        assert_ne!(AttentionOrigin::Fixed, AttentionOrigin::Fitted);
     }
 }

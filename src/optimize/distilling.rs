@@ -62,12 +62,7 @@ pub(super) fn at_once(data: &Dataset, runs: &Range<usize>, how: Distilling, obje
 
 /// Bytes that gradient steps take: the samples as float32, and the values of a run of `batch`.
 fn needed(data: &Dataset, runs: &Range<usize>, how: Distilling, batch: usize) -> u64 {
-    let inputs = data.run(runs.start).inputs;
-    let elements: u64 = inputs
-        .iter()
-        .map(|(_, t)| t.dims.iter().map(|&d| d as u64).product::<u64>())
-        .sum();
-    let rows = 4 * elements.saturating_mul(runs.len() as u64);
+    let rows = 4 * (data.run_elements() as u64).saturating_mul(runs.len() as u64);
     rows.saturating_add(COPIES * how.values.saturating_mul(batch.max(1) as u64))
 }
 

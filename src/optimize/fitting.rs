@@ -9,7 +9,9 @@ use crate::Result;
 use crate::device::{Device, Limit};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
-use crate::reconstruct::{CalibrationMethod, Change, FitSamples, Reconstructed, Settings, reconstruct, rescaled};
+use crate::reconstruct::{
+    CalibrationMethod, Change, FitSamples, Reconstructed, Settings, fit_shares, reconstruct, rescaled,
+};
 use crate::score::{Judgement, Reference, StagedExecutor, Watch};
 use crate::verify::{Agreement, Task};
 
@@ -204,6 +206,31 @@ pub fn fitted(
         ));
         (pruned, before)
     };
+    if !limit.is_up() {
+        reporter.step(Step::FitWeights);
+        let on = FitSamples {
+            data: &samples.data,
+            runs: samples.fit.clone(),
+            judge: samples.held_out_runs(),
+        };
+        let progress = |done, total| reporter.progress(done, total);
+        let watch = Watch {
+            limit,
+            progress: &progress,
+        };
+        let objectives = reference.objectives();
+        let found = fit_shares(device, (change.model, &proto), &on, &objectives, (fitting.seed, watch))?;
+        if let Some(shares) = found.filter(|s| s.layers > 0) {
+            let loss = judged(&shares.proto)?;
+            if loss.loss() < judged_loss.loss() {
+                notes.push(format!(
+                    "{} of the {} layers that end in scores or shares were fitted to these once more: loss {:.4} → {:.4} on the samples that choose",
+                    shares.layers, shares.of, judged_loss.loss(), loss.loss()
+                ));
+                (proto, judged_loss) = (shares.proto, loss);
+            }
+        }
+    }
     let mut activation_scales = None;
     if let Some(method) = fitting.requantize.filter(|_| !limit.is_up()) {
         let new = rescaled(

@@ -22,7 +22,7 @@ pub use greedy::{Ranking, rank};
 pub use layer_consumer::LayerConsumer;
 pub use loss::{Judgement, LossSpec, Objective, ObjectiveKind, Reference, TaughtDetections};
 pub use moments::{Moments, add_products, column_sums};
-pub use patches::{OutputPosition, input_rows, output_rows, picked, sampled};
+pub use patches::{OutputPosition, input_rows, output_rows, picked, places_of, sampled};
 pub use rankings::{Compensated, RIDGE, RankRequest, Ranked, rank_group, reading};
 pub use rest::Rest;
 pub use staged_executor::{StagedExecutor, Until};

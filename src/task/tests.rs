@@ -121,6 +121,35 @@ fn strings_are_equal_or_so_many_edits_apart() {
 }
 
 #[test]
+fn edits_are_those_of_the_whole_table() {
+    let mut draw = Draws(11);
+    let (mut truth, mut found) = (Vec::new(), Vec::new());
+    for _ in 0..30 {
+        let length = 1 + draw.below(12);
+        let own: Vec<u32> = (0..length).map(|_| 1 + draw.below(6) as u32).collect();
+        let mut other = Vec::new();
+        for &letter in &own {
+            let die = draw.below(8);
+            match die {
+                0 => continue,
+                1 => other.push(1 + draw.below(6) as u32),
+                _ => other.push(letter),
+            }
+            if die == 2 {
+                other.push(1 + draw.below(6) as u32);
+            }
+        }
+        truth.push(Truth::Text(own));
+        found.push(Answer::Text(other));
+    }
+    let numbers = Compared::new(&truth, &found).and_then(|c| c.numbers()).unwrap();
+    assert!(
+        near(numbers[0].value, 0.2333333333) && near(numbers[1].value, 0.3456790123),
+        "{numbers:?}"
+    );
+}
+
+#[test]
 fn what_the_original_found_with_a_low_score_is_not_taken_as_there() {
     let at = |score| Detection {
         class: 0,

@@ -23,6 +23,17 @@ pub fn snapprune() -> Command {
     command
 }
 
+/// The main job for a CPU core, with the times that tests share and the report on standard output; no steps are timed for the page.
+pub fn job_on_a_core(model: &Path, out: &Path) -> Command {
+    let mut job = snapprune();
+    job.arg(model)
+        .args(["--cpu", "--threads", "1", "--staircases", "0s", "--json", "-o"])
+        .arg(out)
+        .arg("--db")
+        .arg(shared_times());
+    job
+}
+
 /// A latency database that the tests of this process share: what was timed for one of them is known to the others.
 pub fn shared_times() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("times-{}.db", std::process::id()))

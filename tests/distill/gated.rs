@@ -3,7 +3,7 @@
 
 use super::rules::{follows_for, numbers};
 use super::teaching::classifier;
-use crate::common::command::{shared_times, snapprune};
+use crate::common::command::job_on_a_core;
 use crate::common::{Case, cpu};
 use serde_json::Value;
 use snapprune::device::Executor;
@@ -55,25 +55,11 @@ fn weights_behind_gates_lose_less() {
     let folder = tempfile::tempdir().unwrap();
     let (file, samples) = crate::common::small::small(folder.path());
     let out = folder.path().join("out.onnx");
-    let output = snapprune()
-        .arg(&file)
-        .args([
-            "--cpu",
-            "--threads",
-            "1",
-            "--staircases",
-            "0s",
-            "--json",
-            "--distill",
-            "8",
-        ])
+    let output = job_on_a_core(&file, &out)
+        .args(["--distill", "8"])
         .args(["--dynamic", "channels", "--dynamic-keep", "0.5", "--dynamic-all"])
         .arg("--calib")
         .arg(&samples)
-        .arg("-o")
-        .arg(&out)
-        .arg("--db")
-        .arg(shared_times())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

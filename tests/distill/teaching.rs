@@ -5,14 +5,14 @@ use crate::common;
 
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::net::{Net, value_info};
 use common::priced::{Priced, Silent, known_prices};
 use common::{cpu, runtime};
 use ndarray::Array4;
 use snapprune::data::{Dataset, Scaling};
-use snapprune::device::{Limit, ShapeOptions, input_specs};
+use snapprune::device::{Limit, ShapeOptions, Stop, input_specs};
 use snapprune::distill::{Distilled, Schedule, Teaching, distill};
 use snapprune::onnx::proto::{ModelProto, tensor_shape_proto::dimension::Value as Dim, type_proto::Value as Kind};
 use snapprune::onnx::{Attributes, Graph, Tensor, encode};
@@ -86,6 +86,15 @@ fn the_job_makes_the_steps_and_tells_them() {
 
 /// What so many steps give, and what the model loses before and after on samples that neither made nor chose anything.
 pub(super) fn taught(teacher: &ModelProto, student: &ModelProto, steps: usize) -> (Distilled, [f64; 2]) {
+    let watch = Watch {
+        limit: &Limit::default(),
+        progress: &|_, _| {},
+    };
+    taught_within(teacher, student, steps, watch)
+}
+
+/// The same within a limit.
+fn taught_within(teacher: &ModelProto, student: &ModelProto, steps: usize, watch: Watch) -> (Distilled, [f64; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("samples.npz");
     write(&path, 320);
@@ -114,10 +123,6 @@ pub(super) fn taught(teacher: &ModelProto, student: &ModelProto, steps: usize) -
         at_most: Duration::MAX,
         seed: 1,
     };
-    let watch = Watch {
-        limit: &Limit::default(),
-        progress: &|_, _| {},
-    };
     let judge = |model: &ModelProto| Ok(loss(model, all - 2..all - 1)?.0);
     let found = distill(&device, student, teaching, schedule, &judge, watch).unwrap();
     let trained = found.model.as_ref().expect("some weights did better");
@@ -125,10 +130,8 @@ pub(super) fn taught(teacher: &ModelProto, student: &ModelProto, steps: usize) -
     (found, losses)
 }
 
-/// Weights that are a tenth off come nearer to what the original does, on samples that no step was made on.
-#[test]
-fn gradient_steps_lose_less_on_samples_that_they_never_saw() {
-    let teacher = classifier();
+/// The same with weights that are a tenth off.
+fn off(teacher: &ModelProto) -> ModelProto {
     let mut student = teacher.clone();
     let mut random = fastrand::Rng::with_seed(2);
     for proto in &mut student.graph.as_mut().unwrap().initializer {
@@ -137,6 +140,34 @@ fn gradient_steps_lose_less_on_samples_that_they_never_saw() {
         let off: Vec<f32> = values.iter().map(|v| v * (0.8 + 0.4 * random.f32())).collect();
         Tensor::from_f32(tensor.dims, &off).store(proto);
     }
+    student
+}
+
+/// Where time ends while rates are tried, the weights that were reached are judged like any others.
+#[test]
+fn steps_of_a_rate_that_time_cuts_off_count() {
+    let teacher = classifier();
+    let limit = Limit::new(Stop::default(), Some(Instant::now() + Duration::from_secs(8)));
+    // 96 steps are tried for six with each rate.
+    let progress = |made: usize, _: usize| {
+        if made == 8 {
+            std::thread::sleep(limit.at_most(Duration::from_secs(8)));
+        }
+    };
+    let watch = Watch {
+        limit: &limit,
+        progress: &progress,
+    };
+    let (found, _) = taught_within(&teacher, &off(&teacher), 96, watch);
+    assert!(found.steps > 0 && found.steps <= 9, "{}", found.steps);
+    assert_eq!(found.judged.last().unwrap().step, found.steps, "{:?}", found.judged);
+}
+
+/// Weights that are a tenth off come nearer to what the original does, on samples that no step was made on.
+#[test]
+fn gradient_steps_lose_less_on_samples_that_they_never_saw() {
+    let teacher = classifier();
+    let student = off(&teacher);
     let (found, [before, after]) = taught(&teacher, &student, 120);
     assert_eq!((found.steps, found.tensors), (120, [8, 0]));
     assert!(after < 0.3 * before, "{before} before, {after} after");

@@ -78,6 +78,51 @@ def coco_map(there, found, images: int) -> tuple[float, float]:
     return float(judge.stats[1]), float(judge.stats[0])
 
 
+def strings() -> tuple[list[list[int]], list[list[int]]]:
+    """Strings, and others that some edits lead to."""
+    draw = Draws(11)
+    there, found = [], []
+    for _ in range(30):
+        own = [1 + draw.below(6) for _ in range(1 + draw.below(12))]
+        other = []
+        for letter in own:
+            die = draw.below(8)
+            if die == 0:
+                continue
+            other.append(1 + draw.below(6) if die == 1 else letter)
+            if die == 2:
+                other.append(1 + draw.below(6))
+        there.append(own)
+        found.append(other)
+    return there, found
+
+
+def edits(a: list[int], b: list[int]) -> int:
+    """Edits from one string to another, by the whole table (Wagner and Fischer, 1974)."""
+    table = np.zeros((len(a) + 1, len(b) + 1), int)
+    table[:, 0], table[0] = range(len(a) + 1), range(len(b) + 1)
+    for i, x in enumerate(a, 1):
+        for j, y in enumerate(b, 1):
+            table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + (x != y))
+    return int(table[-1, -1])
+
+
+def places() -> tuple[float, float]:
+    """How far scores (over the energy of the first ones) and boxes (by the square of the best score) of places are from others."""
+    draw = Draws(17)
+    scores = np.array([[draw.below(1000) / 1000 for _ in range(2 * 3)] for _ in range(40)]).reshape(40, 2, 3)
+    corners = []
+    for _ in range(40):
+        x, y, w, h = draw.below(300), draw.below(300), 10 + draw.below(90), 10 + draw.below(90)
+        moved = [draw.below(33) - 16 for _ in range(4)]
+        corners.append(([x, y, x + w, y + h], [x + moved[0], y + moved[1], x + w + moved[2], y + h + moved[3]]))
+    own, other = (np.array([c[k] for c in corners], float) for k in (0, 1))
+    a, b = scores[:, 0], scores[:, 1]
+    size = np.stack([own[:, 2] - own[:, 0], own[:, 3] - own[:, 1]] * 2, axis=1)
+    error = np.minimum(np.mean(((own - other) / size) ** 2, axis=1) / 0.25, 1)
+    return float(np.sum((a - b) ** 2) / np.sum(a**2)), float(np.average(error, weights=a.max(axis=1) ** 2 + 1e-5))
+
+
 def main() -> None:
     for seed, images in [(1, 12), (7, 40), (23, 5)]:
         there, found = scene(seed, images)
@@ -105,6 +150,10 @@ def main() -> None:
     print(f"divergence: {np.mean(entropy(softmax(x), softmax(y), axis=1)):.10f}")
     unit = lambda v: v / np.linalg.norm(v, axis=1, keepdims=True)  # noqa: E731
     print(f"directions: {np.mean(np.sum((unit(x) - unit(y)) ** 2, axis=1)) / np.sum(np.var(unit(x), axis=0)):.10f}")
+    there, found = strings()
+    print(f"equal: {np.mean([a == b for a, b in zip(there, found)]):.10f}")
+    print(f"edits: {sum(map(edits, there, found)) / sum(map(len, there)):.10f}")
+    print("scores and boxes: {:.10f} {:.10f}".format(*places()))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 use super::classes::{Form, Rows as ClassRows, VALUES_SHARE};
 use super::columns::{Activation, Axis, Spread, column_error, relative_error, set_error};
-use super::detections::{box_error, row_weights, set_distance};
+use super::detections::{box_error, row_weights, score_energy, score_error, set_distance};
 use super::head::{Compare, JudgedRun};
 use super::settle::heads;
 use super::{Judgement, LossSpec};
-use crate::task::draws::tables;
+use crate::task::draws::{Draws, tables};
 use crate::task::{Detection, How, OutputValues, Reading, Rect, Rows, TaskKind};
 
 fn near(a: f64, b: f64) -> bool {
@@ -228,6 +228,32 @@ fn boxes_count_where_something_is() {
     assert!((there - 0.18).abs() < 1e-3, "{there}");
     assert!(background < 1e-4, "{background}");
     assert!(box_error(&own, &rows(f32::NAN, 0), &weights) > 0.99);
+}
+
+#[test]
+fn errors_of_scores_and_boxes_are_those_of_numpy() {
+    let mut draw = Draws(17);
+    let empty = || Rows {
+        classes: 3,
+        scores: Vec::new(),
+        boxes: Vec::new(),
+    };
+    let (mut own, mut other) = (empty(), empty());
+    for _ in 0..40 {
+        for rows in [&mut own, &mut other] {
+            rows.scores.extend((0..3).map(|_| draw.below(1000) as f32 / 1000.0));
+        }
+    }
+    for _ in 0..40 {
+        let mut number = |n: u64| draw.below(n) as f32;
+        let (x, y) = (number(300), number(300));
+        let (w, h) = (10.0 + number(90), 10.0 + number(90));
+        let [a, b, c, d] = std::array::from_fn(|_| number(33) - 16.0);
+        own.boxes.push(Rect::corners(x, y, x + w, y + h));
+        other.boxes.push(Rect::corners(x + a, y + b, x + w + c, y + h + d));
+    }
+    assert!(near(score_error(&own, &other) / score_energy(&own), 0.4926956833));
+    assert!(near(box_error(&own, &other, &row_weights(&own)), 0.3265873868));
 }
 
 #[test]
