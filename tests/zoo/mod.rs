@@ -3,6 +3,7 @@
 
 mod divided;
 mod interrupted;
+mod metric;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

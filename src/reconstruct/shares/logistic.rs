@@ -256,13 +256,13 @@ mod tests {
             let found = logistic.fitted(&first, &on, &others)?.unwrap();
             let lost = |w: &[f32]| logistic.at(w, &others).loss;
             assert!(
-                lost(&found) < 0.1 * lost(&first),
+                lost(&found) < 0.5 * lost(&first),
                 "{found:?}: {} {}",
                 lost(&found),
                 lost(&first)
             );
             assert!(lost(&made_by) < 1e-3 * lost(&first));
-            // What is right already stays.
+            // They are drawn towards the first ones. What is right already stays.
             assert!(
                 logistic
                     .fitted(&made_by, &on, &others)?
