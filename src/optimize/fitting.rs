@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::distillation::Distillation;
 use super::reporter::{ProgressReporter, Step};
 use super::samples::Samples;
-use crate::Result;
 use crate::device::{Device, Limit};
 use crate::onnx::Graph;
 use crate::onnx::proto::ModelProto;
@@ -14,6 +13,7 @@ use crate::reconstruct::{
 };
 use crate::score::{Judgement, Reference, StagedExecutor, Watch};
 use crate::verify::{Agreement, Task};
+use crate::{Error, Result};
 
 /// A rewritten model with fitted weights.
 #[derive(Clone, Debug)]
@@ -219,7 +219,13 @@ pub fn fitted(
             progress: &progress,
         };
         let objectives = reference.objectives();
-        let found = fit_shares(device, (change.model, &proto), &on, &objectives, (fitting.seed, watch))?;
+        let found = match fit_shares(device, (change.model, &proto), &on, &objectives, (fitting.seed, watch)) {
+            Err(Error::Session(why)) => {
+                notes.push(format!("layers that end in scores or shares keep their weights: {why}"));
+                None
+            }
+            found => found?,
+        };
         if let Some(shares) = found.filter(|s| s.layers > 0) {
             let loss = judged(&shares.proto)?;
             if loss.loss() < judged_loss.loss() {

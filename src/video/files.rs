@@ -101,7 +101,8 @@ impl VideoModel<'_> {
         let mut hash = blake3::Hasher::new();
         hash.update(self.origin.as_bytes());
         let tiles: Vec<usize> = manifest.stages.iter().map(|s| s.tiles).collect();
-        let cut = (&manifest.frame, &manifest.states, &tiles, numbers.factor);
+        let thresholds = numbers.thresholds(&self.plan.kept);
+        let cut = (&manifest.frame, &manifest.states, &tiles, thresholds);
         hash.update(format!("{cut:?}").as_bytes());
         manifest.set = hash.finalize().to_hex().to_string();
         Ok(manifest)

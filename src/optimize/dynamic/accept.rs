@@ -136,6 +136,8 @@ impl GateSearch<'_> {
             attempt.gates.weights.clone_from(&weights);
             let lost = self.weigh(on, &mut attempt, lessons.is_some())?;
             let stands = attempt.stands();
+            // The others say yes or no, and not how far to go: what is chosen next follows from the samples that gates are searched on.
+            let lost = attempt.drop().and_then(|drop| drop.searched_on).unwrap_or(lost);
             // What calibration samples allow may be all that there is: what gates lose one by one goes down in any case.
             let less = (allowed / lost.max(1e-12)).clamp(LEAST_STEP, MOST_STEP);
             let alone = picked(on.candidates, &attempt.gates.wished).filter_map(|o| o.loss);

@@ -23,6 +23,12 @@ pub(super) fn likeness(part: &ModelProto, inputs: &[NamedTensor]) -> blake3::Has
         // Which channels are taken from weights tells nothing of the time.
         let gathers = graph.node.iter().filter(|n| n.op_type() == "Gather");
         let places: HashSet<String> = gathers.filter_map(|n| n.input.get(1).cloned()).collect();
+        // Scales are floats that make shapes.
+        let resized = graph
+            .node
+            .iter()
+            .filter(|n| matches!(n.op_type(), "Resize" | "Upsample"));
+        let scales: HashSet<String> = resized.flat_map(|n| n.input.iter().skip(1).cloned()).collect();
         graph.name = None;
         graph.doc_string = None;
         graph.value_info.clear();
@@ -40,11 +46,11 @@ pub(super) fn likeness(part: &ModelProto, inputs: &[NamedTensor]) -> blake3::Has
             numbered(value.name.get_or_insert_default());
         }
         for tensor in &mut graph.initializer {
-            let picks = places.contains(tensor.name());
+            let (picks, scales) = (places.contains(tensor.name()), scales.contains(tensor.name()));
             numbered(tensor.name.get_or_insert_default());
             let float = [Dtype::Float, Dtype::Float16, Dtype::Bfloat16, Dtype::Double];
             // Other whole numbers are shapes.
-            if picks || float.iter().any(|kind| tensor.data_type() == *kind as i32) {
+            if picks || !scales && float.iter().any(|kind| tensor.data_type() == *kind as i32) {
                 let bare = TensorProto {
                     dims: std::mem::take(&mut tensor.dims),
                     data_type: tensor.data_type,
@@ -112,5 +118,12 @@ mod tests {
         assert_ne!(first, like("a", &[4, 2, 3, 3], 1, 16));
         let given = |weight| likeness(&part("a", &[4, 2, 1, 1], 1, weight), &[]);
         assert_eq!(given(1.0), given(2.0));
+        let resized = |scale| {
+            let mut part = part("a", &[4], 1, scale);
+            let node = part.graph.as_mut().and_then(|g| g.node.first_mut());
+            node.into_iter().for_each(|n| n.op_type = Some("Resize".to_owned()));
+            likeness(&part, &[])
+        };
+        assert_ne!(resized(2.0), resized(4.0));
     }
 }

@@ -21,12 +21,12 @@ use super::options::{Dynamics, Mode};
 use super::outcome::{Dynamic, NoGates, Outcome};
 use super::reporter::Step;
 use super::session::Session;
-use crate::Result;
 use crate::data::Dataset;
 use crate::device::DeviceKind;
 use crate::gate::{Gate, blocks, fold_factors, raise_opset};
 use crate::onnx::{Graph, parse};
 use crate::plan::Metric;
+use crate::{Error, Result};
 use candidate::GateCandidate;
 use candidates::{Split, candidates};
 use choose::{eligible, picked};
@@ -61,7 +61,11 @@ pub(super) fn run(session: &Session, outcome: &Outcome, dynamics: Dynamics) -> R
         macs: outcome.counted[Metric::Macs].after,
         dynamics,
     };
-    let mut found = search.run()?;
+    let mut found = match search.run() {
+        // What the job has found so far is not lost because a metric takes longer than there is time.
+        Err(Error::Metric(_)) if session.limit.is_up() => Dynamic::none(NoGates::NotJudged),
+        found => found?,
+    };
     found.notes.extend(raised);
     Ok(found)
 }

@@ -97,7 +97,11 @@ pub(super) fn time(search: &GateSearch, inputs: &[NamedTensor], candidates: &mut
         let close: Vec<usize> = which
             .iter()
             .zip(&short)
-            .filter(|(k, entry)| **k == 0 || (entry.ratio() < HOPELESS && !outdone(list, &benchmarked, **k)))
+            .filter(|(k, entry)| {
+                // What may be chosen is timed in full.
+                let spared = entry.verdict() != Verdict::Faster && outdone(list, &benchmarked, **k);
+                **k == 0 || (entry.ratio() < HOPELESS && !spared)
+            })
             .map(|(&k, _)| k)
             .collect();
         if close.len() > 1 {
