@@ -13,8 +13,11 @@ use crate::profile::summarize;
 use crate::task::{Answer, Compared, OutputValues, Reading, Truth};
 use crate::verify::{TaskNumber, Verdict};
 
+/// Standard errors that a 95 % interval of a mean reaches to either side.
+const NORMAL: f64 = 1.96;
+
 /// A frame of a sequence.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TimelineFrame {
     /// The share of its tiles that changed.
     pub changed: f64,
@@ -178,11 +181,21 @@ impl Timeline {
         self.mean_ms() / self.original_ms().max(1e-12)
     }
 
-    /// What the ratio may be off by, as far as the original's times tell: half the width of the 95 % interval of their middle, at least 0.5 %.
+    /// What the ratio may be off by, at least 0.5 %: half the widths of the 95 % intervals of the middle of the original's times and of the mean of the
+    /// files', and by how much the original's mean is off its middle, as each of its frames takes the same where nothing else holds them up.
     pub fn ratio_noise(&self) -> f64 {
         let times: Vec<f64> = self.frames.iter().map(|f| f.original_ms).collect();
-        let told = summarize(&times);
-        (self.ratio() * told.half_width() / told.median.max(1e-12)).max(0.005)
+        let (told, own) = (summarize(&times), self.mean_ms());
+        let middle = told.median.max(1e-12);
+        let count = self.frames.len().max(1) as f64;
+        let spread = self.frames.iter().map(|f| (f.ms - own).powi(2)).sum::<f64>() / count;
+        let parts = [
+            told.half_width() / middle,
+            NORMAL * (spread / count).sqrt() / own.max(1e-12),
+            self.original_ms() / middle - 1.0,
+        ];
+        let off = parts.iter().map(|p| p * p).sum::<f64>().sqrt();
+        (self.ratio() * off).max(0.005)
     }
 
     /// Whether frames take less than the original does.
@@ -251,5 +264,31 @@ fn labelled(run: &SampleRun, reading: &Reading) -> Option<Truth> {
     match class {
         Some(class) => usize::try_from(*class).ok().map(Truth::Class),
         None => Truth::labelled(run, 0, reading),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Timeline, TimelineFrame};
+    use crate::verify::Verdict;
+
+    fn timeline(original: impl Fn(usize) -> f64) -> Timeline {
+        let frame = |k: usize| TimelineFrame {
+            ms: 0.5,
+            original_ms: original(k),
+            ..TimelineFrame::default()
+        };
+        Timeline {
+            frames: (0..40).map(frame).collect(),
+            numbers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_held_up_makes_a_ratio_unsure() {
+        let steady = timeline(|k| 1.0 + 0.01 * (k % 3) as f64);
+        assert!(steady.ratio_noise() < 0.02 && steady.verdict() == Verdict::Faster);
+        let stalled = timeline(|k| if k == 7 { 60.0 } else { 0.45 });
+        assert!(stalled.ratio() < 0.3 && stalled.verdict() == Verdict::Same);
     }
 }

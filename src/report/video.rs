@@ -62,8 +62,12 @@ pub fn video_text(outcome: &VideoOutcome) -> String {
     }
     let _ = writeln!(
         text,
-        "expected  {:.2} of the model's latency a frame there",
-        outcome.predicted_ratio
+        "expected  {:.2} of the model's latency a frame there{}",
+        outcome.predicted_ratio,
+        match outcome.predicted_ratio {
+            more if more > 1.0 => ": frames like these are faster without the files",
+            _ => "",
+        }
     );
     text
 }
