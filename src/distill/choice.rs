@@ -77,12 +77,11 @@ mod tests {
 
     #[test]
     fn views_and_samples_count_alike() {
-        let choice = Choice::new(judged(0, 0.02, Some(0.2)), true);
+        let mut choice = Choice::new(judged(0, 0.02, Some(0.2)), true);
         assert!((choice.total(judged(1, 0.1, Some(0.5))) - 0.3).abs() < 1e-12);
         assert!(choice.total(judged(1, 0.1, None)) == 0.1);
         assert!(choice.total(judged(1, 0.1, Some(f64::NAN))) == f64::INFINITY);
         // A loss that is small may grow for one that is large, and not the other way round.
-        let mut choice = choice;
         choice.offer(judged(8, 0.02, Some(0.25)), &[]);
         choice.offer(judged(8, 0.25, Some(0.1)), &[]);
         assert!(choice.taken().is_none());

@@ -137,19 +137,17 @@ pub fn fitted(
         seed: fitting.seed,
         ..Settings::default()
     };
-    let fit_by = |from: ModelProto, settings: Settings| {
-        let on = FitSamples {
-            data: &samples.data,
-            runs: samples.fit.clone(),
-            judge: samples.held_out_runs(),
-        };
-        let progress = |done, total| reporter.progress(done, total);
-        let watch = Watch {
-            limit,
-            progress: &progress,
-        };
-        reconstruct(device, change, from, on, settings, watch)
+    let on = || FitSamples {
+        data: &samples.data,
+        runs: samples.fit.clone(),
+        judge: samples.held_out_runs(),
     };
+    let progress = |done, total| reporter.progress(done, total);
+    let watch = Watch {
+        limit,
+        progress: &progress,
+    };
+    let fit_by = |from: ModelProto, settings: Settings| reconstruct(device, change, from, on(), settings, watch);
     let fit = |from| fit_by(from, settings);
     let mut reconstructed = fit(pruned.clone())?;
     reporter.step(Step::JudgeWeights);
@@ -208,18 +206,14 @@ pub fn fitted(
     };
     if !limit.is_up() {
         reporter.step(Step::FitWeights);
-        let on = FitSamples {
-            data: &samples.data,
-            runs: samples.fit.clone(),
-            judge: samples.held_out_runs(),
-        };
-        let progress = |done, total| reporter.progress(done, total);
-        let watch = Watch {
-            limit,
-            progress: &progress,
-        };
         let objectives = reference.objectives();
-        let found = match fit_shares(device, (change.model, &proto), &on, &objectives, (fitting.seed, watch)) {
+        let found = match fit_shares(
+            device,
+            (change.model, &proto),
+            &on(),
+            &objectives,
+            (fitting.seed, watch),
+        ) {
             Err(Error::Session(why)) => {
                 notes.push(format!("layers that end in scores or shares keep their weights: {why}"));
                 None
